@@ -1,0 +1,195 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// An Executor carries out tasks. The host calls it the same way whether it
+// runs in the host's process or behind gRPC in its own. All methods may be
+// called at once from many goroutines.
+type Executor interface {
+	// Describe names the task types this executor runs and what it can do. The
+	// host asks at start and again after Config.Changed; it must answer without
+	// waiting for running attempts.
+	Describe(ctx context.Context) (Info, error)
+
+	// Execute makes one attempt at t and returns its result. It returns soon
+	// after ctx is done; context.Cause(ctx) says why. An error is retried by
+	// the host's policy unless it says otherwise: see Permanent, RetryAfter,
+	// Lost, Released and the Yield functions.
+	Execute(ctx context.Context, t Task, r Reporter) (Result, error)
+
+	// Revert undoes what Execute did for t: t.Result holds what it returned,
+	// or t.Failure how it ended. Embed Irreversible if nothing can be undone.
+	Revert(ctx context.Context, t Task, r Reporter) error
+}
+
+// Irreversible is embedded by executors whose work cannot be undone. Its Revert
+// fails permanently, so that a flow says so instead of trying for ever.
+type Irreversible struct{}
+
+// Revert says that nothing can be undone.
+func (Irreversible) Revert(context.Context, Task, Reporter) error {
+	return Permanent(errIrreversible)
+}
+
+// Info is what an executor offers. Abilities are data here, because a type
+// assertion does not cross a process.
+type Info struct {
+	// Types are the task types that can be run now. Their names are unique.
+	Types []TypeInfo `json:"types"`
+	// Slots is how many attempts may be out at once; 0 leaves it to the host's
+	// config (which can only lower it) and then to the host's default.
+	Slots int `json:"slots,omitempty"`
+	// Nodes are the machines or workers behind the executor, if it has any.
+	Nodes []Node `json:"nodes,omitempty"`
+	// Deferred executors hand attempts on: an attempt has started only when its
+	// Reporter.Started has returned. Until then it costs nothing to take back.
+	Deferred bool `json:"deferred,omitempty"`
+	// Outlives says that attempts go on when the host's process ends: after a
+	// crash the host calls Execute again with Rejoin set.
+	Outlives bool `json:"outlives,omitempty"`
+	// MaxInput and MaxResult bound payloads in bytes; 0 means the host's limit.
+	MaxInput  int64 `json:"max_input,omitempty"`
+	MaxResult int64 `json:"max_result,omitempty"`
+}
+
+// Node is a machine or worker behind an executor.
+type Node struct {
+	Name     string            `json:"name"`
+	Address  string            `json:"address,omitempty"`
+	Version  string            `json:"version,omitempty"`
+	Types    []string          `json:"types,omitempty"`
+	Slots    int               `json:"slots"`
+	Used     int               `json:"used"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Draining bool              `json:"draining,omitempty"`
+	Running  []string          `json:"running,omitempty"` // task ids
+	LastSeen time.Time         `json:"last_seen,omitzero"`
+}
+
+// TypeInfo describes one task type.
+type TypeInfo struct {
+	// Name is what a client submits: letters, digits, '.', '_' and '-', 100 at
+	// the most, beginning with a letter.
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Input and Result are JSON Schemas (draft 2020-12); nil accepts anything.
+	// The host checks the input at submit, before the task is accepted.
+	Input  json.RawMessage `json:"input,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	// Defaults hold where neither the operator nor the client says otherwise.
+	Defaults Defaults `json:"defaults,omitzero"`
+	// Revertible says that Revert undoes this type's work.
+	Revertible bool `json:"revertible,omitempty"`
+}
+
+// Defaults are a script author's wishes for a type. Zero or nil leaves a value
+// to the host.
+type Defaults struct {
+	Timeout     time.Duration `json:"timeout,omitempty"` // of one attempt
+	MaxAttempts int           `json:"max_attempts,omitempty"`
+	MaxLost     *int          `json:"max_lost,omitempty"` // 0: never run twice
+}
+
+// Token is the secret of one attempt: 128 random bits. A report that carries
+// another token than the task's current one changes nothing.
+type Token [16]byte
+
+// String is the token in 32 lower-case hexadecimal digits.
+func (t Token) String() string { return hex.EncodeToString(t[:]) }
+
+// ParseToken reads what String wrote.
+func ParseToken(s string) (Token, error) {
+	var t Token
+	if len(s) != 2*len(t) {
+		return t, fmt.Errorf("token %q: want 32 hexadecimal digits", s)
+	}
+	_, err := hex.Decode(t[:], []byte(s))
+	return t, err
+}
+
+// Task is one attempt as its executor sees it.
+type Task struct {
+	ID      string // the task's UUID; the same over all attempts
+	Type    string
+	Attempt int // counts from 1 and never resets
+	Token   Token
+	Input   json.RawMessage // any JSON value
+	// Checkpoint is the script's memory across attempts: what it last saved with
+	// Reporter.Checkpoint or a Yield. Set, it means "resume from here".
+	Checkpoint []byte
+	// Handle is the executor's memory of this one token: what it last passed to
+	// Reporter.Started. Set only together with Rejoin.
+	Handle []byte
+	// Rejoin asks to join an attempt that an earlier host process started: wait
+	// for it, or return Lost. Never start it.
+	Rejoin bool
+	// Deadline is when the attempt times out, on this process's clock; zero
+	// if it has none. The context carries it too.
+	Deadline time.Time
+	// Timeout is how long the attempt may run once it has started. Deferred
+	// executors, whose attempts start later, pass it on; others ignore it.
+	Timeout time.Duration
+	Labels  map[string]string
+	// Route asks for a worker with these labels; only executors with nodes look.
+	Route map[string]string
+	// Trace holds the W3C trace context: "traceparent" and "tracestate".
+	Trace map[string]string
+	// Result (of a success) or Failure (of anything else) is set for Revert.
+	Result  *Result
+	Failure *Failure
+}
+
+// Decode reads the input into v. Unknown fields are refused, so that a typo in
+// an optional field does not pass in silence; the error is permanent.
+func (t Task) Decode(v any) error {
+	dec := json.NewDecoder(bytes.NewReader(t.Input))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return Permanent(fmt.Errorf("input of task type %q: %w", t.Type, err))
+	}
+	return nil
+}
+
+// Failure is how an attempt ended that did not succeed, as Revert sees it.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Result is what a successful attempt leaves: bytes and what they are. Make one
+// with JSON, Text or Bytes; the zero Result means "nothing to say" and is stored
+// as JSON null.
+type Result struct {
+	ContentType string
+	Data        []byte
+}
+
+// JSON makes a result of v. It fails if v cannot be marshaled.
+func JSON(v any) (Result, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return Result{}, Permanent(fmt.Errorf("result: %w", err))
+	}
+	return Result{ContentType: ContentJSON, Data: data}, nil
+}
+
+// Text makes a result of plain text in UTF-8.
+func Text(s string) Result { return Result{ContentType: ContentText, Data: []byte(s)} }
+
+// Bytes makes a result of any content type. The host keeps b; do not change it.
+func Bytes(contentType string, b []byte) Result {
+	return Result{ContentType: contentType, Data: b}
+}
+
+// The content types that JSON and Text give.
+const (
+	ContentJSON = "application/json"
+	ContentText = "text/plain; charset=utf-8"
+)

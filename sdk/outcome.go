@@ -1,0 +1,239 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Why the context of an attempt ended: context.Cause(ctx) is one of these.
+var (
+	// ErrCancel: the client wants the task to end. Stop and clean up.
+	ErrCancel = errors.New("canceled")
+	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
+	ErrTimeout = errors.New("attempt timed out")
+	// ErrPause: the operator wants the task to rest. A script that can resume
+	// returns YieldUntilResumed; one that cannot goes on as if nothing was said.
+	ErrPause = errors.New("paused")
+	// ErrDetach: the host lets go. An executor whose attempts outlive the host
+	// leaves them running and returns; a local one stops, and the attempt will
+	// run again without having cost anything.
+	ErrDetach = errors.New("host is detaching")
+)
+
+// Kind is what became of an attempt.
+type Kind uint8
+
+// The outcomes: a closed set.
+const (
+	// Succeeded: the work is done; Outcome.Result holds what it gave.
+	Succeeded Kind = iota + 1
+	// Failed: the script, or what carries it, failed: see Outcome.Code,
+	// Permanent and RetryAfter.
+	Failed
+	// Canceled: the attempt stopped because it was asked to (ErrCancel).
+	Canceled
+	// AttemptLost: the attempt may have run, and nobody knows how it ended.
+	AttemptLost
+	// AttemptReleased: the attempt surely never started, or stopped without
+	// cost because the host detached. It costs no attempt.
+	AttemptReleased
+	// Yielded: the script rests until a time, its children or a resume; it
+	// costs no attempt and frees the slot.
+	Yielded
+)
+
+var kindNames = [...]string{"invalid", "succeeded", "failed", "canceled", "lost", "released", "yielded"}
+
+// String is the kind in lower case.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return kindNames[0]
+}
+
+// Failure codes of an Outcome. They become the error code of the task.
+const (
+	CodeScriptFailed   = "script_failed"    // the script returned an error
+	CodePermanent      = "permanent"        // … and said that retrying is no use
+	CodeTimeout        = "timeout"          // the attempt's time was up
+	CodeExecutorLost   = "executor_lost"    // whoever ran it is gone
+	CodeExecutorFailed = "executor_failed"  // the executor could not run it
+	CodeResultTooLarge = "result_too_large" // more than Info.MaxResult or the host's limit
+	CodeProtocolError  = "protocol_error"   // the plugin broke the protocol
+	CodeCanceled       = "canceled"
+)
+
+// Outcome is how one attempt ended, as data. Executors return errors; OutcomeOf
+// makes the Outcome, on whichever side of a process boundary the script ran.
+type Outcome struct {
+	Kind   Kind
+	Result Result // of Succeeded
+	// Code, Message, Details, Permanent and RetryAfter belong to Failed; Message
+	// explains Canceled, AttemptLost and AttemptReleased too.
+	Code       string
+	Message    string
+	Details    map[string]string // e.g. "stack", "exit_code", "signal"
+	Permanent  bool
+	RetryAfter time.Duration // 0: the host's backoff decides
+	Yield      *Yield        // of Yielded
+}
+
+// Yield says what a resting task waits for. Exactly one of Until, Children and
+// Resume is set.
+type Yield struct {
+	Until      time.Time
+	Children   []string // task ids; wakes when all are final
+	Resume     bool     // wakes by an operator's resume
+	Checkpoint []byte   // replaces the task's checkpoint; nil keeps it
+}
+
+// outcomeError carries an Outcome through the error that Execute returns.
+type outcomeError struct {
+	outcome Outcome
+	cause   error
+}
+
+func (e *outcomeError) Error() string {
+	if e.cause != nil {
+		return e.cause.Error()
+	}
+	if e.outcome.Message != "" {
+		return e.outcome.Message
+	}
+	return e.outcome.Kind.String()
+}
+
+func (e *outcomeError) Unwrap() error { return e.cause }
+
+// Is lets errors.Is match by kind: errors.Is(err, sdk.Lost).
+func (e *outcomeError) Is(target error) bool {
+	t, ok := target.(*outcomeError)
+	return ok && t.cause == nil && t.outcome.Kind == e.outcome.Kind
+}
+
+// Lost is returned by executors that cannot say whether or how an attempt ended.
+// It counts against the task's max_lost, not its max_attempts.
+var Lost error = &outcomeError{outcome: Outcome{Kind: AttemptLost, Code: CodeExecutorLost,
+	Message: "the attempt was lost: it may have run, nobody knows how it ended"}}
+
+// Released is returned by executors for an attempt that surely never started.
+// The task goes back to its queue at no cost.
+var Released error = &outcomeError{outcome: Outcome{Kind: AttemptReleased,
+	Message: "the attempt was given back before it started"}}
+
+var errIrreversible = errors.New("this executor cannot undo its work")
+
+// Permanent marks err as one that no retry can cure. A nil err gives nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &outcomeError{cause: err, outcome: Outcome{Kind: Failed, Code: CodePermanent, Permanent: true}}
+}
+
+// RetryAfter marks err as one to retry no sooner than after d. A nil err gives nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &outcomeError{cause: err, outcome: Outcome{Kind: Failed, Code: CodeScriptFailed, RetryAfter: max(d, 0)}}
+}
+
+// YieldUntil rests the task until t. Checkpoint, if not nil, is what the next
+// run finds in Task.Checkpoint.
+func YieldUntil(t time.Time, checkpoint []byte) error {
+	return yield(Yield{Until: t, Checkpoint: checkpoint})
+}
+
+// YieldForChildren rests the task until all the tasks with these ids are final.
+func YieldForChildren(ids []string, checkpoint []byte) error {
+	return yield(Yield{Children: ids, Checkpoint: checkpoint})
+}
+
+// YieldUntilResumed rests the task until an operator resumes it.
+func YieldUntilResumed(checkpoint []byte) error {
+	return yield(Yield{Resume: true, Checkpoint: checkpoint})
+}
+
+func yield(y Yield) error {
+	return &outcomeError{outcome: Outcome{Kind: Yielded, Message: "the task rests", Yield: &y}}
+}
+
+// FailedWith makes an error that OutcomeOf turns into exactly o. It serves those
+// who carry outcomes across a boundary of their own: gRPC, or a broker.
+func FailedWith(o Outcome) error { return &outcomeError{outcome: o} }
+
+// OutcomeOf says what the return values of Execute mean. ctx is the context that
+// Execute was given: an error after it ended is explained by its cause. A result
+// without error is a success, whatever became of ctx: what happened is what is
+// recorded.
+func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
+	if err == nil {
+		if res.ContentType == "" {
+			res.ContentType = ContentJSON
+			if len(res.Data) == 0 {
+				res.Data = []byte("null")
+			}
+		}
+		return Outcome{Kind: Succeeded, Result: res}
+	}
+	var o Outcome
+	if oe := (*outcomeError)(nil); errors.As(err, &oe) {
+		o = oe.outcome
+		if oe.cause != nil || o.Message == "" {
+			o.Message = err.Error() // with whatever wrapped it
+		}
+	} else {
+		o = Outcome{Kind: Failed, Code: CodeScriptFailed, Message: err.Error()}
+	}
+	if o.Kind != Failed {
+		return o
+	}
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+	case errors.Is(cause, ErrCancel):
+		o = Outcome{Kind: Canceled, Code: CodeCanceled, Message: o.Message, Details: o.Details}
+	case errors.Is(cause, ErrDetach):
+		o = Outcome{Kind: AttemptReleased, Message: "stopped because the host detached"}
+	case errors.Is(cause, ErrPause):
+		o = Outcome{Kind: Yielded, Message: "paused", Yield: &Yield{Resume: true}}
+	case errors.Is(cause, ErrTimeout), errors.Is(cause, context.DeadlineExceeded):
+		o.Code = CodeTimeout
+		o.Message = "attempt timed out: " + o.Message
+	}
+	return o
+}
+
+// panicError makes the outcome of a panic: a failure with the stack in its details.
+func panicError(v any) error {
+	return &outcomeError{outcome: Outcome{
+		Kind: Failed, Code: CodeScriptFailed, Message: fmt.Sprintf("panic: %v", v),
+		Details: map[string]string{"stack": string(debug.Stack())},
+	}}
+}
+
+// Execute calls e.Execute and turns a panic into an error with the stack, as
+// everyone who calls an executor must: grpc-go recovers none, and one bad task
+// would end all others of its process.
+func Execute(ctx context.Context, e Executor, t Task, r Reporter) (res Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			res, err = Result{}, panicError(v)
+		}
+	}()
+	return e.Execute(ctx, t, r)
+}
+
+// Revert calls e.Revert with the same guard as Execute.
+func Revert(ctx context.Context, e Executor, t Task, r Reporter) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	return e.Revert(ctx, t, r)
+}

@@ -1,0 +1,71 @@
+package sdk
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-plugin"
+)
+
+// Plugin is an executor's code under a name: the same value is handed to Serve
+// by a program of its own, or to the host to be built in.
+type Plugin struct {
+	// Name is what the operator writes as plugin = "name".
+	Name string
+	// Version is shown to operators.
+	Version string
+	// New makes an executor of one block of config. An error refuses the config
+	// and should name the key at fault.
+	New func(Config) (Executor, error)
+}
+
+// Handshake is what host and plugin say to one another before they speak gRPC:
+// it keeps a plugin from being run by hand by mistake, and names the protocol's
+// version. It is no secret.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  1,
+		MagicCookieKey:   "TASKHOST_PLUGIN",
+		MagicCookieValue: "3d6a5b0e-executor",
+	}
+}
+
+// PluginKey is the name under which a plugin process serves its executor.
+const PluginKey = "executor"
+
+// Connection is an executor in another process, as the host holds it. Its
+// Execute blocks for the life of the attempt, as any executor's does, and
+// returns Lost when the process dies or stops naming the attempt's token.
+type Connection interface {
+	Executor
+	// Hello is what the process said of itself.
+	Hello() Hello
+	// Changed is signaled when Describe should be asked again.
+	Changed() <-chan struct{}
+	// Drain tells the process that no start will come and waits until all that
+	// runs has finished, or ctx ends.
+	Drain(ctx context.Context) error
+	// Detach lets go: attempts that outlive the host go on, local ones stop.
+	Detach(ctx context.Context) error
+	// Done is closed when the process can no longer be spoken to; Err says why.
+	Done() <-chan struct{}
+	Err() error
+	// Close ends the streams. It does not end the process.
+	Close() error
+}
+
+// Hello is what a plugin process says of itself when it is connected to.
+type Hello struct {
+	Instance string // chosen by the process at random when it began
+	Name     string
+	Version  string
+	Pid      int
+	Running  []Token // attempts that go on, from before this connection
+	Finished []Token // … and those whose outcome is not yet acknowledged
+}
+
+// HostOptions is what the host tells a plugin process when it connects.
+type HostOptions struct {
+	Config Config // with the block's attributes, as NewConfig made it
+	// Epoch is the store's; a plugin obeys only the highest it has seen.
+	Epoch uint64
+}

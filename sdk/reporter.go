@@ -1,0 +1,77 @@
+package sdk
+
+import (
+	"github.com/hashicorp/go-hclog"
+)
+
+// A Reporter is how an attempt speaks while it runs. It may be used from many
+// goroutines, until Execute returns; after that all its methods do nothing.
+type Reporter interface {
+	// Started is for executors that hand attempts on (Info.Deferred): the
+	// attempt has begun on node, and handle is what finds it again after a
+	// crash of the host. Durable when it returns without error; an error means
+	// that the attempt is no longer wanted and must be stopped.
+	Started(handle []byte, node string) error
+	// Progress says how far the attempt is, in units of the script's choice;
+	// total 0 means unknown. Cheap: it never blocks, and the host writes down
+	// only a few a second.
+	Progress(done, total int64, message string)
+	// Log is a logger whose lines belong to this attempt and can be followed by
+	// clients. Lines are dropped, and counted, before they hold up anything.
+	Log() hclog.Logger
+	// Checkpoint saves data for the next attempt, in place of what was saved
+	// before. Durable when it returns without error. At most 1 MiB.
+	Checkpoint(data []byte) error
+
+	reporter() // sealed, so that it can grow: NewReporter makes one
+}
+
+// MaxCheckpoint bounds what Reporter.Checkpoint and a Yield can save, in bytes.
+const MaxCheckpoint = 1 << 20
+
+// Reports is what whoever runs an executor gives to NewReporter: a function for
+// each thing an attempt may say. A nil function makes that call do nothing.
+type Reports struct {
+	Started    func(handle []byte, node string) error
+	Progress   func(done, total int64, message string)
+	Checkpoint func(data []byte) error
+	// Log receives the attempt's lines; nil discards them.
+	Log hclog.Logger
+}
+
+// NewReporter makes the Reporter of one attempt.
+func NewReporter(to Reports) Reporter {
+	if to.Log == nil {
+		to.Log = hclog.NewNullLogger()
+	}
+	return &reporter{to}
+}
+
+type reporter struct{ to Reports }
+
+func (r *reporter) reporter() {}
+
+func (r *reporter) Started(handle []byte, node string) error {
+	if r.to.Started == nil {
+		return nil
+	}
+	return r.to.Started(handle, node)
+}
+
+func (r *reporter) Progress(done, total int64, message string) {
+	if r.to.Progress != nil {
+		r.to.Progress(done, total, message)
+	}
+}
+
+func (r *reporter) Log() hclog.Logger { return r.to.Log }
+
+func (r *reporter) Checkpoint(data []byte) error {
+	if len(data) > MaxCheckpoint {
+		return Permanent(errCheckpointTooLarge)
+	}
+	if r.to.Checkpoint == nil {
+		return nil
+	}
+	return r.to.Checkpoint(data)
+}
