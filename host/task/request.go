@@ -1,0 +1,102 @@
+package task
+
+import "time"
+
+// Begin makes t's next attempt, with token, on executor. A deferred executor
+// has not begun yet: its task stays pending, dispatched, until Started.
+func Begin(t Task, executor string, token Token, deferred bool, now time.Time) Task {
+	t.Attempt++
+	t.Token, t.Executor, t.Node, t.Handle = token, executor, "", nil
+	t.Progress, t.UpdatedAt = Progress{}, now
+	if deferred {
+		t.State, t.Waiting = Pending, WaitDispatched
+		return t
+	}
+	t.State, t.Waiting, t.StartedAt = Running, WaitNone, now
+	return t
+}
+
+// Started says that the attempt of a dispatched task has begun on node. On a
+// running task it only keeps handle and node.
+func Started(t Task, handle []byte, node string, now time.Time) (Change, error) {
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt, SetHandle: true}
+	c.Task.Handle, c.Task.Node, c.Task.UpdatedAt = handle, node, now
+	switch {
+	case t.State == Running:
+		return c, nil
+	case t.State == Pending && t.Waiting == WaitDispatched:
+		c.Task.State, c.Task.Waiting, c.Task.StartedAt = Running, WaitNone, now
+		c.Event = &Event{At: now, From: Pending, To: Running, Attempt: t.Attempt, By: ByHost, Message: "on " + node}
+		return c, nil
+	}
+	return Change{}, Errorf(CodeConflict, "task %s is %s: its attempt cannot start", t.ID, t.State)
+}
+
+// Checkpointed keeps data for the next attempt. New ground was reached, so the
+// attempts lost before it no longer count.
+func Checkpointed(t Task, data []byte, now time.Time) (Change, error) {
+	if !t.State.Active() {
+		return Change{}, Errorf(CodeConflict, "task %s is %s: its attempt is over", t.ID, t.State)
+	}
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt, SetCheckpoint: true}
+	c.Task.Checkpoint, c.Task.Lost, c.Task.UpdatedAt = data, 0, now
+	return c, nil
+}
+
+// Cancel is a request by someone that t end. A task that does not run is
+// canceled at once; one that runs becomes canceling until its attempt's end is
+// confirmed. already_final if it is done. A second request changes nothing:
+// Change.Event is nil then.
+func Cancel(t Task, by string, now time.Time) (Change, error) {
+	switch {
+	case t.State == Canceling:
+		return Change{Task: t, From: t.State, FromAttempt: t.Attempt}, nil
+	case t.State == Running:
+		c, err := change(t, Canceling, by, "cancel requested", now)
+		c.Task.CancelRequestedAt, c.Task.RequestedBy = now, by
+		return c, err
+	case t.State == Pending:
+		c, err := change(t, Canceled, by, "canceled before it ran", now)
+		c.Task.CancelRequestedAt, c.Task.RequestedBy = now, by
+		c.Task.Error, c.SetError = &Failure{Code: FailureCanceled, Message: "canceled by " + by, Attempt: t.Attempt, Details: map[string]any{"confirmed": true}}, true
+		return c, err
+	case t.State == Reverting:
+		return Change{}, Errorf(CodeConflict, "task %s is being reverted, which cannot be canceled", t.ID)
+	}
+	return Change{}, Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
+}
+
+// Retry runs a failed, canceled or reverted task again with fresh budgets; the
+// attempt's number goes on, and so does its checkpoint unless it was reverted.
+func Retry(t Task, by string, now time.Time) (Change, error) {
+	if !t.State.Final() {
+		return Change{}, Errorf(CodeNotFinal, "task %s is %s: only a failed, canceled or reverted task can be retried", t.ID, t.State)
+	}
+	if !Allowed(t.State, Pending) {
+		return Change{}, Errorf(CodeConflict, "task %s is %s: only a failed, canceled or reverted task can be retried", t.ID, t.State)
+	}
+	c, err := change(t, Pending, by, "retry requested", now)
+	if err != nil {
+		return c, err
+	}
+	n := &c.Task
+	n.Waiting, n.RunAt, n.Failures, n.Lost = WaitQueued, now, 0, 0
+	n.FinishedAt, n.ExpiresAt, n.CancelRequestedAt, n.StartedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	n.RequestedBy, n.Progress, n.Deadline = "", Progress{}, time.Time{}
+	n.Error, c.SetError = nil, true
+	n.Result, n.ResultType, c.SetResult = nil, "", true
+	if t.State == Reverted {
+		n.Checkpoint, c.SetCheckpoint = nil, true
+	}
+	return c, nil
+}
+
+// Overdue fails a pending task whose deadline has passed.
+func Overdue(t Task, now time.Time) (Change, error) {
+	c, err := change(t, Failed, ByHost, "deadline passed", now)
+	if err != nil {
+		return c, err
+	}
+	c.Task.Error, c.SetError = &Failure{Code: FailureTimeout, Message: "the task's deadline passed before it was done", Attempt: t.Attempt}, true
+	return c, nil
+}

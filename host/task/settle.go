@@ -1,0 +1,274 @@
+package task
+
+import (
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// Kind is what became of an attempt.
+type Kind uint8
+
+// The outcomes of an attempt: a closed set.
+const (
+	OutcomeSucceeded Kind = iota + 1
+	OutcomeFailed
+	OutcomeCanceled
+	OutcomeLost
+	OutcomeReleased
+	OutcomeYielded
+)
+
+// Codes of a Failure that the host itself gives.
+const (
+	FailureScript       = "script_failed"
+	FailurePermanent    = "permanent"
+	FailureTimeout      = "timeout"
+	FailureExecutorLost = "executor_lost"
+	FailureExecutor     = "executor_failed"
+	FailureResultSize   = "result_too_large"
+	FailureProtocol     = "protocol_error"
+	FailureCanceled     = "canceled"
+)
+
+// Outcome is how one attempt ended.
+type Outcome struct {
+	Kind       Kind
+	Result     []byte
+	ResultType string
+	Code       string // of a failure
+	Message    string
+	Details    map[string]any
+	Permanent  bool
+	RetryAfter time.Duration
+	Yield      *Yield
+	// Unconfirmed says that nobody heard the attempt end: the bound of a cancel
+	// or of a timeout passed and its token was fenced.
+	Unconfirmed bool
+}
+
+// Yield is what a resting task waits for.
+type Yield struct {
+	Until      time.Time
+	Children   []ID
+	Resume     bool
+	Checkpoint []byte // nil keeps the one there is
+}
+
+// Backoff is how long a task rests before it is tried again: Initial, doubled
+// with each failure up to Max, of which the upper half is left to chance so that
+// tasks that failed together do not come back together.
+type Backoff struct {
+	Initial, Max time.Duration
+}
+
+// Delay is the rest after the nth failure (from 1). chance is in [0,1).
+func (b Backoff) Delay(n int, chance float64) time.Duration {
+	if b.Initial <= 0 {
+		return 0
+	}
+	d := float64(b.Initial) * math.Pow(2, float64(max(n, 1)-1))
+	if b.Max > 0 {
+		d = math.Min(d, float64(b.Max))
+	}
+	d = math.Min(d, float64(math.MaxInt64/2))
+	return time.Duration(d/2 + d/2*chance)
+}
+
+// Change is a task after a transition, with what the store needs to make it:
+// it applies only if the stored task is still in state From, at attempt
+// FromAttempt and version Task.Version; the store then raises the version.
+type Change struct {
+	Task        Task
+	From        State
+	FromAttempt int
+	// Event is the transition for the history; nil if this is none (a checkpoint,
+	// a handle). The store numbers it with the new version.
+	Event *Event
+	// What else of Task is to be written: these live beside the row.
+	SetResult, SetError, SetCheckpoint, SetHandle bool
+}
+
+// change begins a transition of t to state to, if the table allows it.
+func change(t Task, to State, by, message string, now time.Time) (Change, error) {
+	if !Allowed(t.State, to) {
+		return Change{}, notAllowed(t, to)
+	}
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt,
+		Event: &Event{At: now, From: t.State, To: to, Attempt: t.Attempt, By: by, Message: clip(message)}}
+	c.Task.State, c.Task.UpdatedAt = to, now
+	if to != Pending {
+		c.Task.Waiting = WaitNone
+	}
+	if !to.Active() {
+		c.Task.Token = Token{}
+		if len(t.Handle) > 0 || t.Node != "" {
+			c.Task.Handle, c.SetHandle = nil, true
+		}
+	}
+	if to.Final() {
+		c.Task.FinishedAt = now
+		c.Task.ExpiresAt = now.Add(t.Retain)
+	}
+	return c, nil
+}
+
+// final is why a request on a final task is refused, or one that is not final.
+func notAllowed(t Task, to State) error {
+	if t.State.Final() {
+		return Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
+	}
+	if to == Pending {
+		return Errorf(CodeNotFinal, "task %s is %s: only a failed, canceled or reverted task can be retried", t.ID, t.State)
+	}
+	return Errorf(CodeConflict, "task %s is %s and cannot become %s", t.ID, t.State, to)
+}
+
+// Settle says what becomes of t when its current attempt ends with o. chance, in
+// [0,1), spreads retries. An error means that t holds no attempt.
+func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
+	dispatched := t.State == Pending && t.Waiting == WaitDispatched
+	switch {
+	case t.State == Reverting:
+		return settleRevert(t, o, now)
+	case t.State == Canceling && o.Kind == OutcomeSucceeded, t.State == Running && o.Kind == OutcomeSucceeded:
+		return succeed(t, o, now)
+	case t.State == Canceling:
+		return settleCancel(t, o, now)
+	case t.State != Running && !dispatched:
+		return Change{}, Errorf(CodeConflict, "task %s is %s and holds no attempt", t.ID, t.State)
+	}
+	switch o.Kind {
+	case OutcomeSucceeded: // dispatched, and its start was never heard: it has run
+		return succeed(t, o, now)
+	case OutcomeReleased:
+		return again(t, t.RunAt, o.Message, now)
+	case OutcomeYielded:
+		return rest(t, o, now)
+	case OutcomeLost:
+		t.Lost++
+		if t.Lost > t.MaxLost {
+			o.Code = FailureExecutorLost
+			return fail(t, o, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
+		}
+		return again(t, now, "lost: "+o.Message, now)
+	default:
+		t.Failures++
+		if o.Code == "" {
+			o.Code = FailureScript
+		}
+		at := now.Add(max(o.RetryAfter, 0))
+		if o.RetryAfter <= 0 {
+			at = now.Add(b.Delay(t.Failures, chance))
+		}
+		late := !t.Deadline.IsZero() && !at.Before(t.Deadline)
+		if o.Permanent || t.Failures >= t.MaxAttempts || late {
+			return fail(t, o, o.Code, now)
+		}
+		c, err := again(t, at, o.Code+": "+o.Message, now)
+		c.Task.Error, c.SetError = failure(t, o), true
+		return c, err
+	}
+}
+
+func succeed(t Task, o Outcome, now time.Time) (Change, error) {
+	if t.State == Pending { // by way of running, which nobody heard of
+		t.State = Running
+		c, err := change(t, Succeeded, ByHost, "", now)
+		c.From, c.Event.From = Pending, Pending
+		return succeeded(c, o), err
+	}
+	c, err := change(t, Succeeded, ByHost, "", now)
+	if err != nil {
+		return c, err
+	}
+	return succeeded(c, o), nil
+}
+
+func succeeded(c Change, o Outcome) Change {
+	c.Task.Result, c.Task.ResultType, c.SetResult = o.Result, o.ResultType, true
+	if c.Task.Error != nil {
+		c.Task.Error, c.SetError = nil, true
+	}
+	return c
+}
+
+// ByHost is who makes a transition that no client asked for.
+const ByHost = "host"
+
+func settleCancel(t Task, o Outcome, now time.Time) (Change, error) {
+	msg := "confirmed"
+	f := &Failure{Code: FailureCanceled, Message: "canceled by " + t.RequestedBy, Attempt: t.Attempt, Details: map[string]any{"confirmed": true}}
+	if o.Unconfirmed || o.Kind == OutcomeLost {
+		msg = "not confirmed: " + o.Message
+		f.Details["confirmed"] = false
+		f.Message += "; nobody heard the attempt end"
+	}
+	c, err := change(t, Canceled, ByHost, msg, now)
+	c.Task.Error, c.SetError = f, true
+	return c, err
+}
+
+func settleRevert(t Task, o Outcome, now time.Time) (Change, error) {
+	if o.Kind == OutcomeSucceeded {
+		return change(t, Reverted, ByHost, "", now)
+	}
+	c, err := change(t, RevertFailed, ByHost, o.Message, now)
+	c.Task.Error, c.SetError = failure(t, o), true
+	return c, err
+}
+
+func fail(t Task, o Outcome, message string, now time.Time) (Change, error) {
+	c, err := change(t, Failed, ByHost, message, now)
+	c.Task.Error, c.SetError = failure(t, o), true
+	return c, err
+}
+
+func failure(t Task, o Outcome) *Failure {
+	return &Failure{Code: o.Code, Message: clip(o.Message), Attempt: t.Attempt, Details: o.Details}
+}
+
+// again puts t back to wait until at.
+func again(t Task, at time.Time, message string, now time.Time) (Change, error) {
+	c, err := change(t, Pending, ByHost, message, now)
+	c.Task.Waiting, c.Task.RunAt = WaitQueued, at
+	if at.After(now) {
+		c.Task.Waiting = WaitScheduled
+	}
+	return c, err
+}
+
+func rest(t Task, o Outcome, now time.Time) (Change, error) {
+	c, err := change(t, Pending, ByHost, "yielded", now)
+	y := o.Yield
+	switch {
+	case y == nil:
+		c.Task.Waiting = WaitQueued
+	case !y.Until.IsZero():
+		c.Task.RunAt, c.Task.Waiting = y.Until, WaitScheduled
+		if !y.Until.After(now) {
+			c.Task.Waiting = WaitQueued
+		}
+	case len(y.Children) > 0:
+		c.Task.Waiting = WaitChildren
+	default:
+		c.Task.Waiting = WaitPaused
+	}
+	if y != nil && y.Checkpoint != nil {
+		c.Task.Checkpoint, c.SetCheckpoint, c.Task.Lost = y.Checkpoint, true, 0
+	}
+	return c, err
+}
+
+// clip keeps a message within MaxMessage, at a rune's boundary.
+func clip(s string) string {
+	if len(s) <= MaxMessage {
+		return s
+	}
+	s = s[:MaxMessage]
+	for len(s) > 0 && !utf8.ValidString(s[len(s)-min(len(s), utf8.UTFMax):]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}

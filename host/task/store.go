@@ -1,0 +1,176 @@
+package task
+
+import (
+	"context"
+	"time"
+)
+
+// Scope is whose tasks a caller may see. Every query takes one.
+type Scope struct {
+	Owner string
+	All   bool // an admin: every owner's
+}
+
+// LaneID numbers lanes from 1, without gaps; a lane is never removed.
+type LaneID int32
+
+// Lane is the queue of waiting tasks of one type, owner and route; of one pinned
+// executor, if the submit named it; and suspects apart from the others, so that
+// they can be run singly. Which executor serves a lane is config, not data.
+type Lane struct {
+	ID       LaneID
+	Type     string
+	Owner    string
+	Route    string // the route's labels as canonical JSON; "" for none
+	Executor string // pinned; "" leaves it to config
+	Suspect  bool
+}
+
+// LaneCount is how many tasks of a lane are in which phase now.
+type LaneCount struct {
+	Ready, Waiting, Active int64 // queued; pending for another reason; dispatched, running, canceling or reverting
+}
+
+// Submission is what Insert writes, all or none.
+type Submission struct {
+	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
+	// Insert gives each its Seq.
+	Tasks []*Task
+	// Idempotency, if set, makes the submission happen once.
+	Idempotency *Idempotency
+}
+
+// Idempotency is a client's key for one request.
+type Idempotency struct {
+	Owner string
+	Key   string
+	Hash  [32]byte // of the request; another one under the same key is refused
+}
+
+// Receipt answers an Insert.
+type Receipt struct {
+	// Replayed is the ids of the first submission under the same key, if there
+	// was one: nothing was written this time.
+	Replayed []ID
+}
+
+// Claim asks for work for one executor.
+type Claim struct {
+	Executor string
+	Lanes    []LaneID // from which to take
+	Max      int
+	Deferred bool // dispatched rather than running: see Begin
+	Now      time.Time
+	NewToken func() Token
+}
+
+// Filter selects tasks for a list. Empty fields match all.
+type Filter struct {
+	States        []State
+	Types         []string
+	Executor      string
+	Owner         string
+	Key           string
+	Labels        map[string]string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	Ascending     bool // oldest first; newest first otherwise
+	Limit         int  // at most MaxListLimit
+	Cursor        int64
+}
+
+// Page is one page of a list. Next is the cursor of the next; 0 if there is none.
+type Page struct {
+	Tasks []Task
+	Next  int64
+}
+
+// LogFilter selects log lines of a task.
+type LogFilter struct {
+	After   int64 // lines with a higher Seq
+	Attempt int   // 0 for all
+	Level   string
+	Limit   int
+}
+
+// ProgressNote is progress of a running attempt for the record. It changes no
+// state and no version, and is dropped if the attempt no longer holds the task.
+type ProgressNote struct {
+	Seq      int64
+	Attempt  int
+	Progress Progress
+	At       time.Time
+}
+
+// Store keeps tasks. Each method is safe for many callers at once. Whatever a
+// method has written is on disk when it returns without error. Errors carry the
+// codes of this package: not_found, conflict, store_full, store_unavailable.
+type Store interface {
+	Queue
+	Ledger
+	Journal
+}
+
+// Queue is how tasks come in and attempts begin.
+type Queue interface {
+	// Insert writes new tasks with their first events, all or none. conflict if
+	// a task's key is taken (Error.Message names the holder);
+	// idempotency_mismatch if the idempotency key was used for another request.
+	Insert(ctx context.Context, s Submission) (Receipt, error)
+	// Claim begins attempts at up to c.Max ready tasks of the lanes, by priority
+	// and then age, and returns them with input and checkpoint.
+	Claim(ctx context.Context, c Claim) ([]Task, error)
+	// Promote makes ready up to limit scheduled tasks that are due, and says how
+	// many, and when the next is due (zero if none).
+	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
+	// Lanes are those with an ID above after, in order. From memory.
+	Lanes(after LaneID) []Lane
+	// Ready is how many tasks of these lanes wait to be claimed. From memory, cheap.
+	Ready(lanes []LaneID) int64
+	// Count is what a lane holds. From memory.
+	Count(lane LaneID) LaneCount
+}
+
+// Ledger is what becomes of tasks.
+type Ledger interface {
+	// Apply makes each change whose guard holds, and gives an error for each:
+	// conflict where it does not hold. Changes do not depend on one another.
+	Apply(ctx context.Context, changes []Change) []error
+	// Note writes progress.
+	Note(ctx context.Context, notes []ProgressNote) error
+	// Get reads a task whole.
+	Get(ctx context.Context, s Scope, id ID) (Task, error)
+	// ByKey reads the task of that owner (the scope's), type and key.
+	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
+	// ByPrefix finds the ids in a range, two at the most.
+	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
+	// List reads one page, without inputs, results and messages.
+	List(ctx context.Context, s Scope, f Filter) (Page, error)
+	// Held reads all tasks that an attempt holds (active, or dispatched): what
+	// a host finds after a crash. In pages: from after that Seq.
+	Held(ctx context.Context, after int64, limit int) ([]Task, error)
+	// Delete removes a final task and all that belongs to it; not_final otherwise.
+	Delete(ctx context.Context, s Scope, id ID) error
+	// Retire removes up to limit tasks whose time to be kept is up, looking at
+	// no more than a bounded number of rows from a cursor of its own; more says
+	// that it did not come to the end.
+	Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error)
+	// Overdue reads up to limit pending tasks whose deadline has passed.
+	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
+}
+
+// Journal is what is kept beside the tasks.
+type Journal interface {
+	// History is a task's events after that Seq, oldest first.
+	History(ctx context.Context, s Scope, id ID, after int64) ([]Event, error)
+	// AppendLogs writes log lines of the task with that Seq. The caller numbers them.
+	AppendLogs(ctx context.Context, seq int64, lines []LogLine) error
+	// Logs reads log lines in order.
+	Logs(ctx context.Context, s Scope, id ID, f LogFilter) ([]LogLine, error)
+	// SaveOffer keeps what an executor last offered (an opaque document), Offers
+	// reads all: a plugin that is down must not make its types unknown.
+	SaveOffer(ctx context.Context, executor string, offer []byte) error
+	Offers(ctx context.Context) (map[string][]byte, error)
+	// Epoch is raised at every open.
+	Epoch() uint64
+}

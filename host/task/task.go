@@ -1,0 +1,272 @@
+// Package task is the domain of taskhost: what a task is, the states it may be
+// in, how an attempt's outcome changes it, and the port to whatever stores it.
+// It does no I/O and has no clock: time and chance are passed in.
+package task
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ID is a task's UUID (version 7).
+type ID [16]byte
+
+// String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.
+func (id ID) String() string {
+	var b [36]byte
+	hex.Encode(b[0:8], id[0:4])
+	hex.Encode(b[9:13], id[4:6])
+	hex.Encode(b[14:18], id[6:8])
+	hex.Encode(b[19:23], id[8:10])
+	hex.Encode(b[24:36], id[10:16])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
+
+// IsZero says that there is no id.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// ParseID reads what String wrote; the error has code invalid_request.
+func ParseID(s string) (ID, error) {
+	var id ID
+	bad := func() (ID, error) {
+		return ID{}, Errorf(CodeInvalidRequest, "%q is not a task id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab", s)
+	}
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return bad()
+	}
+	digits := strings.ReplaceAll(s, "-", "")
+	if len(digits) != 32 {
+		return bad()
+	}
+	if _, err := hex.Decode(id[:], []byte(digits)); err != nil {
+		return bad()
+	}
+	return id, nil
+}
+
+// PrefixRange gives the lowest and highest id that begin with prefix, which
+// holds hexadecimal digits and, where a UUID has them, dashes.
+func PrefixRange(prefix string) (lo, hi ID, err error) {
+	digits := strings.ReplaceAll(strings.ToLower(prefix), "-", "")
+	if digits == "" || len(digits) > 32 {
+		return lo, hi, Errorf(CodeInvalidRequest, "%q is not the beginning of a task id", prefix)
+	}
+	if _, err := hex.Decode(lo[:], []byte(digits+strings.Repeat("0", 32-len(digits)))); err != nil {
+		return lo, hi, Errorf(CodeInvalidRequest, "%q is not the beginning of a task id", prefix)
+	}
+	_, err = hex.Decode(hi[:], []byte(digits+strings.Repeat("f", 32-len(digits))))
+	return lo, hi, err
+}
+
+// Token is the secret of one attempt: 128 random bits.
+type Token [16]byte
+
+// String is the token in 32 lower-case hexadecimal digits.
+func (t Token) String() string { return hex.EncodeToString(t[:]) }
+
+// IsZero says that there is no attempt.
+func (t Token) IsZero() bool { return t == Token{} }
+
+// Task is one durable unit of work and what became of it. Values read from a
+// list carry no Input, Result, Checkpoint, Handle or Error.Message.
+type Task struct {
+	Seq      int64 // order key, given by the store in commit order
+	ID       ID
+	Type     string
+	Owner    string
+	Key      string // unique within owner and type while the task exists; "" for none
+	Labels   map[string]string
+	Route    map[string]string
+	Pinned   string // the executor that the submit named; "" leaves it to config
+	Priority int    // higher first
+
+	State    State
+	Waiting  Waiting // while pending
+	Executor string  // that holds the current attempt, or held the last
+	Node     string  // where the attempt runs, if its executor has nodes
+	Attempt  int     // the number of the last attempt; never resets
+	Token    Token   // of the current attempt; zero if there is none
+	Handle   []byte  // the executor's memory of the current attempt
+
+	Failures    int // of the script, since submit or the last retry by hand
+	MaxAttempts int
+	Lost        int // attempts lost since then, or since the last new checkpoint
+	MaxLost     int
+
+	Timeout  time.Duration // of one attempt; always finite
+	Deadline time.Time     // of the whole task; zero for none
+	Retain   time.Duration // how long the task is kept once final
+
+	Group, Flow, Parent ID
+	Step                string
+
+	Input      json.RawMessage
+	Checkpoint []byte
+	Result     []byte
+	ResultType string
+	Error      *Failure
+	Progress   Progress
+
+	CreatedAt, RunAt, StartedAt, FinishedAt time.Time
+	ExpiresAt, UpdatedAt, CancelRequestedAt time.Time
+	RequestedBy                             string // who asked for the cancel
+	Version                                 int64  // raised by every change of state; numbers the history
+	Trace                                   string // W3C traceparent of the submit
+}
+
+// Suspect says that an attempt of this task was lost since its last checkpoint:
+// it may be what killed its executor, and runs with no other suspect beside it.
+func (t *Task) Suspect() bool { return t.Lost > 0 }
+
+// Failure is why a task is not succeeded.
+type Failure struct {
+	Code    string         `json:"code"`
+	Message string         `json:"message,omitempty"`
+	Attempt int            `json:"attempt"`
+	Details map[string]any `json:"details,omitempty"`
+}
+
+// Progress is how far the current attempt is, in units of the script's choice.
+type Progress struct {
+	Done    int64  `json:"done"`
+	Total   int64  `json:"total"` // 0: unknown
+	Message string `json:"message,omitempty"`
+}
+
+// Event is one transition in a task's history. Seq is the version of the task
+// after it, so it rises, with gaps where a change was no transition.
+type Event struct {
+	Seq     int64     `json:"seq"`
+	At      time.Time `json:"at"`
+	From    State     `json:"from"`
+	To      State     `json:"to"`
+	Attempt int       `json:"attempt"`
+	By      string    `json:"by"` // "host", or the owner that asked
+	Message string    `json:"message,omitempty"`
+}
+
+// LogLine is one line that an attempt logged.
+type LogLine struct {
+	Seq     int64             `json:"seq"` // rises within the task
+	At      time.Time         `json:"at"`
+	Attempt int               `json:"attempt"`
+	Level   string            `json:"level"` // trace, debug, info, warn, error
+	Message string            `json:"message"`
+	Fields  map[string]string `json:"fields,omitempty"`
+}
+
+// Spec is what a client asks for. Nil and zero leave a value to the type.
+type Spec struct {
+	Type        string
+	Input       json.RawMessage
+	Key         string
+	Executor    string
+	Priority    int
+	RunAt       time.Time
+	Labels      map[string]string
+	Route       map[string]string
+	Timeout     time.Duration
+	Deadline    time.Time
+	MaxAttempts int
+	MaxLost     *int
+	Retain      *time.Duration
+	Trace       string
+}
+
+// Limits are the bounds and defaults of a task type, from its executor and the
+// operator's config.
+type Limits struct {
+	Timeout     time.Duration
+	MaxAttempts int
+	MaxLost     int
+	Retain      time.Duration
+	Priority    int
+	MaxInput    int64 // bytes
+	MaxResult   int64
+	QueueLimit  int64 // waiting tasks of the type; 0 for no limit
+	Route       map[string]string
+	Backoff     Backoff
+}
+
+// DefaultLimits hold where nobody says otherwise.
+func DefaultLimits() Limits {
+	return Limits{
+		Timeout: time.Hour, MaxAttempts: 3, MaxLost: 3, Retain: 48 * time.Hour,
+		MaxInput: 1 << 20, MaxResult: 16 << 20,
+		Backoff: Backoff{Initial: time.Second, Max: 5 * time.Minute},
+	}
+}
+
+// The bounds of what a client may ask for.
+const (
+	MaxKey        = 255 // bytes
+	MaxLabels     = 64
+	MaxLabel      = 255 // bytes, of a key and of a value
+	MaxPriority   = 1000
+	MaxTimeout    = 30 * 24 * time.Hour
+	MaxTries      = 1000 // max_attempts and max_lost
+	MaxRetain     = 10 * 365 * 24 * time.Hour
+	MaxMessage    = 4 << 10 // bytes of an error's, an event's or a progress message kept
+	MaxBatch      = 10_000
+	MaxListLimit  = 1000
+	DefaultListed = 100
+)
+
+// New makes the pending task that spec asks for, for owner, under the type's
+// limits. All that is wrong with the spec is in one error, each with a pointer
+// to its field. The input's schema is the caller's to check.
+func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
+	var bad fields
+	bad.check(len(spec.Key) <= MaxKey, "/key", "is longer than %d bytes", MaxKey)
+	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "/priority", "is not between -%d and %d", MaxPriority, MaxPriority)
+	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "/timeout", "is not between 0 and %s", MaxTimeout)
+	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "/max_attempts", "is not between 1 and %d", MaxTries)
+	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "/max_lost", "is not between 0 and %d", MaxTries)
+	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "/retain", "is not between 0 and %s", MaxRetain)
+	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "/deadline", "is in the past")
+	bad.labels("/labels", spec.Labels)
+	bad.labels("/route", spec.Route)
+	if err := bad.err(); err != nil {
+		return Task{}, err
+	}
+	if lim.MaxInput > 0 && int64(len(spec.Input)) > lim.MaxInput {
+		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
+			Fields: []FieldError{{Pointer: "/input", Message: "too large"}}}
+	}
+	t := Task{
+		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,
+		Priority: spec.Priority, State: Pending, Waiting: WaitQueued,
+		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
+		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
+		Version: 1, Trace: spec.Trace,
+	}
+	if spec.Priority == 0 {
+		t.Priority = lim.Priority
+	}
+	if len(t.Input) == 0 {
+		t.Input = json.RawMessage("null")
+	}
+	if spec.RunAt.After(now) {
+		t.RunAt, t.Waiting = spec.RunAt, WaitScheduled
+	}
+	if spec.Timeout > 0 {
+		t.Timeout = spec.Timeout
+	}
+	if spec.MaxAttempts > 0 {
+		t.MaxAttempts = spec.MaxAttempts
+	}
+	if spec.MaxLost != nil {
+		t.MaxLost = *spec.MaxLost
+	}
+	if spec.Retain != nil {
+		t.Retain = *spec.Retain
+	}
+	if len(spec.Route) > 0 {
+		t.Route = spec.Route
+	}
+	return t, nil
+}
