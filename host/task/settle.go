@@ -140,8 +140,8 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 		return Change{}, Errorf(CodeConflict, "task %s is %s and holds no attempt", t.ID, t.State)
 	}
 	switch o.Kind {
-	case OutcomeSucceeded: // dispatched, and its start was never heard: it has run
-		return succeed(t, o, now)
+	case OutcomeSucceeded: // dispatched: whoever heard of an end must record the start first
+		return Change{}, Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
 	case OutcomeReleased:
 		return again(t, t.RunAt, o.Message, now)
 	case OutcomeYielded:
@@ -173,12 +173,6 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 }
 
 func succeed(t Task, o Outcome, now time.Time) (Change, error) {
-	if t.State == Pending { // by way of running, which nobody heard of
-		t.State = Running
-		c, err := change(t, Succeeded, ByHost, "", now)
-		c.From, c.Event.From = Pending, Pending
-		return succeeded(c, o), err
-	}
 	c, err := change(t, Succeeded, ByHost, "", now)
 	if err != nil {
 		return c, err

@@ -97,7 +97,7 @@ func Allowed(from, to State) bool {
 var transitions = [...][]State{
 	None:         {Pending, Running},
 	Pending:      {Pending, Running, Canceled, Failed, Skipped},
-	Running:      {Succeeded, Failed, Pending, Canceling, Canceled},
+	Running:      {Succeeded, Failed, Pending, Canceling},
 	Canceling:    {Canceled, Succeeded},
 	Reverting:    {Reverted, RevertFailed},
 	Succeeded:    {Reverting},
