@@ -1,0 +1,96 @@
+// Package scriptstest holds a script for tests that kill things: it writes down
+// that it works before it does, in a file that survives. Not for use in a product.
+package scriptstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Journal makes the script "journal". Its attribute path names the file, which
+// is appended to. Each attempt writes "TASK ATTEMPT TOKEN start", fsynced, works, and
+// writes "TASK ATTEMPT TOKEN end". Its input may be null or
+//
+//	{"seconds"?: how long it works, "fail"?: how many first attempts fail, "result"?: any value}
+//
+// An attempt whose context ends writes no end. Many processes may share a file:
+// a line is one write.
+func Journal() eventlet.Factory {
+	return eventlet.Factory{Name: "journal", New: newJournal}
+}
+
+// New makes an executor of the journal alone, for a plugin binary.
+func New(cfg sdk.Config) (sdk.Executor, error) {
+	s, err := newJournal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sdk.NewScripts(s)
+}
+
+func newJournal(cfg sdk.Config) (sdk.Script, error) {
+	var c struct {
+		Path string `json:"path"`
+	}
+	if err := cfg.Decode(&c); err != nil {
+		return sdk.Script{}, err
+	}
+	if c.Path == "" {
+		return sdk.Script{}, errors.New("path: say where the journal is")
+	}
+	f, err := os.OpenFile(c.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return sdk.Script{}, fmt.Errorf("path: %w", err)
+	}
+	j := journal{f}
+	return sdk.Script{TypeInfo: sdk.TypeInfo{Name: "journal"}, Run: j.run}, nil
+}
+
+// journal is held open for the life of the process.
+type journal struct{ file *os.File }
+
+func (j journal) write(t sdk.Task, what string) error {
+	if _, err := fmt.Fprintf(j.file, "%s %d %s %s\n", t.ID, t.Attempt, t.Token, what); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+	var in struct {
+		Seconds float64 `json:"seconds"`
+		Fail    int     `json:"fail"`
+		Result  any     `json:"result"`
+	}
+	if err := j.write(t, "start"); err != nil {
+		return sdk.Result{}, err
+	}
+	if err := t.Decode(&in); err != nil {
+		return sdk.Result{}, err
+	}
+	if in.Seconds > 0 {
+		timer := time.NewTimer(time.Duration(in.Seconds * float64(time.Second)))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return sdk.Result{}, context.Cause(ctx)
+		}
+	}
+	if err := j.write(t, "end"); err != nil {
+		return sdk.Result{}, err
+	}
+	if t.Attempt <= in.Fail {
+		return sdk.Result{}, fmt.Errorf("attempt %d fails, as asked", t.Attempt)
+	}
+	return sdk.JSON(in.Result)
+}

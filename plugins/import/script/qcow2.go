@@ -1,0 +1,204 @@
+package script
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// What is read here is described in QEMU's docs/interop/qcow2.txt. An image comes
+// from a stranger: one that names another file would have whoever opens it
+// later read that file, so the header is checked before the image is kept.
+
+const qcow2Magic = "QFI\xfb"
+
+// Bits of incompatible_features. A reader must refuse an image with any it does not know.
+const (
+	qcow2Dirty       = 1 << 0 // not closed cleanly; its data are whole
+	qcow2Corrupt     = 1 << 1
+	qcow2DataFile    = 1 << 2
+	qcow2Compression = 1 << 3
+	qcow2ExtendedL2  = 1 << 4
+
+	qcow2Known = qcow2Dirty | qcow2Corrupt | qcow2DataFile | qcow2Compression | qcow2ExtendedL2
+)
+
+// Types of header extensions that matter.
+const (
+	qcow2ExtEnd      = 0
+	qcow2ExtDataFile = 0x44415441
+)
+
+// Limits that QEMU keeps too.
+const (
+	qcow2MinClusterBits = 9
+	qcow2MaxClusterBits = 21
+	qcow2MaxL1          = 32 << 20 // bytes
+	qcow2MaxRefTable    = 8 << 20
+	qcow2MaxSnapshots   = 65536
+)
+
+// qcow2Header is what the check needs of an image's header.
+type qcow2Header struct {
+	version         uint32
+	clusterBits     uint32
+	size            uint64 // virtual, in bytes
+	incompatible    uint64
+	l1Entries       uint32
+	l1Offset        uint64
+	refTableOffset  uint64
+	refTableCluster uint32
+	snapshots       uint32
+	snapshotsOffset uint64
+	headerLength    uint32
+}
+
+// parseQCOW2 reads the header from the first bytes of an image, 64 KiB if it has
+// as many, and refuses what must not be kept.
+func parseQCOW2(head []byte) (*qcow2Header, error) {
+	if len(head) < 72 || string(head[:4]) != qcow2Magic {
+		return nil, errors.New("qcow2: the header is cut short")
+	}
+	u32 := func(at int) uint32 { return binary.BigEndian.Uint32(head[at:]) }
+	u64 := func(at int) uint64 { return binary.BigEndian.Uint64(head[at:]) }
+	h := &qcow2Header{
+		version: u32(4), clusterBits: u32(20), size: u64(24),
+		l1Entries: u32(36), l1Offset: u64(40),
+		refTableOffset: u64(48), refTableCluster: u32(56),
+		snapshots: u32(60), snapshotsOffset: u64(64), headerLength: 72,
+	}
+	if h.version != 2 && h.version != 3 {
+		return nil, fmt.Errorf("qcow2: version %d is not supported, only 2 and 3", h.version)
+	}
+	if u64(8) != 0 || u32(16) != 0 {
+		return nil, errors.New("qcow2: the image has a backing file; flatten it first (qemu-img convert)")
+	}
+	if crypt := u32(32); crypt > 2 {
+		return nil, fmt.Errorf("qcow2: encryption method %d is unknown", crypt)
+	}
+	if h.version == 3 {
+		if len(head) < 104 {
+			return nil, errors.New("qcow2: the header is cut short")
+		}
+		h.incompatible, h.headerLength = u64(72), u32(100)
+		if order := u32(96); order > 6 {
+			return nil, fmt.Errorf("qcow2: corrupt header: refcount order %d", order)
+		}
+		if h.headerLength < 104 || h.headerLength%8 != 0 || int64(h.headerLength) > int64(len(head)) {
+			return nil, fmt.Errorf("qcow2: corrupt header: its length is %d", h.headerLength)
+		}
+		if err := h.checkFeatures(head); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.checkTables(); err != nil {
+		return nil, err
+	}
+	return h, h.checkExtensions(head)
+}
+
+// checkFeatures is for version 3, with the whole header in head.
+func (h *qcow2Header) checkFeatures(head []byte) error {
+	if unknown := h.incompatible &^ qcow2Known; unknown != 0 {
+		return fmt.Errorf("qcow2: unknown incompatible features %#x", unknown)
+	}
+	if h.incompatible&qcow2Corrupt != 0 {
+		return errors.New("qcow2: the image is marked as corrupt")
+	}
+	if h.incompatible&qcow2DataFile != 0 {
+		return errDataFile
+	}
+	compression := byte(0)
+	if h.headerLength >= 112 {
+		compression = head[104]
+	}
+	if compression > 1 {
+		return fmt.Errorf("qcow2: compression type %d is unknown", compression)
+	}
+	if (compression != 0) != (h.incompatible&qcow2Compression != 0) {
+		return errors.New("qcow2: corrupt header: compression type and features disagree")
+	}
+	return nil
+}
+
+var errDataFile = errors.New("qcow2: the image keeps its data in another file (data_file)")
+
+func (h *qcow2Header) checkTables() error {
+	if h.clusterBits < qcow2MinClusterBits || h.clusterBits > qcow2MaxClusterBits {
+		return fmt.Errorf("qcow2: corrupt header: cluster size of 2^%d bytes", h.clusterBits)
+	}
+	cluster := uint64(1) << h.clusterBits
+	if uint64(h.headerLength) > cluster {
+		return fmt.Errorf("qcow2: corrupt header: its length is %d", h.headerLength)
+	}
+	if h.size > math.MaxInt64 {
+		return fmt.Errorf("qcow2: corrupt header: a disk of %d bytes", h.size)
+	}
+	entry := uint64(8) // bytes of an entry in a second-level table
+	if h.incompatible&qcow2ExtendedL2 != 0 {
+		if entry = 16; h.clusterBits < 14 {
+			return errors.New("qcow2: corrupt header: extended entries in clusters below 16 KiB")
+		}
+	}
+	reach := cluster / entry * cluster // bytes that one first-level entry maps; at most 2^39
+	need := h.size / reach
+	if h.size%reach != 0 {
+		need++
+	}
+	switch {
+	case uint64(h.l1Entries)*8 > qcow2MaxL1:
+		return errors.New("qcow2: corrupt header: the cluster table is too large")
+	case uint64(h.l1Entries) < need:
+		return errors.New("qcow2: corrupt header: the cluster table is too small for the disk")
+	case h.l1Offset%cluster != 0 || h.l1Entries > 0 && h.l1Offset == 0:
+		return errors.New("qcow2: corrupt header: the cluster table is misplaced")
+	case h.refTableOffset%cluster != 0 || h.refTableOffset == 0 || h.refTableCluster == 0:
+		return errors.New("qcow2: corrupt header: the reference count table is misplaced")
+	case uint64(h.refTableCluster)*cluster > max(qcow2MaxRefTable, cluster):
+		return errors.New("qcow2: corrupt header: the reference count table is too large")
+	case h.snapshots > qcow2MaxSnapshots:
+		return errors.New("qcow2: corrupt header: too many snapshots")
+	case h.snapshots > 0 && (h.snapshotsOffset%cluster != 0 || h.snapshotsOffset == 0):
+		return errors.New("qcow2: corrupt header: the snapshot table is misplaced")
+	}
+	return nil
+}
+
+// checkExtensions walks the extensions, one of which may name a data file. They
+// must end within the first cluster, and within the head: no image needs more
+// than a few hundred bytes of them.
+func (h *qcow2Header) checkExtensions(head []byte) error {
+	end := min(uint64(1)<<h.clusterBits, uint64(len(head)))
+	at := uint64(h.headerLength)
+	for at+8 <= end {
+		kind := binary.BigEndian.Uint32(head[at:])
+		length := uint64(binary.BigEndian.Uint32(head[at+4:]))
+		switch kind {
+		case qcow2ExtEnd:
+			return nil
+		case qcow2ExtDataFile:
+			return errDataFile
+		}
+		at += 8 + (length+7)&^7
+	}
+	return errors.New("qcow2: corrupt header: its extensions do not end")
+}
+
+// fits checks the header against the length of the whole file: tables that lie
+// beyond its end mean that it was cut short.
+func (h *qcow2Header) fits(file int64) error {
+	within := func(what string, offset, length uint64) error {
+		if end := offset + length; end < offset || end > uint64(file) {
+			return fmt.Errorf("qcow2: the %s lies beyond the end of the file; was it cut short?", what)
+		}
+		return nil
+	}
+	if err := within("cluster table", h.l1Offset, uint64(h.l1Entries)*8); err != nil {
+		return err
+	}
+	if err := within("reference count table", h.refTableOffset, uint64(h.refTableCluster)<<h.clusterBits); err != nil {
+		return err
+	}
+	return within("snapshot table", h.snapshotsOffset, uint64(h.snapshots)*40)
+}
