@@ -87,6 +87,9 @@ type TypeInfo struct {
 	Defaults Defaults `json:"defaults,omitzero"`
 	// Revertible says that Revert undoes this type's work.
 	Revertible bool `json:"revertible,omitempty"`
+	// Unavailable says that the type is known but nobody serves it at present (its
+	// workers are away). The host accepts such tasks and keeps them waiting.
+	Unavailable bool `json:"unavailable,omitempty"`
 }
 
 // Defaults are a script author's wishes for a type. Zero or nil leaves a value
@@ -169,6 +172,10 @@ type Failure struct {
 type Result struct {
 	ContentType string
 	Data        []byte
+	// Stored says that the bytes are not in Data: they were already put to the
+	// host's REST under the attempt's token. For executors behind a carrier that
+	// bounds what a message holds; a script never sets it.
+	Stored bool
 }
 
 // JSON makes a result of v. It fails if v cannot be marshaled.

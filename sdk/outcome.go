@@ -163,8 +163,9 @@ func yield(y Yield) error {
 	return &outcomeError{outcome: Outcome{Kind: Yielded, Message: "the task rests", Yield: &y}}
 }
 
-// FailedWith makes an error that OutcomeOf turns into exactly o. It serves those
-// who carry outcomes across a boundary of their own: gRPC, or a broker.
+// FailedWith makes an error that OutcomeOf turns into exactly o (a failure, as any
+// other error, is still explained by a context that ended). It serves those who
+// carry outcomes across a boundary of their own: gRPC, or a broker.
 func FailedWith(o Outcome) error { return &outcomeError{outcome: o} }
 
 // OutcomeOf says what the return values of Execute mean. ctx is the context that
@@ -202,8 +203,10 @@ func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 	case errors.Is(cause, ErrPause):
 		o = Outcome{Kind: Yielded, Message: "paused", Yield: &Yield{Resume: true}}
 	case errors.Is(cause, ErrTimeout), errors.Is(cause, context.DeadlineExceeded):
-		o.Code = CodeTimeout
-		o.Message = "attempt timed out: " + o.Message
+		if o.Code != CodeTimeout { // else it was explained where the script ran
+			o.Code = CodeTimeout
+			o.Message = "attempt timed out: " + o.Message
+		}
 	}
 	return o
 }

@@ -2,6 +2,8 @@ package sdk
 
 import (
 	"context"
+	"strconv"
+	"time"
 
 	"github.com/hashicorp/go-plugin"
 )
@@ -37,6 +39,7 @@ const PluginKey = "executor"
 // returns Lost when the process dies or stops naming the attempt's token.
 type Connection interface {
 	Executor
+	Settler
 	// Hello is what the process said of itself.
 	Hello() Hello
 	// Changed is signaled when Describe should be asked again.
@@ -51,6 +54,17 @@ type Connection interface {
 	Err() error
 	// Close ends the streams. It does not end the process.
 	Close() error
+}
+
+// A Settler wants to hear that an attempt's outcome is on record. The host asks
+// every executor for it by type assertion: those in its own process have no need.
+type Settler interface {
+	// Settled says that what Execute or Revert returned for t is committed, or
+	// will never be wanted: whoever keeps it may forget it. Call it once after
+	// each Execute or Revert that returned, also one that nobody waits for any
+	// more. Called before they return, it forgets whatever will be reported. For
+	// a token of Hello that is not wanted it does the same. It never blocks.
+	Settled(t Token)
 }
 
 // Hello is what a plugin process says of itself when it is connected to.
@@ -68,4 +82,29 @@ type HostOptions struct {
 	Config Config // with the block's attributes, as NewConfig made it
 	// Epoch is the store's; a plugin obeys only the highest it has seen.
 	Epoch uint64
+	// Survive tells the process to go on when this host ends, and to keep running
+	// attempts and unacknowledged outcomes for the next one. Info.Outlives is then
+	// true whatever the executor says, and an Execute whose context ends with
+	// ErrDetach returns ErrDetach at once and leaves its attempt running.
+	Survive bool
+	// Grace is what the host waits after a context ended before it acts; it is
+	// told to the plugin with each cancel.
+	Grace time.Duration
+	// Start bounds Configure and the first Hello; 0 means 30 seconds.
+	Start time.Duration
+	// Silence is how long a plugin may say nothing before the connection is given
+	// up; 0 means 5 seconds. Plugins send a heartbeat each second.
+	Silence time.Duration
+}
+
+// ConfigError is what connecting returns when the plugin refused its config:
+// starting it again is no use before the config changes.
+type ConfigError struct {
+	Executor string
+	Message  string // the plugin's words
+}
+
+// Error is the plugin's words under the executor's name.
+func (e *ConfigError) Error() string {
+	return "executor " + strconv.Quote(e.Executor) + ": config refused: " + e.Message
 }

@@ -118,19 +118,17 @@ func ValidTypeName(name string) bool { return typeName.MatchString(name) }
 type scriptExecutor struct {
 	info   Info
 	byName map[string]Script
+	joins  Joining
 }
 
 func (e *scriptExecutor) Describe(context.Context) (Info, error) { return e.info, nil }
 
 func (e *scriptExecutor) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
-	if t.Rejoin { // nothing of this executor outlives its process
-		return Result{}, Lost
-	}
 	s, ok := e.byName[t.Type]
 	if !ok {
 		return Result{}, unknownType(t.Type)
 	}
-	return s.Run(ctx, t, r)
+	return e.joins.Do(ctx, t, func() (Result, error) { return s.Run(ctx, t, r) })
 }
 
 func (e *scriptExecutor) Revert(ctx context.Context, t Task, r Reporter) error {

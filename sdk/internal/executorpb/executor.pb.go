@@ -247,7 +247,8 @@ type ConfigureRequest struct {
 	DataDir       string                 `protobuf:"bytes,3,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
 	HostUrl       string                 `protobuf:"bytes,4,opt,name=host_url,json=hostUrl,proto3" json:"host_url,omitempty"`
 	Slots         int64                  `protobuf:"varint,5,opt,name=slots,proto3" json:"slots,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the host's store; a plugin obeys only the highest
+	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the host's store; a plugin obeys only the highest
+	Survive       bool                   `protobuf:"varint,7,opt,name=survive,proto3" json:"survive,omitempty"` // the process goes on when the host ends, and keeps its results
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +323,13 @@ func (x *ConfigureRequest) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *ConfigureRequest) GetSurvive() bool {
+	if x != nil {
+		return x.Survive
+	}
+	return false
 }
 
 type ConfigureResponse struct {
@@ -542,6 +550,7 @@ type TypeInfo struct {
 	MaxAttempts   int64                  `protobuf:"varint,6,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	MaxLost       *int64                 `protobuf:"varint,7,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
 	Revertible    bool                   `protobuf:"varint,8,opt,name=revertible,proto3" json:"revertible,omitempty"`
+	Unavailable   bool                   `protobuf:"varint,9,opt,name=unavailable,proto3" json:"unavailable,omitempty"` // known, but nobody serves it at present
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -628,6 +637,13 @@ func (x *TypeInfo) GetMaxLost() int64 {
 func (x *TypeInfo) GetRevertible() bool {
 	if x != nil {
 		return x.Revertible
+	}
+	return false
+}
+
+func (x *TypeInfo) GetUnavailable() bool {
+	if x != nil {
+		return x.Unavailable
 	}
 	return false
 }
@@ -1499,7 +1515,7 @@ func (x *Cancel) GetGrace() *durationpb.Duration {
 type Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the report
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the report; 0 means the outcome, whatever its number
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1549,6 +1565,7 @@ func (x *Ack) GetSeq() uint64 {
 }
 
 // Refuse says that a report is not wanted: its attempt holds the task no more.
+// With seq 0 nothing of this token is wanted: stop it, and forget its outcome.
 type Refuse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
@@ -1646,7 +1663,8 @@ func (*Detach) Descriptor() ([]byte, []int) {
 	return file_executor_proto_rawDescGZIP(), []int{17}
 }
 
-// Drain: no further start will come; end when the running are finished and acked.
+// Drain: no further start will come. The host ends the process when all that runs
+// is finished and acked.
 type Drain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1683,7 +1701,8 @@ func (*Drain) Descriptor() ([]byte, []int) {
 	return file_executor_proto_rawDescGZIP(), []int{18}
 }
 
-// Hello is the plugin's first message on each Control stream.
+// Hello is the plugin's first message on each Control stream. Of what it names,
+// nothing is reported on this stream before the host has joined it with a Start.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"` // chosen by the process at random when it began
@@ -1770,9 +1789,12 @@ func (x *Hello) GetFinished() [][]byte {
 
 // Heartbeat names what runs. A token missing from two in a row is lost.
 type Heartbeat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Running       [][]byte               `protobuf:"bytes,1,rep,name=running,proto3" json:"running,omitempty"` // with those finished and unacked
-	Interval      *durationpb.Duration   `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Running  [][]byte               `protobuf:"bytes,1,rep,name=running,proto3" json:"running,omitempty"` // with those finished and unacked
+	Interval *durationpb.Duration   `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// How many HostMessages of this stream had been handled before the list was
+	// made: a token whose Start came later is not missing from it.
+	Received      uint64 `protobuf:"varint,3,opt,name=received,proto3" json:"received,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1819,6 +1841,13 @@ func (x *Heartbeat) GetInterval() *durationpb.Duration {
 		return x.Interval
 	}
 	return nil
+}
+
+func (x *Heartbeat) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
 }
 
 type Started struct {
@@ -1951,10 +1980,13 @@ func (x *Checkpoint) GetData() *Payload {
 
 // Finished is repeated until acked.
 type Finished struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	Outcome       *Outcome               `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Token   []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Seq     uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Outcome *Outcome               `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The mark that DataResponse.through reaches when the attempt's last log line and
+	// progress are over; the host waits for it, briefly. 0: nothing to wait for.
+	Data          uint64 `protobuf:"varint,4,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2010,6 +2042,13 @@ func (x *Finished) GetOutcome() *Outcome {
 	return nil
 }
 
+func (x *Finished) GetData() uint64 {
+	if x != nil {
+		return x.Data
+	}
+	return 0
+}
+
 type Outcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          Kind                   `protobuf:"varint,1,opt,name=kind,proto3,enum=taskhost.executor.v1.Kind" json:"kind,omitempty"`
@@ -2021,6 +2060,7 @@ type Outcome struct {
 	Permanent     bool                   `protobuf:"varint,7,opt,name=permanent,proto3" json:"permanent,omitempty"`
 	RetryAfter    *durationpb.Duration   `protobuf:"bytes,8,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	Yield         *Yield                 `protobuf:"bytes,9,opt,name=yield,proto3" json:"yield,omitempty"`
+	ResultStored  bool                   `protobuf:"varint,10,opt,name=result_stored,json=resultStored,proto3" json:"result_stored,omitempty"` // the host has the bytes already, under the token
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2116,6 +2156,13 @@ func (x *Outcome) GetYield() *Yield {
 		return x.Yield
 	}
 	return nil
+}
+
+func (x *Outcome) GetResultStored() bool {
+	if x != nil {
+		return x.ResultStored
+	}
+	return false
 }
 
 type Yield struct {
@@ -2287,6 +2334,7 @@ func (*Changed) Descriptor() ([]byte, []int) {
 type DataRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Chunks        []*Chunk               `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // set in the first frame
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2328,12 +2376,20 @@ func (x *DataRequest) GetChunks() []*Chunk {
 	return nil
 }
 
+func (x *DataRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 type DataResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Chunks        []*Chunk               `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"`
 	Logs          []*LogLine             `protobuf:"bytes,2,rep,name=logs,proto3" json:"logs,omitempty"`
 	Progress      []*Progress            `protobuf:"bytes,3,rep,name=progress,proto3" json:"progress,omitempty"`
-	Dropped       uint64                 `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"` // log lines and progress dropped since the last frame
+	Dropped       uint64                 `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"` // log lines dropped since the last frame
+	Through       uint64                 `protobuf:"varint,5,opt,name=through,proto3" json:"through,omitempty"` // the mark that this frame reaches; see Finished.data
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2396,14 +2452,23 @@ func (x *DataResponse) GetDropped() uint64 {
 	return 0
 }
 
-// Chunk is part of a payload announced on Control.
+func (x *DataResponse) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
+// Chunk is part of a payload announced on Control. The chunks of a payload follow
+// one another without gaps; they may come before the message that announces them.
 type Chunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	Part          Part                   `protobuf:"varint,2,opt,name=part,proto3,enum=taskhost.executor.v1.Part" json:"part,omitempty"`
 	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"` // of the report it belongs to; 0 for a start
 	Offset        int64                  `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
-	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"` // 256 KiB at the most
+	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`    // 256 KiB at the most
+	Total         int64                  `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"` // size of the whole payload
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2471,6 +2536,13 @@ func (x *Chunk) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *Chunk) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
 }
 
 type LogLine struct {
@@ -2621,14 +2693,15 @@ var File_executor_proto protoreflect.FileDescriptor
 
 const file_executor_proto_rawDesc = "" +
 	"\n" +
-	"\x0eexecutor.proto\x12\x14taskhost.executor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x01\n" +
+	"\x0eexecutor.proto\x12\x14taskhost.executor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x19\n" +
 	"\bdata_dir\x18\x03 \x01(\tR\adataDir\x12\x19\n" +
 	"\bhost_url\x18\x04 \x01(\tR\ahostUrl\x12\x14\n" +
 	"\x05slots\x18\x05 \x01(\x03R\x05slots\x12\x14\n" +
-	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\"\x13\n" +
+	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\asurvive\x18\a \x01(\bR\asurvive\"\x13\n" +
 	"\x11ConfigureResponse\"\x11\n" +
 	"\x0fDescribeRequest\"B\n" +
 	"\x10DescribeResponse\x12.\n" +
@@ -2641,7 +2714,7 @@ const file_executor_proto_rawDesc = "" +
 	"\boutlives\x18\x05 \x01(\bR\boutlives\x12\x1b\n" +
 	"\tmax_input\x18\x06 \x01(\x03R\bmaxInput\x12\x1d\n" +
 	"\n" +
-	"max_result\x18\a \x01(\x03R\tmaxResult\"\xad\x02\n" +
+	"max_result\x18\a \x01(\x03R\tmaxResult\"\xcf\x02\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -2652,7 +2725,8 @@ const file_executor_proto_rawDesc = "" +
 	"\bmax_lost\x18\a \x01(\x03H\x00R\amaxLost\x88\x01\x01\x12\x1e\n" +
 	"\n" +
 	"revertible\x18\b \x01(\bR\n" +
-	"revertibleB\v\n" +
+	"revertible\x12 \n" +
+	"\vunavailable\x18\t \x01(\bR\vunavailableB\v\n" +
 	"\t_max_lost\"\xf8\x02\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -2751,10 +2825,11 @@ const file_executor_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
 	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x18\n" +
 	"\arunning\x18\x05 \x03(\fR\arunning\x12\x1a\n" +
-	"\bfinished\x18\x06 \x03(\fR\bfinished\"\\\n" +
+	"\bfinished\x18\x06 \x03(\fR\bfinished\"x\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\arunning\x18\x01 \x03(\fR\arunning\x125\n" +
-	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\"]\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x1a\n" +
+	"\breceived\x18\x03 \x01(\x04R\breceived\"]\n" +
 	"\aStarted\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -2764,11 +2839,12 @@ const file_executor_proto_rawDesc = "" +
 	"Checkpoint\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x121\n" +
-	"\x04data\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x04data\"k\n" +
+	"\x04data\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x04data\"\x7f\n" +
 	"\bFinished\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x127\n" +
-	"\aoutcome\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.OutcomeR\aoutcome\"\xd0\x03\n" +
+	"\aoutcome\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.OutcomeR\aoutcome\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\x04R\x04data\"\xf5\x03\n" +
 	"\aOutcome\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.taskhost.executor.v1.KindR\x04kind\x125\n" +
 	"\x06result\x18\x02 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x06result\x12!\n" +
@@ -2779,7 +2855,9 @@ const file_executor_proto_rawDesc = "" +
 	"\tpermanent\x18\a \x01(\bR\tpermanent\x12:\n" +
 	"\vretry_after\x18\b \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x121\n" +
-	"\x05yield\x18\t \x01(\v2\x1b.taskhost.executor.v1.YieldR\x05yield\x1a:\n" +
+	"\x05yield\x18\t \x01(\v2\x1b.taskhost.executor.v1.YieldR\x05yield\x12#\n" +
+	"\rresult_stored\x18\n" +
+	" \x01(\bR\fresultStored\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x01\n" +
@@ -2794,20 +2872,23 @@ const file_executor_proto_rawDesc = "" +
 	"\vUnsupported\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\t\n" +
-	"\aChanged\"B\n" +
+	"\aChanged\"X\n" +
 	"\vDataRequest\x123\n" +
-	"\x06chunks\x18\x01 \x03(\v2\x1b.taskhost.executor.v1.ChunkR\x06chunks\"\xcc\x01\n" +
+	"\x06chunks\x18\x01 \x03(\v2\x1b.taskhost.executor.v1.ChunkR\x06chunks\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xe6\x01\n" +
 	"\fDataResponse\x123\n" +
 	"\x06chunks\x18\x01 \x03(\v2\x1b.taskhost.executor.v1.ChunkR\x06chunks\x121\n" +
 	"\x04logs\x18\x02 \x03(\v2\x1d.taskhost.executor.v1.LogLineR\x04logs\x12:\n" +
 	"\bprogress\x18\x03 \x03(\v2\x1e.taskhost.executor.v1.ProgressR\bprogress\x12\x18\n" +
-	"\adropped\x18\x04 \x01(\x04R\adropped\"\x8b\x01\n" +
+	"\adropped\x18\x04 \x01(\x04R\adropped\x12\x18\n" +
+	"\athrough\x18\x05 \x01(\x04R\athrough\"\xa1\x01\n" +
 	"\x05Chunk\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12.\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x1a.taskhost.executor.v1.PartR\x04part\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04data\x18\x05 \x01(\fR\x04data\"\x8f\x01\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\x12\x14\n" +
+	"\x05total\x18\x06 \x01(\x03R\x05total\"\x8f\x01\n" +
 	"\aLogLine\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +

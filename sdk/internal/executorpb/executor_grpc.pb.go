@@ -34,15 +34,17 @@ const (
 //
 // ExecutorService is what a plugin serves.
 type ExecutorServiceClient interface {
-	// Configure comes first and once. A refused config is INVALID_ARGUMENT.
+	// Configure comes first. A refused config is INVALID_ARGUMENT. A host that finds
+	// a process again which survived its predecessor says the same once more.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Describe says what the executor offers; asked again after a Changed.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Control carries everything that decides over attempts. The host opens it
-	// once; the plugin's first message is Hello.
+	// Control carries everything that decides over attempts. The host opens it and
+	// sends a frame with its epoch; the plugin's first message is Hello.
 	Control(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ControlRequest, ControlResponse], error)
 	// Data carries what must never hold Control up: logs, progress, and payloads
-	// over 256 KiB in chunks.
+	// over 256 KiB in chunks. The host opens it after Hello; when it ends, Control
+	// ends with it.
 	Data(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DataRequest, DataResponse], error)
 }
 
@@ -106,15 +108,17 @@ type ExecutorService_DataClient = grpc.BidiStreamingClient[DataRequest, DataResp
 //
 // ExecutorService is what a plugin serves.
 type ExecutorServiceServer interface {
-	// Configure comes first and once. A refused config is INVALID_ARGUMENT.
+	// Configure comes first. A refused config is INVALID_ARGUMENT. A host that finds
+	// a process again which survived its predecessor says the same once more.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Describe says what the executor offers; asked again after a Changed.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Control carries everything that decides over attempts. The host opens it
-	// once; the plugin's first message is Hello.
+	// Control carries everything that decides over attempts. The host opens it and
+	// sends a frame with its epoch; the plugin's first message is Hello.
 	Control(grpc.BidiStreamingServer[ControlRequest, ControlResponse]) error
 	// Data carries what must never hold Control up: logs, progress, and payloads
-	// over 256 KiB in chunks.
+	// over 256 KiB in chunks. The host opens it after Hello; when it ends, Control
+	// ends with it.
 	Data(grpc.BidiStreamingServer[DataRequest, DataResponse]) error
 	mustEmbedUnimplementedExecutorServiceServer()
 }

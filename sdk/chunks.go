@@ -1,0 +1,219 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+var (
+	errChunks     = errors.New("chunks of a payload do not fit together")
+	errStreamGone = errors.New("the stream ended before the payload was complete")
+)
+
+// chunkKey names a payload: whose it is, which part, and of which report (0: of
+// the start).
+type chunkKey struct {
+	token Token
+	part  pb.Part
+	seq   uint64
+}
+
+// assembler puts payloads together whose chunks arrive on Data, before or after
+// the message on Control that announces them.
+type assembler struct {
+	mu   sync.Mutex
+	held int64 // bytes of all payloads not yet taken
+	m    map[chunkKey]*assembly
+	done bool
+}
+
+type assembly struct {
+	total int64 // -1 until the first chunk
+	buf   []byte
+	ready chan struct{} // closed when complete or failed
+	err   error
+}
+
+func newAssembler() *assembler { return &assembler{m: map[chunkKey]*assembly{}} }
+
+// entry needs the lock held.
+func (a *assembler) entry(k chunkKey) *assembly {
+	e := a.m[k]
+	if e == nil {
+		e = &assembly{total: -1, ready: make(chan struct{})}
+		a.m[k] = e
+	}
+	return e
+}
+
+func (e *assembly) complete() bool {
+	select {
+	case <-e.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// add takes one chunk. A chunk that does not fit spoils its payload only.
+func (a *assembler) add(c *pb.Chunk) {
+	t, ok := tokenOf(c.GetToken())
+	if !ok || c.GetPart() == pb.Part_PART_UNSPECIFIED {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.done {
+		return
+	}
+	e := a.entry(chunkKey{t, c.GetPart(), c.GetSeq()})
+	if e.complete() {
+		return // said again
+	}
+	if c.GetOffset() == 0 { // the first, or the whole from the beginning again
+		a.held -= int64(len(e.buf))
+		e.total, e.buf = c.GetTotal(), nil
+	}
+	n := int64(len(c.GetData()))
+	switch {
+	case e.total <= 0, e.total > maxPayload, e.total != c.GetTotal(), n == 0,
+		c.GetOffset() != int64(len(e.buf)), c.GetOffset()+n > e.total:
+		a.fail(e, errChunks)
+		return
+	case a.held+n > maxUnclaimed:
+		a.fail(e, fmt.Errorf("more than %d bytes of payloads wait to be put together", maxUnclaimed))
+		return
+	}
+	if e.buf == nil { // what a peer announces is not believed before it comes
+		e.buf = make([]byte, 0, min(e.total, 4*inlineBytes))
+	}
+	e.buf = append(e.buf, c.GetData()...)
+	a.held += n
+	if int64(len(e.buf)) == e.total {
+		close(e.ready)
+	}
+}
+
+func (a *assembler) fail(e *assembly, err error) {
+	a.held -= int64(len(e.buf))
+	e.buf, e.err = nil, err
+	close(e.ready)
+}
+
+// take waits for a payload of this size and hands it over.
+func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, error) {
+	a.mu.Lock()
+	if a.done {
+		a.mu.Unlock()
+		return nil, errStreamGone
+	}
+	e := a.entry(k)
+	a.mu.Unlock()
+	var err error
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m[k] == e {
+		delete(a.m, k)
+		a.held -= int64(len(e.buf))
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case e.err != nil:
+		return nil, e.err
+	case int64(len(e.buf)) != total:
+		return nil, fmt.Errorf("%w: %d bytes came, %d were announced", errChunks, len(e.buf), total)
+	}
+	return e.buf, nil
+}
+
+// forget drops what has come for a token that nobody waits for.
+func (a *assembler) forget(t Token) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, e := range a.m {
+		if k.token == t {
+			delete(a.m, k)
+			a.held -= int64(len(e.buf))
+			if !e.complete() {
+				e.buf, e.err = nil, errStreamGone
+				close(e.ready)
+			}
+		}
+	}
+}
+
+// close ends all waiting: no chunk will come any more.
+func (a *assembler) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = true
+	for k, e := range a.m {
+		delete(a.m, k)
+		if !e.complete() {
+			e.buf, e.err = nil, errStreamGone
+			close(e.ready)
+		}
+	}
+	a.held = 0
+}
+
+// packer turns bytes into payloads. What is too large to stand in place it
+// remembers, to be put on Data when the message itself is on its way.
+type packer struct {
+	token []byte
+	seq   uint64
+	bytes int // of all payloads in place
+	out   []*pb.Chunk
+}
+
+// pack gives the payload of data; nil stays nil. into saves an allocation.
+func (p *packer) pack(into *pb.Payload, part pb.Part, data []byte) *pb.Payload {
+	if data == nil {
+		return nil
+	}
+	if len(data) <= inlineBytes {
+		into.Inline = data
+		p.bytes += len(data)
+		return into
+	}
+	into.Chunked = int64(len(data))
+	for off := 0; off < len(data); off += inlineBytes {
+		p.out = append(p.out, &pb.Chunk{Token: p.token, Part: part, Seq: p.seq, Offset: int64(off),
+			Data: data[off:min(off+inlineBytes, len(data))], Total: int64(len(data))})
+	}
+	return into
+}
+
+// unpack is the reverse: bytes in place at once, chunks when they are all there.
+func (a *assembler) unpack(ctx context.Context, p *pb.Payload, k chunkKey) ([]byte, error) {
+	switch {
+	case p == nil:
+		return nil, nil
+	case p.GetChunked() == 0:
+		if p.GetInline() == nil {
+			return []byte{}, nil
+		}
+		return p.GetInline(), nil
+	case p.GetChunked() < 0 || p.GetChunked() > maxPayload:
+		return nil, fmt.Errorf("a payload of %d bytes is announced, at most %d are taken", p.GetChunked(), maxPayload)
+	}
+	return a.take(ctx, k, p.GetChunked())
+}
+
+func tokenOf(b []byte) (t Token, ok bool) {
+	if len(b) != len(t) {
+		return t, false
+	}
+	copy(t[:], b)
+	return t, true
+}

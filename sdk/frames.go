@@ -1,0 +1,126 @@
+package sdk
+
+import (
+	"sync"
+	"time"
+)
+
+// Bounds of the protocol. docs/protocol.md names them for authors in other languages.
+const (
+	frameMessages  = 64        // messages in a frame, at the most
+	frameBytes     = 1 << 20   // a frame is closed when its payloads reach this
+	inlineBytes    = 256 << 10 // larger payloads travel in chunks of this size
+	maxMessage     = 16 << 20  // of one gRPC message, both ways
+	maxPayload     = 64 << 20  // of one payload, however it travels
+	maxUnclaimed   = 512 << 20 // of all payloads that are being put together
+	maxHandle      = 64 << 10
+	maxText        = 64 << 10 // of a message or a detail of an outcome
+	heartbeatEvery = time.Second
+)
+
+// outbox is what waits for a stream to be free. One goroutine takes from it all
+// there is and sends it in frames, so that batching costs no delay: what comes
+// while a frame is being sent goes with the next one. It has no bound of its own;
+// the host's slots bound how many attempts can have something to say.
+type outbox[M any] struct {
+	mu     sync.Mutex
+	items  []boxed[M]
+	queued uint64 // messages put so far
+	sent   uint64 // messages handed to the stream so far
+	closed bool
+	wake   chan struct{}
+}
+
+type boxed[M any] struct {
+	msg   M
+	bytes int
+}
+
+func newOutbox[M any]() *outbox[M] {
+	return &outbox[M]{wake: make(chan struct{}, 1)}
+}
+
+// put queues m, whose payloads have this many bytes, and gives its number on the
+// stream, counting from 1; 0 if the outbox is closed and m surely not sent.
+func (b *outbox[M]) put(m M, bytes int) uint64 {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return 0
+	}
+	b.items = append(b.items, boxed[M]{m, bytes})
+	b.queued++
+	n, first := b.queued, len(b.items) == 1
+	b.mu.Unlock()
+	if first {
+		select {
+		case b.wake <- struct{}{}:
+		default:
+		}
+	}
+	return n
+}
+
+// close refuses what comes from now on and says how many messages went out, or
+// were about to.
+func (b *outbox[M]) close() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.items = nil
+	return b.sent
+}
+
+// drain sends what is put, frame by frame, until done is closed or send fails.
+func (b *outbox[M]) drain(done <-chan struct{}, send func([]M) error) error {
+	var taken, spare []boxed[M]
+	for {
+		b.mu.Lock()
+		taken, b.items = b.items, spare[:0]
+		b.mu.Unlock()
+		if len(taken) == 0 {
+			spare = taken
+			select {
+			case <-b.wake:
+				continue
+			case <-done:
+				return nil
+			}
+		}
+		for rest := taken; len(rest) > 0; {
+			frame, n := nextFrame(rest)
+			b.mu.Lock()
+			closed := b.closed
+			if !closed {
+				b.sent += uint64(n)
+			}
+			b.mu.Unlock()
+			if closed {
+				return nil
+			}
+			if err := send(frame); err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		clear(taken) // or the payloads would live as long as the slice
+		spare = taken
+		if cap(spare) > 1<<16 {
+			spare = nil
+		}
+	}
+}
+
+// nextFrame takes from items what goes into one frame: one message at least.
+func nextFrame[M any](items []boxed[M]) (frame []M, n int) {
+	bytes := 0
+	for n < len(items) && n < frameMessages && (n == 0 || bytes+items[n].bytes <= frameBytes) {
+		bytes += items[n].bytes
+		n++
+	}
+	frame = make([]M, n)
+	for i := range frame {
+		frame[i] = items[i].msg
+	}
+	return frame, n
+}

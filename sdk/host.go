@@ -1,0 +1,112 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// HostSide is the host's half as go-plugin takes it: dispense PluginKey, and what
+// comes is a Connection, configured and with its streams open. A refused config is
+// a *ConfigError. Dial with HostDialOptions.
+func HostSide(o HostOptions) plugin.PluginSet {
+	return plugin.PluginSet{PluginKey: &hostSide{options: o}}
+}
+
+type hostSide struct {
+	plugin.NetRPCUnsupportedPlugin
+	options HostOptions
+}
+
+func (h *hostSide) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("this is the host's side; plugins serve PluginSide")
+}
+
+func (h *hostSide) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, cc *grpc.ClientConn) (any, error) {
+	c, err := connect(ctx, cc, h.options)
+	if err != nil {
+		return nil, err // and not a nil *connection in an interface
+	}
+	return c, nil
+}
+
+// connect configures the plugin behind cc and opens both streams. ctx ends the
+// connection too.
+func connect(ctx context.Context, cc grpc.ClientConnInterface, o HostOptions) (*connection, error) {
+	if o.Start <= 0 {
+		o.Start = 30 * time.Second
+	}
+	if o.Silence <= 0 {
+		o.Silence = 5 * time.Second
+	}
+	name := o.Config.Executor
+	c := newConnection(ctx, pb.NewExecutorServiceClient(cc), o)
+	late := time.AfterFunc(o.Start, func() {
+		c.cancel(fmt.Errorf("executor %q: the plugin was not ready within %s", name, o.Start))
+	})
+	err := c.open()
+	if late.Stop() && err == nil {
+		c.begin()
+		return c, nil
+	}
+	if cause := context.Cause(c.ctx); cause != nil {
+		err = cause
+	}
+	c.cancel(err)
+	return nil, err
+}
+
+// open speaks to the plugin up to its hello.
+func (c *connection) open() error {
+	cfg := c.options.Config
+	_, err := c.client.Configure(c.ctx, &pb.ConfigureRequest{Executor: cfg.Executor, Config: cfg.data,
+		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
+		Epoch: c.options.Epoch, Survive: c.options.Survive})
+	if status.Code(err) == codes.InvalidArgument {
+		return &ConfigError{Executor: cfg.Executor, Message: status.Convert(err).Message()}
+	}
+	if err != nil {
+		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)
+	}
+	if c.control, err = c.client.Control(c.ctx); err == nil {
+		err = c.control.Send(&pb.ControlRequest{Epoch: c.options.Epoch})
+	}
+	if err != nil {
+		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
+	}
+	c.first, err = c.control.Recv()
+	if err != nil {
+		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
+	}
+	h := c.first.GetMessages()
+	if len(h) == 0 || h[0].GetHello() == nil {
+		return fmt.Errorf("executor %q: the plugin's first message is not Hello", cfg.Executor)
+	}
+	c.setHello(h[0].GetHello())
+	if c.data, err = c.client.Data(c.ctx); err == nil {
+		err = c.data.Send(&pb.DataRequest{Epoch: c.options.Epoch})
+	}
+	if err != nil {
+		return fmt.Errorf("open the data stream of executor %q: %w", cfg.Executor, err)
+	}
+	return nil
+}
+
+// Describe asks the plugin what it offers.
+func (c *connection) Describe(ctx context.Context) (Info, error) {
+	resp, err := c.client.Describe(ctx, &pb.DescribeRequest{})
+	if err != nil {
+		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
+	}
+	info := infoFromWire(resp.GetInfo())
+	info.Outlives = info.Outlives || c.options.Survive
+	return info, nil
+}

@@ -1,0 +1,248 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// attempt is one Execute or Revert as the host's half keeps it: from the Start
+// until its outcome is settled.
+type attempt struct {
+	token    Token
+	reporter Reporter
+	start    uint64 // the number of its Start on the stream
+	begun    time.Time
+	missing  int // heartbeats in a row that did not name it; the reader's own
+
+	done    chan struct{} // closed with the outcome
+	over    atomic.Bool
+	outcome Outcome
+	once    sync.Once
+	seq     atomic.Uint64 // of the Finished
+
+	mu      sync.Mutex
+	forget  bool // settled before it ended: whatever comes is acked unheard
+	left    bool // the host lets go of it: its reports are for the next one
+	reports []hostReport
+	busy    bool // a goroutine works off the reports
+}
+
+// hostReport is a Started or a Checkpoint of a plugin.
+type hostReport struct {
+	started    *pb.Started
+	checkpoint *pb.Checkpoint
+}
+
+func (a *attempt) end(o Outcome) {
+	a.once.Do(func() {
+		a.outcome = o
+		a.over.Store(true)
+		close(a.done)
+	})
+}
+
+func (a *attempt) ended() bool { return a.over.Load() }
+
+// Execute runs one attempt in the plugin process.
+func (c *connection) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
+	return c.run(ctx, t, r, pb.Action_ACTION_UNSPECIFIED)
+}
+
+// Revert undoes one there.
+func (c *connection) Revert(ctx context.Context, t Task, r Reporter) error {
+	_, err := c.run(ctx, t, r, pb.Action_ACTION_REVERT)
+	return err
+}
+
+func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Action) (Result, error) {
+	a, err := c.begun(t, r, action)
+	if err != nil {
+		return Result{}, err
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		cause := context.Cause(ctx)
+		if errors.Is(cause, ErrDetach) && c.options.Survive {
+			a.mu.Lock()
+			a.left = true
+			a.mu.Unlock()
+			a.end(Outcome{})
+			return Result{}, ErrDetach
+		}
+		c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Cancel{Cancel: &pb.Cancel{
+			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}}, 0)
+		<-a.done // the host has its own bound, and may stop waiting for this
+	}
+	if a.outcome.Kind == Succeeded {
+		return a.outcome.Result, nil
+	}
+	return Result{}, FailedWith(a.outcome)
+}
+
+// begun sends the Start and enters the attempt, or finds the one that is there.
+func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, error) {
+	for _, p := range [][]byte{t.Input, t.Checkpoint} {
+		if len(p) > maxPayload {
+			return nil, FailedWith(Outcome{Kind: Failed, Code: CodeExecutorFailed, Permanent: true,
+				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
+		}
+	}
+	msg, bytes, chunks := startToWire(t, action)
+	a := &attempt{token: t.Token, reporter: r, begun: time.Now(), done: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attempts == nil {
+		return nil, Released
+	}
+	if old := c.attempts[t.Token]; old != nil {
+		return old, nil // it is joined, as it is where the attempt runs
+	}
+	// Under the lock, so that a failing connection sees the attempt with its number.
+	if a.start = c.out.put(msg, bytes); a.start == 0 {
+		return nil, Released
+	}
+	c.attempts[t.Token] = a
+	delete(c.unclaimed, t.Token)
+	for _, ch := range chunks {
+		c.chunks.put(ch, len(ch.Data))
+	}
+	return a, nil
+}
+
+// Settled acknowledges an outcome, so that the plugin may forget it.
+func (c *connection) Settled(t Token) {
+	c.mu.Lock()
+	a := c.attempts[t]
+	if a != nil && !a.ended() {
+		a.mu.Lock()
+		a.forget = true
+		a.mu.Unlock()
+		if !a.ended() { // else it ended just now, and nobody else will ack it
+			c.mu.Unlock()
+			return
+		}
+	}
+	left := a != nil && a.leaving()
+	if !left {
+		c.remove(t)
+	}
+	c.mu.Unlock()
+	switch {
+	case left: // its outcome is for the next host
+	case a == nil: // one of Hello: nothing of it is wanted
+		c.refuse(t[:], 0, "it is settled")
+	default:
+		c.ack(t[:], a.seq.Load())
+	}
+}
+
+// remove needs the lock held.
+func (c *connection) remove(t Token) {
+	delete(c.attempts, t)
+	c.in.forget(t)
+	if len(c.attempts) == 0 && c.emptied != nil {
+		close(c.emptied)
+		c.emptied = nil
+	}
+}
+
+// ackMessage is an Ack in one piece, for the reason of startMessage.
+type ackMessage struct {
+	msg   pb.HostMessage
+	kind  pb.HostMessage_Ack
+	ack   pb.Ack
+	token Token
+}
+
+func (c *connection) ack(token []byte, seq uint64) {
+	m := &ackMessage{}
+	copy(m.token[:], token)
+	m.ack.Token, m.ack.Seq = m.token[:], seq
+	m.kind.Ack = &m.ack
+	m.msg.Kind = &m.kind
+	c.out.put(&m.msg, 0)
+}
+
+func (c *connection) refuse(token []byte, seq uint64, reason string) {
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{
+		Token: append([]byte(nil), token...), Seq: seq, Reason: clip(reason, maxText)}}}, 0)
+}
+
+// report queues a Started or Checkpoint for the attempt's reporter. The host's
+// store may be slow, and the reader has other attempts to hear.
+func (c *connection) report(token []byte, seq uint64, rep hostReport) {
+	t, ok := tokenOf(token)
+	a := c.find(t)
+	if !ok || a == nil || a.ended() {
+		if a == nil || !a.leaving() {
+			c.refuse(token, seq, "the attempt is over or not known")
+		}
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reports = append(a.reports, rep)
+	if !a.busy {
+		a.busy = true
+		go c.workOff(a)
+	}
+}
+
+func (a *attempt) leaving() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.left
+}
+
+func (c *connection) workOff(a *attempt) {
+	for {
+		a.mu.Lock()
+		if len(a.reports) == 0 {
+			a.busy = false
+			a.mu.Unlock()
+			return
+		}
+		rep := a.reports[0]
+		a.reports = a.reports[1:]
+		a.mu.Unlock()
+		var err error
+		var seq uint64
+		if s := rep.started; s != nil {
+			seq, err = s.GetSeq(), a.reporter.Started(s.GetHandle(), s.GetNode())
+		} else {
+			var data []byte
+			seq = rep.checkpoint.GetSeq()
+			data, err = c.in.unpack(c.ctx, rep.checkpoint.GetData(), chunkKey{a.token, pb.Part_PART_CHECKPOINT, seq})
+			if err == nil {
+				err = a.reporter.Checkpoint(data)
+			}
+		}
+		if err != nil {
+			c.refuse(a.token[:], seq, err.Error())
+		} else {
+			c.ack(a.token[:], seq)
+		}
+	}
+}
+
+// log hands a line of the plugin's on.
+func (a *attempt) log(l *pb.LogLine) {
+	args := make([]any, len(l.GetArgs()))
+	for i, s := range l.GetArgs() {
+		args[i] = s
+	}
+	level := hclog.Level(l.GetLevel())
+	if level < hclog.Trace || level > hclog.Error {
+		level = hclog.Info
+	}
+	a.reporter.Log().Log(level, l.GetMessage(), args...)
+}

@@ -1,0 +1,334 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// How the host judges what it hears, or does not hear.
+const (
+	watchEvery   = 250 * time.Millisecond
+	missingBeats = 2               // heartbeats without a token, and it is lost
+	unclaimedFor = time.Minute     // until what a plugin still runs from before is given up
+	dataPatience = 2 * time.Second // for the last log lines of an attempt
+)
+
+// connection is the host's half of the protocol: an Executor whose attempts run in
+// another process.
+type connection struct {
+	options HostOptions
+	client  pb.ExecutorServiceClient
+	control grpc.BidiStreamingClient[pb.ControlRequest, pb.ControlResponse]
+	data    grpc.BidiStreamingClient[pb.DataRequest, pb.DataResponse]
+	first   *pb.ControlResponse
+	hello   Hello
+	log     hclog.Logger
+
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	out     *outbox[*pb.HostMessage]
+	chunks  *outbox[*pb.Chunk]
+	in      *assembler
+	heard   atomic.Bool // a frame came since the watch last looked
+	changed chan struct{}
+	done    chan struct{}
+	tasks   sync.WaitGroup
+
+	mu        sync.Mutex
+	attempts  map[Token]*attempt
+	unclaimed map[Token]time.Time // what the plugin runs and nobody here knows, since when
+	emptied   chan struct{}       // made by Drain; closed when nothing is left
+	err       error               // why it ended
+
+	dataMu  sync.Mutex
+	through uint64        // the mark that Data has reached
+	moved   chan struct{} // closed and replaced when it moves, if someone waits
+}
+
+var errClosed = errors.New("the connection was closed")
+
+func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
+	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[*pb.HostMessage](),
+		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		attempts: map[Token]*attempt{}, unclaimed: map[Token]time.Time{}}
+	if c.log == nil {
+		c.log = hclog.NewNullLogger()
+	}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	return c
+}
+
+func (c *connection) setHello(h *pb.Hello) {
+	c.hello = Hello{Instance: h.GetInstance(), Name: h.GetName(), Version: h.GetVersion(), Pid: int(h.GetPid()),
+		Running: tokensOf(h.GetRunning()), Finished: tokensOf(h.GetFinished())}
+}
+
+func tokensOf(list [][]byte) []Token {
+	var out []Token
+	for _, b := range list {
+		if t, ok := tokenOf(b); ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// begin starts what runs for the life of the connection: two readers, two senders,
+// the watch, and whoever cleans up when one of them ends it.
+func (c *connection) begin() {
+	for _, f := range []func() error{c.readControl, c.readData, c.sendControl, c.sendChunks, c.watch} {
+		c.tasks.Go(func() {
+			err := f()
+			if errors.Is(err, io.EOF) {
+				err = errors.New("the plugin ended the stream")
+			}
+			if s, ok := status.FromError(err); ok && err != nil {
+				err = errors.New(s.Message())
+			}
+			c.cancel(err)
+		})
+	}
+	go func() {
+		<-c.ctx.Done()
+		err := context.Cause(c.ctx)
+		if errors.Is(err, context.Canceled) { // by go-plugin, which says no more
+			err = errors.New("the plugin process has ended")
+		}
+		c.fail(err)
+		c.tasks.Wait()
+	}()
+}
+
+// fail ends the connection: all attempts are lost, but for those whose start never
+// went out.
+func (c *connection) fail(err error) {
+	sent := c.out.close()
+	c.chunks.close()
+	c.in.close()
+	c.mu.Lock()
+	c.err = fmt.Errorf("executor %q: %w", c.options.Config.Executor, err)
+	attempts := c.attempts
+	c.attempts = nil
+	if c.emptied != nil {
+		close(c.emptied)
+		c.emptied = nil
+	}
+	c.mu.Unlock()
+	for _, a := range attempts {
+		if a.start > sent {
+			a.end(Outcome{Kind: AttemptReleased, Message: "the plugin was gone before the attempt was started"})
+		} else {
+			a.end(lostOutcome(err.Error()))
+		}
+	}
+	close(c.done)
+}
+
+func (c *connection) sendControl() error {
+	return c.out.drain(c.ctx.Done(), func(frame []*pb.HostMessage) error {
+		return c.sendError(c.control.Send(&pb.ControlRequest{Messages: frame}), c.control)
+	})
+}
+
+func (c *connection) sendChunks() error {
+	return c.chunks.drain(c.ctx.Done(), func(frame []*pb.Chunk) error {
+		return c.sendError(c.data.Send(&pb.DataRequest{Chunks: frame}), c.data)
+	})
+}
+
+// sendError finds out what grpc hides behind the io.EOF of a failed Send. The
+// reader has the true error, and says it when this one waits for the end.
+func (c *connection) sendError(err error, s grpc.ClientStream) error {
+	if errors.Is(err, io.EOF) {
+		select {
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		case <-s.Context().Done():
+		}
+	}
+	return err
+}
+
+// watch gives the connection up when nothing is heard for too long. Time in which
+// this process itself stood still does not count: a tick counts as two at the most.
+func (c *connection) watch() error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last, silence := time.Now(), time.Duration(0)
+	for {
+		select {
+		case <-c.ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := time.Now()
+		silence += min(now.Sub(last), 2*watchEvery)
+		last = now
+		if c.heard.Swap(false) {
+			silence = 0
+		}
+		if silence > c.options.Silence {
+			return fmt.Errorf("the plugin said nothing for %s", c.options.Silence)
+		}
+	}
+}
+
+func (c *connection) readData() error {
+	for {
+		f, err := c.data.Recv()
+		if err != nil {
+			return err
+		}
+		c.heard.Store(true)
+		for _, ch := range f.GetChunks() {
+			if c.listener(ch.GetToken()) != nil {
+				c.in.add(ch)
+			}
+		}
+		for _, l := range f.GetLogs() {
+			if a := c.listener(l.GetToken()); a != nil {
+				a.log(l)
+			}
+		}
+		for _, p := range f.GetProgress() {
+			if a := c.listener(p.GetToken()); a != nil {
+				a.reporter.Progress(p.GetDone(), p.GetTotal(), p.GetMessage())
+			}
+		}
+		if n := f.GetDropped(); n > 0 {
+			c.log.Warn("the plugin dropped log lines or progress", "count", n)
+		}
+		if f.GetThrough() > 0 {
+			c.dataMu.Lock()
+			c.through = f.GetThrough()
+			if c.moved != nil {
+				close(c.moved)
+				c.moved = nil
+			}
+			c.dataMu.Unlock()
+		}
+	}
+}
+
+// reached says whether Data has come to mark; if not, what to wait for.
+func (c *connection) reached(mark uint64) (bool, <-chan struct{}) {
+	if mark == 0 {
+		return true, nil
+	}
+	c.dataMu.Lock()
+	defer c.dataMu.Unlock()
+	if c.through >= mark {
+		return true, nil
+	}
+	if c.moved == nil {
+		c.moved = make(chan struct{})
+	}
+	return false, c.moved
+}
+
+// waitData waits, briefly, until Data has come to mark.
+func (c *connection) waitData(mark uint64) {
+	late := time.NewTimer(dataPatience)
+	defer late.Stop()
+	for {
+		ok, moved := c.reached(mark)
+		if ok {
+			return
+		}
+		select {
+		case <-moved:
+		case <-late.C:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *connection) find(t Token) *attempt {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.attempts[t]
+}
+
+// listener is the attempt that a log line or a progress is for, if it goes on.
+func (c *connection) listener(token []byte) *attempt {
+	t, ok := tokenOf(token)
+	if !ok {
+		return nil
+	}
+	if a := c.find(t); a != nil && !a.ended() {
+		return a
+	}
+	return nil
+}
+
+// Hello is what the process said of itself.
+func (c *connection) Hello() Hello { return c.hello }
+
+// Changed is signaled when Describe should be asked again.
+func (c *connection) Changed() <-chan struct{} { return c.changed }
+
+// Done is closed when the process can no longer be spoken to.
+func (c *connection) Done() <-chan struct{} { return c.done }
+
+// Err says why Done is closed.
+func (c *connection) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close ends the streams.
+func (c *connection) Close() error {
+	c.cancel(errClosed)
+	<-c.done
+	c.tasks.Wait()
+	return nil
+}
+
+// Drain waits until all that runs has finished and is settled.
+func (c *connection) Drain(ctx context.Context) error {
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}}, 0)
+	for {
+		c.mu.Lock()
+		left := len(c.attempts)
+		if c.emptied == nil {
+			c.emptied = make(chan struct{})
+		}
+		emptied, err := c.emptied, c.err
+		c.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case left == 0:
+			return nil
+		}
+		select {
+		case <-emptied:
+		case <-ctx.Done():
+			return fmt.Errorf("drain executor %q: %d attempts still run: %w", c.options.Config.Executor, left, context.Cause(ctx))
+		}
+	}
+}
+
+// Detach tells the process that the host is about to let go, and waits until those
+// attempts that do not outlive it have ended.
+func (c *connection) Detach(ctx context.Context) error {
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Detach{Detach: &pb.Detach{}}}, 0)
+	if c.options.Survive {
+		return nil
+	}
+	return c.Drain(ctx)
+}

@@ -1,0 +1,316 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// run is one attempt in a plugin process, from its Start until its outcome is
+// acknowledged. To the executor it is the Reporter.
+type run struct {
+	srv    *server
+	token  Token
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	gone   context.CancelFunc // releases what ctx holds
+	joined *session           // that may hear of it; under the server's lock
+	fed    atomic.Bool        // all its payloads have come
+	over   atomic.Bool        // Execute has returned
+	logger atomic.Pointer[attemptLogger]
+	marks  itemMark // of what it has on Data
+
+	mu       sync.Mutex
+	seq      uint64
+	reports  map[uint64]*report // started and checkpoints that wait for their ack
+	outcome  *Outcome           // when finished
+	unwanted bool
+	closed   chan struct{} // made with the first report; closed when nobody will answer
+	next     time.Time     // when to report the outcome again
+	wait     time.Duration
+}
+
+// report is a Started or a Checkpoint on its way.
+type report struct {
+	seq        uint64
+	started    *pb.Started
+	checkpoint []byte
+	answer     chan error // buffered
+}
+
+// start begins an attempt, or joins the one that goes by the same token.
+func (s *server) start(sess *session, m *pb.Start) {
+	token, ok := tokenOf(m.GetToken())
+	if !ok || (m.GetAction() != pb.Action_ACTION_UNSPECIFIED && m.GetAction() != pb.Action_ACTION_REVERT) {
+		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{
+			Token: m.GetToken(), Reason: fmt.Sprintf("no such start: token of %d bytes, action %d", len(m.GetToken()), m.GetAction())}}}, 0)
+		return
+	}
+	s.mu.Lock()
+	if s.session != sess { // another host has taken over meanwhile
+		s.mu.Unlock()
+		return
+	}
+	if r := s.attempts[token]; r != nil {
+		r.joined = sess
+		s.mu.Unlock()
+		sess.in.forget(token)
+		r.report(sess)
+		return
+	}
+	r := &run{srv: s, token: token, joined: sess}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.cancel = cancel
+	var deadline time.Time
+	if m.GetRemaining() != nil {
+		deadline = time.Now().Add(m.GetRemaining().AsDuration())
+		ctx, r.gone = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
+	} else {
+		r.gone = func() { cancel(nil) }
+	}
+	r.ctx = ctx
+	s.attempts[token] = r
+	draining, exec, info := s.draining, s.exec, s.info
+	if !draining {
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	switch {
+	case draining:
+		r.finish(Outcome{Kind: AttemptReleased, Message: "the plugin is draining and did not start it"})
+	case m.GetRejoin() && !info.Outlives && !info.Deferred:
+		s.running.Done()
+		r.finish(lostOutcome("this process does not know it"))
+	default:
+		go r.execute(sess, m, deadline, exec, info.MaxResult)
+	}
+}
+
+// execute is the life of an attempt's goroutine.
+func (r *run) execute(sess *session, m *pb.Start, deadline time.Time, exec Executor, maxResult int64) {
+	defer r.srv.running.Done()
+	t, err := taskFromWire(r.ctx, m, r.token, deadline, sess.in)
+	r.fed.Store(true)
+	if err != nil {
+		r.finish(Outcome{Kind: AttemptReleased, Message: "its input did not arrive: " + err.Error()})
+		return
+	}
+	var res Result
+	if m.GetAction() == pb.Action_ACTION_REVERT {
+		err = Revert(r.ctx, exec, t, r)
+	} else {
+		res, err = Execute(r.ctx, exec, t, r)
+	}
+	r.finish(bounded(OutcomeOf(r.ctx, res, err), maxResult))
+}
+
+// finish records the outcome and reports it to the host, if one listens.
+func (r *run) finish(o Outcome) {
+	r.over.Store(true)
+	r.mu.Lock()
+	r.outcome = &o
+	r.seq++
+	unwanted := r.unwanted
+	r.mu.Unlock()
+	r.gone()
+	r.cancel(nil)
+	if unwanted {
+		r.srv.forget(r)
+		return
+	}
+	r.tell()
+}
+
+// tell reports to the session that has joined this attempt, if it is still there.
+func (r *run) tell() {
+	r.srv.mu.Lock()
+	sess := r.srv.session
+	if r.joined != sess {
+		sess = nil
+	}
+	r.srv.mu.Unlock()
+	if sess != nil {
+		r.report(sess)
+	}
+}
+
+// report says to a host all that it has not yet acknowledged of this attempt.
+func (r *run) report(sess *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, seq := range slices.Sorted(maps.Keys(r.reports)) {
+		r.send(sess, r.reports[seq])
+	}
+	if r.outcome == nil {
+		return
+	}
+	msg, bytes, chunks := finishedToWire(r.token, r.seq, r.marks.last.Load(), *r.outcome)
+	r.wait = max(repeatAfter, min(2*r.wait, 5*time.Minute))
+	r.next = time.Now().Add(r.wait)
+	sess.out.put(msg, bytes)
+	for _, c := range chunks {
+		sess.chunks.put(c, len(c.Data))
+	}
+}
+
+// send puts one report on its way; it needs the attempt's lock held.
+func (r *run) send(sess *session, p *report) {
+	if p.started != nil {
+		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Started{Started: p.started}}, len(p.started.Handle))
+		return
+	}
+	pk := packer{token: r.token[:], seq: p.seq}
+	c := &pb.Checkpoint{Token: r.token[:], Seq: p.seq, Data: pk.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, p.checkpoint)}
+	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}}, pk.bytes)
+	for _, ch := range pk.out {
+		sess.chunks.put(ch, len(ch.Data))
+	}
+}
+
+// due says whether the outcome should be reported again.
+func (r *run) due(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outcome != nil && now.After(r.next)
+}
+
+func (r *run) isFinished() bool { return r.over.Load() }
+
+// settle answers one report; of the outcome it ends the attempt.
+func (r *run) settle(seq uint64, err error) {
+	r.mu.Lock()
+	p := r.reports[seq]
+	delete(r.reports, seq)
+	last := r.outcome != nil && (seq == 0 || seq == r.seq)
+	r.mu.Unlock()
+	if p != nil {
+		p.answer <- err
+	}
+	if last {
+		r.srv.forget(r)
+	}
+}
+
+// refuse tells the script that a report was not wanted, or, with seq 0, that
+// nothing of the attempt is.
+func (r *run) refuse(seq uint64, reason string) {
+	if seq != 0 {
+		r.settle(seq, fmt.Errorf("the host refused the report: %s", reason))
+		return
+	}
+	r.mu.Lock()
+	r.unwanted = true
+	finished := r.outcome != nil
+	r.mu.Unlock()
+	r.cancel(ErrCancel)
+	r.abandon()
+	if finished {
+		r.srv.forget(r)
+	}
+}
+
+var errNobodyAnswers = errors.New("the host is gone, or wants no more of this attempt")
+
+// abandon ends all waiting for answers.
+func (r *run) abandon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for seq, p := range r.reports {
+		delete(r.reports, seq)
+		p.answer <- errNobodyAnswers
+	}
+	if r.closed == nil {
+		r.closed = make(chan struct{})
+	}
+	select {
+	case <-r.closed:
+	default:
+		close(r.closed)
+	}
+}
+
+// ask sends a report and waits for its answer. It does not end with the context:
+// a script that is told to stop may want to save where it was.
+func (r *run) ask(p *report) error {
+	if r.over.Load() {
+		return nil
+	}
+	p.answer = make(chan error, 1)
+	r.mu.Lock()
+	if r.closed != nil {
+		r.mu.Unlock()
+		return errNobodyAnswers
+	}
+	r.seq++
+	p.seq = r.seq
+	if p.started != nil {
+		p.started.Seq = p.seq
+	}
+	if r.reports == nil {
+		r.reports = map[uint64]*report{}
+	}
+	r.reports[p.seq] = p
+	r.mu.Unlock()
+
+	r.srv.mu.Lock()
+	sess := r.srv.session
+	heard := sess != nil && r.joined == sess
+	r.srv.mu.Unlock()
+	if heard { // else it is said when a host joins
+		r.mu.Lock()
+		if r.reports[p.seq] != nil {
+			r.send(sess, p)
+		}
+		r.mu.Unlock()
+	}
+	return <-p.answer
+}
+
+func (r *run) reporter() {}
+
+// Started reports that the attempt has begun elsewhere.
+func (r *run) Started(handle []byte, node string) error {
+	if len(handle) > maxHandle {
+		return Permanent(fmt.Errorf("handle has %d bytes, at most %d are kept", len(handle), maxHandle))
+	}
+	return r.ask(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
+}
+
+// Checkpoint saves data with the host.
+func (r *run) Checkpoint(data []byte) error {
+	if len(data) > MaxCheckpoint {
+		return Permanent(errCheckpointTooLarge)
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return r.ask(&report{checkpoint: data})
+}
+
+// Progress says how far the attempt is.
+func (r *run) Progress(done, total int64, message string) {
+	if !r.over.Load() {
+		r.srv.data.progress(r.token, &r.marks, done, total, message)
+	}
+}
+
+// Log is the attempt's logger.
+func (r *run) Log() hclog.Logger {
+	if l := r.logger.Load(); l != nil {
+		return l
+	}
+	l := &attemptLogger{run: r}
+	if !r.logger.CompareAndSwap(nil, l) {
+		l = r.logger.Load()
+	}
+	return l
+}

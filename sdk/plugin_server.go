@@ -1,0 +1,211 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// detachGrace is how long attempts go on without a host before they are told to
+// stop, where the process is not to survive it.
+const detachGrace = 3 * time.Second
+
+// server is the plugin's half of the protocol: it keeps one executor and the
+// attempts that run on it. A host that comes later, or comes again, takes it over.
+type server struct {
+	pb.UnimplementedExecutorServiceServer
+
+	plugin   Plugin
+	instance string
+	log      hclog.Logger
+	// configured is called once, before the executor is made.
+	configured func()
+	data       *dataQueue
+	running    sync.WaitGroup // attempts whose executor has not returned
+	configure  sync.Mutex     // one Configure at a time
+
+	mu       sync.Mutex
+	epoch    uint64 // the highest seen
+	config   *pb.ConfigureRequest
+	exec     Executor
+	info     Info // as last described
+	session  *session
+	lostAt   time.Time // when the last session ended; zero while there is one
+	attempts map[Token]*run
+	draining bool
+	emptied  chan struct{} // closed when draining and nothing is left
+}
+
+func newServer(p Plugin) *server {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand says so)
+	return &server{plugin: p, instance: hex.EncodeToString(id[:]), log: hclog.NewNullLogger(),
+		configured: func() {}, data: newDataQueue(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
+}
+
+// Configure makes the executor. A host that comes back to a process which
+// survived must bring the same config: a running executor is not made anew.
+func (s *server) Configure(_ context.Context, req *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
+	s.configure.Lock()
+	defer s.configure.Unlock()
+	s.mu.Lock()
+	err := s.obey(req.GetEpoch())
+	old := s.config
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		if !bytes.Equal(old.GetConfig(), req.GetConfig()) || old.GetExecutor() != req.GetExecutor() {
+			return nil, status.Errorf(codes.FailedPrecondition,
+				"this process runs executor %q with another config; it must be started anew", old.GetExecutor())
+		}
+		s.mu.Lock()
+		s.config = req
+		s.mu.Unlock()
+		return &pb.ConfigureResponse{}, nil
+	}
+	s.configured()
+	cfg := NewConfig(req.GetExecutor(), req.GetConfig(), s.changed)
+	cfg.DataDir, cfg.HostURL, cfg.Slots = req.GetDataDir(), req.GetHostUrl(), int(req.GetSlots())
+	cfg.Log = s.log.With("executor", req.GetExecutor())
+	exec, err := s.newExecutor(cfg)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, clip(err.Error(), maxText))
+	}
+	s.mu.Lock()
+	s.config, s.exec = req, exec
+	s.mu.Unlock()
+	return &pb.ConfigureResponse{}, nil
+}
+
+// newExecutor guards against a New that is missing, gives nothing, or panics.
+func (s *server) newExecutor(cfg Config) (exec Executor, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			exec, err = nil, fmt.Errorf("plugin %q panicked over its config: %v", s.plugin.Name, v)
+		}
+	}()
+	if s.plugin.New == nil {
+		return nil, fmt.Errorf("plugin %q has no New", s.plugin.Name)
+	}
+	if exec, err = s.plugin.New(cfg); err == nil && exec == nil {
+		err = fmt.Errorf("plugin %q made no executor and no error", s.plugin.Name)
+	}
+	return exec, err
+}
+
+// Describe asks the executor and remembers what its answer binds it to.
+func (s *server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.DescribeResponse, error) {
+	s.mu.Lock()
+	exec := s.exec
+	s.mu.Unlock()
+	if exec == nil {
+		return nil, errNotConfigured
+	}
+	info, err := describe(ctx, exec)
+	if err != nil {
+		return nil, status.Error(codes.Unavailable, clip(err.Error(), maxText))
+	}
+	s.mu.Lock()
+	s.info = info
+	s.mu.Unlock()
+	return &pb.DescribeResponse{Info: infoToWire(info)}, nil
+}
+
+func describe(ctx context.Context, exec Executor) (info Info, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("describe: %w", panicError(v))
+		}
+	}()
+	return exec.Describe(ctx)
+}
+
+var errNotConfigured = status.Error(codes.FailedPrecondition, "Configure must come first")
+
+// obey refuses all but the highest epoch; it needs the lock held.
+func (s *server) obey(epoch uint64) error {
+	if epoch < s.epoch {
+		return status.Errorf(codes.PermissionDenied,
+			"epoch %d is over: a host with epoch %d has taken this plugin", epoch, s.epoch)
+	}
+	s.epoch = epoch
+	return nil
+}
+
+// survives says whether attempts go on without a host; it needs the lock held.
+func (s *server) survives() bool { return s.config.GetSurvive() }
+
+// changed is what Config.Changed calls.
+func (s *server) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session != nil { // else the next host asks anyway
+		s.session.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Changed{Changed: &pb.Changed{}}}, 0)
+	}
+}
+
+// drain takes no more starts. The channel closes when all that ran is over and acked.
+func (s *server) drain() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.draining {
+		s.draining = true
+		s.checkEmpty()
+	}
+	return s.emptied
+}
+
+// checkEmpty needs the lock held.
+func (s *server) checkEmpty() {
+	if s.draining && len(s.attempts) == 0 {
+		select {
+		case <-s.emptied:
+		default:
+			close(s.emptied)
+		}
+	}
+}
+
+// all is a copy of the attempts, to be walked without the lock.
+func (s *server) all() []*run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	runs := make([]*run, 0, len(s.attempts))
+	for _, r := range s.attempts {
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// stopAll ends every attempt's context with cause. With hopeless, no host will
+// answer either: whatever waits for one goes on with an error.
+func (s *server) stopAll(cause error, hopeless bool) {
+	for _, r := range s.all() {
+		r.cancel(cause)
+		if hopeless {
+			r.abandon()
+		}
+	}
+}
+
+// forget drops an attempt that is over.
+func (s *server) forget(r *run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.attempts[r.token] == r {
+		delete(s.attempts, r.token)
+		s.checkEmpty()
+	}
+}

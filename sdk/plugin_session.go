@@ -1,0 +1,197 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// repeatAfter is when an outcome is reported again on a stream that is still the
+// same; it doubles each time. The stream does not lose messages, but hosts err.
+const repeatAfter = 10 * time.Second
+
+// session is one host's hold on this plugin: its Control stream, and Data beside it.
+type session struct {
+	epoch    uint64
+	ctx      context.Context
+	end      context.CancelCauseFunc
+	out      *outbox[*pb.PluginMessage]
+	chunks   *outbox[*pb.Chunk]
+	in       *assembler
+	received atomic.Uint64 // host messages handled
+	hasData  bool          // under the server's lock
+}
+
+var errTakenOver = status.Error(codes.Aborted, "another stream of the host took over")
+
+// Control serves one host until its stream ends or another takes over.
+func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	sess, err := s.open(stream.Context(), first.GetEpoch())
+	if err != nil {
+		return err
+	}
+	defer s.close(sess)
+	go func() { // the handler must be free to return while Recv blocks
+		frame, err := first, error(nil)
+		for err == nil && sess.ctx.Err() == nil {
+			s.handle(sess, frame.GetMessages())
+			frame, err = stream.Recv()
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		sess.end(err)
+	}()
+	go func() {
+		err := sess.out.drain(sess.ctx.Done(), func(frame []*pb.PluginMessage) error {
+			return stream.Send(&pb.ControlResponse{Messages: frame})
+		})
+		sess.end(err)
+	}()
+	s.heartbeats(sess)
+	if err := context.Cause(sess.ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// open makes the session that from now on hears what attempts say, and its Hello.
+func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.exec == nil {
+		return nil, errNotConfigured
+	}
+	if err := s.obey(epoch); err != nil {
+		return nil, err
+	}
+	if s.session != nil {
+		s.session.end(errTakenOver)
+	}
+	sess := &session{epoch: epoch, out: newOutbox[*pb.PluginMessage](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
+	sess.ctx, sess.end = context.WithCancelCause(ctx)
+	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid())}
+	for t, r := range s.attempts {
+		if r.isFinished() {
+			hello.Finished = append(hello.Finished, t[:])
+		} else {
+			hello.Running = append(hello.Running, t[:])
+		}
+	}
+	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: hello}}, 0)
+	s.session, s.lostAt = sess, time.Time{}
+	return sess, nil
+}
+
+// close ends the session. If no other has taken its place the host is gone, and
+// attempts that are not to outlive it are told so after a grace.
+func (s *server) close(sess *session) {
+	sess.end(nil)
+	sess.out.close()
+	sess.chunks.close()
+	sess.in.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session != sess {
+		return
+	}
+	s.session, s.lostAt = nil, time.Now()
+	if s.survives() || len(s.attempts) == 0 {
+		return
+	}
+	time.AfterFunc(detachGrace, func() {
+		s.mu.Lock()
+		gone := s.session == nil
+		s.mu.Unlock()
+		if gone {
+			s.stopAll(ErrDetach, true)
+		}
+	})
+}
+
+// heartbeats says once a second what runs, until the session ends.
+func (s *server) heartbeats(sess *session) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-sess.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		beat := &pb.Heartbeat{Interval: durationpb.New(heartbeatEvery)}
+		// Counted before the list is made: a start that is counted stands in it.
+		beat.Received = sess.received.Load()
+		now := time.Now()
+		var again []*run
+		s.mu.Lock()
+		for t, r := range s.attempts {
+			beat.Running = append(beat.Running, t[:])
+			if r.joined == sess && r.due(now) {
+				again = append(again, r)
+			}
+		}
+		s.mu.Unlock()
+		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: beat}}, 0)
+		for _, r := range again {
+			r.report(sess)
+		}
+	}
+}
+
+// handle does what one frame asks. It never waits for anything: what takes time
+// belongs to the attempt's own goroutine.
+func (s *server) handle(sess *session, messages []*pb.HostMessage) {
+	for _, m := range messages {
+		switch k := m.GetKind().(type) {
+		case *pb.HostMessage_Start:
+			s.start(sess, k.Start)
+		case *pb.HostMessage_Ack:
+			if r := s.find(k.Ack.GetToken()); r != nil {
+				r.settle(k.Ack.GetSeq(), nil)
+			}
+		case *pb.HostMessage_Cancel:
+			if r := s.find(k.Cancel.GetToken()); r != nil {
+				r.cancel(causeFromWire(k.Cancel.GetCause()))
+			}
+		case *pb.HostMessage_Refuse:
+			if r := s.find(k.Refuse.GetToken()); r != nil {
+				r.refuse(k.Refuse.GetSeq(), k.Refuse.GetReason())
+			}
+		case *pb.HostMessage_Detach:
+			s.mu.Lock()
+			stop := !s.survives()
+			s.mu.Unlock()
+			if stop {
+				s.stopAll(ErrDetach, false)
+			}
+		case *pb.HostMessage_Drain:
+			s.drain()
+		}
+		sess.received.Add(1)
+	}
+}
+
+func (s *server) find(token []byte) *run {
+	t, ok := tokenOf(token)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempts[t]
+}

@@ -1,0 +1,219 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// How a plugin process ends.
+const (
+	parentEvery  = 500 * time.Millisecond // how often it looks whether its host lives
+	hostlessFor  = 15 * time.Second       // without a stream, where it is not to survive
+	idleFor      = time.Minute            // without a host and with nothing kept, where it is
+	drainFor     = 10 * time.Second       // after SIGTERM, before attempts are stopped
+	stopFor      = 2 * time.Second        // for attempts to return once they are stopped
+	afterStopFor = time.Second            // after go-plugin's Shutdown, which kills after two
+)
+
+// Serve makes this program the plugin p and returns when the host has ended it;
+// main has nothing to do after it. The process ends by itself when its host is
+// gone, unless the host told it to survive. SIGINT is left to the host (a
+// terminal sends it to both); SIGTERM drains for ten seconds, then stops.
+func Serve(p Plugin) {
+	h := Handshake()
+	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
+		fmt.Fprintf(os.Stderr, "%s %s is an executor plugin of taskhost and is started by the host, not by hand.\n"+
+			"Put this file into the host's plugin_dir and name it in the host's config:\n\n"+
+			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n", p.Name, p.Version, p.Name)
+		os.Exit(2)
+	}
+	// A process that outlives its host would die of its next line to stderr.
+	signal.Ignore(syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT)
+	stderr := os.Stderr
+	s := newServer(p)
+	s.log = hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true})
+	s.configured = func() {
+		// go-plugin reads the process's prints through pipes and a stream of its
+		// own, and they block when no host takes them. Standard error is read by
+		// the host as it is, and does not.
+		os.Stdout, os.Stderr = stderr, stderr
+	}
+	process := &process{server: s}
+	go process.watch(os.Getppid())
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: h,
+		Plugins:         plugin.PluginSet{PluginKey: &pluginSide{server: s}},
+		GRPCServer:      process.grpcServer,
+		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: stderr, JSONFormat: true}),
+	})
+	s.drain()
+	s.stopAll(ErrDetach, true)
+	s.wait(afterStopFor)
+}
+
+// wait gives attempts that were told to stop this long to return.
+func (s *server) wait(d time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
+}
+
+// process watches over a plugin process and ends it.
+type process struct {
+	server *server
+	mu     sync.Mutex
+	grpc   *grpc.Server
+}
+
+// grpcServer is called by go-plugin with its TLS.
+func (p *process) grpcServer(opts []grpc.ServerOption) *grpc.Server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.grpc = GRPCServer(opts)
+	return p.grpc
+}
+
+// watch ends the process on SIGTERM, or when its host is gone. parent is the
+// host's pid: a child whose parent dies gets another one. Polling sees that
+// whatever way the host ended; a signal on the parent's death is sent when the
+// *thread* that forked ends, which in Go may be any time.
+func (p *process) watch(parent int) {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	tick := time.NewTicker(parentEvery)
+	defer tick.Stop()
+	var orphaned time.Time
+	for {
+		select {
+		case <-term:
+			p.server.log.Info("SIGTERM: draining", "at_most", drainFor.String())
+			select {
+			case <-p.server.drain():
+			case <-time.After(drainFor):
+			}
+			p.end()
+			return
+		case <-tick.C:
+		}
+		if os.Getppid() == parent {
+			orphaned = time.Time{}
+		} else if orphaned.IsZero() {
+			orphaned = time.Now()
+		}
+		if why := p.server.shouldEnd(orphaned, time.Now()); why != "" {
+			p.server.log.Info("ending", "because", why)
+			p.end()
+			return
+		}
+	}
+}
+
+// shouldEnd says why the process has no more reason to be, or "".
+func (s *server) shouldEnd(orphaned, now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hostless := s.session == nil && !s.lostAt.IsZero()
+	if !s.survives() {
+		switch {
+		case !orphaned.IsZero():
+			return "the host is gone"
+		case hostless && now.Sub(s.lostAt) > hostlessFor:
+			return "the host has not come back"
+		}
+		return ""
+	}
+	if !orphaned.IsZero() && s.session == nil && len(s.attempts) == 0 &&
+		now.Sub(orphaned) > idleFor && now.Sub(s.lostAt) > idleFor {
+		return "the host is gone and nothing is left to keep for it"
+	}
+	return ""
+}
+
+// end stops the attempts, lets a host that is still there hear of it, and has
+// Serve return.
+func (p *process) end() {
+	emptied := p.server.drain()
+	p.server.mu.Lock()
+	alone := p.server.session == nil
+	p.server.mu.Unlock()
+	p.server.stopAll(ErrDetach, alone)
+	p.server.wait(stopFor)
+	if !alone {
+		select {
+		case <-emptied:
+		case <-time.After(stopFor):
+		}
+	}
+	p.mu.Lock()
+	server := p.grpc
+	p.mu.Unlock()
+	if server != nil {
+		server.Stop() // go-plugin removes its socket and returns
+		time.Sleep(stopFor)
+	}
+	os.Exit(1) // it did not
+}
+
+// PluginSide is the plugin's half as go-plugin takes it, for a program that does
+// not use Serve and for tests: one executor, made by the first host's config. Use
+// it with GRPCServer.
+func PluginSide(p Plugin) plugin.PluginSet {
+	return plugin.PluginSet{PluginKey: &pluginSide{server: newServer(p)}}
+}
+
+// GRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
+// a message. The windows keep a full Data stream from holding up Control, which
+// shares its connection.
+func GRPCServer(opts []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(opts,
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
+		grpc.WriteBufferSize(ioBuffer), grpc.ReadBufferSize(ioBuffer))...)
+}
+
+// HostDialOptions are the same bounds for the host's side of a connection.
+func HostDialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithWriteBufferSize(ioBuffer), grpc.WithReadBufferSize(ioBuffer),
+	}
+}
+
+const (
+	streamWindow = 1 << 20
+	connWindow   = 8 << 20
+	ioBuffer     = 128 << 10
+)
+
+type pluginSide struct {
+	plugin.NetRPCUnsupportedPlugin
+	server *server
+}
+
+func (p *pluginSide) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
+	pb.RegisterExecutorServiceServer(g, p.server)
+	return nil
+}
+
+func (p *pluginSide) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, fmt.Errorf("this is the plugin's side; the host dispenses from HostSide")
+}

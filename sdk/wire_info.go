@@ -1,0 +1,78 @@
+package sdk
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+func infoToWire(in Info) *pb.Info {
+	out := &pb.Info{Slots: int64(in.Slots), Deferred: in.Deferred, Outlives: in.Outlives,
+		MaxInput: in.MaxInput, MaxResult: in.MaxResult}
+	for _, t := range in.Types {
+		w := &pb.TypeInfo{Name: t.Name, Description: t.Description, InputSchema: t.Input, ResultSchema: t.Result,
+			Timeout: durationToWire(t.Defaults.Timeout), MaxAttempts: int64(t.Defaults.MaxAttempts),
+			Revertible: t.Revertible, Unavailable: t.Unavailable}
+		if t.Defaults.MaxLost != nil {
+			n := int64(*t.Defaults.MaxLost)
+			w.MaxLost = &n
+		}
+		out.Types = append(out.Types, w)
+	}
+	for _, n := range in.Nodes {
+		out.Nodes = append(out.Nodes, &pb.Node{Name: n.Name, Address: n.Address, Version: n.Version, Types: n.Types,
+			Slots: int64(n.Slots), Used: int64(n.Used), Labels: n.Labels, Draining: n.Draining, Running: n.Running,
+			LastSeen: timeToWire(n.LastSeen)})
+	}
+	return out
+}
+
+func infoFromWire(in *pb.Info) Info {
+	out := Info{Slots: int(in.GetSlots()), Deferred: in.GetDeferred(), Outlives: in.GetOutlives(),
+		MaxInput: in.GetMaxInput(), MaxResult: in.GetMaxResult()}
+	for _, w := range in.GetTypes() {
+		t := TypeInfo{Name: w.GetName(), Description: w.GetDescription(), Revertible: w.GetRevertible(), Unavailable: w.GetUnavailable(),
+			Defaults: Defaults{Timeout: w.GetTimeout().AsDuration(), MaxAttempts: int(w.GetMaxAttempts())}}
+		if len(w.GetInputSchema()) > 0 {
+			t.Input = w.GetInputSchema()
+		}
+		if len(w.GetResultSchema()) > 0 {
+			t.Result = w.GetResultSchema()
+		}
+		if w.MaxLost != nil {
+			n := int(w.GetMaxLost())
+			t.Defaults.MaxLost = &n
+		}
+		out.Types = append(out.Types, t)
+	}
+	for _, n := range in.GetNodes() {
+		out.Nodes = append(out.Nodes, Node{Name: n.GetName(), Address: n.GetAddress(), Version: n.GetVersion(),
+			Types: n.GetTypes(), Slots: int(n.GetSlots()), Used: int(n.GetUsed()), Labels: n.GetLabels(),
+			Draining: n.GetDraining(), Running: n.GetRunning(), LastSeen: timeFromWire(n.GetLastSeen())})
+	}
+	return out
+}
+
+func durationToWire(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+func timeToWire(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func timeFromWire(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}

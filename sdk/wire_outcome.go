@@ -1,0 +1,180 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// The two enumerations are counted alike, but neither's numbers may bind the other.
+var kindsToWire = [...]pb.Kind{Succeeded: pb.Kind_KIND_SUCCEEDED, Failed: pb.Kind_KIND_FAILED,
+	Canceled: pb.Kind_KIND_CANCELED, AttemptLost: pb.Kind_KIND_LOST,
+	AttemptReleased: pb.Kind_KIND_RELEASED, Yielded: pb.Kind_KIND_YIELDED}
+
+func kindToWire(k Kind) pb.Kind {
+	if int(k) < len(kindsToWire) {
+		return kindsToWire[k]
+	}
+	return pb.Kind_KIND_UNSPECIFIED
+}
+
+func kindFromWire(w pb.Kind) Kind {
+	for k, v := range kindsToWire {
+		if v == w && w != pb.Kind_KIND_UNSPECIFIED {
+			return Kind(k)
+		}
+	}
+	return 0
+}
+
+// bounded is o as it may travel: what is larger than the executor itself promised
+// or the protocol carries becomes a failure that says so. A stream that broke
+// instead would take all other attempts with it.
+func bounded(o Outcome, maxResult int64) Outcome {
+	limit := int64(maxPayload)
+	if maxResult > 0 {
+		limit = min(limit, maxResult)
+	}
+	switch {
+	case o.Kind == Succeeded && int64(len(o.Result.Data)) > limit:
+		return Outcome{Kind: Failed, Code: CodeResultTooLarge, Permanent: true,
+			Message: fmt.Sprintf("the result has %d bytes, at most %d are allowed", len(o.Result.Data), limit)}
+	case o.Kind == Yielded && o.Yield == nil:
+		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true,
+			Message: "the script rests but does not say until when"}
+	case o.Kind == Yielded && len(o.Yield.Checkpoint) > MaxCheckpoint:
+		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true, Message: errCheckpointTooLarge.Error()}
+	}
+	o.Message, o.Code = clip(o.Message, maxText), clip(o.Code, 256)
+	o.Result.ContentType = clip(o.Result.ContentType, 256)
+	if o.Yield != nil {
+		for i, id := range o.Yield.Children {
+			o.Yield.Children[i] = clip(id, 256)
+		}
+	}
+	for k, v := range o.Details {
+		if len(v) > maxText || !utf8.ValidString(v) || !utf8.ValidString(k) {
+			o.Details = clipAll(o.Details)
+			break
+		}
+	}
+	return o
+}
+
+// clip shortens s to n bytes, and makes it the UTF-8 that protobuf insists on.
+func clip(s string, n int) string {
+	if len(s) <= n && utf8.ValidString(s) {
+		return s
+	}
+	out := make([]rune, 0, min(len(s), n))
+	size := 0
+	for _, r := range s {
+		if size += utf8.RuneLen(r); size > n-3 {
+			return string(append(out, '…'))
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+func clipAll(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[clip(k, 256)] = clip(v, maxText)
+	}
+	return out
+}
+
+// finishedMessage is a Finished in one piece, for the reason of startMessage.
+type finishedMessage struct {
+	msg      pb.PluginMessage
+	kind     pb.PluginMessage_Finished
+	finished pb.Finished
+	outcome  pb.Outcome
+	result   pb.Payload
+	token    Token
+}
+
+// finishedToWire makes the report of an outcome that is bounded already.
+func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage, bytes int, chunks []*pb.Chunk) {
+	m := &finishedMessage{token: t}
+	p := packer{token: m.token[:], seq: seq}
+	w := &m.outcome
+	w.Kind, w.Code, w.Message, w.Details, w.Permanent = kindToWire(o.Kind), o.Code, o.Message, o.Details, o.Permanent
+	w.RetryAfter = durationToWire(o.RetryAfter)
+	if o.Kind == Succeeded {
+		w.ContentType, w.ResultStored = o.Result.ContentType, o.Result.Stored
+		w.Result = p.pack(&m.result, pb.Part_PART_RESULT, o.Result.Data)
+	}
+	if y := o.Yield; y != nil {
+		w.Yield = &pb.Yield{Until: timeToWire(y.Until), Children: y.Children, Resume: y.Resume,
+			Checkpoint:     p.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, y.Checkpoint),
+			KeepCheckpoint: y.Checkpoint == nil}
+	}
+	m.finished.Token, m.finished.Seq, m.finished.Data, m.finished.Outcome = m.token[:], seq, data, w
+	m.kind.Finished = &m.finished
+	m.msg.Kind = &m.kind
+	return &m.msg, p.bytes + len(o.Message), p.out
+}
+
+// finishedInline says whether all payloads of f stand in it.
+func finishedInline(f *pb.Finished) bool {
+	o := f.GetOutcome()
+	return o.GetResult().GetChunked() == 0 && o.GetYield().GetCheckpoint().GetChunked() == 0
+}
+
+// outcomeFromWire reads a report; it waits for payloads that are chunked. A report
+// that makes no sense is an outcome as well: the attempt is over either way.
+func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler) Outcome {
+	w := f.GetOutcome()
+	o := Outcome{Kind: kindFromWire(w.GetKind()), Code: w.GetCode(), Message: w.GetMessage(), Details: w.GetDetails(),
+		Permanent: w.GetPermanent(), RetryAfter: max(w.GetRetryAfter().AsDuration(), 0)}
+	switch o.Kind {
+	case 0:
+		return protocolError(fmt.Sprintf("the plugin reports an outcome of unknown kind %d", w.GetKind()))
+	case Succeeded:
+		data, err := a.unpack(ctx, w.GetResult(), chunkKey{t, pb.Part_PART_RESULT, f.GetSeq()})
+		if err != nil {
+			return brokenPayload("result", err)
+		}
+		o.Result = Result{ContentType: w.GetContentType(), Data: data, Stored: w.GetResultStored()}
+	case Yielded:
+		y := w.GetYield()
+		if y == nil {
+			return protocolError("the plugin reports a yield without saying until when")
+		}
+		o.Yield = &Yield{Until: timeFromWire(y.GetUntil()), Children: y.GetChildren(), Resume: y.GetResume()}
+		if y.GetKeepCheckpoint() {
+			break
+		}
+		data, err := a.unpack(ctx, y.GetCheckpoint(), chunkKey{t, pb.Part_PART_CHECKPOINT, f.GetSeq()})
+		if err != nil {
+			return brokenPayload("checkpoint", err)
+		}
+		o.Yield.Checkpoint = data
+	case Failed:
+		if o.Code == "" {
+			o.Code = CodeScriptFailed
+		}
+	}
+	return o
+}
+
+// brokenPayload tells a plugin that sends nonsense from one that went away.
+func brokenPayload(what string, err error) Outcome {
+	if errors.Is(err, errStreamGone) {
+		return lostOutcome("its " + what + " did not arrive: " + err.Error())
+	}
+	return protocolError("the " + what + " did not arrive: " + err.Error())
+}
+
+func protocolError(message string) Outcome {
+	return Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true, Message: message}
+}
+
+func lostOutcome(why string) Outcome {
+	return Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: "the attempt was lost: " + why}
+}
