@@ -1,0 +1,453 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// defaultSlots hold where neither operator nor executor says how many.
+const defaultSlots = 64
+
+// reg knows which executor offers what, and which serves which lane.
+type reg struct {
+	e       *Engine
+	runners []*runner // in the config's order
+	byName  map[string]*runner
+
+	mu    sync.Mutex // serializes rebuilds
+	types atomic.Pointer[map[string]*typ]
+	known atomic.Int32 // the highest lane that is served
+}
+
+// typ is a task type under the config in force.
+type typ struct {
+	info   sdk.TypeInfo
+	limits task.Limits
+	server *runner // of tasks that pin none
+	schema *validator
+	lanes  []task.LaneID // guarded by reg.mu; for counts
+}
+
+// runner is one executor with its slots and the lanes it serves.
+type runner struct {
+	Executor
+	offer    atomic.Pointer[offer]
+	lanes    atomic.Pointer[laneSet]
+	used     atomic.Int64
+	max      atomic.Int64
+	suspects atomic.Int64 // running now
+	paused   atomic.Bool
+	wake     chan struct{}
+}
+
+type laneSet struct{ plain, suspect, all []task.LaneID }
+
+// offer is what an executor last said of itself.
+type offer struct {
+	Info  sdk.Info
+	Live  bool `json:"-"` // said by this process's executor, not remembered
+	types map[string]sdk.TypeInfo
+}
+
+func newOffer(info sdk.Info, live bool) *offer {
+	o := &offer{Info: info, Live: live, types: map[string]sdk.TypeInfo{}}
+	for _, t := range info.Types {
+		o.types[t.Name] = t
+	}
+	return o
+}
+
+func (g *reg) init(e *Engine, o Options) {
+	g.e, g.byName = e, map[string]*runner{}
+	for _, x := range o.Executors {
+		r := &runner{Executor: x, wake: make(chan struct{}, 1)}
+		r.offer.Store(newOffer(sdk.Info{}, false))
+		r.lanes.Store(&laneSet{})
+		g.runners = append(g.runners, r)
+		g.byName[x.Name] = r
+	}
+	g.types.Store(&map[string]*typ{})
+}
+
+func (r *runner) outlives() bool { return r.offer.Load().Info.Outlives }
+
+func (r *runner) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ready says whether attempts can be handed over now.
+func (r *runner) ready() bool {
+	return r.offer.Load().Live && !r.paused.Load() && r.status().State == task.ExecutorReady
+}
+
+func (r *runner) status() task.ExecutorStatus {
+	if r.Status == nil {
+		return task.ExecutorStatus{State: task.ExecutorReady}
+	}
+	return r.Status()
+}
+
+// reserve takes up to n free slots and says how many it got.
+func (r *runner) reserve(n int64) int64 {
+	for {
+		used := r.used.Load()
+		got := min(n, r.max.Load()-used)
+		if got <= 0 {
+			return 0
+		}
+		if r.used.CompareAndSwap(used, used+got) {
+			return got
+		}
+	}
+}
+
+func (r *runner) release(n int64) {
+	if n > 0 {
+		r.used.Add(-n)
+		r.poke()
+	}
+}
+
+// recall loads what executors offered before, so that a plugin that is down
+// does not make its types unknown.
+func (g *reg) recall(ctx context.Context) error {
+	saved, err := g.e.store.Offers(ctx)
+	if err != nil {
+		return fmt.Errorf("read what executors offered: %w", err)
+	}
+	for name, data := range saved {
+		var info sdk.Info
+		if r := g.byName[name]; r != nil && json.Unmarshal(data, &info) == nil {
+			r.offer.Store(newOffer(info, false))
+		}
+	}
+	g.rebuild()
+	return nil
+}
+
+// refresh asks an executor what it offers.
+func (g *reg) refresh(ctx context.Context, r *runner) {
+	if r.status().State != task.ExecutorReady {
+		r.offer.Store(newOffer(r.offer.Load().Info, false))
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+	defer stop()
+	info, err := r.Impl.Describe(ctx)
+	if err == nil {
+		err = checkInfo(info)
+	}
+	if err != nil {
+		g.e.log.Error("executor does not describe itself", "executor", r.Name, "error", err)
+		return
+	}
+	before, _ := json.Marshal(persistent(r.offer.Load().Info))
+	after, err := json.Marshal(persistent(info))
+	if err == nil && string(before) != string(after) {
+		if err := g.e.store.SaveOffer(ctx, r.Name, after); err != nil {
+			g.e.log.Error("cannot keep what the executor offers", "executor", r.Name, "error", err)
+		}
+	}
+	r.offer.Store(newOffer(info, true))
+	r.max.Store(int64(slots(r.Slots, info.Slots)))
+	g.rebuild()
+}
+
+// persistent is the part of an offer worth keeping: nodes come and go.
+func persistent(info sdk.Info) sdk.Info {
+	info.Nodes = nil
+	return info
+}
+
+func slots(operator, offered int) int {
+	switch {
+	case operator > 0 && offered > 0:
+		return min(operator, offered)
+	case operator > 0:
+		return operator
+	case offered > 0:
+		return offered
+	}
+	return defaultSlots
+}
+
+func checkInfo(info sdk.Info) error {
+	seen := map[string]bool{}
+	for _, t := range info.Types {
+		if !sdk.ValidTypeName(t.Name) || seen[t.Name] {
+			return fmt.Errorf("offers task type %q twice, or with a name that is not allowed", t.Name)
+		}
+		seen[t.Name] = true
+		if _, err := newValidator(t.Name, t.Input); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild works out anew which executor serves which type and lane.
+func (g *reg) rebuild() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	old := *g.types.Load()
+	types := map[string]*typ{}
+	for _, r := range g.runners {
+		for name, info := range r.offer.Load().types {
+			if types[name] == nil {
+				types[name] = g.newType(name, info, r, old[name])
+			}
+		}
+	}
+	for name, cfg := range g.e.opts.Types { // the operator's line beats the order of the file
+		r := g.byName[cfg.Executor]
+		if r == nil || types[name] == nil || types[name].server == r {
+			continue
+		}
+		info := types[name].info
+		if own, ok := r.offer.Load().types[name]; ok {
+			info = own
+		}
+		types[name] = g.newType(name, info, r, old[name])
+	}
+	g.types.Store(&types)
+	g.serveLanes(types)
+	for _, r := range g.runners {
+		r.poke()
+	}
+}
+
+func (g *reg) newType(name string, info sdk.TypeInfo, r *runner, old *typ) *typ {
+	t := &typ{info: info, server: r, limits: g.limits(name, info, r)}
+	if old != nil && string(old.info.Input) == string(info.Input) {
+		t.schema = old.schema
+		return t
+	}
+	t.schema, _ = newValidator(name, info.Input) // checked when it was offered
+	return t
+}
+
+// limits lays the operator's word over the executor's over the host's.
+func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
+	l := task.DefaultLimits()
+	set := func(to *time.Duration, from time.Duration) {
+		if from > 0 {
+			*to = from
+		}
+	}
+	set(&l.Timeout, info.Defaults.Timeout)
+	if n := info.Defaults.MaxAttempts; n > 0 {
+		l.MaxAttempts = n
+	}
+	if p := info.Defaults.MaxLost; p != nil {
+		l.MaxLost = *p
+	}
+	c := g.e.opts.Types[name]
+	set(&l.Timeout, c.Timeout)
+	if c.MaxAttempts > 0 {
+		l.MaxAttempts = c.MaxAttempts
+	}
+	if c.MaxLost != nil {
+		l.MaxLost = *c.MaxLost
+	}
+	if c.Retain != nil {
+		l.Retain = *c.Retain
+	}
+	if c.MaxInput > 0 {
+		l.MaxInput = c.MaxInput
+	}
+	if c.Backoff != nil {
+		l.Backoff = *c.Backoff
+	}
+	l.QueueLimit, l.Priority, l.Route = c.QueueLimit, c.Priority, c.Route
+	offered := r.offer.Load().Info
+	if offered.MaxInput > 0 {
+		l.MaxInput = min(l.MaxInput, offered.MaxInput)
+	}
+	if offered.MaxResult > 0 {
+		l.MaxResult = min(l.MaxResult, offered.MaxResult)
+	}
+	return l
+}
+
+// serveLanes gives each lane to the executor that serves it now.
+func (g *reg) serveLanes(types map[string]*typ) {
+	sets := map[*runner]*laneSet{}
+	for _, t := range types {
+		t.lanes = nil
+	}
+	for _, lane := range g.e.store.Lanes(0) {
+		g.known.Store(max(g.known.Load(), int32(lane.ID)))
+		t := types[lane.Type]
+		if t == nil {
+			continue
+		}
+		t.lanes = append(t.lanes, lane.ID)
+		r := t.server
+		if lane.Executor != "" {
+			r = g.byName[lane.Executor]
+		}
+		if r == nil || !r.runs(lane.Type) {
+			continue
+		}
+		s := sets[r]
+		if s == nil {
+			s = &laneSet{}
+			sets[r] = s
+		}
+		s.all = append(s.all, lane.ID)
+		if lane.Suspect {
+			s.suspect = append(s.suspect, lane.ID)
+		} else {
+			s.plain = append(s.plain, lane.ID)
+		}
+	}
+	for _, r := range g.runners {
+		if s := sets[r]; s != nil {
+			r.lanes.Store(s)
+		} else {
+			r.lanes.Store(&laneSet{})
+		}
+	}
+}
+
+// runs says whether the executor can run the type now.
+func (r *runner) runs(typ string) bool {
+	o := r.offer.Load()
+	t, ok := o.types[typ]
+	return ok && o.Live && !t.Unavailable
+}
+
+// sawLane has a new lane served.
+func (g *reg) sawLane(id task.LaneID) {
+	if int32(id) <= g.known.Load() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serveLanes(*g.types.Load())
+}
+
+// follow keeps up with an executor whose state or offer changes.
+func (e *Engine) follow(r *runner) {
+	if r.Changed == nil {
+		return
+	}
+	for {
+		select {
+		case <-r.Changed:
+			e.reg.refresh(e.ctx, r)
+			e.reg.rebuild()
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// lookup finds a type and who would run it, for a submit that may pin an executor.
+func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
+	types := *g.types.Load()
+	t := types[name]
+	if t == nil {
+		return nil, nil, &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
+			Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
+	}
+	if pinned == "" {
+		return t, t.server, nil
+	}
+	r := g.byName[pinned]
+	if r == nil {
+		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
+			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
+	}
+	info, ok := r.offer.Load().types[name]
+	if !ok {
+		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
+			Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
+	}
+	if r == t.server {
+		return t, r, nil
+	}
+	own := &typ{info: info, server: r, limits: g.limits(name, info, r), schema: t.schema}
+	if string(info.Input) != string(t.info.Input) {
+		own.schema, _ = newValidator(name, info.Input)
+	}
+	return own, r, nil
+}
+
+func knownNames(types map[string]*typ) string {
+	names := slices.Sorted(maps.Keys(types))
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// limitsOf are the limits under which a stored task runs.
+func (g *reg) limitsOf(typ string) task.Limits {
+	if ty := (*g.types.Load())[typ]; ty != nil {
+		return ty.limits
+	}
+	return task.DefaultLimits()
+}
+
+// Types are the task types that are known, by name.
+func (e *Engine) Types() []task.TypeStatus {
+	e.reg.mu.Lock()
+	defer e.reg.mu.Unlock()
+	var out []task.TypeStatus
+	for _, t := range *e.reg.types.Load() {
+		s := task.TypeStatus{
+			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
+			Revertible: t.info.Revertible, Executor: t.server.Name, Limits: t.limits,
+			Available: t.server.ready() && t.server.runs(t.info.Name),
+		}
+		for _, l := range t.lanes {
+			c := e.store.Count(l)
+			s.Counts.Ready += c.Ready
+			s.Counts.Waiting += c.Waiting
+			s.Counts.Active += c.Active
+		}
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// Executors are all executors, in the config's order.
+func (e *Engine) Executors() []task.ExecutorStatus {
+	out := make([]task.ExecutorStatus, 0, len(e.reg.runners))
+	for _, r := range e.reg.runners {
+		out = append(out, r.describe())
+	}
+	return out
+}
+
+func (r *runner) describe() task.ExecutorStatus {
+	s := r.status()
+	o := r.offer.Load()
+	s.Name, s.Plugin = r.Name, r.Plugin
+	s.Used, s.Max = int(r.used.Load()), int(r.max.Load())
+	s.Types = slices.Sorted(maps.Keys(o.types))
+	if r.paused.Load() && s.State == task.ExecutorReady {
+		s.State, s.Reason = task.ExecutorPaused, "paused by an operator"
+	}
+	for _, n := range o.Info.Nodes {
+		s.Nodes = append(s.Nodes, task.Node{Name: n.Name, Executor: r.Name, Address: n.Address, Version: n.Version,
+			Types: n.Types, Slots: n.Slots, Used: n.Used, Labels: n.Labels, Draining: n.Draining, Running: n.Running, LastSeen: n.LastSeen})
+	}
+	return s
+}

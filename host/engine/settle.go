@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// finish settles the attempt with what its executor returned.
+func (a *attempt) finish(res sdk.Result, err error) {
+	if a.detached(err) {
+		return
+	}
+	a.settle(a.outcome(res, err))
+	if s, ok := a.r.Impl.(sdk.Settler); ok {
+		s.Settled(sdk.Token(a.held))
+	}
+}
+
+// detached says that the attempt goes on without this host: it outlives it, and
+// only the waiting for it has ended.
+func (a *attempt) detached(err error) bool {
+	return err != nil && a.r.outlives() && errors.Is(context.Cause(a.ctx), sdk.ErrDetach) && !errors.Is(err, sdk.Lost)
+}
+
+// outcome translates, and refuses results that break the rules.
+func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
+	o := sdk.OutcomeOf(a.ctx, res, err)
+	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter}
+	if len(o.Details) > 0 {
+		out.Details = map[string]any{}
+		for k, v := range o.Details {
+			out.Details[k] = v
+		}
+	}
+	switch o.Kind {
+	case sdk.Succeeded:
+		a.takeResult(&out, o.Result)
+	case sdk.Yielded:
+		a.takeYield(&out, o.Yield)
+	}
+	return out
+}
+
+var kinds = map[sdk.Kind]task.Kind{
+	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
+	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
+}
+
+func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
+	limit := a.e.reg.limitsOf(a.typ).MaxResult
+	if res.Stored {
+		a.mu.Lock()
+		up := a.uploaded
+		a.mu.Unlock()
+		if up == nil { // its bytes went to a host that is gone
+			*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureExecutor, Message: "the result's bytes were never received"}
+			return
+		}
+		res = *up
+	}
+	switch {
+	case int64(len(res.Data)) > limit:
+		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureResultSize, Permanent: true,
+			Message: fmt.Sprintf("the result has %d bytes, the limit is %d", len(res.Data), limit)}
+	case isJSON(res.ContentType) && !json.Valid(res.Data):
+		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true,
+			Message: fmt.Sprintf("the result says it is %s and is not JSON", res.ContentType)}
+	default:
+		out.Result, out.ResultType = res.Data, res.ContentType
+	}
+}
+
+func isJSON(contentType string) bool {
+	mime, _, _ := strings.Cut(contentType, ";")
+	return mime == "application/json" || strings.HasSuffix(mime, "+json")
+}
+
+func (a *attempt) takeYield(out *task.Outcome, y *sdk.Yield) {
+	out.Yield = &task.Yield{Until: y.Until, Resume: y.Resume, Checkpoint: y.Checkpoint}
+	for _, s := range y.Children {
+		id, err := task.ParseID(s)
+		if err != nil {
+			*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: "yields for children: " + err.Error()}
+			return
+		}
+		out.Yield.Children = append(out.Yield.Children, id)
+	}
+}
+
+// giveUp settles an attempt that did not come back in time. Its goroutine, if it
+// has one, keeps its slot until it does.
+func (a *attempt) giveUp(cause error) {
+	o := task.Outcome{Kind: task.OutcomeLost, Unconfirmed: true,
+		Message: fmt.Sprintf("the attempt did not stop within %s", a.e.opts.CancelGrace)}
+	if errors.Is(cause, sdk.ErrTimeout) {
+		o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout, Unconfirmed: true,
+			Message: "attempt timed out and " + o.Message[len("the attempt "):], Details: map[string]any{"confirmed": false}}
+	}
+	if a.settle(o) {
+		a.e.log.Warn("attempt did not stop and keeps its slot", "task", a.id, "executor", a.r.Name, "cause", cause)
+	}
+}
+
+// settle turns the outcome into the task's next state and commits it. A store
+// that cannot write is tried again: an outcome is never dropped. False if the
+// attempt no longer held the task.
+func (a *attempt) settle(o task.Outcome) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		a.e.ignored.Add(1)
+		return false
+	}
+	a.stopTimers()
+	a.writeLogs()
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		done, err := a.trySettle(o)
+		if done {
+			a.over = true
+			return err == nil
+		}
+		a.e.log.Error("cannot record how an attempt ended; trying again", "task", a.t.ID, "error", err)
+		time.Sleep(wait)
+	}
+}
+
+func (a *attempt) stopTimers() {
+	if a.timeout != nil {
+		a.timeout.Stop()
+	}
+	if a.grace != nil {
+		a.grace.Stop()
+	}
+}
+
+// trySettle says done with an error if the attempt had lost the task already.
+func (a *attempt) trySettle(o task.Outcome) (done bool, err error) {
+	if o.Kind == task.OutcomeSucceeded && a.t.State == task.Pending {
+		c, err := task.Started(a.t, nil, "", now()) // it ran, though nobody heard it start
+		if err == nil {
+			err = a.apply(c)
+		}
+		if err != nil {
+			return task.CodeOf(err) == task.CodeConflict, err
+		}
+	}
+	t := a.t
+	a.noteMu.Lock()
+	if a.moved {
+		t.Progress, a.moved = a.progress, false
+	}
+	a.noteMu.Unlock()
+	c, err := task.Settle(t, o, a.e.reg.limitsOf(t.Type).Backoff, now(), chance())
+	if err != nil {
+		return true, err
+	}
+	err = a.apply(c)
+	switch task.CodeOf(err) {
+	case "":
+		a.e.settled(a.r, &c)
+		return true, nil
+	case task.CodeConflict, task.CodeNotFound:
+		return a.reread(err)
+	}
+	return false, err
+}
+
+// reread looks who else changed the task: if this attempt still holds it, the
+// settlement is decided again on what is there now.
+func (a *attempt) reread(conflict error) (done bool, err error) {
+	t, err := a.e.store.Get(context.Background(), task.Scope{All: true}, a.t.ID)
+	if task.CodeOf(err) == task.CodeNotFound {
+		a.e.ignored.Add(1)
+		return true, conflict
+	}
+	if err != nil {
+		return false, err
+	}
+	if t.Token != a.held {
+		a.e.ignored.Add(1)
+		return true, conflict
+	}
+	a.t = t
+	return false, conflict
+}
+
+// settled looks after a task that went back to wait.
+func (e *Engine) settled(r *runner, c *task.Change) {
+	if c.Task.State != task.Pending {
+		return
+	}
+	if n := e.store.Lanes(task.LaneID(e.reg.known.Load())); len(n) > 0 {
+		e.reg.sawLane(n[len(n)-1].ID) // a suspect's lane may be new
+	}
+	if c.Task.Waiting == task.WaitScheduled {
+		e.pokeTimer()
+	} else {
+		r.poke()
+	}
+}
