@@ -1,0 +1,59 @@
+# `make help` lists the verbs. Build flags are the same in every one of them:
+# another set would compile SQLite's C anew, which takes minutes.
+SHELL := /bin/bash
+BIN   := bin
+LINT  := $(BIN)/tools/golangci-lint
+BUF   := tools/node_modules/.bin/buf
+
+.PHONY: help build demo run test check generate bench soak
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/taskhost and bin/plugins/*
+	@mkdir -p $(BIN)/plugins
+	@[ -n "$$(find "$$(go env GOCACHE)" -maxdepth 0 -not -empty 2>/dev/null)" ] || echo "building taskhost: the first build compiles SQLite and takes some minutes"
+	@echo "building $(BIN)/taskhost"
+	@go build -o $(BIN)/taskhost ./cmd/taskhost
+	@echo "building $(BIN)/plugins/import"
+	@go build -o $(BIN)/plugins/import ./plugins/import
+	@echo "building $(BIN)/plugins/hello"
+	@go build -o $(BIN)/plugins/hello ./examples/hello-plugin
+
+demo: build ## import real disk images with each kind of executor and check them
+	@go run ./examples/demo -bin $(BIN)
+
+run: build ## a server on a throw-away store, on 127.0.0.1:7070
+	@$(BIN)/taskhost dev
+
+test: build ## every test
+	@bash tools/test.sh
+
+check: generate-check $(LINT) ## lint, generated code, the import table
+	@test -z "$$(gofmt -l cmd examples host plugins sdk)" || { gofmt -l cmd examples host plugins sdk; echo "run gofmt -w on these"; exit 1; }
+	@go vet ./...
+	@$(LINT) run ./...
+
+generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write the protocol's Go code anew
+	@$(BUF) generate
+
+.PHONY: generate-check
+generate-check: generate
+	@$(BUF) lint
+	@git diff --exit-code --stat -- sdk/internal/executorpb || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
+
+bench: build ## one table of figures, each beside the raw limit of this machine
+	@go run ./examples/bench -bin $(BIN)
+
+soak: build ## the crash loops, long
+	@TASKHOST_SOAK=1 go test -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...
+
+$(BUF): tools/package-lock.json
+	@cd tools && npm ci --silent --no-audit --no-fund && touch node_modules/.bin/buf
+
+$(BIN)/tools/protoc-gen-go: tools/go.sum
+	@mkdir -p $(BIN)/tools && cd tools && go build -o ../$(BIN)/tools/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+$(LINT): tools/lint/go.sum
+	@echo "building golangci-lint (once)"
+	@mkdir -p $(BIN)/tools && cd tools/lint && go build -o ../../$(BIN)/tools/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

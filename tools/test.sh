@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs every test. What the machine lacks is left out, and the last lines say so.
+set -uo pipefail
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+go test -count=1 -timeout 20m ./... 2>&1 | tee "$out"
+code=${PIPESTATUS[0]}
+missing=()
+command -v qemu-img >/dev/null || missing+=("qemu-img (Debian's qemu-utils): images made by the real tool are left out")
+command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || missing+=("nats-server (Debian's nats-server): the external broker is left out")
+if [ ${#missing[@]} -gt 0 ]; then
+	echo "left out, for want of:"
+	printf '  %s\n' "${missing[@]}"
+fi
+exit "$code"
