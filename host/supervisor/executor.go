@@ -1,0 +1,178 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Executor is one supervised plugin. To whoever runs attempts it is an
+// sdk.Executor like any other, whose process comes and goes behind it.
+type Executor struct {
+	sup  *Supervisor
+	opts Options
+	spec Spec
+	log  hclog.Logger
+
+	orders  chan order    // to the goroutine of run
+	changed chan struct{} // see Changed
+	done    chan struct{} // closed when run has ended
+	starts  int           // processes so far; of run's goroutine
+
+	mu     sync.Mutex
+	status Status
+	conn   sdk.Connection // takes new attempts; nil if there is none
+	moved  chan struct{}  // closed and replaced when conn or the state changes
+	routes map[sdk.Token]sdk.Connection
+}
+
+// order is what an operator or the host wants of an executor.
+type order struct {
+	kind  orderKind
+	ctx   context.Context
+	reply chan error // buffered
+}
+
+type orderKind int
+
+const (
+	orderRestart orderKind = iota
+	orderDrain
+	orderStop
+)
+
+func newExecutor(s *Supervisor, spec Spec) *Executor {
+	return &Executor{
+		sup: s, opts: s.opts, spec: spec, log: s.opts.Log.Named(spec.Name),
+		orders: make(chan order), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		status: Status{State: Starting, Reason: "the plugin is being started"},
+		moved:  make(chan struct{}), routes: map[sdk.Token]sdk.Connection{},
+	}
+}
+
+// Status is how the executor is now.
+func (e *Executor) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st := e.status
+	st.Instances = slices.Clone(st.Instances)
+	return st
+}
+
+// Changed is signaled after the Status changed or the plugin said that its offer
+// did; several changes may be one signal. It is for one reader.
+func (e *Executor) Changed() <-chan struct{} { return e.changed }
+
+// Restart replaces the process: a new one is started, and when it is ready takes
+// the new attempts, while the old one finishes what it runs. If the new one cannot
+// be started the old one stays, and the error says why. It also brings back an
+// executor that is quarantined, drained or stopped by Drain.
+func (e *Executor) Restart(ctx context.Context) error { return e.order(ctx, orderRestart) }
+
+// Drain takes nothing new, waits until what runs has finished, and then ends the
+// process. If ctx ends first, what still runs is left running, the executor stays
+// Draining, and the error says so.
+func (e *Executor) Drain(ctx context.Context) error { return e.order(ctx, orderDrain) }
+
+// Stop drains for at most Options.DrainTimeout or until ctx ends, then ends the
+// process whatever it does. The executor cannot be used after it.
+func (e *Executor) Stop(ctx context.Context) error {
+	err := e.order(ctx, orderStop)
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+var errStopped = errors.New("executor is stopped")
+
+func (e *Executor) order(ctx context.Context, kind orderKind) error {
+	o := order{kind: kind, ctx: ctx, reply: make(chan error, 1)}
+	select {
+	case e.orders <- o:
+	case <-e.done:
+		return fmt.Errorf("executor %q: %w", e.spec.Name, errStopped)
+	case <-ctx.Done():
+		if kind != orderStop {
+			return ctx.Err()
+		}
+		// A stop is obeyed even when there is no time left for it.
+		select {
+		case e.orders <- o:
+		case <-e.done:
+			return nil
+		}
+	}
+	if kind == orderStop { // bounded by itself
+		return <-o.reply
+	}
+	select {
+	case err := <-o.reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Executor) running() bool {
+	select {
+	case <-e.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// update changes the status and tells those who wait for it.
+func (e *Executor) update(change func(*Status)) {
+	e.mu.Lock()
+	change(&e.status)
+	close(e.moved)
+	e.moved = make(chan struct{})
+	e.mu.Unlock()
+	e.signal()
+}
+
+func (e *Executor) signal() {
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+// become sets the executor's state.
+func (e *Executor) become(s State, reason string) {
+	e.log.Debug("executor", "state", s, "reason", reason)
+	e.update(func(st *Status) { st.State, st.Reason = s, reason })
+}
+
+// route sends new attempts to conn from now on; nil: to nobody.
+func (e *Executor) route(conn sdk.Connection) {
+	e.mu.Lock()
+	e.conn = conn
+	close(e.moved)
+	e.moved = make(chan struct{})
+	e.mu.Unlock()
+}
+
+// unroute ends the routing to conn, if it is still there.
+func (e *Executor) unroute(conn sdk.Connection) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.conn == conn {
+		e.conn = nil
+	}
+}
+
+// failed keeps an error for operators.
+func (e *Executor) failed(err error) {
+	e.log.Error("executor failed", "error", err)
+	e.update(func(st *Status) { st.LastError, st.LastErrorAt = err.Error(), time.Now() })
+}

@@ -1,0 +1,107 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Options say where plugins are, and how much patience they get. Zero durations
+// and counts mean the defaults.
+type Options struct {
+	// RunDir is the supervisor's alone: sockets, private copies of binaries and
+	// the records by which a later host finds what this one leaves behind. Made
+	// with mode 0700. It must allow execution, which /run often does not.
+	RunDir string
+	// PluginDirs hold the binaries; an earlier one hides the same name in a later.
+	PluginDirs []string
+	// Log receives the supervisor's lines, and each plugin's under its
+	// executor's name. A slow one loses lines; it never holds a plugin up.
+	Log hclog.Logger
+	// Epoch is the store's; a plugin obeys only the highest it has seen.
+	Epoch uint64
+	// Env names further variables that plugins may see; a name that ends in *
+	// is a prefix. The rest of the host's environment, secrets and all, stays here.
+	Env []string
+	// HostURL is where the host's REST can be reached, if it can.
+	HostURL string
+
+	// StartTimeout bounds a start, from exec to the plugin's hello. Default 30 s.
+	StartTimeout time.Duration
+	// DrainTimeout bounds the wait for running attempts when a process is to
+	// end. Default 30 s.
+	DrainTimeout time.Duration
+	// KillAfter is what a process gets to end when asked, before SIGKILL. Default 3 s.
+	KillAfter time.Duration
+	// Silence is how long a plugin may say nothing before it counts as frozen.
+	// Default 5 s.
+	Silence time.Duration
+	// Grace is what an attempt gets after a cancel. It is told to the plugin.
+	Grace time.Duration
+	// BackoffMin and BackoffMax bound the wait between restarts, which doubles
+	// with each failure. Defaults 200 ms and 30 s.
+	BackoffMin, BackoffMax time.Duration
+	// QuarantineAfter failures within QuarantineWindow put an executor into
+	// quarantine; it is tried again each QuarantineRetry. Defaults 5 in 5 min, 5 min.
+	QuarantineAfter  int
+	QuarantineWindow time.Duration
+	QuarantineRetry  time.Duration
+}
+
+// The values of Spec.OnHostExit.
+const (
+	Die     = "die"     // the process ends with its host; also the meaning of ""
+	Survive = "survive" // it goes on and is found again; not supported yet
+)
+
+// Spec is one executor: a plugin under an operator's name.
+type Spec struct {
+	Name   string // of the executor block
+	Plugin string // file name in one of the plugin directories
+	// SHA256 is what the binary must be, in hexadecimal; empty accepts any.
+	SHA256 string
+	Slots  int    // the operator's limit, told to the plugin; 0 if not set
+	Config []byte // the block's attributes as one JSON object
+	// DataDir is the executor's alone; it is made with mode 0700. Empty: none.
+	DataDir    string
+	OnHostExit string
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.RunDir == "" {
+		return o, errors.New("supervisor: no run directory given")
+	}
+	dir, err := filepath.Abs(o.RunDir)
+	if err != nil {
+		return o, fmt.Errorf("supervisor: run directory: %w", err)
+	}
+	o.RunDir = dir
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	for _, d := range []struct {
+		v    *time.Duration
+		none time.Duration
+	}{
+		{&o.StartTimeout, 30 * time.Second},
+		{&o.DrainTimeout, 30 * time.Second},
+		{&o.KillAfter, 3 * time.Second},
+		{&o.Silence, 5 * time.Second},
+		{&o.BackoffMin, 200 * time.Millisecond},
+		{&o.BackoffMax, 30 * time.Second},
+		{&o.QuarantineWindow, 5 * time.Minute},
+		{&o.QuarantineRetry, 5 * time.Minute},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.none
+		}
+	}
+	o.BackoffMax = max(o.BackoffMin, o.BackoffMax)
+	if o.QuarantineAfter <= 0 {
+		o.QuarantineAfter = 5
+	}
+	return o, nil
+}

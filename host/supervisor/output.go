@@ -1,0 +1,210 @@
+package supervisor
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	maxLine   = 8 << 10 // bytes of a line that are kept
+	tailLines = 20      // of the end of the output, for errors
+	tailLine  = 500     // bytes of a line there
+	queued    = 1024    // lines waiting for a slow log before they are dropped
+)
+
+// output is what one process prints: parsed, bounded, handed to the log, and
+// its end kept for the error that explains a death. go-plugin's own parser is
+// not used, because a line such as {"@message": 1} makes it panic.
+type output struct {
+	log     hclog.Logger
+	lines   chan logLine
+	dropped atomic.Int64
+	done    chan struct{}
+	close   sync.Once
+
+	mu   sync.Mutex
+	tail []string
+}
+
+type logLine struct {
+	level   hclog.Level
+	message string
+	args    []any
+}
+
+func newOutput(log hclog.Logger) *output {
+	o := &output{log: log, lines: make(chan logLine, queued), done: make(chan struct{})}
+	go o.pump()
+	return o
+}
+
+// pump writes to the log, which may be slow, apart from those that read.
+func (o *output) pump() {
+	for {
+		select {
+		case l := <-o.lines:
+			o.write(l)
+			continue
+		default:
+		}
+		select {
+		case l := <-o.lines:
+			o.write(l)
+		case <-o.done:
+			return
+		}
+	}
+}
+
+func (o *output) write(l logLine) {
+	if n := o.dropped.Swap(0); n > 0 {
+		o.log.Warn("plugin wrote faster than the log takes lines", "dropped", n)
+	}
+	o.log.Log(l.level, l.message, l.args...)
+}
+
+// end lets the pump finish what waits. What is printed after it is not logged.
+func (o *output) end() { o.close.Do(func() { close(o.done) }) }
+
+// read takes lines from r until it ends. It never waits for the log.
+func (o *output) read(r io.Reader) {
+	br := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, more, err := readLine(br)
+		if len(line) > 0 || more > 0 {
+			o.add(line, more)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// readLine is one line of at most maxLine bytes, without its end; more counts
+// the bytes left out. The line is only valid until the next call.
+func readLine(br *bufio.Reader) (line []byte, more int, err error) {
+	line, err = br.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = slices.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			var rest []byte
+			rest, err = br.ReadSlice('\n')
+			more += len(bytes.TrimRight(rest, "\r\n"))
+		}
+	}
+	return bytes.TrimRight(line, "\r\n"), more, err
+}
+
+func (o *output) add(line []byte, more int) {
+	text := strings.ToValidUTF8(string(line), "\uFFFD")
+	if more > 0 {
+		text += fmt.Sprintf(" … (%d bytes more)", more)
+	}
+	l := parseLine(text)
+	o.mu.Lock()
+	short := text
+	if len(short) > tailLine {
+		short = strings.ToValidUTF8(short[:tailLine], "") + " …"
+	}
+	if len(o.tail) == tailLines {
+		o.tail = append(o.tail[:0], o.tail[1:]...)
+	}
+	o.tail = append(o.tail, short)
+	o.mu.Unlock()
+	select {
+	case o.lines <- l:
+	default:
+		o.dropped.Add(1)
+	}
+}
+
+// last is the end of what was printed, indented, or "" if there was nothing.
+func (o *output) last() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.tail) == 0 {
+		return ""
+	}
+	return "\n  " + strings.Join(o.tail, "\n  ")
+}
+
+// Write takes what go-plugin passes on of the plugin's os.Stdout and os.Stderr,
+// in pieces that need not be lines. It never blocks: one that does holds up
+// every print of the plugin.
+func (o *output) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		line = bytes.TrimRight(line, "\r\n")
+		more := max(0, len(line)-maxLine)
+		if line = line[:len(line)-more]; len(line) > 0 {
+			o.add(line, more)
+		}
+	}
+	return len(p), nil
+}
+
+// parseLine reads a line as hclog writes it in JSON; anything else is taken as
+// plain text, with the level that it seems to name.
+func parseLine(text string) logLine {
+	if strings.HasPrefix(text, "{") {
+		if l, ok := parseJSON(text); ok {
+			return l
+		}
+	}
+	level := hclog.Info
+	for prefix, as := range map[string]hclog.Level{
+		"[TRACE]": hclog.Trace, "[DEBUG]": hclog.Debug, "[INFO]": hclog.Info,
+		"[WARN]": hclog.Warn, "[ERROR]": hclog.Error, "panic: ": hclog.Error, "fatal error: ": hclog.Error,
+	} {
+		if strings.HasPrefix(text, prefix) {
+			level = as
+		}
+	}
+	return logLine{level: level, message: text}
+}
+
+func parseJSON(text string) (logLine, bool) {
+	var fields map[string]any
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	if dec.Decode(&fields) != nil {
+		return logLine{}, false
+	}
+	message, ok := fields["@message"].(string)
+	if !ok {
+		return logLine{}, false // not hclog's: log it as it stands
+	}
+	level, _ := fields["@level"].(string)
+	l := logLine{level: hclog.LevelFromString(level), message: message}
+	if l.level == hclog.NoLevel || l.level == hclog.Off {
+		l.level = hclog.Info
+	}
+	keys := make([]string, 0, len(fields))
+	for k := range fields {
+		if !strings.HasPrefix(k, "@") || k == "@module" {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		v := fields[k]
+		switch v.(type) {
+		case string, json.Number, bool, nil:
+		default: // an object or a list: as it was written
+			if data, err := json.Marshal(v); err == nil {
+				v = string(data)
+			}
+		}
+		l.args = append(l.args, strings.TrimPrefix(k, "@"), v)
+	}
+	return l, true
+}

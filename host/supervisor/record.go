@@ -1,0 +1,83 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// record is what a later host needs to end a process that this one leaves
+// behind. It is written before the process is started, and again with its pid
+// before the process is given anything to do.
+type record struct {
+	Instance string `json:"instance"`
+	Executor string `json:"executor"`
+	Plugin   string `json:"plugin"`
+	Boot     string `json:"boot"`
+	Pid      int    `json:"pid,omitempty"`
+	Start    uint64 `json:"start,omitempty"`
+}
+
+// write puts the record on the disk for good.
+func (r record) write(dir string) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("record plugin instance: %w", err)
+	}
+	path := r.path(dir)
+	tmp := path + ".tmp"
+	if err := writeSynced(tmp, data); err != nil {
+		return fmt.Errorf("record plugin instance: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("record plugin instance: %w", err)
+	}
+	if err := syncDir(dir); err != nil {
+		return fmt.Errorf("record plugin instance: %w", err)
+	}
+	return nil
+}
+
+func (r record) path(dir string) string { return filepath.Join(dir, r.Instance+".json") }
+
+func (r record) remove(dir string) error { return os.Remove(r.path(dir)) }
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// readRecords reads what is on record in dir. A file that cannot be read is
+// passed over: it was being written when the host died, before its process began.
+func readRecords(dir string) ([]record, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var out []record
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var r record
+		if json.Unmarshal(data, &r) == nil && r.Instance+".json" == filepath.Base(path) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,155 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Supervisor keeps the plugin processes of one host.
+type Supervisor struct {
+	opts    Options
+	lock    *os.File
+	records string // a record of each instance that may be alive
+	copies  string // private copies of binaries
+	sockets string
+	boot    string
+
+	mu        sync.Mutex
+	executors map[string]*Executor
+	closed    bool
+}
+
+// Open takes the run directory for this process alone and ends whatever an
+// earlier host left behind in it. Close the supervisor to let go of it.
+func Open(o Options) (*Supervisor, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Supervisor{
+		opts: o, boot: bootID(), executors: map[string]*Executor{},
+		records: filepath.Join(o.RunDir, "instances"),
+		copies:  filepath.Join(o.RunDir, "bin"),
+	}
+	if err := os.MkdirAll(o.RunDir, 0o700); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if err := os.Chmod(o.RunDir, 0o700); err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if s.lock, err = lockDir(o.RunDir); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		_ = s.lock.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Supervisor) prepare() error {
+	if err := os.MkdirAll(s.records, 0o700); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	if err := sweep(s.records, s.opts.Log); err != nil {
+		return err
+	}
+	if err := emptied(s.copies); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	var err error
+	s.sockets, err = socketDir(s.opts.RunDir)
+	return err
+}
+
+// lockDir keeps a second host out: it would take this one's plugins for the
+// leftovers of a dead host, and end them.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("run directory %s is in use by another taskhost: end that one, or give this one a directory of its own", dir)
+		}
+		return nil, fmt.Errorf("lock run directory %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// Start begins to keep the executor of spec and returns at once; its first
+// process is started in the background. An error means that the spec can never
+// work as it stands: everything else is the executor's Status.
+func (s *Supervisor) Start(spec Spec) (*Executor, error) {
+	if err := s.check(spec); err != nil {
+		return nil, fmt.Errorf("executor %q: %w", spec.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("supervisor is closed")
+	}
+	if e := s.executors[spec.Name]; e != nil && e.running() {
+		return nil, fmt.Errorf("executor %q is running already", spec.Name)
+	}
+	e := newExecutor(s, spec)
+	s.executors[spec.Name] = e
+	go e.run()
+	return e, nil
+}
+
+func (s *Supervisor) check(spec Spec) error {
+	switch {
+	case spec.Name == "":
+		return errors.New("an executor needs a name")
+	case spec.Plugin == "" || spec.Plugin != filepath.Base(spec.Plugin) || strings.HasPrefix(spec.Plugin, "."):
+		return fmt.Errorf("plugin %q: write the name of a file in a plugin directory, not a path", spec.Plugin)
+	case spec.SHA256 != "" && !isSum(spec.SHA256):
+		return fmt.Errorf("sha256 %q: want 64 hexadecimal digits, as sha256sum prints them", spec.SHA256)
+	case spec.OnHostExit == Survive:
+		return errors.New(`on_host_exit = "survive" is not supported yet: leave it out, or write "die"`)
+	case spec.OnHostExit != "" && spec.OnHostExit != Die:
+		return fmt.Errorf("on_host_exit = %q: want %q", spec.OnHostExit, Die)
+	}
+	_, err := s.lookup(spec.Plugin)
+	return err
+}
+
+func isSum(s string) bool {
+	return len(s) == 64 && strings.Trim(strings.ToLower(s), "0123456789abcdef") == ""
+}
+
+// Close stops all executors, as Executor.Stop does, and lets go of the run
+// directory. When ctx ends, what still runs is killed.
+func (s *Supervisor) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	all := make([]*Executor, 0, len(s.executors))
+	for _, e := range s.executors {
+		all = append(all, e)
+	}
+	s.mu.Unlock()
+
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, e := range all {
+		wg.Go(func() { errs[i] = e.Stop(ctx) })
+	}
+	wg.Wait()
+	if !strings.HasPrefix(s.sockets, s.opts.RunDir) {
+		errs = append(errs, os.RemoveAll(s.sockets))
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
