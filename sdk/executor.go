@@ -11,7 +11,8 @@ import (
 
 // An Executor carries out tasks. The host calls it the same way whether it
 // runs in the host's process or behind gRPC in its own. All methods may be
-// called at once from many goroutines.
+// called at once from many goroutines. One that holds something open may have a
+// Close() error too, called when it is no longer used, in the process it runs in.
 type Executor interface {
 	// Describe names the task types this executor runs and what it can do. The
 	// host asks at start and again after Config.Changed; it must answer without

@@ -125,7 +125,7 @@ func (e *scriptExecutor) Describe(context.Context) (Info, error) { return e.info
 
 func (e *scriptExecutor) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
 	s, ok := e.byName[t.Type]
-	if !ok {
+	if !ok && !t.Rejoin {
 		return Result{}, unknownType(t.Type)
 	}
 	return e.joins.Do(ctx, t, func() (Result, error) { return s.Run(ctx, t, r) })

@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -61,6 +62,14 @@ func Serve(p Plugin) {
 	s.drain()
 	s.stopAll(ErrDetach, true)
 	s.wait(afterStopFor)
+	s.mu.Lock()
+	exec := s.exec
+	s.mu.Unlock()
+	if c, ok := exec.(io.Closer); ok {
+		if err := c.Close(); err != nil {
+			s.log.Error("closing the executor", "error", err)
+		}
+	}
 }
 
 // wait gives attempts that were told to stop this long to return.

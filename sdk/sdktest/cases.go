@@ -1,0 +1,270 @@
+package sdktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+var cases = [...]testCase{
+	{"describe", false, describes},
+	{"run", false, runs},
+	{"unknown type", false, refusesUnknownType},
+	{"fails", false, fails},
+	{"outcomes", true, outcomes},
+	{"yields", true, yields},
+	{"task", true, passesTheTask},
+	{"progress", false, progresses},
+	{"logs", false, logs},
+	{"checkpoint and resume", true, checkpoints},
+	{"checkpoint refused", true, checkpointRefused},
+	{"rejoin unknown", false, rejoinUnknown},
+	{"cancel", false, cancels},
+	{"cancel too late", true, cancelsTooLate},
+	{"deadline", false, timesOut},
+	{"pause", true, pauses},
+	{"detach", false, detaches},
+	{"many at once", false, many},
+	{"panic", true, panics},
+	{"large payloads", true, largePayloads},
+	{"oversized result", true, oversized},
+	{"duplicate start joins", true, duplicates},
+	{"report after cancel", true, reportsLate},
+	{"revert", true, reverts},
+}
+
+// refusesUnknownKeys: a typo in the config must not leave a default in force.
+func refusesUnknownKeys(t *testing.T, h Harness, w way) {
+	const key = "no_such_key_in_any_config"
+	config := map[string]json.RawMessage{}
+	text := h.Config
+	if h.Setup != nil {
+		text = h.Setup(t)
+	}
+	if err := json.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatalf("the harness's config is not a JSON object: %v", err)
+	}
+	config[key] = json.RawMessage("true")
+	wrong, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.make(t, h.Plugin, string(wrong))
+	if err == nil {
+		t.Fatal("a config with an unknown key is taken")
+	}
+	if !strings.Contains(err.Error(), key) {
+		t.Errorf("the error does not name the key at fault: %v", err)
+	}
+	if refused := (*sdk.ConfigError)(nil); w.grpc && !errors.As(err, &refused) {
+		t.Errorf("the error is %T, want *sdk.ConfigError: %v", err, err)
+	}
+}
+
+func describes(t *testing.T, s *suite) {
+	names := map[string]bool{}
+	for _, ti := range s.info.Types {
+		switch {
+		case !sdk.ValidTypeName(ti.Name):
+			t.Errorf("type name %q is not valid", ti.Name)
+		case names[ti.Name]:
+			t.Errorf("type %q stands twice", ti.Name)
+		case ti.Input != nil && !json.Valid(ti.Input), ti.Result != nil && !json.Valid(ti.Result):
+			t.Errorf("type %q has a schema that is not JSON", ti.Name)
+		}
+		names[ti.Name] = true
+	}
+	if !names[s.Type] {
+		t.Errorf("type %q of the harness is not among %v", s.Type, names)
+	}
+	if s.info.Slots < 0 || s.info.MaxInput < 0 || s.info.MaxResult < 0 {
+		t.Errorf("negative limits: %+v", s.info)
+	}
+}
+
+func runs(t *testing.T, s *suite) {
+	a := s.start(Case{s.Type, s.Input})
+	o := a.wait(t)
+	want(t, o, sdk.Succeeded)
+	if o.Result.ContentType == "" {
+		t.Error("the result has no content type")
+	}
+	if o.Result.ContentType == sdk.ContentJSON && !json.Valid(o.Result.Data) {
+		t.Errorf("the result is not the JSON it says it is: %q", o.Result.Data)
+	}
+	if s.Harness.Result != nil {
+		s.Harness.Result(t, o.Result)
+	}
+	if s.info.Deferred && a.started == 0 {
+		t.Error("Info.Deferred is set, but the attempt never reported Started")
+	}
+}
+
+func refusesUnknownType(t *testing.T, s *suite) {
+	if s.info.Deferred {
+		t.Skip("a deferred executor may keep it until someone knows the type")
+	}
+	o := s.start(Case{"no.such.type", "null"}).wait(t)
+	want(t, o, sdk.Failed)
+	if !o.Permanent {
+		t.Error("an unknown type must fail permanently: no retry cures it")
+	}
+}
+
+func fails(t *testing.T, s *suite) {
+	t.Run("retryable", func(t *testing.T) {
+		o := s.start(s.Fail.offered(t, "Fail")).wait(t)
+		want(t, o, sdk.Failed)
+		if o.Permanent || o.Message == "" || o.Code == "" {
+			t.Errorf("want a code, a message and not permanent: %+v", o)
+		}
+	})
+	t.Run("permanent", func(t *testing.T) {
+		o := s.start(s.Permanent.offered(t, "Permanent")).wait(t)
+		want(t, o, sdk.Failed)
+		if !o.Permanent || o.Code != sdk.CodePermanent {
+			t.Errorf("want permanent: %+v", o)
+		}
+	})
+}
+
+func outcomes(t *testing.T, s *suite) {
+	o := s.start(Case{probeFail, `{"how":"retry"}`}).wait(t)
+	want(t, o, sdk.Failed)
+	if o.RetryAfter != retryAfter || o.Permanent {
+		t.Errorf("want to be retried after %s: %+v", retryAfter, o)
+	}
+	o = s.start(Case{probeFail, `{"how":"details"}`}).wait(t)
+	want(t, o, sdk.Failed)
+	if o.Details["exit_code"] != "7" || !strings.Contains(o.Message, "a probe fails") {
+		t.Errorf("details are lost on the way: %+v", o)
+	}
+	o = s.start(Case{probeOK, `{"sya":"typo"}`}).wait(t)
+	want(t, o, sdk.Failed)
+	if !o.Permanent {
+		t.Errorf("an input that does not fit must fail permanently: %+v", o)
+	}
+}
+
+func yields(t *testing.T, s *suite) {
+	o := s.start(Case{probeYield, `{"how":"until"}`}).wait(t)
+	want(t, o, sdk.Yielded)
+	if y := o.Yield; y == nil || !y.Until.Equal(time.Unix(4102444800, 0)) || string(y.Checkpoint) != "until" {
+		t.Errorf("until: %+v", o.Yield)
+	}
+	o = s.start(Case{probeYield, `{"how":"children"}`}).wait(t)
+	want(t, o, sdk.Yielded)
+	if y := o.Yield; y == nil || strings.Join(y.Children, " ") != "a b" || y.Checkpoint != nil {
+		t.Errorf("children: %+v", o.Yield)
+	}
+	o = s.start(Case{probeYield, `{"how":"resume"}`}).wait(t)
+	want(t, o, sdk.Yielded)
+	if y := o.Yield; y == nil || !y.Resume || string(y.Checkpoint) != "resume" {
+		t.Errorf("resume: %+v", o.Yield)
+	}
+}
+
+func passesTheTask(t *testing.T, s *suite) {
+	task := newTask(Case{probeEcho, `[1, {"two": "zwei"}]`})
+	task.Attempt = 7
+	task.Labels = map[string]string{"team": "a"}
+	task.Trace = map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	task.Checkpoint = []byte("where it was")
+	task.Timeout = time.Hour
+	if !s.info.Deferred { // whose clock begins when they have started
+		task.Deadline = time.Now().Add(time.Hour)
+	}
+	o := s.newAttempt(task).execute().wait(t)
+	want(t, o, sdk.Succeeded)
+	var saw echo
+	if err := json.Unmarshal(o.Result.Data, &saw); err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case saw.ID != task.ID, saw.Type != task.Type, saw.Attempt != 7, saw.Checkpoint != "where it was",
+		saw.Labels["team"] != "a", saw.Trace["traceparent"] != task.Trace["traceparent"], !saw.Deadline:
+		t.Errorf("the script saw another task: %+v", saw)
+	}
+	var input []any
+	if err := json.Unmarshal(saw.Input, &input); err != nil || len(input) != 2 {
+		t.Errorf("the script saw input %s (%v)", saw.Input, err)
+	}
+}
+
+func progresses(t *testing.T, s *suite) {
+	a := s.start(s.Progress.offered(t, "Progress"))
+	want(t, a.wait(t), sdk.Succeeded)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.at == 0 && a.total == 0 {
+		t.Error("no progress was reported")
+	}
+	if s.Probes && (a.at != 1000 || a.total != 1000) {
+		t.Errorf("the last progress is %d of %d, want the latest said: 1000 of 1000", a.at, a.total)
+	}
+}
+
+func logs(t *testing.T, s *suite) {
+	a := s.start(s.Log.offered(t, "Log"))
+	want(t, a.wait(t), sdk.Succeeded)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text := a.log.String()
+	if text == "" {
+		t.Error("no line was logged")
+	}
+	if s.Probes {
+		for _, part := range []string{"first line", "answer", "42", "last line", "[WARN]"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("the log lacks %q:\n%s", part, text)
+			}
+		}
+	}
+}
+
+func rejoinUnknown(t *testing.T, s *suite) {
+	task := newTask(Case{s.Type, s.Input})
+	task.Rejoin = true
+	want(t, s.newAttempt(task).execute().wait(t), sdk.AttemptLost)
+}
+
+func many(t *testing.T, s *suite) {
+	slots := s.Many
+	if s.info.Slots > 0 {
+		slots = min(slots, s.info.Slots) // the host never has more out
+	}
+	free := make(chan struct{}, slots)
+	var all sync.WaitGroup
+	bad := make(chan sdk.Outcome, s.Many)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*s.Patience)
+	defer cancel()
+	for range s.Many {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			t.Fatal("attempts do not end")
+		}
+		a := s.start(Case{s.Type, s.Input})
+		all.Go(func() {
+			select {
+			case <-a.done:
+				if a.out.Kind != sdk.Succeeded {
+					bad <- a.out
+				}
+			case <-ctx.Done():
+				bad <- sdk.Outcome{Message: "no outcome"}
+			}
+			<-free
+		})
+	}
+	all.Wait()
+	if n := len(bad); n > 0 {
+		t.Errorf("%d of %d attempts did not succeed; the first: %+v", n, s.Many, <-bad)
+	}
+}

@@ -1,0 +1,205 @@
+package sdktest
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+func checkpoints(t *testing.T, s *suite) {
+	a := s.start(Case{probeCheckpoint, "null"})
+	o := a.wait(t)
+	want(t, o, sdk.Failed)
+	if o.Permanent || len(a.checkpoints) != 2 || string(a.checkpoints[0]) != "first" {
+		t.Fatalf("want two checkpoints and a failure: %d, %+v", len(a.checkpoints), o)
+	}
+	next := newTask(Case{probeCheckpoint, "null"})
+	next.ID, next.Attempt, next.Checkpoint = a.task.ID, 2, a.checkpoints[1]
+	o = s.newAttempt(next).execute().wait(t)
+	want(t, o, sdk.Succeeded)
+	if got, should := string(o.Result.Data), "resumed from "+digest(a.checkpoints[1]); got != should {
+		t.Errorf("the next attempt says %q, want %q", got, should)
+	}
+}
+
+// checkpointRefused: what the host refuses, the script must hear of.
+func checkpointRefused(t *testing.T, s *suite) {
+	a := s.newAttempt(newTask(Case{probeCheckpoint, "null"}))
+	a.refuse = errors.New("the store is full")
+	o := a.execute().wait(t)
+	want(t, o, sdk.Failed)
+	if !strings.Contains(o.Message, "the store is full") {
+		t.Errorf("the script was not told why its checkpoint was refused: %q", o.Message)
+	}
+}
+
+func cancels(t *testing.T, s *suite) {
+	a := s.start(s.Block.offered(t, "Block"))
+	a.running(t)
+	a.cancel(sdk.ErrCancel)
+	// Released is right only for what had not begun, which a probe says it has.
+	if s.Probes {
+		want(t, a.wait(t), sdk.Canceled)
+	} else {
+		want(t, a.wait(t), sdk.Canceled, sdk.AttemptReleased)
+	}
+}
+
+// cancelsTooLate: what happened is what is recorded.
+func cancelsTooLate(t *testing.T, s *suite) {
+	a := s.start(Case{probeStubborn, "null"})
+	a.running(t)
+	a.cancel(sdk.ErrCancel)
+	want(t, a.wait(t), sdk.Succeeded)
+}
+
+func timesOut(t *testing.T, s *suite) {
+	a := s.start(s.Block.offered(t, "Block"))
+	a.running(t)
+	a.cancel(sdk.ErrTimeout)
+	o := a.wait(t)
+	if !s.Probes && o.Kind == sdk.AttemptReleased {
+		return
+	}
+	want(t, o, sdk.Failed)
+	if o.Code != sdk.CodeTimeout || strings.Count(o.Message, "attempt timed out:") != 1 {
+		t.Errorf("want code %q, said once: %+v", sdk.CodeTimeout, o)
+	}
+}
+
+func pauses(t *testing.T, s *suite) {
+	a := s.start(Case{probeBlock, "null"})
+	a.running(t)
+	a.cancel(sdk.ErrPause)
+	o := a.wait(t)
+	want(t, o, sdk.Yielded)
+	if o.Yield == nil || !o.Yield.Resume {
+		t.Errorf("a paused task rests until it is resumed: %+v", o.Yield)
+	}
+}
+
+// detaches: a local attempt stops without cost; one that outlives the host goes on
+// and can be joined again.
+func detaches(t *testing.T, s *suite) {
+	a := s.start(s.Block.offered(t, "Block"))
+	a.running(t)
+	a.cancel(sdk.ErrDetach)
+	o := a.wait(t)
+	if o.Kind == sdk.Succeeded || o.Kind == sdk.Canceled {
+		t.Fatalf("the outcome is %s, but nobody finished or canceled it", o.Kind)
+	}
+	if !s.info.Outlives {
+		want(t, o, sdk.AttemptReleased)
+		return
+	}
+	if !s.Probes {
+		return
+	}
+	task := a.task
+	task.Rejoin, task.Handle = true, a.handle
+	again := s.newAttempt(task).execute()
+	again.cancel(sdk.ErrCancel)
+	want(t, again.wait(t), sdk.Canceled)
+}
+
+// panics: one bad task must not take the others of its process with it.
+func panics(t *testing.T, s *suite) {
+	other := s.start(Case{probeBlock, "null"})
+	other.running(t)
+	o := s.start(Case{probePanic, "null"}).wait(t)
+	want(t, o, sdk.Failed)
+	if !strings.Contains(o.Message, "a probe panics") || !strings.Contains(o.Details["stack"], "goroutine") {
+		t.Errorf("want the panic's message and stack: %+v", o)
+	}
+	other.cancel(sdk.ErrCancel)
+	want(t, other.wait(t), sdk.Canceled)
+}
+
+func largePayloads(t *testing.T, s *suite) {
+	size := 3 << 20
+	if s.info.MaxInput > 0 {
+		size = min(size, int(s.info.MaxInput)-64)
+	}
+	pad := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	o := s.start(Case{probeBig, `{"pad":"` + string(pad) + `"}`}).wait(t)
+	want(t, o, sdk.Succeeded)
+	if string(o.Result.Data) != digest(pad) {
+		t.Errorf("an input of %d bytes arrived changed", size)
+	}
+	if s.info.MaxResult > 0 && s.info.MaxResult < 3<<20 {
+		return
+	}
+	o = s.start(Case{probeBig, `{"result":3145728}`}).wait(t)
+	want(t, o, sdk.Succeeded)
+	if !bytes.Equal(o.Result.Data, make([]byte, 3<<20)) || o.Result.ContentType != "application/octet-stream" {
+		t.Errorf("a result of 3 MiB arrived changed: %d bytes of %q", len(o.Result.Data), o.Result.ContentType)
+	}
+}
+
+// oversized: a result that cannot be carried is an outcome, not a broken stream.
+func oversized(t *testing.T, s *suite) {
+	other := s.start(Case{probeBlock, "null"})
+	other.running(t)
+	const size = 64<<20 + 1
+	o := s.start(Case{probeBig, `{"result":67108865}`}).wait(t)
+	if s.way.grpc || s.info.Deferred || o.Kind != sdk.Succeeded {
+		want(t, o, sdk.Failed)
+		if o.Code != sdk.CodeResultTooLarge || !o.Permanent {
+			t.Errorf("want code %q, permanently: %+v", sdk.CodeResultTooLarge, o)
+		}
+	} else if len(o.Result.Data) != size { // called directly, the host itself is the judge
+		t.Errorf("the result has %d bytes, want %d", len(o.Result.Data), size)
+	}
+	other.cancel(sdk.ErrCancel)
+	want(t, other.wait(t), sdk.Canceled)
+}
+
+func duplicates(t *testing.T, s *suite) {
+	first := s.start(Case{probeNonce, "null"})
+	first.running(t)
+	second := s.newAttempt(first.task).execute()
+	a, b := first.wait(t), second.wait(t)
+	want(t, a, sdk.Succeeded)
+	want(t, b, sdk.Succeeded)
+	if string(a.Result.Data) != string(b.Result.Data) {
+		t.Errorf("one token ran twice: %s and %s", a.Result.Data, b.Result.Data)
+	}
+}
+
+func reportsLate(t *testing.T, s *suite) {
+	a := s.start(Case{probeLate, "null"})
+	a.running(t)
+	a.cancel(sdk.ErrCancel)
+	want(t, a.wait(t), sdk.Canceled)
+	if len(a.checkpoints) > 0 && string(a.checkpoints[0]) != "while it stops" {
+		t.Errorf("a checkpoint of a returned attempt was taken: %q", a.checkpoints[0])
+	}
+	want(t, s.start(Case{s.Type, s.Input}).wait(t), sdk.Succeeded)
+}
+
+func reverts(t *testing.T, s *suite) {
+	revertible := false
+	for _, ti := range s.info.Types {
+		revertible = revertible || (ti.Name == probeRevert && ti.Revertible)
+	}
+	if !revertible {
+		t.Skipf("the executor does not say that %s is revertible", probeRevert)
+	}
+	done := s.start(Case{probeRevert, "null"})
+	o := done.wait(t)
+	want(t, o, sdk.Succeeded)
+	undo := newTask(Case{probeRevert, "null"})
+	undo.ID, undo.Result = done.task.ID, &o.Result
+	want(t, s.newAttempt(undo).revert().wait(t), sdk.Succeeded)
+	undo = newTask(Case{probeRevert, "null"})
+	undo.Failure = &sdk.Failure{Code: sdk.CodeTimeout, Message: "too slow"}
+	want(t, s.newAttempt(undo).revert().wait(t), sdk.Succeeded)
+	o = s.newAttempt(newTask(Case{probeOK, "{}"})).revert().wait(t)
+	want(t, o, sdk.Failed)
+	if !o.Permanent {
+		t.Errorf("what cannot be undone must say so permanently: %+v", o)
+	}
+}
