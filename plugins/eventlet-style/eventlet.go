@@ -91,11 +91,7 @@ func open(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
 		}
 		made = append(made, s)
 	}
-	inner, err := sdk.NewScripts(made...)
-	if err != nil {
-		return nil, err
-	}
-	return newPool(inner, c.PoolSize, cfg.Log), nil
+	return newPool(made, c.PoolSize, cfg.Log)
 }
 
 // attributes are what scripts.NAME holds; null is what an empty block may become.

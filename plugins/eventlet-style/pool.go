@@ -15,29 +15,48 @@ import (
 // Execute was called in: the host gives each attempt its own, and another would
 // only cost.
 type pool struct {
-	scripts  sdk.Executor
+	scripts  sdk.Executor // all but Execute
+	run      map[string]runFunc
+	joins    sdk.Joining
 	places   chan struct{} // one is in it for each script that runs
 	log      hclog.Logger
 	patience time.Duration
 	overdue  atomic.Int64 // scripts that should have returned and have not
 }
 
-func newPool(scripts sdk.Executor, size int, log hclog.Logger) *pool {
+type runFunc = func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error)
+
+func newPool(scripts []sdk.Script, size int, log hclog.Logger) (*pool, error) {
+	all, err := sdk.NewScripts(scripts...)
+	if err != nil {
+		return nil, err
+	}
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	return &pool{scripts: scripts, places: make(chan struct{}, size), log: log, patience: patience}
+	p := &pool{scripts: all, run: map[string]runFunc{}, places: make(chan struct{}, size), log: log, patience: patience}
+	for _, s := range scripts {
+		p.run[s.Name] = s.Run
+	}
+	return p, nil
 }
 
 // Execute runs the script of t once there is a place in the pool. Waiting for
 // one ends with ctx; what has waited has not started.
 func (p *pool) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	if err := p.enter(ctx); err != nil {
-		return sdk.Result{}, err
+	run, ok := p.run[t.Type]
+	if !ok {
+		return p.scripts.Execute(ctx, t, r) // which knows how to say so
 	}
-	w := p.watch(ctx, &t)
-	defer p.leave(w) // after a panic too
-	return p.scripts.Execute(ctx, t, r)
+	// Joined before a place is looked for: a token that runs needs no second one.
+	return p.joins.Do(ctx, t, func() (sdk.Result, error) {
+		if err := p.enter(ctx); err != nil {
+			return sdk.Result{}, err
+		}
+		w := p.watch(ctx, &t)
+		defer p.leave(w) // after a panic too
+		return run(ctx, t, r)
+	})
 }
 
 // Revert undoes t in the same pool.
