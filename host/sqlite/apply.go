@@ -1,0 +1,300 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Apply implements task.Ledger. The whole row of the task is written, with these
+// exceptions: what a submit fixed (type, owner, key, labels, route, priority and
+// budgets) stays; Error, Result, Checkpoint and Handle only with their Set flag;
+// and a zero Progress leaves what was noted, unless the task was final.
+func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
+	if len(changes) == 0 {
+		return nil
+	}
+	o := &applyOp{changes: changes, errs: make([]error, len(changes)), broken: make([]error, len(changes))}
+	if err := s.w.do(ctx, o); err != nil {
+		for i := range o.errs {
+			o.errs[i] = err
+		}
+	}
+	return o.errs
+}
+
+type applyOp struct {
+	changes []task.Change
+	errs    []error
+	broken  []error // changes that the schema refused in an earlier run
+}
+
+func (o *applyOp) size() (rows, bytes int) {
+	for i := range o.changes {
+		c := &o.changes[i]
+		rows += 2
+		if c.SetResult {
+			bytes += len(c.Task.Result)
+		}
+		if c.SetCheckpoint {
+			bytes += len(c.Task.Checkpoint)
+		}
+	}
+	return rows, bytes
+}
+
+func (o *applyOp) run(w *writer) error {
+	for i := range o.changes {
+		if o.errs[i] = o.broken[i]; o.errs[i] != nil {
+			continue
+		}
+		refused, err := w.apply(&o.changes[i])
+		if err != nil {
+			// Should the schema refuse it, the others are to be made without it.
+			if isConstraint(err) {
+				o.broken[i] = constraintError(err)
+				return errRunAgain
+			}
+			return err
+		}
+		o.errs[i] = refused
+	}
+	return nil
+}
+
+// apply makes one change; refused says why its guard does not hold.
+func (w *writer) apply(c *task.Change) (refused, err error) {
+	t := &c.Task
+	if plain(c) {
+		st := w.st.taskSucceed
+		st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
+			int(t.Seq).int(int64(c.FromAttempt)).int(t.Version)
+		found, err := st.one()
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			n := w.lanes.all[st.row.int(0)-1]
+			w.release(t.Seq)
+			w.lanes.move(n, phaseActive, n, phaseDone)
+			return nil, w.beside(c, resultNone)
+		}
+	}
+	st := w.st.taskGuard
+	st.bind().int(t.Seq)
+	found, err := st.one()
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return task.Errorf(task.CodeConflict, "task %s exists no more", t.ID), nil
+	}
+	old := readGuard(st.row)
+	if old.state != c.From || old.attempt != int64(c.FromAttempt) || old.version != t.Version {
+		return task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
+			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
+	}
+	return nil, w.change(c, &old)
+}
+
+// plain says that a change is the common end of an attempt, for which a narrower
+// statement does.
+func plain(c *task.Change) bool {
+	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil &&
+		!c.SetError && !c.SetHandle && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
+}
+
+// guard is what a change must know of the stored row.
+type guard struct {
+	lane, attempt, version, priority int64
+	state                            task.State
+	waiting                          task.Waiting
+	result                           int64
+	progress                         task.Progress
+	errorCode                        string
+	errorAttempt                     int64
+}
+
+const (
+	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt`
+	guardCount   = 12
+)
+
+func readGuard(r row) guard {
+	return guard{
+		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
+		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
+		errorCode: r.text(10), errorAttempt: r.int(11),
+	}
+}
+
+// change writes any change whose guard held.
+func (w *writer) change(c *task.Change, old *guard) error {
+	t := &c.Task
+	from := w.lanes.all[old.lane-1]
+	to := from
+	if t.Suspect() != from.Suspect {
+		k := keyOf(&from.Lane)
+		k.suspect = t.Suspect()
+		var err error
+		if to, err = w.lane(k); err != nil {
+			return err
+		}
+	}
+	if err := w.updateTask(c, old, to); err != nil {
+		return err
+	}
+	if err := w.beside(c, old.result); err != nil {
+		return err
+	}
+	p, q := phaseOf(old.state, old.waiting), phaseOf(t.State, t.Waiting)
+	w.lanes.move(from, p, to, q)
+	if q == phaseReady {
+		to.window.add(entry{old.priority, t.Seq})
+	}
+	if p == phaseActive && q != phaseActive {
+		w.release(t.Seq)
+	}
+	if q == phaseActive && p != phaseActive {
+		return w.hold(t.Seq)
+	}
+	return nil
+}
+
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
+	t := &c.Task
+	progress, code, attempt, result := t.Progress, old.errorCode, old.errorAttempt, old.result
+	if progress == (task.Progress{}) && !c.From.Final() {
+		progress = old.progress
+	}
+	if c.SetError {
+		code, attempt = "", 0
+		if t.Error != nil {
+			code, attempt = t.Error.Code, int64(t.Error.Attempt)
+		}
+	}
+	if c.SetResult {
+		result = resultKind(t.Result, t.ResultType)
+	}
+	st := w.st.taskUpdate
+	a := st.bind().int(int64(to.ID)).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
+	if t.Token.IsZero() {
+		a.value(nil)
+	} else {
+		a.blob(t.Token[:])
+	}
+	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.Lost)).int(micros(t.RunAt)).opt(micros(t.StartedAt)).
+		opt(micros(t.FinishedAt)).opt(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(result).
+		opt(progress.Done).opt(progress.Total).text(progress.Message).text(code).opt(attempt).opt(micros(t.Deadline)).
+		opt(micros(t.CancelRequestedAt)).text(t.RequestedBy).int(t.Seq)
+	return st.run()
+}
+
+// beside writes what a change has for the other tables. wasResult is where the
+// result was.
+func (w *writer) beside(c *task.Change, wasResult int64) error {
+	t := &c.Task
+	if c.Event != nil {
+		if err := w.event(t.Seq, t.Version+1, c.Event); err != nil {
+			return err
+		}
+	}
+	if c.SetResult {
+		if err := w.setResult(t, wasResult); err != nil {
+			return err
+		}
+	}
+	if c.SetCheckpoint {
+		if err := w.keep(w.st.memoCheckpoint, t.Seq, t.Checkpoint); err != nil {
+			return err
+		}
+	}
+	if c.SetHandle {
+		if err := w.keep(w.st.memoHandle, t.Seq, t.Handle); err != nil {
+			return err
+		}
+	}
+	if c.SetError {
+		return w.setError(t)
+	}
+	return nil
+}
+
+func (w *writer) setResult(t *task.Task, was int64) error {
+	if resultKind(t.Result, t.ResultType) == resultRow {
+		data := t.Result
+		if data == nil {
+			data = []byte{}
+		}
+		st := w.st.resultPut
+		st.bind().int(t.Seq).value(t.ResultType).blob(data)
+		return st.run()
+	}
+	if was != resultRow {
+		return nil
+	}
+	st := w.st.resultDelete
+	st.bind().int(t.Seq)
+	return st.run()
+}
+
+func (w *writer) setError(t *task.Task) error {
+	message, details := "", []byte(nil)
+	if t.Error != nil {
+		message = t.Error.Message
+		if len(t.Error.Details) > 0 {
+			var err error
+			if details, err = json.Marshal(t.Error.Details); err != nil {
+				details, _ = json.Marshal(map[string]string{"unreadable": err.Error()})
+			}
+		}
+	}
+	pair := w.st.memoError
+	st := pair.put
+	if message == "" && details == nil {
+		st = pair.clear
+		st.bind().int(t.Seq)
+		return st.run()
+	}
+	st.bind().int(t.Seq).text(message).text(string(details))
+	return st.run()
+}
+
+// memoPair are the statements that set a column of memo, making the row, and
+// that clear it, making none.
+type memoPair struct{ put, clear *stmt }
+
+// keep sets or clears a column of memo.
+func (w *writer) keep(p memoPair, seq int64, data []byte) error {
+	if data == nil {
+		p.clear.bind().int(seq)
+		return p.clear.run()
+	}
+	p.put.bind().int(seq).blob(data)
+	return p.put.run()
+}
+
+// Note implements task.Ledger.
+func (s *Store) Note(ctx context.Context, notes []task.ProgressNote) error {
+	if len(notes) == 0 {
+		return nil
+	}
+	return s.w.do(ctx, &noteOp{notes})
+}
+
+type noteOp struct{ notes []task.ProgressNote }
+
+func (o *noteOp) size() (rows, bytes int) { return len(o.notes), 0 }
+
+func (o *noteOp) run(w *writer) error {
+	st := w.st.taskNote
+	for i := range o.notes {
+		n := &o.notes[i]
+		st.bind().opt(n.Progress.Done).opt(n.Progress.Total).text(n.Progress.Message).int(micros(n.At)).int(n.Seq).int(int64(n.Attempt))
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// idempotencyKept is how long a client may repeat a request under its key.
+const idempotencyKept = 24 * time.Hour
+
+// Insert implements task.Queue.
+func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
+	if len(sub.Tasks) == 0 {
+		return task.Receipt{}, task.Errorf(task.CodeInvalidRequest, "nothing to submit: there are no tasks in the request")
+	}
+	o := &insertOp{sub: sub, rows: make([]insertRow, len(sub.Tasks))}
+	for i, t := range sub.Tasks {
+		if err := o.rows[i].encode(t); err != nil {
+			return task.Receipt{}, err
+		}
+	}
+	if err := s.w.do(ctx, o); err != nil {
+		return task.Receipt{}, err
+	}
+	if o.refused != nil {
+		return task.Receipt{}, o.refused
+	}
+	if o.replayed != nil {
+		return task.Receipt{Replayed: o.replayed}, nil
+	}
+	for i, t := range sub.Tasks {
+		t.Seq = o.rows[i].seq
+	}
+	return task.Receipt{}, nil
+}
+
+type insertOp struct {
+	sub      task.Submission
+	rows     []insertRow
+	replayed []task.ID
+	refused  error
+}
+
+// insertRow is what can be made ready of a task before the writer has it.
+type insertRow struct {
+	lane   laneKey
+	labels string
+	seq    int64
+}
+
+func (r *insertRow) encode(t *task.Task) error {
+	route, err := document(t.Route)
+	if err != nil {
+		return task.Errorf(task.CodeInvalidRequest, "task %s: route: %v", t.ID, err)
+	}
+	r.labels, err = document(t.Labels)
+	if err != nil {
+		return task.Errorf(task.CodeInvalidRequest, "task %s: labels: %v", t.ID, err)
+	}
+	if t.State != task.Pending && t.State != task.Running {
+		return task.Errorf(task.CodeInternal, "task %s is %s: a new task is pending or running", t.ID, t.State)
+	}
+	if t.Version == 0 {
+		t.Version = 1
+	}
+	r.lane = laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect()}
+	return nil
+}
+
+func (o *insertOp) size() (rows, size int) {
+	for _, t := range o.sub.Tasks {
+		rows += 2
+		size += len(t.Input)
+	}
+	return rows, size
+}
+
+func (o *insertOp) run(w *writer) error {
+	o.refused, o.replayed = nil, nil
+	done, err := o.replay(w)
+	if done || err != nil {
+		return err
+	}
+	if free, err := o.keysFree(w); !free || err != nil {
+		return err
+	}
+	for i, t := range o.sub.Tasks {
+		if err := w.insert(t, &o.rows[i]); err != nil {
+			return err
+		}
+	}
+	return o.remember(w)
+}
+
+// replay looks for an earlier submission under the same idempotency key.
+func (o *insertOp) replay(w *writer) (bool, error) {
+	idem := o.sub.Idempotency
+	if idem == nil {
+		return false, nil
+	}
+	st := w.st.idemGet
+	st.bind().value(idem.Owner).value(idem.Key)
+	found, err := st.one()
+	if !found || err != nil {
+		return false, err
+	}
+	if !bytes.Equal(st.row.blob(0), idem.Hash[:]) {
+		o.refused = task.Errorf(task.CodeIdempotencyMismatch, "the idempotency key %q was used for another request: use a new key for a new request", idem.Key)
+		return true, nil
+	}
+	ids := st.row.blob(1)
+	o.replayed = make([]task.ID, len(ids)/16)
+	for i := range o.replayed {
+		copy(o.replayed[i][:], ids[16*i:])
+	}
+	return true, nil
+}
+
+func (o *insertOp) remember(w *writer) error {
+	idem := o.sub.Idempotency
+	if idem == nil {
+		return nil
+	}
+	ids := make([]byte, 0, 16*len(o.sub.Tasks))
+	for _, t := range o.sub.Tasks {
+		ids = append(ids, t.ID[:]...)
+	}
+	st := w.st.idemInsert
+	st.bind().value(idem.Owner).value(idem.Key).blob(idem.Hash[:]).blob(ids).int(micros(o.sub.Tasks[0].CreatedAt))
+	return st.run()
+}
+
+// keysFree refuses the submission if a key of it is taken, before anything of
+// it is written: so all or none needs no savepoint.
+func (o *insertOp) keysFree(w *writer) (bool, error) {
+	var own map[[3]string]task.ID
+	for _, t := range o.sub.Tasks {
+		if t.Key == "" {
+			continue
+		}
+		k := [3]string{t.Owner, t.Type, t.Key}
+		holder, taken := own[k]
+		if !taken {
+			st := w.st.keyHolder
+			st.bind().value(t.Owner).value(t.Type).value(t.Key)
+			found, err := st.one()
+			if err != nil {
+				return false, err
+			}
+			if taken = found; found {
+				copy(holder[:], st.row.blob(0))
+			}
+		}
+		if taken {
+			o.refused = task.Errorf(task.CodeConflict, "key %q of task type %q is taken by task %s", t.Key, t.Type, holder)
+			return false, nil
+		}
+		if own == nil {
+			own = map[[3]string]task.ID{}
+		}
+		own[k] = t.ID
+	}
+	return true, nil
+}
+
+// insert writes one task. Its first statement is the only one that can fail by
+// the task's own fault.
+func (w *writer) insert(t *task.Task, r *insertRow) error {
+	n, err := w.lane(r.lane)
+	if err != nil {
+		return err
+	}
+	w.next++
+	r.seq = w.next
+	if err := w.insertTask(t, r, n); err != nil {
+		return err
+	}
+	by := t.Owner
+	if by == "" {
+		by = task.ByHost
+	}
+	if err := w.event(r.seq, t.Version, &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: by}); err != nil {
+		return err
+	}
+	if inputRow(t.Input) {
+		st := w.st.inputInsert
+		st.bind().int(r.seq).blob(t.Input)
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	if t.Key != "" {
+		st := w.st.keyInsert
+		st.bind().value(t.Owner).value(t.Type).value(t.Key).int(r.seq)
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	if len(t.Checkpoint) > 0 {
+		if err := w.keep(w.st.memoCheckpoint, r.seq, t.Checkpoint); err != nil {
+			return err
+		}
+	}
+	return w.enter(n, r.seq, t)
+}
+
+// enter counts a new task in its lane.
+func (w *writer) enter(n *lane, seq int64, t *task.Task) error {
+	p := phaseOf(t.State, t.Waiting)
+	w.lanes.move(n, phaseDone, n, p)
+	switch p {
+	case phaseReady:
+		n.window.add(entry{int64(t.Priority), seq})
+	case phaseActive:
+		return w.hold(seq)
+	}
+	return nil
+}
+
+func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane) error {
+	st := w.st.taskInsert
+	a := st.bind().int(r.seq).blob(t.ID[:]).int(int64(n.ID)).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
+		int(int64(t.Attempt)).int(t.Version)
+	if t.Token.IsZero() {
+		a.value(nil)
+	} else {
+		a.blob(t.Token[:])
+	}
+	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.MaxAttempts)).int(int64(t.Lost)).int(int64(t.MaxLost)).
+		int(t.Timeout.Microseconds()).int(t.Retain.Microseconds()).int(micros(t.CreatedAt)).int(micros(t.RunAt)).
+		opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).
+		opt(micros(t.Deadline)).text(t.Key).text(r.labels).
+		blob(idBlob(&t.Group)).blob(idBlob(&t.Flow)).blob(idBlob(&t.Parent)).text(t.Step).text(t.Trace)
+	return st.run()
+}
+
+// event appends to a task's history; n is the task's version after it.
+func (w *writer) event(seq, n int64, e *task.Event) error {
+	by := e.By
+	if by == task.ByHost {
+		by = ""
+	}
+	st := w.st.historyInsert
+	st.bind().int(seq).int(n).int(micros(e.At)).int(int64(e.From)).int(int64(e.To)).int(int64(e.Attempt)).text(by).text(e.Message)
+	return st.run()
+}
+
+// lane finds a lane or makes it.
+func (w *writer) lane(k laneKey) (*lane, error) {
+	if n := w.lanes.byKey[k]; n != nil {
+		return n, nil
+	}
+	l := task.Lane{ID: task.LaneID(len(w.lanes.all) + 1), Type: k.typ, Owner: k.owner, Route: k.route, Executor: k.executor, Suspect: k.suspect}
+	suspect := int64(0)
+	if k.suspect {
+		suspect = 1
+	}
+	st := w.st.laneInsert
+	st.bind().int(int64(l.ID)).value(l.Type).value(l.Owner).value(l.Route).value(l.Executor).int(suspect)
+	if err := st.run(); err != nil {
+		return nil, err
+	}
+	return w.lanes.add(l), nil
+}

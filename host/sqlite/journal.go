@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+const (
+	sqlHistory = `SELECT n, at, from_state, to_state, attempt, by, message FROM history WHERE task = ? AND n > ? ORDER BY n`
+	sqlLogs    = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
+AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT ?5`
+	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = ?`
+)
+
+// seqOf finds the order key of a task in the scope.
+func (s *Store) seqOf(ctx context.Context, scope task.Scope, id task.ID) (int64, error) {
+	var seq int64
+	err := s.rows(ctx, sqlOwner, []any{id[:]}, 2, func(r row) bool {
+		if sees(scope, r.text(1)) {
+			seq = r.int(0)
+		}
+		return true
+	})
+	if err == nil && seq == 0 {
+		err = notFound(id)
+	}
+	return seq, err
+}
+
+// History implements task.Journal.
+func (s *Store) History(ctx context.Context, scope task.Scope, id task.ID, after int64) ([]task.Event, error) {
+	seq, err := s.seqOf(ctx, scope, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []task.Event
+	err = s.rows(ctx, sqlHistory, []any{seq, after}, 7, func(r row) bool {
+		e := task.Event{Seq: r.int(0), At: r.time(1), From: task.State(r.int(2)), To: task.State(r.int(3)), Attempt: int(r.int(4)), By: r.text(5), Message: r.text(6)}
+		if e.By == "" {
+			e.By = task.ByHost
+		}
+		out = append(out, e)
+		return true
+	})
+	return out, err
+}
+
+// AppendLogs implements task.Journal. Lines of a task that was deleted are
+// dropped, and so is a line whose number the task has already.
+func (s *Store) AppendLogs(ctx context.Context, seq int64, lines []task.LogLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	o := &logOp{seq: seq, lines: lines, fields: make([]string, len(lines))}
+	for i := range lines {
+		var err error
+		if o.fields[i], err = document(lines[i].Fields); err != nil {
+			return fmt.Errorf("log line %d: %w", lines[i].Seq, err)
+		}
+	}
+	return s.w.do(ctx, o)
+}
+
+type logOp struct {
+	seq    int64
+	lines  []task.LogLine
+	fields []string
+}
+
+func (o *logOp) size() (rows, bytes int) {
+	for i := range o.lines {
+		bytes += len(o.lines[i].Message)
+	}
+	return len(o.lines), bytes
+}
+
+func (o *logOp) run(w *writer) error {
+	st := w.st.logInsert
+	for i := range o.lines {
+		l := &o.lines[i]
+		st.bind().int(o.seq).int(l.Seq).int(micros(l.At)).int(int64(l.Attempt)).value(l.Level).value(l.Message).text(o.fields[i])
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Logs implements task.Journal. A level means that one and the graver ones.
+func (s *Store) Logs(ctx context.Context, scope task.Scope, id task.ID, f task.LogFilter) ([]task.LogLine, error) {
+	seq, err := s.seqOf(ctx, scope, id)
+	if err != nil {
+		return nil, err
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = task.MaxListLimit
+	}
+	var out []task.LogLine
+	var failed error
+	err = s.rows(ctx, sqlLogs, []any{seq, f.After, f.Attempt, levels(f.Level), limit}, 6, func(r row) bool {
+		l := task.LogLine{Seq: r.int(0), At: r.time(1), Attempt: int(r.int(2)), Level: r.text(3), Message: r.text(4)}
+		failed = unmarshal(r.blob(5), &l.Fields)
+		out = append(out, l)
+		return failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	return out, err
+}
+
+// levels is level and all graver ones as a JSON array; "" for all there are.
+func levels(level string) string {
+	order := []string{"trace", "debug", "info", "warn", "error"}
+	at := slices.Index(order, level)
+	switch {
+	case level == "":
+		return ""
+	case at < 0:
+		order, at = []string{level}, 0
+	}
+	b, _ := json.Marshal(order[at:]) // strings always marshal
+	return string(b)
+}
+
+// SaveOffer implements task.Journal.
+func (s *Store) SaveOffer(ctx context.Context, executor string, offer []byte) error {
+	if offer == nil {
+		offer = []byte{}
+	}
+	return s.w.do(ctx, &offerOp{executor, offer})
+}
+
+type offerOp struct {
+	executor string
+	offer    []byte
+}
+
+func (o *offerOp) size() (rows, bytes int) { return 1, len(o.offer) }
+
+func (o *offerOp) run(w *writer) error {
+	w.st.offerPut.bind().value(o.executor).blob(o.offer)
+	return w.st.offerPut.run()
+}
+
+// Offers implements task.Journal.
+func (s *Store) Offers(ctx context.Context) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	err := s.rows(ctx, `SELECT executor, data FROM offer`, nil, 2, func(r row) bool {
+		out[r.text(0)] = r.blob(1)
+		return true
+	})
+	return out, err
+}

@@ -1,0 +1,110 @@
+package sqlite
+
+import (
+	"fmt"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// What is read once, at open.
+const (
+	sqlCountReady     = `SELECT lane, count(*) FROM task WHERE waiting = 1 GROUP BY lane`
+	sqlCountScheduled = `SELECT lane, count(*) FROM task WHERE waiting = 2 GROUP BY lane`
+	sqlCountResting   = `SELECT lane, count(*) FROM task WHERE waiting IN (3, 4, 5, 8) GROUP BY lane`
+	sqlCountHeld      = `SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN 2 AND 4 OR waiting = 7)`
+)
+
+// load fills memory from the tables: lanes, their counts, and what is held.
+func (w *writer) load() error {
+	if err := w.query(`SELECT id, type, owner, route, executor, suspect FROM lane ORDER BY id`, 6, nil, func(r row) error {
+		if int(r.int(0)) != len(w.lanes.all)+1 {
+			return fmt.Errorf("lane %d is out of order", r.int(0))
+		}
+		w.lanes.add(task.Lane{ID: task.LaneID(r.int(0)), Type: r.text(1), Owner: r.text(2), Route: r.text(3), Executor: r.text(4), Suspect: r.int(5) != 0})
+		return nil
+	}); err != nil {
+		return err
+	}
+	for sql, p := range map[string]phase{sqlCountReady: phaseReady, sqlCountScheduled: phaseWaiting, sqlCountResting: phaseWaiting} {
+		if err := w.query(sql, 2, nil, func(r row) error { return w.counted(p, r.int(0), r.int(1)) }); err != nil {
+			return err
+		}
+	}
+	if err := w.query(`SELECT coalesce(max(seq), 0) FROM task`, 1, nil, func(r row) error { w.next = r.int(0); return nil }); err != nil {
+		return err
+	}
+	if err := w.loadHeld(); err != nil {
+		return err
+	}
+	w.lanes.commit()
+	return nil
+}
+
+func (w *writer) loadHeld() error {
+	w.held.blocks = map[int64]*heldCount{}
+	if err := w.query(`SELECT block FROM held`, 1, nil, func(r row) error {
+		w.held.blocks[r.int(0)] = &heldCount{}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for b, c := range w.held.blocks {
+		if err := w.query(sqlCountHeld, 2, []int64{b << heldShift, (b + 1) << heldShift}, func(r row) error {
+			c.rows++
+			return w.counted(phaseActive, r.int(1), 1)
+		}); err != nil {
+			return err
+		}
+		if c.rows == 0 {
+			w.held.empty++
+		}
+	}
+	return nil
+}
+
+func (w *writer) counted(p phase, lane, n int64) error {
+	if lane < 1 || int(lane) > len(w.lanes.all) {
+		return fmt.Errorf("a task is in lane %d, which does not exist", lane)
+	}
+	w.lanes.touch(w.lanes.all[lane-1]).delta[p] += n
+	return nil
+}
+
+// query runs a statement that is used once.
+func (w *writer) query(sql string, columns int, args []int64, f func(row) error) error {
+	st, err := prepare(w.conn, sql, columns)
+	if err != nil {
+		return err
+	}
+	a := st.bind()
+	for _, v := range args {
+		a.int(v)
+	}
+	var failed error
+	err = st.each(func(r row) bool { failed = f(r); return failed == nil })
+	if err == nil {
+		err = failed
+	}
+	if closeErr := st.s.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// raiseEpoch counts this open. marked is the count beside the store: a store
+// put back from a backup must not give an epoch twice, for plugins obey the highest.
+func raiseEpoch(conn *sqlite3.SQLiteConn, marked uint64) (uint64, error) {
+	v, err := scalar(conn, `SELECT value FROM meta WHERE name = 'epoch'`)
+	if err != nil {
+		return 0, fmt.Errorf("read epoch: %w", err)
+	}
+	stored, _ := v.(int64)
+	epoch := max(uint64(stored), marked) + 1
+	_, err = conn.Exec(fmt.Sprintf(`INSERT INTO meta (name, value) VALUES ('epoch', %d) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, epoch), nil)
+	if err != nil {
+		return 0, fmt.Errorf("raise epoch: %w", unavailable(err))
+	}
+	return epoch, nil
+}

@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// What the readers run.
+const (
+	sqlGet      = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.id = ?`
+	sqlByKey    = `SELECT ` + wholeColumns + ` FROM task_key k JOIN ` + wholeTables + ` WHERE k.owner = ? AND k.type = ? AND k.key = ? AND t.seq = k.task`
+	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR t.lane IN (SELECT id FROM lane WHERE owner = ?4)) ORDER BY t.id LIMIT 2`
+	sqlHeldIn   = `SELECT block FROM held WHERE block >= ? ORDER BY block`
+	sqlHeld     = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq > ? AND t.seq >= ? AND t.seq < ?
+AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7) ORDER BY t.seq LIMIT ?`
+	sqlOverdue = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= ?
+ORDER BY t.deadline LIMIT ?`
+)
+
+// rows runs a query on a read connection and calls f with each row, which is
+// its own to keep, until f says false.
+func (s *Store) rows(ctx context.Context, query string, args []any, columns int, f func(row) bool) error {
+	rs, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return readError(ctx, err)
+	}
+	values, to, r := make([]any, columns), make([]any, columns), make(row, columns)
+	for i := range to {
+		to[i] = &values[i]
+	}
+	for rs.Next() {
+		if err = rs.Scan(to...); err != nil {
+			break
+		}
+		for i := range values {
+			r[i] = values[i]
+		}
+		if !f(r) {
+			break
+		}
+	}
+	if err == nil {
+		err = rs.Err()
+	}
+	if closeErr := rs.Close(); err == nil {
+		err = closeErr
+	}
+	return readError(ctx, err)
+}
+
+func readError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store could not be read", Cause: err}
+}
+
+// tasks runs a query for whole tasks or stubs.
+func (s *Store) tasks(ctx context.Context, query string, args []any, columns int) ([]task.Task, error) {
+	var out []task.Task
+	var failed error
+	err := s.rows(ctx, query, args, columns, func(r row) bool {
+		var t task.Task
+		var l *task.Lane
+		if l, failed = s.laneOf(ctx, task.LaneID(r.int(2))); failed != nil {
+			return false
+		}
+		if t, failed = decode(r, l); failed != nil {
+			return false
+		}
+		out = append(out, t)
+		return true
+	})
+	if err == nil {
+		err = failed
+	}
+	return out, err
+}
+
+// laneOf is a lane for a reader, who may see a row before its new lane is published.
+func (s *Store) laneOf(ctx context.Context, id task.LaneID) (*task.Lane, error) {
+	if n := s.lanes.get(id); n != nil {
+		return &n.Lane, nil
+	}
+	var l task.Lane
+	err := s.rows(ctx, `SELECT type, owner, route, executor, suspect FROM lane WHERE id = ?`, []any{int64(id)}, 5, func(r row) bool {
+		l = task.Lane{ID: id, Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0}
+		return true
+	})
+	if err == nil && l.ID == 0 {
+		err = fmt.Errorf("a task is in lane %d, which does not exist", id)
+	}
+	return &l, err
+}
+
+// sees says that the scope covers that owner's tasks.
+func sees(s task.Scope, owner string) bool { return s.All || s.Owner == owner }
+
+// Get implements task.Ledger.
+func (s *Store) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Task, error) {
+	ts, err := s.tasks(ctx, sqlGet, []any{id[:]}, wholeCount)
+	if err != nil {
+		return task.Task{}, err
+	}
+	if len(ts) == 0 || !sees(scope, ts[0].Owner) {
+		return task.Task{}, notFound(id)
+	}
+	return ts[0], nil
+}
+
+// ByKey implements task.Ledger.
+func (s *Store) ByKey(ctx context.Context, scope task.Scope, typ, key string) (task.Task, error) {
+	ts, err := s.tasks(ctx, sqlByKey, []any{scope.Owner, typ, key}, wholeCount)
+	if err != nil {
+		return task.Task{}, err
+	}
+	if len(ts) == 0 {
+		return task.Task{}, task.Errorf(task.CodeNotFound, "there is no task of type %q with key %q", typ, key)
+	}
+	return ts[0], nil
+}
+
+// ByPrefix implements task.Ledger.
+func (s *Store) ByPrefix(ctx context.Context, scope task.Scope, lo, hi task.ID) ([]task.ID, error) {
+	var ids []task.ID
+	err := s.rows(ctx, sqlByPrefix, []any{lo[:], hi[:], scope.All, scope.Owner}, 1, func(r row) bool {
+		var id task.ID
+		copy(id[:], r.blob(0))
+		ids = append(ids, id)
+		return true
+	})
+	return ids, err
+}
+
+// Held implements task.Ledger.
+func (s *Store) Held(ctx context.Context, after int64, limit int) ([]task.Task, error) {
+	var blocks []int64
+	err := s.rows(ctx, sqlHeldIn, []any{max(after, 0) >> heldShift}, 1, func(r row) bool {
+		blocks = append(blocks, r.int(0))
+		return true
+	})
+	var out []task.Task
+	for _, b := range blocks {
+		if err != nil || len(out) >= limit {
+			break
+		}
+		var ts []task.Task
+		ts, err = s.tasks(ctx, sqlHeld, []any{after, b << heldShift, (b + 1) << heldShift, limit - len(out)}, wholeCount)
+		out = append(out, ts...)
+	}
+	return out, err
+}
+
+// Overdue implements task.Ledger.
+func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]task.Task, error) {
+	return s.tasks(ctx, sqlOverdue, []any{micros(now), limit}, wholeCount)
+}

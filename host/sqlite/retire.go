@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Promote implements task.Queue.
+func (s *Store) Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error) {
+	o := &promoteOp{now: now, limit: limit}
+	if err := s.w.do(ctx, o); err != nil {
+		return 0, time.Time{}, err
+	}
+	return o.n, o.next, nil
+}
+
+type promoteOp struct {
+	now   time.Time
+	limit int
+	n     int
+	next  time.Time
+}
+
+func (o *promoteOp) size() (rows, bytes int) { return o.limit, 0 }
+
+func (o *promoteOp) run(w *writer) error {
+	type due struct{ seq, lane, priority int64 }
+	var ready []due
+	o.n, o.next = 0, time.Time{}
+	st := w.st.due
+	st.bind().int(micros(o.now)).int(int64(o.limit))
+	if err := st.each(func(r row) bool {
+		ready = append(ready, due{r.int(0), r.int(1), r.int(2)})
+		return true
+	}); err != nil {
+		return err
+	}
+	for _, d := range ready {
+		st := w.st.promote
+		st.bind().int(micros(o.now)).int(d.seq)
+		if err := st.run(); err != nil {
+			return err
+		}
+		n := w.lanes.all[d.lane-1]
+		w.lanes.move(n, phaseWaiting, n, phaseReady)
+		n.window.add(entry{d.priority, d.seq})
+	}
+	o.n = len(ready)
+	found, err := w.st.nextDue.one()
+	if found {
+		o.next = w.st.nextDue.row.time(0)
+	}
+	return err
+}
+
+// Delete implements task.Ledger.
+func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error {
+	t, err := s.Get(ctx, scope, id)
+	if err != nil {
+		return err
+	}
+	o := &deleteOp{seqs: []int64{t.Seq}}
+	if err := s.w.do(ctx, o); err != nil {
+		return err
+	}
+	if o.n == 0 && o.found {
+		return task.Errorf(task.CodeNotFinal, "task %s is %s: cancel it first, or wait until it is done", id, o.state)
+	}
+	if o.n == 0 {
+		return notFound(id)
+	}
+	return nil
+}
+
+// Retire implements task.Ledger. It looks through order keys from the oldest and
+// starts over when it came to the end, retireLook rows a call.
+func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error) {
+	s.retireMu.Lock()
+	defer s.retireMu.Unlock()
+	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
+	last := s.retireFrom
+	looked := 0
+	err = s.rows(ctx, sqlRetire, []any{s.retireFrom, retireLook}, 3, func(r row) bool {
+		looked++
+		last = r.int(0)
+		if r.int(1) >= int64(task.Succeeded) && r.int(2) <= o.expired {
+			o.seqs = append(o.seqs, last)
+		}
+		return len(o.seqs) < limit
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	if err := s.w.do(ctx, o); err != nil {
+		return 0, false, err
+	}
+	more = looked == retireLook || len(o.seqs) >= limit
+	s.retireFrom = last
+	if !more {
+		s.retireFrom = 0
+	}
+	return o.n, more, nil
+}
+
+const (
+	retireLook = 10_000
+	sqlRetire  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT ?`
+)
+
+// deleteOp removes those of the tasks that are final (and, if expired is set,
+// kept long enough), with all that belongs to them.
+type deleteOp struct {
+	seqs    []int64
+	expired int64
+	forget  int64 // idempotency keys from before it
+	limit   int
+
+	n     int
+	found bool
+	state task.State
+}
+
+func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
+
+func (o *deleteOp) run(w *writer) error {
+	o.n, o.found = 0, false
+	for _, seq := range o.seqs {
+		st := w.st.doomed
+		st.bind().int(seq)
+		found, err := st.one()
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		o.found, o.state = true, task.State(st.row.int(0))
+		if !o.state.Final() || o.expired != 0 && st.row.int(5) > o.expired {
+			continue
+		}
+		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
+			return err
+		}
+		o.n++
+	}
+	if o.forget == 0 {
+		return nil
+	}
+	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
+	return w.st.idemExpire.run()
+}
+
+func (w *writer) remove(seq int64, key, owner, typ string) error {
+	if key != "" {
+		w.st.keyDelete.bind().value(owner).value(typ).value(key)
+		if err := w.st.keyDelete.run(); err != nil {
+			return err
+		}
+	}
+	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete, w.st.inputDelete, w.st.resultDelete, w.st.memoDelete, w.st.taskDelete} {
+		st.bind().int(seq)
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notFound(id task.ID) error {
+	return task.Errorf(task.CodeNotFound, "there is no task %s", id)
+}

@@ -1,0 +1,134 @@
+// Package sqlite keeps tasks in SQLite: one writer with group commit, readers
+// beside it, and the heads of the lanes in memory.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// FileName is the store's file in the data directory.
+const FileName = "taskhost.db"
+
+// Options tune a store. The zero value is right for most.
+type Options struct {
+	// Fatal is called, on the writer's goroutine, when the disk refuses to make a
+	// commit durable: what is on disk is unknown then, so the process must end and
+	// the store be opened anew. Nil logs the error and exits with status 74 (EX_IOERR).
+	// Should Fatal return, the store answers every write with store_unavailable.
+	Fatal func(error)
+	// Readers bounds the read connections; 0 means 4, or one a core if that is more.
+	Readers int
+}
+
+// Store is a task.Store in a data directory.
+type Store struct {
+	dir   string
+	lock  *dirLock
+	w     *writer
+	lanes *lanes
+	db    *sql.DB // readers
+	epoch uint64
+
+	retireMu   sync.Mutex
+	retireFrom int64
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ task.Store = (*Store)(nil)
+
+// Open opens the store in dir, making it if dir holds none, and keeps every other
+// host out of dir until Close. It refuses a directory in use, a store of a newer
+// schema, one that is damaged, and one whose file has gone. ctx bounds the opening only.
+func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, dir, lock, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.unlock())
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Store, err error) {
+	path := filepath.Join(dir, FileName)
+	if err := mayOpen(path, lock.epoch); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, path); err != nil {
+		return nil, err
+	}
+	conn, err := connect(writerDSN(path))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, conn.Close())
+		}
+	}()
+	if err := verifyDurable(conn); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lock: lock, lanes: newLanes()}
+	s.w = &writer{conn: conn, lanes: s.lanes, fatal: opts.Fatal, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	if s.w.fatal == nil {
+		s.w.fatal = exit
+	}
+	if s.w.st, err = prepareAll(conn); err != nil {
+		return nil, err
+	}
+	if err := s.w.load(); err != nil {
+		return nil, damaged(path, err)
+	}
+	if s.epoch, err = raiseEpoch(conn, lock.epoch); err != nil {
+		return nil, err
+	}
+	if err := lock.mark(dir, s.epoch); err != nil {
+		return nil, err
+	}
+	readers := opts.Readers
+	if readers <= 0 {
+		readers = max(4, runtime.NumCPU())
+	}
+	if s.db, err = openReaders(path, readers); err != nil {
+		return nil, err
+	}
+	go s.w.loop()
+	return s, nil
+}
+
+// exit is what Options.Fatal does if nobody says otherwise.
+func exit(err error) {
+	log.Printf("the store can no longer be written durably, ending: %v", err)
+	os.Exit(74)
+}
+
+// Close lets what is queued finish, carries the write-ahead log over and gives
+// the data directory free. Later writes fail with store_unavailable.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.w.stop()
+		s.closeErr = errors.Join(s.db.Close(), s.w.conn.Close(), s.lock.unlock())
+	})
+	return s.closeErr
+}
+
+// Epoch implements task.Journal.
+func (s *Store) Epoch() uint64 { return s.epoch }

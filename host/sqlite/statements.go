@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// statements are all that the writer runs, prepared once.
+type statements struct {
+	begin, commit, rollback, checkpoint *stmt
+
+	taskInsert, taskWhole, taskBegin, taskSucceed, taskGuard, taskUpdate, taskNote *stmt
+	historyInsert, inputInsert, resultPut, resultDelete                            *stmt
+	memoCheckpoint, memoHandle, memoError                                          memoPair
+	readySame, readyBelow, due, promote, nextDue                                   *stmt
+	laneInsert, heldInsert, heldDelete                                             *stmt
+	keyHolder, keyInsert, keyDelete                                                *stmt
+	idemGet, idemInsert, idemExpire                                                *stmt
+	logInsert, offerPut                                                            *stmt
+	doomed, taskDelete, historyDelete, logDelete, inputDelete, memoDelete          *stmt
+}
+
+// The writer's SQL. What is here as text is what the query plan test explains.
+const (
+	sqlTaskInsert = `INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, token, executor, node, failures,
+max_attempts, lost, max_lost, timeout, retain, created_at, run_at, started_at, updated_at, result, deadline, key, labels,
+group_id, flow, parent, step, trace)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlTaskWhole = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = ?`
+	sqlTaskBegin = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = NULL,
+started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE seq = ?`
+	sqlTaskSucceed = `UPDATE task SET state = 5, token = NULL, version = version + 1, finished_at = ?, expires_at = ?, updated_at = ?,
+result = ? WHERE seq = ? AND state = 2 AND attempt = ? AND version = ? RETURNING lane`
+	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
+	sqlTaskUpdate = `UPDATE task SET lane = ?, state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = ?,
+failures = ?, lost = ?, run_at = ?, started_at = ?, finished_at = ?, expires_at = ?, updated_at = ?, result = ?,
+done = ?, total = ?, message = ?, error_code = ?, error_attempt = ?, deadline = ?, cancel_requested_at = ?, requested_by = ?
+WHERE seq = ?`
+	sqlTaskNote = `UPDATE task SET done = ?, total = ?, message = ?, updated_at = ? WHERE seq = ? AND attempt = ? AND state BETWEEN 2 AND 4`
+
+	sqlReadySame  = `SELECT priority, seq FROM task WHERE waiting = 1 AND lane = ? AND priority = ? AND seq > ? ORDER BY seq LIMIT ?`
+	sqlReadyBelow = `SELECT priority, seq FROM task WHERE waiting = 1 AND lane = ? AND priority < ? ORDER BY priority DESC, seq LIMIT ?`
+	sqlDue        = `SELECT seq, lane, priority FROM task WHERE waiting = 2 AND run_at <= ? ORDER BY run_at LIMIT ?`
+	sqlPromote    = `UPDATE task SET waiting = 1, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = 2`
+	sqlNextDue    = `SELECT run_at FROM task WHERE waiting = 2 ORDER BY run_at LIMIT 1`
+	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
+	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
+	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
+)
+
+// prepareAll prepares every statement of the writer.
+func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
+	p := func(to **stmt, sql string, columns int) {
+		if err == nil {
+			*to, err = prepare(conn, sql, columns)
+		}
+	}
+	p(&st.begin, `BEGIN IMMEDIATE`, 0)
+	p(&st.commit, `COMMIT`, 0)
+	p(&st.rollback, `ROLLBACK`, 0)
+	p(&st.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`, 3)
+	p(&st.taskInsert, sqlTaskInsert, 0)
+	p(&st.taskWhole, sqlTaskWhole, wholeCount)
+	p(&st.taskBegin, sqlTaskBegin, 0)
+	p(&st.taskSucceed, sqlTaskSucceed, 1)
+	p(&st.taskGuard, sqlTaskGuard, guardCount)
+	p(&st.taskUpdate, sqlTaskUpdate, 0)
+	p(&st.taskNote, sqlTaskNote, 0)
+	p(&st.historyInsert, `INSERT INTO history (task, n, at, from_state, to_state, attempt, by, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.inputInsert, `INSERT INTO input (task, data) VALUES (?, ?)`, 0)
+	p(&st.resultPut, `INSERT OR REPLACE INTO result (task, type, data) VALUES (?, ?, ?)`, 0)
+	p(&st.resultDelete, `DELETE FROM result WHERE task = ?`, 0)
+	p(&st.memoCheckpoint.put, `INSERT INTO memo (task, checkpoint) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET checkpoint = excluded.checkpoint`, 0)
+	p(&st.memoCheckpoint.clear, `UPDATE memo SET checkpoint = NULL WHERE task = ?`, 0)
+	p(&st.memoHandle.put, `INSERT INTO memo (task, handle) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET handle = excluded.handle`, 0)
+	p(&st.memoHandle.clear, `UPDATE memo SET handle = NULL WHERE task = ?`, 0)
+	p(&st.memoError.put, `INSERT INTO memo (task, error_message, error_details) VALUES (?, ?, ?)
+ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_details = excluded.error_details`, 0)
+	p(&st.memoError.clear, `UPDATE memo SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)
+	p(&st.readySame, sqlReadySame, 2)
+	p(&st.readyBelow, sqlReadyBelow, 2)
+	p(&st.due, sqlDue, 3)
+	p(&st.promote, sqlPromote, 0)
+	p(&st.nextDue, sqlNextDue, 1)
+	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.heldInsert, `INSERT OR IGNORE INTO held (block) VALUES (?)`, 0)
+	p(&st.heldDelete, `DELETE FROM held WHERE block = ?`, 0)
+	p(&st.keyHolder, sqlKeyHolder, 1)
+	p(&st.keyInsert, `INSERT INTO task_key (owner, type, key, task) VALUES (?, ?, ?, ?)`, 0)
+	p(&st.keyDelete, `DELETE FROM task_key WHERE owner = ? AND type = ? AND key = ?`, 0)
+	p(&st.idemGet, `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`, 2)
+	p(&st.idemInsert, `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)`, 0)
+	p(&st.idemExpire, sqlIdemExpire, 0)
+	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
+	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
+	p(&st.doomed, sqlDoomed, 6)
+	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
+	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
+	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)
+	p(&st.inputDelete, `DELETE FROM input WHERE task = ?`, 0)
+	p(&st.memoDelete, `DELETE FROM memo WHERE task = ?`, 0)
+	return st, err
+}

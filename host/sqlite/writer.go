@@ -1,0 +1,259 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// groupRows bounds a group: operations are taken until they may write so many
+// rows. One operation may be larger, and is then a group of its own.
+const groupRows = 2000
+
+// checkpointBytes is about how much is written before the writer carries the
+// write-ahead log over into the store. Between groups, so nobody's commit has it inside.
+const checkpointBytes = 16 << 20
+
+// op is an operation on the store: the writer's unit of success and failure.
+type op interface {
+	// rows is about how many rows it writes, bytes how many payload bytes.
+	size() (rows, bytes int)
+	// run does it, in the open transaction. It may be run again after a rollback,
+	// and answers nothing before the commit: what it has to say it keeps in itself. A
+	// guard that does not hold is an answer, not an error. An error undoes the
+	// whole transaction: of the operation alone if it is its own fault, of the
+	// whole group if the store's.
+	run(w *writer) error
+}
+
+// ticket is an operation's place in the queue.
+type ticket struct {
+	op    op
+	state atomic.Int32 // ticketQueued, then ticketTaken or ticketWithdrawn
+	done  chan struct{}
+	err   error
+}
+
+const (
+	ticketQueued = iota
+	ticketTaken
+	ticketWithdrawn
+)
+
+// writer owns the write connection. One goroutine takes what has queued while
+// the last group was being written, runs it in one transaction, commits and
+// answers: the fsync is the batching window, so no timer delays anyone.
+type writer struct {
+	conn  *sqlite3.SQLiteConn
+	st    statements
+	lanes *lanes
+	held  held
+	fatal func(error)
+	next  int64 // the last order key given
+	batch []entry
+	debt  int // bytes written since the last checkpoint
+
+	mu      sync.Mutex
+	queue   []*ticket
+	closing bool
+	dead    error // set once the store can't be written any more
+	wake    chan struct{}
+	ended   chan struct{}
+}
+
+// do has the writer run o and returns once it is on disk. If ctx ends while o
+// still queues it is withdrawn; once it is taken, do waits for the answer, so that
+// nobody is told of a failure that did not happen.
+func (w *writer) do(ctx context.Context, o op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := &ticket{op: o, done: make(chan struct{})}
+	if err := w.enqueue(t); err != nil {
+		return err
+	}
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		if t.state.CompareAndSwap(ticketQueued, ticketWithdrawn) {
+			return ctx.Err()
+		}
+		<-t.done
+	}
+	return t.err
+}
+
+func (w *writer) enqueue(t *ticket) error {
+	w.mu.Lock()
+	if w.closing || w.dead != nil {
+		cause := w.dead
+		w.mu.Unlock()
+		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: cause}
+	}
+	w.queue = append(w.queue, t)
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// loop is the writer's goroutine.
+func (w *writer) loop() {
+	defer close(w.ended)
+	var group []*ticket
+	for {
+		group = w.take(group[:0])
+		if len(group) == 0 {
+			w.mu.Lock()
+			stop := w.closing && len(w.queue) == 0
+			w.mu.Unlock()
+			if stop {
+				return
+			}
+			<-w.wake
+			continue
+		}
+		w.write(group)
+		for i, t := range group {
+			close(t.done)
+			group[i] = nil
+		}
+		w.checkpoint()
+	}
+}
+
+// take moves the next group out of the queue.
+func (w *writer) take(group []*ticket) []*ticket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rows, n := 0, 0
+	for _, t := range w.queue {
+		r, b := t.op.size()
+		if rows > 0 && rows+r > groupRows {
+			break
+		}
+		n++
+		if !t.state.CompareAndSwap(ticketQueued, ticketTaken) {
+			continue
+		}
+		rows += r
+		w.debt += r*rowBytes + b
+		group = append(group, t)
+	}
+	rest := copy(w.queue, w.queue[n:])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	return group
+}
+
+// errRunAgain is an operation that has set its own fault aside: the group is to
+// be run again.
+var errRunAgain = errors.New("run the group again")
+
+// rowBytes is about what a row costs in the write-ahead log.
+const rowBytes = 256
+
+// write runs the group in one transaction. A ticket's err is set when it returns.
+func (w *writer) write(group []*ticket) {
+	live := group
+	for len(live) > 0 {
+		if w.dead != nil {
+			failAll(live, w.dead)
+			return
+		}
+		culprit, err := w.attempt(live)
+		if err == nil {
+			return
+		}
+		w.undo()
+		if err == errRunAgain {
+			continue
+		}
+		if culprit < 0 || !isConstraint(err) {
+			failAll(live, w.storeError(err, culprit < 0))
+			return
+		}
+		// One operation breaks a rule of the schema: it fails, the others run again.
+		live[culprit].err = constraintError(err)
+		live = append(append([]*ticket{}, live[:culprit]...), live[culprit+1:]...)
+	}
+}
+
+func failAll(ts []*ticket, err error) {
+	for _, t := range ts {
+		t.err = err
+	}
+}
+
+// attempt runs the operations in a transaction and commits. culprit is the one
+// that failed, -1 if the transaction itself did.
+func (w *writer) attempt(live []*ticket) (culprit int, err error) {
+	if err := w.st.begin.run(); err != nil {
+		return -1, err
+	}
+	for i, t := range live {
+		if err := t.op.run(w); err != nil {
+			return i, err
+		}
+	}
+	if err := w.sweepHeld(); err != nil {
+		return -1, err
+	}
+	if err := w.st.commit.run(); err != nil {
+		return -1, err
+	}
+	w.lanes.commit()
+	w.held.commit()
+	return -1, nil
+}
+
+// undo brings memory and transaction back to where the group began. An error
+// may have rolled the transaction back already.
+func (w *writer) undo() {
+	if !w.conn.AutoCommit() {
+		if err := w.st.rollback.run(); err != nil && !w.conn.AutoCommit() {
+			w.die(err)
+		}
+	}
+	w.lanes.rollback()
+	w.held.rollback()
+}
+
+// die ends all writing: what is on disk is unknown.
+func (w *writer) die(err error) {
+	w.mu.Lock()
+	w.dead = &task.Error{Code: task.CodeStoreUnavailable, Message: "the store failed and must be opened anew", Cause: err}
+	w.mu.Unlock()
+	w.fatal(err)
+}
+
+// checkpoint carries the log over once enough has been written. It waits for
+// nobody; what a long read keeps back is carried over the next time.
+func (w *writer) checkpoint() {
+	if w.debt < checkpointBytes || w.dead != nil {
+		return
+	}
+	w.debt = 0
+	if _, err := w.st.checkpoint.one(); err != nil && isFsync(err) {
+		w.die(err)
+	}
+}
+
+// stop lets the queue run empty and ends the goroutine.
+func (w *writer) stop() {
+	w.mu.Lock()
+	w.closing = true
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	<-w.ended
+}
