@@ -1,0 +1,54 @@
+// Command embedded is a Go program with a task host of its own: no server, no
+// config, one script, and everything that makes a task durable.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
+	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+type order struct {
+	Item  string `json:"item"`
+	Count int    `json:"count"`
+}
+
+func pack(_ context.Context, in order, r sdk.Reporter) (string, error) {
+	r.Log().Info("packing", "item", in.Item)
+	return fmt.Sprintf("%d boxes of %s", in.Count, in.Item), nil
+}
+
+func run(ctx context.Context, dir string) error {
+	h, err := host.Open(ctx, host.Options{
+		DataDir:  dir,
+		Builtins: []sdk.Plugin{eventlet.Plugin("1", eventlet.Of(sdk.Func("pack", pack)))},
+	})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	tasks, _, err := h.Tasks().Submit(ctx, host.DefaultScope(), []task.Spec{{Type: "pack", Input: []byte(`{"item": "apples", "count": 3}`)}}, nil)
+	if err != nil {
+		return err
+	}
+	done, err := h.Tasks().Wait(ctx, host.DefaultScope(), tasks[0].ID)
+	fmt.Println(done.State, string(done.Result))
+	return err
+}
+
+func main() {
+	dir, err := os.MkdirTemp("", "embedded")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = run(context.Background(), dir)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}

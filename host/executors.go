@@ -1,0 +1,140 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/supervisor"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Executors are the executors of a config, made and supervised: those of a host,
+// or of a worker, which has no store.
+type Executors struct {
+	list  []engine.Executor
+	sup   *supervisor.Supervisor
+	close []io.Closer
+}
+
+// OpenExecutors makes the executors that o names. Built-ins are made here and
+// now; processes are started in the background. epoch is the store's, 1 where
+// there is none; url is where the host's REST is, if anywhere.
+func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error) {
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	sup, err := supervisor.Open(supervisor.Options{
+		RunDir: filepath.Join(o.DataDir, "run"), PluginDirs: o.PluginDirs, Log: o.Log.Named("plugin"),
+		Epoch: epoch, Env: o.PluginEnv, HostURL: url, Grace: o.CancelGrace,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Executors{sup: sup}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.Background()))
+		}
+	}()
+	blocks := o.Executors
+	if len(blocks) == 0 {
+		for _, p := range o.Builtins {
+			blocks = append(blocks, Executor{Name: p.Name, Plugin: p.Name})
+		}
+	}
+	for _, b := range blocks {
+		x, err := s.open(o, b, url)
+		if err != nil {
+			return nil, fmt.Errorf("executor %q: %w", b.Name, err)
+		}
+		s.list = append(s.list, x)
+	}
+	return s, nil
+}
+
+func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, error) {
+	dir := filepath.Join(o.DataDir, "executors", b.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return engine.Executor{}, err
+	}
+	i := slices.IndexFunc(o.Builtins, func(p sdk.Plugin) bool { return p.Name == b.Plugin })
+	if i < 0 {
+		return s.process(o, b, dir)
+	}
+	changed := make(chan struct{}, 1)
+	cfg := sdk.NewConfig(b.Name, b.Config, func() { signal(changed) })
+	cfg.DataDir, cfg.HostURL, cfg.Slots, cfg.Log = dir, url, b.Slots, o.Log.Named(b.Name)
+	impl, err := o.Builtins[i].New(cfg)
+	if err != nil {
+		return engine.Executor{}, err
+	}
+	if c, ok := impl.(io.Closer); ok {
+		s.close = append(s.close, c)
+	}
+	version := o.Builtins[i].Version
+	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: impl, Changed: changed,
+		Status: func() task.ExecutorStatus {
+			return task.ExecutorStatus{State: task.ExecutorReady, Version: version}
+		}}, nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Executors) process(o Options, b Executor, dir string) (engine.Executor, error) {
+	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
+		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
+	if err != nil {
+		var names []string
+		for _, p := range o.Builtins {
+			names = append(names, p.Name)
+		}
+		return engine.Executor{}, fmt.Errorf("%w (built in are: %s)", err, strings.Join(names, ", "))
+	}
+	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.Changed(),
+		Status: func() task.ExecutorStatus { return statusOf(x.Status()) },
+		Control: func(ctx context.Context, action string) error {
+			if action == "drain" {
+				return x.Drain(ctx)
+			}
+			return x.Restart(ctx)
+		}}, nil
+}
+
+func statusOf(s supervisor.Status) task.ExecutorStatus {
+	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
+	for _, i := range s.Instances {
+		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts})
+		out.Version = i.Version
+	}
+	return out
+}
+
+// All are the executors in the config's order.
+func (s *Executors) All() []engine.Executor { return s.list }
+
+// Close drains and ends the processes and closes built-ins that can be.
+func (s *Executors) Close(ctx context.Context) error {
+	var errs []error
+	if s.sup != nil {
+		errs = append(errs, s.sup.Close(ctx))
+	}
+	for _, c := range s.close {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}

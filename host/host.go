@@ -1,0 +1,223 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/sqlite"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Options are what a host is made of. DataDir is required; the rest may be zero.
+type Options struct {
+	// DataDir holds the store and all other state; made with mode 0700. One host
+	// at a time: a second is refused.
+	DataDir string
+	// Listen is the TCP address of the REST side; a port of 0 has the system choose, and
+	// Addr tells. Empty serves none: the program uses Tasks. Without Tokens it must be loopback.
+	Listen string
+	// Tokens are who may call the REST side.
+	Tokens []api.Token
+	// Builtins are the plugins that run in this process.
+	Builtins []sdk.Plugin
+	// PluginDirs hold the binaries of those that run in their own.
+	PluginDirs []string
+	// Executors in order: the first that offers a type serves it, unless Types
+	// says otherwise. None: one of each built-in, by the plugin's name.
+	Executors []Executor
+	// Types is the operator's word on task types.
+	Types map[string]engine.TypeConfig
+	// Log gets the host's lines and the plugins'; nil discards them.
+	Log hclog.Logger
+	// Version is shown to operators.
+	Version string
+	// PluginEnv names further variables of this process that plugins may see.
+	PluginEnv []string
+	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
+	// an attempt may take to stop when asked. 0: 5 s and 10 s.
+	DrainTimeout, CancelGrace time.Duration
+}
+
+// Executor is one executor block of the config.
+type Executor struct {
+	Name       string
+	Plugin     string // a built-in's name, or a binary in PluginDirs
+	SHA256     string // of the binary; refused if it differs
+	Slots      int
+	OnHostExit string
+	Config     json.RawMessage // its attributes, one JSON object
+}
+
+// Host is a running task host. Make one with Open; Run serves its REST side;
+// Close ends it.
+type Host struct {
+	opts     Options
+	log      hclog.Logger
+	store    *sqlite.Store
+	set      *Executors
+	engine   *engine.Engine
+	listener net.Listener
+	server   *http.Server
+	closing  sync.Once
+	closed   error
+}
+
+// Open takes the data directory, ends what a dead host left behind, starts the
+// executors and begins to dispatch. What it returns must be closed. Errors say
+// what is wrong with which option; a store that fails its check is refused, never replaced.
+func Open(ctx context.Context, o Options) (_ *Host, err error) {
+	if o.DataDir == "" {
+		return nil, errors.New("host: no data directory given")
+	}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	h := &Host{opts: o, log: o.Log}
+	defer func() {
+		if err != nil {
+			h.Close()
+		}
+	}()
+	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{}); err != nil {
+		return nil, err
+	}
+	if err := h.listen(); err != nil {
+		return nil, err
+	}
+	if h.set, err = OpenExecutors(o, h.store.Epoch(), h.url()); err != nil {
+		return nil, err
+	}
+	h.engine = engine.New(engine.Options{
+		Store: h.store, Executors: h.set.list, Types: o.Types, Log: o.Log.Named("engine"),
+		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout,
+	})
+	if err := h.engine.Start(ctx); err != nil {
+		return nil, err
+	}
+	return h, h.serveAPI()
+}
+
+// listen binds early, so that an address in use is said before anything starts.
+func (h *Host) listen() error {
+	if h.opts.Listen == "" {
+		return nil
+	}
+	if len(h.opts.Tokens) == 0 && !isLoopback(h.opts.Listen) {
+		return fmt.Errorf("listen = %q is not a loopback address: without tokens everyone who reaches it would be the admin", h.opts.Listen)
+	}
+	l, err := net.Listen("tcp", h.opts.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", h.opts.Listen, err)
+	}
+	h.listener = l
+	// For those who asked for any free port, and for tools on this machine.
+	return os.WriteFile(filepath.Join(h.opts.DataDir, "address"), []byte(l.Addr().String()+"\n"), 0o600)
+}
+
+func isLoopback(addr string) bool {
+	name, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(name)
+	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+func (h *Host) url() string {
+	if h.listener == nil {
+		return ""
+	}
+	return "http://" + h.listener.Addr().String()
+}
+
+func (h *Host) serveAPI() error {
+	if h.listener == nil {
+		return nil
+	}
+	log := slogTo(h.log.Named("api"))
+	handler, err := api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens})
+	if err != nil {
+		return err
+	}
+	h.server = api.Server(handler, log)
+	return nil
+}
+
+// Addr is where the REST side listens, as host:port; "" if it does not.
+func (h *Host) Addr() string {
+	if h.listener == nil {
+		return ""
+	}
+	return h.listener.Addr().String()
+}
+
+// Tasks is the life of tasks, for a program that has its own host.
+func (h *Host) Tasks() api.Service { return h.engine }
+
+// DefaultScope is whose tasks they are where there are no tokens.
+func DefaultScope() task.Scope { return task.Scope{Owner: api.DefaultOwner, All: true} }
+
+// Run serves the REST side until ctx ends, and returns nil then. Call Close after.
+func (h *Host) Run(ctx context.Context) error {
+	if h.server == nil {
+		<-ctx.Done()
+		return nil
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.server.Serve(h.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", h.Addr(), err)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// shutdownHTTP is how long requests under way get to finish.
+const shutdownHTTP = 5 * time.Second
+
+// Close ends the host: no new tasks, attempts finish or are let go (those that
+// outlive the host go on), plugins end, the store is closed. It is bounded, even
+// with a frozen plugin. Later calls return what the first did.
+func (h *Host) Close() error {
+	h.closing.Do(func() { h.closed = h.close() })
+	return h.closed
+}
+
+func (h *Host) close() error {
+	ctx := context.Background()
+	var errs []error
+	if h.engine != nil {
+		errs = append(errs, h.engine.Close(ctx))
+	}
+	if h.server != nil { // after the engine: those who wait for a task hear of its end
+		stop, cancel := context.WithTimeout(ctx, shutdownHTTP)
+		if h.server.Shutdown(stop) != nil {
+			errs = append(errs, h.server.Close())
+		}
+		cancel()
+	}
+	if h.listener != nil {
+		h.listener.Close()
+	}
+	if h.set != nil {
+		errs = append(errs, h.set.Close(ctx))
+	}
+	if h.store != nil {
+		errs = append(errs, h.store.Close())
+	}
+	return errors.Join(errs...)
+}
