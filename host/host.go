@@ -110,7 +110,8 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.engine.Start(ctx); err != nil {
 		return nil, err
 	}
-	return h, h.serveAPI()
+	h.serveAPI()
+	return h, nil
 }
 
 // listen binds early, so that an address in use is said before anything starts.
@@ -143,17 +144,12 @@ func (h *Host) url() string {
 	return "http://" + h.listener.Addr().String()
 }
 
-func (h *Host) serveAPI() error {
+func (h *Host) serveAPI() {
 	if h.listener == nil {
-		return nil
+		return
 	}
 	log := slogTo(h.log.Named("api"))
-	handler, err := api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens})
-	if err != nil {
-		return err
-	}
-	h.server = api.Server(handler, log)
-	return nil
+	h.server = api.Server(api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens}), log)
 }
 
 // Addr is where the REST side listens, as host:port; "" if it does not.

@@ -81,7 +81,9 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	}()
 	select {
 	case a := <-answers:
-		inst.conn, err = a.conn, a.err
+		if inst.conn, err = a.conn, a.err; err != nil && inst.proc.pid() == 0 {
+			inst.proc.abandon()
+		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -158,7 +160,10 @@ func (e *Executor) startError(path string, inst *instance, err error) error {
 	var what string
 	switch {
 	case p.pid() == 0:
-		return &operatorError{execError(path, err)}
+		if exec := (*os.PathError)(nil); errors.As(err, &exec) && exec.Op == "fork/exec" {
+			return &operatorError{execError(path, exec.Err)}
+		}
+		return fmt.Errorf("plugin %s could not be started: %w", path, err)
 	case p.died() && line == "":
 		what = p.ended() + " before it said that it is ready. A plugin calls sdk.Serve in main and does not return"
 	case !isHandshake(line) && line != "":

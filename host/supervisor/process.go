@@ -35,6 +35,7 @@ type process struct {
 	closer  sync.Once
 	files   []*os.File // the host's ends of the pipes
 	state   *os.ProcessState
+	id      atomic.Int64
 	killed  atomic.Bool // by us
 }
 
@@ -61,22 +62,27 @@ func (p *process) Start(context.Context) error {
 	err := startBusy(p.cmd)
 	closeAll(stdin[0], stdout[1], stderr[1])
 	if err != nil {
-		closeAll(p.files...)
-		p.first.end()
-		close(p.exited)
-		close(p.drained)
+		p.letGo()
 		return err
 	}
+	p.id.Store(int64(p.cmd.Process.Pid))
 	p.pipes.Add(2)
 	go func() { defer p.pipes.Done(); p.readStdout(stdout[0]) }()
 	go func() { defer p.pipes.Done(); p.out.read(stderr[0]) }()
 	go p.wait()
 	start, _ := startTime(p.pid()) // 0 if it is over already
-	if err := p.started(p.pid(), start); err != nil {
+	err = p.started(p.pid(), start)
+	if err != nil || p.killed.Load() { // a kill may have come before there was a pid
 		p.kill()
-		return err
 	}
-	return nil
+	return err
+}
+
+// abandon says that a process which was never started never will be.
+func (p *process) abandon() {
+	p.first.end()
+	close(p.exited)
+	close(p.drained)
 }
 
 // startBusy starts cmd. A fresh copy can be "busy" for a moment: a child that
@@ -147,14 +153,9 @@ func (p *process) readStdout(r io.Reader) {
 
 // kill ends the process and its group at once. The frozen too.
 func (p *process) kill() {
-	if p.cmd.Process == nil {
-		return
-	}
-	select {
-	case <-p.exited: // the group was ended with it
-	default:
-		p.killed.Store(true)
-		killGroup(p.pid())
+	p.killed.Store(true)
+	if pid := p.pid(); pid != 0 && p.running() { // else the group ended with it
+		killGroup(pid)
 		_ = p.cmd.Process.Kill() // in case it left its group
 	}
 }
@@ -165,12 +166,8 @@ func killGroup(pid int) {
 	}
 }
 
-func (p *process) pid() int {
-	if p.cmd.Process == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
+// pid is 0 before the start.
+func (p *process) pid() int { return int(p.id.Load()) }
 
 // died says whether the process ended without our doing.
 func (p *process) died() bool {

@@ -1,0 +1,178 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
+	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
+	"github.com/taskhost/taskhost/plugins/eventlet-style/scripts"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// benchHost is a whole host on a fresh store, with one executor of 1,000 slots
+// that runs noop: in this process, or in its own.
+func benchHost(b *testing.B, process bool) *host.Host {
+	b.Helper()
+	o := host.Options{DataDir: b.TempDir(), Listen: "127.0.0.1:0", Builtins: []sdk.Plugin{eventlet.Plugin("bench", scripts.All()...)},
+		Executors: []host.Executor{{Name: "x", Plugin: "eventlet-style", Slots: 1000}}}
+	if process {
+		dir := b.TempDir()
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "noop"), "./testdata/noop-plugin").CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		o.PluginDirs = []string{dir}
+		o.Executors = []host.Executor{{Name: "x", Plugin: "noop", Slots: 1000}}
+	}
+	h, err := host.Open(b.Context(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { h.Close() })
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() { h.Run(ctx); close(served) }()
+	b.Cleanup(func() { stop(); <-served })
+	for h.Tasks().Executors()[0].State != task.ExecutorReady || len(h.Tasks().Types()) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return h
+}
+
+// drained waits until every submitted task is final.
+func drained(b *testing.B, h *host.Host) {
+	for {
+		busy := int64(0)
+		for _, t := range h.Tasks().Types() {
+			busy += t.Counts.Active + t.Counts.Ready + t.Counts.Waiting
+		}
+		if busy == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// perSecond runs submit, which takes up to some tasks and says how many, from
+// 64 clients at once until b.N tasks are final.
+func perSecond(b *testing.B, h *host.Host, submit func(most int) int) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range 64 {
+		wg.Go(func() {
+			for left.Load() > 0 {
+				left.Add(-int64(submit(int(max(left.Load(), 1)))))
+			}
+		})
+	}
+	wg.Wait()
+	drained(b, h)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+}
+
+func singly(b *testing.B, h *host.Host) func(int) int {
+	return func(int) int {
+		if _, _, err := h.Tasks().Submit(context.Background(), host.DefaultScope(), []task.Spec{{Type: "noop"}}, nil); err != nil {
+			b.Error(err)
+		}
+		return 1
+	}
+}
+
+func hundreds(b *testing.B, h *host.Host) func(int) int {
+	return func(most int) int {
+		specs := slices.Repeat([]task.Spec{{Type: "noop"}}, min(100, most))
+		if _, _, err := h.Tasks().Submit(context.Background(), host.DefaultScope(), specs, nil); err != nil {
+			b.Error(err)
+		}
+		return len(specs)
+	}
+}
+
+func BenchmarkHostSingly(b *testing.B)   { h := benchHost(b, false); perSecond(b, h, singly(b, h)) }
+func BenchmarkHostHundreds(b *testing.B) { h := benchHost(b, false); perSecond(b, h, hundreds(b, h)) }
+func BenchmarkProcessSingly(b *testing.B) {
+	h := benchHost(b, true)
+	perSecond(b, h, singly(b, h))
+}
+func BenchmarkProcessHundreds(b *testing.B) {
+	h := benchHost(b, true)
+	perSecond(b, h, hundreds(b, h))
+}
+
+// post sends a body to the REST side over one of 64 kept connections.
+func post(b *testing.B, client *http.Client, url string, body []byte) {
+	resp, err := client.Post(url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if data, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusAccepted {
+		b.Errorf("%s: %s", resp.Status, data)
+	}
+}
+
+func restClient(b *testing.B) *http.Client {
+	tr := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{}).DialContext}
+	b.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func BenchmarkRESTSingly(b *testing.B) {
+	h, c := benchHost(b, false), restClient(b)
+	perSecond(b, h, func(int) int {
+		post(b, c, "http://"+h.Addr()+"/v1/tasks", []byte(`{"type":"noop","input":null}`))
+		return 1
+	})
+}
+
+func BenchmarkRESTBatches(b *testing.B) {
+	h, c := benchHost(b, false), restClient(b)
+	perSecond(b, h, func(most int) int {
+		n := min(100, most)
+		one := `{"type":"noop","input":null}`
+		post(b, c, "http://"+h.Addr()+"/v1/batches", []byte(`{"tasks":[`+strings.Repeat(one+",", n-1)+one+`]}`))
+		return n
+	})
+}
+
+// idle is the latency of one task alone, from submit to stored result.
+func idle(b *testing.B, h *host.Host) {
+	took := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for range b.N {
+		at := time.Now()
+		ts, _, err := h.Tasks().Submit(b.Context(), host.DefaultScope(), []task.Spec{{Type: "noop"}}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if t, err := h.Tasks().Wait(b.Context(), host.DefaultScope(), ts[0].ID); err != nil || t.State != task.Succeeded {
+			b.Fatal(fmt.Sprint(t.State), err)
+		}
+		took = append(took, time.Since(at))
+	}
+	b.StopTimer()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+func BenchmarkHostIdle(b *testing.B)    { idle(b, benchHost(b, false)) }
+func BenchmarkProcessIdle(b *testing.B) { idle(b, benchHost(b, true)) }

@@ -1,0 +1,300 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// A death is noticed by the attempts that run, the executor comes back by itself
+// with a new client and a new process, and the error says how the old one ended.
+func TestRestartsAfterDeath(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	first := r.ready(e).Instances[0]
+	_, err := r.do(e, "exit", 3)
+	if !errors.Is(err, sdk.Lost) {
+		t.Errorf("attempt ended with %v, want lost", err)
+	}
+	st := r.when(e, "a second process", func(st Status) bool {
+		return st.State == Ready && st.Instances[0].ID != first.ID
+	})
+	if st.Instances[0].Restarts != 1 || st.Instances[0].Pid == first.Pid {
+		t.Errorf("after the restart: %+v", st.Instances)
+	}
+	contains(t, st.LastError, "exited with status 3", "last words")
+	if pid := get[int](r, e, "pid", struct{}{}); pid != st.Instances[0].Pid {
+		t.Errorf("task ran in %d, status says %d", pid, st.Instances[0].Pid)
+	}
+}
+
+func TestKilledFromOutside(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	pid := r.ready(e).Instances[0].Pid
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	st := r.when(e, "another process", func(st Status) bool {
+		return st.State == Ready && st.Instances[0].Pid != pid
+	})
+	contains(t, st.LastError, "signal 9")
+}
+
+// A frozen process answers nothing and does not end when asked: it is noticed by
+// its silence and killed.
+func TestFreezeIsNoticed(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	pid := r.ready(e).Instances[0].Pid
+	if _, err := r.do(e, "freeze", struct{}{}); !errors.Is(err, sdk.Lost) {
+		t.Errorf("attempt ended with %v, want lost", err)
+	}
+	st := r.when(e, "another process", func(st Status) bool {
+		return st.State == Ready && st.Instances[0].Pid != pid
+	})
+	contains(t, st.LastError, "does not answer", "said nothing for")
+	r.over(pid, "the frozen process")
+}
+
+// Kill and Ping have no bound of their own: stopping a frozen process must.
+func TestStopsWhatIsFrozen(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Silence = time.Hour })
+	e := r.start(Spec{Plugin: r.serving("good")})
+	pid := r.ready(e).Instances[0].Pid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Stop(context.Background()); err != nil { // hangs if it is unbounded
+		t.Error(err)
+	}
+	r.over(pid, "the frozen process")
+	if err := e.Restart(context.Background()); err == nil {
+		t.Error("a stopped executor was restarted")
+	}
+}
+
+// A grandchild that holds the plugin's stderr hides neither its death nor its
+// end, and is ended with it, also from a process group of its own.
+func TestGrandchildren(t *testing.T) {
+	for name, away := range map[string]bool{"in the group": false, "away": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			e := r.start(Spec{Plugin: r.serving("good")})
+			pid := r.ready(e).Instances[0].Pid
+			child := get[int](r, e, "spawn", away)
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			st := r.when(e, "another process", func(st Status) bool {
+				return st.State == Ready && st.Instances[0].Pid != pid
+			})
+			contains(t, st.LastError, "signal 9")
+			r.over(child, "the grandchild")
+
+			child = get[int](r, e, "spawn", away)
+			if err := e.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+			r.over(child, "the grandchild of a stopped plugin")
+		})
+	}
+}
+
+// A line on stderr that go-plugin's parser cannot take is only a line; so is one
+// of a megabyte, and what a plugin prints at once while nobody reads the log.
+func TestAnythingOnStderr(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("loud")})
+	r.ready(e)
+	r.logs.wait(t, `{\"@message\": 1}`)
+	r.logs.wait(t, "bytes more)")
+	r.logs.wait(t, "[WARN]  x: low on fuel: litres=3")
+	for _, line := range []string{`{"@message": 1}`, `{"@level": [], "@message": {}}`, "\x00\xff", "{", strings.Repeat("z", 300<<10)} {
+		get[int](r, e, "say", line)
+	}
+	get[int](r, e, "say", "and on it goes")
+	r.logs.wait(t, "and on it goes")
+	if st := e.Status(); st.State != Ready || st.Instances[0].Restarts != 0 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// What keeps failing goes into quarantine, an operator's restart brings it back,
+// and without one it is tried again by itself, rarely.
+func TestQuarantine(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.QuarantineAfter = 3; o.QuarantineRetry = time.Hour })
+	flag := filepath.Join(t.TempDir(), "burn")
+	config := []byte(`{"die_if": ` + strconv.Quote(flag) + `}`)
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := r.start(Spec{Plugin: r.serving("good"), Config: config})
+	st := r.until(e, Quarantined)
+	contains(t, st.Reason, "3 times", "restart")
+	contains(t, st.LastError, "exited with status 3", "on fire")
+	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.Released) {
+		t.Errorf("attempt in quarantine: %v", err)
+	}
+	if err := e.Restart(context.Background()); err == nil {
+		t.Error("the restart says nothing of its failure")
+	}
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Restart(context.Background()); err != nil {
+		t.Error(err)
+	}
+	r.ready(e)
+}
+
+func TestQuarantineIsTriedAgain(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.QuarantineAfter = 1; o.QuarantineRetry = 10 * time.Millisecond })
+	flag := filepath.Join(t.TempDir(), "burn")
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"die_if": ` + strconv.Quote(flag) + `}`)})
+	r.until(e, Quarantined)
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	r.ready(e)
+}
+
+// While it is replaced there are two processes: the old one finishes what it
+// runs, its outcome is settled there, and the new one takes what is new.
+func TestRestartReplaces(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	old := r.ready(e).Instances[0]
+	file := filepath.Join(t.TempDir(), "w")
+	result := make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); result <- err }()
+	r.exists(file)
+	if err := e.Restart(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	st := e.Status()
+	if len(st.Instances) != 2 || st.State != Ready {
+		t.Fatalf("while one is replaced: %+v", st)
+	}
+	if pid := get[int](r, e, "pid", struct{}{}); pid == old.Pid {
+		t.Error("the old process took a new attempt")
+	}
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("attempt on the old process: %v", err)
+	}
+	r.when(e, "the old process to go", func(st Status) bool { return len(st.Instances) == 1 })
+	r.over(old.Pid, "the old process")
+}
+
+func (r *rig) exists(file string) {
+	r.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.Fatalf("%s does not appear", file)
+		}
+		time.Sleep(2 * time.Millisecond) // another process makes it
+	}
+}
+
+func TestDrain(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	pid := r.ready(e).Instances[0].Pid
+	file := filepath.Join(t.TempDir(), "w")
+	result := make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); result <- err }()
+	r.exists(file)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	drained := make(chan error, 2)
+	go func() { drained <- e.Drain(ctx) }()
+	r.until(e, Draining)
+	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.Released) {
+		t.Errorf("attempt while draining: %v", err)
+	}
+	cancel()
+	if err := <-drained; err == nil {
+		t.Error("a drain that was given up says nothing")
+	}
+	go func() { drained <- e.Drain(context.Background()) }()
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("the attempt that ran: %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	r.until(e, Stopped)
+	r.over(pid, "the drained process")
+	if err := e.Restart(context.Background()); err != nil {
+		t.Error(err)
+	}
+	r.ready(e)
+}
+
+// Stop waits for attempts, but not for ever: what does not finish stops and is
+// given back.
+func TestStopIsBounded(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.DrainTimeout = 50 * time.Millisecond })
+	e := r.start(Spec{Plugin: r.serving("good")})
+	r.ready(e)
+	file := filepath.Join(t.TempDir(), "w")
+	result := make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); result <- err }()
+	r.exists(file)
+	if err := e.Stop(context.Background()); err == nil {
+		t.Error("the stop says nothing of what it cut off")
+	}
+	if err := <-result; err == nil {
+		t.Error("the attempt succeeded")
+	}
+}
+
+func TestStopWhileStarting(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.script("hangs", "exec sleep 300")})
+	st := r.when(e, "a pid", func(st Status) bool { return len(st.Instances) == 1 && st.Instances[0].Pid != 0 })
+	if err := e.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	r.over(st.Instances[0].Pid, "the process that was being started")
+}
+
+// An attempt to be joined waits for a process that is being started: nobody
+// knows yet what became of it. Without one it is lost, not released.
+func TestRejoinWithoutProcess(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good")})
+	task := newTask("pid", struct{}{})
+	task.Rejoin = true
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
+		t.Errorf("rejoin: %v", err)
+	}
+	r.ready(e)
+	if err := e.Drain(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
+		t.Errorf("rejoin without a process: %v", err)
+	}
+}

@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+func TestDelay(t *testing.T) {
+	const low, high = 100 * time.Millisecond, time.Second
+	for _, test := range []struct {
+		failures int
+		jitter   float64
+		want     time.Duration
+	}{
+		{0, 1, low}, {1, 1, low}, {1, 0, low / 2}, {2, 1, 2 * low}, {3, 1, 4 * low},
+		{5, 1, high}, {1000, 1, high}, {1000, 0, high / 2},
+	} {
+		if got := delay(test.failures, low, high, test.jitter); got != test.want {
+			t.Errorf("delay after %d failures with jitter %v: %s, want %s", test.failures, test.jitter, got, test.want)
+		}
+	}
+}
+
+func TestFailuresFallOutOfTheWindow(t *testing.T) {
+	var f failures
+	at := time.Now()
+	for i, want := range []int{1, 2, 3, 3, 3} {
+		if got := f.add(at.Add(time.Duration(i)*time.Minute), 3*time.Minute); got != want {
+			t.Errorf("failure %d: %d within the window, want %d", i+1, got, want)
+		}
+	}
+	f.forget()
+	if got := f.add(at, time.Minute); got != 1 {
+		t.Errorf("after a restart by hand: %d", got)
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	env := []string{"PATH=/bin", "LC_ALL=C", "LCX=1", "SECRET=1", "A_B=1", "A=2", instanceVar + "=of a host inside a plugin", "odd"}
+	got := allowed(env, defaultEnv, []string{"A_*", instanceVar})
+	if want := []string{"PATH=/bin", "LC_ALL=C", "A_B=1"}; !slices.Equal(got, want) {
+		t.Errorf("allowed %q, want %q", got, want)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	line := "42 (a) S (b) Z 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 1 2 3"
+	got, err := parseStat([]byte(line))
+	if want := (stat{state: 'Z', pgrp: 77, start: 123456}); err != nil || got != want {
+		t.Errorf("stat %+v, %v; want %+v", got, err, want)
+	}
+	for _, bad := range []string{"", "42 (a", "42 (a) S 1", strings.Replace(line, "123456", "x", 1), strings.Replace(line, "77", "x", 1)} {
+		if _, err := parseStat([]byte(bad)); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
+func TestIsHandshake(t *testing.T) {
+	for line, want := range map[string]bool{
+		"1|1|unix|/a|grpc|cert": true, "1|1|unix|/a": true, "9|9|9|9": true,
+		"": false, "hello": false, "a|b|c|d": false, "1|1|unix": false,
+	} {
+		if got := isHandshake(line); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
+}
+
+// A log that takes no lines holds up nobody: lines are dropped, and counted.
+func TestSlowLogDropsLines(t *testing.T) {
+	gate := &gate{open: make(chan struct{})}
+	o := newOutput(hclog.New(&hclog.LoggerOptions{Output: gate}))
+	o.read(strings.NewReader(strings.Repeat("line\n", 3*queued)))
+	o.read(strings.NewReader("the last\n"))
+	if last := o.last(); !strings.HasSuffix(last, "the last") {
+		t.Errorf("kept %q", last)
+	}
+	close(gate.open)
+	gate.wait(t, "dropped=")
+	o.end()
+}
+
+type gate struct {
+	lines
+	open chan struct{}
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	<-g.open
+	return g.lines.Write(p)
+}
+
+func FuzzOutput(f *testing.F) {
+	f.Add([]byte(`{"@message": 1}`))
+	f.Add([]byte("{\"@level\":\"info\",\"@message\":\"m\",\"k\":{\"a\":[1]}}\nplain\n\n[ERROR] x\r\n"))
+	f.Add(bytes.Repeat([]byte{0xff}, 3*maxLine))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := newOutput(hclog.NewNullLogger())
+		defer o.end()
+		o.read(bytes.NewReader(data))
+		_, _ = o.Write(data)
+		if len(o.tail) > tailLines {
+			t.Errorf("%d lines kept", len(o.tail))
+		}
+		for _, line := range o.tail {
+			if len(line) > tailLine+10 {
+				t.Errorf("a line of %d bytes kept", len(line))
+			}
+		}
+	})
+}
