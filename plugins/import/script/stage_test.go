@@ -1,0 +1,131 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+func stageOf(t *testing.T, dir string, attempt int) *stage {
+	t.Helper()
+	st, err := newStage(dir, sdk.Task{ID: "t", Attempt: attempt, Token: sdk.Token{byte(attempt)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// An attempt that was given up as lost wakes when its successor works already: it
+// publishes nothing, and its successor does.
+func TestLateAttemptPublishesNothing(t *testing.T) {
+	dir := t.TempDir()
+	old := stageOf(t, dir, 1)
+	next := stageOf(t, dir, 2)
+	if _, err := old.data.WriteString("old"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.data.WriteString("new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.publish(t.Context(), []byte("old")); !errors.Is(err, errSuperseded) {
+		t.Errorf("the old attempt: %v", err)
+	}
+	old.discard()
+	if err := next.publish(t.Context(), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	next.discard()
+	for _, p := range []string{imagePath(dir, "t"), metaPath(dir, "t")} {
+		if data, err := os.ReadFile(p); err != nil || string(data) != "new" {
+			t.Errorf("%s: %q, %v", p, data, err)
+		}
+	}
+	if _, err := newStage(dir, sdk.Task{ID: "t", Attempt: 1}); err != nil {
+		t.Errorf("nothing runs: %v", err)
+	}
+}
+
+// Its start may even be late: then it must not end its successor.
+func TestLateStartIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	next := stageOf(t, dir, 2)
+	if _, err := newStage(dir, sdk.Task{ID: "t", Attempt: 1}); !errors.Is(err, errSuperseded) {
+		t.Errorf("%v", err)
+	}
+	if err := next.publish(t.Context(), []byte("{}")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A second attempt sweeps what a killed one left, and nothing of other tasks; a
+// second success replaces the first.
+func TestNextAttemptSweeps(t *testing.T) {
+	b := newBench(t, nil)
+	b.put("raw", example(t, "small.raw"))
+	task := b.task(1, map[string]any{"import_from": "raw"})
+	if _, err := newStage(b.images, task); err != nil { // and is never discarded: a kill
+		t.Fatal(err)
+	}
+	other, err := newStage(b.images, sdk.Task{ID: "01990f4e-bbbb-7000-8000-000000000001", Attempt: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt := 2; attempt <= 3; attempt++ {
+		if _, o := b.run(t.Context(), b.task(attempt, map[string]any{"import_from": "raw"})); o.Kind != sdk.Succeeded {
+			t.Fatalf("%+v", o)
+		}
+		if names := b.files(); len(names) != 4 {
+			t.Errorf("want an image, its metadata and the other's two files: %v", names)
+		}
+	}
+	other.discard()
+	if _, err := newStage(b.images, task); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.script.Undo(t.Context(), task, b.reporter()); err != nil {
+		t.Error(err)
+	}
+	b.empty()
+}
+
+// An attempt whose time is up while it syncs leaves the earlier image alone.
+func TestPublishObeysTheContext(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(imagePath(dir, "t"), []byte("first"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(sdk.ErrCancel)
+	st := stageOf(t, dir, 2)
+	if err := st.publish(ctx, []byte("{}")); !errors.Is(err, sdk.ErrCancel) {
+		t.Error(err)
+	}
+	st.discard()
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+	if data, err := os.ReadFile(imagePath(dir, "t")); err != nil || string(data) != "first" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// Metadata that cannot be given their name take the image with them.
+func TestHalfPublished(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(metaPath(dir, "t"), "full"), 0o700); err != nil { // a directory in the way
+		t.Fatal(err)
+	}
+	st := stageOf(t, dir, 1)
+	if err := st.publish(t.Context(), []byte("{}")); err == nil {
+		t.Fatal("published over a directory")
+	}
+	st.discard()
+	if _, err := os.Stat(imagePath(dir, "t")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the image is there without metadata: %v", err)
+	}
+}
