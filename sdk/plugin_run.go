@@ -147,8 +147,10 @@ func (r *run) tell() {
 func (r *run) report(sess *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, seq := range slices.Sorted(maps.Keys(r.reports)) {
-		r.send(sess, r.reports[seq])
+	if len(r.reports) > 0 {
+		for _, seq := range slices.Sorted(maps.Keys(r.reports)) {
+			r.send(sess, r.reports[seq])
+		}
 	}
 	if r.outcome == nil {
 		return
