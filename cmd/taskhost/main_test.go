@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/taskhost/taskhost/plugins/eventlet-style/scripts/scriptstest"
 )
 
 var build struct {
@@ -38,4 +40,14 @@ func built(t *testing.T) string {
 		t.Fatalf("build: %v\n%s", build.err, build.out)
 	}
 	return build.dir
+}
+
+// TestMain lets this binary be the program itself, with one more script, the journal: see newServer.
+func TestMain(m *testing.M) {
+	if os.Getenv("TASKHOST_TEST_JOURNAL") != "" && len(os.Args) > 1 && os.Args[1] == "server" {
+		os.Exit(run(os.Args[1:], builtins(scriptstest.Journal()), os.Stdin, os.Stdout, os.Stderr))
+	}
+	code := m.Run()
+	os.RemoveAll(build.dir)
+	os.Exit(code)
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// The exit codes; exitHelp tells users.
+const (
+	exitOK          = 0
+	exitFault       = 1
+	exitUsage       = 2
+	exitFailed      = 3
+	exitNotAllowed  = 4
+	exitNotFound    = 5
+	exitConflict    = 6
+	exitCanceled    = 7
+	exitTimeout     = 124
+	exitInterrupted = 130
+)
+
+// exitError is an error that knows its exit code. An empty message says that all
+// has been said.
+type exitError struct {
+	code int
+	msg  string
+}
+
+func (e *exitError) Error() string { return e.msg }
+
+func usagef(format string, args ...any) error {
+	return &exitError{code: exitUsage, msg: fmt.Sprintf(format, args...)}
+}
+
+// exit says what went wrong, and gives the exit code.
+func (p *program) exit(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	if !p.begun && code == exitFault { // cobra's own errors have no type
+		code = exitUsage
+	}
+	if msg := p.explain(err); msg != "" {
+		fmt.Fprintln(p.err, "taskhost: "+msg)
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		return e.code
+	}
+	switch task.CodeOf(err) {
+	case task.CodeUnauthenticated, task.CodeForbidden:
+		return exitNotAllowed
+	case task.CodeNotFound:
+		return exitNotFound
+	case task.CodeConflict, task.CodeAlreadyFinal, task.CodeNotFinal, task.CodeIdempotencyMismatch, task.CodePreconditionFailed:
+		return exitConflict
+	}
+	return exitFault
+}
+
+// explain is what a user reads: what was wrong, and what to do.
+func (p *program) explain(err error) string {
+	var e *task.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	switch e.Code {
+	case api.CodeUnreachable:
+		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
+	case task.CodeUnauthenticated:
+		return e.Message + " (put it into TASKHOST_TOKEN)"
+	}
+	msg := e.Message
+	if len(e.Fields) > 1 || len(e.Fields) == 1 && e.Code == task.CodeInvalidInput {
+		for _, f := range e.Fields {
+			msg += fmt.Sprintf("\n  %s: %s", f.Pointer, f.Message)
+		}
+	}
+	return msg
+}
+
+// outcome is the error of a task's end: nil if it succeeded.
+func outcome(t *api.Task) error {
+	why := ""
+	if t.Error != nil {
+		why = ": " + t.Error.Code
+		if t.Error.Message != "" {
+			why += ": " + t.Error.Message
+		}
+	}
+	switch t.State {
+	case task.Failed, task.RevertFailed, task.Reverted, task.Skipped:
+		return &exitError{code: exitFailed, msg: fmt.Sprintf("task %s is %s%s", t.ID, t.State, why)}
+	case task.Canceled:
+		return &exitError{code: exitCanceled, msg: fmt.Sprintf("task %s was canceled%s", t.ID, why)}
+	}
+	return nil
+}

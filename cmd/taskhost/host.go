@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// hostCommands are those that need a host of their own rather than a server to
+// talk to.
+func hostCommands(p *program) []*cobra.Command {
+	return []*cobra.Command{p.devCmd()}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+	formatLines = "jsonl"
+	formatName  = "name"
+)
+
+var formats = []string{formatTable, formatJSON, formatLines, formatName}
+
+// rows is what a list prints as: a table, or one name or JSON value for each.
+type rows[T any] struct {
+	header []string
+	cells  func(T) []string
+	name   func(T) string
+}
+
+// list prints items; body is the REST body that holds them.
+func list[T any](p *program, r rows[T], items []T, body any) error {
+	switch p.format {
+	case formatJSON:
+		return p.json(body)
+	case formatLines:
+		for _, it := range items {
+			if err := p.jsonLine(it); err != nil {
+				return err
+			}
+		}
+		return nil
+	case formatName:
+		for _, it := range items {
+			if _, err := fmt.Fprintln(p.out, r.name(it)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := make([][]string, 0, len(items)+1)
+	table = append(table, r.header)
+	for _, it := range items {
+		table = append(table, r.cells(it))
+	}
+	return writeTable(p.out, table, colors(p.out))
+}
+
+// pair is one line of a thing shown whole.
+type pair struct{ name, value string }
+
+// show prints one thing: whole as a table of its fields.
+func show[T any](p *program, it T, name string, fields []pair) error {
+	switch p.format {
+	case formatJSON:
+		return p.json(it)
+	case formatLines:
+		return p.jsonLine(it)
+	case formatName:
+		_, err := fmt.Fprintln(p.out, name)
+		return err
+	}
+	width := 0
+	for _, f := range fields {
+		width = max(width, len(f.name))
+	}
+	for _, f := range fields {
+		if f.value == "" {
+			continue
+		}
+		value := strings.ReplaceAll(strings.TrimRight(f.value, "\n"), "\n", "\n"+strings.Repeat(" ", width+2))
+		if _, err := fmt.Fprintf(p.out, "%-*s  %s\n", width, f.name, clean(value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) json(v any) error {
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func (p *program) jsonLine(v any) error {
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// writeTable aligns columns, two spaces apart; color marks states.
+func writeTable(w io.Writer, table [][]string, color bool) error {
+	var widths []int
+	for _, row := range table {
+		for i, cell := range row {
+			row[i] = clean(strings.ReplaceAll(cell, "\n", " "))
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	var b bytes.Buffer
+	for _, row := range table {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+			if i == len(row)-1 {
+				pad = ""
+			}
+			b.WriteString(paint(cell, color) + pad)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func paint(cell string, color bool) string {
+	if !color {
+		return cell
+	}
+	code := ""
+	switch cell {
+	case "succeeded", "ready":
+		code = "32"
+	case "failed", "revert_failed", "quarantined":
+		code = "31"
+	case "running", "reverting", "starting":
+		code = "36"
+	case "canceling", "canceled", "degraded", "draining", "paused":
+		code = "33"
+	default:
+		return cell
+	}
+	return "\x1b[" + code + "m" + cell + "\x1b[0m"
+}
+
+// clean takes control characters out of what scripts and clients wrote: it is
+// shown on someone's terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func colors(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
+
+func orDash(s *string) string {
+	if s == nil || *s == "" {
+		return "-"
+	}
+	return *s
+}
+
+func stamp(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05.000 MST")
+}
+
+// age is how long ago t was, in the unit that says most.
+func age(t time.Time) string {
+	d := max(time.Since(t), 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func logLine(l *task.LogLine) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
+	for _, k := range sortedKeys(l.Fields) {
+		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
+	}
+	return clean(b.String())
+}

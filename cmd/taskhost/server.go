@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host"
+)
+
+// serve runs a host until SIGTERM or an interrupt, and ends it in good order. A
+// second signal ends the process at once.
+func (p *program) serve(o host.Options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	h, err := host.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
+	notify(o.Log, daemon.SdNotifyReady)
+	err = h.Run(ctx)
+	stop()
+	notify(o.Log, daemon.SdNotifyStopping)
+	o.Log.Info("stopping: running attempts get to finish; a second signal ends at once")
+	if cerr := h.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// notify tells systemd, where that started us.
+func notify(log hclog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told", "state", state, "error", err)
+	}
+}
+
+func (p *program) logger(level string, json bool) (hclog.Logger, error) {
+	l := hclog.LevelFromString(level)
+	if l == hclog.NoLevel {
+		return nil, usagef("log level %q: want trace, debug, info, warn or error", level)
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: p.err, JSONFormat: json}), nil
+}
+
+func (p *program) devCmd() *cobra.Command {
+	var dir, listen, plugins, level string
+	c := &cobra.Command{Use: "dev", Short: "Run a server on a throw-away store",
+		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			log, err := p.logger(level, false)
+			if err != nil {
+				return err
+			}
+			if dir == "" {
+				if dir, err = os.MkdirTemp("", "taskhost-dev-"); err != nil {
+					return err
+				}
+				defer os.RemoveAll(dir)
+			}
+			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", listen, dir)
+			return p.serve(host.Options{
+				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
+				Executors: []host.Executor{{Name: "local", Plugin: "eventlet-style"}},
+			})
+		}}
+	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
+	c.Flags().StringVar(&listen, "listen", defaultAddr, "address of the REST side")
+	c.Flags().StringVar(&plugins, "plugin-dir", besideBinary("plugins"), "where plugin binaries are")
+	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")
+	return c
+}
+
+func besideBinary(name string) string {
+	exe, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(exe), name)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host/api"
+)
+
+// submission is the flags of task submit.
+type submission struct {
+	input, runAt, deadline string
+	labels, route          []string
+	timeout, retain        time.Duration
+	maxLost                int
+	wait, follow           bool
+	waitTimeout            time.Duration
+	idempotencyKey         string
+	req                    api.TaskRequest
+}
+
+func (p *program) submitCmd() *cobra.Command {
+	var s submission
+	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1),
+		Long: "Submit a task. Without --wait or --follow it prints the task; with one of them it waits until the task is final and\n" +
+			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on.",
+		Example: "  taskhost task submit sum --input '[1, 2, 3]' --wait\n" +
+			"  taskhost task submit import --input @image.json --follow",
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.input, "input", "", "the input: JSON, @file, or - for stdin")
+	f.BoolVar(&s.wait, "wait", false, "wait until the task is final and write its result")
+	f.BoolVar(&s.follow, "follow", false, "the same, and show progress and logs on stderr")
+	f.DurationVar(&s.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
+	f.StringVar(&s.req.Key, "key", "", "a name that is unique within owner and type while the task exists")
+	f.StringArrayVar(&s.labels, "label", nil, "a label, name=value; may repeat")
+	f.IntVar(&s.req.Priority, "priority", 0, "higher runs first")
+	f.StringVar(&s.runAt, "run-at", "", "not before this time (RFC 3339), or after this long, such as 10m")
+	f.StringVar(&s.deadline, "deadline", "", "the task fails if it is not done by this time, or within this long")
+	f.DurationVar(&s.timeout, "timeout", 0, "how long one attempt may take")
+	f.DurationVar(&s.retain, "retain", 0, "how long the task is kept once final")
+	f.IntVar(&s.req.MaxAttempts, "max-attempts", 0, "how often the script may fail")
+	f.IntVar(&s.maxLost, "max-lost", 0, "how many attempts may be lost; 0: never run twice")
+	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
+	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
+	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
+	cmd.MarkFlagsMutuallyExclusive("wait", "follow")
+	var maxLostSet, retainSet bool
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
+	}
+	cmd.RunE = p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		s.req.Type = args[0]
+		if maxLostSet {
+			s.req.MaxLost = &s.maxLost
+		}
+		if retainSet {
+			s.req.Retain = (*api.Duration)(&s.retain)
+		}
+		if err := s.fill(p.in); err != nil {
+			return err
+		}
+		return p.submit(ctx, c, &s)
+	})
+	return cmd
+}
+
+// fill reads what the flags hold as text.
+func (s *submission) fill(in io.Reader) error {
+	var err error
+	if s.req.Input, err = readInput(s.input, in); err != nil {
+		return err
+	}
+	if s.req.RunAt, err = futureTime("--run-at", s.runAt); err != nil {
+		return err
+	}
+	if s.req.Deadline, err = futureTime("--deadline", s.deadline); err != nil {
+		return err
+	}
+	if s.req.Labels, err = pairs("--label", s.labels); err != nil {
+		return err
+	}
+	s.req.Timeout = api.Duration(s.timeout)
+	s.req.Route, err = pairs("--route", s.route)
+	return err
+}
+
+func readInput(arg string, in io.Reader) (json.RawMessage, error) {
+	var data []byte
+	var err error
+	switch {
+	case arg == "":
+		return nil, nil
+	case arg == "-":
+		data, err = io.ReadAll(in)
+	case strings.HasPrefix(arg, "@"):
+		data, err = os.ReadFile(arg[1:])
+	default:
+		data = []byte(arg)
+	}
+	if err != nil {
+		return nil, usagef("--input %s: %v", arg, err)
+	}
+	var v json.RawMessage
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil, usagef("--input is not JSON: %v (a string needs its quotes: '\"text\"')", err)
+	}
+	return v, nil
+}
+
+// futureTime reads a time, or how long until then.
+func futureTime(flag, s string) (*time.Time, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		t := time.Now().Add(d).UTC()
+		return &t, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return nil, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+	}
+	return &t, nil
+}
+
+func (p *program) submit(ctx context.Context, c *api.Client, s *submission) error {
+	o := api.SubmitOptions{IdempotencyKey: s.idempotencyKey}
+	t, err := c.Submit(ctx, s.req, o)
+	if err != nil {
+		return err
+	}
+	if !s.wait && !s.follow {
+		return list(p, taskRows(), []api.Task{t}, t)
+	}
+	t, err = p.await(ctx, c, t.ID, s.waitTimeout, s.follow)
+	if err != nil {
+		return err
+	}
+	return p.finished(ctx, c, t)
+}
+
+// finished writes the result of a final task, or the task where that was asked for.
+func (p *program) finished(ctx context.Context, c *api.Client, t api.Task) error {
+	if p.format != formatTable {
+		if err := show(p, t, t.ID, nil); err != nil {
+			return err
+		}
+		return outcome(&t)
+	}
+	if err := outcome(&t); err != nil || t.ResultType == nil {
+		return err
+	}
+	contentType, data, err := c.Result(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := p.out.Write(data); err != nil {
+		return err
+	}
+	if (isJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
+		_, err = io.WriteString(p.out, "\n")
+	}
+	return err
+}
