@@ -3,13 +3,16 @@
 package main
 
 import (
+	"runtime/debug"
+
 	"github.com/taskhost/taskhost/plugins/import/script"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// version is set by the build.
-var version = "dev"
-
 func main() {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version // as the go command stamped it
+	}
 	sdk.Serve(sdk.Plugin{Name: "import", Version: version, New: script.New})
 }

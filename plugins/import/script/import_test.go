@@ -419,7 +419,7 @@ func TestServerTrouble(t *testing.T) {
 
 func TestCancelRemovesTheTemporaryFile(t *testing.T) {
 	begun, stop := make(chan struct{}), make(chan struct{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, 100000))
 		w.(http.Flusher).Flush()
 		close(begun)
