@@ -27,8 +27,7 @@ func serveTest(tb testing.TB, s *server) *grpc.ClientConn {
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	tb.Cleanup(func() { g.Stop(); <-served })
-	cc, err := grpc.NewClient("unix:"+l.Addr().String(),
-		append(HostDialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	cc, err := grpc.NewClient("unix:"+l.Addr().String(), append(HostDialOptions(), insecureTest())...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -49,6 +48,8 @@ func connectTest(tb testing.TB, cc *grpc.ClientConn, o HostOptions) *connection 
 	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+func insecureTest() grpc.DialOption { return grpc.WithTransportCredentials(insecure.NewCredentials()) }
 
 func randomToken() (t Token) {
 	_, _ = rand.Read(t[:])

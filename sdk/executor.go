@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -153,10 +155,21 @@ type Task struct {
 // Decode reads the input into v. Unknown fields are refused, so that a typo in
 // an optional field does not pass in silence; the error is permanent.
 func (t Task) Decode(v any) error {
-	dec := json.NewDecoder(bytes.NewReader(t.Input))
+	if err := decodeStrict(t.Input, v); err != nil {
+		return Permanent(fmt.Errorf("input of task type %q: %w", t.Type, err))
+	}
+	return nil
+}
+
+// decodeStrict reads one JSON value, of which v knows every field, and nothing after it.
+func decodeStrict(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return Permanent(fmt.Errorf("input of task type %q: %w", t.Type, err))
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more after the JSON value")
 	}
 	return nil
 }

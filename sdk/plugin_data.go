@@ -64,6 +64,13 @@ func (q *dataQueue) add(it *dataItem) bool {
 	return true
 }
 
+// through is the mark up to which everything was taken.
+func (q *dataQueue) through() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.first - 1
+}
+
 func (q *dataQueue) signal() {
 	select {
 	case q.wake <- struct{}{}:
@@ -178,6 +185,10 @@ func (s *server) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataRes
 
 func (s *server) sendData(sess *session, send func(*pb.DataResponse) error) {
 	defer s.data.signal() // this may have taken what was meant to wake the next stream
+	if err := send(&pb.DataResponse{Through: s.data.through()}); err != nil {
+		sess.end(err) // a new host must not wait for what an earlier one has heard
+		return
+	}
 	for {
 		for sess.ctx.Err() == nil {
 			f := s.data.frame()

@@ -1,0 +1,376 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// gated makes a plugin with a type "wait" whose attempts end with the context or
+// when the gate opens, and a type "big" whose result has a million bytes.
+func gated(gate <-chan struct{}) Plugin {
+	return Plugin{Name: "gated", Version: "1", New: Scripts(
+		Script{TypeInfo: TypeInfo{Name: "wait"}, Run: func(ctx context.Context, _ Task, r Reporter) (Result, error) {
+			r.Progress(1, 2, "waiting")
+			select {
+			case <-ctx.Done():
+				return Result{}, context.Cause(ctx)
+			case <-gate:
+				return Bytes("x/y", bytes.Repeat([]byte("r"), 1_000_000)), nil
+			}
+		}},
+		Script{TypeInfo: TypeInfo{Name: "save"}, Run: func(_ context.Context, t Task, r Reporter) (Result, error) {
+			return Text("saved"), r.Checkpoint(t.Input)
+		}},
+	)}
+}
+
+type ended struct {
+	res Result
+	err error
+}
+
+// begin executes a task and gives its end; it returns when the attempt runs.
+func begin(t *testing.T, c *connection, ctx context.Context, task Task) <-chan ended {
+	t.Helper()
+	running, end := make(chan struct{}, 1), make(chan ended, 1)
+	go func() {
+		res, err := c.Execute(ctx, task, NewReporter(Reports{Progress: func(int64, int64, string) { running <- struct{}{} }}))
+		end <- ended{res, err}
+	}()
+	select {
+	case <-running:
+	case e := <-end:
+		t.Fatalf("it ended before it ran: %v", e.err)
+	}
+	return end
+}
+
+// What has finished while no host listened is there for the next one, chunks and
+// all, until it is settled.
+func TestOutcomeIsKeptUntilSettled(t *testing.T) {
+	gate := make(chan struct{})
+	s := newServer(gated(gate))
+	cc := serveTest(t, s)
+	first := connectTest(t, cc, HostOptions{Epoch: 1, Survive: true})
+	task := Task{Type: "wait", Token: randomToken()}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	end := begin(t, first, ctx, task)
+	cancel(ErrDetach)
+	if e := <-end; !errors.Is(e.err, ErrDetach) {
+		t.Fatalf("a host that lets go is told %v, want ErrDetach", e.err)
+	}
+	first.Settled(task.Token) // must not take it from the next host
+	_ = first.Close()
+	close(gate)
+	s.running.Wait()
+
+	for epoch := uint64(2); epoch <= 3; epoch++ { // the one in between dies before it commits
+		next := connectTest(t, cc, HostOptions{Epoch: epoch, Survive: true})
+		if h := next.Hello(); len(h.Finished) != 1 || h.Finished[0] != task.Token || len(h.Running) != 0 {
+			t.Fatalf("epoch %d: hello names %+v, want one that is finished", epoch, h)
+		}
+		join := task
+		join.Rejoin = true
+		res, err := next.Execute(t.Context(), join, NewReporter(Reports{}))
+		if err != nil || len(res.Data) != 1_000_000 || res.ContentType != "x/y" {
+			t.Fatalf("epoch %d: %d bytes, %v", epoch, len(res.Data), err)
+		}
+		if epoch == 3 {
+			next.Settled(task.Token)
+			drained(t, next, s)
+		}
+		_ = next.Close()
+	}
+}
+
+// drained waits until the plugin has forgotten everything.
+func drained(t *testing.T, c *connection, s *server) {
+	t.Helper()
+	if err := c.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.drain():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the plugin still keeps %d attempts", len(s.all()))
+	}
+}
+
+// A plugin obeys only the highest epoch, and the newest stream of it.
+func TestEpoch(t *testing.T) {
+	s := newServer(gated(nil))
+	cc := serveTest(t, s)
+	old := connectTest(t, cc, HostOptions{Epoch: 5})
+	same := connectTest(t, cc, HostOptions{Epoch: 5})
+	<-old.Done()
+	if err := old.Err(); !strings.Contains(err.Error(), "took over") {
+		t.Errorf("the old stream ended with %v", err)
+	}
+	_, err := connect(t.Context(), cc, HostOptions{Config: NewConfig("test", nil, nil), Epoch: 4})
+	if err == nil || !strings.Contains(err.Error(), "epoch 4 is over") {
+		t.Errorf("a lower epoch gets %v", err)
+	}
+	select {
+	case <-same.Done():
+		t.Errorf("a lower epoch ended the stream: %v", same.Err())
+	default:
+	}
+	next := connectTest(t, cc, HostOptions{Epoch: 6})
+	<-same.Done()
+	if _, err := next.Describe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// With its connection gone an attempt that was sent is lost; a start that comes
+// after it surely did not begin.
+func TestConnectionEnds(t *testing.T) {
+	s := newServer(gated(nil))
+	c := connectTest(t, serveTest(t, s), HostOptions{})
+	end := begin(t, c, t.Context(), Task{Type: "wait", Token: randomToken()})
+	_ = c.Close()
+	if e := <-end; !errors.Is(e.err, Lost) {
+		t.Errorf("an attempt that ran: %v, want Lost", e.err)
+	}
+	_, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{}))
+	if !errors.Is(err, Released) {
+		t.Errorf("a start on a connection that is down: %v, want Released", err)
+	}
+	s.stopAll(ErrDetach, true) // not to wait for the grace
+	s.running.Wait()
+}
+
+// An attempt settled before it ended is forgotten when it ends; the host does not
+// hear of it twice.
+func TestSettledBeforeItEnds(t *testing.T) {
+	gate := make(chan struct{})
+	s := newServer(gated(gate))
+	c := connectTest(t, serveTest(t, s), HostOptions{})
+	task := Task{Type: "wait", Token: randomToken()}
+	end := begin(t, c, t.Context(), task)
+	c.Settled(task.Token)
+	close(gate)
+	if e := <-end; e.err != nil {
+		t.Error(e.err)
+	}
+	drained(t, c, s)
+}
+
+// Checkpoints over the inline size arrive whole, and the store's refusal goes back.
+func TestCheckpointCrosses(t *testing.T) {
+	s := newServer(gated(nil))
+	c := connectTest(t, serveTest(t, s), HostOptions{})
+	data := bytes.Repeat([]byte("checkpoint"), MaxCheckpoint/10)
+	var got []byte
+	task := Task{Type: "save", Token: randomToken(), Input: data}
+	_, err := c.Execute(t.Context(), task, NewReporter(Reports{Checkpoint: func(b []byte) error { got = b; return nil }}))
+	if err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("%d bytes arrived of %d: %v", len(got), len(data), err)
+	}
+	c.Settled(task.Token)
+	task.Token = randomToken()
+	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Checkpoint: func([]byte) error { return errors.New("disk full") }}))
+	if err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("the script was told %v", err)
+	}
+	c.Settled(task.Token)
+	drained(t, c, s)
+}
+
+// A config that is refused says so in a way of its own; a running executor is not
+// made anew by another config.
+func TestConfigure(t *testing.T) {
+	for name, p := range map[string]Plugin{
+		"unknown key": gated(nil),
+		"panic":       {Name: "p", New: func(Config) (Executor, error) { panic("no such key") }},
+		"nothing":     {Name: "p", New: func(Config) (Executor, error) { return nil, nil }},
+		"no New":      {Name: "p"},
+	} {
+		cfg := NewConfig("test", []byte(`{"sltos":3}`), nil)
+		_, err := connect(t.Context(), serveTest(t, newServer(p)), HostOptions{Config: cfg})
+		if refused := (*ConfigError)(nil); !errors.As(err, &refused) {
+			t.Errorf("%s: %v, want a *ConfigError", name, err)
+		}
+	}
+	cc := serveTest(t, newServer(Plugin{New: func(Config) (Executor, error) { return NewScripts(Func("a", answer)) }}))
+	connectTest(t, cc, HostOptions{Config: NewConfig("test", []byte(`{"a":1}`), nil)})
+	_, err := connect(t.Context(), cc, HostOptions{Config: NewConfig("test", []byte(`{"a":2}`), nil)})
+	if err == nil || errors.As(err, new(*ConfigError)) || !strings.Contains(err.Error(), "started anew") {
+		t.Errorf("another config for a running executor: %v", err)
+	}
+	_, err = connect(t.Context(), serveTest(t, stuckConfigure()), HostOptions{Config: NewConfig("slow", nil, nil), Start: 50 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "not ready within") {
+		t.Errorf("a New that does not return: %v", err)
+	}
+}
+
+func answer(context.Context, struct{}, Reporter) (int, error) { return 42, nil }
+
+func stuckConfigure() *server {
+	return newServer(Plugin{New: func(Config) (Executor, error) {
+		time.Sleep(300 * time.Millisecond)
+		return nil, errors.New("too late")
+	}})
+}
+
+// fake is a plugin that does what a test says, as one in another language might.
+type fake struct {
+	pb.UnimplementedExecutorServiceServer
+	control func(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error
+}
+
+func (*fake) Configure(context.Context, *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
+	return &pb.ConfigureResponse{}, nil
+}
+
+func (*fake) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error {
+	<-stream.Context().Done()
+	return nil
+}
+
+func (f *fake) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	hello := &pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: &pb.Hello{Instance: "fake"}}}
+	if err := stream.Send(&pb.ControlResponse{Messages: []*pb.PluginMessage{hello, {}}}); err != nil { // and an unknown one
+		return err
+	}
+	return f.control(stream)
+}
+
+func connectFake(t *testing.T, o HostOptions, control func(grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error) *connection {
+	t.Helper()
+	l, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := GRPCServer(nil)
+	pb.RegisterExecutorServiceServer(g, &fake{control: control})
+	served := make(chan struct{})
+	go func() { defer close(served); _ = g.Serve(l) }()
+	t.Cleanup(func() { g.Stop(); <-served })
+	cc, err := grpc.NewClient("unix:"+l.Addr().String(), append(HostDialOptions(), insecureTest())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cc.Close() })
+	return connectTest(t, cc, o)
+}
+
+// What a plugin may do wrong, and what becomes of the attempt.
+func TestPluginMisbehaves(t *testing.T) {
+	type stream = grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]
+	say := func(s stream, m ...*pb.PluginMessage) error { return s.Send(&pb.ControlResponse{Messages: m}) }
+	finished := func(token []byte, o *pb.Outcome) *pb.PluginMessage {
+		return &pb.PluginMessage{Kind: &pb.PluginMessage_Finished{Finished: &pb.Finished{Token: token, Seq: 1, Outcome: o}}}
+	}
+	hold := func(s stream) error { <-s.Context().Done(); return nil }
+	for name, c := range map[string]struct {
+		do   func(s stream, token []byte) error
+		want Outcome
+	}{
+		"forgets the attempt": {func(s stream, _ []byte) error {
+			beat := &pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: &pb.Heartbeat{Received: 1}}}
+			if err := say(s, beat, beat); err != nil {
+				return err
+			}
+			return hold(s)
+		}, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		"ends the stream": {func(stream, []byte) error { return nil }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		"breaks the stream": {func(stream, []byte) error { return status.Error(codes.Internal, "boom") },
+			Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		"falls silent": {func(s stream, _ []byte) error { return hold(s) }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		"does not support the start": {func(s stream, token []byte) error {
+			_ = say(s, &pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{Token: token}}})
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"reports no kind": {func(s stream, token []byte) error {
+			_ = say(s, finished(token, &pb.Outcome{}))
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"yields until nothing": {func(s stream, token []byte) error {
+			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED}))
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"announces an absurd result": {func(s stream, token []byte) error {
+			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED, Result: &pb.Payload{Chunked: 1 << 40}}))
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"reports of strangers, then properly": {func(s stream, token []byte) error {
+			_ = say(s, finished([]byte("short"), nil), finished(make([]byte, 16), nil), finished(token, &pb.Outcome{Kind: pb.Kind_KIND_CANCELED}))
+			for { // the stranger is refused whole
+				f, err := s.Recv()
+				if err != nil {
+					return err
+				}
+				for _, m := range f.GetMessages() {
+					if r := m.GetRefuse(); r != nil && bytes.Equal(r.GetToken(), make([]byte, 16)) && r.GetSeq() == 0 {
+						return hold(s)
+					}
+				}
+			}
+		}, Outcome{Kind: Canceled}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := connectFake(t, HostOptions{Silence: 600 * time.Millisecond}, func(s stream) error {
+				for {
+					f, err := s.Recv()
+					if err != nil {
+						return err
+					}
+					for _, m := range f.GetMessages() {
+						if st := m.GetStart(); st != nil {
+							return c.do(s, st.GetToken())
+						}
+					}
+				}
+			})
+			res, err := conn.Execute(t.Context(), Task{Type: "x", Token: randomToken()}, NewReporter(Reports{}))
+			o := OutcomeOf(t.Context(), res, err)
+			if o.Kind != c.want.Kind || o.Code != c.want.Code || o.Permanent != c.want.Permanent {
+				t.Errorf("the outcome is %s, %q: %s", o.Kind, o.Code, o.Message)
+			}
+		})
+	}
+}
+
+// Log lines are dropped and counted before they hold up a script; of progress the
+// latest is always there.
+func TestDataDropsRatherThanBlocks(t *testing.T) {
+	q := newDataQueue()
+	var mark itemMark
+	token := randomToken()
+	q.progress(token, &mark, 1, 9, "")
+	for i := range dataItems + 10 {
+		q.line(logLine(token, 3, fmt.Sprint(i), nil), &mark)
+	}
+	q.progress(token, &mark, 7, 9, "latest")
+	lines, through := 0, uint64(0)
+	var dropped uint64
+	for f := q.frame(); f != nil; f = q.frame() {
+		lines += len(f.GetLogs())
+		dropped += f.GetDropped()
+		through = f.GetThrough()
+		for _, p := range f.GetProgress() {
+			if p.GetDone() != 7 {
+				t.Errorf("progress %d was kept, want the latest", p.GetDone())
+			}
+		}
+	}
+	if lines != dataItems-1 || dropped != 11 || through != mark.last.Load() {
+		t.Errorf("%d lines, %d dropped, through %d of %d", lines, dropped, through, mark.last.Load())
+	}
+}

@@ -1,0 +1,249 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+func TestOutcomeOf(t *testing.T) {
+	boom := errors.New("boom")
+	until := time.Unix(1e9, 0)
+	for name, c := range map[string]struct {
+		cause error
+		res   Result
+		err   error
+		want  Outcome
+	}{
+		"nothing to say": {nil, Result{}, nil, Outcome{Kind: Succeeded, Result: Result{ContentType: ContentJSON, Data: []byte("null")}}},
+		"text":           {nil, Text("a"), nil, Outcome{Kind: Succeeded, Result: Text("a")}},
+		"done although canceled": {ErrCancel, Text("a"), nil,
+			Outcome{Kind: Succeeded, Result: Text("a")}},
+		"error":     {nil, Result{}, boom, Outcome{Kind: Failed, Code: CodeScriptFailed, Message: "boom"}},
+		"permanent": {nil, Result{}, Permanent(boom), Outcome{Kind: Failed, Code: CodePermanent, Permanent: true, Message: "boom"}},
+		"wrapped permanent": {nil, Result{}, fmt.Errorf("step 2: %w", Permanent(boom)),
+			Outcome{Kind: Failed, Code: CodePermanent, Permanent: true, Message: "step 2: boom"}},
+		"retry after": {nil, Result{}, RetryAfter(boom, time.Minute),
+			Outcome{Kind: Failed, Code: CodeScriptFailed, RetryAfter: time.Minute, Message: "boom"}},
+		"retry in the past": {nil, Result{}, RetryAfter(boom, -time.Minute),
+			Outcome{Kind: Failed, Code: CodeScriptFailed, Message: "boom"}},
+		"canceled":               {ErrCancel, Result{}, boom, Outcome{Kind: Canceled, Code: CodeCanceled, Message: "boom"}},
+		"permanent but canceled": {ErrCancel, Result{}, Permanent(boom), Outcome{Kind: Canceled, Code: CodeCanceled, Message: "boom"}},
+		"timed out": {ErrTimeout, Result{}, boom,
+			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+		"timed out, explained already": {ErrTimeout, Result{},
+			FailedWith(Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}),
+			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+		"deadline of a context": {context.DeadlineExceeded, Result{}, boom,
+			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+		"paused":   {ErrPause, Result{}, boom, Outcome{Kind: Yielded, Message: "paused"}},
+		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: AttemptReleased, Message: "stopped because the host detached"}},
+		"lost although canceled": {ErrCancel, Result{}, Lost,
+			Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: Lost.Error()}},
+		"yield": {nil, Result{}, YieldUntil(until, nil), Outcome{Kind: Yielded, Message: "the task rests"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			if c.cause != nil {
+				cancel(c.cause)
+			}
+			defer cancel(nil)
+			got := OutcomeOf(ctx, c.res, c.err)
+			if (got.Kind == Yielded) != (got.Yield != nil) {
+				t.Errorf("yield: %+v", got)
+			}
+			got.Yield = nil
+			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
+				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			}
+		})
+	}
+	for _, err := range []error{Lost, fmt.Errorf("why: %w", Lost), FailedWith(lostOutcome("the process died"))} {
+		if !errors.Is(err, Lost) || errors.Is(err, Released) {
+			t.Errorf("%v is not told apart", err)
+		}
+	}
+	if Permanent(nil) != nil || RetryAfter(nil, 1) != nil {
+		t.Error("no error must stay no error")
+	}
+}
+
+// Every kind crosses the wire as itself, and nothing else becomes one.
+func TestKindsCross(t *testing.T) {
+	for k := Succeeded; k <= Yielded; k++ {
+		if got := kindFromWire(kindToWire(k)); got != k || kindToWire(k) == pb.Kind_KIND_UNSPECIFIED {
+			t.Errorf("%s becomes %s", k, got)
+		}
+	}
+	for _, w := range []pb.Kind{pb.Kind_KIND_UNSPECIFIED, 99, -1} {
+		if got := kindFromWire(w); got != 0 {
+			t.Errorf("wire kind %d becomes %s", w, got)
+		}
+	}
+}
+
+func TestBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   Outcome
+		max  int64
+		want string
+	}{
+		"fits":                  {Outcome{Kind: Succeeded, Result: Text("abc")}, 3, ""},
+		"over what it said":     {Outcome{Kind: Succeeded, Result: Text("abcd")}, 3, CodeResultTooLarge},
+		"over the protocol":     {Outcome{Kind: Succeeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 0, CodeResultTooLarge},
+		"says more than it may": {Outcome{Kind: Succeeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 1 << 40, CodeResultTooLarge},
+		"large yield":           {Outcome{Kind: Yielded, Yield: &Yield{Checkpoint: make([]byte, MaxCheckpoint+1)}}, 0, CodeScriptFailed},
+		"yield of nothing":      {Outcome{Kind: Yielded}, 0, CodeScriptFailed},
+	} {
+		if got := bounded(c.in, c.max); got.Code != c.want || got.Permanent != (c.want != "") {
+			t.Errorf("%s: %+v", name, got.Code)
+		}
+	}
+	o := bounded(Outcome{Kind: Failed, Message: strings.Repeat("ü", maxText), Details: map[string]string{"bad": "\xff\xfe"}}, 0)
+	if len(o.Message) > maxText || !strings.HasSuffix(o.Message, "…") || o.Details["bad"] != "��" {
+		t.Errorf("text is not clipped to valid UTF-8: %d bytes, %q", len(o.Message), o.Details)
+	}
+}
+
+func TestConfigDecode(t *testing.T) {
+	type config struct {
+		Dir  string `json:"dir"`
+		Size int    `json:"size"`
+	}
+	for in, want := range map[string]string{
+		``:                        "",
+		`{}`:                      "",
+		`{"dir":"x"}`:             "",
+		`{"dri":"x"}`:             "dri",
+		`{"dir":1}`:               "dir",
+		`{"size":"many"}`:         "size",
+		`{"dir":"x"`:              "unexpected",
+		`{"dir":"x"} {"dir":"y"}`: "more after",
+		`[]`:                      "array",
+	} {
+		v := config{Dir: "default"}
+		err := NewConfig("images", []byte(in), nil).Decode(&v)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", in, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"images"`)):
+			t.Errorf("%s: %v, want one about %q", in, err, want)
+		case in == `{}` && v.Dir != "default":
+			t.Error("the default is gone")
+		}
+	}
+}
+
+func TestTaskDecode(t *testing.T) {
+	for in, ok := range map[string]bool{`{"a":1}`: true, `{"b":1}`: false, `{"a":1} 2`: false, ``: false, `3`: false} {
+		var v struct{ A int }
+		err := Task{Type: "x", Input: []byte(in)}.Decode(&v)
+		if (err == nil) != ok || (err != nil && !OutcomeOf(t.Context(), Result{}, err).Permanent) {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+// What waits goes into one frame: at most so many messages, and bytes.
+func TestNextFrame(t *testing.T) {
+	many := func(n, bytes int) []boxed[int] {
+		out := make([]boxed[int], n)
+		for i := range out {
+			out[i] = boxed[int]{i, bytes}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		in   []boxed[int]
+		want int
+	}{
+		{many(1, 0), 1}, {many(64, 0), 64}, {many(65, 0), 64}, {many(1000, 100), 64},
+		{many(10, frameBytes/2), 2}, {many(10, frameBytes+1), 1}, {many(10, frameBytes/4), 4},
+	} {
+		frame, n := nextFrame(c.in)
+		if n != c.want || len(frame) != n || frame[n-1] != n-1 {
+			t.Errorf("%d messages of %d bytes: %d in a frame, want %d", len(c.in), c.in[0].bytes, n, c.want)
+		}
+	}
+}
+
+// Messages leave in the order of their numbers, each once, whoever puts them.
+func TestOutboxKeepsOrder(t *testing.T) {
+	const writers, each = 8, 5000
+	box := newOutbox[uint64]()
+	done := make(chan struct{})
+	var got []uint64
+	var frames int
+	go func() {
+		var puts sync.WaitGroup
+		for range writers {
+			puts.Go(func() {
+				for range each {
+					box.put(0, 1)
+				}
+			})
+		}
+		puts.Wait()
+		box.put(1, 0) // the last
+	}()
+	err := box.drain(done, func(f []uint64) error {
+		frames++
+		got = append(got, f...)
+		if f[len(f)-1] == 1 {
+			close(done)
+		}
+		return nil
+	})
+	if err != nil || len(got) != writers*each+1 || box.close() != uint64(len(got)) {
+		t.Errorf("%d of %d messages in %d frames: %v", len(got), writers*each+1, frames, err)
+	}
+	if n := box.put(1, 0); n != 0 {
+		t.Errorf("a closed outbox took message %d", n)
+	}
+}
+
+func TestJoining(t *testing.T) {
+	var j Joining
+	task := Task{Token: randomToken()}
+	started, gate := make(chan struct{}), make(chan struct{})
+	first := make(chan ended, 1)
+	go func() {
+		res, err := j.Do(t.Context(), task, func() (Result, error) {
+			close(started)
+			<-gate
+			return Text("once"), nil
+		})
+		first <- ended{res, err}
+	}()
+	<-started
+	never := func() (Result, error) { t.Error("the token ran twice"); return Result{}, nil }
+	second := make(chan ended, 1)
+	go func() {
+		join := task
+		join.Rejoin = true
+		res, err := j.Do(t.Context(), join, never)
+		second <- ended{res, err}
+	}()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(ErrDetach)
+	if _, err := j.Do(ctx, task, never); !errors.Is(err, ErrDetach) {
+		t.Errorf("one who joins and is let go: %v", err)
+	}
+	stranger := Task{Token: randomToken(), Rejoin: true}
+	if _, err := j.Do(t.Context(), stranger, never); !errors.Is(err, Lost) {
+		t.Errorf("a rejoin of what does not run: %v", err)
+	}
+	close(gate)
+	for _, c := range []<-chan ended{first, second} {
+		// The second may come too late to join, and is then lost, never run.
+		if e := <-c; string(e.res.Data) != "once" && !errors.Is(e.err, Lost) {
+			t.Errorf("%q, %v", e.res.Data, e.err)
+		}
+	}
+}
