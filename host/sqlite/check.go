@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Report is what Check found.
+type Report struct {
+	Path     string
+	Live     bool // a host has the store open; it was looked at beside it
+	Schema   int64
+	Epoch    uint64
+	Tasks    map[task.State]int64
+	Problems []string // none: the store is sound
+}
+
+// OK says that nothing is wrong.
+func (r Report) OK() bool { return len(r.Problems) == 0 }
+
+// invariants are rules of the store that no constraint holds. Each query
+// counts what breaks its rule.
+var invariants = [...]struct{ rule, query string }{
+	{"every task has a history", `SELECT count(*) FROM task t WHERE NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq)`},
+	{"every attempt that holds a task is in its history", `SELECT count(*) FROM task t WHERE (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
+AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.attempt = t.attempt)`},
+	{"a task is in the state of its last event", `SELECT count(*) FROM task t WHERE t.state <>
+(SELECT h.to_state FROM history h WHERE h.task = t.seq ORDER BY h.n DESC LIMIT 1)`},
+	{"no event is ahead of its task's version", `SELECT count(*) FROM task t WHERE t.version < (SELECT max(h.n) FROM history h WHERE h.task = t.seq)`},
+	{"every task that an attempt holds is in a block on record", `SELECT count(*) FROM task t WHERE (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
+AND NOT EXISTS (SELECT 1 FROM held b WHERE b.block = t.seq >> 12)`},
+	{"every key is on record", `SELECT count(*) FROM task t JOIN lane l ON l.id = t.lane WHERE t.key IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM task_key k WHERE k.owner = l.owner AND k.type = l.type AND k.key = t.key AND k.task = t.seq)`},
+	{"every key on record is a task's", `SELECT count(*) FROM task_key k WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = k.task AND t.key = k.key)`},
+	{"every result that a task has is there", `SELECT count(*) FROM task t WHERE (t.result = 2) <> EXISTS (SELECT 1 FROM result r WHERE r.task = t.seq)`},
+	{"history belongs to tasks", `SELECT count(*) FROM history h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"log lines belong to tasks", `SELECT count(*) FROM log h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"inputs belong to tasks", `SELECT count(*) FROM input h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"memos belong to tasks", `SELECT count(*) FROM memo h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+}
+
+// Check looks a store through and changes nothing. It needs no host; if one runs
+// it reads beside it. The error is for what kept it from looking; what it
+// found wrong is in the report.
+func Check(ctx context.Context, dir string) (Report, error) {
+	r := Report{Path: filepath.Join(dir, FileName), Tasks: map[task.State]int64{}}
+	if _, err := os.Stat(r.Path); err != nil {
+		return r, fmt.Errorf("there is no store to check: %w", err)
+	}
+	lock, err := lockDir(dir)
+	switch {
+	case task.CodeOf(err) == task.CodeStoreUnavailable:
+		r.Live = true
+	case err != nil:
+		return r, err
+	default:
+		defer func() { _ = lock.unlock() }()
+		if err := mayOpen(r.Path, lock.epoch); err != nil {
+			r.Problems = append(r.Problems, err.Error())
+			return r, nil
+		}
+	}
+	db, err := openReaders(r.Path, 1)
+	if err != nil {
+		return r, err
+	}
+	err = r.look(ctx, db)
+	return r, errors.Join(err, db.Close())
+}
+
+func (r *Report) look(ctx context.Context, db *sql.DB) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return r.found(ctx, "the file can't be read as a store: %v", err)
+	}
+	if mode != "wal" {
+		r.Problems = append(r.Problems, fmt.Sprintf("journal_mode is %s where the host sets wal", mode))
+	}
+	for _, pragma := range []string{`PRAGMA integrity_check(100)`, `PRAGMA foreign_key_check`} {
+		if err := r.verdicts(ctx, db, pragma); err != nil {
+			return r.found(ctx, pragma+": %v", err)
+		}
+	}
+	if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&r.Schema); err != nil {
+		return r.found(ctx, "the schema's version can't be read: %v", err)
+	}
+	p, err := provider(db)
+	if err != nil {
+		return err
+	}
+	if sources := p.ListSources(); r.Schema != sources[len(sources)-1].Version {
+		r.Problems = append(r.Problems, fmt.Sprintf("the schema is %d and this taskhost's is %d: the rest was not looked at", r.Schema, sources[len(sources)-1].Version))
+		return nil
+	}
+	if err := db.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'epoch'), 0)`).Scan(&r.Epoch); err != nil {
+		return r.found(ctx, "the epoch can't be read: %v", err)
+	}
+	for _, inv := range invariants {
+		var n int64
+		if err := db.QueryRowContext(ctx, inv.query).Scan(&n); err != nil {
+			if err := r.found(ctx, inv.rule+": %v", err); err != nil {
+				return err
+			}
+		} else if n > 0 {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: broken %d times", inv.rule, n))
+		}
+	}
+	return r.count(ctx, db)
+}
+
+// found keeps what a damaged store answered as a problem; it is an error only if ctx ended.
+func (r *Report) found(ctx context.Context, format string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.Problems = append(r.Problems, fmt.Sprintf(format, err))
+	return nil
+}
+
+// verdicts runs a pragma that answers "ok" or nothing if all is well.
+func (r *Report) verdicts(ctx context.Context, db *sql.DB, pragma string) (err error) {
+	rows, err := db.QueryContext(ctx, pragma)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range to {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			return err
+		}
+		if verdict := fmt.Sprint(values...); verdict != "ok" {
+			r.Problems = append(r.Problems, pragma+": "+verdict)
+		}
+	}
+	return rows.Err()
+}
+
+func (r *Report) count(ctx context.Context, db *sql.DB) (err error) {
+	rows, err := db.QueryContext(ctx, `SELECT state, count(*) FROM task GROUP BY state`)
+	if err != nil {
+		return r.found(ctx, "tasks can't be counted: %v", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var state task.State
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return err
+		}
+		r.Tasks[state] = n
+	}
+	return rows.Err()
+}

@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// manyAtOnce: submitters, workers and readers together. No attempt is given
+// twice, nothing is lost, and what the lanes count is what there is.
+func manyAtOnce(s *suite) {
+	const submitters, each, workers = 8, 120, 6
+	var inserted, settled, canceled atomic.Int64
+	var mu sync.Mutex
+	attempts := map[task.ID]int{}
+	tokens := map[task.Token]bool{}
+	var submitting, working sync.WaitGroup
+	for n := range submitters {
+		submitting.Go(func() {
+			for i := range each {
+				t, err := task.New(id(), "ann", task.Spec{Type: []string{"a", "b"}[n%2], Priority: i % 3}, task.DefaultLimits(), start)
+				if err == nil {
+					_, err = s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{&t}})
+				}
+				if err != nil {
+					s.Errorf("insert: %v", err)
+					return
+				}
+				inserted.Add(1)
+				if i%10 == 0 { // races with whoever claims it
+					if c, err := task.Cancel(t, "ann", start); err == nil && s.store.Apply(s.ctx, []task.Change{c})[0] == nil {
+						canceled.Add(1)
+					}
+				}
+			}
+		})
+	}
+	stop := make(chan struct{})
+	for range workers {
+		working.Go(func() {
+			for {
+				ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Lanes: s.lanes(), Max: 10, Now: start.Add(time.Second), NewToken: newToken})
+				if err != nil {
+					s.Errorf("claim: %v", err)
+					return
+				}
+				if len(ts) == 0 {
+					select {
+					case <-stop:
+						return
+					default:
+						continue
+					}
+				}
+				var changes []task.Change
+				mu.Lock()
+				for _, t := range ts {
+					if attempts[t.ID]+1 != t.Attempt || tokens[t.Token] {
+						s.Errorf("attempt %d of task %s was given after %d", t.Attempt, t.ID, attempts[t.ID])
+					}
+					attempts[t.ID], tokens[t.Token] = t.Attempt, true
+					o := task.Outcome{Kind: task.OutcomeSucceeded}
+					if t.Attempt == 1 && t.Seq%3 == 0 {
+						o.Kind = task.OutcomeReleased
+					} else if t.Attempt == 1 && t.Seq%3 == 1 {
+						o.Kind = task.OutcomeLost
+					}
+					changes = append(changes, must(task.Settle(t, o, task.Backoff{}, start.Add(time.Second), 0)))
+				}
+				mu.Unlock()
+				for i, err := range s.store.Apply(s.ctx, changes) {
+					if err != nil {
+						s.Errorf("settle: %v", err)
+					} else if changes[i].Task.State == task.Succeeded {
+						settled.Add(1)
+					}
+				}
+				if _, err := s.store.List(s.ctx, mine, task.Filter{Limit: 5}); err != nil {
+					s.Errorf("list: %v", err)
+				}
+			}
+		})
+	}
+	submitting.Wait()
+	close(stop)
+	working.Wait()
+	if s.Failed() {
+		return
+	}
+	if got := settled.Load() + canceled.Load(); got != inserted.Load() || got != submitters*each {
+		s.Fatalf("%d settled and %d canceled of %d inserted", settled.Load(), canceled.Load(), inserted.Load())
+	}
+	s.wantCount(task.LaneCount{})
+	s.reopen()
+	s.wantCount(task.LaneCount{})
+	states := map[task.State]int64{}
+	for f := (task.Filter{Limit: 1000}); ; {
+		p, err := s.store.List(s.ctx, all, f)
+		s.must(err)
+		for _, t := range p.Tasks {
+			states[t.State]++
+		}
+		if f.Cursor = p.Next; p.Next == 0 {
+			break
+		}
+	}
+	if states[task.Succeeded] != settled.Load() || states[task.Canceled] != canceled.Load() || len(states) > 2 {
+		s.Fatalf("stored %v; %d were settled and %d canceled", states, settled.Load(), canceled.Load())
+	}
+}
+
+// oneChangeWins: of many who change the same task, exactly one does.
+func oneChangeWins(s *suite) {
+	for range 20 {
+		t := s.run(task.Spec{})
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				c := must(task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+				if i%2 == 0 {
+					c = must(task.Cancel(t, "ann", start))
+				}
+				switch err := s.store.Apply(s.ctx, []task.Change{c})[0]; {
+				case err == nil:
+					won.Add(1)
+				case task.CodeOf(err) != task.CodeConflict:
+					s.Errorf("lost the race with %v, want a conflict", err)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			s.Fatalf("%d changes of the same task were made", won.Load())
+		}
+		if got := s.get(t.ID); got.State == task.Canceling {
+			s.settle(got, task.Outcome{Kind: task.OutcomeCanceled})
+		}
+	}
+	s.wantCount(task.LaneCount{})
+}

@@ -1,0 +1,222 @@
+package storetest
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// scope: nobody sees another owner's tasks, by any way.
+func scope(s *suite) {
+	t := s.run(task.Spec{Key: "k"})
+	s.must(s.store.AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 1, At: start, Attempt: 1, Level: "info", Message: "m"}}))
+	s.succeed(t)
+	for _, c := range []struct {
+		scope task.Scope
+		want  task.Code
+	}{
+		{mine, ""}, {all, ""}, {task.Scope{Owner: "eve"}, task.CodeNotFound}, {task.Scope{}, task.CodeNotFound},
+	} {
+		_, err := s.store.Get(s.ctx, c.scope, t.ID)
+		s.wantCode(err, c.want)
+		_, err = s.store.History(s.ctx, c.scope, t.ID, 0)
+		s.wantCode(err, c.want)
+		_, err = s.store.Logs(s.ctx, c.scope, t.ID, task.LogFilter{})
+		s.wantCode(err, c.want)
+		found, err := s.store.ByPrefix(s.ctx, c.scope, t.ID, t.ID)
+		s.must(err)
+		page, err := s.store.List(s.ctx, c.scope, task.Filter{})
+		s.must(err)
+		if n := len(found); n != len(page.Tasks) || (n == 1) != (c.want == "") {
+			s.Fatalf("scope %+v finds %d by prefix and lists %d", c.scope, n, len(page.Tasks))
+		}
+		if c.want != "" {
+			s.wantCode(s.store.Delete(s.ctx, c.scope, t.ID), c.want)
+		}
+	}
+}
+
+func byPrefix(s *suite) {
+	mk := func(first, second byte) task.ID {
+		t := s.make(task.Spec{})
+		t.ID[0], t.ID[1] = first, second
+		s.put(t)
+		return t.ID
+	}
+	a, b, c := mk(0xab, 0x10), mk(0xab, 0x20), mk(0xcd, 0xff)
+	for _, p := range []struct {
+		prefix string
+		want   []task.ID
+	}{
+		{"ab1", []task.ID{a}}, {"ab", []task.ID{a, b}}, {"cdff", []task.ID{c}}, {"CD", []task.ID{c}}, {"ef", nil}, {a.String(), []task.ID{a}},
+	} {
+		lo, hi, err := task.PrefixRange(p.prefix)
+		s.must(err)
+		got, err := s.store.ByPrefix(s.ctx, mine, lo, hi)
+		s.must(err)
+		slices.SortFunc(got, func(x, y task.ID) int { return slices.Compare(x[:], y[:]) })
+		if !slices.Equal(got, p.want) {
+			s.Fatalf("prefix %q finds %v, want %v", p.prefix, got, p.want)
+		}
+	}
+	mk(0xab, 0x30)
+	lo, hi, _ := task.PrefixRange("ab")
+	if got, err := s.store.ByPrefix(s.ctx, mine, lo, hi); err != nil || len(got) != 2 {
+		s.Fatalf("three tasks begin with ab, ByPrefix gives %d, %v, want two", len(got), err)
+	}
+}
+
+func listPages(s *suite) {
+	var want []task.ID
+	batch := make([]*task.Task, 57)
+	for i := range batch {
+		batch[i] = s.make(task.Spec{Input: []byte(`{"secret":1}`)})
+		want = append(want, batch[i].ID)
+	}
+	s.put(batch...)
+	walk := func(f task.Filter) (got []task.ID) {
+		s.Helper()
+		for pages := 0; ; pages++ {
+			p, err := s.store.List(s.ctx, mine, f)
+			s.must(err)
+			for _, t := range p.Tasks {
+				if t.Input != nil || t.Result != nil || t.Checkpoint != nil || t.Handle != nil || t.Error != nil && t.Error.Message != "" {
+					s.Fatalf("a listed task carries payloads: %+v", t)
+				}
+			}
+			got = append(got, ids(p.Tasks)...)
+			if p.Next == 0 {
+				return got
+			}
+			if f.Limit > 0 && len(p.Tasks) > f.Limit || pages > len(want) {
+				s.Fatalf("a page of %d tasks with limit %d, %d pages", len(p.Tasks), f.Limit, pages)
+			}
+			f.Cursor = p.Next
+		}
+	}
+	for _, limit := range []int{1, 10, 19, 57, 100, 0} {
+		if got := walk(task.Filter{Limit: limit, Ascending: true}); !slices.Equal(got, want) {
+			s.Fatalf("ascending by %d: %d tasks, want %d in order", limit, len(got), len(want))
+		}
+		got := walk(task.Filter{Limit: limit})
+		slices.Reverse(got)
+		if !slices.Equal(got, want) {
+			s.Fatalf("descending by %d: %d tasks, want %d in order", limit, len(got), len(want))
+		}
+	}
+	if p, err := s.store.List(s.ctx, mine, task.Filter{Limit: 1 << 30}); err != nil || len(p.Tasks) != len(want) {
+		s.Fatalf("list: %d, %v", len(p.Tasks), err)
+	}
+}
+
+func listFilters(s *suite) {
+	t := s.run(task.Spec{Type: "a", Labels: map[string]string{"team": "x", "odd": `a"b`}})
+	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Permanent: true, Message: "hidden"})
+	running := s.run(task.Spec{Type: "b", Key: "key", Labels: map[string]string{"team": "y"}})
+	late := s.make(task.Spec{Type: "a", Priority: 2})
+	late.CreatedAt = start.Add(time.Hour)
+	s.put(late)
+	bob := s.make(task.Spec{Type: "a", Labels: map[string]string{"team": "x"}})
+	bob.Owner = "bob"
+	s.put(bob)
+	for name, c := range map[string]struct {
+		scope task.Scope
+		f     task.Filter
+		want  []task.ID
+	}{
+		"state":          {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
+		"type":           {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
+		"types":          {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
+		"unknown type":   {all, task.Filter{Types: []string{"zzz"}}, nil},
+		"owner":          {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
+		"another owner":  {mine, task.Filter{Owner: "bob"}, nil},
+		"key":            {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
+		"executor":       {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
+		"label":          {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
+		"labels":         {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
+		"no such label":  {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
+		"created after":  {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
+		"created before": {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
+		"together":       {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
+	} {
+		p, err := s.store.List(s.ctx, c.scope, c.f)
+		s.must(err)
+		if !slices.Equal(ids(p.Tasks), c.want) {
+			s.Errorf("%s: %v, want %v", name, ids(p.Tasks), c.want)
+		}
+	}
+	p, err := s.store.List(s.ctx, mine, task.Filter{States: []task.State{task.Failed}})
+	s.must(err)
+	got := p.Tasks[0]
+	if got.Error == nil || got.Error.Code != task.FailureScript || got.Error.Message != "" || got.Labels["odd"] != `a"b` || got.Type != "a" || got.Owner != "ann" {
+		s.Fatalf("listed %+v with error %+v", got, got.Error)
+	}
+}
+
+func history(s *suite) {
+	t := s.run(task.Spec{})
+	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Message: "no luck"})
+	s.apply(task.Cancel(s.get(t.ID), "ann", start.Add(4*time.Second)))
+	want := []task.Event{
+		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
+		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},
+		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByHost, Message: "script_failed: no luck"},
+		{Seq: 4, At: start.Add(4 * time.Second), From: task.Pending, To: task.Canceled, Attempt: 1, By: "ann", Message: "canceled before it ran"},
+	}
+	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {
+		s.Fatalf("history\n%+v, want\n%+v", h, want)
+	}
+	h, err := s.store.History(s.ctx, mine, t.ID, 2)
+	s.must(err)
+	if !reflect.DeepEqual(h, want[2:]) {
+		s.Fatalf("history after 2: %+v", h)
+	}
+}
+
+func logs(s *suite) {
+	t := s.run(task.Spec{})
+	lines := []task.LogLine{
+		{Seq: 1, At: start, Attempt: 1, Level: "debug", Message: "one"},
+		{Seq: 2, At: start, Attempt: 1, Level: "info", Message: "two", Fields: map[string]string{"k": "v"}},
+		{Seq: 3, At: start, Attempt: 1, Level: "error", Message: ""},
+		{Seq: 4, At: start.Add(time.Microsecond), Attempt: 2, Level: "warn", Message: "four"},
+	}
+	s.must(s.store.AppendLogs(s.ctx, t.Seq, lines[:2]))
+	s.must(s.store.AppendLogs(s.ctx, t.Seq, lines[2:]))
+	s.must(s.store.AppendLogs(s.ctx, t.Seq, nil))
+	for name, c := range map[string]struct {
+		f    task.LogFilter
+		want []task.LogLine
+	}{
+		"all":       {task.LogFilter{}, lines},
+		"after":     {task.LogFilter{After: 2}, lines[2:]},
+		"attempt":   {task.LogFilter{Attempt: 2}, lines[3:]},
+		"limit":     {task.LogFilter{Limit: 2}, lines[:2]},
+		"min level": {task.LogFilter{Level: "warn"}, lines[2:]},
+		"info":      {task.LogFilter{Level: "info", Attempt: 1}, lines[1:3]},
+		"none":      {task.LogFilter{After: 4}, nil},
+	} {
+		got, err := s.store.Logs(s.ctx, mine, t.ID, c.f)
+		s.must(err)
+		if !reflect.DeepEqual(got, c.want) {
+			s.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func offers(s *suite) {
+	if got, err := s.store.Offers(s.ctx); err != nil || len(got) != 0 {
+		s.Fatalf("offers of a new store: %v, %v", got, err)
+	}
+	s.must(s.store.SaveOffer(s.ctx, "local", []byte("1")))
+	s.must(s.store.SaveOffer(s.ctx, "fleet", []byte("2")))
+	s.must(s.store.SaveOffer(s.ctx, "local", []byte("3")))
+	s.reopen()
+	got, err := s.store.Offers(s.ctx)
+	s.must(err)
+	if len(got) != 2 || string(got["local"]) != "3" || string(got["fleet"]) != "2" {
+		s.Fatalf("offers %v", got)
+	}
+}

@@ -1,0 +1,228 @@
+// Package storetest is the suite that every task.Store passes.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Open opens the store that is kept in dir, which may hold one from before. It
+// fails the test if it can't. The suite closes what it opens if it has a Close method.
+type Open func(t *testing.T, dir string) task.Store
+
+// Run holds a store against all that the port promises. Each test has a store of its own.
+func Run(t *testing.T, open Open) {
+	for _, c := range []struct {
+		name string
+		test func(*suite)
+	}{
+		{"insert and get", insertAndGet},
+		{"every field comes back", everyField},
+		{"null inputs and results", nulls},
+		{"born running", bornRunning},
+		{"batches are all or none", allOrNone},
+		{"keys", keys},
+		{"idempotency", idempotency},
+		{"lanes", lanes},
+		{"claim order", claimOrder},
+		{"retries come before the cursor", retriesFirst},
+		{"claims across lanes merge", claimMerges},
+		{"claims past a window", claimMany},
+		{"canceled while waiting", canceledWaiting},
+		{"suspects change lanes", suspects},
+		{"dispatched", dispatched},
+		{"settle every way", settleEveryWay},
+		{"conflicts", conflicts},
+		{"changes fail alone", changesFailAlone},
+		{"checkpoint and handle", checkpointAndHandle},
+		{"retry by hand", retryByHand},
+		{"progress", progress},
+		{"promote", promote},
+		{"overdue", overdue},
+		{"held", heldTasks},
+		{"retire", retire},
+		{"delete", deleteTask},
+		{"scope", scope},
+		{"by prefix", byPrefix},
+		{"list pages", listPages},
+		{"list filters", listFilters},
+		{"history", history},
+		{"logs", logs},
+		{"offers", offers},
+		{"reopen", reopen},
+		{"ended context", endedContext},
+		{"many at once", manyAtOnce},
+		{"one change wins", oneChangeWins},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &suite{T: t, dir: t.TempDir(), open: open, ctx: t.Context()}
+			s.reopen()
+			c.test(s)
+		})
+	}
+}
+
+// suite is one test's store.
+type suite struct {
+	*testing.T
+	dir   string
+	open  Open
+	ctx   context.Context
+	store task.Store
+}
+
+// all is the scope of an admin, mine of the usual owner.
+var (
+	all  = task.Scope{All: true}
+	mine = task.Scope{Owner: "ann"}
+	// start is the time of the tests: what they do happens after it. Whole
+	// microseconds, for that is what a store keeps.
+	start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+)
+
+func (s *suite) reopen() {
+	s.Helper()
+	s.close()
+	s.store = s.open(s.T, s.dir)
+	s.Cleanup(s.close)
+}
+
+func (s *suite) close() {
+	if c, ok := s.store.(interface{ Close() error }); ok {
+		if err := c.Close(); err != nil {
+			s.Errorf("close: %v", err)
+		}
+	}
+	s.store = nil
+}
+
+func id() (id task.ID)          { _, _ = rand.Read(id[:]); return id }
+func newToken() (tk task.Token) { _, _ = rand.Read(tk[:]); return tk }
+
+// make makes a task that is not in the store yet.
+func (s *suite) make(spec task.Spec) *task.Task {
+	s.Helper()
+	if spec.Type == "" {
+		spec.Type = "noop"
+	}
+	t, err := task.New(id(), "ann", spec, task.DefaultLimits(), start)
+	s.must(err)
+	return &t
+}
+
+// insert puts tasks into the store, by one submission each.
+func (s *suite) insert(specs ...task.Spec) []task.Task {
+	s.Helper()
+	out := make([]task.Task, 0, len(specs))
+	for _, spec := range specs {
+		t := s.make(spec)
+		s.put(t)
+		out = append(out, *t)
+	}
+	return out
+}
+
+func (s *suite) put(ts ...*task.Task) {
+	s.Helper()
+	r, err := s.store.Insert(s.ctx, task.Submission{Tasks: ts})
+	s.must(err)
+	if r.Replayed != nil {
+		s.Fatalf("a submission without an idempotency key was taken for a replay")
+	}
+}
+
+// lanes are the ids of all lanes.
+func (s *suite) lanes() []task.LaneID {
+	var ids []task.LaneID
+	for _, l := range s.store.Lanes(0) {
+		ids = append(ids, l.ID)
+	}
+	return ids
+}
+
+func (s *suite) claim(limit int, lanes ...task.LaneID) []task.Task {
+	s.Helper()
+	if len(lanes) == 0 {
+		lanes = s.lanes()
+	}
+	ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Lanes: lanes, Max: limit, Now: start.Add(time.Second), NewToken: newToken})
+	s.must(err)
+	return ts
+}
+
+// run inserts a task and claims it.
+func (s *suite) run(spec task.Spec) task.Task {
+	s.Helper()
+	t := s.insert(spec)[0]
+	got := s.claim(1)
+	if len(got) != 1 || got[0].ID != t.ID {
+		s.Fatalf("claimed %d tasks, want the one that was inserted", len(got))
+	}
+	return got[0]
+}
+
+func (s *suite) apply(c task.Change, err error) {
+	s.Helper()
+	s.must(err)
+	if errs := s.store.Apply(s.ctx, []task.Change{c}); len(errs) != 1 || errs[0] != nil {
+		s.Fatalf("apply %s to %s: %v", c.From, c.Task.State, errs)
+	}
+}
+
+func (s *suite) settle(t task.Task, o task.Outcome) {
+	s.Helper()
+	s.apply(task.Settle(t, o, task.Backoff{Initial: time.Minute}, start.Add(2*time.Second), 0))
+}
+
+func (s *suite) succeed(t task.Task) {
+	s.Helper()
+	s.settle(t, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte(`{"ok":true}`), ResultType: "application/json"})
+}
+
+func (s *suite) get(id task.ID) task.Task {
+	s.Helper()
+	t, err := s.store.Get(s.ctx, all, id)
+	s.must(err)
+	return t
+}
+
+func (s *suite) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *suite) wantCode(err error, want task.Code) {
+	s.Helper()
+	if task.CodeOf(err) != want {
+		s.Fatalf("got error %v (code %q), want code %q", err, task.CodeOf(err), want)
+	}
+}
+
+func (s *suite) wantCount(want task.LaneCount) {
+	s.Helper()
+	var got task.LaneCount
+	for _, l := range s.lanes() {
+		n := s.store.Count(l)
+		got.Ready, got.Waiting, got.Active = got.Ready+n.Ready, got.Waiting+n.Waiting, got.Active+n.Active
+	}
+	if got != want {
+		s.Fatalf("the lanes count %+v, want %+v", got, want)
+	}
+	if ready := s.store.Ready(s.lanes()); ready != want.Ready {
+		s.Fatalf("Ready says %d, want %d", ready, want.Ready)
+	}
+}
+
+func ids(ts []task.Task) []task.ID {
+	out := make([]task.ID, len(ts))
+	for i, t := range ts {
+		out[i] = t.ID
+	}
+	return out
+}
