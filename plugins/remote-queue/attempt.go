@@ -1,0 +1,79 @@
+package remotequeue
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// phase is how far an attempt is, as the host knows it.
+type phase uint8
+
+const (
+	waiting  phase = iota // published, or about to be: nobody may start it
+	starting              // a worker asked; its name is being put on record
+	running               // a worker was told go
+	over                  // the outcome is known; Execute returns it
+)
+
+// attempt is one token that the host asked for. The fields below mu of the fleet
+// are guarded by it.
+type attempt struct {
+	token token
+	id    string
+	lane  lane
+	body  []byte // the start as published
+	limit func() time.Duration
+
+	asks    chan peer     // who asked first; one at the most
+	started chan struct{} // closed when running
+	done    chan struct{} // closed when over; outcome is set before
+
+	// guarded by fleet.mu
+	phase     phase
+	peer      peer          // of starting and running
+	seen      time.Duration // when its token was last named
+	seq       uint64        // in the stream; 0 until the broker confirmed it
+	copies    int           // how often it was published
+	published time.Duration
+	canceled  cause // asked for; 0 if not
+	told      time.Duration
+	outcome   sdk.Outcome
+	reporters []sdk.Reporter
+	saving    uint64 // the checkpoint that is being written
+	saved     uint64 // the last one written
+	heard     bool   // the outcome is the worker's own word
+}
+
+func newAttempt(t sdk.Task) *attempt {
+	return &attempt{token: t.Token, id: t.ID, lane: lane{routeKey(t.Route), t.Type},
+		asks: make(chan peer, 1), started: make(chan struct{}), done: make(chan struct{}),
+		limit: func() time.Duration { return remaining(t) }}
+}
+
+// remaining is how long an attempt that starts now may run; 0 for ever.
+func remaining(t sdk.Task) time.Duration {
+	if t.Timeout > 0 {
+		return t.Timeout
+	}
+	if t.Deadline.IsZero() {
+		return 0
+	}
+	return max(time.Until(t.Deadline), 1)
+}
+
+// result turns an outcome into what Execute returns.
+func result(o sdk.Outcome) (sdk.Result, error) {
+	if o.Kind == sdk.Succeeded {
+		return o.Result, nil
+	}
+	return sdk.Result{}, sdk.FailedWith(o)
+}
+
+func lost(why string) sdk.Outcome {
+	return sdk.Outcome{Kind: sdk.AttemptLost, Code: sdk.CodeExecutorLost, Message: why}
+}
+
+func released(why string) sdk.Outcome {
+	return sdk.Outcome{Kind: sdk.AttemptReleased, Message: why}
+}

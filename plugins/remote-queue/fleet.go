@@ -1,0 +1,232 @@
+package remotequeue
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// fleet is the executor: the host's half.
+type fleet struct {
+	cfg   sdk.Config
+	conf  config
+	names names
+	log   hclog.Logger
+	self  string // this process of the host, at random
+	rest  string // the host's REST for workers; "" if there is none
+
+	broker *broker // nil if it is another's
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	sub    *nats.Subscription
+	out    *outbox
+	clock  clock
+	stream stream
+
+	cancel context.CancelFunc
+	ctx    context.Context
+	loops  sync.WaitGroup
+	count  counters
+
+	mu       sync.Mutex
+	attempts map[token]*attempt
+	// ended are tokens whose end was settled while workers may still come back
+	// from before this process; afterwards every unknown token is a stranger.
+	ended   map[token]struct{}
+	workers map[peer]*worker
+	known   map[string]sdk.TypeInfo // of every worker ever heard
+	routes  map[string]map[string]string
+	closed  bool
+}
+
+// counters are what should not happen often, for those who look for a fault.
+type counters struct {
+	garbage atomic.Int64 // messages or items that could not be read
+	refused atomic.Int64 // reports whose token is not wanted
+	copies  atomic.Int64 // starts that had to be published again
+}
+
+// open starts a fleet. The broker, if it is the host's own, listens when it returns.
+func open(cfg sdk.Config, c config) (_ *fleet, err error) {
+	f := &fleet{cfg: cfg, conf: c, names: names{c.Queue}, log: cfg.Log, self: rand.Text(), rest: c.restURL(cfg.HostURL),
+		attempts: make(map[token]*attempt), ended: make(map[token]struct{}), workers: make(map[peer]*worker),
+		known: make(map[string]sdk.TypeInfo), routes: map[string]map[string]string{anyRoute: nil}}
+	if f.log == nil {
+		f.log = hclog.NewNullLogger()
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("executor %q: %w", cfg.Executor, err), f.Close())
+		}
+	}()
+	if err := f.loadTypes(); err != nil {
+		return nil, err
+	}
+	id, err := hostID(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	f.stream.init(f, id)
+	f.out = newOutbox(f.send)
+	if err := f.connect(); err != nil {
+		return nil, err
+	}
+	if f.sub, err = f.nc.Subscribe(f.names.allUp(), f.receive); err != nil {
+		return nil, err
+	}
+	if err := f.sub.SetPendingLimits(1<<20, 512<<20); err != nil {
+		return nil, err
+	}
+	f.loops.Go(func() { f.out.run(f.ctx) })
+	f.loops.Go(f.watch)
+	f.loops.Go(f.stream.run)
+	return f, nil
+}
+
+// hostID tells this host from others on the same broker, and stays the same.
+func hostID(dir string) (string, error) {
+	path := filepath.Join(dir, "host-id")
+	if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
+		return string(data), nil
+	}
+	id := rand.Text()
+	return id, os.WriteFile(path, []byte(id), 0o600)
+}
+
+func (f *fleet) connect() (err error) {
+	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1),
+		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.log.Warn("broker", "error", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				f.log.Warn("the broker is away; nothing is dispatched and no lapse counts until it is back", "error", err)
+			}
+		}),
+		nats.ConnectHandler(func(*nats.Conn) { f.stream.wake() }),
+		nats.ReconnectHandler(func(*nats.Conn) { f.log.Info("the broker is back"); f.stream.wake() })}
+	if f.conf.URL == "" {
+		if f.broker, err = startBroker(&f.conf, f.cfg.DataDir, f.log); err != nil {
+			return err
+		}
+		opts = append(opts, nats.InProcessServer(f.broker.srv), nats.UserInfo(hostUser, f.broker.secret))
+	} else {
+		more, err := clientOptions(credentials{Token: f.conf.Token, User: f.conf.User, Password: f.conf.Password,
+			Creds: f.conf.Creds, CA: f.conf.CA, Cert: f.conf.Cert, Key: f.conf.Key})
+		if err != nil {
+			return err
+		}
+		opts = append(opts, more...)
+	}
+	if f.nc, err = nats.Connect(f.conf.URL, opts...); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
+		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
+		jetstream.WithPublishAsyncAckHandler(f.stream.published), jetstream.WithPublishAsyncErrHandler(f.stream.unpublished))
+	return err
+}
+
+// credentials are how one proves to a broker who one is.
+type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
+
+func clientOptions(c credentials) ([]nats.Option, error) {
+	var opts []nats.Option
+	if c.Token != "" {
+		opts = append(opts, nats.Token(c.Token))
+	}
+	if c.User != "" || c.Password != "" {
+		opts = append(opts, nats.UserInfo(c.User, c.Password))
+	}
+	if c.Creds != "" {
+		if _, err := os.Stat(c.Creds); err != nil {
+			return nil, fmt.Errorf("creds: %w", err)
+		}
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.CA != "" {
+		if _, err := os.Stat(c.CA); err != nil {
+			return nil, fmt.Errorf("ca: %w", err)
+		}
+		opts = append(opts, nats.RootCAs(c.CA))
+	}
+	if c.Cert != "" {
+		if _, err := os.Stat(c.Cert); err != nil {
+			return nil, fmt.Errorf("cert: %w", err)
+		}
+		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
+	}
+	return opts, nil
+}
+
+// send is a core publish. What it loses is repeated by whoever needs the answer.
+func (f *fleet) send(subject string, data []byte) {
+	if err := f.nc.Publish(subject, data); err != nil && !f.isClosed() {
+		f.log.Debug("publish", "subject", subject, "error", err)
+	}
+}
+
+func (f *fleet) isClosed() bool { return f.ctx.Err() != nil }
+
+// tell queues an item for a worker.
+func (f *fleet) tell(p peer, it *item) { f.out.add(f.names.down(p), it) }
+
+// Close lets go of the broker, and ends it if it is the host's own. What runs on
+// workers goes on; every Execute that has not returned returns sdk.ErrDetach.
+func (f *fleet) Close() error {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return nil
+	}
+	f.closed = true
+	f.mu.Unlock()
+	f.cancel()
+	f.loops.Wait()
+	if f.nc != nil {
+		_ = f.nc.FlushTimeout(time.Second) // the last acks; unheard, they are asked for again
+		f.nc.Close()
+	}
+	if f.broker != nil {
+		f.broker.stop()
+	}
+	return nil
+}
+
+// maxMessage is what a message may hold, less room for what stands around it.
+func (f *fleet) maxMessage() int {
+	n := int(f.nc.MaxPayload())
+	if n <= 0 { // never connected yet
+		n = 1 << 20
+	}
+	return n - 32<<10
+}
+
+// sendOffer tells a worker where to pull. f.mu is held.
+func (f *fleet) sendOffer(w *worker) {
+	o := f.offerFor(w)
+	data, err := json.Marshal(o)
+	if err != nil {
+		f.log.Error("offer", "worker", w.peer.name, "error", err)
+		return
+	}
+	f.send(f.names.down(w.peer), data)
+}
+
+// String names the fleet in logs.
+func (f *fleet) String() string { return strings.TrimSpace("remote-queue " + f.cfg.Executor) }

@@ -1,0 +1,79 @@
+package remotequeue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// joinFile stands in the executor's data directory: where its broker listens, and
+// a secret that lets in whoever may read it. Only the host's user may.
+const joinFile = "join.json"
+
+type joinInfo struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+	Queue string `json:"queue"`
+	CA    string `json:"ca,omitempty"` // file
+}
+
+func readJoin(path string) (joinInfo, error) {
+	var j joinInfo
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return j, fmt.Errorf("join: %w", err)
+	}
+	if err := json.Unmarshal(data, &j); err != nil || j.URL == "" || j.Token == "" {
+		return j, fmt.Errorf("join: %s is not a join file", path)
+	}
+	return j, nil
+}
+
+// writeJoin replaces the file in one step: a worker may be reading it.
+func writeJoin(path string, j joinInfo) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash, perhaps with another mode
+		return fmt.Errorf("join file: %w", err)
+	}
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("join file: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("join file: %w", err)
+	}
+	return nil
+}
+
+// findJoin finds the join file of a host by its data directory: that of the only
+// executor that has one, or of the one that is named. dir may also be an
+// executor's own directory.
+func findJoin(dir, executor string) (string, error) {
+	if executor != "" {
+		return filepath.Join(dir, "executors", executor, joinFile), nil
+	}
+	own := filepath.Join(dir, joinFile)
+	if _, err := os.Stat(own); err == nil {
+		return own, nil
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "executors", "*", joinFile))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("join %q: %w", dir, err)
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0:
+		return "", fmt.Errorf("join %q: no executor of a host has its broker there: is it the host's data_dir, and has the host run?", dir)
+	}
+	for i, f := range found {
+		found[i] = filepath.Base(filepath.Dir(f))
+	}
+	return "", fmt.Errorf("join %q: there are several (%s): say which one as executor", dir, strings.Join(found, ", "))
+}

@@ -1,0 +1,3 @@
+package remotequeue
+
+func workerProcess(string) {}

@@ -1,0 +1,408 @@
+package remotequeue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// step is how far an attempt is, as its worker knows it.
+type step uint8
+
+const (
+	accepting step = iota // the broker has not confirmed yet
+	asking                // the host has not answered yet
+	working
+	finishedRun // the host has not acked yet
+)
+
+// run is one attempt on a worker. Its fields are guarded by the worker's mu.
+type run struct {
+	start      start
+	l          *local
+	phase      step
+	since      time.Time
+	sent       time.Time     // when the host was last told what it has to answer
+	wait       time.Duration // until it is told again
+	cancel     context.CancelCauseFunc
+	fenced     bool // nothing of it is wanted
+	outcome    sdk.Outcome
+	saves      map[uint64]*saving
+	lastSeq    uint64
+	progressAt time.Time
+	progress   *item // the latest, if it was not sent
+	dropped    uint64
+}
+
+// saving is a checkpoint that is not acked yet.
+type saving struct {
+	data []byte
+	done chan error
+	sent time.Time
+}
+
+// receive takes what the host says.
+func (w *Worker) receive(m *nats.Msg) {
+	w.hostSpoke()
+	if len(m.Data) > 0 && m.Data[0] == '{' {
+		o, err := decodeOffer(m.Data)
+		if err != nil {
+			w.count.garbage.Add(1)
+			return
+		}
+		w.offered(o)
+		return
+	}
+	bad, err := decodeBatch(m.Data, w.take)
+	if bad > 0 || err != nil {
+		w.count.garbage.Add(1)
+	}
+}
+
+// offered takes a new offer. If the host's process is another one, what it has to
+// answer is told at once.
+func (w *Worker) offered(o offer) {
+	w.mu.Lock()
+	fresh := w.offer.Host != o.Host
+	probe := w.offer.HostURL != o.HostURL
+	w.offer = o
+	if fresh {
+		for _, r := range w.runs {
+			r.wait, r.sent = 0, time.Time{}
+		}
+	}
+	w.mu.Unlock()
+	if fresh {
+		w.log.Info("host found", "host", o.Host[:min(8, len(o.Host))])
+	}
+	if probe {
+		w.loops.Go(w.probe)
+	}
+	signal(w.beats)
+	signal(w.pulls)
+}
+
+// take is one item of the host.
+func (w *Worker) take(it item) {
+	switch it.kind {
+	case kindDescribe:
+		w.describe.Store(true)
+		signal(w.beats)
+		return
+	case kindDrain:
+		w.log.Info("drained by the host: nothing more is taken")
+		w.stopTaking()
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.runs[it.token]
+	if r == nil {
+		if it.kind == kindGo { // handed back while the host put it on record
+			w.tell(&item{kind: kindFinished, token: it.token, outcome: released("the worker had given it back")})
+		}
+		return
+	}
+	switch it.kind {
+	case kindGo:
+		if r.phase == asking {
+			w.begin(it.token, r, it.timeout)
+		}
+	case kindRefuse:
+		w.fence(it.token, r, it.text)
+	case kindCancel:
+		if r.phase == working {
+			r.cancel(it.cause.err())
+		}
+	case kindAck:
+		if it.seq > 0 {
+			r.saved(it.seq, nil)
+		} else if r.phase == finishedRun {
+			w.remove(it.token, r)
+		}
+	case kindDeny:
+		r.saved(it.seq, errors.New(it.text))
+	}
+}
+
+// begin starts the script. w.mu is held.
+func (w *Worker) begin(t token, r *run, timeout time.Duration) {
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	r.phase, r.cancel = working, cancel
+	w.loops.Go(func() {
+		defer cancel(nil)
+		ctx := ctx
+		if timeout > 0 {
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeoutCause(ctx, timeout, sdk.ErrTimeout)
+			defer stop()
+			r.start.task.Deadline = time.Now().Add(timeout)
+		}
+		o := w.carry(ctx, r)
+		w.finished(t, r, o)
+	})
+}
+
+// carry runs the script and makes its outcome fit to travel.
+func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
+	task := r.start.task
+	if err := w.fetch(ctx, &r.start, &task); err != nil {
+		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
+	}
+	to := w.reporter(ctx, r)
+	var res sdk.Result
+	var err error
+	if r.start.action == actRevert {
+		err = sdk.Revert(ctx, r.l.Executor, task, to)
+	} else {
+		res, err = sdk.Execute(ctx, r.l.Executor, task, to)
+	}
+	return w.fit(ctx, task.Token, sdk.OutcomeOf(ctx, res, err))
+}
+
+// finished keeps the outcome until the host has it on record, and frees the slot.
+func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
+	w.mu.Lock()
+	r.l.used--
+	for seq := range r.saves {
+		r.saved(seq, errOver)
+	}
+	r.flush(w)
+	if r.fenced {
+		r.phase = finishedRun
+		w.remove(t, r)
+	} else {
+		r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
+		w.tell(&item{kind: kindFinished, token: t, outcome: o})
+	}
+	more := false
+	for _, p := range r.l.pullers {
+		more = more || r.l.wants(p) > 0
+	}
+	w.mu.Unlock()
+	if more {
+		signal(w.pulls)
+	}
+}
+
+var errOver = errors.New("the attempt is over")
+
+// fence ends what the host does not want. w.mu is held.
+func (w *Worker) fence(t token, r *run, why string) {
+	w.count.refused.Add(1)
+	switch r.phase {
+	case accepting, asking:
+		r.l.used--
+		w.remove(t, r)
+		signal(w.pulls)
+	case working:
+		if !r.fenced {
+			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.task.ID, "reason", why)
+			r.fenced = true
+			r.cancel(sdk.ErrCancel)
+		}
+	case finishedRun:
+		w.log.Warn("a result came too late and is thrown away", "task", r.start.task.ID, "reason", why)
+		w.remove(t, r)
+	}
+}
+
+// remove forgets a run. w.mu is held.
+func (w *Worker) remove(t token, r *run) {
+	delete(w.runs, t)
+	if s, ok := r.l.Executor.(sdk.Settler); ok && r.phase == finishedRun {
+		s.Settled(t)
+	}
+	signal(w.idle)
+}
+
+// drop gives up a start that was never acknowledged: the broker delivers it again.
+func (w *Worker) drop(t token) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.runs[t]; r != nil && r.phase == accepting {
+		r.l.used--
+		w.remove(t, r)
+	}
+}
+
+// saved answers a checkpoint. The worker's mu is held.
+func (r *run) saved(seq uint64, err error) {
+	if s := r.saves[seq]; s != nil {
+		delete(r.saves, seq)
+		s.done <- err
+	}
+}
+
+// beatLoop speaks to the host and repeats what it has not answered.
+func (w *Worker) beatLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.beats:
+		case <-timer.C:
+		}
+		if w.nc.IsConnected() {
+			w.beat(false)
+			w.repeat()
+		}
+		w.watchHost()
+		w.mu.Lock()
+		every := w.offer.Heartbeat
+		w.mu.Unlock()
+		if every == 0 {
+			every = time.Second
+		}
+		timer.Reset(every)
+		signal(w.pulls) // pulls whose end was not heard
+	}
+}
+
+// maxRepeat is the longest that an unanswered report waits to be repeated.
+const maxRepeat = 10 * time.Second
+
+// repeat says again what the host has not answered.
+func (w *Worker) repeat() {
+	if w.out.backlog(w.names.up(w.peer, upItems)) > 4<<20 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for t, r := range w.runs {
+		if r.phase == accepting && now.Sub(r.since) > ackWait {
+			r.l.used--
+			w.remove(t, r)
+			continue
+		}
+		if r.phase == working {
+			r.flush(w)
+		}
+		for seq, s := range r.saves {
+			if now.Sub(s.sent) >= time.Second {
+				s.sent = now
+				w.tell(&item{kind: kindCheckpoint, token: t, seq: seq, data: s.data})
+			}
+		}
+		if now.Sub(r.sent) < r.wait || r.fenced {
+			continue
+		}
+		switch r.phase {
+		case asking:
+			r.sent, r.wait = now, time.Second
+			w.tell(&item{kind: kindAsk, token: t})
+		case finishedRun:
+			r.sent, r.wait = now, min(max(2*r.wait, time.Second), maxRepeat)
+			w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
+		}
+	}
+}
+
+// hostSilence is when a host that says nothing counts as gone.
+const hostSilence = 10 * time.Second
+
+func (w *Worker) hostSpoke() {
+	w.mu.Lock()
+	back := w.hostGone
+	w.heardHost, w.hostGone = time.Now(), false
+	w.mu.Unlock()
+	if back {
+		w.log.Info("the host is back")
+	}
+}
+
+// watchHost notices a host that is gone. What runs goes on; results are kept.
+func (w *Worker) watchHost() {
+	w.mu.Lock()
+	gone := !w.hostGone && !w.heardHost.IsZero() && time.Since(w.heardHost) > hostSilence
+	if gone {
+		w.hostGone = true
+	}
+	kept := len(w.runs)
+	w.mu.Unlock()
+	if gone {
+		w.log.Warn("the host is silent; what runs goes on and its results are kept", "attempts", kept)
+	}
+}
+
+// stopTaking takes nothing more, and gives back what has not started.
+func (w *Worker) stopTaking() {
+	w.mu.Lock()
+	w.draining = true
+	for t, r := range w.runs {
+		if r.phase == accepting || r.phase == asking {
+			w.tell(&item{kind: kindHandback, token: t})
+			r.l.used--
+			w.remove(t, r)
+		}
+	}
+	w.mu.Unlock()
+	signal(w.beats)
+	signal(w.idle)
+}
+
+// Drain takes nothing more, gives back what has not started, and waits until the
+// host has the outcome of all that runs; then Run returns. If ctx ends before, what
+// still runs is stopped and given back, and Drain returns the context's error.
+func (w *Worker) Drain(ctx context.Context) error {
+	w.mu.Lock()
+	began := w.began
+	w.mu.Unlock()
+	if !began {
+		return errors.New("the worker does not run")
+	}
+	w.stopTaking()
+	err := w.empty(ctx)
+	if err != nil {
+		bound, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		w.abandon(bound)
+		err = fmt.Errorf("drain: %w", err)
+	}
+	w.cancel()
+	<-w.gone
+	return err
+}
+
+// empty waits until nothing is left to run or to report.
+func (w *Worker) empty(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		n := len(w.runs)
+		w.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-w.idle:
+		case <-w.gone:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%d attempts are left: %w", n, context.Cause(ctx))
+		}
+	}
+}
+
+// abandon stops what runs, as the host's own executors are stopped when it lets go,
+// and waits a little for the outcomes to be heard.
+func (w *Worker) abandon(ctx context.Context) {
+	w.stopTaking()
+	w.mu.Lock()
+	for _, r := range w.runs {
+		if r.phase == working {
+			r.cancel(sdk.ErrDetach)
+		}
+	}
+	w.mu.Unlock()
+	if err := w.empty(ctx); err != nil {
+		w.log.Warn("the host may not have heard how all attempts ended", "error", err)
+	}
+}

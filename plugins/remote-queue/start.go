@@ -1,0 +1,119 @@
+package remotequeue
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// action is what is done with a task.
+type action uint8
+
+const (
+	actExecute action = iota + 1
+	actRevert
+)
+
+// start is what the stream carries: one attempt. Payloads that are too large for
+// a message stay with the host, and the worker fetches them by the token.
+type start struct {
+	action action
+	task   sdk.Task
+	// refs says which payloads the host keeps.
+	refInput, refCheckpoint, refResult bool
+}
+
+// encodeStart writes the start of t so that it takes at most limit bytes, leaving
+// the largest payloads out first. It returns false if even that does not do.
+func encodeStart(act action, t sdk.Task, limit int) ([]byte, bool) {
+	s := start{action: act, task: t}
+	for {
+		if s.payload() <= limit {
+			if b := appendStart(nil, &s); len(b) <= limit {
+				return b, true
+			}
+		}
+		if !s.shed() {
+			return nil, false
+		}
+	}
+}
+
+func (s *start) payload() int {
+	n := len(s.task.Input) + len(s.task.Checkpoint)
+	if s.task.Result != nil {
+		n += len(s.task.Result.Data)
+	}
+	return n
+}
+
+// shed leaves the largest payload to the host.
+func (s *start) shed() bool {
+	var result []byte
+	if s.task.Result != nil {
+		result = s.task.Result.Data
+	}
+	switch n := max(len(s.task.Input), len(s.task.Checkpoint), len(result)); {
+	case n == 0:
+		return false
+	case n == len(s.task.Input):
+		s.task.Input, s.refInput = nil, true
+	case n == len(s.task.Checkpoint):
+		s.task.Checkpoint, s.refCheckpoint = nil, true
+	default:
+		r := *s.task.Result
+		r.Data = nil
+		s.task.Result, s.refResult = &r, true
+	}
+	return true
+}
+
+func appendStart(b []byte, s *start) []byte {
+	t := &s.task
+	b = append(b, formatVersion, byte(s.action))
+	b = append(b, t.Token[:]...)
+	b = putInt(putString(putString(b, t.ID), t.Type), int64(t.Attempt))
+	b = putInt(b, int64(t.Timeout))
+	b = putMap(putMap(putMap(b, t.Labels), t.Route), t.Trace)
+	b = putBytes(putBool(b, s.refInput), t.Input)
+	b = putBytes(putBool(putBool(b, t.Checkpoint != nil), s.refCheckpoint), t.Checkpoint)
+	if b = putBool(b, t.Result != nil); t.Result != nil {
+		b = putBytes(putBool(putString(b, t.Result.ContentType), s.refResult), t.Result.Data)
+	}
+	if b = putBool(b, t.Failure != nil); t.Failure != nil {
+		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
+	}
+	return b
+}
+
+// decodeStart reads what appendStart wrote. The payloads are part of b.
+func decodeStart(b []byte) (start, error) {
+	var s start
+	if len(b) < 2 || b[0] != formatVersion {
+		return s, errGarbage
+	}
+	s.action = action(b[1])
+	d := decoder{b: b[2:]}
+	t := &s.task
+	t.Token = d.token()
+	t.ID, t.Type, t.Attempt = d.string(), d.string(), int(d.int())
+	t.Timeout = max(time.Duration(d.int()), 0)
+	t.Labels, t.Route, t.Trace = d.stringMap(), d.stringMap(), d.stringMap()
+	s.refInput, t.Input = d.bool(), d.bytes()
+	has := d.bool()
+	s.refCheckpoint, t.Checkpoint = d.bool(), d.bytes()
+	if has && t.Checkpoint == nil {
+		t.Checkpoint = []byte{}
+	}
+	if d.bool() {
+		t.Result = &sdk.Result{ContentType: d.string()}
+		s.refResult, t.Result.Data = d.bool(), d.bytes()
+	}
+	if d.bool() {
+		t.Failure = &sdk.Failure{Code: d.string(), Message: d.string()}
+	}
+	if d.bad || t.Type == "" || t.Token == (token{}) || s.action != actExecute && s.action != actRevert {
+		return start{}, errGarbage
+	}
+	return s, nil
+}

@@ -1,0 +1,482 @@
+package remotequeue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// stream is the work-queue stream as the host keeps it: it makes it, fills it, and
+// looks after what is in it. What the broker loses is published again, for an
+// attempt that nobody was told to start can be handed out any number of times.
+type stream struct {
+	f      *fleet
+	hostID string
+	kick   chan struct{}
+	redo   chan withdrawn
+	claims *nats.Subscription
+
+	// guarded by fleet.mu
+	queue   []*attempt // to be published
+	lanes   map[lane]time.Duration
+	ready   bool
+	purged  bool
+	created time.Time // tells one life of the stream from the next
+	// After a refusal nothing is published until then; the pause doubles.
+	until time.Time
+	pause time.Duration
+}
+
+// withdrawn is a start that is to be taken out of the stream.
+type withdrawn struct{ seq uint64 }
+
+const (
+	ackWait    = 10 * time.Second // between delivery and acceptance, which is at once
+	retryPause = 250 * time.Millisecond
+	maxPause   = 5 * time.Second
+	// A route that no task asked for in this time leaves the broker.
+	routeIdle = 10 * time.Minute
+)
+
+func (s *stream) init(f *fleet, hostID string) {
+	s.f, s.hostID = f, hostID
+	s.kick, s.redo = make(chan struct{}, 1), make(chan withdrawn, 4096)
+	s.lanes = make(map[lane]time.Duration)
+}
+
+// has says whether a lane's consumer is there. fleet.mu is held.
+func (s *stream) has(l lane) bool { _, ok := s.lanes[l]; return ok }
+
+func (s *stream) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// add queues attempts for publishing. fleet.mu is held.
+func (s *stream) add(a *attempt) {
+	s.queue = append(s.queue, a)
+	if len(s.queue) == 1 {
+		s.wake()
+	}
+}
+
+// withdraw takes a start out of the stream, if the broker gets to it: a worker that
+// pulls it before is refused.
+func (s *stream) withdraw(seq uint64) {
+	if seq == 0 {
+		return
+	}
+	select {
+	case s.redo <- withdrawn{seq}:
+	default:
+	}
+}
+
+// run is the only one who publishes.
+func (s *stream) run() {
+	every := max(time.Duration(s.f.conf.Lapse)/2, 100*time.Millisecond)
+	check := time.NewTicker(every)
+	defer check.Stop()
+	again := time.NewTimer(0) // set after a failure
+	defer again.Stop()
+	for {
+		look := false
+		select {
+		case <-s.f.ctx.Done():
+			return
+		case w := <-s.redo:
+			s.erase(w)
+			continue
+		case <-s.kick:
+		case <-again.C:
+		case <-check.C:
+			look = true
+		}
+		if err := s.work(look); err != nil && !s.f.isClosed() {
+			s.f.log.Debug("stream", "error", err)
+			again.Reset(retryPause)
+		}
+	}
+}
+
+// work does what there is to do: set up, look after, publish.
+func (s *stream) work(look bool) error {
+	if !s.f.nc.IsConnected() {
+		return nats.ErrConnectionClosed
+	}
+	if err := s.setUp(); err != nil {
+		return err
+	}
+	if err := s.serveTypes(); err != nil {
+		return s.failed(err)
+	}
+	if look {
+		if err := s.check(); err != nil {
+			return s.failed(err)
+		}
+	}
+	return s.publishQueued()
+}
+
+// failed notes that the stream may be gone.
+func (s *stream) failed(err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) {
+		s.f.mu.Lock()
+		s.ready = false
+		s.f.mu.Unlock()
+	}
+	return err
+}
+
+// setUp makes the stream. What it holds from an earlier life of this host is
+// purged, once: the store hands out anew what was never started.
+func (s *stream) setUp() error {
+	s.f.mu.Lock()
+	ready := s.ready
+	s.f.mu.Unlock()
+	if ready {
+		return nil
+	}
+	if err := s.claimQueue(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
+	defer cancel()
+	c := &s.f.conf
+	st, err := s.f.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: s.f.names.stream(), Subjects: []string{s.f.names.allStarts()},
+		Description: "attempts that a taskhost hands out; its store refills it",
+		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: max(c.MaxBytes, 0) - boolInt(c.MaxBytes <= 0), Replicas: c.Replicas, Duplicates: 2 * time.Minute,
+	})
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", s.f.names.stream(), err)
+	}
+	if !s.purged {
+		if err := st.Purge(ctx); err != nil {
+			return fmt.Errorf("purge stream %s: %w", s.f.names.stream(), err)
+		}
+	}
+	info, err := st.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", s.f.names.stream(), err)
+	}
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.purged, s.ready = true, true
+	s.renewed(info.Created)
+	return nil
+}
+
+func boolInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// renewed takes in that the stream is another one: it is empty. fleet.mu is held.
+func (s *stream) renewed(created time.Time) {
+	if s.created.Equal(created) {
+		return
+	}
+	first := s.created.IsZero()
+	s.created = created
+	clear(s.lanes)
+	if first {
+		return
+	}
+	s.f.log.Warn("the broker's stream is new: what was not started yet is published again")
+	for _, a := range s.f.attempts {
+		if a.phase == waiting {
+			s.again(a)
+		}
+	}
+}
+
+// again has a start published once more. fleet.mu is held.
+func (s *stream) again(a *attempt) {
+	a.seq = 0
+	a.copies++
+	s.f.count.copies.Add(1)
+	s.add(a)
+}
+
+// claimQueue makes sure that no other host serves this queue: each would purge
+// what the other published.
+func (s *stream) claimQueue() error {
+	if s.claims != nil {
+		return nil
+	}
+	m, err := s.f.nc.Request(s.f.names.claim(), nil, 300*time.Millisecond)
+	if err == nil && string(m.Data) != s.hostID {
+		s.f.log.Error("another host serves this queue on this broker: give each a queue of its own", "queue", s.f.names.queue)
+		return errors.New("the queue is another host's")
+	}
+	s.claims, err = s.f.nc.Subscribe(s.f.names.claim(), func(m *nats.Msg) { _ = m.Respond([]byte(s.hostID)) })
+	return err
+}
+
+// serveTypes makes the lanes that present workers can serve without being asked
+// for a route.
+func (s *stream) serveTypes() error {
+	s.f.mu.Lock()
+	var missing []lane
+	for _, w := range s.f.workers {
+		for _, t := range w.about.Types {
+			if l := (lane{anyRoute, t.Name}); !s.has(l) {
+				missing = append(missing, l)
+			}
+		}
+	}
+	s.f.mu.Unlock()
+	for _, l := range missing {
+		if err := s.ensure(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure makes a lane's consumer and tells the workers that may pull from it.
+func (s *stream) ensure(l lane) error {
+	s.f.mu.Lock()
+	ok := s.has(l)
+	s.f.mu.Unlock()
+	if ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
+	defer cancel()
+	_, err := s.f.js.CreateOrUpdateConsumer(ctx, s.f.names.stream(), jetstream.ConsumerConfig{
+		Durable: l.consumer(), FilterSubject: s.f.names.starts(l), AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 8192,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
+	}
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.lanes[l] = s.f.clock.now()
+	s.f.offerAll()
+	return nil
+}
+
+// publishQueued publishes all that is queued, and keeps what it could not.
+func (s *stream) publishQueued() error {
+	s.f.mu.Lock()
+	if time.Now().Before(s.until) {
+		s.f.mu.Unlock()
+		return nil
+	}
+	queue := s.queue
+	s.queue = nil
+	s.f.mu.Unlock()
+	for i, a := range queue {
+		if err := s.publish(a); err != nil {
+			s.f.mu.Lock()
+			s.queue = append(queue[i:], s.queue...)
+			s.f.mu.Unlock()
+			return s.failed(err)
+		}
+	}
+	return nil
+}
+
+func (s *stream) publish(a *attempt) error {
+	if err := s.ensure(a.lane); err != nil {
+		return err
+	}
+	s.f.mu.Lock()
+	if a.phase != waiting {
+		s.f.mu.Unlock()
+		return nil
+	}
+	a.published = s.f.clock.now()
+	s.lanes[a.lane] = a.published
+	id := a.token.String()
+	if a.copies > 0 { // else the broker would take it for the one it lost
+		id = fmt.Sprintf("%s.%d", id, a.copies)
+	}
+	body := a.body
+	s.f.mu.Unlock()
+	msg := nats.NewMsg(s.f.names.starts(a.lane))
+	msg.Data = body
+	msg.Header.Set(nats.MsgIdHdr, id)
+	if _, err := s.f.js.PublishMsgAsync(msg); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// published notes where the broker put a start.
+func (s *stream) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.pause = 0
+	if a := s.attemptOf(m); a != nil {
+		if a.seq = ack.Sequence; a.phase == over {
+			s.withdraw(a.seq)
+		}
+	}
+}
+
+// unpublished tries again what the broker did not take, or did not answer to: it
+// may be full or between two leaders. The attempt stays dispatched and costs nothing.
+func (s *stream) unpublished(_ jetstream.JetStream, m *nats.Msg, err error) {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	if s.pause == 0 {
+		s.f.log.Warn("the broker does not take what is dispatched; it is tried again", "error", err)
+	}
+	if now := time.Now(); now.After(s.until) {
+		s.pause = min(max(2*s.pause, retryPause), maxPause)
+		s.until = now.Add(s.pause)
+		time.AfterFunc(s.pause, s.wake)
+	}
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) {
+		s.ready = false
+	}
+	if a := s.attemptOf(m); a != nil && a.phase == waiting && a.seq == 0 {
+		s.queue = append(s.queue, a)
+	}
+}
+
+// attemptOf is the attempt that a published start belongs to. fleet.mu is held.
+func (s *stream) attemptOf(m *nats.Msg) *attempt {
+	id, _, _ := strings.Cut(m.Header.Get(nats.MsgIdHdr), ".")
+	t, err := sdk.ParseToken(id)
+	if err != nil {
+		return nil
+	}
+	return s.f.attempts[t]
+}
+
+// check looks after the starts that nobody asked for in a while.
+func (s *stream) check() error {
+	ctx, cancel := context.WithTimeout(s.f.ctx, 10*time.Second)
+	defer cancel()
+	st, err := s.f.js.Stream(ctx, s.f.names.stream())
+	if err != nil {
+		return err
+	}
+	info := st.CachedInfo()
+	s.f.mu.Lock()
+	if !s.created.Equal(info.Created) {
+		s.renewed(info.Created)
+		s.f.mu.Unlock()
+		return nil
+	}
+	old := make(map[lane][]*attempt)
+	now := s.f.clock.now()
+	for _, a := range s.f.attempts {
+		quiet := now - max(a.published, a.seen)
+		if a.phase == waiting && a.seq > 0 && quiet > time.Duration(s.f.conf.Lapse) {
+			old[a.lane] = append(old[a.lane], a)
+		}
+	}
+	idle := s.idleLanes(now)
+	s.f.mu.Unlock()
+	for _, l := range idle {
+		if err := st.DeleteConsumer(ctx, l.consumer()); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("delete consumer %s: %w", l.consumer(), err)
+		}
+	}
+	for l, list := range old {
+		if err := s.checkLane(ctx, st, info, l, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idleLanes takes out the lanes of routes that nobody asks for. fleet.mu is held.
+func (s *stream) idleLanes(now time.Duration) (idle []lane) {
+	busy := make(map[lane]bool)
+	for _, a := range s.f.attempts {
+		busy[a.lane] = true
+	}
+	used := make(map[string]bool)
+	for l, last := range s.lanes {
+		if l.route == anyRoute || busy[l] || now-last < routeIdle {
+			used[l.route] = true
+			continue
+		}
+		idle = append(idle, l)
+		delete(s.lanes, l)
+	}
+	for _, l := range idle {
+		if !used[l.route] {
+			delete(s.f.routes, l.route)
+		}
+	}
+	return idle
+}
+
+// checkLane finds the starts that left the stream without anybody asking for them:
+// a worker died between accepting and asking, or the broker forgot them.
+func (s *stream) checkLane(ctx context.Context, st jetstream.Stream, info *jetstream.StreamInfo, l lane, list []*attempt) error {
+	c, err := st.Consumer(ctx, l.consumer())
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		s.f.mu.Lock()
+		delete(s.lanes, l)
+		s.f.mu.Unlock()
+		return s.ensure(l)
+	}
+	if err != nil {
+		return err
+	}
+	delivered := c.CachedInfo().Delivered.Stream
+	for _, a := range list {
+		s.f.mu.Lock()
+		seq := a.seq
+		s.f.mu.Unlock()
+		if seq > delivered && seq <= info.State.LastSeq && seq >= info.State.FirstSeq {
+			continue // waits for a worker
+		}
+		there, err := s.holds(ctx, st, a, seq)
+		if err != nil {
+			return err
+		}
+		s.f.mu.Lock()
+		if !there && a.phase == waiting && a.seq == seq {
+			s.f.log.Warn("a start left the broker and nobody asked for it: published again", "task", a.id)
+			s.again(a)
+		}
+		s.f.mu.Unlock()
+	}
+	return nil
+}
+
+func (s *stream) holds(ctx context.Context, st jetstream.Stream, a *attempt, seq uint64) (bool, error) {
+	m, err := st.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	start, err := decodeStart(m.Data)
+	return err == nil && start.task.Token == a.token, nil
+}
+
+func (s *stream) erase(w withdrawn) {
+	// By request rather than through the Stream, which would be looked up first.
+	data, err := json.Marshal(map[string]any{"seq": w.seq, "no_erase": true})
+	if err != nil || !s.f.nc.IsConnected() {
+		return
+	}
+	s.f.send("$JS.API.STREAM.MSG.DELETE."+s.f.names.stream(), data)
+}

@@ -1,0 +1,373 @@
+package remotequeue
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/nats-io/nats.go"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// WorkerOptions is what a worker is made of.
+type WorkerOptions struct {
+	// Name is how hosts and operators know it; with a token of its own it proves it.
+	Name    string
+	Version string
+	Labels  map[string]string // what a task's route may ask for
+
+	// URL of the broker, several separated by commas for a cluster; or Join, the
+	// data directory of a host on this machine with an embedded broker, with
+	// JoinExecutor where that host has several.
+	URL          string
+	Join         string
+	JoinExecutor string
+	// Queue is the host's, "default" if it has not named one. Join finds it.
+	Queue string
+	// Token is what lets the worker in. User and Password, Creds (a file), and the
+	// TLS files CA, Cert and Key are for brokers that ask for them.
+	Token, User, Password, Creds, CA, Cert, Key string
+
+	Log   hclog.Logger
+	Local []Local
+}
+
+// Local is one executor of a worker.
+type Local struct {
+	Name     string
+	Executor sdk.Executor
+	Slots    int // attempts at once; 0: what the executor says, or else 16
+	// Changed says that Describe should be asked again; it may be nil.
+	Changed <-chan struct{}
+}
+
+// Worker takes attempts from a broker and runs them on its executors. It looks for
+// a host for ever, and keeps results while there is none.
+type Worker struct {
+	o      WorkerOptions
+	names  names
+	peer   peer
+	log    hclog.Logger
+	nc     *nats.Conn
+	out    *outbox
+	http   *http.Client
+	dial   *joinDialer // of Join
+	pulls  chan struct{}
+	beats  chan struct{}
+	idle   chan struct{} // signaled whenever a run leaves
+	count  counters
+	ctx    context.Context
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+	gone   chan struct{} // closed when Run has returned
+
+	describe atomic.Bool // the next heartbeat says what the worker is
+
+	mu          sync.Mutex
+	began       bool
+	draining    bool
+	locals      []*local
+	runs        map[token]*run
+	offer       offer
+	heardHost   time.Time
+	hostGone    bool
+	unreachable bool
+	probed      string // the host's URL as last tried
+}
+
+// local is an executor with what it offers and has free.
+type local struct {
+	Local
+	types   map[string]sdk.TypeInfo
+	order   []sdk.TypeInfo
+	slots   int
+	used    int
+	pullers map[string]*puller // by consumer
+}
+
+const defaultWorkerSlots = 16
+
+// NewWorker checks the options. Run does the rest.
+func NewWorker(o WorkerOptions) (*Worker, error) {
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	switch {
+	case !workerName.MatchString(o.Name):
+		return nil, fmt.Errorf("worker name %q: letters, digits, '.', '_' and '-', 100 at the most", o.Name)
+	case (o.URL == "") == (o.Join == ""):
+		return nil, errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
+	case len(o.Local) == 0:
+		return nil, errors.New("a worker needs at least one executor")
+	}
+	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
+		pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}),
+		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	if o.Join != "" {
+		path, err := findJoin(o.Join, o.JoinExecutor)
+		if err != nil {
+			return nil, err
+		}
+		w.dial = &joinDialer{path: path}
+		j, err := readJoin(path)
+		if err != nil {
+			return nil, err
+		}
+		o.Queue = j.Queue
+	}
+	if o.Queue == "" {
+		o.Queue = "default"
+	}
+	if !queueName.MatchString(o.Queue) {
+		return nil, fmt.Errorf("queue %q: letters, digits, '_' and '-', 32 at the most", o.Queue)
+	}
+	w.names = names{o.Queue}
+	w.out = newOutbox(w.send)
+	for _, l := range o.Local {
+		w.locals = append(w.locals, &local{Local: l, pullers: make(map[string]*puller)})
+	}
+	return w, nil
+}
+
+// Run works until ctx ends, or until Drain is through. When ctx ends, what runs is
+// stopped, and its outcome told if the host can be reached at once.
+func (w *Worker) Run(ctx context.Context) error {
+	w.mu.Lock()
+	if w.began {
+		w.mu.Unlock()
+		return errors.New("a worker runs once")
+	}
+	w.began = true
+	w.mu.Unlock()
+	defer close(w.gone)
+	defer w.cancel()
+	for _, l := range w.locals {
+		w.ask(ctx, l)
+	}
+	if err := w.connect(); err != nil {
+		return err
+	}
+	defer w.leave()
+	w.loops.Go(func() { w.out.run(w.ctx) })
+	w.loops.Go(w.pullLoop)
+	w.loops.Go(w.beatLoop)
+	for _, l := range w.locals {
+		if l.Changed != nil {
+			w.loops.Go(func() { w.follow(l) })
+		}
+	}
+	select {
+	case <-ctx.Done():
+		bound, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.abandon(bound)
+		return ctx.Err()
+	case <-w.ctx.Done(): // drained
+		return nil
+	}
+}
+
+// leave closes what Run opened.
+func (w *Worker) leave() {
+	w.cancel()
+	w.loops.Wait()
+	if w.nc.IsConnected() {
+		w.beat(true)
+		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
+	}
+	w.nc.Close()
+	w.http.CloseIdleConnections()
+}
+
+func (w *Worker) connect() error {
+	opts := []nats.Option{nats.Name("taskhost worker " + w.o.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { w.log.Warn("broker", "error", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				w.log.Warn("the broker is away; what runs goes on and its results are kept", "error", err)
+			}
+		}),
+		nats.ConnectHandler(func(*nats.Conn) { w.connected() }),
+		nats.ReconnectHandler(func(*nats.Conn) { w.log.Info("the broker is back"); w.connected() })}
+	c := credentials{Token: w.o.Token, User: w.o.User, Password: w.o.Password, Creds: w.o.Creds, CA: w.o.CA, Cert: w.o.Cert, Key: w.o.Key}
+	url := w.o.URL
+	if w.dial != nil {
+		j, err := readJoin(w.dial.path)
+		if err != nil {
+			return err
+		}
+		url, c.Token = j.URL, j.Token
+		if c.CA == "" {
+			c.CA = j.CA
+		}
+		opts = append(opts, nats.SetCustomDialer(w.dial))
+	}
+	if c.User == "" && c.Password == "" && c.Token != "" && c.Creds == "" {
+		// The embedded broker knows a worker by its name and token; one with a token
+		// of its own for all looks at that alone.
+		c.User, c.Password = w.o.Name, c.Token
+	} else if c.User == "" && c.Creds == "" {
+		c.User = w.o.Name
+	}
+	more, err := clientOptions(c)
+	if err != nil {
+		return err
+	}
+	if w.nc, err = nats.Connect(url, append(opts, more...)...); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	if _, err := w.nc.Subscribe(w.names.down(w.peer), w.receive); err != nil {
+		return err
+	}
+	_, err = w.nc.Subscribe(w.names.inbox(w.o.Name)+"."+w.peer.instance+".ack.*", w.accepted)
+	return err
+}
+
+// connected begins anew with a broker that just came (back): what was asked of the
+// old connection is not answered any more.
+func (w *Worker) connected() {
+	w.mu.Lock()
+	for _, l := range w.locals {
+		for _, p := range l.pullers {
+			p.out = 0
+		}
+	}
+	w.mu.Unlock()
+	w.describe.Store(true)
+	signal(w.beats)
+	signal(w.pulls)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Worker) send(subject string, data []byte) {
+	if err := w.nc.Publish(subject, data); err != nil {
+		w.log.Trace("publish", "subject", subject, "error", err)
+	}
+}
+
+func (w *Worker) tell(it *item) { w.out.add(w.names.up(w.peer, upItems), it) }
+
+// joinDialer finds a broker by its join file each time: after a restart it may
+// listen elsewhere.
+type joinDialer struct{ path string }
+
+// Dial connects to where the join file says, whatever address was known before.
+func (d *joinDialer) Dial(network, address string) (net.Conn, error) {
+	if j, err := readJoin(d.path); err == nil {
+		address = hostPort(j.URL)
+	}
+	return net.DialTimeout(network, address, 2*time.Second)
+}
+
+// ask learns what an executor offers.
+func (w *Worker) ask(ctx context.Context, l *local) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	info, err := l.Executor.Describe(ctx)
+	if err != nil {
+		w.log.Warn("executor does not say what it runs; it is not offered", "executor", l.Name, "error", err)
+		info = sdk.Info{}
+	}
+	w.mu.Lock()
+	l.slots = l.Slots
+	if info.Slots > 0 && (l.slots == 0 || info.Slots < l.slots) {
+		l.slots = info.Slots
+	}
+	if l.slots == 0 {
+		l.slots = defaultWorkerSlots
+	}
+	l.types, l.order = make(map[string]sdk.TypeInfo, len(info.Types)), nil
+	for _, t := range info.Types {
+		if !t.Unavailable {
+			l.types[t.Name] = t
+			l.order = append(l.order, t)
+		}
+	}
+	w.mu.Unlock()
+	w.describe.Store(true)
+	signal(w.beats)
+	signal(w.pulls)
+}
+
+// follow asks again when an executor's offer changes.
+func (w *Worker) follow(l *local) {
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case _, ok := <-l.Changed:
+			if !ok {
+				return
+			}
+			w.ask(w.ctx, l)
+		}
+	}
+}
+
+// about is what the worker is. w.mu is held.
+func (w *Worker) about() *about {
+	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc)}
+	seen := make(map[string]bool)
+	for _, l := range w.locals {
+		a.Slots += l.slots
+		for _, t := range l.order {
+			if !seen[t.Name] {
+				seen[t.Name] = true
+				a.Types = append(a.Types, t)
+			}
+		}
+	}
+	return a
+}
+
+func localAddress(nc *nats.Conn) string {
+	host, _, err := net.SplitHostPort(nc.LocalAddr())
+	if err != nil {
+		return nc.LocalAddr()
+	}
+	return host
+}
+
+// beat tells the host what goes on here.
+func (w *Worker) beat(bye bool) {
+	w.mu.Lock()
+	h := heartbeat{Draining: w.draining, Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
+	for _, l := range w.locals {
+		h.Used += l.used
+	}
+	for t, r := range w.runs {
+		if !r.fenced {
+			h.Running = append(h.Running, t[:]...)
+		}
+	}
+	if w.describe.Swap(false) {
+		h.About = w.about()
+	}
+	w.mu.Unlock()
+	data, err := json.Marshal(h)
+	if err != nil {
+		w.log.Error("heartbeat", "error", err)
+		return
+	}
+	if err := w.nc.Publish(w.names.up(w.peer, upHeartbeat), data); err != nil && h.About != nil {
+		w.describe.Store(true)
+	}
+}
