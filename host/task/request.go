@@ -22,7 +22,7 @@ func Started(t Task, handle []byte, node string, now time.Time) (Change, error) 
 	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt, SetHandle: true}
 	c.Task.Handle, c.Task.Node, c.Task.UpdatedAt = handle, node, now
 	switch {
-	case t.State == Running:
+	case t.State == Running, t.State == Reverting: // the state says already that work is done
 		return c, nil
 	case t.State == Pending && t.Waiting == WaitDispatched:
 		c.Task.State, c.Task.Waiting, c.Task.StartedAt = Running, WaitNone, now

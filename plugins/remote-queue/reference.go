@@ -80,35 +80,31 @@ func (w *Worker) get(ctx context.Context, t token, part string) (data []byte, er
 	return data, nil
 }
 
-// errRefused: the host took none of it, and never will.
-type errRefused struct{ status int }
+var errTooLarge = errors.New("the host takes no result of this size")
 
-func (e errRefused) Error() string {
-	return fmt.Sprintf("the host answers %d %s", e.status, http.StatusText(e.status))
-}
-
-func (w *Worker) put(ctx context.Context, t token, part, contentType string, data []byte) error {
-	return w.insist(ctx, func() (retry bool, err error) {
-		url, err := w.attemptURL(t, part)
-		if err != nil {
-			return false, err
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(data))
-		if err != nil {
-			return false, err
-		}
-		req.Header.Set("Content-Type", contentType)
-		resp, err := w.http.Do(req)
-		if err != nil {
-			return true, err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-		if resp.StatusCode/100 == 2 {
-			return false, nil
-		}
-		return resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests, errRefused{resp.StatusCode}
-	})
+func (w *Worker) put(ctx context.Context, t token, res *sdk.Result) error {
+	url, err := w.attemptURL(t, "result")
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(res.Data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", res.ContentType)
+	resp, err := w.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	switch {
+	case resp.StatusCode/100 == 2:
+		return nil
+	case resp.StatusCode == http.StatusRequestEntityTooLarge:
+		return errTooLarge
+	}
+	return fmt.Errorf("the host answers %s", resp.Status)
 }
 
 // insist tries until it works, until it is of no use, or until ctx ends: the host
@@ -129,40 +125,69 @@ func (w *Worker) insist(ctx context.Context, try func() (retry bool, err error))
 	}
 }
 
-// fit makes an outcome small enough for a message: a large result goes to the
-// host's REST before. It is tried for as long as the worker lives: the attempt is
-// done, and its deadline passed or not, what it made is not thrown away.
-func (w *Worker) fit(ctx context.Context, t token, o sdk.Outcome) sdk.Outcome {
-	limit := w.maxMessage() - 64<<10
-	if o.Yield != nil && len(o.Yield.Checkpoint) > limit {
-		return tooLarge("the checkpoint", len(o.Yield.Checkpoint), limit)
-	}
+// maxResult is the largest result that goes in a message, with all around it.
+func (w *Worker) maxResult() int { return w.maxMessage() - 64<<10 }
+
+// fit makes an outcome small enough for a message, all but a result.
+func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 	o.Message = clip(o.Message, maxLine)
 	for k, v := range o.Details {
 		if len(v) > maxLine {
 			o.Details[k] = clip(v, maxLine)
 		}
 	}
-	if o.Kind != sdk.Succeeded || len(o.Result.Data) <= limit {
-		return o
+	limit := w.maxResult()
+	if o.Yield != nil && len(o.Yield.Checkpoint) > limit {
+		return tooLarge("the checkpoint", len(o.Yield.Checkpoint), limit)
 	}
-	put, cancel := context.WithCancel(w.ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { // canceled for good: a fenced attempt's result is of no use
-		if errors.Is(context.Cause(ctx), sdk.ErrCancel) {
-			cancel()
+	return o
+}
+
+// upload puts a large result to the host's REST and then reports the attempt. It
+// keeps trying: a host that is being restarted knows the attempt again in a while,
+// and one that does not want it says so in answer to a heartbeat. w.mu is held.
+func (w *Worker) upload(t token, r *run) {
+	r.phase = uploading
+	w.loops.Go(func() {
+		for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+			w.mu.Lock()
+			host, known, wanted := w.offer.Host, w.offer.HostURL != "", w.runs[t] == r
+			w.mu.Unlock()
+			if !wanted {
+				return
+			}
+			err := errTooLarge
+			if known {
+				ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
+				err = w.put(ctx, t, r.large)
+				cancel()
+			}
+			if err == nil || errors.Is(err, errTooLarge) {
+				w.uploaded(t, r, host, err)
+				return
+			}
+			w.log.Warn("a result is not with the host yet", "task", r.start.task.ID, "error", err)
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-time.After(pause):
+			}
 		}
 	})
-	defer stop()
-	err := w.put(put, t, "result", o.Result.ContentType, o.Result.Data)
-	if err == nil {
-		o.Result.Data, o.Result.Stored = nil, true
-		return o
+}
+
+// uploaded reports what became of a large result.
+func (w *Worker) uploaded(t token, r *run, host string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		r.outcome = tooLarge("the result", len(r.large.Data), w.maxResult())
+		r.large = nil
 	}
-	if refused := (errRefused{}); errors.As(err, &refused) && refused.status != http.StatusRequestEntityTooLarge {
-		return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: "put the result to the host: " + err.Error()}
+	r.phase, r.putTo, r.sent, r.wait = finishedRun, host, time.Now(), time.Second
+	if w.runs[t] == r {
+		w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
 	}
-	return tooLarge("the result", len(o.Result.Data), limit)
 }
 
 func tooLarge(what string, n, limit int) sdk.Outcome {

@@ -82,8 +82,12 @@ func (f *fleet) node(w *worker) sdk.Node {
 	return n
 }
 
-// DrainNode tells the workers of that name to take nothing more.
-func (f *fleet) DrainNode(_ context.Context, node string) error {
+// ControlNode does "drain" to the workers of that name: they take nothing more, and
+// finish what they run. Info.Nodes shows how far they are.
+func (f *fleet) ControlNode(_ context.Context, node, action string) error {
+	if action != "drain" {
+		return fmt.Errorf("%q is no action on a worker: drain is", action)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := false

@@ -18,6 +18,7 @@ const (
 	accepting step = iota // the broker has not confirmed yet
 	asking                // the host has not answered yet
 	working
+	uploading   // the result goes to the host's REST first
 	finishedRun // the host has not acked yet
 )
 
@@ -32,6 +33,8 @@ type run struct {
 	cancel     context.CancelCauseFunc
 	fenced     bool // nothing of it is wanted
 	outcome    sdk.Outcome
+	large      *sdk.Result // a result that no message carries; kept until it is acked
+	putTo      string      // the host process that has it
 	saves      map[uint64]*saving
 	lastSeq    uint64
 	progressAt time.Time
@@ -162,31 +165,45 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 	} else {
 		res, err = sdk.Execute(ctx, r.l.Executor, task, to)
 	}
-	return w.fit(ctx, task.Token, sdk.OutcomeOf(ctx, res, err))
+	return w.fit(sdk.OutcomeOf(ctx, res, err))
 }
 
-// finished keeps the outcome until the host has it on record, and frees the slot.
+// finished keeps the outcome until the host has it on record, and frees the slot:
+// that of a large result only when it is acked, since its bytes are still here.
 func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	w.mu.Lock()
-	r.l.used--
+	defer w.mu.Unlock()
 	for seq := range r.saves {
 		r.saved(seq, errOver)
 	}
 	r.flush(w)
+	r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
 	if r.fenced {
-		r.phase = finishedRun
 		w.remove(t, r)
-	} else {
-		r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
-		w.tell(&item{kind: kindFinished, token: t, outcome: o})
+		return
 	}
-	more := false
+	if o.Kind == sdk.Succeeded && len(o.Result.Data) > w.maxResult() {
+		r.large = &o.Result
+		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
+		w.upload(t, r)
+		return
+	}
+	r.free(w)
+	w.tell(&item{kind: kindFinished, token: t, outcome: o})
+}
+
+// free gives back the slot of a run, once. The worker's mu is held.
+func (r *run) free(w *Worker) {
+	if r.freed {
+		return
+	}
+	r.freed = true
+	r.l.used--
 	for _, p := range r.l.pullers {
-		more = more || r.l.wants(p) > 0
-	}
-	w.mu.Unlock()
-	if more {
-		signal(w.pulls)
+		if r.l.wants(p) > 0 {
+			signal(w.pulls)
+			return
+		}
 	}
 }
 
@@ -197,16 +214,14 @@ func (w *Worker) fence(t token, r *run, why string) {
 	w.count.refused.Add(1)
 	switch r.phase {
 	case accepting, asking:
-		r.l.used--
 		w.remove(t, r)
-		signal(w.pulls)
 	case working:
 		if !r.fenced {
 			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.task.ID, "reason", why)
 			r.fenced = true
 			r.cancel(sdk.ErrCancel)
 		}
-	case finishedRun:
+	case uploading, finishedRun:
 		w.log.Warn("a result came too late and is thrown away", "task", r.start.task.ID, "reason", why)
 		w.remove(t, r)
 	}
@@ -215,7 +230,8 @@ func (w *Worker) fence(t token, r *run, why string) {
 // remove forgets a run. w.mu is held.
 func (w *Worker) remove(t token, r *run) {
 	delete(w.runs, t)
-	if s, ok := r.l.Executor.(sdk.Settler); ok && r.phase == finishedRun {
+	r.free(w)
+	if s, ok := r.l.Executor.(sdk.Settler); ok && r.phase >= uploading {
 		s.Settled(t)
 	}
 	signal(w.idle)
@@ -226,7 +242,6 @@ func (w *Worker) drop(t token) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r := w.runs[t]; r != nil && r.phase == accepting {
-		r.l.used--
 		w.remove(t, r)
 	}
 }
@@ -279,7 +294,6 @@ func (w *Worker) repeat() {
 	now := time.Now()
 	for t, r := range w.runs {
 		if r.phase == accepting && now.Sub(r.since) > ackWait {
-			r.l.used--
 			w.remove(t, r)
 			continue
 		}
@@ -301,6 +315,10 @@ func (w *Worker) repeat() {
 			w.tell(&item{kind: kindAsk, token: t})
 		case finishedRun:
 			r.sent, r.wait = now, min(max(2*r.wait, time.Second), maxRepeat)
+			if r.large != nil && r.putTo != w.offer.Host { // the one that had it is gone
+				w.upload(t, r)
+				continue
+			}
 			w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
 		}
 	}
@@ -340,7 +358,6 @@ func (w *Worker) stopTaking() {
 	for t, r := range w.runs {
 		if r.phase == accepting || r.phase == asking {
 			w.tell(&item{kind: kindHandback, token: t})
-			r.l.used--
 			w.remove(t, r)
 		}
 	}
