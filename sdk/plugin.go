@@ -18,6 +18,9 @@ type Plugin struct {
 	// New makes an executor of one block of config. An error refuses the config
 	// and should name the key at fault.
 	New func(Config) (Executor, error)
+	// Check says what is wrong with a config and makes nothing; nil if only New
+	// can know. `taskhost config validate` asks it of built-ins.
+	Check func(Config) error
 }
 
 // Handshake is what host and plugin say to one another before they speak gRPC:

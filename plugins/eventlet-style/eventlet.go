@@ -49,9 +49,10 @@ func Of(s sdk.Script) Factory {
 //	scripts   = { NAME = { … } }
 func Plugin(version string, scripts ...Factory) sdk.Plugin {
 	scripts = slices.Clone(scripts)
-	return sdk.Plugin{Name: Name, Version: version, New: func(cfg sdk.Config) (sdk.Executor, error) {
-		return open(cfg, scripts)
-	}}
+	return sdk.Plugin{Name: Name, Version: version,
+		New:   func(cfg sdk.Config) (sdk.Executor, error) { return open(cfg, scripts) },
+		Check: func(cfg sdk.Config) error { _, err := open(cfg, scripts); return err },
+	}
 }
 
 type config struct {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// storeCmd works on a store itself; no server is asked, and one may be running.
+func (p *program) storeCmd() *cobra.Command {
+	var f, g configFlags
+	check := &cobra.Command{Use: "check", Short: "Look a store through, changing nothing", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := f.load()
+			if err != nil {
+				return err
+			}
+			r, err := host.CheckStore(c.Context(), cfg.DataDir)
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"store", r.Path}, {"schema", strconv.FormatInt(r.Schema, 10)}, {"epoch", strconv.FormatUint(r.Epoch, 10)}, {"in use", strconv.FormatBool(r.Live)}}
+			for _, s := range task.States() {
+				if n := r.Tasks[s]; n > 0 {
+					pairs = append(pairs, pair{s.String(), strconv.FormatInt(n, 10)})
+				}
+			}
+			if err := show(p, r, r.Path, pairs); err != nil {
+				return err
+			}
+			for _, problem := range r.Problems {
+				fmt.Fprintln(p.err, "problem: "+problem)
+			}
+			if !r.OK() {
+				return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it", len(r.Problems), r.Path)}
+			}
+			fmt.Fprintln(p.err, "the store is sound")
+			return nil
+		}}
+	f.add(check)
+	backup := &cobra.Command{Use: "backup FILE", Short: "Write a copy of a store, also while a server runs on it", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := g.load()
+			if err != nil {
+				return err
+			}
+			if err := host.BackupStore(c.Context(), cfg.DataDir, args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.err, "wrote %s; to restore it, put it into an empty data directory as %s\n", args[0], host.StoreFile)
+			return nil
+		}}
+	g.add(backup)
+	return group("store", "The store of a data directory", check, backup)
+}

@@ -1,0 +1,275 @@
+package config
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var blockName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func (d *decoder) executors(content *hcl.BodyContent) []Executor {
+	var out []Executor
+	for _, b := range content.Blocks.OfType("executor") {
+		x := Executor{Name: b.Labels[0], OnHostExit: "die"}
+		path := "executor." + x.Name
+		if !blockName.MatchString(x.Name) {
+			d.fault(b.LabelRanges[0], "Not a name for an executor", "A name is 1 to 63 letters, digits, '.', '_' or '-', and begins with a letter or digit.")
+		}
+		inner := d.body(b.Body, path, []hcl.BlockHeaderSchema{{Type: "config"}}, map[string]setter{
+			"plugin": text(&x.Plugin), "sha256": sha256sum(&x.SHA256), "slots": count(&x.Slots, 1, 1_000_000),
+			"on_host_exit": onHostExit(&x.OnHostExit),
+		})
+		if _, ok := inner.Attributes["plugin"]; !ok {
+			d.fault(b.DefRange, "An executor needs a plugin", "Set plugin = \"…\": a built-in such as \"eventlet-style\", or the name of a binary in plugin_dir.")
+		}
+		for i, c := range inner.Blocks {
+			if i > 0 {
+				d.fault(c.DefRange, "A second config block", "An executor has one.")
+				continue
+			}
+			x.Config = d.attributes(c.Body, path+".config")
+		}
+		out = append(out, x)
+	}
+	d.unique(content.Blocks, "executor")
+	return out
+}
+
+func (d *decoder) taskType(b *hcl.Block, executors []Executor) TaskType {
+	t := TaskType{Name: b.Labels[0]}
+	maxLost, retain := -1, time.Duration(-1)
+	inner := d.body(b.Body, "task_type."+t.Name, nil, map[string]setter{
+		"executor": text(&t.Executor), "timeout": duration(&t.Timeout), "max_attempts": count(&t.MaxAttempts, 1, 1000),
+		"max_lost": count(&maxLost, 0, 1000), "retain": durationOrZero(&retain), "queue_limit": count(&t.QueueLimit, 1, math.MaxInt32),
+		"max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000), "route": textMap(&t.Route),
+		"backoff": duration(&t.BackoffMin), "backoff_max": duration(&t.BackoffMax),
+	})
+	if maxLost >= 0 {
+		t.MaxLost = &maxLost
+	}
+	if retain >= 0 {
+		t.Retain = &retain
+	}
+	if a := inner.Attributes["executor"]; a != nil && t.Executor != "" && !slices.ContainsFunc(executors, func(x Executor) bool { return x.Name == t.Executor }) {
+		names := make([]string, len(executors))
+		for i, x := range executors {
+			names[i] = strconv.Quote(x.Name)
+		}
+		d.fault(a.Expr.Range(), "No such executor", fmt.Sprintf("No executor block is named %q; there are: %s.", t.Executor, strings.Join(names, ", ")))
+	}
+	return t
+}
+
+// setter puts an attribute's value where it belongs; its error completes the
+// sentence "KEY …".
+type setter func(cty.Value) error
+
+func text(to *string) setter {
+	return func(v cty.Value) error {
+		if v.Type() != cty.String || v.IsNull() {
+			return errors.New("is a string in quotes")
+		}
+		if *to = v.AsString(); *to == "" {
+			return errors.New("must not be empty")
+		}
+		return nil
+	}
+}
+
+func enum(to *string, of []string) setter {
+	return func(v cty.Value) error {
+		if err := text(to)(v); err != nil {
+			return err
+		}
+		if !slices.Contains(of, *to) {
+			return fmt.Errorf("is one of %s", strings.Join(of, ", "))
+		}
+		return nil
+	}
+}
+
+func onHostExit(to *string) setter {
+	return func(v cty.Value) error {
+		if err := enum(to, []string{"die", "survive"})(v); err != nil {
+			return err
+		}
+		if *to == "survive" {
+			return errors.New("= \"survive\" is not supported yet: a plugin process ends with its host")
+		}
+		return nil
+	}
+}
+
+func sha256sum(to *string) setter {
+	return func(v cty.Value) error {
+		if err := text(to)(v); err != nil {
+			return err
+		}
+		if b, err := hex.DecodeString(*to); err != nil || len(b) != 32 {
+			return errors.New("is 64 hexadecimal digits, as sha256sum prints them")
+		}
+		*to = strings.ToLower(*to)
+		return nil
+	}
+}
+
+func count[T int | int64](to *T, least, most int64) setter {
+	return func(v cty.Value) error {
+		bad := fmt.Errorf("is a whole number from %d to %d", least, most)
+		if v.Type() != cty.Number || v.IsNull() {
+			return bad
+		}
+		n, acc := v.AsBigFloat().Int64()
+		if acc != 0 || n < least || n > most {
+			return bad
+		}
+		*to = T(n)
+		return nil
+	}
+}
+
+func duration(to *time.Duration) setter {
+	return func(v cty.Value) error {
+		if err := durationOrZero(to)(v); err != nil {
+			return err
+		}
+		if *to == 0 {
+			return errors.New("must be more than nothing")
+		}
+		return nil
+	}
+}
+
+func durationOrZero(to *time.Duration) setter {
+	return func(v cty.Value) error {
+		bad := errors.New("is a duration such as \"30s\", \"10m\" or \"48h\"")
+		if v.Type() != cty.String || v.IsNull() {
+			return bad
+		}
+		d, err := time.ParseDuration(v.AsString())
+		if err != nil || d < 0 {
+			return bad
+		}
+		*to = d
+		return nil
+	}
+}
+
+var sizeText = regexp.MustCompile(`^([0-9]{1,12})(B|KiB|MiB|GiB)?$`)
+
+func size(to *int64) setter {
+	return func(v cty.Value) error {
+		if v.Type() == cty.Number {
+			return count(to, 1, math.MaxInt32)(v)
+		}
+		bad := errors.New("is a size such as \"512KiB\" or \"4MiB\", or a number of bytes, of at most 2GiB")
+		if v.Type() != cty.String || v.IsNull() {
+			return bad
+		}
+		m := sizeText.FindStringSubmatch(v.AsString())
+		if m == nil {
+			return bad
+		}
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		n <<= map[string]int{"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[m[2]]
+		if err != nil || n < 1 || n > math.MaxInt32 {
+			return bad
+		}
+		*to = n
+		return nil
+	}
+}
+
+func texts(to *[]string) setter {
+	return func(v cty.Value) error {
+		bad := errors.New("is a list of strings")
+		if v.IsNull() || !v.CanIterateElements() || v.Type().IsObjectType() || v.Type().IsMapType() {
+			return bad
+		}
+		for _, e := range v.AsValueSlice() {
+			if e.Type() != cty.String || e.IsNull() {
+				return bad
+			}
+			*to = append(*to, e.AsString())
+		}
+		return nil
+	}
+}
+
+func textMap(to *map[string]string) setter {
+	return func(v cty.Value) error {
+		bad := errors.New("is a set of strings such as { zone = \"b\" }")
+		if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
+			return bad
+		}
+		out := map[string]string{}
+		for k, e := range v.AsValueMap() {
+			if e.Type() != cty.String || e.IsNull() {
+				return bad
+			}
+			out[k] = e.AsString()
+		}
+		*to = out
+		return nil
+	}
+}
+
+var secretKey = regexp.MustCompile(`(?i)(token|secret|password|passwd|credential|private|api_?key)`)
+
+// mask hides what nobody should read over an operator's shoulder.
+func mask(key, value string) string {
+	last := key[strings.LastIndex(key, ".")+1:]
+	if secretKey.MatchString(last) {
+		return "(secret)"
+	}
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		u.User = url.User("(secret)")
+		return strings.Replace(u.String(), url.User("(secret)").String(), "(secret)", 1)
+	}
+	var doc any
+	if json.Unmarshal([]byte(value), &doc) == nil {
+		if masked, changed := maskJSON(doc); changed {
+			if data, err := json.Marshal(masked); err == nil {
+				return string(data)
+			}
+		}
+	}
+	return value
+}
+
+func maskJSON(v any) (any, bool) {
+	changed := false
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if secretKey.MatchString(k) {
+				v[k], changed = "(secret)", true
+			} else if m, c := maskJSON(e); c {
+				v[k], changed = m, true
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if m, c := maskJSON(e); c {
+				v[i], changed = m, true
+			}
+		}
+	case string:
+		if m := mask("x", v); m != v && strings.Contains(v, "://") {
+			return m, true
+		}
+	}
+	return v, changed
+}

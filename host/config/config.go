@@ -1,0 +1,207 @@
+// Package config reads the operator's file: HCL, all errors of a file at once,
+// each with its place and what to do. What it gives are plain values; host makes
+// a running host of them.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Config is the server's config: file, environment and flags laid over one
+// another, in that order, over defaults that work.
+type Config struct {
+	Listen       string // TCP address of the REST side
+	DataDir      string
+	PluginDir    string
+	LogLevel     string        // trace, debug, info, warn or error
+	LogFormat    string        // text or json
+	DrainTimeout time.Duration // how long a stopping host lets attempts finish
+	CancelGrace  time.Duration // how long an attempt may take to stop when asked
+	PluginEnv    []string      // further environment variables that plugins may see
+	Executors    []Executor
+	Types        []TaskType
+
+	origins map[string]string // by the key's path, such as executor.local.slots
+	values  map[string]string // as shown
+}
+
+// Executor is one executor block.
+type Executor struct {
+	Name       string
+	Plugin     string
+	SHA256     string
+	Slots      int
+	OnHostExit string
+	Config     json.RawMessage // the attributes of its config block, one JSON object; nil if there is none
+}
+
+// TaskType is one task_type block. Zero and nil say nothing.
+type TaskType struct {
+	Name        string
+	Executor    string
+	Timeout     time.Duration
+	MaxAttempts int
+	MaxLost     *int
+	Retain      *time.Duration
+	QueueLimit  int64
+	MaxInput    int64
+	Priority    int
+	Route       map[string]string
+	BackoffMin  time.Duration
+	BackoffMax  time.Duration
+}
+
+// Worker is the config of `taskhost worker`.
+type Worker struct {
+	Name      string
+	Labels    map[string]string
+	DataDir   string
+	PluginDir string
+	LogLevel  string
+	LogFormat string
+	PluginEnv []string
+	Queue     json.RawMessage // the queue block's attributes, one JSON object: the plugin's to read
+	Executors []Executor
+}
+
+// Setting is one value in force, for `config show`.
+type Setting struct {
+	Key    string
+	Value  string // "(secret)" where it is one
+	Origin string // "default", "file.hcl:3", "environment TASKHOST_LISTEN", "flag --listen"
+}
+
+// Flags are what the command line sets over all else; empty says nothing.
+type Flags struct {
+	Listen, DataDir, PluginDir, LogLevel string
+}
+
+// Load reads the config: path may be empty for none. env is os.Environ's.
+func Load(path string, env []string, f Flags) (*Config, error) {
+	c := defaults()
+	if path != "" {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("config: %w", err)
+		}
+		if err := c.parse(path, src); err != nil {
+			return nil, err
+		}
+	}
+	c.override(env, f)
+	return c, c.validate()
+}
+
+func defaults() *Config {
+	c := &Config{origins: map[string]string{}, values: map[string]string{}}
+	for key, v := range map[string]string{
+		"listen": "127.0.0.1:7070", "data_dir": stateDir(), "plugin_dir": pluginDir(), "log_level": "info", "log_format": "text",
+		"drain_timeout": "5s", "cancel_grace": "10s",
+	} {
+		c.note(key, v, "default")
+	}
+	c.Listen, c.DataDir, c.PluginDir = "127.0.0.1:7070", stateDir(), pluginDir()
+	c.LogLevel, c.LogFormat, c.DrainTimeout, c.CancelGrace = "info", "text", 5*time.Second, 10*time.Second
+	return c
+}
+
+// stateDir is where a service keeps its state, or a user theirs.
+func stateDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/taskhost"
+	}
+	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, "taskhost")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "taskhost")
+	}
+	return "taskhost-data"
+}
+
+// pluginDir is the folder plugins/ beside the program.
+func pluginDir() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return "plugins"
+	}
+	return filepath.Join(filepath.Dir(exe), "plugins")
+}
+
+func (c *Config) note(key, value, origin string) {
+	c.values[key], c.origins[key] = value, origin
+}
+
+// override lays environment and flags over the file.
+func (c *Config) override(env []string, f Flags) {
+	vars := map[string]string{}
+	for _, kv := range env {
+		if k, v, ok := strings.Cut(kv, "="); ok && v != "" {
+			vars[k] = v
+		}
+	}
+	for _, s := range []struct {
+		to              *string
+		key, env, value string
+	}{
+		{&c.Listen, "listen", "TASKHOST_LISTEN", f.Listen},
+		{&c.DataDir, "data_dir", "TASKHOST_DATA_DIR", f.DataDir},
+		{&c.PluginDir, "plugin_dir", "TASKHOST_PLUGIN_DIR", f.PluginDir},
+		{&c.LogLevel, "log_level", "TASKHOST_LOG_LEVEL", f.LogLevel},
+	} {
+		if v := vars[s.env]; v != "" {
+			*s.to = v
+			c.note(s.key, v, "environment "+s.env)
+		}
+		if s.value != "" {
+			*s.to = s.value
+			c.note(s.key, s.value, "flag --"+strings.ReplaceAll(s.key, "_", "-"))
+		}
+	}
+}
+
+// validate checks what no single attribute can say of itself.
+func (c *Config) validate() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen = %q (%s): want host:port, such as 127.0.0.1:7070", c.Listen, c.origins["listen"])
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("listen = %q (%s) is not a loopback address: the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1", c.Listen, c.origins["listen"])
+	}
+	if err := oneOf("log_level", c.LogLevel, logLevels); err != nil {
+		return fmt.Errorf("%w (%s)", err, c.origins["log_level"])
+	}
+	return nil
+}
+
+var (
+	logLevels  = []string{"trace", "debug", "info", "warn", "error"}
+	logFormats = []string{"text", "json"}
+)
+
+func oneOf(key, v string, of []string) error {
+	for _, o := range of {
+		if v == o {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s = %q: want one of %s", key, v, strings.Join(of, ", "))
+}
+
+// Show is every value in force with where it came from, by key. Secrets are masked.
+func (c *Config) Show() []Setting {
+	out := make([]Setting, 0, len(c.values))
+	for k, v := range c.values {
+		out = append(out, Setting{Key: k, Value: mask(k, v), Origin: c.origins[k]})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Key < out[j].Key })
+	return out
+}
