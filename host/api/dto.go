@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"strings"
@@ -122,8 +123,8 @@ func inlineResult(contentType string, data []byte) json.RawMessage {
 			return data
 		}
 	case strings.HasPrefix(kind, "text/") && utf8.Valid(data):
-		if s, err := json.Marshal(string(data)); err == nil {
-			return s
+		if s, err := encodeJSON(string(data)); err == nil {
+			return bytes.TrimRight(s, "\n")
 		}
 	}
 	return json.RawMessage("null")

@@ -23,6 +23,7 @@ type eventStream struct {
 	id   task.ID
 	last int64 // the seq of the last event written
 	done bool  // and whether it led to a final state
+	told task.Progress
 }
 
 // events streams what happens to a task as server-sent events: all of its
@@ -111,14 +112,25 @@ func (es *eventStream) once(ctx context.Context) (end bool, err error) {
 	}
 	beat := time.NewTicker(es.a.opts.Heartbeat)
 	defer beat.Stop()
+	settled := time.NewTimer(settling * logLag)
+	defer settled.Stop()
 	for {
 		select {
 		case u, ok := <-updates:
 			if !ok {
 				return false, nil
 			}
+			if u.Progress != nil {
+				settled.Stop()
+			}
 			if end, err := es.tell(ctx, u); end || err != nil {
 				return end, err
+			}
+		case <-settled.C:
+			// Progress said just before the watch began is on record by now, and was
+			// told to nobody; a script may say no more for an hour.
+			if err := es.progress(ctx); err != nil {
+				return false, err
 			}
 		case <-beat.C:
 			if err := es.out.write([]byte(": still here\n\n")); err != nil {
@@ -146,10 +158,7 @@ func (es *eventStream) replay(ctx context.Context) (end bool, err error) {
 			return false, err
 		}
 		if !t.State.Final() {
-			if p := toProgress(t.Progress); p != nil {
-				return false, es.send("progress", 0, p)
-			}
-			return false, nil
+			return false, es.sayProgress(t.Progress)
 		}
 		if es.last >= t.Version || len(events) == 0 && es.done {
 			return true, nil
@@ -180,11 +189,27 @@ func (es *eventStream) tell(ctx context.Context, u task.Update) (end bool, err e
 		err = es.states(events, t)
 		return err == nil && es.done, err
 	case u.Progress != nil:
-		if p := toProgress(*u.Progress); p != nil {
-			return false, es.send("progress", 0, p)
-		}
+		return false, es.sayProgress(*u.Progress)
 	}
 	return false, nil
+}
+
+func (es *eventStream) progress(ctx context.Context) error {
+	t, err := es.a.svc.Get(ctx, es.s, es.id)
+	if err != nil || t.State.Final() {
+		return err
+	}
+	return es.sayProgress(t.Progress)
+}
+
+// sayProgress tells of progress unless it was just told, or there is none.
+func (es *eventStream) sayProgress(p task.Progress) error {
+	d := toProgress(p)
+	if d == nil || p == es.told {
+		return nil
+	}
+	es.told = p
+	return es.send("progress", 0, d)
 }
 
 func (es *eventStream) states(events []task.Event, t *task.Task) error {

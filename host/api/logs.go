@@ -22,6 +22,10 @@ const (
 	// logLag is how long a follower waits before it looks for lines that it heard
 	// of but that are not yet stored: hosts write them a few times a second.
 	logLag = 200 * time.Millisecond
+	// settling is how many such looks a new watch takes whether it heard of
+	// anything or not: what was said just before it began is told to nobody, and
+	// stored only now.
+	settling = 5
 )
 
 // logQuery says which lines a client wants.
@@ -217,7 +221,7 @@ func (a *api) tailOnce(ctx context.Context, l *logTail) (end bool, err error) {
 	}
 	lag := time.NewTicker(logLag)
 	defer lag.Stop()
-	for {
+	for looks := 0; ; {
 		select {
 		case u, ok := <-updates:
 			if !ok {
@@ -232,7 +236,7 @@ func (a *api) tailOnce(ctx context.Context, l *logTail) (end bool, err error) {
 				return true, l.rest(ctx)
 			}
 		case <-lag.C:
-			if l.behind() {
+			if looks++; l.behind() || looks <= settling {
 				if err := l.stored(ctx); err != nil {
 					return false, err
 				}
