@@ -55,7 +55,7 @@ func newServer(p Plugin) *server {
 
 // Configure makes the executor. A host that comes back to a process which
 // survived must bring the same config: a running executor is not made anew.
-func (s *server) Configure(_ context.Context, req *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
+func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	s.configure.Lock()
 	defer s.configure.Unlock()
 	s.mu.Lock()
@@ -83,8 +83,14 @@ func (s *server) Configure(_ context.Context, req *pb.ConfigureRequest) (*pb.Con
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, clip(err.Error(), maxText))
 	}
+	// Its limits and abilities bind this half too, whether or when the host asks. An
+	// error is for the host to see when it does.
+	info, err := describe(ctx, exec)
+	if err != nil {
+		info = Info{}
+	}
 	s.mu.Lock()
-	s.config, s.exec = req, exec
+	s.config, s.exec, s.info = req, exec, info
 	s.mu.Unlock()
 	return &pb.ConfigureResponse{}, nil
 }

@@ -374,3 +374,73 @@ func TestDataDropsRatherThanBlocks(t *testing.T) {
 		t.Errorf("%d lines, %d dropped, through %d of %d", lines, dropped, through, mark.last.Load())
 	}
 }
+
+// limited is an executor of its own making: it hands attempts on, and says so.
+type limited struct {
+	Irreversible
+	rejoined chan Task
+}
+
+func (limited) Describe(context.Context) (Info, error) {
+	return Info{Types: []TypeInfo{{Name: "x"}}, Outlives: true, MaxResult: 10}, nil
+}
+
+func (l limited) Execute(_ context.Context, t Task, r Reporter) (Result, error) {
+	if t.Rejoin {
+		l.rejoined <- t
+		return Text("joined"), nil
+	}
+	if err := r.Started([]byte("handle"), "node"); err != nil {
+		return Result{}, err
+	}
+	return Text("more than ten bytes"), nil
+}
+
+// What an executor says of itself binds its plugin from the first start: a rejoin
+// reaches one that outlives its host, and a result over its limit is none.
+func TestInfoBinds(t *testing.T) {
+	l := limited{rejoined: make(chan Task, 1)}
+	s := newServer(Plugin{New: func(Config) (Executor, error) { return l, nil }})
+	c := connectTest(t, serveTest(t, s), HostOptions{})
+	task := Task{Type: "x", Token: randomToken(), Rejoin: true, Handle: []byte("handle")}
+	res, err := c.Execute(t.Context(), task, NewReporter(Reports{}))
+	if err != nil || string(res.Data) != "joined" || string((<-l.rejoined).Handle) != "handle" {
+		t.Errorf("%q, %v", res.Data, err)
+	}
+	c.Settled(task.Token)
+	task = Task{Type: "x", Token: randomToken()}
+	var node string
+	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Started: func(_ []byte, n string) error { node = n; return nil }}))
+	if o := OutcomeOf(t.Context(), Result{}, err); o.Code != CodeResultTooLarge || !o.Permanent || node != "node" {
+		t.Errorf("%+v, started on %q", o, node)
+	}
+	c.Settled(task.Token)
+	task.Token = randomToken()
+	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Started: func([]byte, string) error { return errors.New("fenced") }}))
+	if err == nil || !strings.Contains(err.Error(), "fenced") {
+		t.Errorf("a start that is not wanted any more: %v", err)
+	}
+	c.Settled(task.Token)
+	drained(t, c, s)
+}
+
+// Detach stops what does not outlive the host, and waits for it.
+func TestDetach(t *testing.T) {
+	s := newServer(gated(nil))
+	c := connectTest(t, serveTest(t, s), HostOptions{})
+	task := Task{Type: "wait", Token: randomToken()}
+	end := begin(t, c, t.Context(), task)
+	detached := make(chan error, 1)
+	go func() { detached <- c.Detach(t.Context()) }()
+	if e := <-end; !errors.Is(e.err, Released) {
+		t.Errorf("a local attempt ends with %v, want Released", e.err)
+	}
+	c.Settled(task.Token)
+	if err := <-detached; err != nil {
+		t.Error(err)
+	}
+	late := Task{Type: "wait", Token: randomToken()}
+	if _, err := c.Execute(t.Context(), late, NewReporter(Reports{})); !errors.Is(err, Released) {
+		t.Errorf("a start after it: %v, want Released", err)
+	}
+}

@@ -61,11 +61,6 @@ func setDuration(to *durationpb.Duration, d time.Duration) {
 	to.Seconds, to.Nanos = int64(d/time.Second), int32(d%time.Second)
 }
 
-// startInline says whether all payloads of s stand in it.
-func startInline(s *pb.Start) bool {
-	return s.GetInput().GetChunked() == 0 && s.GetCheckpoint().GetChunked() == 0 && s.GetResult().GetChunked() == 0
-}
-
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.
 func taskFromWire(ctx context.Context, s *pb.Start, token Token, deadline time.Time, a *assembler) (Task, error) {
 	t := Task{ID: s.GetTaskId(), Type: s.GetType(), Attempt: int(s.GetAttempt()), Token: token, Rejoin: s.GetRejoin(),

@@ -98,8 +98,8 @@ func runs(t *testing.T, s *suite) {
 	if o.Result.ContentType == sdk.ContentJSON && !json.Valid(o.Result.Data) {
 		t.Errorf("the result is not the JSON it says it is: %q", o.Result.Data)
 	}
-	if s.Harness.Result != nil {
-		s.Harness.Result(t, o.Result)
+	if s.Result != nil {
+		s.Result(t, o.Result)
 	}
 	if s.info.Deferred && a.started == 0 {
 		t.Error("Info.Deferred is set, but the attempt never reported Started")
