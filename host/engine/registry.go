@@ -362,6 +362,10 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 	types := *g.types.Load()
 	t := types[name]
 	if t == nil {
+		if r := g.unheard(); r != nil {
+			return nil, nil, &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second,
+				Message: fmt.Sprintf("task type %q is not known yet: executor %q is starting and has not said what it offers; try again soon", name, r.Name)}
+		}
 		return nil, nil, &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
 			Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
 	}
@@ -386,6 +390,17 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 		own.schema, _ = newValidator(name, info.Input)
 	}
 	return own, r, nil
+}
+
+// unheard is an executor that is starting for the first time, if there is one:
+// until it has described itself nobody can say which types are unknown.
+func (g *reg) unheard() *runner {
+	for _, r := range g.runners {
+		if o := r.offer.Load(); !o.Live && len(o.types) == 0 && (r.status().State == task.ExecutorStarting || r.status().State == task.ExecutorReady) {
+			return r
+		}
+	}
+	return nil
 }
 
 func knownNames(types map[string]*typ) string {

@@ -237,6 +237,9 @@ func (e *Engine) Ready(ctx context.Context) (map[string]string, error) {
 		checks["store"] = lerr.Error()
 		err = fmt.Errorf("the store cannot be read: %w", lerr)
 	}
+	if r := e.reg.unheard(); r != nil && err == nil {
+		err = task.Errorf(task.CodeExecutorUnavailable, "executor %q is starting and has not said what it offers", r.Name)
+	}
 	for _, r := range e.reg.runners {
 		s := r.describe()
 		checks["executor "+r.Name] = string(s.State)
