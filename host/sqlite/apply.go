@@ -15,7 +15,11 @@ func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	if len(changes) == 0 {
 		return nil
 	}
-	o := &applyOp{changes: changes, errs: make([]error, len(changes)), broken: make([]error, len(changes))}
+	o := &applyOp{changes: changes, routes: make([]string, len(changes)), errs: make([]error, len(changes))}
+	for i := range changes {
+		// A route that can't be written was never stored: the guard will tell.
+		o.routes[i], _ = document(changes[i].Task.Route)
+	}
 	if err := s.w.do(ctx, o); err != nil {
 		for i := range o.errs {
 			o.errs[i] = err
@@ -26,8 +30,9 @@ func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 
 type applyOp struct {
 	changes []task.Change
+	routes  []string // of the tasks, as lanes name them
 	errs    []error
-	broken  []error // changes that the schema refused in an earlier run
+	broken  map[int]error // changes that the schema refused in an earlier run
 }
 
 func (o *applyOp) size() (rows, bytes int) {
@@ -49,10 +54,13 @@ func (o *applyOp) run(w *writer) error {
 		if o.errs[i] = o.broken[i]; o.errs[i] != nil {
 			continue
 		}
-		refused, err := w.apply(&o.changes[i])
+		refused, err := w.apply(&o.changes[i], o.routes[i])
 		if err != nil {
 			// Should the schema refuse it, the others are to be made without it.
 			if isConstraint(err) {
+				if o.broken == nil {
+					o.broken = map[int]error{}
+				}
 				o.broken[i] = constraintError(err)
 				return errRunAgain
 			}
@@ -64,21 +72,11 @@ func (o *applyOp) run(w *writer) error {
 }
 
 // apply makes one change; refused says why its guard does not hold.
-func (w *writer) apply(c *task.Change) (refused, err error) {
+func (w *writer) apply(c *task.Change, route string) (refused, err error) {
 	t := &c.Task
 	if plain(c) {
-		st := w.st.taskSucceed
-		st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-			int(t.Seq).int(int64(c.FromAttempt)).int(t.Version)
-		found, err := st.one()
-		if err != nil {
+		if done, err := w.succeed(c, route); done || err != nil {
 			return nil, err
-		}
-		if found {
-			n := w.lanes.all[st.row.int(0)-1]
-			w.release(t.Seq)
-			w.lanes.move(n, phaseActive, n, phaseDone)
-			return nil, w.beside(c, resultNone)
 		}
 	}
 	st := w.st.taskGuard
@@ -96,6 +94,26 @@ func (w *writer) apply(c *task.Change) (refused, err error) {
 			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
 	}
 	return nil, w.change(c, &old)
+}
+
+// succeed makes a plain change, if its guard holds and the lane is the one that
+// the task names.
+func (w *writer) succeed(c *task.Change, route string) (bool, error) {
+	t := &c.Task
+	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect()}]
+	if n == nil {
+		return false, nil
+	}
+	st := w.st.taskSucceed
+	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
+		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(int64(n.ID))
+	changed, err := st.changed()
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	w.release(t.Seq)
+	w.lanes.move(n, phaseActive, n, phaseDone)
+	return true, w.beside(c, resultNone)
 }
 
 // plain says that a change is the common end of an attempt, for which a narrower

@@ -13,7 +13,7 @@ const (
 	sqlHistory = `SELECT n, at, from_state, to_state, attempt, by, message FROM history WHERE task = ? AND n > ? ORDER BY n`
 	sqlLogs    = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
 AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT ?5`
-	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = ?`
+	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = +?`
 )
 
 // seqOf finds the order key of a task in the scope.

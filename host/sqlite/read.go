@@ -10,13 +10,13 @@ import (
 
 // What the readers run.
 const (
-	sqlGet      = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.id = ?`
-	sqlByKey    = `SELECT ` + wholeColumns + ` FROM task_key k JOIN ` + wholeTables + ` WHERE k.owner = ? AND k.type = ? AND k.key = ? AND t.seq = k.task`
+	sqlGet      = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.id = +?`
+	sqlByKey    = `SELECT ` + wholeColumns + ` FROM task_key k JOIN ` + wholeTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
 	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR t.lane IN (SELECT id FROM lane WHERE owner = ?4)) ORDER BY t.id LIMIT 2`
 	sqlHeldIn   = `SELECT block FROM held WHERE block >= ? ORDER BY block`
-	sqlHeld     = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq > ? AND t.seq >= ? AND t.seq < ?
+	sqlHeld     = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
 AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7) ORDER BY t.seq LIMIT ?`
-	sqlOverdue = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= ?
+	sqlOverdue = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= +?
 ORDER BY t.deadline LIMIT ?`
 )
 

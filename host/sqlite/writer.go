@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -109,6 +110,10 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	var group []*ticket
 	for {
+		// Whoever was just answered gets to ask again before the next group is
+		// closed: or else every other group would be of one. Worth a factor of two
+		// with 64 clients; when nobody else can run it returns at once.
+		runtime.Gosched()
 		group = w.take(group[:0])
 		if len(group) == 0 {
 			w.mu.Lock()
