@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type rig struct {
 	server *http.Server
 	log    *syncBuffer
 	active atomic.Int64 // connections with a request under way
+	closed sync.Map     // remote addresses of connections that the server closed
 	engine *engine.Engine
 	gate   chan struct{} // each receive lets one "gated" go on
 	began  chan string
@@ -64,7 +66,7 @@ func (r *rig) serve(exec sdk.Executor, opts api.Options) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.engine.Close(context.Background()) })
-	log := slog.New(slog.NewTextHandler(r.log, nil))
+	log := newLog(r.log)
 	opts.Log = log
 	r.listen(api.New(r.engine, opts), log)
 	secret := ""
@@ -84,12 +86,15 @@ func (r *rig) listen(h http.Handler, log *slog.Logger) {
 	}
 	r.addr = l.Addr().String()
 	r.server = api.Server(h, log)
-	r.server.ConnState = func(_ net.Conn, s http.ConnState) {
+	r.server.ConnState = func(c net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateActive:
 			r.active.Add(1)
-		case http.StateIdle, http.StateClosed, http.StateHijacked:
+		case http.StateIdle:
 			r.active.Add(-1)
+		case http.StateClosed:
+			r.active.Add(-1)
+			r.closed.Store(c.RemoteAddr().String(), true)
 		}
 	}
 	go func() { _ = r.server.Serve(l) }()
@@ -237,3 +242,5 @@ func waitForRequests(t *testing.T, r *rig, n int64) {
 		}
 	}
 }
+
+func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

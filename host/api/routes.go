@@ -43,6 +43,7 @@ func (a *api) routes() []route {
 	all = append(all, a.taskRoutes()...)
 	all = append(all, a.recordRoutes()...)
 	all = append(all, a.registryRoutes()...)
+	all = append(all, a.attemptRoutes()...)
 	return append(all, a.hostRoutes()...)
 }
 

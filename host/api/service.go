@@ -48,9 +48,18 @@ type Registry interface {
 	Ready(ctx context.Context) (checks map[string]string, err error)
 }
 
+// Attempts is what workers fetch and put by reference; the attempt's token is
+// the key. not_found once the attempt no longer holds its task.
+type Attempts interface {
+	AttemptInput(token task.Token) ([]byte, error)
+	// PutAttemptResult keeps the result until the attempt's success is reported.
+	PutAttemptResult(token task.Token, contentType string, data []byte) error
+}
+
 // Service is all that the API serves.
 type Service interface {
 	Tasks
 	Records
 	Registry
+	Attempts
 }

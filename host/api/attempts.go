@@ -1,0 +1,80 @@
+package api
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// attemptRoutes carry by reference what a broker cannot: a worker fetches an
+// attempt's input from here and puts its result here. The attempt's token is
+// the key, so they are open to callers without another.
+func (a *api) attemptRoutes() []route {
+	const tag = "attempts"
+	return []route{
+		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "The input of a running attempt", open: true,
+			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: a.attemptInput,
+			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
+		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
+			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
+			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge}, handle: a.putAttemptResult,
+			answers: []answer{{status: http.StatusNoContent, doc: "kept until the outcome is reported"}}},
+	}
+}
+
+func attemptToken(r *http.Request) (task.Token, error) {
+	var t task.Token
+	b, err := hex.DecodeString(r.PathValue("token"))
+	if err != nil || len(b) != len(t) {
+		return t, task.Errorf(task.CodeNotFound, "no attempt runs with this token")
+	}
+	copy(t[:], b)
+	return t, nil
+}
+
+func (a *api) attemptInput(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	token, err := attemptToken(r)
+	if err != nil {
+		return err
+	}
+	input, err := a.svc.AttemptInput(token)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(input)
+	return err
+}
+
+// resultTimeout bounds how long a worker may take to put a result.
+const resultTimeout = 5 * time.Minute
+
+func (a *api) putAttemptResult(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	token, err := attemptToken(r)
+	if err != nil {
+		return err
+	}
+	if _, err := a.svc.AttemptInput(token); err != nil { // before any byte of the body is taken
+		return err
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(resultTimeout)); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.opts.MaxBatch))
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big):
+		return task.Errorf(task.CodeTooLarge, "the result has more than %d bytes", big.Limit)
+	case err != nil:
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "the result could not be read", Cause: err}
+	}
+	if err := a.svc.PutAttemptResult(token, r.Header.Get("Content-Type"), data); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
