@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -21,7 +23,7 @@ func (a *api) attemptRoutes() []route {
 			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
 		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
 			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
-			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge}, handle: a.putAttemptResult,
+			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge, codeSlowRequest}, handle: a.putAttemptResult,
 			answers: []answer{{status: http.StatusNoContent, doc: "kept until the outcome is reported"}}},
 	}
 }
@@ -46,8 +48,9 @@ func (a *api) attemptInput(w http.ResponseWriter, r *http.Request, _ task.Scope)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(input)
-	return err
+	w.Header().Set("Content-Length", strconv.Itoa(len(input)))
+	w.WriteHeader(http.StatusOK)
+	return a.writeSlowly(w, input)
 }
 
 // resultTimeout bounds how long a worker may take to put a result.
@@ -69,6 +72,9 @@ func (a *api) putAttemptResult(w http.ResponseWriter, r *http.Request, _ task.Sc
 	switch {
 	case errors.As(err, &big):
 		return task.Errorf(task.CodeTooLarge, "the result has more than %d bytes", big.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return task.Errorf(codeSlowRequest, "the result did not arrive within %s", resultTimeout)
 	case err != nil:
 		return &task.Error{Code: task.CodeInvalidRequest, Message: "the result could not be read", Cause: err}
 	}

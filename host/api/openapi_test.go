@@ -16,11 +16,12 @@ import (
 // served are the routes of the API page that exist so far. The document and what
 // is served both come from one list; this is the second opinion.
 var served = []string{
-	"DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/tasks",
+	"DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/attempts/{token}/input", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/tasks",
 	"GET /v1/tasks/by-key/{type}/{key}", "GET /v1/tasks/{id}", "GET /v1/tasks/{id}/events", "GET /v1/tasks/{id}/history", "GET /v1/tasks/{id}/logs",
 	"GET /v1/tasks/{id}/result", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/workers", "GET /version", "POST /v1/batches",
 	"POST /v1/executors/{name}/drain", "POST /v1/executors/{name}/pause", "POST /v1/executors/{name}/restart", "POST /v1/executors/{name}/resume",
 	"POST /v1/tasks", "POST /v1/tasks/{id}/cancel", "POST /v1/tasks/{id}/retry", "POST /v1/workers/{name}/drain",
+	"PUT /v1/attempts/{token}/result",
 }
 
 type document struct {
@@ -66,7 +67,7 @@ func TestDocumentNamesWhatIsServed(t *testing.T) {
 	// Each of them is answered by its route, not by the one for what is unknown.
 	for _, route := range got {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{id}", "01990f4e-7f3a-7c55-a1b2-0123456789ab", "{name}", "none", "{type}", "none", "{key}", "none").Replace(path)
+		path = strings.NewReplacer("{id}", "01990f4e-7f3a-7c55-a1b2-0123456789ab", "{name}", "none", "{type}", "none", "{key}", "none", "{token}", "none").Replace(path)
 		b := r.do(method, path, "")
 		if b.StatusCode == 405 || strings.Contains(string(b.body), "there is nothing at") {
 			t.Errorf("%s is in the document and not served: %s", route, b.body)
