@@ -54,8 +54,8 @@ func (f *fleet) end(t token) {
 func (f *fleet) carry(ctx context.Context, act action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	a := newAttempt(t)
 	if !t.Rejoin {
-		var fits bool
-		if a.body, fits = encodeStart(act, t, f.maxMessage()); !fits || f.rest == "" && byReference(a.body) {
+		var refs, fits bool
+		if a.body, refs, fits = encodeStart(act, t, f.maxMessage()); !fits || refs && f.rest == "" {
 			return result(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true,
 				Message: fmt.Sprintf("the task takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", f.maxMessage())})
 		}
@@ -65,11 +65,6 @@ func (f *fleet) carry(ctx context.Context, act action, t sdk.Task, r sdk.Reporte
 		return sdk.Result{}, err
 	}
 	return f.follow(ctx, a, r, owner)
-}
-
-func byReference(body []byte) bool {
-	s, err := decodeStart(body)
-	return err == nil && (s.refInput || s.refCheckpoint || s.refResult)
 }
 
 // admit enters an attempt, or finds the one that is there. The owner is the one
@@ -220,12 +215,9 @@ type handleData struct {
 	Instance string `json:"instance"`
 }
 
+// handle writes it by hand: neither part holds what JSON would escape.
 func handle(p peer) []byte {
-	b, err := json.Marshal(handleData{p.name, p.instance})
-	if err != nil { // two strings always marshal
-		return nil
-	}
-	return b
+	return []byte(`{"worker":"` + p.name + `","instance":"` + p.instance + `"}`)
 }
 
 func parseHandle(b []byte) (peer, error) {

@@ -37,10 +37,11 @@ type fleet struct {
 	clock  clock
 	stream stream
 
-	cancel context.CancelFunc
-	ctx    context.Context
-	loops  sync.WaitGroup
-	count  counters
+	cancel  context.CancelFunc
+	ctx     context.Context
+	loops   sync.WaitGroup
+	count   counters
+	payload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 
 	mu       sync.Mutex
 	attempts map[token]*attempt
@@ -82,7 +83,7 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 		return nil, err
 	}
 	f.stream.init(f, id)
-	f.out = newOutbox(f.send)
+	f.out = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
 	if err := f.connect(); err != nil {
 		return nil, err
 	}
@@ -118,8 +119,8 @@ func (f *fleet) connect() (err error) {
 				f.log.Warn("the broker is away; nothing is dispatched and no lapse counts until it is back", "error", err)
 			}
 		}),
-		nats.ConnectHandler(func(*nats.Conn) { f.stream.wake() }),
-		nats.ReconnectHandler(func(*nats.Conn) { f.log.Info("the broker is back"); f.stream.wake() })}
+		nats.ConnectHandler(f.connected),
+		nats.ReconnectHandler(func(nc *nats.Conn) { f.log.Info("the broker is back"); f.connected(nc) })}
 	if f.conf.URL == "" {
 		if f.broker, err = startBroker(&f.conf, f.cfg.DataDir, f.log); err != nil {
 			return err
@@ -136,10 +137,18 @@ func (f *fleet) connect() (err error) {
 	if f.nc, err = nats.Connect(f.conf.URL, opts...); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
+	if f.nc.IsConnected() {
+		f.payload.Store(f.nc.MaxPayload())
+	}
 	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
 		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
 		jetstream.WithPublishAsyncAckHandler(f.stream.published), jetstream.WithPublishAsyncErrHandler(f.stream.unpublished))
 	return err
+}
+
+func (f *fleet) connected(nc *nats.Conn) {
+	f.payload.Store(nc.MaxPayload())
+	f.stream.wake()
 }
 
 // credentials are how one proves to a broker who one is.
@@ -184,7 +193,7 @@ func (f *fleet) send(subject string, data []byte) {
 func (f *fleet) isClosed() bool { return f.ctx.Err() != nil }
 
 // tell queues an item for a worker.
-func (f *fleet) tell(p peer, it *item) { f.out.add(f.names.down(p), it) }
+func (f *fleet) tell(p peer, it *item) { f.out.add(p, it) }
 
 // Close lets go of the broker, and ends it if it is the host's own. What runs on
 // workers goes on; every Execute that has not returned returns sdk.ErrDetach.
@@ -210,11 +219,10 @@ func (f *fleet) Close() error {
 
 // maxMessage is what a message may hold, less room for what stands around it.
 func (f *fleet) maxMessage() int {
-	n := int(f.nc.MaxPayload())
-	if n <= 0 { // never connected yet
-		n = 1 << 20
+	if n := f.payload.Load(); n > 0 {
+		return int(n) - 32<<10
 	}
-	return n - 32<<10
+	return 1<<20 - 32<<10 // never connected yet
 }
 
 // sendOffer tells a worker where to pull. f.mu is held.

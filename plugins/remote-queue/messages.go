@@ -136,23 +136,24 @@ func decodeItem(b []byte) (item, error) {
 }
 
 // decodeBatch hands each item of a message to handle. It returns how many items
-// could not be read; an error means that the message is none of ours.
-func decodeBatch(b []byte, handle func(item)) (bad int, err error) {
+// could not be read; an error means that the message is none of ours. The item is
+// handle's until it returns.
+func decodeBatch(b []byte, handle func(*item)) (bad int, err error) {
 	if len(b) == 0 || b[0] != formatVersion {
 		return 0, errGarbage
 	}
 	d := decoder{b: b[1:]}
+	var it item
 	for len(d.b) > 0 {
 		body := d.bytes()
 		if d.bad {
 			return bad + 1, nil
 		}
-		it, err := decodeItem(body)
-		if err != nil {
+		if it, err = decodeItem(body); err != nil {
 			bad++
 			continue
 		}
-		handle(it)
+		handle(&it)
 	}
 	return bad, nil
 }

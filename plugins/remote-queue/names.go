@@ -15,8 +15,9 @@ import (
 type names struct{ queue string }
 
 var (
-	queueName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
-	workerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+	queueName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
+	instanceName = regexp.MustCompile(`^[A-Z0-9]{8,32}$`)
+	workerName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 )
 
 func (n names) prefix() string { return "taskhost." + n.queue }
@@ -75,7 +76,7 @@ func (n names) peerOf(subject string) (p peer, what string, ok bool) {
 		return peer{}, "", false
 	}
 	p = peer{strings.ReplaceAll(parts[0], "=", "."), parts[1]}
-	return p, parts[2], workerName.MatchString(p.name) && p.instance != ""
+	return p, parts[2], workerName.MatchString(p.name) && instanceName.MatchString(p.instance)
 }
 
 // subjectToken makes one token of a name: the dots, which no subject's token may

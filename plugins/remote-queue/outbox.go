@@ -3,6 +3,7 @@ package remotequeue
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // batchSize is when a batch is full: far below what any broker carries, so that one
@@ -12,13 +13,14 @@ const batchSize = 128 << 10
 // outbox sends items in batches of what is waiting: the more there is, the fewer
 // messages carry it, and nothing waits for company.
 type outbox struct {
-	publish func(subject string, data []byte)
+	publish func(to peer, data []byte)
 
 	sending sync.Mutex // keeps batches in order
 
-	mu    sync.Mutex
-	boxes map[string]*box
-	kick  chan struct{}
+	mu             sync.Mutex
+	boxes          map[peer]*box
+	kick           chan struct{}
+	items, batches atomic.Int64
 }
 
 type box struct {
@@ -26,17 +28,17 @@ type box struct {
 	full [][]byte // those before it
 }
 
-func newOutbox(publish func(subject string, data []byte)) *outbox {
-	return &outbox{publish: publish, boxes: make(map[string]*box), kick: make(chan struct{}, 1)}
+func newOutbox(publish func(to peer, data []byte)) *outbox {
+	return &outbox{publish: publish, boxes: make(map[peer]*box), kick: make(chan struct{}, 1)}
 }
 
 // add queues an item. It never blocks.
-func (o *outbox) add(subject string, it *item) {
+func (o *outbox) add(to peer, it *item) {
 	o.mu.Lock()
-	b := o.boxes[subject]
+	b := o.boxes[to]
 	if b == nil {
 		b = &box{}
-		o.boxes[subject] = b
+		o.boxes[to] = b
 	}
 	large := len(it.data) + len(it.outcome.Result.Data)
 	if len(b.open) > 1 && len(b.open)+large > batchSize {
@@ -46,6 +48,7 @@ func (o *outbox) add(subject string, it *item) {
 		b.open = append(b.open, formatVersion)
 	}
 	b.open = appendItem(b.open, it)
+	o.items.Add(1)
 	o.mu.Unlock()
 	select {
 	case o.kick <- struct{}{}:
@@ -53,11 +56,11 @@ func (o *outbox) add(subject string, it *item) {
 	}
 }
 
-// backlog is how many bytes wait for a subject.
-func (o *outbox) backlog(subject string) int {
+// backlog is how many bytes wait for one.
+func (o *outbox) backlog(to peer) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b := o.boxes[subject]
+	b := o.boxes[to]
 	if b == nil {
 		return 0
 	}
@@ -74,13 +77,14 @@ func (o *outbox) flush() {
 		o.mu.Unlock()
 		return
 	}
-	o.boxes = make(map[string]*box, len(boxes))
+	o.boxes = make(map[peer]*box, len(boxes))
 	o.mu.Unlock()
-	for subject, b := range boxes {
+	for to, b := range boxes {
 		for _, data := range b.full {
-			o.publish(subject, data)
+			o.publish(to, data)
 		}
-		o.publish(subject, b.open)
+		o.publish(to, b.open)
+		o.batches.Add(1)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // while they are away. The executors it makes have a Close method, which ends the
 // embedded broker; attempts that run on workers go on.
 func Plugin(version string) sdk.Plugin {
-	return sdk.Plugin{Name: "remote-queue", Version: version, New: New}
+	return sdk.Plugin{Name: "remote-queue", Version: version, New: New,
+		Check: func(cfg sdk.Config) error { _, err := parseConfig(cfg); return err }}
 }
 
 // New makes an executor of one block of config. A broker at url need not be there

@@ -28,7 +28,9 @@ func (f *fleet) receive(m *nats.Msg) {
 		}
 		f.heard(p, h)
 	case upItems:
-		bad, err := decodeBatch(m.Data, func(it item) { f.take(p, it) })
+		f.mu.Lock() // once for all: batches are long when there is much to do
+		bad, err := decodeBatch(m.Data, func(it *item) { f.take(p, it) })
+		f.mu.Unlock()
 		if bad > 0 || err != nil {
 			f.garbage(m.Subject)
 		}
@@ -44,10 +46,8 @@ func (f *fleet) garbage(subject string) {
 	}
 }
 
-// take is one item of a worker.
-func (f *fleet) take(p peer, it item) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// take is one item of a worker. f.mu is held.
+func (f *fleet) take(p peer, it *item) {
 	a := f.attempts[it.token]
 	if a == nil {
 		f.unknown(p, it)
@@ -76,7 +76,7 @@ func (f *fleet) take(p peer, it item) {
 // unknown is an item whose token is not among the attempts. Early in the life of a
 // host it may be that of an attempt which is yet to be rejoined: the worker repeats
 // it until somebody knows. f.mu is held.
-func (f *fleet) unknown(p peer, it item) {
+func (f *fleet) unknown(p peer, it *item) {
 	switch it.kind {
 	case kindAsk, kindFinished, kindCheckpoint:
 		if f.stranger(it.token) {
@@ -122,7 +122,7 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 }
 
 // checkpoint writes one in a goroutine of its own and then acks it. f.mu is held.
-func (f *fleet) checkpoint(a *attempt, p peer, it item) {
+func (f *fleet) checkpoint(a *attempt, p peer, it *item) {
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
@@ -150,7 +150,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 }
 
 // pass hands progress and lines on. Neither blocks. f.mu is held.
-func (f *fleet) pass(a *attempt, it item) {
+func (f *fleet) pass(a *attempt, it *item) {
 	for _, r := range a.reporters {
 		if it.kind == kindProgress {
 			r.Progress(it.done, it.total, it.text)

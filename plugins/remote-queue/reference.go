@@ -148,7 +148,7 @@ func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 // and one that does not want it says so in answer to a heartbeat. w.mu is held.
 func (w *Worker) upload(t token, r *run) {
 	r.phase = uploading
-	w.loops.Go(func() {
+	w.spawn(func() {
 		for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 			w.mu.Lock()
 			host, known, wanted := w.offer.Host, w.offer.HostURL != "", w.runs[t] == r

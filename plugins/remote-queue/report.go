@@ -34,7 +34,7 @@ func (w *Worker) reporter(ctx context.Context, r *run) sdk.Reporter {
 }
 
 func (w *Worker) lagging() bool {
-	return !w.nc.IsConnected() || w.out.backlog(w.names.up(w.peer, upItems)) > maxLag
+	return !w.nc.IsConnected() || w.out.backlog(w.peer) > maxLag
 }
 
 // progress passes on what is new; a value that comes soon after another waits, and
@@ -108,11 +108,10 @@ func (w *Worker) checkpoint(ctx context.Context, r *run, data []byte) error {
 }
 
 func (w *Worker) maxMessage() int {
-	n := int(w.nc.MaxPayload())
-	if n <= 0 {
-		n = 1 << 20
+	if n := w.payload.Load(); n > 0 {
+		return int(n) - 32<<10
 	}
-	return n - 32<<10
+	return 1<<20 - 32<<10
 }
 
 func clip(s string, n int) string {

@@ -32,6 +32,7 @@ type run struct {
 	wait       time.Duration // until it is told again
 	cancel     context.CancelCauseFunc
 	fenced     bool // nothing of it is wanted
+	freed      bool // its slot was given back
 	outcome    sdk.Outcome
 	large      *sdk.Result // a result that no message carries; kept until it is acked
 	putTo      string      // the host process that has it
@@ -61,7 +62,9 @@ func (w *Worker) receive(m *nats.Msg) {
 		w.offered(o)
 		return
 	}
+	w.mu.Lock()
 	bad, err := decodeBatch(m.Data, w.take)
+	w.mu.Unlock()
 	if bad > 0 || err != nil {
 		w.count.garbage.Add(1)
 	}
@@ -74,6 +77,9 @@ func (w *Worker) offered(o offer) {
 	fresh := w.offer.Host != o.Host
 	probe := w.offer.HostURL != o.HostURL
 	w.offer = o
+	if probe {
+		w.spawn(w.probe)
+	}
 	if fresh {
 		for _, r := range w.runs {
 			r.wait, r.sent = 0, time.Time{}
@@ -83,15 +89,12 @@ func (w *Worker) offered(o offer) {
 	if fresh {
 		w.log.Info("host found", "host", o.Host[:min(8, len(o.Host))])
 	}
-	if probe {
-		w.loops.Go(w.probe)
-	}
 	signal(w.beats)
 	signal(w.pulls)
 }
 
-// take is one item of the host.
-func (w *Worker) take(it item) {
+// take is one item of the host. w.mu is held.
+func (w *Worker) take(it *item) {
 	switch it.kind {
 	case kindDescribe:
 		w.describe.Store(true)
@@ -99,11 +102,9 @@ func (w *Worker) take(it item) {
 		return
 	case kindDrain:
 		w.log.Info("drained by the host: nothing more is taken")
-		w.stopTaking()
+		w.handBack()
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	r := w.runs[it.token]
 	if r == nil {
 		if it.kind == kindGo { // handed back while the host put it on record
@@ -137,7 +138,7 @@ func (w *Worker) take(it item) {
 func (w *Worker) begin(t token, r *run, timeout time.Duration) {
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	r.phase, r.cancel = working, cancel
-	w.loops.Go(func() {
+	w.spawn(func() {
 		defer cancel(nil)
 		ctx := ctx
 		if timeout > 0 {
@@ -286,7 +287,7 @@ const maxRepeat = 10 * time.Second
 
 // repeat says again what the host has not answered.
 func (w *Worker) repeat() {
-	if w.out.backlog(w.names.up(w.peer, upItems)) > 4<<20 {
+	if w.out.backlog(w.peer) > 4<<20 {
 		return
 	}
 	w.mu.Lock()
@@ -354,6 +355,12 @@ func (w *Worker) watchHost() {
 // stopTaking takes nothing more, and gives back what has not started.
 func (w *Worker) stopTaking() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handBack()
+}
+
+// handBack is stopTaking with w.mu held.
+func (w *Worker) handBack() {
 	w.draining = true
 	for t, r := range w.runs {
 		if r.phase == accepting || r.phase == asking {
@@ -361,7 +368,6 @@ func (w *Worker) stopTaking() {
 			w.remove(t, r)
 		}
 	}
-	w.mu.Unlock()
 	signal(w.beats)
 	signal(w.idle)
 }

@@ -24,18 +24,20 @@ type start struct {
 }
 
 // encodeStart writes the start of t so that it takes at most limit bytes, leaving
-// the largest payloads out first. It returns false if even that does not do.
-func encodeStart(act action, t sdk.Task, limit int) ([]byte, bool) {
+// the largest payloads out first: refs says that it left some. It does not fit if
+// even that is not enough.
+func encodeStart(act action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
 	s := start{action: act, task: t}
 	for {
-		if s.payload() <= limit {
-			if b := appendStart(nil, &s); len(b) <= limit {
-				return b, true
+		if n := s.payload(); n <= limit {
+			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
+				return b, refs, true
 			}
 		}
 		if !s.shed() {
-			return nil, false
+			return nil, refs, false
 		}
+		refs = true
 	}
 }
 

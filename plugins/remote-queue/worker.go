@@ -70,10 +70,11 @@ type Worker struct {
 	loops  sync.WaitGroup
 	gone   chan struct{} // closed when Run has returned
 
-	describe atomic.Bool // the next heartbeat says what the worker is
+	payload  atomic.Int64 // what a message of the broker may hold; 0 before it was seen
+	describe atomic.Bool  // the next heartbeat says what the worker is
 
 	mu          sync.Mutex
-	began       bool
+	began, left bool
 	draining    bool
 	locals      []*local
 	runs        map[token]*run
@@ -132,7 +133,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, fmt.Errorf("queue %q: letters, digits, '_' and '-', 32 at the most", o.Queue)
 	}
 	w.names = names{o.Queue}
-	w.out = newOutbox(w.send)
+	w.out = newOutbox(func(to peer, data []byte) { w.send(w.names.up(to, upItems), data) })
 	for _, l := range o.Local {
 		w.locals = append(w.locals, &local{Local: l, pullers: make(map[string]*puller)})
 	}
@@ -179,6 +180,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // leave closes what Run opened.
 func (w *Worker) leave() {
+	w.mu.Lock()
+	w.left = true
+	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
 	if w.nc.IsConnected() {
@@ -187,6 +191,13 @@ func (w *Worker) leave() {
 	}
 	w.nc.Close()
 	w.http.CloseIdleConnections()
+}
+
+// spawn runs f until the worker leaves. w.mu is held.
+func (w *Worker) spawn(f func()) {
+	if !w.left {
+		w.loops.Go(f)
+	}
 }
 
 func (w *Worker) connect() error {
@@ -199,8 +210,8 @@ func (w *Worker) connect() error {
 				w.log.Warn("the broker is away; what runs goes on and its results are kept", "error", err)
 			}
 		}),
-		nats.ConnectHandler(func(*nats.Conn) { w.connected() }),
-		nats.ReconnectHandler(func(*nats.Conn) { w.log.Info("the broker is back"); w.connected() })}
+		nats.ConnectHandler(w.connected),
+		nats.ReconnectHandler(func(nc *nats.Conn) { w.log.Info("the broker is back"); w.connected(nc) })}
 	c := credentials{Token: w.o.Token, User: w.o.User, Password: w.o.Password, Creds: w.o.Creds, CA: w.o.CA, Cert: w.o.Cert, Key: w.o.Key}
 	url := w.o.URL
 	if w.dial != nil {
@@ -237,7 +248,8 @@ func (w *Worker) connect() error {
 
 // connected begins anew with a broker that just came (back): what was asked of the
 // old connection is not answered any more.
-func (w *Worker) connected() {
+func (w *Worker) connected(nc *nats.Conn) {
+	w.payload.Store(nc.MaxPayload())
 	w.mu.Lock()
 	for _, l := range w.locals {
 		for _, p := range l.pullers {
@@ -263,7 +275,7 @@ func (w *Worker) send(subject string, data []byte) {
 	}
 }
 
-func (w *Worker) tell(it *item) { w.out.add(w.names.up(w.peer, upItems), it) }
+func (w *Worker) tell(it *item) { w.out.add(w.peer, it) }
 
 // joinDialer finds a broker by its join file each time: after a restart it may
 // listen elsewhere.
