@@ -12,7 +12,7 @@ import (
 const (
 	sqlGet      = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.id = +?`
 	sqlByKey    = `SELECT ` + wholeColumns + ` FROM task_key k JOIN ` + wholeTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
-	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR t.lane IN (SELECT id FROM lane WHERE owner = ?4)) ORDER BY t.id LIMIT 2`
+	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR EXISTS (SELECT 1 FROM lane l WHERE l.id = t.lane AND l.owner = ?4)) ORDER BY t.id LIMIT 2`
 	sqlHeldIn   = `SELECT block FROM held WHERE block >= ? ORDER BY block`
 	sqlHeld     = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
 AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7) ORDER BY t.seq LIMIT ?`

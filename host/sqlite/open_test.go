@@ -1,0 +1,235 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// TestDurable: the connection that writes is one that a power cut can't cheat.
+func TestDurable(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	s.w.stop() // the connection is the test's from here on
+	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1"} {
+		if got, err := pragma(s.w.conn, name); err != nil || got != want {
+			t.Errorf("PRAGMA %s = %s, %v, want %s", name, got, err, want)
+		}
+	}
+	if err := verifyDurable(s.w.conn); err != nil {
+		t.Error(err)
+	}
+	for _, drop := range []string{"_synchronous=FULL", "_foreign_keys=on"} {
+		weak, err := connect(strings.Replace(writerDSN(filepath.Join(s.dir, FileName)), drop, "", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := verifyDurable(weak); err == nil {
+			t.Errorf("a connection without %s was accepted", drop)
+		}
+		if err := weak.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadersOnlyRead: the pool that answers queries can change nothing.
+func TestReadersOnlyRead(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	if _, err := s.db.Exec(`DELETE FROM meta`); err == nil {
+		t.Fatal("a read connection wrote")
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, db string)
+		want  string
+	}{
+		"a missing file": {func(t *testing.T, db string) {
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				if err := os.Remove(db + suffix); err != nil && !os.IsNotExist(err) {
+					t.Fatal(err)
+				}
+			}
+		}, "is missing"},
+		"an emptied file": {func(t *testing.T, db string) { write(t, db, nil) }, "damaged"},
+		"another file":    {func(t *testing.T, db string) { write(t, db, bytes.Repeat([]byte("not a store\n"), 1000)) }, "not a store"},
+		"a damaged page": {func(t *testing.T, db string) {
+			b, err := os.ReadFile(db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := 4096 * 2; at < len(b); at += 4096 {
+				copy(b[at:], bytes.Repeat([]byte{0xa5}, 2000))
+			}
+			write(t, db, b)
+		}, "damaged"},
+		"a newer schema": {func(t *testing.T, db string) {
+			conn, err := connect(writerDSN(db))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}, "run the newer taskhost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, err := Open(t.Context(), dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill(t, s, 500)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db := filepath.Join(dir, FileName)
+			c.spoil(t, db)
+			before, _ := os.ReadFile(db)
+			_, err = Open(t.Context(), dir, Options{})
+			if task.CodeOf(err) != task.CodeStoreUnavailable || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), db) {
+				t.Fatalf("open: %v, want it refused with %q and the file's name", err, c.want)
+			}
+			if after, _ := os.ReadFile(db); !bytes.Equal(before, after) {
+				t.Fatal("the file was touched")
+			}
+			if name == "a missing file" {
+				return
+			}
+			r, err := Check(t.Context(), dir)
+			if err != nil || r.OK() {
+				t.Fatalf("check finds nothing wrong: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneHost: a directory in use is refused with who uses it, to another process
+// as to this one, and is free again once that one has closed.
+func TestOneHost(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), dir, Options{})
+	if task.CodeOf(err) != task.CodeStoreUnavailable || !strings.Contains(err.Error(), "in use by process") {
+		t.Fatalf("second open: %v", err)
+	}
+	out, err := exec.Command(os.Args[0], "-test.run=^TestChild$").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	if out, err = cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "in use by process") {
+		t.Fatalf("another process opened the store: %s, %v", out, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("closing twice: %v", err)
+	}
+	if _, err := s.Insert(t.Context(), task.Submission{Tasks: []*task.Task{newTask(t, task.Spec{})}}); task.CodeOf(err) != task.CodeStoreUnavailable {
+		t.Fatalf("insert after close: %v", err)
+	}
+	openStore(t, dir)
+}
+
+// TestOddPath: a data directory may have any name.
+func TestOddPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a b?c#d%20e&f=ü")
+	s := openStore(t, dir)
+	fill(t, s, 1)
+	if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.List(t.Context(), task.Scope{All: true}, task.Filter{}); err != nil || len(p.Tasks) != 1 {
+		t.Fatal(p, err)
+	}
+}
+
+// TestEpochOutlivesBackup: a store put back from a backup does not give an epoch
+// again that plugins have seen.
+func TestEpochOutlivesBackup(t *testing.T) {
+	dir := t.TempDir()
+	open := func() uint64 {
+		s, err := Open(context.Background(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		return s.Epoch()
+	}
+	open()
+	backup, err := os.ReadFile(filepath.Join(dir, FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open()
+	last := open()
+	write(t, filepath.Join(dir, FileName), backup)
+	if got := open(); got != last+1 {
+		t.Fatalf("epoch %d after %d", got, last)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Check(t.Context(), dir); err == nil {
+		t.Fatal("checked a store that is not there")
+	}
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 10)
+	if _, err := s.Claim(t.Context(), task.Claim{Lanes: []task.LaneID{1}, Max: 3, NewToken: newToken, Executor: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Check(t.Context(), dir)
+	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 1 {
+		t.Fatalf("check beside a host: %+v, %v", r, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Check(t.Context(), dir)
+	if err != nil || !r.OK() || r.Live || r.Tasks[task.Pending] != 7 {
+		t.Fatalf("check of a closed store: %+v, %v", r, err)
+	}
+	conn, err := connect(writerDSN(r.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{`DELETE FROM history WHERE task = 2`, `UPDATE history SET to_state = 6 WHERE task = 3`, `DELETE FROM held`, `INSERT INTO input VALUES (999, 'x')`, `UPDATE task SET version = 1 WHERE seq = 1`} {
+		if _, err := conn.Exec(sql, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Check(t.Context(), dir)
+	if err != nil || len(r.Problems) != 6 {
+		t.Fatalf("check of a store with five faults: %q, %v", r.Problems, err)
+	}
+}

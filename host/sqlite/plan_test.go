@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPlans: what runs while tasks wait or run looks things up and never
+// scans or sorts, however many there are.
+func TestPlans(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	for name, c := range map[string]struct{ sql, want string }{
+		"whole task":      {sqlTaskWhole, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
+		"begin":           {sqlTaskBegin, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"succeed":         {sqlTaskSucceed, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"guard":           {sqlTaskGuard, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"update":          {sqlTaskUpdate, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"note":            {sqlTaskNote, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"promote":         {sqlPromote, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"ready, same":     {sqlReadySame, "SEARCH task USING COVERING INDEX task_ready (lane=? AND priority=? AND rowid>?)"},
+		"ready, below":    {sqlReadyBelow, "SEARCH task USING COVERING INDEX task_ready (lane=? AND priority<?)"},
+		"due":             {sqlDue, "SEARCH task USING INDEX task_scheduled (run_at<?)"},
+		"next due":        {sqlNextDue, "USING COVERING INDEX task_scheduled"},
+		"key":             {sqlKeyHolder, "SEARCH k USING PRIMARY KEY (owner=? AND type=? AND key=?)"},
+		"by key":          {sqlByKey, "SEARCH k USING PRIMARY KEY (owner=? AND type=? AND key=?)"},
+		"get":             {sqlGet, "SEARCH t USING INDEX sqlite_autoindex_task_1 (id=?)"},
+		"by prefix":       {sqlByPrefix, "USING INDEX sqlite_autoindex_task_1 (id>? AND id<?)"},
+		"held":            {sqlHeld, "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		"overdue":         {sqlOverdue, "SEARCH t USING INDEX task_deadline (deadline>? AND deadline<?)"},
+		"retire":          {sqlRetire, "SEARCH task USING INTEGER PRIMARY KEY (rowid>?)"},
+		"history":         {sqlHistory, "SEARCH history USING PRIMARY KEY (task=? AND n>?)"},
+		"logs":            {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},
+		"doomed":          {sqlDoomed, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
+		"expired keys":    {sqlIdemExpire, "INDEX idempotency_at (at<?)"},
+		"count ready":     {sqlCountReady, "USING COVERING INDEX task_ready"},
+		"count resting":   {sqlCountResting, "USING INDEX task_resting"},
+		"count scheduled": {sqlCountScheduled, "USING COVERING INDEX task_scheduled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var plan []string
+			var args []any
+			for range parameters(c.sql) {
+				args = append(args, 1)
+			}
+			if err := s.rows(t.Context(), "EXPLAIN QUERY PLAN "+c.sql, args, 4, func(r row) bool {
+				plan = append(plan, r.text(3))
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(plan, "\n")
+			if !strings.Contains(text, c.want) {
+				t.Errorf("the plan does not have %q:\n%s", c.want, text)
+			}
+			atOpen := strings.HasPrefix(name, "count ")
+			for _, line := range plan {
+				scan := strings.Contains(line, "SCAN") && !strings.Contains(line, "json_each") && !strings.Contains(line, "COVERING INDEX task_scheduled")
+				if !atOpen && (scan || strings.Contains(line, "TEMP B-TREE")) {
+					t.Errorf("the plan scans or sorts:\n%s", text)
+				}
+			}
+		})
+	}
+}
+
+// parameters counts a statement's parameters; numbered ones by their highest.
+func parameters(sql string) int {
+	for n := 9; n > 0; n-- {
+		if strings.Contains(sql, "?"+string(rune('0'+n))) {
+			return n
+		}
+	}
+	return strings.Count(sql, "?")
+}
