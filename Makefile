@@ -43,7 +43,7 @@ generate-check: generate
 	@git diff --exit-code --stat -- sdk/internal/executorpb || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
 
 bench: build ## one table of figures, each beside the raw limit of this machine
-	@go run ./examples/bench -bin $(BIN)
+	@bash tools/bench.sh
 
 soak: build ## the crash loops, long
 	@TASKHOST_SOAK=1 go test -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...

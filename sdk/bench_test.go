@@ -15,15 +15,21 @@ import (
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
-// serveTest serves p's half on a socket and gives a connection to dial it with.
-func serveTest(tb testing.TB, s *server) *grpc.ClientConn {
+// serveTest serves s, and what more is registered, on a socket and gives a
+// connection to it.
+func serveTest(tb testing.TB, s *server, more ...func(*grpc.Server)) *grpc.ClientConn {
 	tb.Helper()
 	l, err := net.Listen("unix", tb.TempDir()+"/s")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	g := GRPCServer(nil)
-	pb.RegisterExecutorServiceServer(g, s)
+	if s != nil {
+		pb.RegisterExecutorServiceServer(g, s)
+	}
+	for _, register := range more {
+		register(g)
+	}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	tb.Cleanup(func() { g.Stop(); <-served })
