@@ -116,6 +116,9 @@ func writeTable(w io.Writer, table [][]string, color bool) error {
 	}
 	var b bytes.Buffer
 	for _, row := range table {
+		for len(row) > 0 && row[len(row)-1] == "" { // no blanks at the end of a line
+			row = row[:len(row)-1]
+		}
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
 			if i == len(row)-1 {

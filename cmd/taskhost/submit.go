@@ -50,7 +50,6 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
 	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
-	cmd.MarkFlagsMutuallyExclusive("wait", "follow")
 	var maxLostSet, retainSet bool
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")

@@ -55,6 +55,9 @@ func (a *api) events(w http.ResponseWriter, r *http.Request, s task.Scope) error
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	es := &eventStream{a: a, out: out, s: s, id: t.ID, last: last}
 	if err := out.write([]byte("retry: 2000\n\n")); err != nil {
 		return err

@@ -188,7 +188,7 @@ func (a *api) followLogs(w http.ResponseWriter, r *http.Request, s task.Scope, t
 	ctx, cancel := held(r, maxStream)
 	defer cancel()
 	out, err := a.stream(w, "application/x-ndjson")
-	if err != nil {
+	if err != nil || r.Method == http.MethodHead {
 		return err
 	}
 	tail := &logTail{a: a, out: out, s: s, id: t.ID, q: q}
