@@ -91,7 +91,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	h := &Host{opts: o, log: o.Log}
 	defer func() {
 		if err != nil {
-			h.Close()
+			err = errors.Join(err, h.Close())
 		}
 	}()
 	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{}); err != nil {

@@ -78,7 +78,7 @@ func serveImages(dir, images string) (*web, error) {
 	return w, nil
 }
 
-func (w *web) close() { w.server.Close() }
+func (w *web) close() { _ = w.server.Close() }
 
 // writeLarge makes a raw image of noise, the same each time.
 func writeLarge(path string) error {

@@ -1,9 +1,9 @@
-// Command embedded is a Go program with a task host of its own: no server, no
-// config, one script, and everything that makes a task durable.
+// Command embedded is a Go program with a task host of its own: no server, no config, one script.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -19,20 +19,16 @@ type order struct {
 	Count int    `json:"count"`
 }
 
-func pack(_ context.Context, in order, r sdk.Reporter) (string, error) {
-	r.Log().Info("packing", "item", in.Item)
+func pack(_ context.Context, in order, _ sdk.Reporter) (string, error) {
 	return fmt.Sprintf("%d boxes of %s", in.Count, in.Item), nil
 }
 
-func run(ctx context.Context, dir string) error {
-	h, err := host.Open(ctx, host.Options{
-		DataDir:  dir,
-		Builtins: []sdk.Plugin{eventlet.Plugin("1", eventlet.Of(sdk.Func("pack", pack)))},
-	})
+func run(ctx context.Context, dir string) (err error) {
+	h, err := host.Open(ctx, host.Options{DataDir: dir, Builtins: []sdk.Plugin{eventlet.Plugin("1", eventlet.Of(sdk.Func("pack", pack)))}})
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer func() { err = errors.Join(err, h.Close()) }()
 	tasks, _, err := h.Tasks().Submit(ctx, host.DefaultScope(), []task.Spec{{Type: "pack", Input: []byte(`{"item": "apples", "count": 3}`)}}, nil)
 	if err != nil {
 		return err
@@ -43,12 +39,7 @@ func run(ctx context.Context, dir string) error {
 }
 
 func main() {
-	dir, err := os.MkdirTemp("", "embedded")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		err = run(context.Background(), dir)
-	}
-	if err != nil {
+	if err := run(context.Background(), os.TempDir()+"/embedded"); err != nil {
 		log.Fatal(err)
 	}
 }

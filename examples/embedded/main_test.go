@@ -1,14 +1,18 @@
 package main
 
-import "testing"
-
-func TestRun(t *testing.T) {
-	if err := run(t.Context(), t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-}
+import (
+	"context"
+	"os"
+)
 
 func Example_run() {
-	main()
+	dir, err := os.MkdirTemp("", "embedded")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := run(context.Background(), dir); err != nil {
+		panic(err)
+	}
 	// Output: succeeded "3 boxes of apples"
 }

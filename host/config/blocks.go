@@ -211,7 +211,7 @@ func texts(to *[]string) setter {
 func textMap(to *map[string]string) setter {
 	return func(v cty.Value) error {
 		bad := errors.New("is a set of strings such as { zone = \"b\" }")
-		if v.IsNull() || !(v.Type().IsObjectType() || v.Type().IsMapType()) {
+		if v.IsNull() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
 			return bad
 		}
 		out := map[string]string{}

@@ -51,9 +51,10 @@ func (e *Engine) launch(r *runner, t task.Task, rejoin bool) {
 	e.mu.Lock()
 	e.attempts[t.ID] = a
 	e.mu.Unlock()
-	if t.State == task.Canceling {
+	switch t.State {
+	case task.Canceling:
 		a.end(sdk.ErrCancel)
-	} else if t.State == task.Running {
+	case task.Running:
 		a.mu.Lock()
 		a.startTimeout()
 		a.mu.Unlock()

@@ -77,7 +77,6 @@ type Engine struct {
 	mu       sync.Mutex
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
-	running  sync.WaitGroup
 
 	dirtyMu sync.Mutex
 	dirty   map[*attempt]struct{} // with progress or log lines not yet written

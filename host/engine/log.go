@@ -78,13 +78,11 @@ func (l *attemptLog) line(level hclog.Level, msg string, args []any) {
 func fieldsOf(args []any) map[string]string {
 	out := make(map[string]string, len(args)/2)
 	for i := 0; i < len(args); i += 2 {
-		key, val := fmt.Sprint(args[i]), any("")
+		key, val := any(hclog.MissingKey), args[i]
 		if i+1 < len(args) {
-			val = args[i+1]
-		} else {
-			key, val = hclog.MissingKey, args[i]
+			key, val = args[i], args[i+1]
 		}
-		out[clipLine(key)] = clipLine(text(val))
+		out[clipLine(fmt.Sprint(key))] = clipLine(text(val))
 	}
 	return out
 }

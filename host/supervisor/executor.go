@@ -162,13 +162,19 @@ func (e *Executor) route(conn sdk.Connection) {
 	e.mu.Unlock()
 }
 
-// unroute ends the routing to conn, if it is still there.
+// unroute ends the routing to conn, if it is still there: its process died, and
+// what to do about it is decided in a moment.
 func (e *Executor) unroute(conn sdk.Connection) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.conn == conn {
-		e.conn = nil
+	if e.conn != conn {
+		return
 	}
+	e.conn = nil
+	e.status.State, e.status.Reason = Degraded, "the plugin died"
+	close(e.moved)
+	e.moved = make(chan struct{})
+	e.signal()
 }
 
 // failed keeps an error for operators.

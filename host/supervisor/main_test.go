@@ -77,7 +77,9 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 		sdk.Func("pid", func(context.Context, struct{}, sdk.Reporter) (int, error) { return os.Getpid(), nil }),
 		sdk.Func("env", func(context.Context, struct{}, sdk.Reporter) ([]string, error) { return os.Environ(), nil }),
 		sdk.Func("exe", func(context.Context, struct{}, sdk.Reporter) (string, error) { return os.Executable() }),
-		sdk.Func("say", func(_ context.Context, text string, _ sdk.Reporter) (int, error) { return fmt.Fprintln(os.Stderr, text) }),
+		sdk.Func("say", func(_ context.Context, text string, _ sdk.Reporter) (int, error) {
+			return fmt.Fprintln(os.Stderr, text)
+		}),
 		sdk.Func("big", func(_ context.Context, n int, _ sdk.Reporter) (string, error) { return strings.Repeat("y", n), nil }),
 		sdk.Func("len", func(_ context.Context, s string, _ sdk.Reporter) (int, error) { return len(s), nil }),
 		sdk.Func("exit", func(_ context.Context, code int, _ sdk.Reporter) (int, error) {
