@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -180,7 +181,7 @@ func (s *scanner) scalar() {
 }
 
 func unquote(raw []byte) string {
-	if len(raw) >= 2 && !strings.ContainsRune(string(raw), '\\') {
+	if len(raw) >= 2 && bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1])
 	}
 	var v string
@@ -192,6 +193,9 @@ func unquote(raw []byte) string {
 
 // escape escapes one reference token of a JSON pointer (RFC 6901).
 func escape(s string) string {
+	if !strings.ContainsAny(s, "~/") { // a Replacer is dear to make, and hardly ever needed
+		return s
+	}
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
 }
 
