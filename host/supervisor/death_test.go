@@ -115,7 +115,7 @@ func TestAnythingOnStderr(t *testing.T) {
 	r := newRig(t)
 	e := r.start(Spec{Plugin: r.serving("loud")})
 	r.ready(e)
-	r.logs.wait(t, `{\"@message\": 1}`)
+	r.logs.wait(t, `{"@message": 1}`)
 	r.logs.wait(t, "bytes more)")
 	r.logs.wait(t, "[WARN]  x: low on fuel: litres=3")
 	for _, line := range []string{`{"@message": 1}`, `{"@level": [], "@message": {}}`, "\x00\xff", "{", strings.Repeat("z", 300<<10)} {
@@ -290,6 +290,7 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
 		t.Errorf("rejoin: %v", err)
 	}
+	e.Settled(task.Token)
 	r.ready(e)
 	if err := e.Drain(context.Background()); err != nil {
 		t.Fatal(err)

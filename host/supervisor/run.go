@@ -24,8 +24,8 @@ type life struct {
 	abort     context.CancelFunc
 	asked     []chan error // who waits for the launch's end
 
-	drained  chan error   // the end of an operator's Drain
-	draining []chan error // who waits for it
+	drained  chan error // the end of an operator's Drain
+	draining []order    // who waits for it: the first one's context bounds it
 	leaving  sync.WaitGroup
 	leave    context.Context // ends when those that retire must be gone
 }
@@ -206,7 +206,7 @@ func (l *life) fail(err error) {
 func (l *life) obey(o order) {
 	switch {
 	case l.draining != nil && o.kind == orderDrain:
-		l.draining = append(l.draining, o.reply)
+		l.draining = append(l.draining, o)
 	case l.draining != nil:
 		o.reply <- fmt.Errorf("executor %q is draining: restart it when that is done", l.e.spec.Name)
 	case o.kind == orderRestart:
@@ -229,16 +229,21 @@ func (l *life) drain(o order) {
 	l.retry.Stop()
 	l.down = true
 	l.e.route(nil)
-	l.draining = []chan error{o.reply}
-	l.e.become(Draining, "by an operator: it finishes what runs")
-	inst := l.current
-	if inst != nil {
-		inst.show(Draining)
+	if l.current != nil {
+		l.current.show(Draining)
 	}
+	l.draining = []order{o}
+	l.await()
+}
+
+// await waits, with the patience of the first who asked, until nothing runs.
+func (l *life) await() {
+	l.e.become(Draining, "by an operator: it finishes what runs")
+	ctx, inst := l.draining[0].ctx, l.current
 	go func() {
 		var err error
 		if inst != nil {
-			if err = inst.conn.Drain(o.ctx); err == nil || !inst.proc.running() {
+			if err = inst.conn.Drain(ctx); err == nil || !inst.proc.running() {
 				inst.end()
 				err = nil
 			}
@@ -248,16 +253,26 @@ func (l *life) drain(o order) {
 }
 
 func (l *life) onDrained(err error) {
-	for _, reply := range l.draining {
-		reply <- err
-	}
-	l.draining = nil
-	if err != nil {
+	if err != nil { // the first one's time is up; the next may have more
+		l.draining[0].reply <- err
+		if l.draining = l.draining[1:]; len(l.draining) > 0 {
+			l.await()
+			return
+		}
+		l.draining = nil
 		l.e.become(Draining, "by an operator; "+err.Error())
 		return
 	}
+	l.answerDrains(nil)
 	l.current = nil
 	l.e.become(Stopped, stoppedByDrain)
+}
+
+func (l *life) answerDrains(err error) {
+	for _, o := range l.draining {
+		o.reply <- err
+	}
+	l.draining = nil
 }
 
 const stoppedByDrain = "drained by an operator; a restart brings it back"
@@ -316,10 +331,7 @@ func (l *life) absorb(done <-chan struct{}) {
 			return
 		case <-l.dead:
 		case err := <-l.drained:
-			for _, reply := range l.draining {
-				reply <- err
-			}
-			l.draining = nil
+			l.answerDrains(err)
 		}
 	}
 }

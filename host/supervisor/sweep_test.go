@@ -32,9 +32,8 @@ func hostToBeKilled(dir string) {
 	for e.Status().State != Ready {
 		<-e.Changed()
 	}
-	r := &rig{}
-	child := get[int](r, e, "spawn", true)
-	fmt.Println(e.Status().Instances[0].Pid, child)
+	res, err := (&rig{}).do(e, "spawn", true)
+	fmt.Println(e.Status().Instances[0].Pid, string(res.Data), err)
 	select {}
 }
 
