@@ -208,6 +208,9 @@ func settleRevert(t Task, o Outcome, now time.Time) (Change, error) {
 	if o.Kind == OutcomeSucceeded {
 		return change(t, Reverted, ByHost, "", now)
 	}
+	if o.Code == "" {
+		o.Code = FailureScript
+	}
 	c, err := change(t, RevertFailed, ByHost, o.Message, now)
 	c.Task.Error, c.SetError = failure(t, o), true
 	return c, err

@@ -1,0 +1,165 @@
+package task_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+var (
+	start  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	someID = task.ID{0x01, 0x99, 0x0f, 0x4e, 0x7f, 0x3a, 0x7c, 0x55, 0xa1, 0xb2, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab}
+)
+
+const someText = "01990f4e-7f3a-7c55-a1b2-0123456789ab"
+
+func TestParseID(t *testing.T) {
+	if got := someID.String(); got != someText {
+		t.Fatalf("String gives %s", got)
+	}
+	for _, s := range []string{someText, strings.ToUpper(someText)} {
+		if got, err := task.ParseID(s); err != nil || got != someID {
+			t.Errorf("ParseID(%q) = %s, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "x", someText[1:], someText + "0", strings.ReplaceAll(someText, "-", ""), "{" + someText[1:35] + "}",
+		strings.Replace(someText, "0", "g", 1), strings.ReplaceAll(someText, "-", "_"), "-" + someText[1:], "01990f4e-7f3a-7c55-a1b2-0123456789é"} {
+		if got, err := task.ParseID(s); task.CodeOf(err) != task.CodeInvalidRequest {
+			t.Errorf("ParseID(%q) = %s, %v", s, got, err)
+		}
+	}
+	if !(task.ID{}).IsZero() || someID.IsZero() {
+		t.Error("IsZero")
+	}
+}
+
+func FuzzParseID(f *testing.F) {
+	for _, s := range []string{someText, "", strings.ToUpper(someText), "--------------------------------  --", someText[:35]} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := task.ParseID(s)
+		if err != nil {
+			if task.CodeOf(err) != task.CodeInvalidRequest || !id.IsZero() {
+				t.Fatalf("ParseID(%q) = %s, %v", s, id, err)
+			}
+			return
+		}
+		if id.String() != strings.ToLower(s) {
+			t.Fatalf("ParseID(%q) gives %s", s, id)
+		}
+	})
+}
+
+func TestPrefixRange(t *testing.T) {
+	for prefix, want := range map[string][2]string{
+		"0":         {"00000000-0000-0000-0000-000000000000", "0fffffff-ffff-ffff-ffff-ffffffffffff"},
+		"01990F":    {"01990f00-0000-0000-0000-000000000000", "01990fff-ffff-ffff-ffff-ffffffffffff"},
+		"01990f4e-": {"01990f4e-0000-0000-0000-000000000000", "01990f4e-ffff-ffff-ffff-ffffffffffff"},
+		someText:    {someText, someText},
+	} {
+		lo, hi, err := task.PrefixRange(prefix)
+		if err != nil || lo.String() != want[0] || hi.String() != want[1] {
+			t.Errorf("PrefixRange(%q) = %s to %s, %v, want %v", prefix, lo, hi, err, want)
+		}
+	}
+	for _, prefix := range []string{"", "-", "g", someText + "0", "01990f4e 7f3a"} {
+		if _, _, err := task.PrefixRange(prefix); task.CodeOf(err) != task.CodeInvalidRequest {
+			t.Errorf("PrefixRange(%q): %v", prefix, err)
+		}
+	}
+}
+
+func FuzzPrefixRange(f *testing.F) {
+	for _, s := range []string{"0", someText, "F-f", "01990f4e-7", "zz"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, prefix string) {
+		lo, hi, err := task.PrefixRange(prefix)
+		if err != nil {
+			if task.CodeOf(err) != task.CodeInvalidRequest {
+				t.Fatalf("PrefixRange(%q): %v", prefix, err)
+			}
+			return
+		}
+		digits := strings.ToLower(strings.ReplaceAll(prefix, "-", ""))
+		for _, id := range []task.ID{lo, hi} {
+			if !strings.HasPrefix(strings.ReplaceAll(id.String(), "-", ""), digits) {
+				t.Fatalf("PrefixRange(%q) reaches %s", prefix, id)
+			}
+		}
+		if bytes.Compare(lo[:], hi[:]) > 0 || len(digits) == 32 && lo != hi {
+			t.Fatalf("PrefixRange(%q) = %s to %s", prefix, lo, hi)
+		}
+	})
+}
+
+func TestNew(t *testing.T) {
+	lim := task.DefaultLimits()
+	lim.Priority, lim.Route = 4, map[string]string{"zone": "a"}
+	got, err := task.New(someID, "ann", task.Spec{Type: "noop"}, lim, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := task.Task{ID: someID, Type: "noop", Owner: "ann", State: task.Pending, Waiting: task.WaitQueued, Priority: 4,
+		MaxAttempts: 3, MaxLost: 3, Timeout: time.Hour, Retain: 48 * time.Hour, Route: map[string]string{"zone": "a"},
+		Input: json.RawMessage("null"), CreatedAt: start, RunAt: start, UpdatedAt: start, Version: 1}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the type's defaults give %+v, want %+v", got, want)
+	}
+	zero, retain := 0, time.Duration(0)
+	got, err = task.New(someID, "ann", task.Spec{Type: "noop", Input: []byte("7"), Key: "k", Executor: "e", Priority: -1, RunAt: start.Add(1),
+		Labels: map[string]string{"l": ""}, Route: map[string]string{"zone": "b"}, Timeout: time.Second, Deadline: start.Add(2),
+		MaxAttempts: 1, MaxLost: &zero, Retain: &retain, Trace: "t"}, lim, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = task.Task{ID: someID, Type: "noop", Owner: "ann", Key: "k", Labels: map[string]string{"l": ""}, Route: map[string]string{"zone": "b"},
+		Pinned: "e", State: task.Pending, Waiting: task.WaitScheduled, Priority: -1, MaxAttempts: 1, MaxLost: 0, Timeout: time.Second,
+		Deadline: start.Add(2), Input: json.RawMessage("7"), CreatedAt: start, RunAt: start.Add(1), UpdatedAt: start, Version: 1, Trace: "t"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("what the client asked for gives %+v, want %+v", got, want)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	minus, huge := -1, task.MaxRetain+1
+	many := map[string]string{}
+	for i := range task.MaxLabels + 1 {
+		many[string(rune('A'+i))] = ""
+	}
+	for pointer, spec := range map[string]task.Spec{
+		"/key": {Key: long}, "/priority": {Priority: task.MaxPriority + 1}, "/timeout": {Timeout: -1}, "/max_attempts": {MaxAttempts: -1},
+		"/max_lost": {MaxLost: &minus}, "/retain": {Retain: &huge}, "/deadline": {Deadline: start}, "/labels": {Labels: many},
+		"/route": {Route: map[string]string{"": "x"}}, "/labels/a~1b~0": {Labels: map[string]string{"a/b~": long}},
+	} {
+		_, err := task.New(someID, "ann", spec, task.DefaultLimits(), start)
+		e, ok := err.(*task.Error)
+		if !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || e.Fields[0].Pointer != pointer || !strings.Contains(e.Message, pointer) {
+			t.Errorf("%s: %+v", pointer, err)
+		}
+	}
+	_, err := task.New(someID, "ann", task.Spec{Key: long, Priority: -5000, Timeout: task.MaxTimeout + 1}, task.DefaultLimits(), start)
+	var at []string
+	for _, f := range err.(*task.Error).Fields {
+		at = append(at, f.Pointer)
+	}
+	if want := []string{"/key", "/priority", "/timeout"}; !slices.Equal(at, want) {
+		t.Errorf("all that is wrong: %v, want %v", at, want)
+	}
+	lim := task.DefaultLimits()
+	lim.MaxInput = 3
+	if _, err := task.New(someID, "ann", task.Spec{Input: []byte("1234")}, lim, start); task.CodeOf(err) != task.CodeTooLarge {
+		t.Errorf("an input over the limit: %v", err)
+	}
+	if _, err := task.New(someID, "ann", task.Spec{Input: []byte("123")}, lim, start); err != nil {
+		t.Errorf("an input at the limit: %v", err)
+	}
+}
