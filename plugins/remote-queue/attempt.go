@@ -19,15 +19,15 @@ const (
 // attempt is one token that the host asked for. The fields below mu of the fleet
 // are guarded by it.
 type attempt struct {
-	token token
-	id    string
-	lane  lane
-	body  []byte // the start as published
-	limit func() time.Duration
+	token    token
+	id       string
+	lane     lane
+	body     []byte // the start as published
+	timeout  time.Duration
+	deadline time.Time
 
-	asks    chan peer     // who asked first; one at the most
-	started chan struct{} // closed when running
-	done    chan struct{} // closed when over; outcome is set before
+	asks chan peer     // who asked first; one at the most
+	done chan struct{} // closed when over; outcome is set before
 
 	// guarded by fleet.mu
 	phase     phase
@@ -40,26 +40,27 @@ type attempt struct {
 	told      time.Duration
 	outcome   sdk.Outcome
 	reporters []sdk.Reporter
-	saving    uint64 // the checkpoint that is being written
-	saved     uint64 // the last one written
-	heard     bool   // the outcome is the worker's own word
+	started   chan struct{} // closed when running; made for those who join
+	saving    uint64        // the checkpoint that is being written
+	saved     uint64        // the last one written
+	heard     bool          // the outcome is the worker's own word
 }
 
-func newAttempt(t sdk.Task) *attempt {
+func newAttempt(t *sdk.Task) *attempt {
 	return &attempt{token: t.Token, id: t.ID, lane: lane{routeKey(t.Route), t.Type},
-		asks: make(chan peer, 1), started: make(chan struct{}), done: make(chan struct{}),
-		limit: func() time.Duration { return remaining(t) }}
+		asks: make(chan peer, 1), done: make(chan struct{}),
+		timeout: t.Timeout, deadline: t.Deadline}
 }
 
-// remaining is how long an attempt that starts now may run; 0 for ever.
-func remaining(t sdk.Task) time.Duration {
-	if t.Timeout > 0 {
-		return t.Timeout
+// limit is how long an attempt that starts now may run; 0 for ever.
+func (a *attempt) limit() time.Duration {
+	if a.timeout > 0 {
+		return a.timeout
 	}
-	if t.Deadline.IsZero() {
+	if a.deadline.IsZero() {
 		return 0
 	}
-	return max(time.Until(t.Deadline), 1)
+	return max(time.Until(a.deadline), 1)
 }
 
 // result turns an outcome into what Execute returns.

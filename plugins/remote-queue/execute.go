@@ -52,7 +52,7 @@ func (f *fleet) end(t token) {
 
 // carry makes one attempt, or joins it where it is.
 func (f *fleet) carry(ctx context.Context, act action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	a := newAttempt(t)
+	a := newAttempt(&t)
 	if !t.Rejoin {
 		var refs, fits bool
 		if a.body, refs, fits = encodeStart(act, t, f.maxMessage()); !fits || refs && f.rest == "" {
@@ -77,6 +77,12 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 	}
 	if have := f.attempts[t.Token]; have != nil {
 		have.reporters = append(have.reporters, r)
+		if have.started == nil {
+			have.started = make(chan struct{})
+			if have.phase == running {
+				close(have.started)
+			}
+		}
 		return have, false, nil
 	}
 	a.reporters = []sdk.Reporter{r}
@@ -92,7 +98,6 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 		}
 		a.phase, a.peer = running, p
 		a.seen = f.clock.now() + time.Duration(f.conf.Rejoin-f.conf.Lapse)
-		close(a.started)
 	default:
 		if _, known := f.routes[a.lane.route]; !known {
 			f.routes[a.lane.route] = t.Route
@@ -105,11 +110,10 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 
 // follow waits for the outcome, as one of those who asked for it.
 func (f *fleet) follow(ctx context.Context, a *attempt, r sdk.Reporter, owner bool) (sdk.Result, error) {
-	asks, started, ended := a.asks, a.started, ctx.Done()
-	if owner {
-		started = nil
-	} else {
-		asks = nil
+	asks, ended := a.asks, ctx.Done()
+	var started <-chan struct{}
+	if !owner {
+		asks, started = nil, a.started
 	}
 	for {
 		select {
@@ -162,7 +166,9 @@ func (f *fleet) begin(a *attempt, p peer, r sdk.Reporter) {
 		f.finish(a, released("withdrawn before it started"))
 	default:
 		a.phase, a.seen, a.body = running, f.clock.now(), nil
-		close(a.started)
+		if a.started != nil {
+			close(a.started)
+		}
 		f.tell(p, &item{kind: kindGo, token: a.token, timeout: a.limit()})
 		return
 	}

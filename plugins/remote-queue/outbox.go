@@ -19,6 +19,8 @@ type outbox struct {
 
 	mu             sync.Mutex
 	boxes          map[peer]*box
+	woken          bool // the kick for what is waiting was given
+	spare          [][]byte
 	kick           chan struct{}
 	items, batches atomic.Int64
 }
@@ -45,15 +47,26 @@ func (o *outbox) add(to peer, it *item) {
 		b.full, b.open = append(b.full, b.open), nil
 	}
 	if len(b.open) == 0 {
-		b.open = append(b.open, formatVersion)
+		b.open = append(o.buffer(), formatVersion)
 	}
 	b.open = appendItem(b.open, it)
-	o.items.Add(1)
+	first := !o.woken
+	o.woken = true
 	o.mu.Unlock()
-	select {
-	case o.kick <- struct{}{}:
-	default:
+	o.items.Add(1)
+	if first {
+		signal(o.kick)
 	}
+}
+
+// buffer is one that was sent, or a new one. o.mu is held.
+func (o *outbox) buffer() []byte {
+	if n := len(o.spare); n > 0 {
+		b := o.spare[n-1]
+		o.spare = o.spare[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, 4<<10)
 }
 
 // backlog is how many bytes wait for one.
@@ -73,18 +86,22 @@ func (o *outbox) flush() {
 	defer o.sending.Unlock()
 	o.mu.Lock()
 	boxes := o.boxes
-	if len(boxes) == 0 {
-		o.mu.Unlock()
-		return
-	}
 	o.boxes = make(map[peer]*box, len(boxes))
+	o.woken = false
 	o.mu.Unlock()
 	for to, b := range boxes {
 		for _, data := range b.full {
 			o.publish(to, data)
 		}
 		o.publish(to, b.open)
-		o.batches.Add(1)
+		o.batches.Add(int64(len(b.full)) + 1)
+		if cap(b.open) <= batchSize {
+			o.mu.Lock()
+			if len(o.spare) < 16 { // the connection copied it
+				o.spare = append(o.spare, b.open)
+			}
+			o.mu.Unlock()
+		}
 	}
 }
 

@@ -30,9 +30,11 @@ type run struct {
 	since      time.Time
 	sent       time.Time     // when the host was last told what it has to answer
 	wait       time.Duration // until it is told again
+	ctx        context.Context
 	cancel     context.CancelCauseFunc
-	fenced     bool // nothing of it is wanted
-	freed      bool // its slot was given back
+	clock      *time.Timer // ends ctx when the attempt's time is up; nil if it has none
+	fenced     bool        // nothing of it is wanted
+	freed      bool        // its slot was given back
 	outcome    sdk.Outcome
 	large      *sdk.Result // a result that no message carries; kept until it is acked
 	putTo      string      // the host process that has it
@@ -136,20 +138,56 @@ func (w *Worker) take(it *item) {
 
 // begin starts the script. w.mu is held.
 func (w *Worker) begin(t token, r *run, timeout time.Duration) {
-	ctx, cancel := context.WithCancelCause(w.ctx)
+	// Not below the worker's own context: it would keep a list of thousands.
+	ctx, cancel := context.WithCancelCause(context.Background())
 	r.phase, r.cancel = working, cancel
-	w.spawn(func() {
-		defer cancel(nil)
-		ctx := ctx
-		if timeout > 0 {
-			var stop context.CancelFunc
-			ctx, stop = context.WithTimeoutCause(ctx, timeout, sdk.ErrTimeout)
-			defer stop()
-			r.start.task.Deadline = time.Now().Add(timeout)
+	if timeout > 0 {
+		at := time.Now().Add(timeout)
+		r.start.task.Deadline = at
+		r.clock = time.AfterFunc(timeout, func() { cancel(sdk.ErrTimeout) })
+		ctx = deadlined{ctx, at}
+	}
+	r.ctx = ctx
+	select {
+	case w.hands <- r: // one that is done with another
+	default:
+		w.spawn(func() { w.hand(r) })
+	}
+}
+
+// deadlined is a context that also tells its deadline; whoever made it sees to it
+// that it ends then.
+type deadlined struct {
+	context.Context
+	at time.Time
+}
+
+func (d deadlined) Deadline() (time.Time, bool) { return d.at, true }
+
+// handIdle is how long a goroutine waits for another run. One that is used again
+// has its stack grown already, which is much of the cost of a short script.
+const handIdle = time.Second
+
+// hand runs one attempt after the other.
+func (w *Worker) hand(r *run) {
+	idle := time.NewTimer(handIdle)
+	defer idle.Stop()
+	for {
+		o := w.carry(r.ctx, r)
+		if r.clock != nil {
+			r.clock.Stop()
 		}
-		o := w.carry(ctx, r)
-		w.finished(t, r, o)
-	})
+		r.cancel(nil)
+		w.finished(r.start.task.Token, r, o)
+		idle.Reset(handIdle)
+		select {
+		case r = <-w.hands:
+		case <-idle.C:
+			return
+		case <-w.ctx.Done():
+			return
+		}
+	}
 }
 
 // carry runs the script and makes its outcome fit to travel.

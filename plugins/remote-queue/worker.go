@@ -61,6 +61,7 @@ type Worker struct {
 	out    *outbox
 	http   *http.Client
 	dial   *joinDialer // of Join
+	hands  chan *run   // to a goroutine that is free
 	pulls  chan struct{}
 	beats  chan struct{}
 	idle   chan struct{} // signaled whenever a run leaves
@@ -111,7 +112,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, errors.New("a worker needs at least one executor")
 	}
 	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
-		pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}),
+		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}),
 		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
@@ -182,6 +183,11 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) leave() {
 	w.mu.Lock()
 	w.left = true
+	for _, r := range w.runs {
+		if r.phase == working {
+			r.cancel(sdk.ErrDetach)
+		}
+	}
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
