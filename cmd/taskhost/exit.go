@@ -96,7 +96,9 @@ func outcome(t *api.Task) error {
 		}
 	}
 	switch t.State {
-	case task.Failed, task.RevertFailed, task.Reverted, task.Skipped:
+	case task.Failed:
+		return &exitError{code: exitFailed, msg: fmt.Sprintf("task %s failed%s", t.ID, why)}
+	case task.RevertFailed, task.Reverted, task.Skipped:
 		return &exitError{code: exitFailed, msg: fmt.Sprintf("task %s is %s%s", t.ID, t.State, why)}
 	case task.Canceled:
 		return &exitError{code: exitCanceled, msg: fmt.Sprintf("task %s was canceled%s", t.ID, why)}
