@@ -1,3 +1,0 @@
-package remotequeue
-
-func workerProcess(string) {}
