@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,55 +66,4 @@ func (p *program) showExecutor(e api.Executor) error {
 		fields = append(fields, pair{"Worker", fmt.Sprintf("%s at %s, %s slots", n.Name, n.Address, slotText(n.Slots))})
 	}
 	return show(p, e, e.Name, fields)
-}
-
-// pluginUse is a plugin and the executors that are made of it.
-type pluginUse struct {
-	Plugin    string   `json:"plugin"`
-	Version   string   `json:"version"`
-	Executors []string `json:"executors"`
-	Processes []int    `json:"processes"`
-}
-
-func (p *program) pluginCmd() *cobra.Command {
-	return group("plugin", "The code behind executors",
-		&cobra.Command{Use: "list", Short: "List the plugins that the server's executors are made of", Args: cobra.NoArgs,
-			RunE: p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
-				all, err := c.Executors(ctx)
-				if err != nil {
-					return err
-				}
-				uses := pluginUses(all)
-				return list(p, rows[pluginUse]{
-					header: []string{"PLUGIN", "VERSION", "EXECUTORS", "PROCESSES"},
-					name:   func(u pluginUse) string { return u.Plugin },
-					cells: func(u pluginUse) []string {
-						pids := "built in"
-						if len(u.Processes) > 0 {
-							var s []string
-							for _, pid := range u.Processes {
-								s = append(s, strconv.Itoa(pid))
-							}
-							pids = strings.Join(s, ",")
-						}
-						return []string{u.Plugin, u.Version, strings.Join(u.Executors, ","), pids}
-					},
-				}, uses, map[string][]pluginUse{"plugins": uses})
-			})})
-}
-
-func pluginUses(all []api.Executor) []pluginUse {
-	uses := []pluginUse{}
-	for _, e := range all {
-		i := slices.IndexFunc(uses, func(u pluginUse) bool { return u.Plugin == e.Plugin && u.Version == e.Version })
-		if i < 0 {
-			i = len(uses)
-			uses = append(uses, pluginUse{Plugin: e.Plugin, Version: e.Version, Processes: []int{}})
-		}
-		uses[i].Executors = append(uses[i].Executors, e.Name)
-		for _, in := range e.Instances {
-			uses[i].Processes = append(uses[i].Processes, in.Pid)
-		}
-	}
-	return uses
 }

@@ -48,16 +48,15 @@ func (p *program) follow(ctx context.Context, c *api.Client, id string) (api.Tas
 	s := &screen{w: p.err, bars: isTerminal(p.err)}
 	logs, stop := context.WithCancel(ctx)
 	defer stop()
-	logsDone := make(chan error, 1)
+	logsDone := make(chan struct{})
 	go func() {
+		defer close(logsDone)
 		for l, err := range c.Logs(logs, id, api.LogOptions{Follow: true}) {
-			if err != nil {
-				logsDone <- err
+			if err != nil { // the events say what is wrong with the server
 				return
 			}
 			s.line(logLine(&l))
 		}
-		logsDone <- nil
 	}()
 	for w, err := range c.Events(ctx, id, 0) {
 		if err != nil {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host"
+)
+
+// plugin is one line of plugin list.
+type plugin struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"` // of built-ins; a binary is not run to be listed
+	Path    string `json:"path,omitempty"`
+	SHA256  string `json:"sha256,omitempty"`
+}
+
+func (p *program) pluginCmd() *cobra.Command {
+	return group("plugin", "The code behind executors", p.pluginListCmd(), p.pluginCheckCmd())
+}
+
+func (p *program) pluginListCmd() *cobra.Command {
+	var f configFlags
+	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := f.load()
+			if err != nil {
+				return err
+			}
+			found, err := host.FindPlugins(host.FromConfig(cfg))
+			if err != nil {
+				return err
+			}
+			all := []plugin{}
+			for _, b := range p.builtins {
+				all = append(all, plugin{Name: b.Name, Version: b.Version})
+			}
+			for _, x := range found {
+				all = append(all, plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256})
+			}
+			return list(p, rows[plugin]{
+				header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+				name:   func(x plugin) string { return x.Name },
+				cells: func(x plugin) []string {
+					if x.Path == "" {
+						return []string{x.Name, x.Version, "-", "built in"}
+					}
+					return []string{x.Name, "-", x.SHA256, x.Path}
+				},
+			}, all, map[string][]plugin{"plugins": all})
+		}}
+	f.add(c)
+	return c
+}
+
+// pluginCheckTimeout bounds how long a plugin may take to say what it offers.
+const pluginCheckTimeout = time.Minute
+
+func (p *program) pluginCheckCmd() *cobra.Command {
+	var block string
+	c := &cobra.Command{Use: "check FILE", Short: "Start a plugin, ask what it offers, and end it",
+		Long: "Start a plugin as a server would, ask what it offers, and end it.\nThe conformance suite for its author is the Go package sdk/sdktest.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, pluginCheckTimeout)
+			defer cancel()
+			info, err := host.TryExecutor(ctx, host.Options{PluginDirs: []string{filepath.Dir(path)}},
+				host.Executor{Name: "check", Plugin: filepath.Base(path), Config: []byte(block)})
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"plugin", args[0]}}
+			if info.Slots > 0 {
+				pairs = append(pairs, pair{"slots", strconv.Itoa(info.Slots)})
+			}
+			for _, t := range info.Types {
+				pairs = append(pairs, pair{"type", strings.TrimSpace(t.Name + "  " + t.Description)})
+			}
+			if err := show(p, info, args[0], pairs); err != nil {
+				return err
+			}
+			fmt.Fprintln(p.err, "the plugin starts, describes itself and ends as it should")
+			return nil
+		}}
+	c.Flags().StringVar(&block, "config", "", "its config block's attributes, as one JSON object")
+	return c
+}
