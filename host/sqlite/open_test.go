@@ -148,6 +148,9 @@ func TestOneHost(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatalf("closing twice: %v", err)
 	}
+	if _, err := os.Stat(filepath.Join(dir, FileName+"-wal")); !os.IsNotExist(err) {
+		t.Errorf("the write-ahead log was not carried over at close: %v", err)
+	}
 	if _, err := s.Insert(t.Context(), task.Submission{Tasks: []*task.Task{newTask(t, task.Spec{})}}); task.CodeOf(err) != task.CodeStoreUnavailable {
 		t.Fatalf("insert after close: %v", err)
 	}

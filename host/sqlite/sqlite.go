@@ -78,18 +78,18 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, conn.Close())
-		}
-	}()
-	if err := verifyDurable(conn); err != nil {
-		return nil, err
-	}
 	s := &Store{dir: dir, lock: lock, lanes: newLanes()}
 	s.w = &writer{conn: conn, lanes: s.lanes, fatal: opts.Fatal, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.w.st.close(), conn.Close())
+		}
+	}()
 	if s.w.fatal == nil {
 		s.w.fatal = exit
+	}
+	if err := verifyDurable(conn); err != nil {
+		return nil, err
 	}
 	if s.w.st, err = prepareAll(conn); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func exit(err error) {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.w.stop()
-		s.closeErr = errors.Join(s.db.Close(), s.w.conn.Close(), s.lock.unlock())
+		s.closeErr = errors.Join(s.db.Close(), s.w.st.close(), s.w.conn.Close(), s.lock.unlock())
 	})
 	return s.closeErr
 }

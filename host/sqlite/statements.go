@@ -1,11 +1,15 @@
 package sqlite
 
 import (
+	"errors"
+
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
 // statements are all that the writer runs, prepared once.
 type statements struct {
+	all []*stmt
+
 	begin, commit, rollback, checkpoint *stmt
 
 	taskInsert, taskWhole, taskBegin, taskSucceed, taskGuard, taskUpdate, taskNote *stmt
@@ -55,7 +59,9 @@ WHERE seq = ?`
 func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p := func(to **stmt, sql string, columns int) {
 		if err == nil {
-			*to, err = prepare(conn, sql, columns)
+			if *to, err = prepare(conn, sql, columns); err == nil {
+				st.all = append(st.all, *to)
+			}
 		}
 	}
 	p(&st.begin, `BEGIN IMMEDIATE`, 0)
@@ -104,4 +110,14 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.inputDelete, `DELETE FROM input WHERE task = ?`, 0)
 	p(&st.memoDelete, `DELETE FROM memo WHERE task = ?`, 0)
 	return st, err
+}
+
+// close finalizes every statement; one that is left keeps the connection's files
+// open after it is closed.
+func (st *statements) close() error {
+	var errs []error
+	for _, s := range st.all {
+		errs = append(errs, s.s.Close())
+	}
+	return errors.Join(errs...)
 }

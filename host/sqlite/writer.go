@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -58,6 +59,7 @@ type writer struct {
 	next  int64 // the last order key given
 	batch []entry
 	debt  int // bytes written since the last checkpoint
+	rows  int // of the group
 
 	mu      sync.Mutex
 	queue   []*ticket
@@ -110,10 +112,7 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	var group []*ticket
 	for {
-		// Whoever was just answered gets to ask again before the next group is
-		// closed: or else every other group would be of one. Worth a factor of two
-		// with 64 clients; when nobody else can run it returns at once.
-		runtime.Gosched()
+		w.rows = 0
 		group = w.take(group[:0])
 		if len(group) == 0 {
 			w.mu.Lock()
@@ -125,7 +124,7 @@ func (w *writer) loop() {
 			<-w.wake
 			continue
 		}
-		w.write(group)
+		group = w.write(group)
 		for i, t := range group {
 			close(t.done)
 			group[i] = nil
@@ -134,27 +133,40 @@ func (w *writer) loop() {
 	}
 }
 
-// take moves the next group out of the queue.
+// take moves what is queued into the group, as far as its bound allows.
 func (w *writer) take(group []*ticket) []*ticket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	rows, n := 0, 0
+	n := 0
 	for _, t := range w.queue {
-		r, b := t.op.size()
-		if rows > 0 && rows+r > groupRows {
+		rows, bytes := t.op.size()
+		if w.rows > 0 && w.rows+rows > groupRows {
 			break
 		}
 		n++
 		if !t.state.CompareAndSwap(ticketQueued, ticketTaken) {
 			continue
 		}
-		rows += r
-		w.debt += r*rowBytes + b
+		w.rows += rows
+		w.debt += rows*rowBytes + bytes
 		group = append(group, t)
 	}
 	rest := copy(w.queue, w.queue[n:])
 	clear(w.queue[rest:])
 	w.queue = w.queue[:rest]
+	return group
+}
+
+// grow takes into the group what came while it ran. If there is nothing it lets
+// run whoever was just answered and is about to ask again: or else every other
+// group would be of one. With 64 clients that is a factor of two; when nobody
+// else can run it returns at once.
+func (w *writer) grow(group []*ticket) []*ticket {
+	before := len(group)
+	if group = w.take(group); len(group) == before && w.rows < groupRows {
+		runtime.Gosched()
+		group = w.take(group)
+	}
 	return group
 }
 
@@ -165,30 +177,33 @@ var errRunAgain = errors.New("run the group again")
 // rowBytes is about what a row costs in the write-ahead log.
 const rowBytes = 256
 
-// write runs the group in one transaction. A ticket's err is set when it returns.
-func (w *writer) write(group []*ticket) {
-	live := group
-	for len(live) > 0 {
+// write runs the group, and what comes meanwhile, in one transaction. It returns
+// all that it took, each ticket with its err.
+func (w *writer) write(group []*ticket) []*ticket {
+	if w.dead != nil {
+		failAll(group, w.dead)
+		return group
+	}
+	group, culprit, err := w.attempt(group, true)
+	for live := group; err != nil; {
+		w.undo()
+		switch {
+		case err == errRunAgain:
+		case culprit < 0 || !isConstraint(err):
+			failAll(live, w.storeError(err, culprit < 0))
+			return group
+		default:
+			// One operation breaks a rule of the schema: it fails, the others run again.
+			live[culprit].err = constraintError(err)
+			live = slices.Concat(live[:culprit], live[culprit+1:])
+		}
 		if w.dead != nil {
 			failAll(live, w.dead)
-			return
+			return group
 		}
-		culprit, err := w.attempt(live)
-		if err == nil {
-			return
-		}
-		w.undo()
-		if err == errRunAgain {
-			continue
-		}
-		if culprit < 0 || !isConstraint(err) {
-			failAll(live, w.storeError(err, culprit < 0))
-			return
-		}
-		// One operation breaks a rule of the schema: it fails, the others run again.
-		live[culprit].err = constraintError(err)
-		live = append(append([]*ticket{}, live[:culprit]...), live[culprit+1:]...)
+		_, culprit, err = w.attempt(live, false)
 	}
+	return group
 }
 
 func failAll(ts []*ticket, err error) {
@@ -197,26 +212,37 @@ func failAll(ts []*ticket, err error) {
 	}
 }
 
-// attempt runs the operations in a transaction and commits. culprit is the one
-// that failed, -1 if the transaction itself did.
-func (w *writer) attempt(live []*ticket) (culprit int, err error) {
+// attempt runs the operations in a transaction and commits. It gives back the
+// group, grown if growing says that it may, and culprit, the operation that
+// failed: -1 if the transaction itself did.
+func (w *writer) attempt(group []*ticket, growing bool) (_ []*ticket, culprit int, err error) {
 	if err := w.st.begin.run(); err != nil {
-		return -1, err
+		return group, -1, err
 	}
-	for i, t := range live {
-		if err := t.op.run(w); err != nil {
-			return i, err
+	for i := 0; ; i++ {
+		if i == len(group) && growing {
+			group = w.grow(group)
+		}
+		if i == len(group) {
+			break
+		}
+		if err := group[i].op.run(w); err != nil {
+			return group, i, err
 		}
 	}
+	return group, -1, w.commit()
+}
+
+func (w *writer) commit() error {
 	if err := w.sweepHeld(); err != nil {
-		return -1, err
+		return err
 	}
 	if err := w.st.commit.run(); err != nil {
-		return -1, err
+		return err
 	}
 	w.lanes.commit()
 	w.held.commit()
-	return -1, nil
+	return nil
 }
 
 // undo brings memory and transaction back to where the group began. An error
