@@ -2,11 +2,10 @@ package config
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,7 +16,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var blockName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var (
+	blockName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	typeName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
+)
 
 func (d *decoder) executors(content *hcl.BodyContent) []Executor {
 	var out []Executor
@@ -49,6 +51,9 @@ func (d *decoder) executors(content *hcl.BodyContent) []Executor {
 
 func (d *decoder) taskType(b *hcl.Block, executors []Executor) TaskType {
 	t := TaskType{Name: b.Labels[0]}
+	if !typeName.MatchString(t.Name) {
+		d.fault(b.LabelRanges[0], "Not a name for a task type", "A name is 1 to 100 letters, digits, '.', '_' or '-', and begins with a letter.")
+	}
 	maxLost, retain := -1, time.Duration(-1)
 	inner := d.body(b.Body, "task_type."+t.Name, nil, map[string]setter{
 		"executor": text(&t.Executor), "timeout": duration(&t.Timeout), "max_attempts": count(&t.MaxAttempts, 1, 1000),
@@ -83,6 +88,20 @@ func text(to *string) setter {
 		}
 		if *to = v.AsString(); *to == "" {
 			return errors.New("must not be empty")
+		}
+		return nil
+	}
+}
+
+// address is a text that can be listened on; whether everyone may reach it is
+// for validate to say, when it is known which address is in force.
+func address(to *string) setter {
+	return func(v cty.Value) error {
+		if err := text(to)(v); err != nil {
+			return err
+		}
+		if _, _, err := net.SplitHostPort(*to); err != nil {
+			return errors.New("is host:port, such as \"127.0.0.1:7070\"")
 		}
 		return nil
 	}
@@ -224,52 +243,4 @@ func textMap(to *map[string]string) setter {
 		*to = out
 		return nil
 	}
-}
-
-var secretKey = regexp.MustCompile(`(?i)(token|secret|password|passwd|credential|private|api_?key)`)
-
-// mask hides what nobody should read over an operator's shoulder.
-func mask(key, value string) string {
-	last := key[strings.LastIndex(key, ".")+1:]
-	if secretKey.MatchString(last) {
-		return "(secret)"
-	}
-	if u, err := url.Parse(value); err == nil && u.User != nil {
-		u.User = url.User("(secret)")
-		return strings.Replace(u.String(), url.User("(secret)").String(), "(secret)", 1)
-	}
-	var doc any
-	if json.Unmarshal([]byte(value), &doc) == nil {
-		if masked, changed := maskJSON(doc); changed {
-			if data, err := json.Marshal(masked); err == nil {
-				return string(data)
-			}
-		}
-	}
-	return value
-}
-
-func maskJSON(v any) (any, bool) {
-	changed := false
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if secretKey.MatchString(k) {
-				v[k], changed = "(secret)", true
-			} else if m, c := maskJSON(e); c {
-				v[k], changed = m, true
-			}
-		}
-	case []any:
-		for i, e := range v {
-			if m, c := maskJSON(e); c {
-				v[i], changed = m, true
-			}
-		}
-	case string:
-		if m := mask("x", v); m != v && strings.Contains(v, "://") {
-			return m, true
-		}
-	}
-	return v, changed
 }

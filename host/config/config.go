@@ -86,17 +86,42 @@ type Flags struct {
 // Load reads the config: path may be empty for none. env is os.Environ's.
 func Load(path string, env []string, f Flags) (*Config, error) {
 	c := defaults()
-	if path != "" {
+	over := overrides(env, f)
+	if path == "" {
+		c.standIn()
+	} else {
 		src, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("config: %w", err)
 		}
-		if err := c.parse(path, src); err != nil {
+		replaced := map[string]bool{}
+		for _, o := range over {
+			replaced[o.key] = true
+		}
+		if err := c.parse(path, src, replaced); err != nil {
 			return nil, err
 		}
 	}
-	c.override(env, f)
-	return c, c.validate()
+	for _, o := range over {
+		*o.to(c) = o.value
+		c.note(o.key, o.value, o.origin)
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Parse is Load of a file's bytes, with neither environment nor flags.
+func Parse(name string, src []byte) (*Config, error) {
+	c := defaults()
+	if err := c.parse(name, src, nil); err != nil {
+		return nil, err
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func defaults() *Config {
@@ -139,47 +164,71 @@ func (c *Config) note(key, value, origin string) {
 	c.values[key], c.origins[key] = value, origin
 }
 
-// override lays environment and flags over the file.
-func (c *Config) override(env []string, f Flags) {
+// override is a value that is laid over the file's.
+type override struct {
+	key, value, origin string
+	to                 func(*Config) *string
+}
+
+// overrides are what environment and flags set, the later over the earlier.
+func overrides(env []string, f Flags) []override {
 	vars := map[string]string{}
 	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok && v != "" {
+		if k, v, ok := strings.Cut(kv, "="); ok {
 			vars[k] = v
 		}
 	}
+	var out []override
 	for _, s := range []struct {
-		to              *string
-		key, env, value string
+		key, flag string
+		to        func(*Config) *string
 	}{
-		{&c.Listen, "listen", "TASKHOST_LISTEN", f.Listen},
-		{&c.DataDir, "data_dir", "TASKHOST_DATA_DIR", f.DataDir},
-		{&c.PluginDir, "plugin_dir", "TASKHOST_PLUGIN_DIR", f.PluginDir},
-		{&c.LogLevel, "log_level", "TASKHOST_LOG_LEVEL", f.LogLevel},
+		{"listen", f.Listen, func(c *Config) *string { return &c.Listen }},
+		{"data_dir", f.DataDir, func(c *Config) *string { return &c.DataDir }},
+		{"plugin_dir", f.PluginDir, func(c *Config) *string { return &c.PluginDir }},
+		{"log_level", f.LogLevel, func(c *Config) *string { return &c.LogLevel }},
+		{"log_format", "", func(c *Config) *string { return &c.LogFormat }},
 	} {
-		if v := vars[s.env]; v != "" {
-			*s.to = v
-			c.note(s.key, v, "environment "+s.env)
+		name := "TASKHOST_" + strings.ToUpper(s.key)
+		if v := vars[name]; v != "" {
+			out = append(out, override{s.key, v, "environment " + name, s.to})
 		}
-		if s.value != "" {
-			*s.to = s.value
-			c.note(s.key, s.value, "flag --"+strings.ReplaceAll(s.key, "_", "-"))
+		if s.flag != "" {
+			out = append(out, override{s.key, s.flag, "flag --" + strings.ReplaceAll(s.key, "_", "-"), s.to})
 		}
 	}
+	return out
 }
 
-// validate checks what no single attribute can say of itself.
+// validate checks what came from outside of the file: what stands in it was
+// checked where it can be shown.
 func (c *Config) validate() error {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen = %q (%s): want host:port, such as 127.0.0.1:7070", c.Listen, c.origins["listen"])
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("listen = %q (%s) is not a loopback address: the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1", c.Listen, c.origins["listen"])
+	if !loopback(c.Listen) {
+		return fmt.Errorf("listen = %q (%s) is not a loopback address: %s", c.Listen, c.origins["listen"], onlyLoopback)
 	}
 	if err := oneOf("log_level", c.LogLevel, logLevels); err != nil {
 		return fmt.Errorf("%w (%s)", err, c.origins["log_level"])
 	}
+	if err := oneOf("log_format", c.LogFormat, logFormats); err != nil {
+		return fmt.Errorf("%w (%s)", err, c.origins["log_format"])
+	}
 	return nil
+}
+
+const onlyLoopback = "the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1"
+
+// loopback says whether only this machine reaches addr. What is no address is
+// not judged here.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
 }
 
 var (

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
@@ -30,21 +31,33 @@ type Place struct {
 
 func (e *Error) Error() string { return e.text }
 
-// parse reads the file over c.
-func (c *Config) parse(name string, src []byte) error {
+// parse reads the file over c. Of what the environment or a flag will replace
+// (over) only the form is checked.
+func (c *Config) parse(name string, src []byte, over map[string]bool) error {
 	d := &decoder{note: c.note}
 	return d.file(name, src, func(body hcl.Body) {
 		content := d.body(body, "", blocks("executor", "task_type"), map[string]setter{
-			"listen": text(&c.Listen), "data_dir": text(&c.DataDir), "plugin_dir": text(&c.PluginDir),
+			"listen": address(&c.Listen), "data_dir": text(&c.DataDir), "plugin_dir": text(&c.PluginDir),
 			"log_level": enum(&c.LogLevel, logLevels), "log_format": enum(&c.LogFormat, logFormats),
 			"drain_timeout": duration(&c.DrainTimeout), "cancel_grace": duration(&c.CancelGrace), "plugin_env": texts(&c.PluginEnv),
 		})
-		c.Executors = d.executors(content)
+		if a := content.Attributes["listen"]; a != nil && c.Listen != "" && !over["listen"] && !loopback(c.Listen) {
+			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
+		}
+		if c.Executors = d.executors(content); len(c.Executors) == 0 {
+			c.standIn()
+		}
 		for _, b := range content.Blocks.OfType("task_type") {
 			c.Types = append(c.Types, d.taskType(b, c.Executors))
 		}
 		d.unique(content.Blocks, "task_type")
 	})
+}
+
+// standIn is what a newcomer wants: an executor for the built-in scripts.
+func (c *Config) standIn() {
+	c.Executors = []Executor{{Name: "local", Plugin: "eventlet-style", OnHostExit: "die"}}
+	c.note("executor.local.plugin", "eventlet-style", "default")
 }
 
 // LoadWorker reads a worker's config.
@@ -93,19 +106,24 @@ type decoder struct {
 
 // file parses src and lets decode work on it, then gives all faults as one error.
 func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
-	p := hclparse.NewParser()
-	f, diags := p.ParseHCL(src, name)
-	d.diags = append(d.diags, diags...)
-	if f != nil && f.Body != nil && !diags.HasErrors() {
-		decode(f.Body)
+	files := map[string]*hcl.File{name: {Bytes: src}}
+	if fault := tooMuch(name, src); fault != nil {
+		d.diags = hcl.Diagnostics{fault}
+	} else {
+		f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+		d.diags = append(d.diags, diags...)
+		if f != nil && f.Body != nil && !diags.HasErrors() {
+			files[name] = f
+			decode(f.Body)
+		}
 	}
 	if !d.diags.HasErrors() {
 		return nil
 	}
-	sort.SliceStable(d.diags, func(i, j int) bool { return line(d.diags[i]) < line(d.diags[j]) })
+	sort.SliceStable(d.diags, func(i, j int) bool { return at(d.diags[i]) < at(d.diags[j]) })
 	var b bytes.Buffer
 	e := &Error{}
-	if err := hcl.NewDiagnosticTextWriter(&b, p.Files(), 100, false).WriteDiagnostics(d.diags); err != nil {
+	if err := hcl.NewDiagnosticTextWriter(&b, files, 100, false).WriteDiagnostics(d.diags); err != nil {
 		return errors.Join(err, d.diags)
 	}
 	for _, x := range d.diags {
@@ -119,11 +137,11 @@ func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
 	return e
 }
 
-func line(d *hcl.Diagnostic) int {
+func at(d *hcl.Diagnostic) int {
 	if d.Subject == nil {
 		return 0
 	}
-	return d.Subject.Start.Line
+	return d.Subject.Start.Byte
 }
 
 func plural(s string, n int) string {
@@ -182,7 +200,7 @@ func (d *decoder) attributes(b hcl.Body, path string) json.RawMessage {
 		if diags.HasErrors() {
 			continue
 		}
-		data, err := ctyjson.Marshal(v, v.Type())
+		data, err := marshal(v)
 		if err != nil {
 			d.fault(attr.Expr.Range(), "Not a value for "+name, "It cannot be given to a plugin: "+err.Error()+".")
 			continue
@@ -214,9 +232,28 @@ func display(v cty.Value) string {
 	if v.Type() == cty.String && !v.IsNull() && v.IsKnown() {
 		return v.AsString()
 	}
-	data, err := ctyjson.Marshal(v, v.Type())
+	data, err := marshal(v)
 	if err != nil {
 		return "?"
 	}
 	return string(data)
+}
+
+// marshal is v in JSON. A number that no float64 holds is refused: 1e999999999 is
+// eleven bytes in the file and a gigabyte in JSON.
+func marshal(v cty.Value) ([]byte, error) {
+	err := cty.Walk(v, func(_ cty.Path, e cty.Value) (bool, error) {
+		if e.IsNull() || !e.IsKnown() || e.Type() != cty.Number {
+			return true, nil
+		}
+		f := e.AsBigFloat()
+		if x, _ := f.Float64(); math.IsInf(x, 0) || x == 0 && f.Sign() != 0 {
+			return false, errors.New("a number in it is out of range")
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ctyjson.Marshal(v, v.Type())
 }

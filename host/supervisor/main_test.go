@@ -87,8 +87,10 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 			os.Exit(code)
 			return 0, nil
 		}),
-		sdk.Func("freeze", func(context.Context, struct{}, sdk.Reporter) (int, error) {
-			return 0, syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		sdk.Func("freeze", func(ctx context.Context, _ struct{}, _ sdk.Reporter) (int, error) {
+			err := syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			<-ctx.Done() // the other threads stop a moment later
+			return 0, err
 		}),
 		// a grandchild that holds stderr; with away, in a group of its own
 		sdk.Func("spawn", func(_ context.Context, away bool, _ sdk.Reporter) (int, error) {

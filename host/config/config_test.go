@@ -1,0 +1,376 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const whole = `
+listen        = "127.0.0.1:7171"
+data_dir      = "/srv/taskhost"
+plugin_dir    = "/srv/plugins"
+log_level     = "debug"
+log_format    = "json"
+drain_timeout = "1m"
+cancel_grace  = "3s"
+plugin_env    = ["HTTPS_PROXY", "AWS_*"]
+
+executor "local" {
+  plugin = "eventlet-style"
+  slots  = 1000
+  config {
+    scripts = {
+      import = { images_dir = "/srv/images" }
+      http   = { allow_hosts = ["hooks.example.org"] }
+    }
+  }
+}
+
+executor "images" {
+  plugin       = "import"
+  sha256       = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+  slots        = 4
+  on_host_exit = "die"
+  config {
+    allow_ports = [443, 8443]
+    ratio       = 0.5
+    quiet       = true
+    nothing     = null
+  }
+}
+
+executor "fleet" {
+  plugin = "remote-queue"
+  config {
+    url   = "nats://me:hunter2@10.0.0.5:4222"
+    token = "abc"
+  }
+}
+
+task_type "import" {
+  executor     = "fleet"
+  timeout      = "1h"
+  max_attempts = 3
+  max_lost     = 0
+  retain       = "0s"
+  queue_limit  = 10000
+  max_input    = "1MiB"
+  priority     = -5
+  route        = { zone = "b" }
+  backoff      = "2s"
+  backoff_max  = "1m"
+}
+task_type "noop" {
+  max_input = 4096
+}
+`
+
+func TestWholeFile(t *testing.T) {
+	c, err := Parse("taskhost.hcl", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero, never := 0, time.Duration(0)
+	want := &Config{
+		Listen: "127.0.0.1:7171", DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
+		DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, PluginEnv: []string{"HTTPS_PROXY", "AWS_*"},
+		Executors: []Executor{
+			{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
+				Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
+			{Name: "images", Plugin: "import", SHA256: strings.Repeat("a", 64), Slots: 4, OnHostExit: "die",
+				Config: []byte(`{"allow_ports":[443,8443],"nothing":null,"quiet":true,"ratio":0.5}`)},
+			{Name: "fleet", Plugin: "remote-queue", OnHostExit: "die",
+				Config: []byte(`{"token":"abc","url":"nats://me:hunter2@10.0.0.5:4222"}`)},
+		},
+		Types: []TaskType{
+			{Name: "import", Executor: "fleet", Timeout: time.Hour, MaxAttempts: 3, MaxLost: &zero, Retain: &never, QueueLimit: 10000,
+				MaxInput: 1 << 20, Priority: -5, Route: map[string]string{"zone": "b"}, BackoffMin: 2 * time.Second, BackoffMax: time.Minute},
+			{Name: "noop", MaxInput: 4096},
+		},
+		origins: c.origins, values: c.values,
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("read\n%+v\nwant\n%+v", c, want)
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", "/state")
+	c, err := Load("", nil, Flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:7070" || !strings.HasSuffix(c.DataDir, "taskhost") || !strings.HasSuffix(c.PluginDir, "/plugins") {
+		t.Errorf("defaults %+v", c)
+	}
+	if os.Geteuid() == 0 && c.DataDir != "/var/lib/taskhost" || os.Geteuid() != 0 && c.DataDir != "/state/taskhost" {
+		t.Errorf("data_dir %s", c.DataDir)
+	}
+	if len(c.Executors) != 1 || c.Executors[0].Name != "local" || c.Executors[0].Plugin != "eventlet-style" {
+		t.Errorf("executors %+v", c.Executors)
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.hcl"), nil, Flags{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// The executor that stands in where no block does can be named, too.
+func TestTaskTypeOnStandIn(t *testing.T) {
+	if _, err := Parse("f.hcl", []byte(`task_type "sum" { executor = "local" }`)); err != nil {
+		t.Error(err)
+	}
+}
+
+// File < environment < flag, and each value says which it is from.
+func TestOrigins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.hcl")
+	src := "listen = \"127.0.0.1:1\"\ndata_dir = \"/file\"\nplugin_dir = \"/file\"\n" + `executor "x" {
+  plugin = "p"
+  config {
+    password = "hunter2"
+    urls     = ["nats://me:hunter2@a:1", "http://b/?api_token=hunter2&x=1"]
+    deep     = { secret_key = "hunter2", n = 1 }
+    odd      = "nats://me:hunter%2@a/b@c"
+  }
+}
+`
+	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, []string{"TASKHOST_DATA_DIR=/env", "TASKHOST_PLUGIN_DIR=/env", "TASKHOST_LOG_LEVEL=", "TASKHOST_LOG_FORMAT=json", "odd"},
+		Flags{PluginDir: "/flag"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]Setting{}
+	var keys []string
+	for _, s := range c.Show() {
+		got[s.Key] = s
+		keys = append(keys, s.Key)
+		if strings.Contains(s.Value, "hunter") {
+			t.Errorf("a secret is shown: %+v", s)
+		}
+	}
+	if !slices.IsSorted(keys) {
+		t.Errorf("not sorted: %q", keys)
+	}
+	for _, want := range []Setting{
+		{"listen", "127.0.0.1:1", path + ":1"},
+		{"data_dir", "/env", "environment TASKHOST_DATA_DIR"},
+		{"plugin_dir", "/flag", "flag --plugin-dir"},
+		{"log_level", "info", "default"},
+		{"log_format", "json", "environment TASKHOST_LOG_FORMAT"},
+		{"executor.x.plugin", "p", path + ":5"},
+		{"executor.x.config.password", "(secret)", path + ":7"},
+		{"executor.x.config.urls", `["nats://(secret)@a:1","http://b/?api_token=(secret)&x=1"]`, path + ":8"},
+		{"executor.x.config.deep", `{"n":1,"secret_key":"(secret)"}`, path + ":9"},
+	} {
+		if got[want.Key] != want {
+			t.Errorf("%+v, want %+v", got[want.Key], want)
+		}
+	}
+	if c.DataDir != "/env" || c.PluginDir != "/flag" || c.LogFormat != "json" {
+		t.Errorf("in force: %+v", c)
+	}
+}
+
+// Each fault has its line, its column, and says what to do.
+func TestFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		src  string
+		want []string // line:column and words of the fault, one after another
+	}{
+		"typo":               {"listne = \"x\"", []string{"1:1 listne", `Did you mean "listen"?`}},
+		"typo in a block":    {"executor \"a\" {\n  plugin = \"p\"\n  slotz = 1\n}", []string{"3:3 slotz", `"slots"`}},
+		"unknown block":      {"executer \"a\" {\n}", []string{"1:1 executer", `"executor"`}},
+		"no name":            {"executor {\n plugin = \"p\"\n}", []string{"1:10 name"}},
+		"bad name":           {"executor \"a/b\" {\n plugin = \"p\"\n}", []string{"1:10 1 to 63 letters"}},
+		"no plugin":          {"executor \"a\" {\n}", []string{"1:1 Set plugin ="}},
+		"plugin no text":     {"executor \"a\" {\n plugin = 3\n}", []string{"2:11 string in quotes"}},
+		"empty":              {"data_dir = \"\"", []string{"1:12 must not be empty"}},
+		"two of a name":      {"executor \"a\" {\n plugin = \"p\"\n}\nexecutor \"a\" {\n plugin = \"p\"\n}", []string{`4:1 second executor "a"`, "f.hcl:1"}},
+		"two types":          {"task_type \"a\" {\n}\ntask_type \"a\" {\n}", []string{`3:1 second task_type "a"`}},
+		"two configs":        {"executor \"a\" {\n plugin = \"p\"\n config {\n }\n config {\n }\n}", []string{"5:2 second config"}},
+		"block in config":    {"executor \"a\" {\n plugin = \"p\"\n config {\n  x {\n  }\n }\n}", []string{"4:3 not allowed"}},
+		"unknown executor":   {"executor \"a\" {\n plugin = \"p\"\n}\nexecutor \"b\" {\n plugin = \"p\"\n}\ntask_type \"t\" {\n executor = \"c\"\n}", []string{`8:13 named "c"`, `"a", "b"`}},
+		"slots":              {"executor \"a\" {\n plugin = \"p\"\n slots = 0\n}", []string{"3:10 whole number from 1"}},
+		"half a slot":        {"executor \"a\" {\n plugin = \"p\"\n slots = 1.5\n}", []string{"3:10 whole number"}},
+		"sum":                {"executor \"a\" {\n plugin = \"p\"\n sha256 = \"abc\"\n}", []string{"3:11 64 hexadecimal digits"}},
+		"survive":            {"executor \"a\" {\n plugin = \"p\"\n on_host_exit = \"survive\"\n}", []string{"3:17 not supported yet"}},
+		"linger":             {"executor \"a\" {\n plugin = \"p\"\n on_host_exit = \"linger\"\n}", []string{"3:17 one of die"}},
+		"duration":           {"task_type \"t\" {\n timeout = \"1 hour\"\n}", []string{`2:12 such as "30s"`}},
+		"a number of what":   {"drain_timeout = 30", []string{"1:17 duration"}},
+		"no time":            {"task_type \"t\" {\n timeout = \"0s\"\n}", []string{"2:12 more than nothing"}},
+		"negative":           {"task_type \"t\" {\n retain = \"-1h\"\n}", []string{"2:11 duration"}},
+		"size":               {"task_type \"t\" {\n max_input = \"1MB\"\n}", []string{`2:14 "512KiB"`}},
+		"huge size":          {"task_type \"t\" {\n max_input = \"999999999999GiB\"\n}", []string{"2:14 at most 2GiB"}},
+		"max_lost":           {"task_type \"t\" {\n max_lost = -1\n}", []string{"2:13 from 0"}},
+		"route":              {"task_type \"t\" {\n route = { zone = 1 }\n}", []string{"2:10 set of strings"}},
+		"type name":          {"task_type \"1 a\" {\n}", []string{"1:11 1 to 100 letters"}},
+		"level":              {"log_level = \"loud\"", []string{"1:13 trace, debug"}},
+		"env":                {"plugin_env = \"PATH\"", []string{"1:14 list of strings"}},
+		"listen":             {"listen = \"7070\"", []string{`1:10 host:port, such as "127.0.0.1:7070"`}},
+		"open":               {"listen = \"0.0.0.0:7070\"", []string{"1:10 not a loopback", "listen on 127.0.0.1"}},
+		"open name":          {"listen = \"example.org:7070\"", []string{"1:10 not a loopback"}},
+		"open everywhere":    {"listen = \":7070\"", []string{"1:10 not a loopback"}},
+		"variable":           {"data_dir = home", []string{"1:12 Variables not allowed"}},
+		"function":           {"data_dir = env(\"HOME\")", []string{"1:12 not allowed"}},
+		"syntax":             {"executor \"a\" {\n  plugin = \n}", []string{"2:12 expression"}},
+		"big number":         {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = 1e999999999\n }\n}", []string{"4:7 out of range"}},
+		"small number":       {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = [1e-99999999]\n }\n}", []string{"4:7 out of range"}},
+		"deep":               {"x = " + strings.Repeat("[", 100_000), []string{"1:505 is one not closed?"}},
+		"deep by operators":  {"x = " + strings.Repeat("!", 100_000), []string{"1:505 operators"}},
+		"too large":          {strings.Repeat("# a comment\n", 100_000), []string{"0:0 1048576 at the most"}},
+		"all of them":        {"listne = 1\nlog_level = 2\nexecutor \"a\" {\n}\ntask_type \"t\" {\n executor = \"b\"\n timeout = 3\n}", []string{"1:1 listne", "2:13 quotes", "3:1 plugin", "6:13 named", "7:12 duration"}},
+		"no address at all":  {"listen = null", []string{"1:10 string in quotes"}},
+		"null where a count": {"executor \"a\" {\n plugin = \"p\"\n slots = null\n}", []string{"3:10 whole number"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("f.hcl", []byte(test.src))
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Fatalf("error %v, want a *Error", err)
+			}
+			var b strings.Builder
+			for _, p := range e.Places {
+				fmt.Fprintf(&b, "%d:%d %s: %s\n", p.Line, p.Column, p.Summary, p.Detail)
+			}
+			all := b.String()
+			for _, want := range test.want {
+				words := want
+				if place, rest, ok := strings.Cut(want, " "); ok && strings.Contains(place, ":") && place[0] >= '0' && place[0] <= '9' {
+					i := strings.Index(all, place+" ")
+					if i < 0 {
+						t.Fatalf("no fault at %s in\n%s", place, b.String())
+					}
+					all, words = all[i:], rest
+				}
+				if !strings.Contains(all, words) {
+					t.Errorf("%q is not said, or not there, in\n%s", words, b.String())
+				}
+			}
+		})
+	}
+}
+
+// The whole text, as the operator sees it.
+func TestErrorText(t *testing.T) {
+	_, err := Parse("taskhost.hcl", []byte("data_dir = \"/x\"\nlistne   = \"127.0.0.1:1\"\nlog_level = \"loud\"\n"))
+	want := `taskhost.hcl has 2 errors
+
+Error: Unsupported argument
+
+  on taskhost.hcl line 2:
+   2: listne   = "127.0.0.1:1"
+
+An argument named "listne" is not expected here. Did you mean "listen"?
+
+Error: Not a value for log_level
+
+  on taskhost.hcl line 3:
+   3: log_level = "loud"
+
+Log_level is one of trace, debug, info, warn, error.`
+	if err == nil || err.Error() != want {
+		t.Errorf("the operator reads\n%v\nwant\n%s", err, want)
+	}
+}
+
+// What environment and flags set is checked as well, and named by where it is from.
+func TestOutsideFaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.hcl")
+	if err := os.WriteFile(path, []byte(`listen = "0.0.0.0:1"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, nil, Flags{Listen: "[::1]:0"}); err != nil {
+		t.Errorf("an open address that a flag replaces: %v", err)
+	}
+	for _, test := range []struct {
+		env  string
+		f    Flags
+		want []string
+	}{
+		{"", Flags{Listen: "0.0.0.0:1"}, []string{"flag --listen", "not a loopback address"}},
+		{"TASKHOST_LISTEN=7070", Flags{}, []string{"environment TASKHOST_LISTEN", "host:port"}},
+		{"TASKHOST_LOG_LEVEL=loud", Flags{}, []string{"environment TASKHOST_LOG_LEVEL", "trace, debug"}},
+		{"TASKHOST_LOG_FORMAT=xml", Flags{}, []string{"environment TASKHOST_LOG_FORMAT", "text, json"}},
+	} {
+		_, err := Load("", []string{test.env}, test.f)
+		if err == nil {
+			t.Errorf("%+v was accepted", test)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %q", err, want)
+			}
+		}
+	}
+}
+
+func TestWorker(t *testing.T) {
+	w, err := LoadWorker("worker.hcl", []byte(`
+name   = "w1"
+labels = { zone = "b" }
+queue {
+  url   = "nats://10.0.0.1:4222"
+  token = "t"
+}
+executor "local" {
+  plugin = "eventlet-style"
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Name != "w1" || w.Labels["zone"] != "b" || string(w.Queue) != `{"token":"t","url":"nats://10.0.0.1:4222"}` || len(w.Executors) != 1 {
+		t.Errorf("worker %+v", w)
+	}
+	for src, want := range map[string]string{
+		"":                               "One queue block",
+		"name = \"w\"\nqueue {\n}\n":     "needs an executor",
+		"queue {\n}\nqueue {\n}\n":       "One queue block",
+		"task_type \"t\" {\n}\n":         "task_type",
+		"listen = \"127.0.0.1:1\"\n":     "listen",
+		"name = \"w\"\nqueue \"x\" {\n}": "Extraneous label",
+	} {
+		if _, err := LoadWorker("w.hcl", []byte(src)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v does not say %q", src, err, want)
+		}
+	}
+}
+
+// Whatever stands in a file, it is read or refused, and no secret of it is shown.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(whole))
+	f.Add([]byte("executor \"a\" { plugin = \"${1 + 1}\" }"))
+	f.Add([]byte("executor \"a\" {\n plugin = \"p\"\n config {\n  x = [for a in [1, 2] : a]\n  y = {\"a\" = null}\n  z = <<E\n t\nE\n }\n}"))
+	f.Add([]byte("task_type \"t\" {\n route = {}\n max_input = 1e9\n}"))
+	f.Add([]byte("queue {\n}\nname = \"w\""))
+	f.Add([]byte("\xff\x00 = \"\\u00\""))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		c, err := Parse("f.hcl", src)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v and error %v", c, err)
+		}
+		if err == nil {
+			for _, s := range c.Show() {
+				if s.Origin == "" {
+					t.Errorf("%q has no origin", s.Key)
+				}
+			}
+		} else if err.Error() == "" {
+			t.Error("an error without words")
+		}
+		if w, err := LoadWorker("f.hcl", src); (w == nil) == (err == nil) {
+			t.Fatalf("worker %v and error %v", w, err)
+		}
+	})
+}
