@@ -48,19 +48,19 @@ func Checkpointed(t Task, data []byte, now time.Time) (Change, error) {
 // confirmed. already_final if it is done. A second request changes nothing:
 // Change.Event is nil then.
 func Cancel(t Task, by string, now time.Time) (Change, error) {
-	switch {
-	case t.State == Canceling:
+	switch t.State {
+	case Canceling:
 		return Change{Task: t, From: t.State, FromAttempt: t.Attempt}, nil
-	case t.State == Running:
+	case Running:
 		c, err := change(t, Canceling, by, "cancel requested", now)
 		c.Task.CancelRequestedAt, c.Task.RequestedBy = now, by
 		return c, err
-	case t.State == Pending:
+	case Pending:
 		c, err := change(t, Canceled, by, "canceled before it ran", now)
 		c.Task.CancelRequestedAt, c.Task.RequestedBy = now, by
 		c.Task.Error, c.SetError = &Failure{Code: FailureCanceled, Message: "canceled by " + by, Attempt: t.Attempt, Details: map[string]any{"confirmed": true}}, true
 		return c, err
-	case t.State == Reverting:
+	case Reverting:
 		return Change{}, Errorf(CodeConflict, "task %s is being reverted, which cannot be canceled", t.ID)
 	}
 	return Change{}, Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
