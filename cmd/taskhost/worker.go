@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +28,9 @@ func workerRows() rows[api.Worker] {
 	}
 }
 
-// workerCmd holds what a client asks of workers.
+// workerCmd is a worker, and what a client asks of workers.
 func (p *program) workerCmd() *cobra.Command {
-	return group("worker", "The workers behind executors that hand tasks on",
+	c := group("worker", "Run a worker, or ask of the workers behind an executor",
 		&cobra.Command{Use: "list", Short: "List workers", Args: cobra.NoArgs,
 			RunE: p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
 				all, err := c.Workers(ctx)
@@ -46,4 +47,18 @@ func (p *program) workerCmd() *cobra.Command {
 				}
 				return list(p, workerRows(), []api.Worker{w}, w)
 			})})
+	c.Long = "With --config, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
+		"SIGTERM drains it: what runs gets to finish, what has not started is given back."
+	var path string
+	var bound time.Duration
+	c.Flags().StringVar(&path, "config", "", "the worker's config file; runs it")
+	c.Flags().DurationVar(&bound, "drain-timeout", 5*time.Minute, "how long what runs may take to finish on SIGTERM")
+	group := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if path == "" || len(args) > 0 {
+			return group(c, args)
+		}
+		return p.work(path, bound)
+	}
+	return c
 }

@@ -1,6 +1,7 @@
 package remotequeue
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +41,32 @@ type WorkerOptions struct {
 
 	Log   hclog.Logger
 	Local []Local
+}
+
+// ParseQueue reads the queue block of a worker's config, one JSON object, into o.
+// Unknown keys are refused.
+func (o *WorkerOptions) ParseQueue(block []byte) error {
+	var q struct {
+		URL      string `json:"url"`
+		Join     string `json:"join"`
+		Executor string `json:"executor"`
+		Queue    string `json:"queue"`
+		Token    string `json:"token"`
+		User     string `json:"user"`
+		Password string `json:"password"`
+		Creds    string `json:"creds"`
+		CA       string `json:"ca"`
+		Cert     string `json:"cert"`
+		Key      string `json:"key"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(block))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		return fmt.Errorf("queue: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	o.URL, o.Join, o.JoinExecutor, o.Queue = q.URL, q.Join, q.Executor, q.Queue
+	o.Token, o.User, o.Password, o.Creds, o.CA, o.Cert, o.Key = q.Token, q.User, q.Password, q.Creds, q.CA, q.Cert, q.Key
+	return nil
 }
 
 // Local is one executor of a worker.
@@ -301,7 +329,7 @@ func (w *Worker) ask(ctx context.Context, l *local) {
 	defer cancel()
 	info, err := l.Executor.Describe(ctx)
 	if err != nil {
-		w.log.Warn("executor does not say what it runs; it is not offered", "executor", l.Name, "error", err)
+		w.log.Info("executor is not ready; its types are not offered", "executor", l.Name, "reason", err)
 		info = sdk.Info{}
 	}
 	w.mu.Lock()
