@@ -177,6 +177,7 @@ func (f *fleet) watch() {
 	tick := time.NewTicker(usual)
 	defer tick.Stop()
 	last := time.Now()
+	shown := last
 	for {
 		select {
 		case <-f.ctx.Done():
@@ -189,12 +190,19 @@ func (f *fleet) watch() {
 		f.mu.Lock()
 		f.overdue()
 		changed := f.forget()
+		if len(f.workers) > 0 && now.Sub(shown) >= showEvery {
+			changed = true // what they run, and when they were last heard
+		}
 		f.mu.Unlock()
 		if changed {
+			shown = now
 			f.cfg.Changed()
 		}
 	}
 }
+
+// showEvery is how old the workers' figures get before the host asks for them anew.
+const showEvery = 2 * time.Second
 
 // hearing says whether silence means anything: not while the broker is away, nor
 // while what workers said is still unread.
