@@ -44,7 +44,7 @@ func built(t *testing.T) string {
 
 // TestMain lets this binary be the program itself, with one more script, the journal: see newServer.
 func TestMain(m *testing.M) {
-	if os.Getenv("TASKHOST_TEST_JOURNAL") != "" && len(os.Args) > 1 && os.Args[1] == "server" {
+	if os.Getenv("TASKHOST_TEST_JOURNAL") != "" && len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "worker") {
 		os.Exit(run(os.Args[1:], builtins(scriptstest.Journal()), os.Stdin, os.Stdout, os.Stderr))
 	}
 	code := m.Run()

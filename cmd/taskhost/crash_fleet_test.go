@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// peer is a process beside the server: a worker, or a broker.
+type peer struct {
+	t      *testing.T
+	make   func() *exec.Cmd
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+	exited chan struct{}
+}
+
+func newPeer(t *testing.T, makeCmd func() *exec.Cmd) *peer {
+	p := &peer{t: t, make: makeCmd}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() && p.output != nil {
+			t.Logf("a process beside the server said:\n%s", p.output)
+		}
+	})
+	return p
+}
+
+func (p *peer) start() {
+	p.t.Helper()
+	p.cmd, p.output, p.exited = p.make(), &bytes.Buffer{}, make(chan struct{})
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, exited chan struct{}) { cmd.Wait(); close(exited) }(p.cmd, p.exited)
+}
+
+func (p *peer) kill() {
+	if p.cmd == nil {
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.exited
+	p.cmd = nil
+}
+
+// worker is a process that runs the journal for the server's fleet.
+func (s *server) worker(name, queue string) *peer {
+	s.t.Helper()
+	file := filepath.Join(s.dir, name+".hcl")
+	config := fmt.Sprintf("name = %q\ndata_dir = %q\nqueue {\n%s\n}\nexecutor \"local\" {\n  plugin = \"eventlet-style\"\n  slots = 20\n  config {\n    scripts = { journal = { path = %q } }\n  }\n}\n",
+		name, filepath.Join(s.dir, name), queue, s.journal())
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return newPeer(s.t, func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0], "worker", "--config", file)
+		cmd.Env = append(os.Environ(), "TASKHOST_TEST_JOURNAL=1")
+		return cmd
+	})
+}
+
+func fleet(config string) string {
+	return "executor \"fleet\" {\n  plugin = \"remote-queue\"\n  slots = 50\n  config {\n    heartbeat = \"200ms\"\n    lapse = \"1s\"\n    rejoin = \"4s\"\n" + config + "\n  }\n}\n"
+}
+
+// known waits until the fleet has offered the journal.
+func (s *server) known() {
+	s.t.Helper()
+	s.until("a worker has come", func() bool {
+		status, _, err := s.call("GET", "/v1/types/journal", "")
+		return err == nil && status == 200
+	})
+}
+
+// crashFleet runs the load while crash is called again and again.
+func (s *server) crashFleet(few int, crash func(round int)) {
+	s.t.Helper()
+	var accepted []string
+	for round := range rounds(few) {
+		l := s.load(4, journalTask)
+		pause(300*time.Millisecond, 700*time.Millisecond)
+		crash(round)
+		accepted = append(accepted, l.end()...)
+	}
+	s.settle()
+	s.verify(accepted)
+	if err := s.stop(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// kill -9 of the host, of a worker, and of the broker, under load: as for local
+// executors, and a task with max_lost = 0 runs at most once.
+func TestCrashFleet(t *testing.T) {
+	t.Run("host", func(t *testing.T) {
+		s := newServer(t, "", fleet(""))
+		w := s.worker("w1", "join = \""+s.data()+"\"")
+		s.start()
+		w.start()
+		s.known()
+		s.crashFleet(3, func(int) { s.kill(); s.start() })
+	})
+	t.Run("worker", func(t *testing.T) {
+		s := newServer(t, "", fleet(""))
+		w, other := s.worker("w1", "join = \""+s.data()+"\""), s.worker("w2", "join = \""+s.data()+"\"")
+		s.start()
+		w.start()
+		other.start()
+		s.known()
+		s.crashFleet(3, func(int) { w.kill(); w.start() })
+	})
+	t.Run("external broker", func(t *testing.T) {
+		bin, err := exec.LookPath("nats-server")
+		if err != nil {
+			if bin, err = exec.LookPath("/usr/sbin/nats-server"); err != nil {
+				t.Skip("no nats-server on this machine: Debian's package nats-server has it")
+			}
+		}
+		addr := freePort(t)
+		_, port, _ := net.SplitHostPort(addr)
+		store := filepath.Join(t.TempDir(), "js")
+		broker := newPeer(t, func() *exec.Cmd { return exec.Command(bin, "-js", "-a", "127.0.0.1", "-p", port, "-sd", store) })
+		broker.start()
+		s := newServer(t, "", fleet("    url = \"nats://"+addr+"\""))
+		w := s.worker("w1", "url = \"nats://"+addr+"\"")
+		s.start()
+		w.start()
+		s.known()
+		s.crashFleet(3, func(round int) {
+			broker.kill()
+			if round == 1 { // and everything it kept
+				if err := os.RemoveAll(store); err != nil {
+					t.Error(err)
+				}
+			}
+			broker.start()
+		})
+	})
+}
+
+// freePort is an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
