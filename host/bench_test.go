@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
 	"github.com/taskhost/taskhost/plugins/eventlet-style/scripts"
+	remotequeue "github.com/taskhost/taskhost/plugins/remote-queue"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -47,6 +49,37 @@ func benchHost(b *testing.B, process bool) *host.Host {
 	go func() { h.Run(ctx); close(served) }()
 	b.Cleanup(func() { stop(); <-served })
 	for h.Tasks().Executors()[0].State != task.ExecutorReady || len(h.Tasks().Types()) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return h
+}
+
+// fleetHost is a host whose tasks go through the embedded broker to one worker
+// process.
+func fleetHost(b *testing.B) *host.Host {
+	b.Helper()
+	dir := b.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "taskhost"), "../cmd/taskhost").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	data := filepath.Join(dir, "data")
+	h, err := host.Open(b.Context(), host.Options{DataDir: data, Builtins: []sdk.Plugin{remotequeue.Plugin("bench")},
+		Executors: []host.Executor{{Name: "fleet", Plugin: "remote-queue", Slots: 1000}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { h.Close() })
+	config := filepath.Join(dir, "worker.hcl")
+	text := fmt.Sprintf("name = \"w1\"\ndata_dir = %q\nqueue {\n  join = %q\n}\nexecutor \"local\" {\n  plugin = \"eventlet-style\"\n  slots = 1000\n}\n", filepath.Join(dir, "w1"), data)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	worker := exec.Command(filepath.Join(dir, "taskhost"), "worker", "--config", config)
+	if err := worker.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { worker.Process.Kill(); worker.Wait() })
+	for len(h.Tasks().Types()) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return h
@@ -116,6 +149,9 @@ func BenchmarkProcessHundreds(b *testing.B) {
 	perSecond(b, h, hundreds(b, h))
 }
 
+func BenchmarkFleetSingly(b *testing.B)   { h := fleetHost(b); perSecond(b, h, singly(b, h)) }
+func BenchmarkFleetHundreds(b *testing.B) { h := fleetHost(b); perSecond(b, h, hundreds(b, h)) }
+
 // post sends a body to the REST side over one of 64 kept connections.
 func post(b *testing.B, client *http.Client, url string, body []byte) {
 	resp, err := client.Post(url, "application/json", bytes.NewReader(body))
@@ -175,4 +211,5 @@ func idle(b *testing.B, h *host.Host) {
 }
 
 func BenchmarkHostIdle(b *testing.B)    { idle(b, benchHost(b, false)) }
+func BenchmarkFleetIdle(b *testing.B)   { idle(b, fleetHost(b)) }
 func BenchmarkProcessIdle(b *testing.B) { idle(b, benchHost(b, true)) }

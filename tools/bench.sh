@@ -16,7 +16,8 @@ run ./sdk 'BenchmarkRawStream|BenchmarkControlStream/grpc/1000' "$n"
 run ./host 'BenchmarkHostSingly|BenchmarkHostHundreds|BenchmarkProcessSingly|BenchmarkProcessHundreds|BenchmarkRESTSingly|BenchmarkRESTBatches' "$n"
 run ./host 'BenchmarkHostIdle|BenchmarkProcessIdle' 2000
 run ./plugins/remote-queue 'BenchmarkRawLoop|BenchmarkFleet' "$((n / 5))"
-run ./host 'BenchmarkFleetSingly|BenchmarkFleetIdle' "$((n / 5))"
+run ./host 'BenchmarkFleetSingly|BenchmarkFleetHundreds' "$((n / 5))"
+run ./host 'BenchmarkFleetIdle' 500
 awk '
 function label(name,   l) { l = what[name]; return l == "" ? name : l }
 BEGIN {
@@ -34,7 +35,8 @@ BEGIN {
 	what["BenchmarkControlStream/grpc/1000"] = "protocol alone, 1,000 in flight"
 	what["BenchmarkRawLoop"] = "raw: publish, work, reply on the embedded broker"
 	what["BenchmarkFleet"] = "remote-queue alone, one worker"
-	what["BenchmarkFleetSingly"] = "host, embedded broker, one worker process"
+	what["BenchmarkFleetSingly"] = "host, embedded broker, one worker, singly"
+	what["BenchmarkFleetHundreds"] = "host, embedded broker, one worker, in hundreds"
 	what["BenchmarkStoreIdle"] = "idle: the store alone"
 	what["BenchmarkHostIdle"] = "idle: submit to stored result, goroutines"
 	what["BenchmarkProcessIdle"] = "idle: submit to stored result, plugin process"
