@@ -110,7 +110,7 @@ func hostID(dir string) (string, error) {
 }
 
 func (f *fleet) connect() (err error) {
-	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1),
+	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.ReconnectErrHandler(sparse(f.log)),
 		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.log.Warn("broker", "error", err) }),
@@ -149,6 +149,16 @@ func (f *fleet) connect() (err error) {
 func (f *fleet) connected(nc *nats.Conn) {
 	f.payload.Store(nc.MaxPayload())
 	f.stream.wake()
+}
+
+// sparse logs why a broker cannot be reached: at first, and then ever more rarely.
+func sparse(log hclog.Logger) func(*nats.Conn, error) {
+	var n atomic.Int64
+	return func(_ *nats.Conn, err error) {
+		if i := n.Add(1); i&(i-1) == 0 {
+			log.Warn("the broker cannot be reached; it is tried again", "attempts", i, "error", err)
+		}
+	}
 }
 
 // credentials are how one proves to a broker who one is.

@@ -12,8 +12,24 @@ import (
 // while they are away. The executors it makes have a Close method, which ends the
 // embedded broker; attempts that run on workers go on.
 func Plugin(version string) sdk.Plugin {
-	return sdk.Plugin{Name: "remote-queue", Version: version, New: New,
-		Check: func(cfg sdk.Config) error { _, err := parseConfig(cfg); return err }}
+	return sdk.Plugin{Name: "remote-queue", Version: version, New: New, Check: check}
+}
+
+// check reads a block and the files it names, and neither listens nor connects.
+func check(cfg sdk.Config) error {
+	c, err := parseConfig(cfg)
+	if err != nil {
+		return err
+	}
+	if c.URL == "" {
+		_, err = serverTLS(&c)
+	} else {
+		_, err = clientOptions(credentials{Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key})
+	}
+	if err != nil {
+		return fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
+	}
+	return nil
 }
 
 // New makes an executor of one block of config. A broker at url need not be there

@@ -1,7 +1,6 @@
 package remotequeue
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log"
@@ -24,11 +23,11 @@ const (
 )
 
 // reporter is what the script of a run speaks to.
-func (w *Worker) reporter(ctx context.Context, r *run) sdk.Reporter {
+func (w *Worker) reporter(r *run) sdk.Reporter {
 	line := &lineLogger{sink: func(level hclog.Level, msg string, args []any) { w.line(r, level, msg, args) }}
 	return sdk.NewReporter(sdk.Reports{
 		Progress:   func(done, total int64, message string) { w.progress(r, done, total, message) },
-		Checkpoint: func(data []byte) error { return w.checkpoint(ctx, r, data) },
+		Checkpoint: func(data []byte) error { return w.checkpoint(r, data) },
 		Log:        line,
 	})
 }
@@ -81,7 +80,7 @@ func (w *Worker) line(r *run, level hclog.Level, msg string, args []any) {
 }
 
 // checkpoint waits until the host has the data on record.
-func (w *Worker) checkpoint(ctx context.Context, r *run, data []byte) error {
+func (w *Worker) checkpoint(r *run, data []byte) error {
 	if limit := w.maxMessage(); len(data) > limit {
 		return sdk.Permanent(fmt.Errorf("checkpoint of %d bytes: the broker carries %d", len(data), limit))
 	}

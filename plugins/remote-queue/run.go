@@ -3,7 +3,6 @@ package remotequeue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -117,7 +116,7 @@ func (w *Worker) take(it *item) {
 	switch it.kind {
 	case kindGo:
 		if r.phase == asking {
-			w.begin(it.token, r, it.timeout)
+			w.begin(r, it.timeout)
 		}
 	case kindRefuse:
 		w.fence(it.token, r, it.text)
@@ -137,7 +136,7 @@ func (w *Worker) take(it *item) {
 }
 
 // begin starts the script. w.mu is held.
-func (w *Worker) begin(t token, r *run, timeout time.Duration) {
+func (w *Worker) begin(r *run, timeout time.Duration) {
 	// Not below the worker's own context: it would keep a list of thousands.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.phase, r.cancel = working, cancel
@@ -196,7 +195,7 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 	if err := w.fetch(ctx, &r.start, &task); err != nil {
 		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
 	}
-	to := w.reporter(ctx, r)
+	to := w.reporter(r)
 	var res sdk.Result
 	var err error
 	if r.start.action == actRevert {
@@ -290,180 +289,5 @@ func (r *run) saved(seq uint64, err error) {
 	if s := r.saves[seq]; s != nil {
 		delete(r.saves, seq)
 		s.done <- err
-	}
-}
-
-// beatLoop speaks to the host and repeats what it has not answered.
-func (w *Worker) beatLoop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-w.ctx.Done():
-			return
-		case <-w.beats:
-		case <-timer.C:
-		}
-		if w.nc.IsConnected() {
-			w.beat(false)
-			w.repeat()
-		}
-		w.watchHost()
-		w.mu.Lock()
-		every := w.offer.Heartbeat
-		w.mu.Unlock()
-		if every == 0 {
-			every = time.Second
-		}
-		timer.Reset(every)
-		signal(w.pulls) // pulls whose end was not heard
-	}
-}
-
-// maxRepeat is the longest that an unanswered report waits to be repeated.
-const maxRepeat = 10 * time.Second
-
-// repeat says again what the host has not answered.
-func (w *Worker) repeat() {
-	if w.out.backlog(w.peer) > 4<<20 {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := time.Now()
-	for t, r := range w.runs {
-		if r.phase == accepting && now.Sub(r.since) > ackWait {
-			w.remove(t, r)
-			continue
-		}
-		if r.phase == working {
-			r.flush(w)
-		}
-		for seq, s := range r.saves {
-			if now.Sub(s.sent) >= time.Second {
-				s.sent = now
-				w.tell(&item{kind: kindCheckpoint, token: t, seq: seq, data: s.data})
-			}
-		}
-		if now.Sub(r.sent) < r.wait || r.fenced {
-			continue
-		}
-		switch r.phase {
-		case asking:
-			r.sent, r.wait = now, time.Second
-			w.tell(&item{kind: kindAsk, token: t})
-		case finishedRun:
-			r.sent, r.wait = now, min(max(2*r.wait, time.Second), maxRepeat)
-			if r.large != nil && r.putTo != w.offer.Host { // the one that had it is gone
-				w.upload(t, r)
-				continue
-			}
-			w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
-		}
-	}
-}
-
-// hostSilence is when a host that says nothing counts as gone.
-const hostSilence = 10 * time.Second
-
-func (w *Worker) hostSpoke() {
-	w.mu.Lock()
-	back := w.hostGone
-	w.heardHost, w.hostGone = time.Now(), false
-	w.mu.Unlock()
-	if back {
-		w.log.Info("the host is back")
-	}
-}
-
-// watchHost notices a host that is gone. What runs goes on; results are kept.
-func (w *Worker) watchHost() {
-	w.mu.Lock()
-	gone := !w.hostGone && !w.heardHost.IsZero() && time.Since(w.heardHost) > hostSilence
-	if gone {
-		w.hostGone = true
-	}
-	kept := len(w.runs)
-	w.mu.Unlock()
-	if gone {
-		w.log.Warn("the host is silent; what runs goes on and its results are kept", "attempts", kept)
-	}
-}
-
-// stopTaking takes nothing more, and gives back what has not started.
-func (w *Worker) stopTaking() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.handBack()
-}
-
-// handBack is stopTaking with w.mu held.
-func (w *Worker) handBack() {
-	w.draining = true
-	for t, r := range w.runs {
-		if r.phase == accepting || r.phase == asking {
-			w.tell(&item{kind: kindHandback, token: t})
-			w.remove(t, r)
-		}
-	}
-	signal(w.beats)
-	signal(w.idle)
-}
-
-// Drain takes nothing more, gives back what has not started, and waits until the
-// host has the outcome of all that runs; then Run returns. If ctx ends before, what
-// still runs is stopped and given back, and Drain returns the context's error.
-func (w *Worker) Drain(ctx context.Context) error {
-	w.mu.Lock()
-	began := w.began
-	w.mu.Unlock()
-	if !began {
-		return errors.New("the worker does not run")
-	}
-	w.stopTaking()
-	err := w.empty(ctx)
-	if err != nil {
-		bound, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		w.abandon(bound)
-		err = fmt.Errorf("drain: %w", err)
-	}
-	w.cancel()
-	<-w.gone
-	return err
-}
-
-// empty waits until nothing is left to run or to report.
-func (w *Worker) empty(ctx context.Context) error {
-	for {
-		w.mu.Lock()
-		n := len(w.runs)
-		w.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		select {
-		case <-w.idle:
-		case <-w.gone:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("%d attempts are left: %w", n, context.Cause(ctx))
-		}
-	}
-}
-
-// abandon stops what runs, as the host's own executors are stopped when it lets go,
-// and waits a little for the outcomes to be heard.
-func (w *Worker) abandon(ctx context.Context) {
-	w.stopTaking()
-	w.mu.Lock()
-	for _, r := range w.runs {
-		if r.phase == working {
-			r.cancel(sdk.ErrDetach)
-		}
-	}
-	w.mu.Unlock()
-	if err := w.empty(ctx); err != nil {
-		w.log.Warn("the host may not have heard how all attempts ended", "error", err)
 	}
 }

@@ -111,7 +111,6 @@ type Worker struct {
 	heardHost   time.Time
 	hostGone    bool
 	unreachable bool
-	probed      string // the host's URL as last tried
 }
 
 // local is an executor with what it offers and has free.
@@ -232,95 +231,6 @@ func (w *Worker) spawn(f func()) {
 	if !w.left {
 		w.loops.Go(f)
 	}
-}
-
-func (w *Worker) connect() error {
-	opts := []nats.Option{nats.Name("taskhost worker " + w.o.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
-		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { w.log.Warn("broker", "error", err) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				w.log.Warn("the broker is away; what runs goes on and its results are kept", "error", err)
-			}
-		}),
-		nats.ConnectHandler(w.connected),
-		nats.ReconnectHandler(func(nc *nats.Conn) { w.log.Info("the broker is back"); w.connected(nc) })}
-	c := credentials{Token: w.o.Token, User: w.o.User, Password: w.o.Password, Creds: w.o.Creds, CA: w.o.CA, Cert: w.o.Cert, Key: w.o.Key}
-	url := w.o.URL
-	if w.dial != nil {
-		j, err := readJoin(w.dial.path)
-		if err != nil {
-			return err
-		}
-		url, c.Token = j.URL, j.Token
-		if c.CA == "" {
-			c.CA = j.CA
-		}
-		opts = append(opts, nats.SetCustomDialer(w.dial))
-	}
-	if c.User == "" && c.Password == "" && c.Token != "" && c.Creds == "" {
-		// The embedded broker knows a worker by its name and token; one with a token
-		// of its own for all looks at that alone.
-		c.User, c.Password = w.o.Name, c.Token
-	} else if c.User == "" && c.Creds == "" {
-		c.User = w.o.Name
-	}
-	more, err := clientOptions(c)
-	if err != nil {
-		return err
-	}
-	if w.nc, err = nats.Connect(url, append(opts, more...)...); err != nil {
-		return fmt.Errorf("broker: %w", err)
-	}
-	if _, err := w.nc.Subscribe(w.names.down(w.peer), w.receive); err != nil {
-		return err
-	}
-	_, err = w.nc.Subscribe(w.names.inbox(w.o.Name)+"."+w.peer.instance+".ack.*", w.accepted)
-	return err
-}
-
-// connected begins anew with a broker that just came (back): what was asked of the
-// old connection is not answered any more.
-func (w *Worker) connected(nc *nats.Conn) {
-	w.payload.Store(nc.MaxPayload())
-	w.mu.Lock()
-	for _, l := range w.locals {
-		for _, p := range l.pullers {
-			p.out = 0
-		}
-	}
-	w.mu.Unlock()
-	w.describe.Store(true)
-	signal(w.beats)
-	signal(w.pulls)
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func (w *Worker) send(subject string, data []byte) {
-	if err := w.nc.Publish(subject, data); err != nil {
-		w.log.Trace("publish", "subject", subject, "error", err)
-	}
-}
-
-func (w *Worker) tell(it *item) { w.out.add(w.peer, it) }
-
-// joinDialer finds a broker by its join file each time: after a restart it may
-// listen elsewhere.
-type joinDialer struct{ path string }
-
-// Dial connects to where the join file says, whatever address was known before.
-func (d *joinDialer) Dial(network, address string) (net.Conn, error) {
-	if j, err := readJoin(d.path); err == nil {
-		address = hostPort(j.URL)
-	}
-	return net.DialTimeout(network, address, 2*time.Second)
 }
 
 // ask learns what an executor offers.
