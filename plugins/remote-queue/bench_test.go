@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -126,7 +125,12 @@ func rawWorker(b *testing.B, ctx context.Context, far *nats.Conn) {
 
 // BenchmarkFleet is the same through the executor: a worker beside it over TCP, with
 // double acks, the host's go-ahead and settled outcomes.
-func BenchmarkFleet(b *testing.B) {
+func BenchmarkFleet(b *testing.B) { throughFleet(b, defaultSlots) }
+
+// BenchmarkFleetOne has one attempt out at a time: its time is the latency.
+func BenchmarkFleetOne(b *testing.B) { throughFleet(b, 1) }
+
+func throughFleet(b *testing.B, out int) {
 	f := benchFleet(b)
 	work := sdk.Script{TypeInfo: sdk.TypeInfo{Name: "work"}, Run: func(_ context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 		var v any
@@ -136,30 +140,25 @@ func BenchmarkFleet(b *testing.B) {
 		return sdk.Result{ContentType: sdk.ContentJSON, Data: t.Input}, nil
 	}}
 	benchWorker(b, f, work)
-	for _, out := range []int{1, defaultSlots} {
-		b.Run(fmt.Sprintf("out=%d", out), func(b *testing.B) {
-			var all sync.WaitGroup
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			before := cpuTime()
-			b.ResetTimer()
-			for range out {
-				all.Go(func() {
-					for left.Add(-1) >= 0 {
-						t := sdk.Task{ID: "01990f4e-0000-7000-8000-000000000000", Type: "work", Attempt: 1, Token: benchToken(benchNext.Add(1)),
-							Input: json.RawMessage(benchInput), Timeout: time.Hour}
-						if _, err := f.Execute(context.Background(), t, benchReporter); err != nil {
-							b.Error(err)
-						}
-						f.Settled(t.Token)
-					}
-				})
+	var all sync.WaitGroup
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	before := cpuTime()
+	b.ResetTimer()
+	for range out {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				t := sdk.Task{ID: "01990f4e-0000-7000-8000-000000000000", Type: "work", Attempt: 1, Token: benchToken(benchNext.Add(1)),
+					Input: json.RawMessage(benchInput), Timeout: time.Hour}
+				if _, err := f.Execute(context.Background(), t, benchReporter); err != nil {
+					b.Error(err)
+				}
+				f.Settled(t.Token)
 			}
-			all.Wait()
-			b.ReportMetric(float64(f.out.items.Load())/float64(f.out.batches.Load()), "items/batch")
-			report(b, before)
 		})
 	}
+	all.Wait()
+	report(b, before)
 }
 
 var (
