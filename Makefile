@@ -48,8 +48,8 @@ bench: build ## one table of figures, each beside the raw limit of this machine
 soak: build ## the crash loops, long
 	@TASKHOST_SOAK=1 go test -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...
 
-$(BUF): tools/package-lock.json
-	@cd tools && npm ci --silent --no-audit --no-fund && touch node_modules/.bin/buf
+$(BUF): tools/package.json
+	@cd tools && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/.bin/buf
 
 $(BIN)/tools/protoc-gen-go: tools/go.sum
 	@mkdir -p $(BIN)/tools && cd tools && go build -o ../$(BIN)/tools/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc

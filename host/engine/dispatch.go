@@ -46,6 +46,8 @@ func (e *Engine) claimFrom(r *runner, lanes []task.LaneID, most int64) int {
 	if n == 0 {
 		return 0
 	}
+	e.begins.RLock()
+	defer e.begins.RUnlock()
 	tasks, err := e.store.Claim(e.ctx, task.Claim{
 		Executor: r.Name, Lanes: lanes, Max: int(n), Deferred: r.offer.Load().Info.Deferred, Now: now(), NewToken: newToken,
 	})

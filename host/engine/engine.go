@@ -74,6 +74,12 @@ type Engine struct {
 	cancel context.CancelFunc
 	loops  sync.WaitGroup // the engine's own goroutines
 
+	// begins is held, shared, from before an attempt is on record until it is in
+	// attempts. Who takes it whole knows that none is on its way.
+	begins sync.RWMutex
+	closed chan struct{} // when Close has returned: what still runs is the next host's
+	ending sync.Once
+
 	mu       sync.Mutex
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
@@ -99,7 +105,7 @@ func New(o Options) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
-		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}),
+		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		dirty: map[*attempt]struct{}{}, due: make(chan struct{}, 1),
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
@@ -145,16 +151,25 @@ func (e *Engine) loop(fn func()) {
 // stays on record as running and is settled by the next host as lost.
 func (e *Engine) Close(ctx context.Context) error {
 	e.cancel()
+	e.awaitBegins()
 	e.detach(func(a *attempt) bool { return a.r.outlives() })
 	e.awaitIdle(ctx, e.opts.DrainTimeout)
 	e.detach(func(*attempt) bool { return true })
 	left := e.awaitIdle(ctx, e.opts.CancelGrace)
 	e.loops.Wait()
+	e.flushNotes() // of those that were let go
+	e.ending.Do(func() { close(e.closed) })
 	if left > 0 {
 		e.log.Warn("attempts did not stop in time; the next host settles them as lost", "attempts", left)
 		return task.Errorf(task.CodeInternal, "%d attempts did not stop in time", left)
 	}
 	return nil
+}
+
+// awaitBegins returns when every attempt that was on record before is in attempts.
+func (e *Engine) awaitBegins() {
+	e.begins.Lock()
+	defer e.begins.Unlock()
 }
 
 func (e *Engine) detach(which func(*attempt) bool) {

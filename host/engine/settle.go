@@ -15,6 +15,7 @@ import (
 // finish settles the attempt with what its executor returned.
 func (a *attempt) finish(res sdk.Result, err error) {
 	if a.detached(err) {
+		a.letGo()
 		return
 	}
 	a.settle(a.outcome(res, err))
@@ -24,9 +25,22 @@ func (a *attempt) finish(res sdk.Result, err error) {
 }
 
 // detached says that the attempt goes on without this host: it outlives it, and
-// only the waiting for it has ended.
+// only the waiting for it has ended. One that was asked to stop before may be let
+// go as well, by an executor that closes: the next host asks it again.
 func (a *attempt) detached(err error) bool {
-	return err != nil && a.r.outlives() && errors.Is(context.Cause(a.ctx), sdk.ErrDetach) && !errors.Is(err, sdk.Lost)
+	if err == nil || a.e.ctx.Err() == nil || !a.r.outlives() || errors.Is(err, sdk.Lost) {
+		return false
+	}
+	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)
+}
+
+// letGo leaves the task as it is on record, for the next host. Nothing of this
+// attempt, no timer either, may change it from now on.
+func (a *attempt) letGo() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	a.stopTimers()
 }
 
 // outcome translates, and refuses results that break the rules.
@@ -109,8 +123,8 @@ func (a *attempt) giveUp(cause error) {
 }
 
 // settle turns the outcome into the task's next state and commits it. A store
-// that cannot write is tried again: an outcome is never dropped. False if the
-// attempt no longer held the task.
+// that cannot write is tried again, for as long as this host is there: an outcome
+// is never dropped. False if the attempt no longer held the task.
 func (a *attempt) settle(o task.Outcome) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -127,7 +141,12 @@ func (a *attempt) settle(o task.Outcome) bool {
 			return err == nil
 		}
 		a.e.log.Error("cannot record how an attempt ended; trying again", "task", a.t.ID, "error", err)
-		time.Sleep(wait)
+		select {
+		case <-time.After(wait):
+		case <-a.e.closed:
+			a.over = true
+			return false
+		}
 	}
 }
 
