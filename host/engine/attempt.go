@@ -27,6 +27,8 @@ type attempt struct {
 	t        task.Task  // as last committed
 	held     task.Token // its token, also once the task has let go of it
 	over     bool       // the attempt no longer holds the task
+	left     bool       // ... or this host has let go of it: it is the next one's
+	acked    bool       // its executor was told that it may forget it
 	timeout  *time.Timer
 	grace    *time.Timer
 	suspect  bool // counted in r.suspects

@@ -48,11 +48,28 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 			return e.shown(t), err
 		}
 	}
-	t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Cancel(t, s.Owner, now()) })
-	if a := e.attemptOf(id); err == nil && a != nil && t.State == task.Canceling {
-		a.end(sdk.ErrCancel) // it was launched between the look and the commit
+	held := false
+	t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+		held = !t.Token.IsZero()
+		return task.Cancel(t, s.Owner, now())
+	})
+	if err == nil && held {
+		e.withdraw(id, t.Attempt, sdk.ErrCancel) // it began between the look and the commit
 	}
 	return t, err
+}
+
+// withdraw tells the attempt of that number, which has lost its task or is to
+// stop, and which may be about to begin.
+func (e *Engine) withdraw(id task.ID, n int, cause error) {
+	a := e.attemptOf(id)
+	if a == nil || a.n != n {
+		e.awaitBegins()
+		a = e.attemptOf(id)
+	}
+	if a != nil && a.n == n {
+		a.end(cause)
+	}
 }
 
 // requestCancel cancels by way of the running attempt; false if the attempt is

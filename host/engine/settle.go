@@ -19,7 +19,17 @@ func (a *attempt) finish(res sdk.Result, err error) {
 		return
 	}
 	a.settle(a.outcome(res, err))
-	if s, ok := a.r.Impl.(sdk.Settler); ok {
+	a.acknowledge()
+}
+
+// acknowledge tells the executor, once, that it may forget the attempt: what
+// became of it is on record, or it holds its task no more.
+func (a *attempt) acknowledge() {
+	a.mu.Lock()
+	due := a.over && !a.left && !a.acked
+	a.acked = a.acked || due
+	a.mu.Unlock()
+	if s, ok := a.r.Impl.(sdk.Settler); ok && due {
 		s.Settled(sdk.Token(a.held))
 	}
 }
@@ -39,7 +49,7 @@ func (a *attempt) detached(err error) bool {
 func (a *attempt) letGo() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.over = true
+	a.over, a.left = true, true
 	a.stopTimers()
 }
 
@@ -120,6 +130,7 @@ func (a *attempt) giveUp(cause error) {
 	if a.settle(o) {
 		a.e.log.Warn("attempt did not stop and keeps its slot", "task", a.id, "executor", a.r.Name, "cause", cause)
 	}
+	a.acknowledge() // and whoever has it need not look for it any more
 }
 
 // settle turns the outcome into the task's next state and commits it. A store
@@ -144,7 +155,7 @@ func (a *attempt) settle(o task.Outcome) bool {
 		select {
 		case <-time.After(wait):
 		case <-a.e.closed:
-			a.over = true
+			a.over, a.left = true, true
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 const (
@@ -109,7 +110,17 @@ func (e *Engine) failOverdue() {
 		return
 	}
 	for _, t := range late {
-		_, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) { return task.Overdue(t, now()) })
+		held := false
+		t, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) {
+			if t.State != task.Pending { // it began meanwhile, and its own clock runs
+				return task.Change{}, nil
+			}
+			held = !t.Token.IsZero()
+			return task.Overdue(t, now())
+		})
+		if err == nil && held { // handed on, and not begun in time
+			e.withdraw(t.ID, t.Attempt, sdk.ErrTimeout)
+		}
 		if err != nil && task.CodeOf(err) != task.CodeConflict && task.CodeOf(err) != task.CodeAlreadyFinal {
 			e.log.Error("cannot fail an overdue task; trying again", "task", t.ID, "error", err)
 		}
