@@ -26,7 +26,7 @@ type run struct {
 	joined *session           // that may hear of it; under the server's lock
 	fed    atomic.Bool        // all its payloads have come
 	over   atomic.Bool        // Execute has returned
-	logger atomic.Pointer[attemptLogger]
+	logger atomic.Pointer[lineLogger]
 	marks  itemMark // of what it has on Data
 
 	mu       sync.Mutex
@@ -310,7 +310,11 @@ func (r *run) Log() hclog.Logger {
 	if l := r.logger.Load(); l != nil {
 		return l
 	}
-	l := &attemptLogger{run: r}
+	l := &lineLogger{write: func(level hclog.Level, msg string, args []string) {
+		if !r.over.Load() {
+			r.srv.data.line(logLine(r.token, int32(level), msg, args), &r.marks)
+		}
+	}}
 	if !r.logger.CompareAndSwap(nil, l) {
 		l = r.logger.Load()
 	}

@@ -35,19 +35,20 @@ type Reports struct {
 	Started    func(handle []byte, node string) error
 	Progress   func(done, total int64, message string)
 	Checkpoint func(data []byte) error
-	// Log receives the attempt's lines; nil discards them.
-	Log hclog.Logger
+	// Line takes what the attempt logs: hclog's level, the message, and keys and
+	// values in turn.
+	Line func(level hclog.Level, msg string, args []string)
 }
 
 // NewReporter makes the Reporter of one attempt.
 func NewReporter(to Reports) Reporter {
-	if to.Log == nil {
-		to.Log = hclog.NewNullLogger()
-	}
-	return &reporter{to}
+	return &reporter{to: to, log: lineLogger{write: to.Line}}
 }
 
-type reporter struct{ to Reports }
+type reporter struct {
+	to  Reports
+	log lineLogger
+}
 
 func (r *reporter) reporter() {}
 
@@ -64,7 +65,7 @@ func (r *reporter) Progress(done, total int64, message string) {
 	}
 }
 
-func (r *reporter) Log() hclog.Logger { return r.to.Log }
+func (r *reporter) Log() hclog.Logger { return &r.log }
 
 func (r *reporter) Checkpoint(data []byte) error {
 	if len(data) > MaxCheckpoint {

@@ -36,8 +36,12 @@ type attempt struct {
 
 	noteMu    sync.Mutex // guards what is on its way to the store
 	progress  task.Progress
-	moved     bool
+	reported  bool // there was any progress
+	moved     bool // … that was not yet written
+	marked    bool // in Engine.dirty
+	fenced    bool // over: nothing is taken any more
 	lines     []task.LogLine
+	lineBase  int64 // what the numbers of the lines begin with
 	lineCount int64
 	logBytes  int
 }
@@ -49,6 +53,9 @@ func (e *Engine) launch(r *runner, t task.Task, rejoin bool) {
 	a.ctx, a.cause = context.WithCancelCause(context.Background())
 	if a.suspect {
 		r.suspects.Add(1)
+	}
+	if rejoin {
+		a.lineBase = e.firstLine()
 	}
 	e.mu.Lock()
 	e.attempts[t.ID] = a
@@ -79,7 +86,7 @@ func (a *attempt) run(rejoin bool) {
 	st, reverting := a.sdkTask(rejoin), a.t.State == task.Reverting
 	a.mu.Unlock()
 	rep := sdk.NewReporter(sdk.Reports{
-		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Log: &attemptLog{a: a, Logger: nullLog},
+		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Line: a.line,
 	})
 	var res sdk.Result
 	var err error
@@ -226,13 +233,25 @@ func (a *attempt) report(done, total int64, message string) {
 	}
 	p := task.Progress{Done: max(done, 0), Total: max(total, 0), Message: message}
 	a.noteMu.Lock()
-	first := !a.moved && len(a.lines) == 0
-	a.progress, a.moved = p, true
+	if a.fenced {
+		a.noteMu.Unlock()
+		a.e.ignored.Add(1)
+		return
+	}
+	first := a.mark()
+	a.progress, a.reported, a.moved = p, true, true
 	a.noteMu.Unlock()
 	if first {
 		a.e.markDirty(a)
 	}
 	a.e.hub.publish(a.id, task.Update{Progress: &p})
+}
+
+// mark says whether the attempt must be put among the dirty; a.noteMu is held.
+func (a *attempt) mark() bool {
+	first := !a.marked
+	a.marked = true
+	return first
 }
 
 func (e *Engine) markDirty(a *attempt) {

@@ -321,7 +321,7 @@ func TestProgressAndLogs(t *testing.T) {
 		t.Errorf("progress %+v", got.Progress)
 	}
 	lines, err := r.Logs(t.Context(), me, got.ID, task.LogFilter{})
-	if err != nil || len(lines) != 1 || lines[0].Message != "hello" || lines[0].Fields["n"] != "1" || lines[0].Fields["logger"] != "part" {
+	if err != nil || len(lines) != 1 || lines[0].Message != "part: hello" || lines[0].Fields["n"] != "1" {
 		t.Errorf("logs %+v, %v", lines, err)
 	}
 }

@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -22,83 +20,30 @@ const (
 // rise within the task without asking the store for the last.
 const seqPerAttempt = 1 << 32
 
-var nullLog = hclog.NewNullLogger()
+// seqPerHost leaves each host process that joins the attempt its own range within
+// that: the store takes a number once, and would drop the lines of the second.
+const seqPerHost = 1 << 16
 
-// attemptLog is the logger of one attempt: its lines go to the store and to
-// whoever follows them. The embedded null logger answers for the parts of
-// hclog's interface that make no line.
-type attemptLog struct {
-	hclog.Logger
-	a    *attempt
-	name string
-	with []any
+// firstLine is where the numbers of an attempt that is joined begin.
+func (e *Engine) firstLine() int64 {
+	const hosts = seqPerAttempt/seqPerHost - 1
+	return seqPerHost * (1 + int64(e.store.Epoch()%hosts))
 }
 
-func (l *attemptLog) Log(level hclog.Level, msg string, args ...any) { l.line(level, msg, args) }
-func (l *attemptLog) Trace(msg string, args ...any)                  { l.line(hclog.Trace, msg, args) }
-func (l *attemptLog) Debug(msg string, args ...any)                  { l.line(hclog.Debug, msg, args) }
-func (l *attemptLog) Info(msg string, args ...any)                   { l.line(hclog.Info, msg, args) }
-func (l *attemptLog) Warn(msg string, args ...any)                   { l.line(hclog.Warn, msg, args) }
-func (l *attemptLog) Error(msg string, args ...any)                  { l.line(hclog.Error, msg, args) }
-func (l *attemptLog) IsTrace() bool                                  { return true }
-func (l *attemptLog) IsDebug() bool                                  { return true }
-func (l *attemptLog) IsInfo() bool                                   { return true }
-func (l *attemptLog) IsWarn() bool                                   { return true }
-func (l *attemptLog) IsError() bool                                  { return true }
-func (l *attemptLog) GetLevel() hclog.Level                          { return hclog.Trace }
-func (l *attemptLog) Name() string                                   { return l.name }
-func (l *attemptLog) ImpliedArgs() []any                             { return l.with }
-
-func (l *attemptLog) With(args ...any) hclog.Logger {
-	return &attemptLog{Logger: nullLog, a: l.a, name: l.name, with: append(append([]any{}, l.with...), args...)}
-}
-
-func (l *attemptLog) Named(name string) hclog.Logger {
-	if l.name != "" {
-		name = l.name + "." + name
+// line takes one line that the attempt logged.
+func (a *attempt) line(level hclog.Level, msg string, args []string) {
+	line := task.LogLine{At: now(), Attempt: a.n, Level: level.String(), Message: clipLine(msg)}
+	if len(args) > 0 {
+		line.Fields = make(map[string]string, (len(args)+1)/2)
 	}
-	return l.ResetNamed(name)
-}
-
-func (l *attemptLog) ResetNamed(name string) hclog.Logger {
-	return &attemptLog{Logger: nullLog, a: l.a, name: name, with: l.with}
-}
-
-func (l *attemptLog) line(level hclog.Level, msg string, args []any) {
-	line := task.LogLine{At: now(), Attempt: l.a.n, Level: level.String(), Message: clipLine(msg)}
-	if l.name != "" {
-		args = append([]any{"logger", l.name}, args...)
-	}
-	if len(l.with)+len(args) > 0 {
-		line.Fields = fieldsOf(append(append([]any{}, l.with...), args...))
-	}
-	l.a.log(line)
-}
-
-func fieldsOf(args []any) map[string]string {
-	out := make(map[string]string, len(args)/2)
 	for i := 0; i < len(args); i += 2 {
-		key, val := any(hclog.MissingKey), args[i]
+		key, val := hclog.MissingKey, args[i]
 		if i+1 < len(args) {
 			key, val = args[i], args[i+1]
 		}
-		out[clipLine(fmt.Sprint(key))] = clipLine(text(val))
+		line.Fields[clipLine(key)] = clipLine(val)
 	}
-	return out
-}
-
-func text(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case error:
-		return v.Error()
-	case time.Time:
-		return v.Format(time.RFC3339Nano)
-	case hclog.Format:
-		return fmt.Sprintf(fmt.Sprint(v[0]), v[1:]...)
-	}
-	return fmt.Sprint(v)
+	a.log(line)
 }
 
 func clipLine(s string) string {
@@ -111,6 +56,11 @@ func clipLine(s string) string {
 // log takes one line; it never waits for the store.
 func (a *attempt) log(line task.LogLine) {
 	a.noteMu.Lock()
+	if a.fenced {
+		a.noteMu.Unlock()
+		a.e.ignored.Add(1)
+		return
+	}
 	if a.lineCount > maxLogLines || a.logBytes > maxLogBytes {
 		a.noteMu.Unlock()
 		return
@@ -123,8 +73,8 @@ func (a *attempt) log(line task.LogLine) {
 	if a.lineCount > maxLogLines || a.logBytes > maxLogBytes {
 		line = task.LogLine{At: line.At, Attempt: line.Attempt, Level: "warn", Message: "this attempt has logged as much as is kept; further lines are dropped"}
 	}
-	line.Seq = int64(line.Attempt)*seqPerAttempt + a.lineCount
-	first := !a.moved && len(a.lines) == 0
+	line.Seq = int64(line.Attempt)*seqPerAttempt + a.lineBase + a.lineCount
+	first := a.mark()
 	a.lines = append(a.lines, line)
 	a.noteMu.Unlock()
 	if first {

@@ -88,8 +88,7 @@ func (a *attempt) requestCancel(by string) (task.Task, bool, error) {
 		}
 	}
 	if a.t.State.Final() { // it had not begun, and will not
-		a.over = true
-		a.stopTimers()
+		a.fence()
 	}
 	t := a.t
 	a.mu.Unlock()

@@ -49,8 +49,17 @@ func (a *attempt) detached(err error) bool {
 func (a *attempt) letGo() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.over, a.left = true, true
+	a.left = true
+	a.fence()
+}
+
+// fence ends what the attempt may change; a.mu is held.
+func (a *attempt) fence() {
+	a.over = true
 	a.stopTimers()
+	a.noteMu.Lock()
+	a.fenced = true
+	a.noteMu.Unlock()
 }
 
 // outcome translates, and refuses results that break the rules.
@@ -148,14 +157,15 @@ func (a *attempt) settle(o task.Outcome) bool {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		done, err := a.trySettle(o)
 		if done {
-			a.over = true
+			a.fence()
 			return err == nil
 		}
 		a.e.log.Error("cannot record how an attempt ended; trying again", "task", a.t.ID, "error", err)
 		select {
 		case <-time.After(wait):
 		case <-a.e.closed:
-			a.over, a.left = true, true
+			a.left = true
+			a.fence()
 			return false
 		}
 	}
@@ -183,7 +193,7 @@ func (a *attempt) trySettle(o task.Outcome) (done bool, err error) {
 	}
 	t := a.t
 	a.noteMu.Lock()
-	if a.moved {
+	if a.reported { // also if it was written: the flush may come too late
 		t.Progress, a.moved = a.progress, false
 	}
 	a.noteMu.Unlock()

@@ -151,6 +151,7 @@ func (e *Engine) flushNotes() {
 	var notes []task.ProgressNote
 	for a := range dirty {
 		a.noteMu.Lock()
+		a.marked = false
 		if a.moved {
 			notes = append(notes, task.ProgressNote{Seq: a.seq, Attempt: a.n, Progress: a.progress, At: now()})
 			a.moved = false

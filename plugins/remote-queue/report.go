@@ -2,9 +2,7 @@ package remotequeue
 
 import (
 	"fmt"
-	"io"
 	"log"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,11 +22,10 @@ const (
 
 // reporter is what the script of a run speaks to.
 func (w *Worker) reporter(r *run) sdk.Reporter {
-	line := &lineLogger{sink: func(level hclog.Level, msg string, args []any) { w.line(r, level, msg, args) }}
 	return sdk.NewReporter(sdk.Reports{
 		Progress:   func(done, total int64, message string) { w.progress(r, done, total, message) },
 		Checkpoint: func(data []byte) error { return w.checkpoint(r, data) },
-		Log:        line,
+		Line:       func(level hclog.Level, msg string, args []string) { w.line(r, level, msg, args) },
 	})
 }
 
@@ -60,7 +57,7 @@ func (r *run) flush(w *Worker) {
 	r.progress = nil
 }
 
-func (w *Worker) line(r *run, level hclog.Level, msg string, args []any) {
+func (w *Worker) line(r *run, level hclog.Level, msg string, args []string) {
 	lagging := w.lagging()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +70,7 @@ func (w *Worker) line(r *run, level hclog.Level, msg string, args []any) {
 	}
 	it := &item{kind: kindLog, token: r.start.task.Token, at: time.Now(), level: int(level), text: clip(msg, maxLine), dropped: r.dropped}
 	for _, a := range args[:min(len(args), 64)] {
-		it.args = append(it.args, clip(argText(a), maxLine/4))
+		it.args = append(it.args, clip(a, maxLine/4))
 	}
 	r.dropped = 0
 	w.tell(it)
@@ -118,105 +115,4 @@ func clip(s string, n int) string {
 		return s
 	}
 	return s[:n]
-}
-
-// lineLogger hands an attempt's lines to sink. Its level begins at debug.
-type lineLogger struct {
-	sink  func(level hclog.Level, msg string, args []any)
-	name  string
-	args  []any
-	level atomic.Int32 // as distance from debug, so that zero is the default
-}
-
-// Log hands one line on.
-func (l *lineLogger) Log(level hclog.Level, msg string, args ...any) {
-	if level < l.GetLevel() || level > hclog.Error {
-		return
-	}
-	if l.name != "" {
-		msg = l.name + ": " + msg
-	}
-	if len(l.args) > 0 {
-		args = append(append([]any(nil), l.args...), args...)
-	}
-	l.sink(level, msg, args)
-}
-
-func argText(a any) string {
-	switch v := a.(type) {
-	case string:
-		return v
-	case hclog.Format:
-		if len(v) > 0 {
-			if format, ok := v[0].(string); ok {
-				return fmt.Sprintf(format, v[1:]...)
-			}
-		}
-	case hclog.Quote:
-		return string(v)
-	}
-	return fmt.Sprint(a)
-}
-
-func (l *lineLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }
-func (l *lineLogger) Debug(msg string, args ...any) { l.Log(hclog.Debug, msg, args...) }
-func (l *lineLogger) Info(msg string, args ...any)  { l.Log(hclog.Info, msg, args...) }
-func (l *lineLogger) Warn(msg string, args ...any)  { l.Log(hclog.Warn, msg, args...) }
-func (l *lineLogger) Error(msg string, args ...any) { l.Log(hclog.Error, msg, args...) }
-
-func (l *lineLogger) IsTrace() bool { return l.GetLevel() <= hclog.Trace }
-func (l *lineLogger) IsDebug() bool { return l.GetLevel() <= hclog.Debug }
-func (l *lineLogger) IsInfo() bool  { return l.GetLevel() <= hclog.Info }
-func (l *lineLogger) IsWarn() bool  { return l.GetLevel() <= hclog.Warn }
-func (l *lineLogger) IsError() bool { return l.GetLevel() <= hclog.Error }
-
-func (l *lineLogger) GetLevel() hclog.Level { return hclog.Debug + hclog.Level(l.level.Load()) }
-
-func (l *lineLogger) SetLevel(level hclog.Level) { l.level.Store(int32(level - hclog.Debug)) }
-
-func (l *lineLogger) Name() string { return l.name }
-
-func (l *lineLogger) ImpliedArgs() []any { return l.args }
-
-func (l *lineLogger) With(args ...any) hclog.Logger {
-	return l.derive(l.name, append(append([]any(nil), l.args...), args...))
-}
-
-func (l *lineLogger) Named(name string) hclog.Logger {
-	if l.name != "" {
-		name = l.name + "." + name
-	}
-	return l.derive(name, l.args)
-}
-
-func (l *lineLogger) ResetNamed(name string) hclog.Logger { return l.derive(name, l.args) }
-
-func (l *lineLogger) derive(name string, args []any) hclog.Logger {
-	d := &lineLogger{sink: l.sink, name: name, args: args}
-	d.level.Store(l.level.Load())
-	return d
-}
-
-func (l *lineLogger) StandardLogger(opts *hclog.StandardLoggerOptions) *log.Logger {
-	return log.New(l.StandardWriter(opts), "", 0)
-}
-
-func (l *lineLogger) StandardWriter(opts *hclog.StandardLoggerOptions) io.Writer {
-	level := hclog.Info
-	if opts != nil && opts.ForceLevel != hclog.NoLevel {
-		level = opts.ForceLevel
-	}
-	return writer(func(b []byte) { l.Log(level, string(b)) })
-}
-
-// writer makes a line of each write, as package log does them.
-type writer func([]byte)
-
-func (w writer) Write(b []byte) (int, error) {
-	n := len(b)
-	for len(b) > 0 && b[len(b)-1] == '\n' {
-		b = b[:len(b)-1]
-	}
-	w(b)
-	return n, nil
 }

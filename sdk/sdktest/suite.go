@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,12 +128,12 @@ func (a *attempt) finish(run func() (sdk.Result, error)) {
 	close(a.done)
 }
 
-// Write takes the lines of the attempt's log.
-func (a *attempt) Write(b []byte) (int, error) {
+// line keeps what the attempt logs.
+func (a *attempt) line(level hclog.Level, msg string, args []string) {
 	defer a.said()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.log.Write(b)
+	fmt.Fprintf(&a.log, "[%s] %s %s\n", strings.ToUpper(level.String()), msg, strings.Join(args, " "))
 }
 
 func (a *attempt) said() { a.once.Do(func() { close(a.spoke) }) }
@@ -162,7 +163,7 @@ func (a *attempt) reporter() sdk.Reporter {
 			note(func() { a.checkpoints = append(a.checkpoints, bytes.Clone(data)) })
 			return nil
 		},
-		Log: hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: a}),
+		Line: a.line,
 	})
 }
 

@@ -106,7 +106,7 @@ func newBench(t *testing.T, config map[string]any) *bench {
 
 func (b *bench) reporter() sdk.Reporter {
 	return sdk.NewReporter(sdk.Reports{
-		Log:      hclog.New(&hclog.LoggerOptions{Output: &b.log}),
+		Line:     func(_ hclog.Level, msg string, args []string) { fmt.Fprintln(&b.log, msg, strings.Join(args, " ")) },
 		Progress: func(done, total int64, m string) { b.seen = append(b.seen, fmt.Sprintf("%d/%d %s", done, total, m)) },
 	})
 }

@@ -1,0 +1,118 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/sqlite"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// slowNotes is a store that writes progress only when it is let.
+type slowNotes struct {
+	*sqlite.Store
+	notes chan chan struct{}
+}
+
+func (s slowNotes) Note(ctx context.Context, n []task.ProgressNote) error {
+	await(s.notes)
+	return s.Store.Note(ctx, n)
+}
+
+// The last progress is on record once the task is final, also if it was just on
+// its way to the store.
+func TestLastProgressIsKept(t *testing.T) {
+	s := slowNotes{openStore(t, t.TempDir()), make(chan chan struct{})}
+	let := make(chan struct{})
+	x, _ := sdk.NewScripts(script("work", func(_ context.Context, _ sdk.Task, rep sdk.Reporter) (sdk.Result, error) {
+		rep.Progress(10, 10, "all")
+		<-let
+		return sdk.Result{}, nil
+	}))
+	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(context.Background())
+	ts, _, err := e.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := <-s.notes
+	close(let)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	got, err := e.Wait(ctx, me, ts[0].ID)
+	close(write)
+	if err != nil || got.State != task.Succeeded || got.Progress.Done != 10 {
+		t.Errorf("%v, %s, progress %+v", err, got.State, got.Progress)
+	}
+}
+
+// An attempt that lost its task speaks to nobody any more.
+func TestFencedAttemptIsNotHeard(t *testing.T) {
+	x := &remote{calls: make(chan call, 1)}
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 10 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	id := r.submit(task.Spec{Timeout: 10 * time.Millisecond}).ID
+	c := <-x.calls
+	if err := c.r.Started([]byte("h"), "w1"); err != nil {
+		t.Fatal(err)
+	}
+	next := <-x.calls // the first did not stop, and was given up
+	updates, err := r.Watch(t.Context(), me, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := r.Ignored()
+	c.r.Progress(1, 2, "late")
+	c.r.Log().Info("late")
+	if n := r.Ignored() - before; n != 2 {
+		t.Errorf("%d late reports were counted, want 2", n)
+	}
+	c.done <- nil
+	next.r.Log().Info("in time")
+	for u := range updates {
+		if u.Progress != nil || u.Log != nil && u.Log.Attempt == 1 {
+			t.Fatalf("heard of the fenced attempt: %+v", u)
+		}
+		if u.Log != nil {
+			break
+		}
+	}
+	next.done <- nil
+	r.wait(id)
+}
+
+// The lines of one attempt before and after a restart of the host are all kept,
+// in order.
+func TestLogGoesOnAfterARejoin(t *testing.T) {
+	dir, x := t.TempDir(), &remote{calls: make(chan call, 1)}
+	list := []engine.Executor{{Name: "x", Impl: x}}
+	var id task.ID
+	for i, text := range []string{"one", "two", "three"} {
+		store := openStore(t, dir)
+		r := start(t, store, engine.Options{Executors: list})
+		if i == 0 {
+			id = r.submit(task.Spec{}).ID
+		}
+		c := <-x.calls
+		if err := c.r.Started([]byte("h"), "w1"); err != nil {
+			t.Fatal(err)
+		}
+		c.r.Log().Info(text)
+		if text != "three" {
+			r.Close(context.Background())
+			store.Close()
+			continue
+		}
+		c.done <- nil
+		got := r.wait(id)
+		lines, err := r.Logs(t.Context(), me, id, task.LogFilter{})
+		if err != nil || got.Attempt != 1 || len(lines) != 3 || lines[0].Message != "one" || lines[1].Message != "two" || lines[2].Message != "three" {
+			t.Errorf("attempt %d, %v, lines %+v", got.Attempt, err, lines)
+		}
+	}
+}
