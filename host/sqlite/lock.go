@@ -103,6 +103,9 @@ func mayOpen(path string, epoch uint64) error {
 	if n == 0 && errors.Is(err, io.EOF) && epoch == 0 {
 		return nil // a first open was cut short
 	}
+	if _, err := os.Lstat(path + "-journal"); err == nil && epoch == 0 {
+		return nil // likewise, and SQLite will undo what got to the disk of it
+	}
 	if string(head[:n]) != "SQLite format 3\x00" {
 		return task.Errorf(task.CodeStoreUnavailable, "%s is not a store, or it is damaged: restore it from a backup; it was not touched", path)
 	}
