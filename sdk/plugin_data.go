@@ -180,7 +180,7 @@ func (s *server) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataRes
 	case <-stream.Context().Done():
 	case <-sess.ctx.Done():
 	}
-	return nil
+	return sess.why()
 }
 
 func (s *server) sendData(sess *session, send func(*pb.DataResponse) error) {

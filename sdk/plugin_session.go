@@ -63,7 +63,12 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 		sess.end(err)
 	}()
 	s.heartbeats(sess)
-	if err := context.Cause(sess.ctx); !errors.Is(err, context.Canceled) {
+	return sess.why()
+}
+
+// why is what ended the session: nil for the host's own end of it.
+func (s *session) why() error {
+	if err := context.Cause(s.ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil

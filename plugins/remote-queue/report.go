@@ -2,7 +2,6 @@ package remotequeue
 
 import (
 	"fmt"
-	"log"
 	"time"
 
 	"github.com/hashicorp/go-hclog"

@@ -324,10 +324,12 @@ func (s *stream) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.Pu
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
 	s.pause = 0
-	if a := s.attemptOf(m); a != nil {
-		if a.seq = ack.Sequence; a.phase == over {
-			s.withdraw(a.seq)
-		}
+	a := s.attemptOf(m)
+	if a != nil {
+		a.seq = ack.Sequence
+	}
+	if a == nil || a.phase == over { // taken back before the broker answered
+		s.withdraw(ack.Sequence)
 	}
 }
 
