@@ -48,6 +48,7 @@ type runner struct {
 	max      atomic.Int64
 	suspects atomic.Int64 // running now
 	paused   atomic.Bool
+	unsaid   atomic.Bool // it is ready, and did not say what it offers
 	wake     chan struct{}
 }
 
@@ -139,8 +140,12 @@ func (g *reg) recall(ctx context.Context) error {
 	return nil
 }
 
+// askAgain is how soon an executor is asked again that did not say what it offers.
+const askAgain = 2 * time.Second
+
 // refresh asks an executor what it offers.
 func (g *reg) refresh(ctx context.Context, r *runner) {
+	r.unsaid.Store(false)
 	if r.status().State != task.ExecutorReady {
 		r.offer.Store(newOffer(r.offer.Load().Info, false))
 		return
@@ -152,7 +157,8 @@ func (g *reg) refresh(ctx context.Context, r *runner) {
 		err = checkInfo(info)
 	}
 	if err != nil {
-		g.e.log.Error("executor does not describe itself", "executor", r.Name, "error", err)
+		g.e.log.Error("executor does not describe itself; it is asked again", "executor", r.Name, "error", err)
+		r.unsaid.Store(true)
 		return
 	}
 	before, _ := json.Marshal(persistent(r.offer.Load().Info))
@@ -289,8 +295,8 @@ func (g *reg) serveLanes(types map[string]*typ) {
 	for _, t := range types {
 		t.lanes = nil
 	}
-	for _, lane := range g.e.store.Lanes(0) {
-		g.known.Store(max(g.known.Load(), int32(lane.ID)))
+	lanes := g.e.store.Lanes(0)
+	for _, lane := range lanes {
 		t := types[lane.Type]
 		if t == nil {
 			continue
@@ -322,6 +328,9 @@ func (g *reg) serveLanes(types map[string]*typ) {
 			r.lanes.Store(&laneSet{})
 		}
 	}
+	// Not before they are served: who finds its lane known wakes the executor and
+	// counts on it to look there.
+	g.known.Store(max(g.known.Load(), int32(len(lanes))))
 }
 
 // runs says whether the executor can run the type now.
@@ -343,17 +352,19 @@ func (g *reg) sawLane(id task.LaneID) {
 
 // follow keeps up with an executor whose state or offer changes.
 func (e *Engine) follow(r *runner) {
-	if r.Changed == nil {
-		return
-	}
 	for {
+		var again <-chan time.Time
+		if r.unsaid.Load() {
+			again = time.After(askAgain)
+		}
 		select {
-		case <-r.Changed:
-			e.reg.refresh(e.ctx, r)
-			e.reg.rebuild()
+		case <-r.Changed: // nil, and never ready, if nothing changes
+		case <-again:
 		case <-e.ctx.Done():
 			return
 		}
+		e.reg.refresh(e.ctx, r)
+		e.reg.rebuild()
 	}
 }
 
@@ -378,6 +389,10 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
 	}
 	info, ok := r.offer.Load().types[name]
+	if !ok && r.unheard() {
+		return nil, nil, &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second,
+			Message: fmt.Sprintf("executor %q is starting and has not said what it offers; try again soon", pinned)}
+	}
 	if !ok {
 		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
 			Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
@@ -396,11 +411,16 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 // until it has described itself nobody can say which types are unknown.
 func (g *reg) unheard() *runner {
 	for _, r := range g.runners {
-		if o := r.offer.Load(); !o.Live && len(o.types) == 0 && (r.status().State == task.ExecutorStarting || r.status().State == task.ExecutorReady) {
+		if r.unheard() {
 			return r
 		}
 	}
 	return nil
+}
+
+func (r *runner) unheard() bool {
+	o, state := r.offer.Load(), r.status().State
+	return !o.Live && len(o.types) == 0 && (state == task.ExecutorStarting || state == task.ExecutorReady)
 }
 
 func knownNames(types map[string]*typ) string {

@@ -112,6 +112,9 @@ func (e *Engine) serving(t *task.Task) *runner {
 	if r := e.reg.byName[t.Pinned]; r != nil {
 		return r
 	}
+	if t.Pinned != "" { // its executor is in the config no more
+		return &runner{Executor: Executor{Name: t.Pinned}, wake: make(chan struct{}, 1)}
+	}
 	if ty := (*e.reg.types.Load())[t.Type]; ty != nil {
 		return ty.server
 	}

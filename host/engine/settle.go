@@ -115,15 +115,24 @@ func isJSON(contentType string) bool {
 	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
+// takeYield refuses what this host could not wake: a task must not wait for ever.
 func (a *attempt) takeYield(out *task.Outcome, y *sdk.Yield) {
-	out.Yield = &task.Yield{Until: y.Until, Resume: y.Resume, Checkpoint: y.Checkpoint}
-	for _, s := range y.Children {
-		id, err := task.ParseID(s)
-		if err != nil {
-			*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: "yields for children: " + err.Error()}
-			return
-		}
-		out.Yield.Children = append(out.Yield.Children, id)
+	refuse := func(format string, args ...any) {
+		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.Resume:
+		refuse("the attempt yielded, and does not say until when")
+	case len(y.Children) > 0:
+		refuse("the attempt yielded until its children are final: this host does not wake such tasks yet; yield until a time, and look then")
+	case y.Resume:
+		refuse("the attempt yielded until it is resumed: this host cannot resume tasks yet; yield until a time")
+	case len(y.Checkpoint) > sdk.MaxCheckpoint:
+		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
+	case time.Until(y.Until) > task.MaxRetain:
+		refuse("the attempt yielded until %s, which is more than %s away", y.Until.Format(time.RFC3339), task.MaxRetain)
+	default:
+		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint}
 	}
 }
 

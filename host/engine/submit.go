@@ -113,7 +113,7 @@ func (e *Engine) born(batch []birth) []task.Task {
 	out := make([]task.Task, len(batch))
 	for i := range batch {
 		b := &batch[i]
-		out[i] = b.t
+		out[i] = e.shown(b.t)
 		switch {
 		case b.slot:
 			e.launch(b.r, b.t, false)
@@ -136,6 +136,9 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 	out := make([]task.Task, len(ids))
 	for i, id := range ids {
 		t, err := e.store.Get(ctx, s, id)
+		if task.CodeOf(err) == task.CodeNotFound {
+			return nil, false, task.Errorf(task.CodeConflict, "this Idempotency-Key was used before, and task %s of that submission was deleted since: nothing was submitted now; use a new key to submit anew", id)
+		}
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
