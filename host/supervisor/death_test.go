@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -287,6 +289,11 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	e := r.start(Spec{Plugin: r.serving("good")})
 	task := newTask("pid", struct{}{})
 	task.Rejoin = true
+	ctx, letGo := context.WithCancelCause(context.Background())
+	letGo(sdk.ErrDetach)
+	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, Spec{Name: "x"}).Execute(ctx, task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrDetach) {
+		t.Errorf("rejoin, and the host lets go: %v", err)
+	}
 	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
 		t.Errorf("rejoin: %v", err)
 	}

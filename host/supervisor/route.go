@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -29,7 +30,7 @@ func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
 func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	conn := e.take(ctx, t)
 	if conn == nil {
-		return sdk.Result{}, without(t)
+		return sdk.Result{}, without(ctx, t)
 	}
 	return conn.Execute(ctx, t, r)
 }
@@ -38,7 +39,7 @@ func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
 	conn := e.take(ctx, t)
 	if conn == nil {
-		return without(t)
+		return without(ctx, t)
 	}
 	return conn.Revert(ctx, t, r)
 }
@@ -59,9 +60,13 @@ func (e *Executor) Settled(t sdk.Token) {
 }
 
 // without is the outcome where there is no process: an attempt that ran before
-// may have done anything.
-func without(t sdk.Task) error {
-	if t.Rejoin {
+// may have done anything. A host that lets go before the process was there has
+// lost nothing: the next one joins the attempt.
+func without(ctx context.Context, t sdk.Task) error {
+	switch {
+	case t.Rejoin && errors.Is(context.Cause(ctx), sdk.ErrDetach):
+		return sdk.ErrDetach
+	case t.Rejoin:
 		return sdk.Lost
 	}
 	return sdk.Released
