@@ -122,3 +122,20 @@ func TestExecutorIsAskedAgain(t *testing.T) {
 		t.Errorf("got %s", got.State)
 	}
 }
+
+// A queue is full for those who pin an executor as well.
+func TestQueueLimitHoldsForPinnedTasks(t *testing.T) {
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Types:     map[string]engine.TypeConfig{"work": {QueueLimit: 1}},
+		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}, {Name: "y", Slots: 1, Impl: x}},
+	})
+	r.submit(task.Spec{Executor: "y"})
+	<-g.began
+	r.submit(task.Spec{Executor: "y"})
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work", Executor: "y"}}, nil); task.CodeOf(err) != task.CodeQueueFull {
+		t.Errorf("a full queue: %v", err)
+	}
+	close(g.let)
+}

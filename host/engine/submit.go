@@ -76,23 +76,17 @@ func (e *Engine) draft(b *birth, s task.Scope, spec task.Spec, at time.Time) err
 // room refuses what would overfill a queue. Two submits at once may pass
 // together: the limit protects, it does not ration.
 func (e *Engine) room(batch []birth) error {
-	adding := map[*typ]int64{}
+	adding, limits := map[string]int64{}, map[string]int64{}
 	for i := range batch {
-		if batch[i].typ.limits.QueueLimit > 0 {
-			adding[batch[i].typ]++
+		if limit := batch[i].typ.limits.QueueLimit; limit > 0 {
+			adding[batch[i].t.Type]++
+			limits[batch[i].t.Type] = limit
 		}
 	}
-	for ty, n := range adding {
-		e.reg.mu.Lock()
-		var waiting int64
-		for _, l := range ty.lanes {
-			c := e.store.Count(l)
-			waiting += c.Ready + c.Waiting
-		}
-		e.reg.mu.Unlock()
-		if limit := ty.limits.QueueLimit; waiting+n > limit {
+	for name, n := range adding {
+		if waiting := e.reg.waiting(name); waiting+n > limits[name] {
 			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
-				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, ty.info.Name, limit)}
+				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, name, limits[name])}
 		}
 	}
 	return nil
