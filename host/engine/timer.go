@@ -144,9 +144,11 @@ func (e *Engine) flush() {
 func (e *Engine) flushNotes() {
 	e.dirtyMu.Lock()
 	dirty := e.dirty
-	if len(dirty) > 0 {
-		e.dirty = map[*attempt]struct{}{}
+	if len(dirty) == 0 { // it stays in use: nobody may look through it unlocked
+		e.dirtyMu.Unlock()
+		return
 	}
+	e.dirty = map[*attempt]struct{}{}
 	e.dirtyMu.Unlock()
 	var notes []task.ProgressNote
 	for a := range dirty {
