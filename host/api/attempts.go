@@ -21,6 +21,9 @@ func (a *api) attemptRoutes() []route {
 		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "The input of a running attempt", open: true,
 			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: a.attemptInput,
 			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "The checkpoint of a running attempt", open: true,
+			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: a.attemptCheckpoint,
+			answers: []answer{{status: http.StatusOK, doc: "what an earlier attempt left", media: "application/octet-stream"}}},
 		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
 			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
 			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge, codeSlowRequest}, handle: a.putAttemptResult,
@@ -39,18 +42,26 @@ func attemptToken(r *http.Request) (task.Token, error) {
 }
 
 func (a *api) attemptInput(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	return a.attemptPayload(w, r, a.svc.AttemptInput, "application/json")
+}
+
+func (a *api) attemptCheckpoint(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	return a.attemptPayload(w, r, a.svc.AttemptCheckpoint, "application/octet-stream")
+}
+
+func (a *api) attemptPayload(w http.ResponseWriter, r *http.Request, read func(task.Token) ([]byte, error), media string) error {
 	token, err := attemptToken(r)
 	if err != nil {
 		return err
 	}
-	input, err := a.svc.AttemptInput(token)
+	data, err := read(token)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(input)))
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	w.WriteHeader(http.StatusOK)
-	return a.writeSlowly(w, input)
+	return a.writeSlowly(w, data)
 }
 
 // resultTimeout bounds how long a worker may take to put a result.

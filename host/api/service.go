@@ -52,6 +52,7 @@ type Registry interface {
 // the key. not_found once the attempt no longer holds its task.
 type Attempts interface {
 	AttemptInput(token task.Token) ([]byte, error)
+	AttemptCheckpoint(token task.Token) ([]byte, error)
 	// PutAttemptResult keeps the result until the attempt's success is reported.
 	PutAttemptResult(token task.Token, contentType string, data []byte) error
 }

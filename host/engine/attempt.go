@@ -272,6 +272,18 @@ func (e *Engine) AttemptInput(token task.Token) ([]byte, error) {
 	return a.t.Input, nil
 }
 
+// AttemptCheckpoint is the checkpoint of the attempt with that token, which may
+// be too large for the broker as well.
+func (e *Engine) AttemptCheckpoint(token task.Token) ([]byte, error) {
+	a := e.byToken(token)
+	if a == nil {
+		return nil, task.Errorf(task.CodeNotFound, "no attempt runs with this token")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.t.Checkpoint, nil
+}
+
 // PutAttemptResult keeps the result of the attempt with that token until its
 // outcome arrives and refers to it.
 func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []byte) error {
@@ -290,9 +302,11 @@ func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []b
 
 func (e *Engine) byToken(token task.Token) *attempt {
 	e.mu.Lock()
-	all := make([]*attempt, 0, len(e.attempts))
+	var all []*attempt
 	for _, a := range e.attempts {
-		all = append(all, a)
+		if a.held == token { // the others may be busy with the store
+			all = append(all, a)
+		}
 	}
 	e.mu.Unlock()
 	for _, a := range all {

@@ -116,3 +116,32 @@ func TestLogGoesOnAfterARejoin(t *testing.T) {
 		}
 	}
 }
+
+// What a broker cannot carry is asked for by the attempt's token, the checkpoint too.
+func TestPayloadsByToken(t *testing.T) {
+	x := &remote{calls: make(chan call, 1)}
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: quick, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	id := r.submit(task.Spec{Input: []byte(`"in"`)}).ID
+	first := <-x.calls
+	if err := first.r.Started([]byte("h"), "w1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.r.Checkpoint([]byte("here")); err != nil {
+		t.Fatal(err)
+	}
+	first.done <- sdk.Lost
+	c := <-x.calls
+	input, err := r.AttemptInput(task.Token(c.t.Token))
+	if err != nil || string(input) != `"in"` {
+		t.Errorf("input %q, %v", input, err)
+	}
+	checkpoint, err := r.AttemptCheckpoint(task.Token(c.t.Token))
+	if err != nil || string(checkpoint) != "here" {
+		t.Errorf("checkpoint %q, %v", checkpoint, err)
+	}
+	if _, err := r.AttemptCheckpoint(task.Token(first.t.Token)); task.CodeOf(err) != task.CodeNotFound {
+		t.Errorf("with the token of an attempt that is over: %v", err)
+	}
+	c.done <- nil
+	r.wait(id)
+}
