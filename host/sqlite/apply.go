@@ -74,8 +74,8 @@ func (o *applyOp) run(w *writer) error {
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
 	t := &c.Task
-	if plain(c) {
-		if done, err := w.succeed(c, route); done || err != nil {
+	for _, narrow := range [...]func(*task.Change, string) (bool, error){w.start, w.succeed} {
+		if done, err := narrow(c, route); done || err != nil {
 			return nil, err
 		}
 	}
@@ -96,10 +96,29 @@ func (w *writer) apply(c *task.Change, route string) (refused, err error) {
 	return nil, w.change(c, &old)
 }
 
-// succeed makes a plain change, if its guard holds and the lane is the one that
-// the task names.
+// start makes the common beginning of a dispatched attempt, for which a narrower
+// statement does; false if it is none, or its guard does not hold.
+func (w *writer) start(c *task.Change, _ string) (bool, error) {
+	t := &c.Task
+	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint {
+		return false, nil
+	}
+	st := w.st.taskStart
+	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version)
+	changed, err := st.changed()
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
+}
+
+// succeed makes the common end of an attempt, likewise; the lane must be the one
+// that the task names.
 func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 	t := &c.Task
+	if !plain(c) {
+		return false, nil
+	}
 	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect()}]
 	if n == nil {
 		return false, nil
@@ -120,7 +139,7 @@ func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 // statement does.
 func plain(c *task.Change) bool {
 	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil &&
-		!c.SetError && !c.SetHandle && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
+		!c.SetError && c.Task.Handle == nil && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
 }
 
 // guard is what a change must know of the stored row.
@@ -205,7 +224,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
 	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.Lost)).int(micros(t.RunAt)).opt(micros(t.StartedAt)).
 		opt(micros(t.FinishedAt)).opt(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(result).
 		opt(progress.Done).opt(progress.Total).text(progress.Message).text(code).opt(attempt).opt(micros(t.Deadline)).
-		opt(micros(t.CancelRequestedAt)).text(t.RequestedBy).int(t.Seq)
+		opt(micros(t.CancelRequestedAt)).text(t.RequestedBy).value(c.SetHandle).blob(t.Handle).int(t.Seq)
 	return st.run()
 }
 
@@ -225,11 +244,6 @@ func (w *writer) beside(c *task.Change, wasResult int64) error {
 	}
 	if c.SetCheckpoint {
 		if err := w.keep(w.st.memoCheckpoint, t.Seq, t.Checkpoint); err != nil {
-			return err
-		}
-	}
-	if c.SetHandle {
-		if err := w.keep(w.st.memoHandle, t.Seq, t.Handle); err != nil {
 			return err
 		}
 	}

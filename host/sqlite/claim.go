@@ -85,7 +85,7 @@ func (w *writer) claim(o *claimOp, n *lane, seq int64) error {
 	c := &o.claim
 	t := task.Begin(was, c.Executor, c.NewToken(), c.Deferred, c.Now)
 	t.Version++
-	if err := w.begin(&t, was.Handle != nil); err != nil {
+	if err := w.begin(&t); err != nil {
 		return err
 	}
 	message := ""
@@ -102,17 +102,11 @@ func (w *writer) claim(o *claimOp, n *lane, seq int64) error {
 }
 
 // begin writes what Begin changed: one narrow update.
-func (w *writer) begin(t *task.Task, hadHandle bool) error {
+func (w *writer) begin(t *task.Task) error {
 	st := w.st.taskBegin
 	st.bind().int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version).blob(t.Token[:]).
 		text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq)
-	if err := st.run(); err != nil {
-		return err
-	}
-	if !hadHandle {
-		return nil
-	}
-	return w.keep(w.st.memoHandle, t.Seq, nil)
+	return st.run()
 }
 
 // laneHead is a lane's next task.

@@ -82,7 +82,7 @@ t.node, t.failures, t.max_attempts, t.lost, t.max_lost, t.timeout, t.retain, t.c
 t.finished_at, t.expires_at, t.updated_at, t.result, t.done, t.total, t.message, t.error_code, t.error_attempt, t.deadline,
 t.key, t.labels, t.group_id, t.flow, t.parent, t.step, t.cancel_requested_at, t.requested_by, t.trace`
 	stubCount    = 39
-	wholeColumns = stubColumns + `, i.data, r.type, r.data, m.checkpoint, m.handle, m.error_message, m.error_details`
+	wholeColumns = stubColumns + `, i.data, r.type, r.data, m.checkpoint, t.handle, m.error_message, m.error_details`
 	wholeCount   = stubCount + 7
 	wholeTables  = `task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 )

@@ -12,15 +12,15 @@ type statements struct {
 
 	begin, commit, rollback, checkpoint *stmt
 
-	taskInsert, taskWhole, taskBegin, taskSucceed, taskGuard, taskUpdate, taskNote *stmt
-	historyInsert, inputInsert, resultPut, resultDelete                            *stmt
-	memoCheckpoint, memoHandle, memoError                                          memoPair
-	readySame, readyBelow, due, promote, nextDue                                   *stmt
-	laneInsert, heldInsert, heldDelete                                             *stmt
-	keyHolder, keyInsert, keyDelete                                                *stmt
-	idemGet, idemInsert, idemExpire                                                *stmt
-	logInsert, offerPut                                                            *stmt
-	doomed, taskDelete, historyDelete, logDelete, inputDelete, memoDelete          *stmt
+	taskInsert, taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskNote *stmt
+	historyInsert, inputInsert, resultPut, resultDelete                                       *stmt
+	memoCheckpoint, memoError                                                                 memoPair
+	readySame, readyBelow, due, promote, nextDue                                              *stmt
+	laneInsert, heldInsert, heldDelete                                                        *stmt
+	keyHolder, keyInsert, keyDelete                                                           *stmt
+	idemGet, idemInsert, idemExpire                                                           *stmt
+	logInsert, offerPut                                                                       *stmt
+	doomed, taskDelete, historyDelete, logDelete, inputDelete, memoDelete                     *stmt
 }
 
 // The writer's SQL. What is here as text is what the query plan test explains.
@@ -34,15 +34,17 @@ max_attempts, lost, max_lost, timeout, retain, created_at, run_at, started_at, u
 group_id, flow, parent, step, trace)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlTaskWhole = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
-	sqlTaskBegin = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = NULL,
+	sqlTaskBegin = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = NULL, handle = NULL,
 started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE seq = ?`
-	sqlTaskSucceed = `UPDATE task SET state = 5, token = NULL, version = version + 1, finished_at = ?, expires_at = ?, updated_at = ?,
+	sqlTaskSucceed = `UPDATE task SET state = 5, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?, updated_at = ?,
 result = ? WHERE seq = ? AND state = 2 AND attempt = ? AND version = ? AND lane = ?`
+	sqlTaskStart = `UPDATE task SET state = 2, waiting = 0, version = version + 1, node = ?, handle = ?, started_at = ?, updated_at = ?
+WHERE seq = ? AND state = 1 AND waiting = 7 AND attempt = ? AND version = ?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
 	sqlTaskUpdate = `UPDATE task SET lane = ?, state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = ?,
 failures = ?, lost = ?, run_at = ?, started_at = ?, finished_at = ?, expires_at = ?, updated_at = ?, result = ?,
-done = ?, total = ?, message = ?, error_code = ?, error_attempt = ?, deadline = ?, cancel_requested_at = ?, requested_by = ?
-WHERE seq = ?`
+done = ?, total = ?, message = ?, error_code = ?, error_attempt = ?, deadline = ?, cancel_requested_at = ?, requested_by = ?,
+handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlTaskNote = `UPDATE task SET done = ?, total = ?, message = ?, updated_at = ? WHERE seq = ? AND attempt = ? AND state BETWEEN 2 AND 4`
 
 	sqlReadySame  = `SELECT priority, seq FROM task WHERE waiting = 1 AND lane = +? AND priority = +? AND seq > +? ORDER BY seq LIMIT ?`
@@ -72,6 +74,7 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)
 	p(&st.taskBegin, sqlTaskBegin, 0)
 	p(&st.taskSucceed, sqlTaskSucceed, 0)
+	p(&st.taskStart, sqlTaskStart, 0)
 	p(&st.taskGuard, sqlTaskGuard, guardCount)
 	p(&st.taskUpdate, sqlTaskUpdate, 0)
 	p(&st.taskNote, sqlTaskNote, 0)
@@ -81,8 +84,6 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.resultDelete, `DELETE FROM result WHERE task = ?`, 0)
 	p(&st.memoCheckpoint.put, `INSERT INTO memo (task, checkpoint) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET checkpoint = excluded.checkpoint`, 0)
 	p(&st.memoCheckpoint.clear, `UPDATE memo SET checkpoint = NULL WHERE task = ?`, 0)
-	p(&st.memoHandle.put, `INSERT INTO memo (task, handle) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET handle = excluded.handle`, 0)
-	p(&st.memoHandle.clear, `UPDATE memo SET handle = NULL WHERE task = ?`, 0)
 	p(&st.memoError.put, `INSERT INTO memo (task, error_message, error_details) VALUES (?, ?, ?)
 ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_details = excluded.error_details`, 0)
 	p(&st.memoError.clear, `UPDATE memo SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)

@@ -65,6 +65,7 @@ CREATE TABLE task (
   cancel_requested_at INTEGER,
   requested_by        TEXT,
   trace               TEXT,
+  handle              BLOB,
   -- An attempt holds the task exactly while there is a token.
   CHECK ((token IS NOT NULL) = (state BETWEEN 2 AND 4 OR waiting = 7)),
   CHECK (state < 5 OR (finished_at IS NOT NULL AND expires_at IS NOT NULL))
@@ -96,7 +97,6 @@ CREATE TABLE result (
 CREATE TABLE memo (
   task          INTEGER PRIMARY KEY,
   checkpoint    BLOB,
-  handle        BLOB,
   error_message TEXT,
   error_details TEXT
 );
