@@ -170,6 +170,11 @@ func (a *attempt) settle(o task.Outcome) bool {
 			return err == nil
 		}
 		a.e.log.Error("cannot record how an attempt ended; trying again", "task", a.t.ID, "error", err)
+		var refused *task.Error
+		if errors.As(err, &refused) && refused.Code == task.CodeInternal { // against its rules, and so for ever
+			o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureExecutor, Permanent: true,
+				Message: "the store refuses what the attempt returned: " + err.Error()}
+		}
 		select {
 		case <-time.After(wait):
 		case <-a.e.closed:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -120,5 +121,35 @@ func TestGivenUpAttemptIsSettled(t *testing.T) {
 	}
 	if len(x.settled) != 0 {
 		t.Error("settled twice")
+	}
+}
+
+// strict is a store to whose rules no success conforms.
+type strict struct{ *sqlite.Store }
+
+func (s strict) Apply(ctx context.Context, cs []task.Change) []error {
+	if cs[0].Task.State == task.Succeeded {
+		return []error{task.Errorf(task.CodeInternal, "the change breaks a rule")}
+	}
+	return s.Store.Apply(ctx, cs)
+}
+
+// An outcome that the store will never take must not hold a task for ever.
+func TestOutcomeThatTheStoreRefuses(t *testing.T) {
+	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	e := engine.New(engine.Options{Store: strict{openStore(t, t.TempDir())}, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close(context.Background())
+	ts, _, err := e.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	got, err := e.Wait(ctx, me, ts[0].ID)
+	if err != nil || got.State != task.Failed || got.Error.Code != task.FailureExecutor {
+		t.Errorf("%v, %s, %+v", err, got.State, got.Error)
 	}
 }
