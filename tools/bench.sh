@@ -3,6 +3,7 @@
 # machine. The machines are noisy: compare ratios, not figures of two runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export GOGC=400 # as taskhost itself has it
 n=${BENCH_TASKS:-100000}
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

@@ -21,6 +21,7 @@ import (
 // work runs a worker until SIGTERM or an interrupt, and then drains it: for at most
 // bound, and no longer than until a second signal.
 func (p *program) work(path string, bound time.Duration) error {
+	easeGC()
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)

@@ -12,6 +12,7 @@ func TestPlans(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
 		"whole task":      {sqlTaskWhole, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 		"begin":           {sqlTaskBegin, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+		"start":           {sqlTaskStart, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 		"succeed":         {sqlTaskSucceed, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 		"guard":           {sqlTaskGuard, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 		"update":          {sqlTaskUpdate, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
