@@ -71,7 +71,39 @@ func (e *Engine) launch(r *runner, t task.Task, rejoin bool) {
 	if e.ctx.Err() != nil {
 		a.end(sdk.ErrDetach)
 	}
-	go a.run(rejoin)
+	j := job{a, rejoin}
+	select {
+	case e.jobs <- j:
+	default:
+		go e.work(j)
+	}
+}
+
+// job is an attempt to run.
+type job struct {
+	a      *attempt
+	rejoin bool
+}
+
+// restBeforeEnd is how long a goroutine without an attempt waits for another.
+const restBeforeEnd = time.Second
+
+// work runs attempts one after another. A settlement needs more stack than a new
+// goroutine has: one that is used again has grown already.
+func (e *Engine) work(j job) {
+	rest := time.NewTimer(restBeforeEnd)
+	defer rest.Stop()
+	for {
+		j.a.run(j.rejoin)
+		rest.Reset(restBeforeEnd)
+		select {
+		case j = <-e.jobs:
+		case <-rest.C:
+			return
+		case <-e.ctx.Done():
+			return
+		}
+	}
 }
 
 // attemptOf is the attempt that runs the task in this process, if there is one.

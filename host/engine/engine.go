@@ -80,6 +80,8 @@ type Engine struct {
 	closed chan struct{} // when Close has returned: what still runs is the next host's
 	ending sync.Once
 
+	jobs chan job // to a goroutine that has just run another
+
 	mu       sync.Mutex
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
@@ -106,7 +108,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		dirty: map[*attempt]struct{}{}, due: make(chan struct{}, 1),
+		dirty: map[*attempt]struct{}{}, jobs: make(chan job), due: make(chan struct{}, 1),
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.reg.init(e, o)

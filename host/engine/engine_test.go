@@ -601,3 +601,66 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d runs of %d tasks", n, clients*each)
 	}
 }
+
+// What is sent again is answered, though it would be refused if it were new.
+func TestReplayComesBeforeRefusal(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, map[string]engine.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
+	r.submit(task.Spec{})
+	<-g.began
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	first, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, replayed, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil || !replayed || again[0].ID != first[0].ID {
+		t.Errorf("with the queue full: %v, replayed %v", err, replayed)
+	}
+	close(g.let)
+	r.wait(first[0].ID)
+}
+
+// routed is a deferred executor with one node of which the test says the zone.
+type routed struct {
+	remote
+	zone atomic.Value
+}
+
+func (x *routed) Describe(context.Context) (sdk.Info, error) {
+	return sdk.Info{Types: []sdk.TypeInfo{{Name: "work"}}, Deferred: true, Slots: 1,
+		Nodes: []sdk.Node{{Name: "n", Types: []string{"work"}, Labels: map[string]string{"zone": x.zone.Load().(string)}}}}, nil
+}
+
+// A task waits for the executor, and holds no slot of it, until there is a node of its route.
+func TestRouteWithoutNodeWaits(t *testing.T) {
+	x := &routed{remote: remote{calls: make(chan call, 10)}}
+	x.zone.Store("a")
+	changed := make(chan struct{}, 1)
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: changed}}})
+	far := r.submit(task.Spec{Route: map[string]string{"zone": "b"}})
+	if got := r.get(far.ID); got.Waiting != task.WaitExecutor {
+		t.Errorf("waits: %s", got.Waiting)
+	}
+	near := r.submit(task.Spec{Route: map[string]string{"zone": "a"}})
+	c := <-x.calls
+	if c.t.ID != near.ID.String() {
+		t.Errorf("the executor was given %s, want %s", c.t.ID, near.ID)
+	}
+	if err := c.r.Started([]byte("h"), "n"); err != nil {
+		t.Error(err)
+	}
+	c.done <- nil
+	r.wait(near.ID)
+	x.zone.Store("b")
+	changed <- struct{}{}
+	c = <-x.calls
+	if c.t.ID != far.ID.String() {
+		t.Errorf("the executor was given %s, want %s", c.t.ID, far.ID)
+	}
+	if err := c.r.Started([]byte("h"), "n"); err != nil {
+		t.Error(err)
+	}
+	c.done <- nil
+	r.wait(far.ID)
+}

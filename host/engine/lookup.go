@@ -104,7 +104,7 @@ func (e *Engine) Types() []task.TypeStatus {
 		s := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
 			Revertible: t.info.Revertible, Executor: t.server.Name, Limits: t.limits,
-			Available: t.server.ready() && t.server.runs(t.info.Name),
+			Available: t.server.ready() && t.server.runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
 			c := e.store.Count(l)

@@ -25,7 +25,10 @@ func (e *Engine) recover(ctx context.Context) error {
 		for _, t := range held {
 			after = max(after, t.Seq)
 			r := e.reg.byName[t.Executor]
-			if r != nil && r.outlives() {
+			// One that runs and was handed on has a handle; without it an executor of another kind held it
+			// under this name, and nobody can join it.
+			orphan := t.State != task.Pending && len(t.Handle) == 0
+			if r != nil && r.outlives() && (!orphan || !r.offer.Load().Info.Deferred) {
 				r.used.Add(1)
 				e.launch(r, t, true)
 				continue

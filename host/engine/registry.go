@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -302,7 +303,7 @@ func (g *reg) serveLanes(types map[string]*typ) {
 		if lane.Executor != "" {
 			r = g.byName[lane.Executor]
 		}
-		if r == nil || !r.runs(lane.Type) {
+		if r == nil || !r.runs(lane.Type, routeOf(lane)) {
 			continue
 		}
 		s := sets[r]
@@ -329,11 +330,30 @@ func (g *reg) serveLanes(types map[string]*typ) {
 	g.known.Store(max(g.known.Load(), int32(len(lanes))))
 }
 
-// runs says whether the executor can run the type now.
-func (r *runner) runs(typ string) bool {
+// runs says whether the executor can run the type now, with workers of these
+// labels: only executors that hand attempts on to nodes look at a route.
+func (r *runner) runs(typ string, route map[string]string) bool {
 	o := r.offer.Load()
 	t, ok := o.types[typ]
-	return ok && o.Live && !t.Unavailable
+	if !ok || !o.Live || t.Unavailable {
+		return false
+	}
+	return len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
+		for k, v := range route {
+			if n.Labels[k] != v {
+				return false
+			}
+		}
+		return slices.Contains(n.Types, typ)
+	})
+}
+
+// routeOf is the lane's route; a lane's text was written by this program.
+func routeOf(l task.Lane) (route map[string]string) {
+	if l.Route != "" {
+		_ = json.Unmarshal([]byte(l.Route), &route)
+	}
+	return route
 }
 
 // sawLane has a new lane served.

@@ -138,7 +138,7 @@ func (e *Engine) shown(t task.Task) task.Task {
 	}
 	r := e.serving(&t)
 	t.Executor = r.Name
-	if r.Impl == nil || !r.ready() || !r.runs(t.Type) {
+	if r.Impl == nil || !r.ready() || !r.runs(t.Type, t.Route) {
 		t.Waiting = task.WaitExecutor
 	}
 	return t

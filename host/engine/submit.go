@@ -19,6 +19,13 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	if e.ctx.Err() != nil {
 		return nil, false, &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
 	}
+	if idem != nil {
+		if r, err := e.store.Replayed(ctx, *idem); err != nil {
+			return nil, false, err
+		} else if r.Replayed != nil {
+			return e.replay(ctx, s, r.Replayed)
+		}
+	}
 	batch := make([]birth, len(specs))
 	ptrs := make([]*task.Task, len(specs))
 	at := now()
@@ -95,7 +102,7 @@ func (e *Engine) room(batch []birth) error {
 // begin reserves a slot where one is free and nothing eligible waits for it.
 func (e *Engine) begin(b *birth, at time.Time) {
 	r := b.r
-	if b.t.Waiting != task.WaitQueued || !r.ready() || !r.runs(b.t.Type) || e.store.Ready(r.lanes.Load().all) > 0 || r.reserve(1) == 0 {
+	if b.t.Waiting != task.WaitQueued || !r.ready() || !r.runs(b.t.Type, b.t.Route) || e.store.Ready(r.lanes.Load().all) > 0 || r.reserve(1) == 0 {
 		return
 	}
 	b.slot = true

@@ -107,16 +107,37 @@ func (o *insertOp) replay(w *writer) (bool, error) {
 	if !found || err != nil {
 		return false, err
 	}
-	if !bytes.Equal(st.row.blob(0), idem.Hash[:]) {
-		o.refused = task.Errorf(task.CodeIdempotencyMismatch, "the idempotency key %q was used for another request: use a new key for a new request", idem.Key)
-		return true, nil
-	}
-	ids := st.row.blob(1)
-	o.replayed = make([]task.ID, len(ids)/16)
-	for i := range o.replayed {
-		copy(o.replayed[i][:], ids[16*i:])
+	if o.replayed, err = replayed(st.row, idem); err != nil {
+		o.refused = err
 	}
 	return true, nil
+}
+
+// replayed reads hash and ids of a submission; idempotency_mismatch if it was another.
+func replayed(r row, key *task.Idempotency) ([]task.ID, error) {
+	if !bytes.Equal(r.blob(0), key.Hash[:]) {
+		return nil, task.Errorf(task.CodeIdempotencyMismatch, "the idempotency key %q was used for another request: use a new key for a new request", key.Key)
+	}
+	packed := r.blob(1)
+	ids := make([]task.ID, len(packed)/16)
+	for i := range ids {
+		copy(ids[i][:], packed[16*i:])
+	}
+	return ids, nil
+}
+
+// Replayed implements task.Queue.
+func (s *Store) Replayed(ctx context.Context, key task.Idempotency) (task.Receipt, error) {
+	var receipt task.Receipt
+	var refused error
+	err := s.rows(ctx, sqlIdemGet, []any{key.Owner, key.Key}, 2, func(r row) bool {
+		receipt.Replayed, refused = replayed(r, &key)
+		return false
+	})
+	if err == nil {
+		err = refused
+	}
+	return receipt, err
 }
 
 func (o *insertOp) remember(w *writer) error {

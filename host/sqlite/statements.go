@@ -53,6 +53,7 @@ handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlPromote    = `UPDATE task SET waiting = 1, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = 2`
 	sqlNextDue    = `SELECT run_at FROM task WHERE waiting = 2 ORDER BY run_at LIMIT 1`
 	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
+	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
 	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
@@ -98,7 +99,7 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.keyHolder, sqlKeyHolder, 1)
 	p(&st.keyInsert, `INSERT INTO task_key (owner, type, key, task) VALUES (?, ?, ?, ?)`, 0)
 	p(&st.keyDelete, `DELETE FROM task_key WHERE owner = ? AND type = ? AND key = ?`, 0)
-	p(&st.idemGet, `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`, 2)
+	p(&st.idemGet, sqlIdemGet, 2)
 	p(&st.idemInsert, `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)`, 0)
 	p(&st.idemExpire, sqlIdemExpire, 0)
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)

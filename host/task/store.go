@@ -117,6 +117,10 @@ type Queue interface {
 	// a task's key is taken (Error.Message names the holder);
 	// idempotency_mismatch if the idempotency key was used for another request.
 	Insert(ctx context.Context, s Submission) (Receipt, error)
+	// Replayed is the receipt of the submission under that key, if there was one:
+	// what a client sends again is answered before anything else is asked of it.
+	// idempotency_mismatch as for Insert, which alone decides between two at once.
+	Replayed(ctx context.Context, key Idempotency) (Receipt, error)
 	// Claim begins attempts at up to c.Max ready tasks of the lanes, by priority
 	// and then age, and returns them with input and checkpoint.
 	Claim(ctx context.Context, c Claim) ([]Task, error)

@@ -190,6 +190,18 @@ func idempotency(s *suite) {
 	}
 	_, _, err = submit("ann", "i", 2, 3)
 	s.wantCode(err, task.CodeIdempotencyMismatch)
+	r, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
+	s.must(err)
+	if !slices.Equal(r.Replayed, made) {
+		s.Fatalf("asked for, replayed %v, want %v", r.Replayed, made)
+	}
+	_, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
+	s.wantCode(err, task.CodeIdempotencyMismatch)
+	r, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
+	s.must(err)
+	if r.Replayed != nil {
+		s.Fatal("another owner's key is known")
+	}
 	r, _, err = submit("bob", "i", 2, 1)
 	s.must(err)
 	if r.Replayed != nil {
