@@ -149,8 +149,16 @@ func (h *Host) serveAPI() {
 		return
 	}
 	log := slogTo(h.log.Named("api"))
-	h.server = api.Server(api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens}), log)
+	body := task.DefaultLimits().MaxInput
+	for _, t := range h.opts.Types {
+		body = max(body, t.MaxInput)
+	}
+	h.server = api.Server(api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
+		MaxBody: body + bodyBesideInput}), log)
 }
+
+// bodyBesideInput is what a request of one task may have besides its input.
+const bodyBesideInput = 1 << 20
 
 // Addr is where the REST side listens, as host:port; "" if it does not.
 func (h *Host) Addr() string {

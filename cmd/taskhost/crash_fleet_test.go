@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -118,17 +119,7 @@ func TestCrashFleet(t *testing.T) {
 		s.crashFleet(3, func(int) { w.kill(); w.start() })
 	})
 	t.Run("external broker", func(t *testing.T) {
-		bin, err := exec.LookPath("nats-server")
-		if err != nil {
-			if bin, err = exec.LookPath("/usr/sbin/nats-server"); err != nil {
-				t.Skip("no nats-server on this machine: Debian's package nats-server has it")
-			}
-		}
-		addr := freePort(t)
-		_, port, _ := net.SplitHostPort(addr)
-		store := filepath.Join(t.TempDir(), "js")
-		broker := newPeer(t, func() *exec.Cmd { return exec.Command(bin, "-js", "-a", "127.0.0.1", "-p", port, "-sd", store) })
-		broker.start()
+		broker, addr, store := natsServer(t)
 		s := newServer(t, "", fleet("    url = \"nats://"+addr+"\""))
 		w := s.worker("w1", "url = \"nats://"+addr+"\"")
 		s.start()
@@ -155,4 +146,44 @@ func freePort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// natsServer starts Debian's nats-server on a port of its own, keeping what it
+// has in store.
+func natsServer(t *testing.T) (broker *peer, addr, store string) {
+	t.Helper()
+	bin, err := exec.LookPath("nats-server")
+	if err != nil {
+		if bin, err = exec.LookPath("/usr/sbin/nats-server"); err != nil {
+			t.Skip("no nats-server on this machine: Debian's package nats-server has it")
+		}
+	}
+	addr, store = freePort(t), filepath.Join(t.TempDir(), "js")
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker = newPeer(t, func() *exec.Cmd { return exec.Command(bin, "-js", "-a", "127.0.0.1", "-p", port, "-sd", store) })
+	broker.start()
+	return broker, addr, store
+}
+
+// What a broker's messages cannot hold goes by the host's REST.
+func TestFleetCarriesByReference(t *testing.T) {
+	_, addr, _ := natsServer(t)
+	s := newServer(t, "", fleet("    url = \"nats://"+addr+"\"")+"task_type \"journal\" {\n  max_input = \"8MiB\"\n}\n")
+	w := s.worker("w1", "url = \"nats://"+addr+"\"")
+	s.start()
+	w.start()
+	s.known()
+	big := strings.Repeat("0123456789abcdef", 3<<20/16) // the broker carries 1 MiB
+	id := s.submit(`{"type":"journal","input":{"result":"` + big + `"}}`)
+	var got apiTask
+	s.get("/v1/tasks/"+id+"?wait=60s", &got)
+	if got.State != "succeeded" || got.Result != big {
+		t.Errorf("%s, %+v, a result of %d bytes", got.State, got.Error, len(fmt.Sprint(got.Result)))
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
 }
