@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -188,6 +190,29 @@ func (h *Host) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// Reload puts the task types of o in force. What else differs from how the host
+// was opened needs a restart: nothing is changed then, and the error names it.
+func (h *Host) Reload(o Options) error {
+	var differs []string
+	for _, d := range []struct {
+		what     string
+		was, now any
+	}{
+		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
+		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
+		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+	} {
+		if !reflect.DeepEqual(d.was, d.now) {
+			differs = append(differs, d.what)
+		}
+	}
+	if len(differs) > 0 {
+		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
+	}
+	h.engine.SetTypes(o.Types)
+	return nil
 }
 
 // shutdownHTTP is how long requests under way get to finish.

@@ -41,7 +41,13 @@ func (p *program) serverCmd() *cobra.Command {
 			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
-			return p.serve(o)
+			return p.serve(o, func() (host.Options, error) {
+				cfg, err := p.checkConfig(&f)
+				if err != nil {
+					return host.Options{}, err
+				}
+				return host.FromConfig(cfg), nil
+			})
 		}}
 	f.add(c)
 	return c

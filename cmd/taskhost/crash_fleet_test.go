@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -18,7 +17,7 @@ type peer struct {
 	t      *testing.T
 	make   func() *exec.Cmd
 	cmd    *exec.Cmd
-	output *bytes.Buffer
+	output *output
 	exited chan struct{}
 }
 
@@ -35,7 +34,7 @@ func newPeer(t *testing.T, makeCmd func() *exec.Cmd) *peer {
 
 func (p *peer) start() {
 	p.t.Helper()
-	p.cmd, p.output, p.exited = p.make(), &bytes.Buffer{}, make(chan struct{})
+	p.cmd, p.output, p.exited = p.make(), &output{}, make(chan struct{})
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)

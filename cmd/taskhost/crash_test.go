@@ -26,8 +26,26 @@ type server struct {
 	bin    string
 	dir    string // holds data/, the config and the journal
 	cmd    *exec.Cmd
-	output *bytes.Buffer
+	output *output
 	exited chan struct{}
+}
+
+// output is what a process says, to be read while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 // newServer prepares a data directory and a config with the given blocks. A bin
@@ -60,7 +78,7 @@ func (s *server) journal() string { return filepath.Join(s.dir, "journal") }
 func (s *server) start() {
 	s.t.Helper()
 	os.Remove(filepath.Join(s.data(), "address"))
-	s.output = &bytes.Buffer{}
+	s.output = &output{}
 	s.cmd = exec.Command(s.bin, "server", "--config", filepath.Join(s.dir, "taskhost.hcl"))
 	s.cmd.Env = append(os.Environ(), "TASKHOST_TEST_JOURNAL=1")
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output

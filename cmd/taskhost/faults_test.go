@@ -175,3 +175,43 @@ func TestStopWithFrozenPlugin(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// SIGHUP puts the changed line in force; a config with a mistake changes nothing.
+func TestReload(t *testing.T) {
+	s := newServer(t, "", ownProcess+localOnly)
+	s.start()
+	config := filepath.Join(s.dir, "taskhost.hcl")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangup := func(add string) {
+		if err := os.WriteFile(config, append(text, add...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempts := func() (n int) {
+		var typ struct {
+			Limits struct {
+				MaxAttempts int `json:"max_attempts"`
+			}
+		}
+		s.get("/v1/types/sleep", &typ)
+		return typ.Limits.MaxAttempts
+	}
+	hangup("task_type \"sleep\" {\n  max_attempts = 7\n}\n")
+	s.until("the new limit holds", func() bool { return attempts() == 7 })
+	hangup("task_type \"sleep\" {\n  max_atempts = 9\n}\n")
+	s.until("the mistake is said", func() bool { return strings.Contains(s.output.String(), "max_atempts") })
+	hangup("executor \"more\" {\n  plugin = \"eventlet-style\"\n}\n")
+	s.until("what needs a restart is said", func() bool { return strings.Contains(s.output.String(), "executor blocks needs a restart") })
+	if n := attempts(); n != 7 {
+		t.Errorf("max_attempts is %d, the config in force says 7", n)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -18,7 +18,8 @@ import (
 
 // serve runs a host until SIGTERM or an interrupt, and ends it in good order. A
 // second signal ends the process at once.
-func (p *program) serve(o host.Options) error {
+// reload, if not nil, reads the config anew on SIGHUP.
+func (p *program) serve(o host.Options, reload func() (host.Options, error)) error {
 	easeGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -28,6 +29,7 @@ func (p *program) serve(o host.Options) error {
 	}
 	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
 	notify(o.Log, daemon.SdNotifyReady)
+	go hangups(ctx, h, reload, o.Log)
 	err = h.Run(ctx)
 	stop()
 	notify(o.Log, daemon.SdNotifyStopping)
@@ -36,6 +38,33 @@ func (p *program) serve(o host.Options) error {
 		err = cerr
 	}
 	return err
+}
+
+// hangups puts a changed config in force on each SIGHUP: all of it is read and
+// checked first, and the old one stays if anything is wrong.
+func hangups(ctx context.Context, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+		case <-ctx.Done():
+			return
+		}
+		if reload == nil {
+			continue
+		}
+		o, err := reload()
+		if err == nil {
+			err = h.Reload(o)
+		}
+		if err != nil {
+			log.Error("config not reloaded", "error", err)
+			continue
+		}
+		log.Info("config reloaded", "task_types", len(o.Types))
+	}
 }
 
 // easeGC lets the heap grow to five times what is in use between collections,
@@ -82,7 +111,7 @@ func (p *program) devCmd() *cobra.Command {
 			return p.serve(host.Options{
 				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
 				Executors: []host.Executor{{Name: "local", Plugin: "eventlet-style"}},
-			})
+			}, nil)
 		}}
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
 	c.Flags().StringVar(&listen, "listen", defaultAddr, "address of the REST side")

@@ -664,3 +664,38 @@ func TestRouteWithoutNodeWaits(t *testing.T) {
 	c.done <- nil
 	r.wait(far.ID)
 }
+
+// One line of config moves what waits, and the tasks do not notice.
+func TestSetTypesMovesWaitingTasks(t *testing.T) {
+	var mu sync.Mutex
+	ran := map[string]int{}
+	work := func(name string) sdk.Executor {
+		x, err := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			ran[name]++
+			return sdk.Result{}, nil
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "a", Impl: work("a")}, {Name: "b", Impl: work("b")}}})
+	if _, err := r.ControlExecutor(t.Context(), "a", "pause"); err != nil {
+		t.Fatal(err)
+	}
+	var ids []task.ID
+	for range 20 {
+		ids = append(ids, r.submit(task.Spec{}).ID)
+	}
+	r.SetTypes(map[string]engine.TypeConfig{"work": {Executor: "b"}})
+	for _, id := range ids {
+		if got := r.wait(id); got.State != task.Succeeded || got.Executor != "b" {
+			t.Errorf("%s on %s", got.State, got.Executor)
+		}
+	}
+	if ran["a"] != 0 || ran["b"] != len(ids) {
+		t.Errorf("ran %v", ran)
+	}
+}

@@ -23,6 +23,7 @@ type reg struct {
 	byName  map[string]*runner
 
 	mu    sync.Mutex // serializes rebuilds
+	cfg   atomic.Pointer[map[string]TypeConfig]
 	types atomic.Pointer[map[string]*typ]
 	known atomic.Int32 // the highest lane that is served
 }
@@ -76,6 +77,7 @@ func (g *reg) init(e *Engine, o Options) {
 		g.byName[x.Name] = r
 	}
 	g.types.Store(&map[string]*typ{})
+	g.cfg.Store(&o.Types)
 }
 
 func (r *runner) outlives() bool { return r.offer.Load().Info.Outlives }
@@ -202,6 +204,14 @@ func checkInfo(info sdk.Info) error {
 	return nil
 }
 
+// SetTypes puts another config of task types in force: tasks that wait move to
+// the executors that it names, without a row being touched, and new attempts
+// and submits are under its limits.
+func (e *Engine) SetTypes(types map[string]TypeConfig) {
+	e.reg.cfg.Store(&types)
+	e.reg.rebuild()
+}
+
 // rebuild works out anew which executor serves which type and lane.
 func (g *reg) rebuild() {
 	g.mu.Lock()
@@ -215,7 +225,7 @@ func (g *reg) rebuild() {
 			}
 		}
 	}
-	for name, cfg := range g.e.opts.Types { // the operator's line beats the order of the file
+	for name, cfg := range *g.cfg.Load() { // the operator's line beats the order of the file
 		r := g.byName[cfg.Executor]
 		if r == nil || types[name] == nil || types[name].server == r {
 			continue
@@ -258,7 +268,7 @@ func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
 	if p := info.Defaults.MaxLost; p != nil {
 		l.MaxLost = *p
 	}
-	c := g.e.opts.Types[name]
+	c := (*g.cfg.Load())[name]
 	set(&l.Timeout, c.Timeout)
 	if c.MaxAttempts > 0 {
 		l.MaxAttempts = c.MaxAttempts
