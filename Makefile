@@ -34,13 +34,14 @@ check: generate-check $(LINT) ## lint, generated code, the import table
 	@go vet ./...
 	@$(LINT) run ./...
 
-generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write the protocol's Go code anew
+generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write what follows from executor.proto anew
 	@$(BUF) generate
+	@bash tools/descriptor.sh $(BUF)
 
 .PHONY: generate-check
 generate-check: generate
 	@$(BUF) lint
-	@git diff --exit-code --stat -- sdk/internal/executorpb || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
+	@git diff --exit-code --stat -- sdk/internal/executorpb examples/python-plugin/shout.py || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
 
 bench: build ## one table of figures, each beside the raw limit of this machine
 	@bash tools/bench.sh
