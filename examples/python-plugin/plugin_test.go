@@ -176,7 +176,7 @@ func TestShout(t *testing.T) {
 	})
 	t.Run("out of time", func(t *testing.T) {
 		id := r.running(task.Spec{Timeout: time.Second, MaxAttempts: 1}).ID
-		if done := r.wait(id); done.State != task.Failed || done.Error.Code != "timeout" {
+		if done := r.wait(id); done.State != task.Failed || done.Error.Code != "timeout" || strings.Count(done.Error.Message, "timed out") != 1 {
 			t.Errorf("%s, %+v", done.State, done.Error)
 		}
 	})

@@ -139,7 +139,7 @@ class Attempt:
         if self.cause == pb.CAUSE_CANCEL:
             return pb.Outcome(kind=pb.KIND_CANCELED, code="canceled", message=text)
         if self.cause == pb.CAUSE_TIMEOUT:
-            return pb.Outcome(kind=pb.KIND_FAILED, code="timeout", message=text)
+            return pb.Outcome(kind=pb.KIND_FAILED, code="timeout", message="attempt timed out: " + text)
         if self.cause == pb.CAUSE_PAUSE:
             return pb.Outcome(kind=pb.KIND_YIELDED, message=text, **{"yield": pb.Yield(resume=True, keep_checkpoint=True)})
         if self.cause:  # detach: it will run again
