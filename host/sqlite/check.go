@@ -13,12 +13,12 @@ import (
 
 // Report is what Check found.
 type Report struct {
-	Path     string
-	Live     bool // a host has the store open; it was looked at beside it
-	Schema   int64
-	Epoch    uint64
-	Tasks    map[task.State]int64
-	Problems []string // none: the store is sound
+	Path     string               `json:"path"`
+	Live     bool                 `json:"live"` // a host has the store open; it was looked at beside it
+	Schema   int64                `json:"schema"`
+	Epoch    uint64               `json:"epoch"`
+	Tasks    map[task.State]int64 `json:"tasks"`
+	Problems []string             `json:"problems"` // none: the store is sound
 }
 
 // OK says that nothing is wrong.
@@ -49,7 +49,7 @@ AND NOT EXISTS (SELECT 1 FROM task_key k WHERE k.owner = l.owner AND k.type = l.
 // it reads beside it. The error is for what kept it from looking; what it
 // found wrong is in the report.
 func Check(ctx context.Context, dir string) (Report, error) {
-	r := Report{Path: filepath.Join(dir, FileName), Tasks: map[task.State]int64{}}
+	r := Report{Path: filepath.Join(dir, FileName), Tasks: map[task.State]int64{}, Problems: []string{}}
 	if _, err := os.Stat(r.Path); err != nil {
 		return r, fmt.Errorf("there is no store to check: %w", err)
 	}

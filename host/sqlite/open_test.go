@@ -195,6 +195,44 @@ func TestEpochOutlivesBackup(t *testing.T) {
 	}
 }
 
+// TestBackup: a copy is taken beside a running store, is sound and whole, and
+// overwrites nothing; one that fails leaves nothing.
+func TestBackup(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	fill(t, s, 10)
+	file := filepath.Join(to, FileName)
+	if err := Backup(t.Context(), dir, file); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 1) // the store can still be written to
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o600 {
+		t.Fatalf("%v, %v: want a file for its owner alone", info.Mode(), err)
+	}
+	if files, err := os.ReadDir(to); err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v: want the copy alone", files, err)
+	}
+	if r, err := Check(t.Context(), to); err != nil || !r.OK() || r.Live || r.Tasks[task.Pending] != 10 {
+		t.Fatalf("check of the copy: %+v, %v", r, err)
+	}
+	if err := Backup(t.Context(), dir, file); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Fatalf("a backup over another: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	file = filepath.Join(to, "other")
+	if err := Backup(gone, dir, file); err == nil {
+		t.Fatal("a backup that was cut short succeeded")
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Fatal("a backup that failed left a file")
+	}
+}
+
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Check(t.Context(), dir); err == nil {
