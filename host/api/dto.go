@@ -12,7 +12,7 @@ import (
 )
 
 // Task is a task as clients see it. In lists it has no input and no result, and
-// its error has no message and no details.
+// its error has no details.
 type Task struct {
 	ID          string            `json:"id" format:"uuid"`
 	Type        string            `json:"type"`
@@ -49,9 +49,9 @@ type Task struct {
 // TaskError is why a task did not succeed.
 type TaskError struct {
 	Code    string         `json:"code" doc:"script_failed, permanent, timeout, executor_lost, executor_failed, result_too_large, protocol_error or canceled"`
-	Message string         `json:"message,omitempty"`
+	Message string         `json:"message"`
 	Attempt int            `json:"attempt"`
-	Details map[string]any `json:"details,omitempty"`
+	Details map[string]any `json:"details,omitzero" doc:"what else is known of it, often nothing; not in lists"`
 }
 
 // TaskProgress is how far an attempt is, in units of the script's choice.
@@ -100,14 +100,17 @@ func toTask(t *task.Task, whole bool) Task {
 		d.Executor = orNull(t.Pinned)
 	}
 	if t.Error != nil {
-		d.Error = &TaskError{Code: t.Error.Code, Attempt: t.Error.Attempt}
+		d.Error = &TaskError{Code: t.Error.Code, Message: t.Error.Message, Attempt: t.Error.Attempt}
 	}
 	if !whole {
 		return d
 	}
 	d.Input, d.Result = orNullJSON(t.Input), inlineResult(t.ResultType, t.Result)
 	if t.Error != nil {
-		d.Error.Message, d.Error.Details = t.Error.Message, t.Error.Details
+		d.Error.Details = t.Error.Details
+		if d.Error.Details == nil {
+			d.Error.Details = map[string]any{}
+		}
 	}
 	return d
 }

@@ -70,7 +70,11 @@ func TestList(t *testing.T) {
 
 func TestListCarriesNoPayloads(t *testing.T) {
 	r := newRig(t, api.Options{})
-	r.final(r.submit(`{"type":"flaky","input":{"a":1}}`))
+	id := r.submit(`{"type":"flaky","input":{"a":1}}`)
+	r.final(id)
+	if whole := r.do("GET", "/v1/tasks/"+id, ""); !strings.Contains(string(whole.body), `"error":{"code":"script_failed","message":"it broke","attempt":2,"details":{}}`) {
+		t.Errorf("a task's error lacks a part: %s", whole.body)
+	}
 	a := r.do("GET", "/v1/tasks", "")
 	var got struct {
 		Tasks []json.RawMessage `json:"tasks"`
@@ -78,8 +82,12 @@ func TestListCarriesNoPayloads(t *testing.T) {
 	}
 	a.json(t, &got)
 	line := string(got.Tasks[0])
-	if strings.Contains(line, `"input"`) || strings.Contains(line, `"result":`) || strings.Contains(line, "it broke") || !strings.Contains(line, `"error":{"code":"script_failed","attempt":2}`) {
+	if strings.Contains(line, `"input"`) || strings.Contains(line, `"result":`) || strings.Contains(line, `"details"`) || !strings.Contains(line, `"error":{"code":"script_failed","message":"it broke","attempt":2}`) {
 		t.Errorf("%s", line)
+	}
+	r.final(r.submit(`{"type":"echo","input":"x"}`))
+	if l := r.do("GET", "/v1/tasks?type=echo", ""); !strings.Contains(string(l.body), `"result_type":"application/json"`) {
+		t.Errorf("a list does not say that there is a result: %s", l.body)
 	}
 	if got.Next != nil || a.Header.Get("Link") != "" {
 		t.Errorf("a next page of %s", a.body)

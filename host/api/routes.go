@@ -74,7 +74,7 @@ func (a *api) taskRoutes() []route {
 			params: []param{idemParam}, body: BatchRequest{}, codes: submitCodes,
 			answers: []answer{{status: http.StatusAccepted, doc: "all accepted, in their order", body: BatchAnswer{}, headers: []param{replayed}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: a.list,
-			description: "Newest first, without inputs, results and the messages of errors.", params: listParams(),
+			description: "Newest first, without inputs, results and the details of errors.", params: listParams(),
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: TaskList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: a.get,
 			description: "The id may be any beginning of it that is unique, of 4 characters or more.",

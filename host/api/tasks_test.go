@@ -100,6 +100,9 @@ func TestSubmitAsAsked(t *testing.T) {
 	if !strings.Contains(p.Detail, got.ID) {
 		t.Errorf("the conflict does not name the first: %s", p.Detail)
 	}
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/key" {
+		t.Errorf("the conflict points at %v, want /key", p.Errors)
+	}
 }
 
 func TestSubmitRefusals(t *testing.T) {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -158,7 +159,7 @@ func (o *insertOp) remember(w *writer) error {
 // it is written: so all or none needs no savepoint.
 func (o *insertOp) keysFree(w *writer) (bool, error) {
 	var own map[[3]string]task.ID
-	for _, t := range o.sub.Tasks {
+	for i, t := range o.sub.Tasks {
 		if t.Key == "" {
 			continue
 		}
@@ -176,7 +177,7 @@ func (o *insertOp) keysFree(w *writer) (bool, error) {
 			}
 		}
 		if taken {
-			o.refused = task.Errorf(task.CodeConflict, "key %q of task type %q is taken by task %s", t.Key, t.Type, holder)
+			o.refused = keyTaken(t, holder, i, len(o.sub.Tasks))
 			return false, nil
 		}
 		if own == nil {
@@ -185,6 +186,16 @@ func (o *insertOp) keysFree(w *writer) (bool, error) {
 		own[k] = t.ID
 	}
 	return true, nil
+}
+
+// keyTaken is the refusal of the i-th of so many tasks, whose key another has.
+func keyTaken(t *task.Task, holder task.ID, i, of int) *task.Error {
+	pointer := "/key"
+	if of > 1 {
+		pointer = fmt.Sprintf("/tasks/%d/key", i)
+	}
+	return &task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
+		Fields: []task.FieldError{{Pointer: pointer, Message: "is taken by task " + holder.String()}}}
 }
 
 // insert writes one task. Its first statement is the only one that can fail by

@@ -45,7 +45,7 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 			from, to, order = max(lo, hi-listSpan+1), hi, " ORDER BY t.seq DESC LIMIT ?"
 			hi = from - 1
 		}
-		query := `SELECT ` + stubColumns + ` FROM task t WHERE t.seq BETWEEN ? AND ?` + where + order
+		query := `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.seq BETWEEN ? AND ?` + where + order
 		all := append(append([]any{from, to}, args...), limit+1-len(page.Tasks))
 		ts, err := s.tasks(ctx, query, all, stubCount)
 		if err != nil {

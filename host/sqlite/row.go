@@ -80,10 +80,12 @@ const (
 	stubColumns = `t.seq, t.id, t.lane, t.state, t.waiting, t.priority, t.attempt, t.version, t.token, t.executor,
 t.node, t.failures, t.max_attempts, t.lost, t.max_lost, t.timeout, t.retain, t.created_at, t.run_at, t.started_at,
 t.finished_at, t.expires_at, t.updated_at, t.result, t.done, t.total, t.message, t.error_code, t.error_attempt, t.deadline,
-t.key, t.labels, t.group_id, t.flow, t.parent, t.step, t.cancel_requested_at, t.requested_by, t.trace`
-	stubCount    = 39
-	wholeColumns = stubColumns + `, i.data, r.type, r.data, m.checkpoint, t.handle, m.error_message, m.error_details`
-	wholeCount   = stubCount + 7
+t.key, t.labels, t.group_id, t.flow, t.parent, t.step, t.cancel_requested_at, t.requested_by, t.trace,
+r.type, m.error_message`
+	stubCount    = 41
+	stubTables   = `task t LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
+	wholeColumns = stubColumns + `, i.data, r.data, m.checkpoint, t.handle, m.error_details`
+	wholeCount   = stubCount + 5
 	wholeTables  = `task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 )
 
@@ -106,7 +108,13 @@ func decode(r row, lane *task.Lane) (task.Task, error) {
 	copy(t.Flow[:], r.blob(33))
 	copy(t.Parent[:], r.blob(34))
 	if code := r.text(27); code != "" {
-		t.Error = &task.Failure{Code: code, Attempt: int(r.int(28))}
+		t.Error = &task.Failure{Code: code, Attempt: int(r.int(28)), Message: r.text(40)}
+	}
+	switch r.int(23) {
+	case resultNull:
+		t.ResultType = typeJSON
+	case resultRow:
+		t.ResultType = r.text(39)
 	}
 	if err := unmarshal(r.blob(31), &t.Labels); err != nil {
 		return t, fmt.Errorf("task %s: labels: %w", t.ID, err)
@@ -122,19 +130,18 @@ func decode(r row, lane *task.Lane) (task.Task, error) {
 
 // decodeWhole reads what wholeColumns have beyond stubColumns.
 func decodeWhole(r row, t *task.Task) error {
-	t.Input = r.blob(39)
+	t.Input = r.blob(41)
 	if t.Input == nil {
 		t.Input = json.RawMessage("null")
 	}
 	switch r.int(23) {
 	case resultNull:
-		t.Result, t.ResultType = []byte("null"), typeJSON
+		t.Result = []byte("null")
 	case resultRow:
-		t.ResultType, t.Result = r.text(40), r.blob(41)
+		t.Result = r.blob(42)
 	}
-	t.Checkpoint, t.Handle = r.blob(42), r.blob(43)
+	t.Checkpoint, t.Handle = r.blob(43), r.blob(44)
 	if t.Error != nil {
-		t.Error.Message = r.text(44)
 		if err := unmarshal(r.blob(45), &t.Error.Details); err != nil {
 			return fmt.Errorf("task %s: error details: %w", t.ID, err)
 		}

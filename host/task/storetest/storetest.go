@@ -4,6 +4,7 @@ package storetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"by prefix", byPrefix},
 		{"list pages", listPages},
 		{"list filters", listFilters},
+		{"list results", listResults},
 		{"history", history},
 		{"logs", logs},
 		{"offers", offers},
@@ -201,6 +203,14 @@ func (s *suite) wantCode(err error, want task.Code) {
 	s.Helper()
 	if task.CodeOf(err) != want {
 		s.Fatalf("got error %v (code %q), want code %q", err, task.CodeOf(err), want)
+	}
+}
+
+// wantPointer says which field of a submission an error is about.
+func (s *suite) wantPointer(err error, want string) {
+	s.Helper()
+	if te := (*task.Error)(nil); !errors.As(err, &te) || len(te.Fields) != 1 || te.Fields[0].Pointer != want {
+		s.Fatalf("error %+v does not point at %s", err, want)
 	}
 }
 
