@@ -38,7 +38,7 @@ func (p *program) await(ctx context.Context, c *api.Client, id string, most time
 	case ctx.Err() != nil:
 		return t, &detached{id}
 	case waiting.Err() != nil:
-		return t, &exitError{code: exitTimeout, msg: fmt.Sprintf("task %s is not final after %s; it goes on", id, most)}
+		return t, &exitError{code: exitTimeout, msg: fmt.Sprintf("task %s is not final after %s; it goes on", id, most.Round(time.Millisecond))}
 	}
 	return t, err
 }

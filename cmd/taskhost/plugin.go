@@ -74,6 +74,9 @@ func (p *program) pluginCheckCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("there is no plugin to check: %w", err)
+			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 			defer stop()
 			ctx, cancel := context.WithTimeout(ctx, pluginCheckTimeout)

@@ -71,6 +71,10 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\n" + exitHelp + "\n{{end}}")
 	root.AddCommand(p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.versionCmd())
 	root.AddCommand(hostCommands(p)...)
+	root.InitDefaultCompletionCmd() // now, so that it can be told about shells it does not know
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		asGroup(c)
+	}
 	asGroup(root)
 	return root
 }
