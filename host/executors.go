@@ -55,17 +55,18 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 	for _, b := range blocks {
 		x, err := s.open(o, b, url)
 		if err != nil {
-			return nil, fmt.Errorf("executor %q: %w", b.Name, err)
+			return nil, err
 		}
 		s.list = append(s.list, x)
 	}
 	return s, nil
 }
 
+// open makes one executor; its errors name it, as the supervisor's do.
 func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, error) {
 	dir := filepath.Join(o.DataDir, "executors", b.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return engine.Executor{}, err
+		return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
 	}
 	i := slices.IndexFunc(o.Builtins, func(p sdk.Plugin) bool { return p.Name == b.Plugin })
 	if i < 0 {
@@ -76,7 +77,7 @@ func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, er
 	cfg.DataDir, cfg.HostURL, cfg.Slots, cfg.Log = dir, url, b.Slots, o.Log.Named(b.Name)
 	impl, err := o.Builtins[i].New(cfg)
 	if err != nil {
-		return engine.Executor{}, err
+		return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
 	}
 	if c, ok := impl.(io.Closer); ok {
 		s.close = append(s.close, c)
@@ -98,12 +99,15 @@ func signal(c chan struct{}) {
 func (s *Executors) process(o Options, b Executor, dir string) (engine.Executor, error) {
 	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
 		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
-	if err != nil {
+	if err != nil && len(o.Builtins) > 0 {
 		var names []string
 		for _, p := range o.Builtins {
 			names = append(names, p.Name)
 		}
 		return engine.Executor{}, fmt.Errorf("%w (built in are: %s)", err, strings.Join(names, ", "))
+	}
+	if err != nil {
+		return engine.Executor{}, err
 	}
 	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.Changed(),
 		Status: func() task.ExecutorStatus { return statusOf(x.Status()) },

@@ -99,6 +99,9 @@ func TestUnknownPluginIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), "no-such-thing") || !strings.Contains(string(out), "eventlet-style") {
 			t.Errorf("%s: %v\n%s", cmd, err, out)
 		}
+		if n := strings.Count(string(out), `executor "x"`); n != 1 {
+			t.Errorf("%s names the executor %d times, want once:\n%s", cmd, n, out)
+		}
 	}
 }
 
