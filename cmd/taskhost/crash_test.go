@@ -420,11 +420,12 @@ func TestCrashPlugin(t *testing.T) {
 		name   string
 		signal syscall.Signal
 		rounds int
-	}{{"killed", syscall.SIGKILL, 4}, {"frozen", syscall.SIGSTOP, 2}} {
+		load   int // clients: those who submit to a frozen plugin's queue do so for seconds
+	}{{"killed", syscall.SIGKILL, 4, 4}, {"frozen", syscall.SIGSTOP, 2, 1}} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, "", ownProcess)
 			s.start()
-			l := s.load(4, journalTask)
+			l := s.load(c.load, journalTask)
 			for range rounds(c.rounds) {
 				pause(100*time.Millisecond, 300*time.Millisecond)
 				var pids []int
