@@ -87,13 +87,13 @@ func open(t *testing.T, config string) *rig {
 	return &rig{T: t, host: h, ctx: ctx}
 }
 
-// until polls the executor, which is a process outside, for a state; ready, it has
-// also said what it offers.
+// until polls the executor, which is a process outside, for a state; ready, its
+// types are known, too.
 func (r *rig) until(state task.ExecutorState) task.ExecutorStatus {
 	r.Helper()
 	for {
 		st := r.host.Tasks().Executors()[0]
-		if st.State == state && (state != task.ExecutorReady || len(st.Types) > 0) {
+		if st.State == state && (state != task.ExecutorReady || len(r.host.Tasks().Types()) > 0) {
 			return st
 		}
 		select {
