@@ -16,7 +16,7 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 	types := *g.types.Load()
 	t := types[name]
 	if t == nil {
-		if r := g.unheard(); r != nil {
+		if r := g.unheard(name); r != nil {
 			return nil, nil, &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second,
 				Message: fmt.Sprintf("task type %q is not known yet: executor %q is starting and has not said what it offers; try again soon", name, r.Name)}
 		}
@@ -51,10 +51,11 @@ func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
 }
 
 // unheard is an executor that is starting for the first time, if there is one:
-// until it has described itself nobody can say which types are unknown.
-func (g *reg) unheard() *runner {
+// until it has described itself nobody can say which types are unknown. One that
+// has just offered this type, which is not yet known to all, counts as well.
+func (g *reg) unheard(name string) *runner {
 	for _, r := range g.runners {
-		if r.unheard() {
+		if _, offers := r.offer.Load().types[name]; offers || r.unheard() {
 			return r
 		}
 	}

@@ -256,7 +256,7 @@ func (e *Engine) Ready(ctx context.Context) (map[string]string, error) {
 		checks["store"] = lerr.Error()
 		err = fmt.Errorf("the store cannot be read: %w", lerr)
 	}
-	if r := e.reg.unheard(); r != nil && err == nil {
+	if r := e.reg.unheard(""); r != nil && err == nil {
 		err = task.Errorf(task.CodeExecutorUnavailable, "executor %q is starting and has not said what it offers", r.Name)
 	}
 	for _, r := range e.reg.runners {
