@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -130,8 +131,10 @@ func (h *Host) listen() error {
 	}
 	h.listener = l
 	// For those who asked for any free port, and for tools on this machine.
-	return os.WriteFile(filepath.Join(h.opts.DataDir, "address"), []byte(l.Addr().String()+"\n"), 0o600)
+	return os.WriteFile(h.addressFile(), []byte(l.Addr().String()+"\n"), 0o600)
 }
+
+func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }
 
 func isLoopback(addr string) bool {
 	name, _, err := net.SplitHostPort(addr)
@@ -241,6 +244,10 @@ func (h *Host) close() error {
 	}
 	if h.listener != nil {
 		h.listener.Close()
+		// The store, and with it the directory, is still this host's.
+		if err := os.Remove(h.addressFile()); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	if h.set != nil {
 		errs = append(errs, h.set.Close(ctx))

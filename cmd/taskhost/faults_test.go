@@ -34,6 +34,9 @@ func TestDataDirectoryIsLocked(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
+	if addr, err := os.ReadFile(filepath.Join(s.data(), "address")); err == nil {
+		t.Errorf("a host that ended is still said to be at %s", addr)
+	}
 }
 
 // Plugins that end at once, or babble, leave the host and its other executors
