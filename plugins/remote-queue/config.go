@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -131,13 +132,31 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// restURL is the host's REST for workers; "" if they are not to use it.
+// restURL is the host's REST for workers; "" if they are not to use it, or cannot:
+// it is on loopback, and the broker is where other machines reach it.
 func (c *config) restURL(hosts string) string {
 	switch c.HostURL {
 	case "":
+		if u, err := url.Parse(hosts); err != nil || loopback(u.Hostname()) && !c.near() {
+			return ""
+		}
 		return strings.TrimSuffix(hosts, "/")
 	case "none":
 		return ""
 	}
 	return strings.TrimSuffix(c.HostURL, "/")
+}
+
+// near says that only this machine reaches the broker.
+func (c *config) near() bool {
+	if c.URL == "" {
+		host, _, err := net.SplitHostPort(c.Listen)
+		return c.Listen == "" || err == nil && loopback(host)
+	}
+	for _, one := range strings.Split(c.URL, ",") {
+		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || !loopback(u.Hostname()) {
+			return false
+		}
+	}
+	return true
 }

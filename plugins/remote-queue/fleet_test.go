@@ -467,3 +467,27 @@ func certificates(t *testing.T, dir string) (ca, cert, key string) {
 	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
 	return ca, cert, write("key.pem", "PRIVATE KEY", keyDER, err)
 }
+
+// Workers are told of the host's REST where they can reach it.
+func TestRestURL(t *testing.T) {
+	const here, there = "http://127.0.0.1:7070", "http://10.0.0.1:7070"
+	for _, c := range []struct {
+		conf        config
+		hosts, want string
+	}{
+		{config{}, here, here},
+		{config{Listen: "127.0.0.1:4222"}, here, here},
+		{config{Listen: "0.0.0.0:4222"}, here, ""},
+		{config{Listen: "0.0.0.0:4222"}, there, there},
+		{config{URL: "nats://127.0.0.1:4222, nats://localhost:4223"}, here, here},
+		{config{URL: "nats://127.0.0.1:4222,nats://10.0.0.5:4222"}, here, ""},
+		{config{URL: "nats://10.0.0.5:4222"}, there + "/", there},
+		{config{URL: "nats://10.0.0.5:4222", HostURL: there}, here, there},
+		{config{HostURL: "none"}, here, ""},
+		{config{}, "", ""},
+	} {
+		if got := c.conf.restURL(c.hosts); got != c.want {
+			t.Errorf("%+v and a host at %q: %q, want %q", c.conf, c.hosts, got, c.want)
+		}
+	}
+}
