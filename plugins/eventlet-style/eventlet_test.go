@@ -124,11 +124,10 @@ func TestPoolIsBounded(t *testing.T) {
 	if len(entered) != 0 {
 		t.Errorf("%s ran beyond the pool", <-entered)
 	}
-	all.Go(func() { // a token that runs is joined without a place of its own
-		if _, err := p.Execute(t.Context(), task(1), nil); err != nil {
-			t.Error(err)
-		}
-	})
+	// A token that runs is joined, and waits for no place of its own.
+	if _, err := p.Execute(ctx, task(1), nil); !errors.Is(err, sdk.ErrCancel) || strings.Contains(err.Error(), "waited for") {
+		t.Errorf("a second call for a token that runs: %v", err)
+	}
 	all.Go(func() {
 		if _, err := p.Execute(t.Context(), task(4), nil); err != nil {
 			t.Error(err)
