@@ -142,8 +142,9 @@ func (g *reg) recall(ctx context.Context) error {
 // askAgain is how soon an executor is asked again that did not say what it offers.
 const askAgain = 2 * time.Second
 
-// refresh asks an executor what it offers.
+// refresh asks an executor what it offers, and puts in force what it has become.
 func (g *reg) refresh(ctx context.Context, r *runner) {
+	defer g.rebuild()
 	r.unsaid.Store(false)
 	if r.status().State != task.ExecutorReady {
 		r.offer.Store(newOffer(r.offer.Load().Info, false))
@@ -169,7 +170,6 @@ func (g *reg) refresh(ctx context.Context, r *runner) {
 	}
 	r.offer.Store(newOffer(info, true))
 	r.max.Store(int64(slots(r.Slots, info.Slots)))
-	g.rebuild()
 }
 
 // persistent is the part of an offer worth keeping: nodes come and go.
@@ -366,9 +366,9 @@ func routeOf(l task.Lane) (route map[string]string) {
 	return route
 }
 
-// sawLane has a new lane served.
-func (g *reg) sawLane(id task.LaneID) {
-	if int32(id) <= g.known.Load() {
+// serveNew has lanes served that the store has made since it was last asked.
+func (g *reg) serveNew() {
+	if len(g.e.store.Lanes(task.LaneID(g.known.Load()))) == 0 {
 		return
 	}
 	g.mu.Lock()
@@ -390,6 +390,5 @@ func (e *Engine) follow(r *runner) {
 			return
 		}
 		e.reg.refresh(e.ctx, r)
-		e.reg.rebuild()
 	}
 }

@@ -250,9 +250,7 @@ func (e *Engine) settled(r *runner, c *task.Change) {
 	if c.Task.State != task.Pending {
 		return
 	}
-	if n := e.store.Lanes(task.LaneID(e.reg.known.Load())); len(n) > 0 {
-		e.reg.sawLane(n[len(n)-1].ID) // a suspect's lane may be new
-	}
+	e.reg.serveNew() // a suspect's lane may be
 	if c.Task.Waiting == task.WaitScheduled {
 		e.pokeTimer()
 	} else {

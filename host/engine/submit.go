@@ -122,9 +122,7 @@ func (e *Engine) born(batch []birth) []task.Task {
 			e.pokeTimer()
 		}
 	}
-	if n := e.store.Lanes(task.LaneID(e.reg.known.Load())); len(n) > 0 {
-		e.reg.sawLane(n[len(n)-1].ID)
-	}
+	e.reg.serveNew()
 	for i := range batch {
 		if !batch[i].slot {
 			batch[i].r.poke()
