@@ -217,12 +217,6 @@ func (e *Engine) ControlExecutor(ctx context.Context, name, action string) (task
 	return r.describe(), nil
 }
 
-// NodeController is implemented by executors whose nodes can be told something.
-type NodeController interface {
-	// ControlNode does action ("drain") to the node of that name.
-	ControlNode(ctx context.Context, node, action string) error
-}
-
 // ControlNode does "drain" to a worker.
 func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Node, error) {
 	for _, r := range e.reg.runners {
@@ -230,7 +224,7 @@ func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Nod
 			if n.Name != name {
 				continue
 			}
-			c, ok := r.Impl.(NodeController)
+			c, ok := r.Impl.(sdk.NodeController)
 			if !ok {
 				return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", r.Name, action)
 			}

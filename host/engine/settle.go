@@ -84,6 +84,7 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 var kinds = map[sdk.Kind]task.Kind{
 	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
 	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
+	sdk.AttemptInterrupted: task.OutcomeInterrupted,
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {

@@ -16,8 +16,9 @@ const (
 	OutcomeFailed
 	OutcomeCanceled
 	OutcomeLost
-	OutcomeReleased
+	OutcomeReleased // it surely never started
 	OutcomeYielded
+	OutcomeInterrupted // stopped because its process or its host ends; it may have run in part
 )
 
 // Codes of a Failure that the host itself gives.
@@ -143,6 +144,12 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeSucceeded: // dispatched: whoever heard of an end must record the start first
 		return Change{}, Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
 	case OutcomeReleased:
+		return again(t, t.RunAt, o.Message, now)
+	case OutcomeInterrupted:
+		if t.MaxLost == 0 {
+			o.Code = FailureExecutorLost
+			return fail(t, o, "interrupted, and max_lost is 0: it must never run twice", now)
+		}
 		return again(t, t.RunAt, o.Message, now)
 	case OutcomeYielded:
 		return rest(t, o, now)
