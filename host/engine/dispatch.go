@@ -9,9 +9,6 @@ import (
 const (
 	// claimAtOnce bounds one claim: the next commits while the last one runs.
 	claimAtOnce = 500
-	// dispatchPoll is how often a dispatcher looks for work without being woken, so that
-	// nothing waits for ever because a wake-up was missed.
-	dispatchPoll = time.Second
 	// suspectPatience is how long suspects wait behind tasks that are none.
 	suspectPatience = 30 * time.Second
 )
@@ -19,7 +16,7 @@ const (
 // dispatch hands waiting tasks to one executor for as long as the engine runs:
 // whenever a slot is freed or a task becomes ready, it claims as many as fit.
 func (e *Engine) dispatch(x *executor) {
-	poll := time.NewTicker(dispatchPoll)
+	poll := time.NewTicker(e.polls.dispatch)
 	defer poll.Stop()
 	for {
 		select {

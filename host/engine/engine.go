@@ -92,9 +92,14 @@ type Engine struct {
 	idle     chan struct{} // closed and renewed whenever an attempt ends
 
 	unsaved unsavedNotes
+	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled
 	ignored atomic.Int64  // reports of attempts that no longer hold their task
 }
+
+// polls are how often something looks for work without being woken, so that nothing waits
+// for ever because a wake-up was missed.
+type polls struct{ dispatch, promote time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -114,7 +119,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan job), due: make(chan struct{}, 1),
+		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry.init(o)

@@ -8,11 +8,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-const (
-	promoteAtOnce = 500
-	// promotePoll is how often scheduled tasks are looked for without being told of one.
-	promotePoll = 5 * time.Second
-)
+const promoteAtOnce = 500
 
 func (e *Engine) wakeTimer() {
 	select {
@@ -50,21 +46,20 @@ func (e *Engine) promoteDue() time.Duration {
 		if n == promoteAtOnce {
 			continue
 		}
-		wait := promotePoll
+		wait := e.promoteDelayed(e.polls.promote)
 		if !next.IsZero() {
 			wait = min(wait, next.Sub(e.now()))
 		}
-		wait = min(wait, e.promoteDelayed())
 		return max(wait, time.Millisecond)
 	}
 }
 
 // promoteDelayed makes ready what waits for a delay that is over on the monotonic clock,
 // where the system's clock was set back meanwhile and run_at is still ahead. It says how
-// long the next has to wait.
-func (e *Engine) promoteDelayed() time.Duration {
+// long the next has to wait, most at the most.
+func (e *Engine) promoteDelayed(most time.Duration) time.Duration {
 	for {
-		d, wait := e.delays.next(time.Now())
+		d, wait := e.delays.next(time.Now(), most)
 		if d == nil {
 			return wait
 		}
@@ -111,15 +106,15 @@ func (d *delays) add(c *task.Change) {
 	}
 }
 
-// next takes out the first that is due; nil with how long there is none.
-func (d *delays) next(now time.Time) (*delay, time.Duration) {
+// next takes out the first that is due; nil with how long there is none, most at the most.
+func (d *delays) next(now time.Time, most time.Duration) (*delay, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.heap) == 0 {
-		return nil, promotePoll
+		return nil, most
 	}
 	if wait := d.heap[0].due.Sub(now); wait > 0 {
-		return nil, wait
+		return nil, min(wait, most)
 	}
 	first := heap.Pop(&d.heap).(delay)
 	return &first, 0
