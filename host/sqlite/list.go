@@ -1,19 +1,35 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// listSpan is how many order keys one query of a list looks through at the most:
-// a filter that matches little reads many rows, and no read may be long, since
-// the write-ahead log can't be carried over past it.
-const listSpan = 50_000
+// listSpan is how many rows one query of a list looks through at the most: a
+// filter that matches little reads many, and no read may be long, since the
+// write-ahead log can't be carried over past it. The first looks through
+// listFirst: most lists are full by then, and an end need not be looked for farther off.
+const (
+	listFirst = 1000
+	listSpan  = 50_000
+)
+
+// A list is in the order of ids. They begin with the time they were made, so it
+// is that of age, whoever wrote the row; and the index that keeps them unique
+// serves: one of (created_at, id) would be written once more for every task.
+const (
+	sqlListDown = `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.id < +? AND t.id >= +?`
+	sqlListUp   = `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.id > +? AND t.id <= +?`
+	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
+	sqlUp       = ` ORDER BY t.id LIMIT ?`
+	sqlSpanDown = `SELECT id FROM task WHERE id < +? ORDER BY id DESC LIMIT 1 OFFSET ?`
+	sqlSpanUp   = `SELECT id FROM task WHERE id > +? ORDER BY id LIMIT 1 OFFSET ?`
+)
 
 // List implements task.Ledger.
 func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task.Page, error) {
@@ -26,28 +42,15 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 	if none {
 		return task.Page{}, nil
 	}
-	lo, hi, err := s.span(ctx)
-	if err != nil {
-		return task.Page{}, err
-	}
-	// [lo, hi] is what is left to look through.
-	if f.Cursor > 0 && f.Ascending {
-		lo = max(lo, f.Cursor+1)
-	} else if f.Cursor > 0 {
-		hi = min(hi, f.Cursor-1)
-	}
+	w := newListWalk(&f)
 	var page task.Page
-	for lo <= hi && len(page.Tasks) <= limit {
-		from, to, order := lo, min(hi, lo+listSpan-1), " ORDER BY t.seq LIMIT ?"
-		if f.Ascending {
-			lo = to + 1
-		} else {
-			from, to, order = max(lo, hi-listSpan+1), hi, " ORDER BY t.seq DESC LIMIT ?"
-			hi = from - 1
+	for span := listFirst; !w.done && len(page.Tasks) <= limit; span = listSpan {
+		from, to, err := w.next(ctx, s, span)
+		if err != nil {
+			return task.Page{}, err
 		}
-		query := `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.seq BETWEEN ? AND ?` + where + order
 		all := append(append([]any{from, to}, args...), limit+1-len(page.Tasks))
-		ts, err := s.tasks(ctx, query, all, stubCount)
+		ts, err := s.tasks(ctx, w.list+where+w.order, all, stubCount)
 		if err != nil {
 			return task.Page{}, err
 		}
@@ -55,21 +58,40 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 	}
 	if len(page.Tasks) > limit {
 		page.Tasks = page.Tasks[:limit]
-		page.Next = page.Tasks[limit-1].Seq
+		page.Next = page.Tasks[limit-1].ID
 	}
 	return page, nil
 }
 
-// span is the range of order keys in use; empty, lo > hi, if there is none.
-func (s *Store) span(ctx context.Context) (lo, hi int64, err error) {
-	lo, hi = math.MaxInt64, 0
-	err = s.rows(ctx, `SELECT (SELECT min(seq) FROM task), (SELECT max(seq) FROM task)`, nil, 2, func(r row) bool {
-		if r[0] != nil {
-			lo, hi = r.int(0), r.int(1)
-		}
-		return true
+// listWalk goes through the ids in order, a span at a time.
+type listWalk struct {
+	list, order, span string
+	from, end         []byte // what was looked through, exclusive; the last id there could be
+	done              bool
+}
+
+func newListWalk(f *task.Filter) *listWalk {
+	w := &listWalk{list: sqlListDown, order: sqlDown, span: sqlSpanDown, from: bytes.Repeat([]byte{0xff}, len(f.Cursor)+1), end: []byte{}}
+	if f.Ascending {
+		*w = listWalk{list: sqlListUp, order: sqlUp, span: sqlSpanUp, from: w.end, end: w.from}
+	}
+	if !f.Cursor.IsZero() {
+		w.from = f.Cursor[:]
+	}
+	return w
+}
+
+// next gives the bounds of the next so many rows: the first exclusive.
+func (w *listWalk) next(ctx context.Context, s *Store, rows int) (from, to []byte, err error) {
+	from, to = w.from, w.end
+	w.done = true
+	err = s.rows(ctx, w.span, []any{from, rows - 1}, 1, func(r row) bool {
+		to = r.blob(0)
+		w.done = false
+		return false
 	})
-	return lo, hi, err
+	w.from = to
+	return from, to, err
 }
 
 // listWhere is the filter as SQL. Type and owner are the lane's, and lanes are in

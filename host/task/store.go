@@ -87,15 +87,15 @@ type Filter struct {
 	Labels        map[string]string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-	Ascending     bool // oldest first; newest first otherwise
+	Ascending     bool // oldest (lowest id) first; newest first otherwise
 	Limit         int  // at most MaxListLimit
-	Cursor        int64
+	Cursor        ID   // the list goes on behind this id; zero: from the beginning
 }
 
-// Page is one page of a list. Next is the cursor of the next; 0 if there is none.
+// Page is one page of a list. Next is the cursor of the next; zero if there is none.
 type Page struct {
 	Tasks []Task
-	Next  int64
+	Next  ID
 }
 
 // LogFilter selects log lines of a task.
@@ -161,7 +161,10 @@ type Ledger interface {
 	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
-	// List reads one page, without inputs, results and messages.
+	// List reads one page, without inputs, results and messages, in the order of
+	// ids: they are made by time, so it is that of age, and rests on the rows
+	// alone. Whatever was there when a walk began and stays is on one page of it;
+	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
 	// Held reads all tasks that an attempt holds (active, or dispatched): what
 	// a host finds after a crash. In pages: from after that Seq.

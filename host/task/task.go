@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ID is a task's UUID (version 7).
+// ID is a task's UUID (version 7): it begins with the time it was made, so ids
+// sort by age, and lists are in their order.
 type ID [16]byte
 
 // String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.

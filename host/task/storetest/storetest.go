@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,8 +104,20 @@ func (s *suite) close() {
 	s.store = nil
 }
 
-func id() (id task.ID)          { _, _ = rand.Read(id[:]); return id }
 func newToken() (tk task.Token) { _, _ = rand.Read(tk[:]); return tk }
+
+// id is a new id, above all before it, as if each were made a millisecond later.
+func id() (id task.ID) {
+	_, _ = rand.Read(id[:])
+	at := start.UnixMilli() + made.Add(1)
+	for i := range 6 {
+		id[i] = byte(at >> (40 - 8*i))
+	}
+	return id
+}
+
+// made counts the ids.
+var made atomic.Int64
 
 // make makes a task that is not in the store yet.
 func (s *suite) make(spec task.Spec) *task.Task {
