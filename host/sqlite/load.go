@@ -13,6 +13,7 @@ const (
 	sqlCountReady     = `SELECT lane, count(*) FROM task WHERE waiting = 1 GROUP BY lane`
 	sqlCountScheduled = `SELECT lane, count(*) FROM task WHERE waiting = 2 GROUP BY lane`
 	sqlCountResting   = `SELECT lane, count(*) FROM task WHERE waiting IN (3, 4, 5, 8) GROUP BY lane`
+	sqlLastOrder      = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce((SELECT value FROM meta WHERE name = 'order'), 0)`
 	sqlCountHeld      = `SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN 2 AND 4 OR waiting = 7)`
 )
 
@@ -32,7 +33,10 @@ func (w *writer) load() error {
 			return err
 		}
 	}
-	if err := w.query(`SELECT coalesce(max(seq), 0) FROM task`, 1, nil, func(r row) error { w.next = r.int(0); return nil }); err != nil {
+	if err := w.query(sqlLastOrder, 2, nil, func(r row) error {
+		w.kept, w.marked, w.next = r.int(1), r.int(1), max(r.int(0), r.int(1))
+		return nil
+	}); err != nil {
 		return err
 	}
 	if err := w.loadHeld(); err != nil {

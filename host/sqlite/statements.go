@@ -20,6 +20,7 @@ type statements struct {
 	keyHolder, keyInsert, keyDelete                                                           *stmt
 	idemGet, idemInsert, idemExpire                                                           *stmt
 	logInsert, offerPut                                                                       *stmt
+	orderMark                                                                                 *stmt
 	doomed, taskDelete, historyDelete, logDelete, inputDelete, memoDelete                     *stmt
 }
 
@@ -106,6 +107,7 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
 	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
 	p(&st.doomed, sqlDoomed, 7)
+	p(&st.orderMark, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
 	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)

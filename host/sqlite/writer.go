@@ -57,9 +57,12 @@ type writer struct {
 	held  held
 	fatal func(error)
 	next  int64 // the last order key given
-	batch []entry
-	debt  int // bytes written since the last checkpoint
-	rows  int // of the group
+	// marked is up to where table meta says that keys were given: those of rows
+	// that were deleted are at most this. kept is what of it is committed.
+	marked, kept int64
+	batch        []entry
+	debt         int // bytes written since the last checkpoint
+	rows         int // of the group
 
 	mu      sync.Mutex
 	queue   []*ticket
@@ -242,6 +245,7 @@ func (w *writer) commit() error {
 	}
 	w.lanes.commit()
 	w.held.commit()
+	w.kept = w.marked
 	return nil
 }
 
@@ -255,6 +259,7 @@ func (w *writer) undo() {
 	}
 	w.lanes.rollback()
 	w.held.rollback()
+	w.marked = w.kept
 }
 
 // die ends all writing: what is on disk is unknown.

@@ -34,7 +34,7 @@ type LaneCount struct {
 // Submission is what Insert writes, all or none.
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
-	// Insert gives each its Seq.
+	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency

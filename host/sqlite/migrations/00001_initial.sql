@@ -1,6 +1,7 @@
 -- +goose Up
 
--- What the store says of itself: 'epoch' counts its opens.
+-- What the store says of itself: 'epoch' counts its opens; 'order' is an order
+-- key that no deleted task's was above.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value INTEGER NOT NULL

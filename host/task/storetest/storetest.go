@@ -52,6 +52,8 @@ func Run(t *testing.T, open Open) {
 		{"scope", scope},
 		{"by prefix", byPrefix},
 		{"list pages", listPages},
+		{"list order", listOrder},
+		{"order keys", orderKeys},
 		{"list filters", listFilters},
 		{"list results", listResults},
 		{"history", history},
