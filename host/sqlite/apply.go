@@ -125,7 +125,7 @@ func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 	}
 	st := w.st.taskSucceed
 	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(int64(n.ID))
+		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
@@ -169,12 +169,14 @@ func readGuard(r row) guard {
 // change writes any change whose guard held.
 func (w *writer) change(c *task.Change, old *guard) error {
 	t := &c.Task
-	from := w.lanes.all[old.lane-1]
+	from, err := w.laneOf(old.lane)
+	if err != nil {
+		return err
+	}
 	to := from
 	if t.Suspect != from.Suspect {
 		k := keyOf(&from.Lane)
 		k.suspect = t.Suspect
-		var err error
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -215,7 +217,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
 		result = resultKind(t.Result, t.ResultType)
 	}
 	st := w.st.taskUpdate
-	a := st.bind().int(int64(to.ID)).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
+	a := st.bind().int(to.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
 	if t.Token.IsZero() {
 		a.value(nil)
 	} else {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -23,8 +22,8 @@ const (
 // is that of age, whoever wrote the row; and the index that keeps them unique
 // serves: one of (created_at, id) would be written once more for every task.
 const (
-	sqlListDown = `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.id < +? AND t.id >= +?`
-	sqlListUp   = `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.id > +? AND t.id <= +?`
+	sqlListDown = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id < +? AND t.id >= +?`
+	sqlListUp   = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id > +? AND t.id <= +?`
 	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
 	sqlUp       = ` ORDER BY t.id LIMIT ?`
 	sqlSpanDown = `SELECT id FROM task WHERE id < +? ORDER BY id DESC LIMIT 1 OFFSET ?`
@@ -38,9 +37,9 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 		limit = task.DefaultListed
 	}
 	limit = min(limit, task.MaxListLimit)
-	where, args, none := s.listWhere(scope, &f)
-	if none {
-		return task.Page{}, nil
+	where, args, none, err := s.listWhere(ctx, scope, &f)
+	if none || err != nil {
+		return task.Page{}, err
 	}
 	w := newListWalk(&f)
 	var page task.Page
@@ -50,7 +49,7 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 			return task.Page{}, err
 		}
 		all := append(append([]any{from, to}, args...), limit+1-len(page.Tasks))
-		ts, err := s.tasks(ctx, w.list+where+w.order, all, stubCount)
+		ts, err := s.tasks(ctx, w.list+where+w.order, all, false)
 		if err != nil {
 			return task.Page{}, err
 		}
@@ -94,58 +93,64 @@ func (w *listWalk) next(ctx context.Context, s *Store, rows int) (from, to []byt
 	return from, to, err
 }
 
-// listWhere is the filter as SQL. Type and owner are the lane's, and lanes are in
-// memory; none says that no lane matches, so no task does.
-func (s *Store) listWhere(scope task.Scope, f *task.Filter) (where string, args []any, none bool) {
+// The lane is looked up for each row, and not joined: in which order the rows are
+// gone through is not the planner's to choose.
+const (
+	listOwner = ` AND (SELECT o.owner FROM lane o WHERE o.id = t.lane) = ?`
+	listTypes = ` AND (SELECT o.type FROM lane o WHERE o.id = t.lane) IN (SELECT value FROM json_each(?))`
+)
+
+// listWhere is the filter as SQL. Type and owner are the lane's; none says that
+// no lane has them, so no task does.
+func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter) (where string, args []any, none bool, err error) {
 	var b strings.Builder
 	and := func(term string, values ...any) {
-		b.WriteString(" AND " + term)
+		b.WriteString(term)
 		args = append(args, values...)
 	}
-	if !scope.All || f.Owner != "" || len(f.Types) > 0 {
-		ids := s.lanesFor(scope, f)
-		if len(ids) == 0 {
-			return "", nil, true
+	if !scope.All {
+		and(listOwner, scope.Owner)
+	}
+	if f.Owner != "" {
+		and(listOwner, f.Owner)
+	}
+	if len(f.Types) > 0 {
+		and(listTypes, array(f.Types))
+	}
+	if len(args) > 0 {
+		none = true
+		query := `SELECT 1 FROM (SELECT id AS lane FROM lane) t WHERE 1` + b.String() + ` LIMIT 1`
+		if err := s.rows(ctx, query, args, 1, func(row) bool { none = false; return false }); none || err != nil {
+			return "", nil, none, err
 		}
-		and("t.lane IN (SELECT value FROM json_each(?))", array(ids))
 	}
 	if len(f.States) > 0 {
-		and("t.state IN (SELECT value FROM json_each(?))", array(f.States))
+		numbers := make([]int64, len(f.States))
+		for i, state := range f.States {
+			numbers[i] = int64(state)
+		}
+		and(" AND t.state IN (SELECT value FROM json_each(?))", array(numbers))
 	}
 	if f.Executor != "" {
-		and("t.executor = ?", f.Executor)
+		and(" AND t.executor = ?", f.Executor)
 	}
 	if f.Key != "" {
-		and("t.key = ?", f.Key)
+		and(" AND t.key = ?", f.Key)
 	}
 	for k, v := range f.Labels {
-		and("EXISTS (SELECT 1 FROM json_each(t.labels) j WHERE j.key = ? AND j.value = ?)", k, v)
+		and(" AND EXISTS (SELECT 1 FROM json_each(t.labels) j WHERE j.key = ? AND j.value = ?)", k, v)
 	}
 	if !f.CreatedAfter.IsZero() {
-		and("t.created_at > ?", micros(f.CreatedAfter))
+		and(" AND t.created_at > ?", micros(f.CreatedAfter))
 	}
 	if !f.CreatedBefore.IsZero() {
-		and("t.created_at < ?", micros(f.CreatedBefore))
+		and(" AND t.created_at < ?", micros(f.CreatedBefore))
 	}
-	return b.String(), args, false
+	return b.String(), args, false, nil
 }
 
-func (s *Store) lanesFor(scope task.Scope, f *task.Filter) []task.LaneID {
-	var ids []task.LaneID
-	for _, n := range *s.lanes.published.Load() {
-		if sees(scope, n.Owner) && (f.Owner == "" || f.Owner == n.Owner) && (len(f.Types) == 0 || slices.Contains(f.Types, n.Type)) {
-			ids = append(ids, n.ID)
-		}
-	}
-	return ids
-}
-
-// array is numbers as a JSON array, which one parameter can carry.
-func array[T ~int32 | ~uint8](values []T) string {
-	numbers := make([]int64, len(values))
-	for i, v := range values {
-		numbers[i] = int64(v)
-	}
-	b, _ := json.Marshal(numbers) // numbers always marshal
+// array is values as a JSON array, which one parameter can carry.
+func array[T string | int64](values []T) string {
+	b, _ := json.Marshal(values) // strings and numbers always marshal
 	return string(b)
 }

@@ -43,7 +43,10 @@ func (o *promoteOp) run(w *writer) error {
 		if err := st.run(); err != nil {
 			return err
 		}
-		n := w.lanes.all[d.lane-1]
+		n, err := w.laneOf(d.lane)
+		if err != nil {
+			return err
+		}
 		w.lanes.move(n, phaseWaiting, n, phaseReady)
 		n.window.add(entry{d.priority, d.seq})
 	}

@@ -86,11 +86,14 @@ r.type, m.error_message, t.requeued`
 	stubTables   = `task t LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 	wholeColumns = stubColumns + `, i.data, r.data, m.checkpoint, t.handle, m.error_details`
 	wholeCount   = stubCount + 5
+	laneColumns  = `, l.type, l.owner, l.route, l.executor, l.suspect` // of a reader, who has no lanes in memory; behind the others
+	laneCount    = 5
+	laneTable    = ` LEFT JOIN lane l ON l.id = t.lane`
 	wholeTables  = `task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 )
 
-// decode reads stubColumns or wholeColumns into a task of that lane.
-func decode(r row, lane *task.Lane) (task.Task, error) {
+// decode reads stubColumns, or wholeColumns if whole, into a task of that lane.
+func decode(r row, lane *task.Lane, whole bool) (task.Task, error) {
 	t := task.Task{
 		Seq: r.int(0), Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor, Suspect: lane.Suspect, Requeued: int(r.int(41)),
 		State: task.State(r.int(3)), Waiting: task.Waiting(r.int(4)), Priority: int(r.int(5)),
@@ -122,7 +125,7 @@ func decode(r row, lane *task.Lane) (task.Task, error) {
 	if err := unmarshal([]byte(lane.Route), &t.Route); err != nil {
 		return t, fmt.Errorf("lane %d: route: %w", lane.ID, err)
 	}
-	if len(r) > stubCount {
+	if whole {
 		return t, decodeWhole(r, &t)
 	}
 	return t, nil

@@ -16,7 +16,7 @@ type statements struct {
 	historyInsert, inputInsert, resultPut, resultDelete                                       *stmt
 	memoCheckpoint, memoError                                                                 memoPair
 	readySame, readyBelow, due, promote, nextDue                                              *stmt
-	laneInsert, heldInsert, heldDelete                                                        *stmt
+	laneInsert, laneRow, laneOf, heldInsert, heldDelete                                       *stmt
 	keyHolder, keyInsert, keyDelete                                                           *stmt
 	idemGet, idemInsert, idemExpire                                                           *stmt
 	logInsert, offerPut                                                                       *stmt
@@ -56,6 +56,8 @@ handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
+	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ?`
+	sqlLaneOf     = `SELECT type, owner, route, executor, suspect FROM lane WHERE id = ?`
 	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
@@ -95,6 +97,8 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
 	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.laneRow, sqlLaneRow, 1)
+	p(&st.laneOf, sqlLaneOf, 5)
 	p(&st.heldInsert, `INSERT OR IGNORE INTO held (block) VALUES (?)`, 0)
 	p(&st.heldDelete, `DELETE FROM held WHERE block = ?`, 0)
 	p(&st.keyHolder, sqlKeyHolder, 1)

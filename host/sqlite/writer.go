@@ -60,6 +60,7 @@ type writer struct {
 	// marked is up to where table meta says that keys were given: those of rows
 	// that were deleted are at most this. kept is what of it is committed.
 	marked, kept int64
+	dropLanes    []*dropLanesOp // of the open transaction
 	batch        []entry
 	debt         int // bytes written since the last checkpoint
 	rows         int // of the group
@@ -246,6 +247,10 @@ func (w *writer) commit() error {
 	w.lanes.commit()
 	w.held.commit()
 	w.kept = w.marked
+	for _, o := range w.dropLanes {
+		o.n = w.lanes.dropEmpty()
+	}
+	w.dropLanes = w.dropLanes[:0]
 	return nil
 }
 
@@ -260,6 +265,7 @@ func (w *writer) undo() {
 	w.lanes.rollback()
 	w.held.rollback()
 	w.marked = w.kept
+	w.dropLanes = w.dropLanes[:0]
 }
 
 // die ends all writing: what is on disk is unknown.

@@ -11,8 +11,10 @@ type Scope struct {
 	All   bool // an admin: every owner's
 }
 
-// LaneID numbers lanes from 1, without gaps; a lane is never removed.
-type LaneID int32
+// LaneID is a process's name for a lane that has tasks: a number from 1, with gaps
+// where lanes went, and never given again within the process, also not to a lane
+// that comes back. It means nothing to another process, nor after a restart.
+type LaneID int64
 
 // Lane is the queue of waiting tasks of one type, owner and route; of one pinned
 // executor, if the submit named it; and suspects apart from the others, so that
@@ -140,11 +142,19 @@ type Queue interface {
 	// Promote makes ready up to limit scheduled tasks that are due, and says how
 	// many, and when the next is due (zero if none).
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
-	// Lanes are those with an ID above after, in order. From memory.
+	// Lanes are those with an ID above after, in order. A lane is there from its
+	// first task on, and until DropEmptyLanes finds it empty; one with tasks that
+	// are pending or held by an attempt is always among them. From memory.
 	Lanes(after LaneID) []Lane
-	// Ready is how many tasks of these lanes wait to be claimed. From memory, cheap.
+	// DropEmptyLanes forgets the lanes in which no task is pending or held, and
+	// says how many went. A lane that a task comes into at that moment stays; one
+	// that is gone comes back under a new ID with the next task for it. To be
+	// called now and then: each lane costs memory, and whoever goes through Lanes time.
+	DropEmptyLanes(ctx context.Context) (n int, err error)
+	// Ready is how many tasks of these lanes wait to be claimed; a lane that is
+	// gone has none. From memory, cheap.
 	Ready(lanes []LaneID) int64
-	// Count is what a lane holds. From memory.
+	// Count is what a lane holds, nothing if it is gone. From memory.
 	Count(lane LaneID) LaneCount
 }
 

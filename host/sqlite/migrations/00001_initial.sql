@@ -8,7 +8,7 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 -- A lane is the queue of one type, owner, route and pinned executor; suspects
--- (tasks lost since their last checkpoint) wait apart. Never removed.
+-- (tasks lost since their last checkpoint) wait apart. Final tasks refer to it too.
 CREATE TABLE lane (
   id       INTEGER PRIMARY KEY,
   type     TEXT NOT NULL,
