@@ -1,11 +1,8 @@
 package sqlite
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
 // What is read once, at open.
@@ -101,20 +98,4 @@ func (w *writer) query(sql string, columns int, args []int64, f func(row) error)
 		err = closeErr
 	}
 	return err
-}
-
-// raiseEpoch counts this open. marked is the count beside the store: a store
-// put back from a backup must not give an epoch twice, for plugins obey the highest.
-func raiseEpoch(conn *sqlite3.SQLiteConn, marked uint64) (uint64, error) {
-	v, err := scalar(conn, `SELECT value FROM meta WHERE name = 'epoch'`)
-	if err != nil {
-		return 0, fmt.Errorf("read epoch: %w", err)
-	}
-	stored, _ := v.(int64)
-	epoch := max(uint64(stored), marked) + 1
-	_, err = conn.Exec(fmt.Sprintf(`INSERT INTO meta (name, value) VALUES ('epoch', %d) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, epoch), nil)
-	if err != nil {
-		return 0, fmt.Errorf("raise epoch: %w", unavailable(err))
-	}
-	return epoch, nil
 }

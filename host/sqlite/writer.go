@@ -61,6 +61,7 @@ type writer struct {
 	// that were deleted are at most this. kept is what of it is committed.
 	marked, kept int64
 	dropLanes    []*dropLanesOp // of the open transaction
+	mark         *marker
 	batch        []entry
 	debt         int // bytes written since the last checkpoint
 	rows         int // of the group
@@ -241,9 +242,13 @@ func (w *writer) commit() error {
 	if err := w.sweepHeld(); err != nil {
 		return err
 	}
+	if err := w.mark.commit(w); err != nil {
+		return err
+	}
 	if err := w.st.commit.run(); err != nil {
 		return err
 	}
+	w.mark.committed()
 	w.lanes.commit()
 	w.held.commit()
 	w.kept = w.marked
@@ -283,8 +288,12 @@ func (w *writer) checkpoint() {
 		return
 	}
 	w.debt = 0
-	if _, err := w.st.checkpoint.one(); err != nil && isFsync(err) {
+	_, err := w.st.checkpoint.one()
+	if err != nil && isFsync(err) {
 		w.die(err)
+	}
+	if err == nil && w.mark != nil && carriedOver(w.st.checkpoint.row) {
+		w.mark.due = true
 	}
 }
 
