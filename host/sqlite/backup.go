@@ -31,6 +31,9 @@ func Backup(ctx context.Context, dir, file string) error {
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(file))
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("backup to %s: %w", file, errors.Join(err, os.Remove(file)))
 	}
