@@ -19,6 +19,9 @@ func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	for i := range changes {
 		// A route that can't be written was never stored: the guard will tell.
 		o.routes[i], _ = document(changes[i].Task.Route)
+		if err := checkTimes(&changes[i].Task); err != nil {
+			o.refuse(i, err)
+		}
 	}
 	if err := s.w.do(ctx, o); err != nil {
 		for i := range o.errs {
@@ -32,7 +35,14 @@ type applyOp struct {
 	changes []task.Change
 	routes  []string // of the tasks, as lanes name them
 	errs    []error
-	broken  map[int]error // changes that the schema refused in an earlier run
+	broken  map[int]error // changes that are not to be made: the schema refused them in an earlier run, or worse
+}
+
+func (o *applyOp) refuse(i int, err error) {
+	if o.broken == nil {
+		o.broken = map[int]error{}
+	}
+	o.broken[i] = err
 }
 
 func (o *applyOp) size() (rows, bytes int) {
@@ -58,10 +68,7 @@ func (o *applyOp) run(w *writer) error {
 		if err != nil {
 			// Should the schema refuse it, the others are to be made without it.
 			if isConstraint(err) {
-				if o.broken == nil {
-					o.broken = map[int]error{}
-				}
-				o.broken[i] = constraintError(err)
+				o.refuse(i, constraintError(err))
 				return errRunAgain
 			}
 			return err

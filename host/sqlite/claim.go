@@ -99,10 +99,7 @@ func (w *writer) claim(o *claimOp, h *laneHead) error {
 	if err != nil || !found {
 		return err
 	}
-	was, err := decode(st.row, &n.Lane, true)
-	if err != nil {
-		return err
-	}
+	was := decode(st.row, &n.Lane, true)
 	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != n.row {
 		return nil // canceled, or moved, since the window was read
 	}

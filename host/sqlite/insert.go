@@ -53,6 +53,9 @@ type insertRow struct {
 }
 
 func (r *insertRow) encode(t *task.Task) error {
+	if err := checkTimes(t); err != nil {
+		return err
+	}
 	route, err := document(t.Route)
 	if err != nil {
 		return task.Errorf(task.CodeInvalidRequest, "task %s: route: %v", t.ID, err)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -70,19 +71,15 @@ func (s *Store) tasks(ctx context.Context, query string, args []any, whole bool)
 		columns = wholeCount
 	}
 	var out []task.Task
-	var failed error
 	err := s.rows(ctx, query, args, columns+laneCount, func(r row) bool {
 		l := task.Lane{Type: r.text(columns), Owner: r.text(columns + 1), Route: r.text(columns + 2), Executor: r.text(columns + 3), Suspect: r.int(columns+4) != 0}
-		var t task.Task
-		if t, failed = decode(r, &l, whole); failed != nil {
-			return false
+		t := decode(r, &l, whole)
+		if r[columns] == nil {
+			t.Damage = strings.TrimPrefix(t.Damage+"; its lane does not exist", "; ")
 		}
 		out = append(out, t)
 		return true
 	})
-	if err == nil {
-		err = failed
-	}
 	return out, err
 }
 

@@ -122,6 +122,10 @@ type Task struct {
 	RequestedBy                             string // who asked for the cancel
 	Version                                 int64  // raised by every change of state; numbers the history
 	Trace                                   string // W3C traceparent of the submit
+
+	// Damage says what of the stored task cannot be read, and stands here as
+	// something else; "" if nothing is damaged. It is never written.
+	Damage string
 }
 
 // Failure is why a task is not succeeded.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -30,6 +31,37 @@ func orderKeys(s *suite) {
 			remove[how](s.get(t.ID))
 		}
 		s.reopen()
+	}
+}
+
+// oddTimes: a time that RFC 3339 cannot write is refused, the task or the change
+// that has it alone.
+func oddTimes(s *suite) {
+	odd := []time.Time{
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 12, 31, 0, 0, 0, 0, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)), time.Date(300000, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	for _, at := range odd {
+		t := s.make(task.Spec{})
+		t.RunAt, t.Waiting = at, task.WaitScheduled
+		_, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{}), t}})
+		s.wantCode(err, task.CodeInvalidRequest)
+		s.wantPointer(err, "/run_at")
+		good, bad := s.run(task.Spec{}), s.run(task.Spec{})
+		fine := must(task.Settle(good, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+		late := must(task.Settle(bad, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+		late.Task.ExpiresAt = at
+		errs := s.store.Apply(s.ctx, []task.Change{late, fine})
+		s.wantCode(errs[0], task.CodeInvalidRequest)
+		s.must(errs[1])
+		s.succeed(bad)
+	}
+	last := s.make(task.Spec{})
+	last.RunAt, last.Waiting = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC), task.WaitScheduled
+	s.put(last)
+	equal(s.T, s.get(last.ID), *last)
+	if p, err := s.store.List(s.ctx, mine, task.Filter{}); err != nil || len(p.Tasks) != 2*len(odd)+1 {
+		s.Fatalf("listed %d, %v", len(p.Tasks), err)
 	}
 }
 

@@ -42,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"suspects change lanes", suspects},
 		{"dispatched", dispatched},
 		{"settle every way", settleEveryWay},
+		{"times that cannot be shown", oddTimes},
 		{"conflicts", conflicts},
 		{"changes fail alone", changesFailAlone},
 		{"checkpoint and handle", checkpointAndHandle},
