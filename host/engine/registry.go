@@ -24,7 +24,7 @@ type registry struct {
 	mu     sync.Mutex // one rebuild at a time
 	config atomic.Pointer[map[string]TypeConfig]
 	types  atomic.Pointer[map[string]*taskType]
-	served atomic.Int32 // the highest lane that is given to an executor
+	served atomic.Int64 // the highest lane that is given to an executor
 }
 
 // taskType is a task type under the config in force.
@@ -273,7 +273,7 @@ func (g *registry) serveLanes(types map[string]*taskType) {
 	}
 	// Not before they are served: who finds its lane served wakes the executor and
 	// counts on it to look there.
-	g.served.Store(max(g.served.Load(), int32(last)))
+	g.served.Store(max(g.served.Load(), int64(last)))
 }
 
 // routeOf is the lane's route; a lane's text was written by this program.

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ID is a task's UUID (version 7).
+// ID is a task's UUID (version 7): it begins with the time it was made, so ids
+// sort by age, and lists are in their order.
 type ID [16]byte
 
 // String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.
@@ -121,6 +122,10 @@ type Task struct {
 	RequestedBy                             string // who asked for the cancel
 	Version                                 int64  // raised by every change of state; numbers the history
 	Trace                                   string // W3C traceparent of the submit
+
+	// Damage says what of the stored task cannot be read, and stands here as
+	// something else; "" if nothing is damaged. It is never written.
+	Damage string
 }
 
 // Failure is why a task is not succeeded.
