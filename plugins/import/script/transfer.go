@@ -116,7 +116,7 @@ func (tr *transfer) finish() (detected, error) {
 	}
 	switch tr.found.format {
 	case formatQCOW2:
-		if err := tr.found.qcow2.fits(tr.size); err != nil {
+		if err := tr.found.qcow2.fits(tr.to, tr.size); err != nil {
 			return detected{}, sdk.Permanent(err)
 		}
 	case formatRaw:
