@@ -82,7 +82,7 @@ func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Report
 	r.Log().Info("importing", "from", src.name, "size", src.size, "image", t.ID)
 
 	began := im.now()
-	tr := transfer{to: st.data, want: in.Format, total: src.size, limit: int64(im.cfg.MaxSize), report: r, now: im.now}
+	tr := transfer{to: st.data, want: wanted{in.Format, in.AllowAny}, total: src.size, limit: int64(im.cfg.MaxSize), report: r, now: im.now}
 	if err := tr.run(ctx, src.body); err != nil {
 		return output{}, err
 	}
@@ -90,7 +90,11 @@ func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Report
 	if err != nil {
 		return output{}, err
 	}
-	out := output{ImageID: t.ID, Size: tr.size, VirtualSize: found.virtualSize, DiskFormat: found.format, Checksums: tr.sums()}
+	out := output{ImageID: t.ID, Size: tr.size, VirtualSize: found.virtualSize, DiskFormat: found.format,
+		Recognized: found.recognized, Checksums: tr.sums()}
+	if found.recognized != "" {
+		r.Log().Warn("stored as raw because allow_any says so; never let it be probed", "recognized", found.recognized)
+	}
 	r.Log().Info("copied", "bytes", out.Size, "format", out.DiskFormat, "virtual_size", out.VirtualSize,
 		"took", im.now().Sub(began).Round(time.Millisecond).String())
 	if in.Checksum != "" {

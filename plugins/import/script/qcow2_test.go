@@ -269,7 +269,7 @@ func FuzzDetect(f *testing.F) {
 	f.Add(example(f, "small.raw")[:2048], int64(262144))
 	f.Add([]byte("KDMV"), int64(4))
 	f.Fuzz(func(t *testing.T, head []byte, size int64) {
-		found, err := detect(head, formatAuto)
+		found, err := detect(head, wanted{format: formatAuto})
 		if err != nil {
 			if o := sdk.OutcomeOf(t.Context(), sdk.Result{}, err); !o.Permanent {
 				t.Fatalf("not permanent: %v", err)
