@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/taskhost/taskhost/plugins/import/fetch"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -33,7 +35,7 @@ func Script(cfg sdk.Config) (sdk.Script, error) {
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	return sdk.Script{TypeInfo: typeInfo(), Run: im.run, Undo: im.undo}, nil
+	return sdk.Script{TypeInfo: typeInfo(), Run: im.run, Undo: im.undo, Upkeep: im.upkeep}, nil
 }
 
 // importer is the script with its config. It holds nothing of an attempt.
@@ -41,6 +43,7 @@ type importer struct {
 	cfg    config
 	client *fetch.Client
 	now    func() time.Time
+	log    hclog.Logger // for what belongs to no attempt
 }
 
 // imageID is what may be a file's name: the host's ids are UUIDs, but a name is

@@ -142,15 +142,7 @@ func (b *bench) run(ctx context.Context, t sdk.Task) (output, sdk.Outcome) {
 // files are the names in the image directory.
 func (b *bench) files() []string {
 	b.t.Helper()
-	entries, err := os.ReadDir(b.images)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
+	return inDir(b.t, b.images)
 }
 
 func (b *bench) empty() {
