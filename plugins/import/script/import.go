@@ -29,6 +29,7 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 
 // Script makes the import script of the attributes images_dir, import_root,
 // allow_hosts, allow_ports, max_size, timeout and stall_timeout. It creates images_dir.
+// Its upkeep removes from there what killed attempts left, in this process or another.
 // An error names the attribute at fault.
 func Script(cfg sdk.Config) (sdk.Script, error) {
 	im, err := newImporter(cfg)

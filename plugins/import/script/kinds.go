@@ -59,6 +59,7 @@ func headKinds() []kind {
 		{"cow", otherFormat, begins("OOOM", "MOOO")},
 		{"dmg", otherFormat, begins("koly\x00\x00\x00\x04", "encrcdsa")},
 		{"sparseimage", otherFormat, begins("sprs\x00\x00\x00")},
+		{"cd image", otherFormat, begins("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00")}, // sectors with their marks: .bin, .mdf
 		{"android sparse image", otherFormat, begins("\x3a\xff\x26\xed")},
 
 		{"luks", encrypted, begins("LUKS\xba\xbe")},

@@ -161,6 +161,9 @@ func diskSamples() []sample {
 		{"LVM", sector(map[int]string{512: "LABELONE", 536: "LVM2 001"}), ""},
 		{"swap", sector(map[int]string{4086: "SWAPSPACE2"}), ""},
 		{"Apple partitions", sector(map[int]string{0: "ER\x02\x00", 512: "PM\x00\x00"}), ""},
+		{"Sun's partitions", sector(map[int]string{0: "Linux cyl 1023 alt 2 hd 255 sec 63 of a disk\n", 508: "\xda\xbe\xbf\xb9"}), ""},
+		{"Sun's partitions, broken", sector(map[int]string{0: "Linux cyl 1023 alt 2 hd 255 sec 63 of a disk\n", 508: "\xda\xbe\xbf\xba"}), "text"},
+		{"a word on a large disk", append([]byte("DISK1"), make([]byte, headSize)...), ""},
 		{"encrypted for Windows", sector(map[int]string{0: "\xeb\x58\x90-FVE-FS-"}), ""},
 	}
 	for i := range 200 { // random bytes are a disk wherever they begin
@@ -245,7 +248,7 @@ func markedSamples(t testing.TB) []sample {
 	for kind, marks := range map[string][]string{
 		"vmdk": {"KDMV\x01\x00\x00\x00", "COWD\x01\x00\x00\x00", "\xbe\xba\xfe\xca\x00\x00\x00\x00"}, "vhd": {"conectix"}, "vhdx": {"vhdxfile"},
 		"qed": {"QED\x00"}, "parallels": {"WithoutFreeSpace\x02", "WithouFreSpacExt\x02"}, "bochs": {"Bochs Virtual HD Image\x00"}, "cow": {"OOOM\x00\x00\x00\x03", "MOOO\x02\x00\x00\x00"},
-		"dmg": {"koly\x00\x00\x00\x04", "encrcdsa\x00"}, "sparseimage": {"sprs\x00\x00\x00\x03"}, "android sparse image": {"\x3a\xff\x26\xed\x01\x00"},
+		"dmg": {"koly\x00\x00\x00\x04", "encrcdsa\x00"}, "cd image": {"\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x02\x00\x01"}, "sparseimage": {"sprs\x00\x00\x00\x03"}, "android sparse image": {"\x3a\xff\x26\xed\x01\x00"},
 		"luks": {"LUKS\xba\xbe\x00\x01aes\x00", "LUKS\xba\xbe\x00\x02"}, "openssl": {"Salted__\x01"},
 		"gzip": {"\x1f\x8b\x08\x00"}, "xz": {"\xfd7zXZ\x00\x00\x04"}, "zstd": {"\x37\xa4\x30\xec"}, "lz4": {"\x04\x22\x4d\x18\x64", "\x02\x21\x4c\x18"},
 		"bzip2": {"BZh9\x31\x41\x59\x26\x53\x59", "BZh1\x17\x72\x45\x38\x50\x90"}, "lzip": {"LZIP\x01\x0c"}, "lzop": {"\x89LZO\x00\r\n\x1a\n\x10"},
@@ -349,6 +352,7 @@ func TestKindsMadeByTheirTools(t *testing.T) {
 		{"mksquashfs", "mksquashfs disk q.sq -quiet >/dev/null && cat q.sq", ""},
 		{"genisoimage", "genisoimage -quiet -o x.iso disk && cat x.iso", ""},
 		{"sfdisk", "truncate -s 4M m.img && echo , | sfdisk -q m.img && cat m.img", ""},
+		{"sfdisk", "truncate -s 40M n.img && echo 'label: sun' | sfdisk -q n.img && cat n.img", ""},
 		{"sgdisk", "truncate -s 4M g.img && sgdisk -n 1:0:0 g.img >/dev/null && cat g.img", ""},
 	} {
 		t.Run(c.command, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// No file system, partition table or boot loader begins with text. So what does is
-// no disk, whatever it is: a server's excuse, a list of checksums, a descriptor that
-// names other files.
+// No file system, boot loader or partition table begins with text, but Sun's. So what
+// does is no disk, whatever it is: a server's excuse, a list of checksums, a descriptor
+// that names other files.
 
 const (
 	// textRun is how many bytes of UTF-8 make a text. No boot sector begins with as
@@ -28,10 +28,13 @@ const (
 // isText says whether a file begins with text in UTF-8, UTF-16 or an encoding of
 // 8 bits, or is a shorter one throughout.
 func isText(head []byte) bool {
-	if len(head) > 0 && bytes.Count(head, head[:1]) == len(head) {
-		return false // a disk that was filled with one byte, as badblocks does
+	if len(head) > 0 && bytes.Count(head, head[:1]) == len(head) || isSunLabel(head) {
+		return false // a disk may have been filled with one byte, as badblocks does
 	}
-	s := strings.TrimRight(decodeText(head), "\x00")
+	s := decodeText(head)
+	if len(head) < headSize {
+		s = strings.TrimRight(s, "\x00")
+	}
 	run := 0
 	for run < len(s) && run < textRun {
 		r, size := utf8.DecodeRuneInString(s[run:])
@@ -44,6 +47,20 @@ func isText(head []byte) bool {
 		return true
 	}
 	return isText8(s[:min(len(s), textSpan)])
+}
+
+// isSunLabel says whether a disk begins with Sun's partition table, which begins with a
+// description in words. It has a mark and the exclusive or of its words is 0.
+func isSunLabel(head []byte) bool {
+	const size = 512
+	if !at(size-4, "\xda\xbe")(head) || len(head) < size {
+		return false
+	}
+	sum := uint16(0)
+	for i := 0; i < size; i += 2 {
+		sum ^= binary.BigEndian.Uint16(head[i:])
+	}
+	return sum == 0
 }
 
 // isText8 wants lines, and more of ASCII than of the rest: a disk may have been
