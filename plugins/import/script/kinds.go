@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strconv"
 )
 
@@ -44,6 +45,10 @@ func recognize(kinds []kind, b []byte) *kind {
 // headKinds are told by a file's beginning, headSize bytes or the whole file. What
 // has a mark of its own comes first, what is known by its looks last.
 func headKinds() []kind {
+	return slices.Concat(imageKinds(), packedKinds(), dumpKinds(), otherKinds())
+}
+
+func imageKinds() []kind {
 	return []kind{
 		{formatQCOW2, qcow2Format, begins(qcow2Magic)},
 		// A sparse extent of VMware's hosted products, of its servers, and of "SEsparse".
@@ -64,7 +69,11 @@ func headKinds() []kind {
 
 		{"luks", encrypted, begins("LUKS\xba\xbe")},
 		{"openssl", encrypted, begins("Salted__")},
+	}
+}
 
+func packedKinds() []kind {
+	return []kind{
 		{"gzip", compressed, begins("\x1f\x8b\x08")},
 		{"xz", compressed, begins("\xfd7zXZ\x00")},
 		{"zstd", compressed, isZstd},
@@ -90,7 +99,11 @@ func headKinds() []kind {
 		{"xar", archive, begins("xar!\x00")},
 		{"wim", archive, begins("MSWIM\x00\x00\x00", "WLPWM\x00\x00\x00")},
 		{"lha", archive, isLHA},
+	}
+}
 
+func dumpKinds() []kind {
+	return []kind{
 		{"rbd export", dump, begins("rbd image v", "rbd diff v")},
 		{"zfs stream", dump, at(8, "\xac\xcb\xba\xf5\x02\x00\x00\x00", "\x00\x00\x00\x02\xf5\xba\xcb\xac")},
 		{"btrfs stream", dump, begins("btrfs-stream\x00")},
@@ -99,10 +112,20 @@ func headKinds() []kind {
 		{"ntfsclone", dump, begins("\x00ntfsclone-image")},
 		{"ewf", dump, begins("EVF\x09\x0d\x0a\xff\x00", "EVF2\x0d\x0a\x81\x00")},
 		{"aff", dump, begins("AFF10\r\n\x00")},
+	}
+}
 
+func otherKinds() []kind {
+	return []kind{
 		{"elf", notDisk, begins("\x7fELF")},
 		{"pe", notDisk, isPE},
 		{"pdf", notDisk, begins("%PDF-")},
+		{"office document", notDisk, begins("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")},
+		{"jpeg", notDisk, begins("\xff\xd8\xff\xe0", "\xff\xd8\xff\xe1", "\xff\xd8\xff\xdb")},
+		{"gif", notDisk, begins("GIF87a", "GIF89a")},
+		{"mp4", notDisk, at(4, "ftypisom", "ftypmp4", "ftypqt", "ftypM4")},
+		{"matroska", notDisk, begins("\x1a\x45\xdf\xa3")},
+		{"riff", notDisk, at(8, "WAVEfmt ", "AVI LIST", "WEBPVP8")},
 		{"png", notDisk, begins("\x89PNG\r\n\x1a\n")},
 		{"sqlite", notDisk, begins("SQLite format 3\x00")},
 

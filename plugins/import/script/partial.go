@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // partial is one of the two files that an attempt works on, by its name:
@@ -31,7 +33,7 @@ const (
 )
 
 // stem is what the names of an attempt's files begin with.
-func stem(task string, attempt int, token fmt.Stringer) string {
+func stem(task string, attempt int, token sdk.Token) string {
 	return fmt.Sprintf(".%s.%d.%s.%s", task, attempt, token, thisMachine())
 }
 
@@ -127,18 +129,19 @@ func createLocked(name string) (*os.File, error) {
 	}
 }
 
-// openLocked opens a file that is there and locks it, unless another has: errLocked.
+// openLocked opens a file that is there and locks it, unless another has: errLocked. It opens
+// it for writing, without which NFS gives no lock, and writes nothing.
 func openLocked(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	if err := flock(f, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // only opened
+		_ = f.Close() // not written to
 		return nil, err
 	}
 	if !isNamed(f, name) { // renamed or removed since
-		_ = f.Close() // only opened
+		_ = f.Close() // not written to
 		return nil, fs.ErrNotExist
 	}
 	return f, nil
@@ -165,23 +168,30 @@ func removeAll(dir string, names ...string) error {
 }
 
 // removeIncomplete removes the image of a task if it has no metadata, unless the
-// attempt that made it is still at work: then it is about to get them.
+// attempt that made it is still at work: then it is about to get them. What cannot be
+// locked is left too, for nobody can know.
 func removeIncomplete(dir, id string) error {
-	image := imagePath(dir, id)
-	f, err := openLocked(image)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLocked) {
-		return nil
+	if complete, err := hasMetadata(dir, id); err != nil || complete {
+		return err
 	}
+	f, err := openLocked(imagePath(dir, id))
 	if err != nil {
-		return fmt.Errorf("images_dir: look at image %s: %w", id, err)
+		return nil // not there, or not to be judged
 	}
-	defer func() { _ = f.Close() }() // only read
-	meta, err := os.Lstat(metaPath(dir, id))
-	if err == nil && meta.Mode().IsRegular() {
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("images_dir: look at the metadata of image %s: %w", id, err)
+	defer func() { _ = f.Close() }() // not written to
+	if complete, err := hasMetadata(dir, id); err != nil || complete {
+		return err // it got them while the lock was waited for
 	}
 	return removeAll(dir, id)
+}
+
+func hasMetadata(dir, id string) (bool, error) {
+	info, err := os.Lstat(metaPath(dir, id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("images_dir: look at the metadata of image %s: %w", id, err)
+	}
+	return info.Mode().IsRegular(), nil
 }

@@ -77,7 +77,7 @@ func sweepAttempt(dir string, files []partial, now time.Time) (removed bool, err
 		if err != nil {
 			return false, err
 		}
-		defer func() { _ = f.Close() }() // only read
+		defer func() { _ = f.Close() }() // not written to
 		if dead, err := isDead(f, p, now); err != nil || !dead {
 			return false, err
 		}

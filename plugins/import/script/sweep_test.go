@@ -168,7 +168,7 @@ func TestSweepsBesideAttempts(t *testing.T) {
 	}
 	for i := range 4 {
 		attempts.Go(func() {
-			for j := range 50 {
+			for j := range 25 {
 				task := sdk.Task{ID: fmt.Sprintf("t%d-%d", i, j), Attempt: 1, Token: sdk.Token{byte(i), byte(j)}}
 				st, err := newStage(dir, task)
 				if err != nil {

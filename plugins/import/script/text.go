@@ -38,7 +38,8 @@ func isText(head []byte) bool {
 	run := 0
 	for run < len(s) && run < textRun {
 		r, size := utf8.DecodeRuneInString(s[run:])
-		if r == utf8.RuneError && size == 1 || !unicode.IsPrint(r) && !unicode.IsSpace(r) && r != '\x1b' {
+		if r == utf8.RuneError && size == 1 || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cf) &&
+			!unicode.IsSpace(r) && r != '\x1b' {
 			break
 		}
 		run += size
@@ -140,11 +141,11 @@ func isXML(head []byte) bool {
 	return ok
 }
 
-// markup is how a file goes on behind the space that it begins with, in lower case, and
+// markup is how a file goes on behind space and marks without width, in lower case, and
 // whether that is a declaration, a comment or a tag. One character behind the
 // bracket is no proof by itself: then the file must be text as well.
 func markup(head []byte) (string, bool) {
-	s := strings.TrimLeftFunc(decodeText(head), unicode.IsSpace)
+	s := strings.TrimLeftFunc(decodeText(head), func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
 	s = strings.ToLower(s[:min(len(s), markupSpan)])
 	for _, start := range []string{"<?xml", "<!doctype", "<!--", "<html", "<head", "<body"} {
 		if strings.HasPrefix(s, start) {
