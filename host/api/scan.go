@@ -40,11 +40,14 @@ func orBody(pointer string) string {
 	return pointer
 }
 
-// checkJSON says why body is not one JSON value.
+// checkJSON says why body is not one JSON value within the bounds of the project.
 func checkJSON(body []byte) error {
 	if json.Valid(body) {
 		if !utf8.Valid(body) {
 			return task.Errorf(task.CodeInvalidRequest, "the body is not UTF-8")
+		}
+		if err := task.BoundJSON(body); err != nil {
+			return task.Errorf(task.CodeInvalidRequest, "the body %v", err)
 		}
 		return nil
 	}
