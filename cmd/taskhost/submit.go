@@ -122,9 +122,9 @@ func futureTime(flag, s string) (*time.Time, error) {
 		t := time.Now().Add(d).UTC()
 		return &t, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := parseTime(flag, s)
 	if err != nil {
-		return nil, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+		return nil, err
 	}
 	return &t, nil
 }

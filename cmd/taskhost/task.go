@@ -258,7 +258,7 @@ func (p *program) deleteCmd() *cobra.Command {
 		})}
 }
 
-// pastTime reads a time, or how long ago it was.
+// pastTime reads a time, or how long ago that was.
 func pastTime(flag, s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -266,9 +266,17 @@ func pastTime(flag, s string) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return time.Now().Add(-d), nil
 	}
+	return parseTime(flag, s)
+}
+
+// parseTime reads the time that a flag was given, where that may also be a duration.
+func parseTime(flag, s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return t, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+	}
+	if !task.ValidTime(t) {
+		return t, usagef("%s %s is not %s", flag, s, task.TimeRange)
 	}
 	return t, nil
 }

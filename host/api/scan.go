@@ -224,6 +224,9 @@ func (f *faults) time(raw json.RawMessage, at string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
 	if err != nil {
 		f.add(at, "is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z")
+	} else if !task.ValidTime(t) {
+		f.add(at, "is not %s", task.TimeRange)
+		return time.Time{}
 	}
 	return t.UTC()
 }
