@@ -14,10 +14,8 @@ import (
 // that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
-	e.begins.RLock()
-	defer e.begins.RUnlock()
-	if e.ctx.Err() != nil {
-		return nil, false, &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
+	if err := e.accepts(); err != nil {
+		return nil, false, err
 	}
 	if idem != nil {
 		if r, err := e.store.Replayed(ctx, *idem); err != nil {
@@ -29,11 +27,16 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	batch := make([]birth, len(specs))
 	ptrs := make([]*task.Task, len(specs))
 	at := now()
-	for i := range specs {
-		if err := e.draft(&batch[i], s, specs[i], at); err != nil {
+	for i := range specs { // not under the lock: a check of an input may take seconds
+		if err := e.draft(ctx, &batch[i], s, specs[i], at); err != nil {
 			return nil, false, inBatch(err, i, len(specs))
 		}
 		ptrs[i] = &batch[i].t
+	}
+	e.begins.RLock()
+	defer e.begins.RUnlock()
+	if err := e.accepts(); err != nil {
+		return nil, false, err
 	}
 	if err := e.room(batch); err != nil {
 		return nil, false, err
@@ -64,7 +67,15 @@ type birth struct {
 	slot bool // reserved for it
 }
 
-func (e *Engine) draft(b *birth, s task.Scope, spec task.Spec, at time.Time) error {
+// accepts says why nothing is accepted any more.
+func (e *Engine) accepts() error {
+	if e.ctx.Err() != nil {
+		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
+	}
+	return nil
+}
+
+func (e *Engine) draft(ctx context.Context, b *birth, s task.Scope, spec task.Spec, at time.Time) error {
 	ty, r, err := e.reg.lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return err
@@ -77,7 +88,10 @@ func (e *Engine) draft(b *birth, s task.Scope, spec task.Spec, at time.Time) err
 	if b.t, err = task.New(task.ID(id), s.Owner, spec, ty.limits, at); err != nil {
 		return err
 	}
-	return ty.schema.check(spec.Type, b.t.Input)
+	if err = ty.schema.check(ctx, e.ctx, spec.Type, b.t.Input); err != nil && e.accepts() != nil {
+		return e.accepts()
+	}
+	return err
 }
 
 // room refuses what would overfill a queue. Two submits at once may pass
