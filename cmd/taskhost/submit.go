@@ -160,7 +160,7 @@ func (p *program) finished(ctx context.Context, c *api.Client, t api.Task) error
 	if err != nil {
 		return err
 	}
-	if _, err := p.out.Write(data); err != nil {
+	if err := p.writeResult(data); err != nil {
 		return err
 	}
 	if (isJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {

@@ -205,12 +205,11 @@ func (p *program) historyCmd() *cobra.Command {
 }
 
 func (p *program) resultCmd() *cobra.Command {
-	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
 		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])
 			if err == nil {
-				_, err = p.out.Write(data)
-				return err
+				return p.writeResult(data)
 			}
 			if task.CodeOf(err) == task.CodeNotFound { // no task, or none that left a result?
 				if t, gerr := c.Get(ctx, args[0]); gerr == nil {
