@@ -20,9 +20,9 @@ import (
 const (
 	maxSchemaSize     = 256 << 10 // bytes
 	maxSchemaDepth    = 100       // objects and arrays in one another
-	maxSchemaValues   = 20_000    // JSON values: properties, values of an enum, …
+	maxSchemaValues   = 10_000    // JSON values: properties, values of an enum, …
 	maxSchemaObjects  = 4000
-	maxSchemaNames    = 500     // of "$ref", "$id", "$anchor" and their like together
+	maxSchemaNames    = 300     // of "$ref", "$id", "$anchor" and their like together
 	maxSchemaSteps    = 200_000 // what one value may be checked with: see cost
 	maxSchemaHeight   = 50      // schemas in one another that apply to the same value
 	maxPattern        = 1000    // bytes of a regular expression
@@ -114,7 +114,10 @@ func compilePattern(text string) (jsonschema.Regexp, error) {
 }
 
 func patternSize(re *syntax.Regexp) int64 {
-	n := int64(1 + len(re.Rune)/2)
+	n := int64(1)
+	if re.Op == syntax.OpLiteral {
+		n = int64(len(re.Rune))
+	}
 	for _, sub := range re.Sub {
 		n += patternSize(sub)
 	}

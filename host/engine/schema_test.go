@@ -221,8 +221,8 @@ func TestSchemaBounds(t *testing.T) {
 		{"deep", strings.Repeat(`{"items":`, 5000) + `{}` + strings.Repeat(`}`, 5000), "deeper than"},
 		{"a little too deep", strings.Repeat(`{"items":`, 101) + `{}` + strings.Repeat(`}`, 101), "/items/items"},
 		{"many properties", `{"properties":` + many(4001, `{}`) + `}`, "more than 4000 objects"},
-		{"a long enum", `{"enum":[` + strings.Repeat("1,", 20_000) + `2]}`, "more than 20000 values"},
-		{"many references", `{"properties":` + many(501, `{"$ref":"#"}`) + `}`, "more than 500 references"},
+		{"a long enum", `{"enum":[` + strings.Repeat("1,", 10_000) + `2]}`, "more than 10000 values"},
+		{"many references", `{"properties":` + many(301, `{"$ref":"#"}`) + `}`, "more than 300 references"},
 		{"another document", `{"$ref":"https://example.org/schema.json"}`, "may not refer to"},
 		{"a reference that leads nowhere", `{"$ref":"#/$defs/x"}`, "$defs/x"},
 		{"itself", `{"$ref":"#"}`, "refers to itself"},
@@ -248,7 +248,8 @@ func TestSchemaBounds(t *testing.T) {
 	for name, schema := range map[string]string{
 		"of a Go type": importSchema, "recursive": `{"properties":{"a":{"$ref":"#"},"b":{"items":{"$ref":"#"}}}}`,
 		"wide": `{"properties":` + many(3000, `{"type":"string"}`) + `}`, "a chain": chain(40), "draft 7 itself": `{"$ref":"http://json-schema.org/draft-07/schema#"}`,
-		"deep": strings.Repeat(`{"items":`, 90) + `{}` + strings.Repeat(`}`, 90),
+		"patterns": `{"properties":{"a":{"pattern":"^\\p{L}[\\p{L}0-9 -]{0,200}$"},"b":{"pattern":"^[0-9a-f]{64}$"}}}`,
+		"deep":     strings.Repeat(`{"items":`, 90) + `{}` + strings.Repeat(`}`, 90),
 	} {
 		if _, err := newValidator("good", json.RawMessage(schema)); err != nil {
 			t.Errorf("%s: %v", name, err)
