@@ -200,6 +200,9 @@ func checkInfo(info sdk.Info) error {
 		if _, err := newValidator(t.Name, t.Input); err != nil {
 			return err
 		}
+		if err := checkResultSchema(t.Name, t.Result); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -47,6 +47,18 @@ func newValidator(name string, schema json.RawMessage) (*validator, error) {
 	return v, nil
 }
 
+// checkResultSchema says why the result schema of task type name is not one. Nobody
+// checks results against it, but everybody is shown it.
+func checkResultSchema(name string, schema json.RawMessage) error {
+	if len(schema) == 0 {
+		return nil
+	}
+	if _, err := compileValidator(schema); err != nil {
+		return fmt.Errorf("result schema of task type %q: %s", name, cut(err.Error(), maxSchemaError))
+	}
+	return nil
+}
+
 func compileValidator(schema json.RawMessage) (*validator, error) {
 	doc, err := boundSchema(schema)
 	if err != nil {

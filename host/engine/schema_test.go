@@ -245,6 +245,12 @@ func TestSchemaBounds(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
+	if err := checkResultSchema("bad", json.RawMessage(`{`)); err == nil || !strings.Contains(err.Error(), "result schema") {
+		t.Errorf("a result schema that is no JSON: %v", err)
+	}
+	if err := checkInfo(sdk.Info{Types: []sdk.TypeInfo{{Name: "bad", Result: json.RawMessage(`{`)}}}); err == nil {
+		t.Error("a result schema that is no JSON is offered, and shown to everybody")
+	}
 	for name, schema := range map[string]string{
 		"of a Go type": importSchema, "recursive": `{"properties":{"a":{"$ref":"#"},"b":{"items":{"$ref":"#"}}}}`,
 		"wide": `{"properties":` + many(3000, `{"type":"string"}`) + `}`, "a chain": chain(40), "draft 7 itself": `{"$ref":"http://json-schema.org/draft-07/schema#"}`,
