@@ -26,10 +26,10 @@ import (
 
 // What a check may cost, in units of some 10 ns.
 const (
-	maxUnguarded = 2_000_000   // weight of the schema times bytes of input: no guard is needed
-	checkBase    = 100_000_000 // for any input, and
-	checkPerByte = 100         // for each byte of it
-	checkPoll    = 1_000_000   // between two looks at the contexts
+	maxUnguarded = 2_000_000  // weight of the schema times bytes of input: no guard is needed
+	checkBase    = 10_000_000 // for any input (a batch has thousands), and
+	checkPerByte = 200        // for each byte of it
+	checkPoll    = 1_000_000  // between two looks at the contexts
 )
 
 var errTooMuchWork = errors.New("takes too much work to check")
@@ -102,6 +102,7 @@ func (g *guard) edge(to *jsonschema.Schema, c cost, all bool) *jsonschema.Schema
 
 func (g *guard) check(ctx, host context.Context, doc any, size int) error {
 	g.ctx, g.host = ctx, host
+	defer func() { g.ctx, g.host, g.more = nil, nil, nil }() // it may wait long for the next
 	var bad *jsonschema.ValidationError
 	err := g.walk(g.verdict, doc, size)
 	if err == nil { // the verdict is turned around
