@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
@@ -303,6 +304,10 @@ func TestPluginMisbehaves(t *testing.T) {
 		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
 		"yields until nothing": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED}))
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"yields until after all years": {func(s stream, token []byte) error {
+			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED, Yield: &pb.Yield{Until: &timestamppb.Timestamp{Seconds: 1 << 60}}}))
 			return hold(s)
 		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
 		"announces an absurd result": {func(s stream, token []byte) error {

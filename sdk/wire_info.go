@@ -70,8 +70,10 @@ func timeToWire(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
+// timeFromWire is t, or the zero time if there is none or it lies outside the
+// years 1 to 9999, where protobuf's times end and Go's would wrap around.
 func timeFromWire(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
+	if !t.IsValid() {
 		return time.Time{}
 	}
 	return t.AsTime()

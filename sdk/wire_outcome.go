@@ -146,6 +146,9 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 		if y == nil {
 			return protocolError("the plugin reports a yield without saying until when")
 		}
+		if y.Until != nil && !y.Until.IsValid() {
+			return protocolError("the plugin reports a yield until a time that is not between the years 1 and 9999")
+		}
 		o.Yield = &Yield{Until: timeFromWire(y.GetUntil()), Children: y.GetChildren(), Resume: y.GetResume()}
 		if y.GetKeepCheckpoint() {
 			break

@@ -88,7 +88,7 @@ func (p *program) logger(level string, json bool) (hclog.Logger, error) {
 	if l == hclog.NoLevel {
 		return nil, usagef("log level %q: want trace, debug, info, warn or error", level)
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: p.err, JSONFormat: json}), nil
+	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: logWriter{p.err}, JSONFormat: json}), nil
 }
 
 func (p *program) devCmd() *cobra.Command {

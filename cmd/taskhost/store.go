@@ -28,7 +28,7 @@ func (p *program) storeCmd() *cobra.Command {
 				return err
 			}
 			for _, problem := range r.Problems {
-				fmt.Fprintln(p.err, "problem: "+problem)
+				fmt.Fprintln(p.err, "problem: "+fold(problem))
 			}
 			if !r.OK() {
 				return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it", len(r.Problems), r.Path)}

@@ -84,6 +84,9 @@ func (q *query) time(name string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
 		q.bad.add("/"+name, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
+	} else if !task.ValidTime(t) {
+		q.bad.add("/"+name, "query parameter %s is not %s", name, task.TimeRange)
+		return time.Time{}
 	}
 	return t.UTC()
 }

@@ -109,6 +109,7 @@ func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
 	files := map[string]*hcl.File{name: {Bytes: src}}
 	if fault := tooMuch(name, src); fault != nil {
 		d.diags = hcl.Diagnostics{fault}
+		files = nil // its line may be all of the file
 	} else {
 		f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 		d.diags = append(d.diags, diags...)

@@ -86,6 +86,30 @@ func TestSlowLogDropsLines(t *testing.T) {
 	o.end()
 }
 
+// What a plugin prints cannot pass for a line of the host's, nor steer a terminal.
+func TestPluginForgesNoLines(t *testing.T) {
+	for name, printed := range map[string]string{
+		"plain":             "before\r2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\x1b[2K\u009b1m\u2028\u202e\n",
+		"a message":         `{"@level":"info","@message":"before\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"}` + "\n",
+		"the name of a key": `{"@level":"info","@message":"m","k\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e":"v"}` + "\n",
+		"a value":           `{"@level":"info","@message":"m","k":"v\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"}` + "\n",
+		"a nested value":    `{"@level":"info","@message":"m","k":["v\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"]}` + "\n",
+	} {
+		log := &lines{}
+		o := newOutput(hclog.New(&hclog.LoggerOptions{Output: log}))
+		o.read(strings.NewReader(printed))
+		log.wait(t, "forged")
+		o.end()
+		text := log.String()
+		if strings.ContainsAny(text, "\r\x1b\u009b\u2028\u202e") || strings.Contains(text, "\n2026-01-01") {
+			t.Errorf("%s: %q", name, text)
+		}
+		if name == "plain" && strings.ContainsAny(o.last(), "\r\x1b\u009b\u2028\u202e") {
+			t.Errorf("kept for errors: %q", o.last())
+		}
+	}
+}
+
 type gate struct {
 	lines
 	open chan struct{}

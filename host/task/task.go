@@ -233,6 +233,8 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "/max_attempts", "is not between 1 and %d", MaxTries)
 	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "/max_lost", "is not between 0 and %d", MaxTries)
 	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "/retain", "is not between 0 and %s", MaxRetain)
+	bad.check(ValidTime(spec.RunAt), "/run_at", "is not %s", TimeRange)
+	bad.check(ValidTime(spec.Deadline), "/deadline", "is not %s", TimeRange)
 	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "/deadline", "is in the past")
 	bad.labels("/labels", spec.Labels)
 	bad.labels("/route", spec.Route)

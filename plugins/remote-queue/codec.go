@@ -3,6 +3,7 @@ package remotequeue
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -38,10 +39,17 @@ func putMap(b []byte, m map[string]string) []byte {
 	return b
 }
 
-// putTime writes t to the nanosecond; the zero time as zero.
+// putTime writes t to the nanosecond; the zero time as zero, and what int64 cannot
+// count (from 1678 to 2262) as the nearest that it can: who looks how far away it
+// is finds it as far too far.
 func putTime(b []byte, t time.Time) []byte {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return putInt(b, 0)
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return putInt(b, math.MaxInt64)
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return putInt(b, math.MinInt64)
 	}
 	return putInt(b, t.UnixNano())
 }
