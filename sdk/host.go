@@ -110,3 +110,21 @@ func (c *connection) Describe(ctx context.Context) (Info, error) {
 	info.Outlives = info.Outlives || c.options.Survive
 	return info, nil
 }
+
+// ControlNode has the plugin tell one of its nodes.
+func (c *connection) ControlNode(ctx context.Context, node, action string) error {
+	_, err := c.client.ControlNode(ctx, &pb.ControlNodeRequest{Node: node, Action: action})
+	if err == nil {
+		return nil
+	}
+	name, said := c.options.Config.Executor, clip(status.Convert(err).Message(), maxText)
+	switch status.Code(err) {
+	case codes.NotFound:
+		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownNode, said)
+	case codes.InvalidArgument:
+		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownAction, said)
+	case codes.Unimplemented:
+		return fmt.Errorf("executor %q does not control its nodes", name)
+	}
+	return fmt.Errorf("executor %q: %s", name, said)
+}

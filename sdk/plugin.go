@@ -43,6 +43,8 @@ const PluginKey = "executor"
 type Connection interface {
 	Executor
 	Settler
+	// A plugin whose Info does not say ControlsNodes refuses each ControlNode.
+	NodeController
 	// Hello is what the process said of itself.
 	Hello() Hello
 	// Changed is signaled when Describe should be asked again.

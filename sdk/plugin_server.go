@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -136,6 +137,41 @@ func describe(ctx context.Context, exec Executor) (info Info, err error) {
 		}
 	}()
 	return exec.Describe(ctx)
+}
+
+// ControlNode passes on to an executor that says it can.
+func (s *server) ControlNode(ctx context.Context, req *pb.ControlNodeRequest) (*pb.ControlNodeResponse, error) {
+	s.mu.Lock()
+	exec, able := s.exec, s.info.ControlsNodes
+	s.mu.Unlock()
+	if exec == nil {
+		return nil, errNotConfigured
+	}
+	c, ok := exec.(NodeController)
+	if !ok || !able {
+		return nil, status.Error(codes.Unimplemented, "this executor does not control nodes")
+	}
+	err := controlNode(ctx, c, req.GetNode(), req.GetAction())
+	if err == nil {
+		return &pb.ControlNodeResponse{}, nil
+	}
+	code := codes.Unknown
+	switch {
+	case errors.Is(err, ErrUnknownNode):
+		code = codes.NotFound
+	case errors.Is(err, ErrUnknownAction):
+		code = codes.InvalidArgument
+	}
+	return nil, status.Error(code, clip(err.Error(), maxText))
+}
+
+func controlNode(ctx context.Context, c NodeController, node, action string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("control node: %w", panicError(v))
+		}
+	}()
+	return c.ControlNode(ctx, node, action)
 }
 
 var errNotConfigured = status.Error(codes.FailedPrecondition, "Configure must come first")

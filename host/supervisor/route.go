@@ -9,19 +9,38 @@ import (
 )
 
 var (
-	_ sdk.Executor = (*Executor)(nil)
-	_ sdk.Settler  = (*Executor)(nil)
+	_ sdk.Executor       = (*Executor)(nil)
+	_ sdk.Settler        = (*Executor)(nil)
+	_ sdk.NodeController = (*Executor)(nil)
 )
 
 // Describe asks the current process. Without one it fails and says why.
 func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
-	e.mu.Lock()
-	conn, st := e.conn, e.status
-	e.mu.Unlock()
-	if conn == nil {
-		return sdk.Info{}, fmt.Errorf("executor %q is %s: %s", e.spec.Name, st.State, st.Reason)
+	conn, err := e.serving()
+	if err != nil {
+		return sdk.Info{}, err
 	}
 	return conn.Describe(ctx)
+}
+
+// ControlNode asks the current process to tell one of its nodes. Without one it
+// fails and says why.
+func (e *Executor) ControlNode(ctx context.Context, node, action string) error {
+	conn, err := e.serving()
+	if err != nil {
+		return err
+	}
+	return conn.ControlNode(ctx, node, action)
+}
+
+// serving is the connection that takes new attempts, or why there is none.
+func (e *Executor) serving() (sdk.Connection, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.conn == nil {
+		return nil, fmt.Errorf("executor %q is %s: %s", e.spec.Name, e.status.State, e.status.Reason)
+	}
+	return e.conn, nil
 }
 
 // Execute makes the attempt on the current process. Without one it returns
