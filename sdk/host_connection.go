@@ -42,6 +42,8 @@ type connection struct {
 	in      *assembler
 	heard   atomic.Bool // a frame came since the watch last looked
 	changed chan struct{}
+	leaving chan struct{} // closed when the plugin says that it drains
+	left    sync.Once
 	done    chan struct{}
 	tasks   sync.WaitGroup
 
@@ -60,7 +62,7 @@ var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
 	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[*pb.HostMessage](),
-		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}),
 		attempts: map[Token]*attempt{}, unclaimed: map[Token]time.Time{}}
 	if c.log == nil {
 		c.log = hclog.NewNullLogger()
@@ -279,6 +281,18 @@ func (c *connection) Hello() Hello { return c.hello }
 
 // Changed is signaled when Describe should be asked again.
 func (c *connection) Changed() <-chan struct{} { return c.changed }
+
+// Draining is closed when the process says that it drains.
+func (c *connection) Draining() <-chan struct{} { return c.leaving }
+
+func (c *connection) isLeaving() bool {
+	select {
+	case <-c.leaving:
+		return true
+	default:
+		return false
+	}
+}
 
 // Done is closed when the process can no longer be spoken to.
 func (c *connection) Done() <-chan struct{} { return c.done }

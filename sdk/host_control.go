@@ -29,6 +29,8 @@ func (c *connection) readControl() error {
 				case c.changed <- struct{}{}:
 				default:
 				}
+			case *pb.PluginMessage_Draining:
+				c.left.Do(func() { close(c.leaving) })
 			case *pb.PluginMessage_Unsupported:
 				if t, ok := tokenOf(k.Unsupported.GetToken()); ok {
 					if a := c.find(t); a != nil {

@@ -44,6 +44,7 @@ type server struct {
 	lostAt   time.Time // when the last session ended; zero while there is one
 	attempts map[Token]*run
 	draining bool
+	leaving  bool          // draining because somebody else than the host told it to
 	emptied  chan struct{} // closed when draining and nothing is left
 }
 
@@ -207,6 +208,24 @@ func (s *server) drain() <-chan struct{} {
 		s.checkEmpty()
 	}
 	return s.emptied
+}
+
+// leave is drain at somebody else's word, of which the host hears: it would go on
+// sending starts, and get each of them back.
+func (s *server) leave() <-chan struct{} {
+	s.mu.Lock()
+	if !s.leaving {
+		s.leaving = true
+		if s.session != nil { // else it is said after the next Hello
+			s.session.out.put(drainingMessage(), 0)
+		}
+	}
+	s.mu.Unlock()
+	return s.drain()
+}
+
+func drainingMessage() *pb.PluginMessage {
+	return &pb.PluginMessage{Kind: &pb.PluginMessage_Draining{Draining: &pb.Draining{}}}
 }
 
 // checkEmpty needs the lock held.

@@ -444,3 +444,48 @@ func TestDetach(t *testing.T) {
 		t.Errorf("a start after it: %v, want Released", err)
 	}
 }
+
+// A process that somebody else told to stop says so, once, also to a host that comes later;
+// what comes after that is given back, and what runs may finish.
+func TestLeavingIsSaid(t *testing.T) {
+	gate := make(chan struct{})
+	s := newServer(gated(gate))
+	cc := serveTest(t, s)
+	c := connectTest(t, cc, HostOptions{Epoch: 1, Survive: true})
+	task := Task{Type: "wait", Token: randomToken()}
+	end := begin(t, c, t.Context(), task)
+	select {
+	case <-c.Draining():
+		t.Fatal("it drains before it was told to")
+	default:
+	}
+	s.leave()
+	emptied := s.leave()
+	<-c.Draining()
+	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{})); !errors.Is(err, Released) {
+		t.Errorf("a start after it: %v, want Released", err)
+	}
+	later := connectTest(t, cc, HostOptions{Epoch: 2, Survive: true})
+	<-later.Draining()
+	<-end // lost to the host that is over
+	join := task
+	join.Rejoin = true
+	close(gate)
+	if _, err := later.Execute(t.Context(), join, NewReporter(Reports{})); err != nil {
+		t.Errorf("what ran: %v", err)
+	}
+	later.Settled(task.Token)
+	<-emptied
+}
+
+// Drain at the host's own word is not answered: it knows.
+func TestDrainOfTheHostIsNotSaid(t *testing.T) {
+	h := newRawHost(t, newServer(gated(nil)))
+	stream := h.open(1, &pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}})
+	h.next(stream, "a heartbeat, and no word of draining", func(m *pb.PluginMessage) bool {
+		if m.GetDraining() != nil {
+			t.Error("it says Draining to the host that told it so")
+		}
+		return m.GetHeartbeat() != nil
+	})
+}
