@@ -86,6 +86,21 @@ func (s *server) wait(d time.Duration) {
 	}
 }
 
+// awaitHost gives the host, if one listens, this long to end the process: it was told
+// that it drains, and would take an end before it has heard that for a death.
+func (s *server) awaitHost(d time.Duration) {
+	s.mu.Lock()
+	sess := s.session
+	s.mu.Unlock()
+	if sess == nil {
+		return
+	}
+	select {
+	case <-sess.ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // process watches over a plugin process and ends it.
 type process struct {
 	server *server
@@ -119,6 +134,7 @@ func (p *process) watch(parent int) {
 			case <-p.server.leave():
 			case <-time.After(drainFor):
 			}
+			p.server.awaitHost(stopFor)
 			p.end()
 			return
 		case <-tick.C:

@@ -437,6 +437,7 @@ def main():
         until = time.monotonic() + 10
         while plugin.busy() and time.monotonic() < until and os.getppid() == parent:
             time.sleep(0.1)
+        plugin.shutdown.wait(2)  # the host has heard of it, and ends what is done
     plugin.stop_all()
     server.stop(0.5).wait()
     for remove, what in ((os.unlink, path), (os.rmdir, os.path.dirname(path))):

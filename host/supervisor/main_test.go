@@ -103,6 +103,13 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 			}
 			return cmd.Process.Pid, nil
 		}),
+		// goes on whatever it is told, in a busy loop or not
+		sdk.Func("stubborn", func(_ context.Context, busy bool, r sdk.Reporter) (int, error) {
+			r.Progress(1, 0, "running")
+			for busy {
+			}
+			select {}
+		}),
 		sdk.Func("wait", func(ctx context.Context, file string, r sdk.Reporter) (int, error) {
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				return 0, err
