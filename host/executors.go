@@ -122,7 +122,7 @@ func (s *Executors) process(o Options, b Executor, dir string) (engine.Executor,
 func statusOf(s supervisor.Status) task.ExecutorStatus {
 	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
 	for _, i := range s.Instances {
-		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts})
+		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts, Reason: i.Reason})
 		out.Version = i.Version
 	}
 	return out

@@ -221,9 +221,14 @@ func (h *Host) Reload(o Options) error {
 // shutdownHTTP is how long requests under way get to finish.
 const shutdownHTTP = 5 * time.Second
 
+// lastAcks is what plugin processes get to hear that the last outcomes are on record.
+// Their attempts had their time before, from the engine.
+const lastAcks = time.Second
+
 // Close ends the host: no new tasks, attempts finish or are let go (those that
 // outlive the host go on), plugins end, the store is closed. It is bounded, even
-// with a frozen plugin. Later calls return what the first did.
+// with a frozen plugin: DrainTimeout, CancelGrace, and some seconds for processes that
+// have to be killed. Later calls return what the first did.
 func (h *Host) Close() error {
 	h.closing.Do(func() { h.closed = h.close() })
 	return h.closed
@@ -250,7 +255,9 @@ func (h *Host) close() error {
 		}
 	}
 	if h.set != nil {
-		errs = append(errs, h.set.Close(ctx))
+		stop, cancel := context.WithTimeout(ctx, lastAcks)
+		errs = append(errs, h.set.Close(stop))
+		cancel()
 	}
 	if h.store != nil {
 		errs = append(errs, h.store.Close())

@@ -4,21 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/taskhost/taskhost/host"
 )
 
 // The nodes of a plugin process are workers as those of a built-in are: shown, and drained by REST.
 func TestNodesOfAPluginProcess(t *testing.T) {
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "nodes"), "./testdata/nodes-plugin").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	h, err := host.Open(t.Context(), host.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0", PluginDirs: []string{dir},
+	h, err := host.Open(t.Context(), host.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0", PluginDirs: []string{plugin(t, "nodes")},
 		Executors: []host.Executor{{Name: "x", Plugin: "nodes"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -51,15 +44,7 @@ func TestNodesOfAPluginProcess(t *testing.T) {
 		}
 		return list.Workers
 	}
-	until := func(what string, ok func([]worker) bool) { // a process outside is waited for
-		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !ok(workers()); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("still not so: %s: %+v", what, workers())
-			}
-		}
-	}
-	until("the node is shown", func(w []worker) bool { return len(w) == 1 && w[0] == worker{Name: "n1", Executor: "x"} })
+	until(t, "the node is shown", func() bool { w := workers(); return len(w) == 1 && w[0] == worker{Name: "n1", Executor: "x"} })
 	for path, want := range map[string]int{"n1": http.StatusOK, "n2": http.StatusNotFound} {
 		resp, err := http.Post("http://"+h.Addr()+"/v1/workers/"+path+"/drain", "application/json", nil)
 		if err != nil {
@@ -70,5 +55,5 @@ func TestNodesOfAPluginProcess(t *testing.T) {
 			t.Errorf("drain %s: %s, want %d", path, resp.Status, want)
 		}
 	}
-	until("it drains, by its own word", func(w []worker) bool { return len(w) == 1 && w[0].Draining })
+	until(t, "it drains, by its own word", func() bool { w := workers(); return len(w) == 1 && w[0].Draining })
 }
