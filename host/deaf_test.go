@@ -65,6 +65,7 @@ func TestCloseIsBounded(t *testing.T) {
 	dir := plugin(t, "deaf")
 	for _, typ := range []string{"deaf", "busy", "frozen", "frozen while idle"} {
 		t.Run(typ, func(t *testing.T) {
+			t.Parallel()
 			h := deafHost(t, dir, host.Options{DrainTimeout: 200 * time.Millisecond, CancelGrace: 200 * time.Millisecond})
 			pid := h.Tasks().Executors()[0].Instances[0].Pid
 			if typ != "frozen while idle" {

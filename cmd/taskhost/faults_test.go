@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
@@ -105,6 +106,38 @@ func TestUnknownPluginIsRefused(t *testing.T) {
 		if n := strings.Count(string(out), `executor "x"`); n != 1 {
 			t.Errorf("%s names the executor %d times, want once:\n%s", cmd, n, out)
 		}
+	}
+}
+
+// SIGTERM to a plugin process from somebody else: its successor takes what is new, what runs
+// there finishes, and no task goes back and forth between the two.
+func TestPluginIsToldToStop(t *testing.T) {
+	s := newServer(t, "", ownProcess)
+	s.start()
+	s.until("the plugin runs", func() bool { return len(s.instances("own")) > 0 })
+	long := s.submit(`{"type":"journal","input":{"seconds":3}}`)
+	s.until("the long task runs", func() bool { return len(s.starts()) == 1 })
+	old := s.instances("own")[0]
+	if err := syscall.Kill(old, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{long}
+	for range 5 {
+		ids = append(ids, s.submit(`{"type":"journal","input":{}}`))
+	}
+	s.settle()
+	for _, id := range ids {
+		var h struct{ Events []json.RawMessage }
+		s.get("/v1/tasks/"+id+"/history", &h)
+		var task apiTask
+		s.get("/v1/tasks/"+id, &task)
+		if task.State != "succeeded" || task.Lost > 0 || task.Attempt > 2 || len(h.Events) > 6 {
+			t.Errorf("task %s is %s in attempt %d, lost %d times, after %d events", id, task.State, task.Attempt, task.Lost, len(h.Events))
+		}
+	}
+	s.until("one other process is left", func() bool { pids := s.instances("own"); return len(pids) == 1 && pids[0] != old })
+	if err := s.stop(); err != nil {
+		t.Error(err)
 	}
 }
 
