@@ -71,7 +71,7 @@ func (c *connection) open() error {
 		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
 		Epoch: c.options.Epoch, Survive: c.options.Survive})
 	if status.Code(err) == codes.InvalidArgument {
-		return &ConfigError{Executor: cfg.Executor, Message: status.Convert(err).Message()}
+		return &ConfigError{Executor: cfg.Executor, Message: clip(status.Convert(err).Message(), maxText)}
 	}
 	if err != nil {
 		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)
@@ -90,6 +90,9 @@ func (c *connection) open() error {
 	if len(h) == 0 || h[0].GetHello() == nil {
 		return fmt.Errorf("executor %q: the plugin's first message is not Hello", cfg.Executor)
 	}
+	if n := len(h[0].GetHello().GetRunning()) + len(h[0].GetHello().GetFinished()); n > maxUnknown {
+		return fmt.Errorf("executor %q: the plugin's Hello names %d attempts, at most %d are taken", cfg.Executor, n, maxUnknown)
+	}
 	c.setHello(h[0].GetHello())
 	if c.data, err = c.client.Data(c.ctx); err == nil {
 		err = c.data.Send(&pb.DataRequest{Epoch: c.options.Epoch})
@@ -104,6 +107,9 @@ func (c *connection) open() error {
 func (c *connection) Describe(ctx context.Context) (Info, error) {
 	resp, err := c.client.Describe(ctx, &pb.DescribeRequest{})
 	if err != nil {
+		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
+	}
+	if err := boundedInfo(resp.GetInfo()); err != nil {
 		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
 	}
 	info := infoFromWire(resp.GetInfo())

@@ -125,10 +125,14 @@ func (s *server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.Descr
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, clip(err.Error(), maxText))
 	}
+	w := infoToWire(info)
+	if err := boundedInfo(w); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
 	s.mu.Lock()
 	s.info = info
 	s.mu.Unlock()
-	return &pb.DescribeResponse{Info: infoToWire(info)}, nil
+	return &pb.DescribeResponse{Info: w}, nil
 }
 
 func describe(ctx context.Context, exec Executor) (info Info, err error) {

@@ -228,14 +228,24 @@ func stuckConfigure() *server {
 // fake is a plugin that does what a test says, as one in another language might.
 type fake struct {
 	pb.UnimplementedExecutorServiceServer
+	hello   pb.Hello
+	info    *pb.Info
 	control func(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error
+	data    func(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error // nil says nothing
+}
+
+func (f *fake) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
+	return &pb.DescribeResponse{Info: f.info}, nil
 }
 
 func (*fake) Configure(context.Context, *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	return &pb.ConfigureResponse{}, nil
 }
 
-func (*fake) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error {
+func (f *fake) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error {
+	if f.data != nil {
+		return f.data(stream)
+	}
 	<-stream.Context().Done()
 	return nil
 }
@@ -244,7 +254,7 @@ func (f *fake) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.Con
 	if _, err := stream.Recv(); err != nil {
 		return err
 	}
-	hello := &pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: &pb.Hello{Instance: "fake"}}}
+	hello := &pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: &f.hello}}
 	if err := stream.Send(&pb.ControlResponse{Messages: []*pb.PluginMessage{hello, {}}}); err != nil { // and an unknown one
 		return err
 	}
@@ -253,12 +263,17 @@ func (f *fake) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.Con
 
 func connectFake(t *testing.T, o HostOptions, control func(grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error) *connection {
 	t.Helper()
+	return connectTest(t, serveFake(t, &fake{control: control}), o)
+}
+
+func serveFake(t *testing.T, f *fake) *grpc.ClientConn {
+	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := GRPCServer(nil)
-	pb.RegisterExecutorServiceServer(g, &fake{control: control})
+	pb.RegisterExecutorServiceServer(g, f)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	t.Cleanup(func() { g.Stop(); <-served })
@@ -267,7 +282,7 @@ func connectFake(t *testing.T, o HostOptions, control func(grpc.BidiStreamingSer
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cc.Close() })
-	return connectTest(t, cc, o)
+	return cc
 }
 
 // What a plugin may do wrong, and what becomes of the attempt.
