@@ -197,7 +197,8 @@ func handshakeError(line string, err error) string {
 	parts := strings.Split(line, "|")
 	switch {
 	case parts[0] != strconv.Itoa(plugin.CoreProtocolVersion), parts[1] != strconv.FormatUint(uint64(want), 10):
-		return fmt.Sprintf("speaks version %s of the protocol and this host version %d: build it with the sdk of this host's version", parts[1], want)
+		return fmt.Sprintf("speaks version %s of go-plugin's protocol and version %s of taskhost's, and this host versions %d and %d: build it with the sdk of this host's version",
+			parts[0], parts[1], plugin.CoreProtocolVersion, want)
 	case len(parts) < 5 || parts[4] != string(plugin.ProtocolGRPC):
 		return "does not speak gRPC: its handshake line must be 1|1|unix|PATH|grpc"
 	}

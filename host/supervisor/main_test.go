@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,8 +49,13 @@ func servePlugin(name string) {
 			os.Stdout = w
 			line := make([]byte, 64<<10)
 			n, _ := r.Read(line)
-			_, _ = stdout.Write(line[:n])
-			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			// Another process says it when this one has surely stopped.
+			speak := exec.Command("sh", "-c", `until grep -q '^State:.T' "/proc/$1/status"; do :; done; printf %s "$2"`,
+				"sh", strconv.Itoa(os.Getpid()), string(line[:n]))
+			speak.Stdout = stdout
+			if speak.Start() == nil {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			}
 		}()
 		time.Sleep(20 * time.Millisecond) // until os.Stdout is the pipe
 	}

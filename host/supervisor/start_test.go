@@ -90,12 +90,15 @@ func TestBadStarts(t *testing.T) {
 		"garbage, dies": {r.script("garbage0", "echo hello world"), []string{`printed "hello world"`}},
 		"no stdout":     {r.script("closes", "exec >&- sleep 60"), []string{"closed its stdout"}},
 		"no newline":    {r.script("nonewline", "yes | tr -d '\\n'"), []string{"printed \"yyy", "…"}},
-		"other version": {r.script("version", "echo '1|9|unix|/nowhere|grpc'; exec sleep 60"), []string{"version 9", "build it with the sdk"}},
-		"no gRPC":       {r.script("netrpc", "echo '1|1|unix|/nowhere'; exec sleep 60"), []string{"does not speak gRPC"}},
-		"no socket":     {r.script("nosocket", "echo '1|1|unix|/nowhere|grpc'; exec sleep 60"), []string{"could not be connected to"}},
-		"freezes":       {r.serving("frozen"), []string{"did not answer for 2s"}},
-		"no program":    {"noprogram", []string{"cannot be executed", "no program for"}},
-		"no interp.":    {"nointerp", []string{"cannot be executed", "interpreter"}},
+		"other version": {r.script("version", "echo '1|9|unix|/nowhere|grpc'; exec sleep 60"),
+			[]string{"version 1 of go-plugin's protocol and version 9 of taskhost's", "this host versions 1 and 1", "build it with the sdk"}},
+		"other core": {r.script("core", "echo '7|1|unix|/nowhere|grpc'; exec sleep 60"),
+			[]string{"version 7 of go-plugin's protocol and version 1 of taskhost's", "this host versions 1 and 1"}},
+		"no gRPC":    {r.script("netrpc", "echo '1|1|unix|/nowhere'; exec sleep 60"), []string{"does not speak gRPC"}},
+		"no socket":  {r.script("nosocket", "echo '1|1|unix|/nowhere|grpc'; exec sleep 60"), []string{"could not be connected to"}},
+		"freezes":    {r.serving("frozen"), []string{"did not answer for 2s"}},
+		"no program": {"noprogram", []string{"cannot be executed", "no program for"}},
+		"no interp.": {"nointerp", []string{"cannot be executed", "interpreter"}},
 	} {
 		_ = os.WriteFile(filepath.Join(r.dir, "noprogram"), []byte("\x00\x01\x02"), 0o755)
 		_ = os.WriteFile(filepath.Join(r.dir, "nointerp"), []byte("#!/nowhere/at/all\n"), 0o755)
