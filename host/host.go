@@ -47,6 +47,10 @@ type Options struct {
 	Log hclog.Logger
 	// Version is shown to operators.
 	Version string
+	// Strict refuses to open where CheckPlugins finds a fault or an executor cannot be made.
+	// Without it such an executor is shown with what is wrong and tried again, and the
+	// others serve.
+	Strict bool
 	// PluginEnv names further variables of this process that plugins may see.
 	PluginEnv []string
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long

@@ -27,7 +27,7 @@ func TryExecutor(ctx context.Context, o Options, x Executor) (sdk.Info, error) {
 		return sdk.Info{}, err
 	}
 	defer os.RemoveAll(dir)
-	o.DataDir, o.Executors = dir, []Executor{x}
+	o.DataDir, o.Executors, o.Strict = dir, []Executor{x}, true
 	set, err := OpenExecutors(o, 1, "")
 	if err != nil {
 		return sdk.Info{}, err

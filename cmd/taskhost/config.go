@@ -30,6 +30,7 @@ func (f *configFlags) load() (*config.Config, error) {
 
 func (p *program) serverCmd() *cobra.Command {
 	var f configFlags
+	var strict bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.load()
@@ -37,7 +38,7 @@ func (p *program) serverCmd() *cobra.Command {
 				return err
 			}
 			o := host.FromConfig(cfg)
-			o.Builtins, o.Version = p.builtins, version()
+			o.Builtins, o.Version, o.Strict = p.builtins, version(), strict
 			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
@@ -50,6 +51,7 @@ func (p *program) serverCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
+	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
 	return c
 }
 

@@ -95,10 +95,11 @@ executor "poison" { plugin = "poison" }
 	}
 }
 
-// A plugin that is not there is a mistake in the config, and said before anything starts.
+// A plugin that is not there is a mistake in the config: config validate says so, and a strict
+// server does not start.
 func TestUnknownPluginIsRefused(t *testing.T) {
 	s := newServer(t, "", `executor "x" { plugin = "no-such-thing" }`)
-	for _, cmd := range []string{"server", "config validate"} {
+	for _, cmd := range []string{"server --strict", "config validate"} {
 		out, err := exec.Command(s.bin, append(strings.Fields(cmd), "--config", filepath.Join(s.dir, "taskhost.hcl"))...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "no-such-thing") || !strings.Contains(string(out), "eventlet-style") {
 			t.Errorf("%s: %v\n%s", cmd, err, out)

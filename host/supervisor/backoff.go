@@ -24,6 +24,7 @@ const (
 	failed   ending = iota // by itself, or it did not come up
 	excused                // somebody told it to stop, or a suspect attempt ran on it, which explains its death
 	cureless               // nothing but an operator's doing helps
+	absent                 // its file is not there, and may come
 )
 
 // maxExcusedWait bounds the wait after an end that is no failure of the plugin's.
@@ -37,21 +38,22 @@ type endings struct {
 }
 
 // next says, after an end at now, how long to wait before the next start, and whether
-// the executor is in quarantine meanwhile. count is how many ends of that kind there were
-// within the window. An excused end never leads to quarantine.
+// the executor is in quarantine meanwhile. count is how many failures, or excused ends, there
+// were within the window. An excused end never leads to quarantine.
 func (h *endings) next(e ending, now time.Time, o Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
-	if e == excused {
-		count = h.excuses.add(now, o.QuarantineWindow)
-		if count == 1 {
+	switch e {
+	case cureless:
+		return o.QuarantineRetry, true, 0
+	case absent: // to look costs little
+		return min(o.BackoffMax, o.QuarantineRetry), true, 0
+	case excused:
+		if count = h.excuses.add(now, o.QuarantineWindow); count == 1 {
 			return 0, false, count
 		}
 		return delay(count-1, o.BackoffMin, min(o.BackoffMax, maxExcusedWait), jitter), false, count
 	}
 	count = h.failures.add(now, o.QuarantineWindow)
-	switch {
-	case e == cureless:
-		return o.QuarantineRetry, true, count
-	case count >= o.QuarantineAfter || h.probation:
+	if count >= o.QuarantineAfter || h.probation {
 		h.probation = true
 		return o.QuarantineRetry, true, count
 	}

@@ -185,6 +185,10 @@ func (e *Executor) unroute(inst *instance) {
 
 // failed keeps an error for operators.
 func (e *Executor) failed(err error) {
-	e.log.Error("executor failed", "error", err)
+	if e.Status().LastError == err.Error() { // as when a file is looked for again
+		e.log.Debug("executor failed as before", "error", err)
+	} else {
+		e.log.Error("executor failed", "error", err)
+	}
 	e.update(func(st *Status) { st.LastError, st.LastErrorAt = err.Error(), time.Now() })
 }

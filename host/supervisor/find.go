@@ -110,8 +110,16 @@ func (s *Supervisor) lookup(plugin string) (string, error) {
 			where = strings.Join(s.opts.PluginDirs, ", ") + " has " + strings.Join(known, ", ")
 		}
 	}
-	return "", fmt.Errorf("unknown plugin %q: %s", plugin, where)
+	if len(s.opts.Builtins) > 0 {
+		where += "; built in are " + strings.Join(s.opts.Builtins, ", ")
+	}
+	return "", &absentError{fmt.Errorf("unknown plugin %q: %s", plugin, where)}
 }
+
+// absentError says that a plugin's file is not there. It may come.
+type absentError struct{ cause error }
+
+func (e *absentError) Error() string { return e.cause.Error() }
 
 // privateCopy copies the binary at path to dir while it takes its sum, so that
 // what was checked is what is executed: the original may change at any moment.

@@ -37,7 +37,7 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	}()
 	path, err := e.sup.lookup(e.spec.Plugin)
 	if err != nil {
-		return &operatorError{err}
+		return err
 	}
 	if e.spec.DataDir != "" {
 		if err := os.MkdirAll(e.spec.DataDir, 0o700); err != nil {

@@ -65,9 +65,10 @@ func servePlugin(name string) {
 // newTestExecutor serves scripts that do what plugins must not.
 func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	var c struct {
-		Refuse  string `json:"refuse"`
-		DieIf   string `json:"die_if"` // a file: if it exists, die before the config is taken
-		Started string `json:"started"`
+		Refuse string `json:"refuse"`
+		DieIf  string `json:"die_if"` // a file: if it exists, die before the config is taken
+		// what Describe fails with
+		Describe string `json:"describe"`
 	}
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
@@ -78,6 +79,9 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	if _, err := os.Stat(c.DieIf); c.DieIf != "" && err == nil {
 		fmt.Fprintln(os.Stderr, "the engine is on fire")
 		os.Exit(3)
+	}
+	if c.Describe != "" {
+		return undescribed{message: c.Describe}, nil
 	}
 	return sdk.NewScripts(
 		sdk.Func("pid", func(context.Context, struct{}, sdk.Reporter) (int, error) { return os.Getpid(), nil }),
@@ -132,6 +136,16 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 			}
 		}),
 	)
+}
+
+// undescribed is an executor that does not say what it offers.
+type undescribed struct {
+	sdk.Executor
+	message string
+}
+
+func (u undescribed) Describe(context.Context) (sdk.Info, error) {
+	return sdk.Info{}, errors.New(u.message)
 }
 
 // rig is a supervisor with a directory of plugins.

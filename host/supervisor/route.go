@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -21,12 +22,14 @@ func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
 		return sdk.Info{}, err
 	}
 	info, err := conn.Describe(ctx)
-	if err == nil {
-		e.mu.Lock()
-		e.deferred = info.Deferred
-		e.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil { // not signaled: who asked knows, and would ask again
+		e.status.LastError, e.status.LastErrorAt = err.Error(), time.Now()
+		return sdk.Info{}, err
 	}
-	return info, err
+	e.deferred = info.Deferred
+	return info, nil
 }
 
 // ControlNode asks the current process to tell one of its nodes. Without one it

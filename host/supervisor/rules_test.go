@@ -57,6 +57,7 @@ func TestEndings(t *testing.T) {
 		"failures": {{failed, 100 * time.Millisecond, false}, {failed, 200 * time.Millisecond, false},
 			{failed, o.QuarantineRetry, true}, {failed, o.QuarantineRetry, true}},
 		"an operator is needed": {{cureless, o.QuarantineRetry, true}, {cureless, o.QuarantineRetry, true}},
+		"its file is absent":    {{absent, time.Minute, true}, {absent, time.Minute, true}, {absent, time.Minute, true}, {failed, 100 * time.Millisecond, false}},
 		"excused": append([]step{{excused, 0, false}, {excused, 100 * time.Millisecond, false}, {excused, 200 * time.Millisecond, false},
 			{excused, 400 * time.Millisecond, false}, {excused, 800 * time.Millisecond, false}}, many(100, step{excused, time.Second, false})...),
 		"excused among failures": {{failed, 100 * time.Millisecond, false}, {excused, 0, false}, {failed, 200 * time.Millisecond, false},

@@ -181,6 +181,10 @@ func (l *life) fail(err error) {
 		l.again(cureless, Degraded, operator.Error())
 		return
 	}
+	if none := (*absentError)(nil); errors.As(err, &none) {
+		l.again(absent, Degraded, none.Error())
+		return
+	}
 	l.again(failed, Degraded, "the plugin failed")
 }
 
@@ -189,8 +193,8 @@ func (l *life) again(e ending, state State, why string) {
 	o := l.e.opts
 	wait, quarantine, count := l.ends.next(e, time.Now(), o, jitter())
 	switch {
-	case quarantine && e == cureless:
-		l.e.become(Quarantined, fmt.Sprintf("%s; tried again every %s, or at once by a restart", why, o.QuarantineRetry))
+	case quarantine && e != failed:
+		l.e.become(Quarantined, fmt.Sprintf("%s; tried again every %s, or at once by a restart", why, wait))
 	case quarantine:
 		l.e.become(Quarantined, fmt.Sprintf("the plugin keeps failing (%d times within %s); tried again every %s, or at once by a restart; see the last error",
 			count, o.QuarantineWindow, o.QuarantineRetry))
