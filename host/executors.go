@@ -42,7 +42,7 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 	for _, p := range o.Builtins {
 		builtins = append(builtins, p.Name)
 	}
-	sup, err := supervisor.Open(supervisor.Options{Builtins: builtins,
+	sup, err := supervisor.Open(supervisor.Options{Builtins: builtins, AllowWritable: o.AllowWritablePlugins,
 		RunDir: filepath.Join(o.DataDir, "run"), PluginDirs: o.PluginDirs, Log: o.Log.Named("plugin"),
 		Epoch: epoch, Env: o.PluginEnv, HostURL: url, Grace: o.CancelGrace,
 	})

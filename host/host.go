@@ -38,6 +38,9 @@ type Options struct {
 	Builtins []sdk.Plugin
 	// PluginDirs hold the binaries of those that run in their own.
 	PluginDirs []string
+	// AllowWritablePlugins takes binaries that others than their owner may write, which
+	// are refused otherwise: whoever may write one runs what they like as this host.
+	AllowWritablePlugins bool
 	// Executors in order: the first that offers a type serves it, unless Types
 	// says otherwise. None: one of each built-in, by the plugin's name.
 	Executors []Executor
@@ -208,6 +211,7 @@ func (h *Host) Reload(o Options) error {
 		was, now any
 	}{
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
+		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
 		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
 	} {

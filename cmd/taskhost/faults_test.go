@@ -110,6 +110,32 @@ func TestUnknownPluginIsRefused(t *testing.T) {
 	}
 }
 
+// A plugin that others may write is shown as refused with what to do, by each that looks at it.
+func TestWritablePluginIsShown(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "open")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for allow, config := range map[bool]string{false: "", true: "allow_writable_plugins = true\n"} {
+		file := filepath.Join(dir, "taskhost.hcl")
+		if err := os.WriteFile(file, []byte(config+`executor "x" { plugin = "open" }`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range [][]string{{"plugin", "list", "--plugin-dir", dir, "--config", file}, {"config", "validate", "--plugin-dir", dir, "--config", file},
+			{"plugin", "check", path}} {
+			out, _ := exec.Command(filepath.Join(built(t), "taskhost"), cmd...).CombinedOutput()
+			refused := strings.Contains(string(out), "chmod go-w "+path)
+			if want := !allow || cmd[1] == "check"; refused != want {
+				t.Errorf("%v, allowed %v:\n%s", cmd, allow, out)
+			}
+		}
+	}
+}
+
 // SIGTERM to a plugin process from somebody else: its successor takes what is new, what runs
 // there finishes, and no task goes back and forth between the two.
 func TestPluginIsToldToStop(t *testing.T) {

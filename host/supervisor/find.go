@@ -21,6 +21,9 @@ type Found struct {
 	Size   int64
 	// Hidden says that an earlier directory holds a binary of the same name.
 	Hidden bool
+	// Writable says why the plugin is refused where writable ones are not allowed; nil
+	// if nobody but its owner may write it.
+	Writable error
 }
 
 // Find lists the binaries in the plugin directories, sorted by directory and
@@ -46,6 +49,7 @@ func Find(dirs []string) ([]Found, error) {
 				errs = append(errs, err)
 				continue
 			}
+			f.Writable = writableByOthers(f.Path)
 			found = append(found, f)
 		}
 	}

@@ -39,6 +39,11 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	if err != nil {
 		return err
 	}
+	if !e.opts.AllowWritable {
+		if err := writableByOthers(path); err != nil {
+			return &operatorError{err}
+		}
+	}
 	if e.spec.DataDir != "" {
 		if err := os.MkdirAll(e.spec.DataDir, 0o700); err != nil {
 			return fmt.Errorf("data directory: %w", err)
