@@ -199,3 +199,36 @@ func TestSuspectsDoNotQuarantine(t *testing.T) {
 	dies(false)
 	contains(t, r.until(e, Quarantined).Reason, "2 times")
 }
+
+// Busy loops that starve a process of its turns take no neighbor's life: it is heard late,
+// and as long as it is heard it is not dead.
+func TestStarvedProcessIsNotTakenForDead(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Silence = 5 * time.Second }) // as a host has it
+	e := r.start(Spec{Plugin: r.serving("good")})
+	pid := r.ready(e).Instances[0].Pid
+	const loops = 12
+	stuck := make([]sdk.Task, loops)
+	ends := make([]<-chan error, loops)
+	for i := range stuck {
+		stuck[i] = newTask("stubborn", true)
+		ends[i] = r.begun(e, stuck[i])
+	}
+	file := filepath.Join(t.TempDir(), "w")
+	neighbor := make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); neighbor <- err }()
+	r.exists(file)
+	for _, task := range stuck {
+		e.Settled(task.Token)
+	}
+	r.another(e, pid)
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ended(neighbor); err != nil {
+		t.Errorf("the neighbor of %d busy loops: %v", loops, err)
+	}
+	for _, end := range ends {
+		_ = r.ended(end)
+	}
+	r.over(pid, "the starved process")
+}
