@@ -1,8 +1,10 @@
 package sdk
 
 import (
+	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -28,6 +30,21 @@ func infoToWire(in Info) *pb.Info {
 			LastSeen: timeToWire(n.LastSeen)})
 	}
 	return out
+}
+
+// boundedInfo refuses a description that is too large to be asked for again and again.
+// Both halves look, since one may not be this code.
+func boundedInfo(w *pb.Info) error {
+	switch {
+	case len(w.GetTypes()) > maxInfoTypes:
+		return fmt.Errorf("it offers %d task types, at most %d are taken", len(w.GetTypes()), maxInfoTypes)
+	case len(w.GetNodes()) > maxInfoNodes:
+		return fmt.Errorf("it has %d nodes, at most %d are taken", len(w.GetNodes()), maxInfoNodes)
+	}
+	if n := proto.Size(w); n > maxInfoBytes {
+		return fmt.Errorf("its description has %d bytes, at most %d are taken: make its schemas and labels shorter", n, maxInfoBytes)
+	}
+	return nil
 }
 
 func infoFromWire(in *pb.Info) Info {

@@ -30,7 +30,7 @@ func (f *configFlags) load() (*config.Config, error) {
 
 func (p *program) serverCmd() *cobra.Command {
 	var f configFlags
-	var older bool
+	var strict, older bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.load()
@@ -38,7 +38,8 @@ func (p *program) serverCmd() *cobra.Command {
 				return err
 			}
 			o := host.FromConfig(cfg)
-			o.Builtins, o.Version, o.AcceptOlderStore = p.builtins, version(), older
+			o.Builtins, o.Version = p.builtins, version()
+			o.Strict, o.AcceptOlderStore = strict, older
 			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
@@ -51,6 +52,7 @@ func (p *program) serverCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
+	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
 	acceptOlder(c, &older)
 	return c
 }

@@ -75,6 +75,7 @@ type Instance struct {
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`
 	Restarts int       `json:"restarts"`
+	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 
 // Worker is a machine or process behind an executor.

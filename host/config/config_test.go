@@ -21,6 +21,7 @@ log_format    = "json"
 drain_timeout = "1m"
 cancel_grace  = "3s"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
+allow_writable_plugins = true
 
 executor "local" {
   plugin = "eventlet-style"
@@ -81,6 +82,7 @@ func TestWholeFile(t *testing.T) {
 	want := &Config{
 		Listen: "127.0.0.1:7171", DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
 		DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, PluginEnv: []string{"HTTPS_PROXY", "AWS_*"},
+		AllowWritablePlugins: true,
 		Executors: []Executor{
 			{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
 				Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
@@ -215,6 +217,7 @@ func TestFaults(t *testing.T) {
 		"route":              {"task_type \"t\" {\n route = { zone = 1 }\n}", []string{"2:10 set of strings"}},
 		"type name":          {"task_type \"1 a\" {\n}", []string{"1:11 1 to 100 letters"}},
 		"level":              {"log_level = \"loud\"", []string{"1:13 trace, debug"}},
+		"truth":              {"allow_writable_plugins = \"yes\"", []string{"1:26 true or false"}},
 		"env":                {"plugin_env = \"PATH\"", []string{"1:14 list of strings"}},
 		"listen":             {"listen = \"7070\"", []string{`1:10 host:port, such as "127.0.0.1:7070"`}},
 		"open":               {"listen = \"0.0.0.0:7070\"", []string{"1:10 not a loopback", "listen on 127.0.0.1"}},
