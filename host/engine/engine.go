@@ -99,7 +99,7 @@ type Engine struct {
 
 // polls are how often something looks for work without being woken, so that nothing waits
 // for ever because a wake-up was missed.
-type polls struct{ dispatch, promote time.Duration }
+type polls struct{ dispatch, promote, retire time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -119,7 +119,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second},
+		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry.init(o)

@@ -9,7 +9,6 @@ import (
 
 const (
 	retireAtOnce  = 500
-	retireEvery   = 10 * time.Second
 	retireRest    = 20 * time.Millisecond // between batches: others' work goes first
 	overdueAtOnce = 500
 	overdueEvery  = time.Second
@@ -18,7 +17,7 @@ const (
 // expire deletes tasks whose time to be kept is up, fails pending ones past their
 // deadline and drops lanes that are empty.
 func (e *Engine) expire() {
-	retire := time.NewTicker(retireEvery)
+	retire := time.NewTicker(e.polls.retire)
 	overdue := time.NewTicker(overdueEvery)
 	defer retire.Stop()
 	defer overdue.Stop()
