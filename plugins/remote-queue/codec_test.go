@@ -29,6 +29,7 @@ func sampleItems() []item {
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},

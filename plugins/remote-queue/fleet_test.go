@@ -294,7 +294,7 @@ func TestDrainBounded(t *testing.T) {
 	if err := w.Drain(ctx); err == nil {
 		t.Error("the drain says that all is finished")
 	}
-	a.wait(t, sdk.AttemptReleased)
+	a.wait(t, sdk.AttemptInterrupted)
 	if err := g.ended("k"); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("the script was told %v", err)
 	}

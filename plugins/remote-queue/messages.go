@@ -191,7 +191,7 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		}
 		o.Yield = y
 	}
-	if o.Kind < sdk.Succeeded || o.Kind > sdk.Yielded || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
+	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
 		return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true,
 			Message: "the worker reports an outcome that makes no sense"}
 	}
