@@ -49,9 +49,13 @@ type fleet struct {
 	// from before this process; afterwards every unknown token is a stranger.
 	ended   map[token]struct{}
 	workers map[peer]*worker
-	known   map[string]sdk.TypeInfo // of every worker ever heard
-	routes  map[string]map[string]string
-	closed  bool
+	// known are the types of present workers, and of those that are away.
+	known      map[string]*knownType
+	typesDirty bool      // not as on file
+	typesSaved time.Time // when last
+
+	routes map[string]map[string]string
+	closed bool
 }
 
 // counters are what should not happen often, for those who look for a fault.
@@ -65,7 +69,7 @@ type counters struct {
 func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	f := &fleet{cfg: cfg, conf: c, names: names{c.Queue}, log: cfg.Log, self: rand.Text(), rest: c.restURL(cfg.HostURL),
 		attempts: make(map[token]*attempt), ended: make(map[token]struct{}), workers: make(map[peer]*worker),
-		known: make(map[string]sdk.TypeInfo), routes: map[string]map[string]string{anyRoute: nil}}
+		known: make(map[string]*knownType), typesSaved: time.Now(), routes: map[string]map[string]string{anyRoute: nil}}
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}
@@ -75,9 +79,7 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 			err = errors.Join(fmt.Errorf("executor %q: %w", cfg.Executor, err), f.Close())
 		}
 	}()
-	if err := f.loadTypes(); err != nil {
-		return nil, err
-	}
+	f.loadTypes()
 	id, err := hostID(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -106,7 +108,7 @@ func hostID(dir string) (string, error) {
 		return string(data), nil
 	}
 	id := rand.Text()
-	return id, os.WriteFile(path, []byte(id), 0o600)
+	return id, writeWhole(path, []byte(id))
 }
 
 func (f *fleet) connect() (err error) {

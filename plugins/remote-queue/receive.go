@@ -177,10 +177,11 @@ func (f *fleet) watch() {
 	tick := time.NewTicker(usual)
 	defer tick.Stop()
 	last := time.Now()
-	shown := last
+	var swept time.Time
 	for {
 		select {
 		case <-f.ctx.Done():
+			f.saveTypes()
 			return
 		case <-tick.C:
 		}
@@ -190,19 +191,17 @@ func (f *fleet) watch() {
 		f.mu.Lock()
 		f.overdue()
 		changed := f.forget()
-		if len(f.workers) > 0 && now.Sub(shown) >= showEvery {
-			changed = true // what they run, and when they were last heard
+		if now.Sub(swept) >= time.Minute {
+			swept = now
+			changed = f.forgetTypes(now) || changed
 		}
 		f.mu.Unlock()
+		f.saveTypes()
 		if changed {
-			shown = now
 			f.cfg.Changed()
 		}
 	}
 }
-
-// showEvery is how old the workers' figures get before the host asks for them anew.
-const showEvery = 2 * time.Second
 
 // hearing says whether silence means anything: not while the broker is away, nor
 // while what workers said is still unread.

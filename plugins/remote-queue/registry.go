@@ -2,14 +2,10 @@ package remotequeue
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +17,9 @@ import (
 // worker is one process of a worker, as the host knows it.
 type worker struct {
 	peer  peer
-	about about
-	known bool // about was heard
+	about about    // but for its types
+	types []string // that it offers and the host knows
+	known bool     // about was heard
 	beat  heartbeat
 	seen  time.Duration // of the fleet's clock
 	at    time.Time
@@ -44,8 +41,8 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 			continue
 		}
 		if !w.beat.Draining {
-			for _, t := range w.about.Types {
-				served[t.Name] = true
+			for _, typ := range w.types {
+				served[typ] = true
 			}
 		}
 		byReference = byReference && !w.beat.Unreachable
@@ -53,7 +50,7 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 	}
 	slices.SortFunc(info.Nodes, func(a, b sdk.Node) int { return strings.Compare(a.Name, b.Name) })
 	for _, name := range slices.Sorted(maps.Keys(f.known)) {
-		t := f.known[name]
+		t := f.known[name].TypeInfo
 		t.Unavailable = !served[name]
 		info.Types = append(info.Types, t)
 	}
@@ -69,11 +66,8 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 const defaultSlots = 1000
 
 func (f *fleet) node(w *worker) sdk.Node {
-	n := sdk.Node{Name: w.peer.name, Address: w.about.Address, Version: w.about.Version, Slots: w.about.Slots,
+	n := sdk.Node{Name: w.peer.name, Address: w.about.Address, Version: w.about.Version, Types: slices.Clone(w.types), Slots: w.about.Slots,
 		Used: w.beat.Used, Labels: w.about.Labels, Draining: w.beat.Draining, LastSeen: w.at}
-	for _, t := range w.about.Types {
-		n.Types = append(n.Types, t.Name)
-	}
 	w.beat.tokens(func(t token) {
 		if a := f.attempts[t]; a != nil && a.peer == w.peer && a.phase == running {
 			n.Running = append(n.Running, a.id)
@@ -103,9 +97,9 @@ func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	return nil
 }
 
-// heard takes a heartbeat.
+// heard takes a heartbeat. The host is asked to look again only when the offer
+// changed, not for what a worker happens to run.
 func (f *fleet) heard(p peer, h heartbeat) {
-	changed, types := false, false
 	f.mu.Lock()
 	w := f.workers[p]
 	if h.Bye {
@@ -120,10 +114,12 @@ func (f *fleet) heard(p peer, h heartbeat) {
 		f.workers[p] = w
 		f.warnTwins(p)
 	}
-	changed = w.known && (w.beat.Draining != h.Draining || w.beat.Unreachable != h.Unreachable)
+	changed := w.known && (w.beat.Draining != h.Draining || w.beat.Unreachable != h.Unreachable)
+	types := h.About != nil && f.remember(w, h.About.Types)
 	if h.About != nil {
-		w.about, w.known, changed = *h.About, true, true
-		types = f.remember(w)
+		h.About.Types = nil
+		changed = changed || types || !w.known || !reflect.DeepEqual(w.about, *h.About)
+		w.about, w.known = *h.About, true
 	}
 	w.beat, w.seen, w.at = h, f.clock.now(), time.Now()
 	w.beat.About = nil
@@ -139,7 +135,6 @@ func (f *fleet) heard(p peer, h heartbeat) {
 		f.send(f.names.down(p), []byte{formatVersion})
 	}
 	if types {
-		f.saveTypes()
 		f.stream.wake()
 	}
 	if changed {
@@ -191,9 +186,9 @@ func (f *fleet) offerFor(w *worker) offer {
 			if !satisfies(w.about.Labels, f.routes[key]) {
 				continue
 			}
-			for _, t := range w.about.Types {
-				if l := (lane{key, t.Name}); f.stream.has(l) {
-					o.Lanes = append(o.Lanes, offerLane{l.consumer(), t.Name})
+			for _, typ := range w.types {
+				if l := (lane{key, typ}); f.stream.has(l) {
+					o.Lanes = append(o.Lanes, offerLane{l.consumer(), typ})
 				}
 			}
 		}
@@ -223,64 +218,4 @@ func (f *fleet) forget() (changed bool) {
 		}
 	}
 	return changed
-}
-
-// remember keeps the types of w. f.mu is held.
-func (f *fleet) remember(w *worker) (changed bool) {
-	for _, t := range w.about.Types {
-		t.Unavailable = false
-		old, ok := f.known[t.Name]
-		if !ok || !sameType(old, t) {
-			if ok {
-				f.log.Info("a worker describes a type anew: its word holds from now on", "type", t.Name, "worker", w.peer.name)
-			}
-			f.known[t.Name], changed = t, true
-		}
-	}
-	return changed
-}
-
-func sameType(a, b sdk.TypeInfo) bool {
-	x, err1 := json.Marshal(a)
-	y, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && string(x) == string(y)
-}
-
-func (f *fleet) typesPath() string { return filepath.Join(f.cfg.DataDir, "types.json") }
-
-func (f *fleet) loadTypes() error {
-	data, err := os.ReadFile(f.typesPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("types of the workers: %w", err)
-	}
-	var list []sdk.TypeInfo
-	if err := json.Unmarshal(data, &list); err != nil {
-		return fmt.Errorf("%s is damaged (%w): remove it, the workers will tell their types again", f.typesPath(), err)
-	}
-	for _, t := range list {
-		f.known[t.Name] = t
-	}
-	return nil
-}
-
-func (f *fleet) saveTypes() {
-	f.mu.Lock()
-	list := make([]sdk.TypeInfo, 0, len(f.known))
-	for _, name := range slices.Sorted(maps.Keys(f.known)) {
-		list = append(list, f.known[name])
-	}
-	f.mu.Unlock()
-	data, err := json.MarshalIndent(list, "", "  ")
-	if err == nil {
-		tmp := f.typesPath() + ".new"
-		if err = os.WriteFile(tmp, data, 0o600); err == nil {
-			err = os.Rename(tmp, f.typesPath())
-		}
-	}
-	if err != nil {
-		f.log.Error("the workers' types could not be kept: while no worker serves them, a restart forgets them", "error", err)
-	}
 }

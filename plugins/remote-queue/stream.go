@@ -233,8 +233,8 @@ func (s *stream) serveTypes() error {
 	s.f.mu.Lock()
 	var missing []lane
 	for _, w := range s.f.workers {
-		for _, t := range w.about.Types {
-			if l := (lane{anyRoute, t.Name}); !s.has(l) {
+		for _, typ := range w.types {
+			if l := (lane{anyRoute, typ}); !s.has(l) {
 				missing = append(missing, l)
 			}
 		}
