@@ -24,7 +24,7 @@ func sampleItems() []item {
 		{kind: kindCheckpoint, token: tok, seq: 9, data: []byte("data")},
 		{kind: kindProgress, token: tok, done: 5, total: -1, text: "copying"},
 		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, dropped: 2},
-		{kind: kindHandback, token: tok}, {kind: kindDrain}, {kind: kindDescribe},
+		{kind: kindHandback, token: tok}, {kind: kindDescribe},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,

@@ -13,12 +13,15 @@ import (
 func (w *Worker) stopTaking() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.draining = true
 	w.handBack()
 }
 
-// handBack is stopTaking with w.mu held.
+// takesNothing says that the worker ends or was drained by the host. w.mu is held.
+func (w *Worker) takesNothing() bool { return w.draining || w.offer.Drain }
+
+// handBack gives back what has not started. w.mu is held.
 func (w *Worker) handBack() {
-	w.draining = true
 	for t, r := range w.runs {
 		if r.phase == accepting || r.phase == asking {
 			w.tell(&item{kind: kindHandback, token: t})

@@ -43,12 +43,16 @@ type fleet struct {
 	count   counters
 	payload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 
+	drainMu sync.Mutex // held while drained and its file change; before mu
+
 	mu       sync.Mutex
 	attempts map[token]*attempt
 	// ended are tokens whose end was settled while workers may still come back
 	// from before this process; afterwards every unknown token is a stranger.
 	ended   map[token]struct{}
 	workers map[peer]*worker
+	gone    map[string]goneWorker // by name; of names that are not among the workers
+	drained map[string]struct{}   // the names that an operator drained
 	// known are the types of present workers, and of those that are away.
 	known      map[string]*knownType
 	typesDirty bool      // not as on file
@@ -69,7 +73,7 @@ type counters struct {
 func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	f := &fleet{cfg: cfg, conf: c, names: names{c.Queue}, log: cfg.Log, self: rand.Text(), rest: c.restURL(cfg.HostURL),
 		attempts: make(map[token]*attempt), ended: make(map[token]struct{}), workers: make(map[peer]*worker),
-		known: make(map[string]*knownType), typesSaved: time.Now(), routes: map[string]map[string]string{anyRoute: nil}}
+		known: make(map[string]*knownType), typesSaved: time.Now(), gone: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{anyRoute: nil}}
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}
@@ -80,6 +84,7 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 		}
 	}()
 	f.loadTypes()
+	f.loadDrained()
 	id, err := hostID(cfg.DataDir)
 	if err != nil {
 		return nil, err

@@ -231,7 +231,7 @@ func TestTypesAreRemembered(t *testing.T) {
 	}
 	gone := func(f *fleet) {
 		t.Helper()
-		eventually(t, "the worker is gone", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 0 })
+		eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 		info, _ := f.Describe(t.Context())
 		if len(info.Types) != 2 || !info.Types[0].Unavailable || len(info.Types[0].Input) == 0 {
 			t.Errorf("types without a worker: %+v", info.Types)
@@ -259,10 +259,10 @@ func TestDrain(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "w1", "drain"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "shown as draining", func() bool {
-		i, _ := f.Describe(t.Context())
-		return len(i.Nodes) == 1 && i.Nodes[0].Draining && len(i.Nodes[0].Running) == 1 && i.Types[0].Unavailable
-	})
+	i, err := f.Describe(t.Context())
+	if err != nil || len(i.Nodes) != 1 || !i.Nodes[0].Draining || len(i.Nodes[0].Running) != 1 || !i.Types[0].Unavailable {
+		t.Errorf("shown at once as draining: %+v, %v", i, err)
+	}
 	later := execute(t, f, newTask("gate", `"later"`))
 	drained := make(chan error, 1)
 	go func() { drained <- w.Drain(t.Context()) }()

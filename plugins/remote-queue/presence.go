@@ -31,6 +31,8 @@ type about struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	Slots   int               `json:"slots"`
 	Types   []sdk.TypeInfo    `json:"types,omitempty"`
+	// TypeSlots is how many slots each type can use, if not all.
+	TypeSlots map[string]int `json:"type_slots,omitempty"`
 }
 
 // maxAbout bounds what the host keeps of one worker.
@@ -74,6 +76,9 @@ type offer struct {
 	Heartbeat time.Duration `json:"heartbeat"`
 	HostURL   string        `json:"host_url,omitempty"`
 	Lanes     []offerLane   `json:"lanes,omitempty"`
+	// Drain says that an operator wants the worker to take nothing more, until an
+	// offer says otherwise.
+	Drain bool `json:"drain,omitempty"`
 }
 
 type offerLane struct {

@@ -88,7 +88,7 @@ type pullRequest struct {
 func (w *Worker) pullAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draining || !w.nc.IsConnected() {
+	if w.takesNothing() || !w.nc.IsConnected() {
 		return
 	}
 	now := time.Now()
@@ -150,7 +150,7 @@ func (w *Worker) delivered(p *puller, m *nats.Msg) {
 		return
 	}
 	_, known := w.runs[s.task.Token]
-	full := w.draining || p.l.used >= p.l.slots
+	full := w.takesNothing() || p.l.used >= p.l.slots
 	if !known && !full {
 		p.l.used++
 		w.runs[s.task.Token] = &run{start: s, l: p.l, since: time.Now()}

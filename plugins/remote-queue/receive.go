@@ -194,6 +194,7 @@ func (f *fleet) watch() {
 		if now.Sub(swept) >= time.Minute {
 			swept = now
 			changed = f.forgetTypes(now) || changed
+			changed = f.forgetGone(now) || changed
 		}
 		f.mu.Unlock()
 		f.saveTypes()

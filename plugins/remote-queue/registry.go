@@ -1,17 +1,13 @@
 package remotequeue
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // worker is one process of a worker, as the host knows it.
@@ -25,85 +21,15 @@ type worker struct {
 	at    time.Time
 }
 
-// Describe is what the workers offer together: types that no worker serves at
-// present are among it, marked as unavailable.
-func (f *fleet) Describe(context.Context) (sdk.Info, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	info := sdk.Info{Deferred: true, Outlives: true, Slots: f.cfg.Slots}
-	if info.Slots == 0 {
-		info.Slots = defaultSlots
-	}
-	served := make(map[string]bool)
-	byReference := f.rest != ""
-	for _, w := range f.workers {
-		if !w.known {
-			continue
-		}
-		if !w.beat.Draining {
-			for _, typ := range w.types {
-				served[typ] = true
-			}
-		}
-		byReference = byReference && !w.beat.Unreachable
-		info.Nodes = append(info.Nodes, f.node(w))
-	}
-	slices.SortFunc(info.Nodes, func(a, b sdk.Node) int { return strings.Compare(a.Name, b.Name) })
-	for _, name := range slices.Sorted(maps.Keys(f.known)) {
-		t := f.known[name].TypeInfo
-		t.Unavailable = !served[name]
-		info.Types = append(info.Types, t)
-	}
-	if !byReference {
-		n := int64(f.maxMessage())
-		info.MaxInput, info.MaxResult = n, n
-	}
-	return info, nil
-}
-
-// defaultSlots is how many attempts are out at once where the operator does not
-// say: what waits in the broker is at hand when a worker is free.
-const defaultSlots = 1000
-
-func (f *fleet) node(w *worker) sdk.Node {
-	n := sdk.Node{Name: w.peer.name, Address: w.about.Address, Version: w.about.Version, Types: slices.Clone(w.types), Slots: w.about.Slots,
-		Used: w.beat.Used, Labels: w.about.Labels, Draining: w.beat.Draining, LastSeen: w.at}
-	w.beat.tokens(func(t token) {
-		if a := f.attempts[t]; a != nil && a.peer == w.peer && a.phase == running {
-			n.Running = append(n.Running, a.id)
-		}
-	})
-	return n
-}
-
-// ControlNode does "drain" to the workers of that name: they take nothing more, and
-// finish what they run. Info.Nodes shows how far they are.
-func (f *fleet) ControlNode(_ context.Context, node, action string) error {
-	if action != "drain" {
-		return fmt.Errorf("%q is no action on a worker: drain is", action)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	found := false
-	for p := range f.workers {
-		if p.name == node {
-			found = true
-			f.tell(p, &item{kind: kindDrain})
-		}
-	}
-	if !found {
-		return fmt.Errorf("executor %q has no worker %q", f.cfg.Executor, node)
-	}
-	return nil
-}
-
 // heard takes a heartbeat. The host is asked to look again only when the offer
 // changed, not for what a worker happens to run.
 func (f *fleet) heard(p peer, h heartbeat) {
 	f.mu.Lock()
 	w := f.workers[p]
 	if h.Bye {
-		delete(f.workers, p)
+		if w != nil {
+			f.leave(w)
+		}
 		f.mu.Unlock()
 		f.log.Info("worker left", "worker", p.name)
 		f.cfg.Changed()
@@ -112,6 +38,7 @@ func (f *fleet) heard(p peer, h heartbeat) {
 	if w == nil {
 		w = &worker{peer: p}
 		f.workers[p] = w
+		delete(f.gone, p.name)
 		f.warnTwins(p)
 	}
 	changed := w.known && (w.beat.Draining != h.Draining || w.beat.Unreachable != h.Unreachable)
@@ -124,6 +51,7 @@ func (f *fleet) heard(p peer, h heartbeat) {
 	w.beat, w.seen, w.at = h, f.clock.now(), time.Now()
 	w.beat.About = nil
 	f.named(w)
+	w.beat.Running = nil // it can be long, and who runs what is known from the attempts
 	if f.offerFor(w).ID != h.Offer {
 		f.sendOffer(w)
 	}
@@ -181,7 +109,8 @@ func (f *fleet) stranger(t token) bool {
 // offerFor is where w may pull. f.mu is held.
 func (f *fleet) offerFor(w *worker) offer {
 	o := offer{Host: f.self, Heartbeat: time.Duration(f.conf.Heartbeat), HostURL: f.rest}
-	if w.known {
+	_, o.Drain = f.drained[w.peer.name]
+	if w.known && !o.Drain {
 		for _, key := range slices.Sorted(maps.Keys(f.routes)) {
 			if !satisfies(w.about.Labels, f.routes[key]) {
 				continue
@@ -212,7 +141,7 @@ func (f *fleet) offerAll() {
 func (f *fleet) forget() (changed bool) {
 	for p, w := range f.workers {
 		if f.clock.now()-w.seen > time.Duration(f.conf.Lapse) {
-			delete(f.workers, p)
+			f.leave(w)
 			changed = true
 			f.log.Warn("worker is gone", "worker", p.name, "address", w.about.Address, "last_seen", w.at)
 		}

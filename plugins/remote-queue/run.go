@@ -77,7 +77,14 @@ func (w *Worker) offered(o offer) {
 	w.mu.Lock()
 	fresh := w.offer.Host != o.Host
 	probe := w.offer.HostURL != o.HostURL
+	turned := w.offer.Drain != o.Drain
 	w.offer = o
+	if turned && o.Drain {
+		w.log.Info("drained by the host: nothing more is taken until it is resumed")
+		w.handBack()
+	} else if turned {
+		w.log.Info("resumed by the host")
+	}
 	if probe {
 		w.spawn(w.probe)
 	}
@@ -100,10 +107,6 @@ func (w *Worker) take(it *item) {
 	case kindDescribe:
 		w.describe.Store(true)
 		signal(w.beats)
-		return
-	case kindDrain:
-		w.log.Info("drained by the host: nothing more is taken")
-		w.handBack()
 		return
 	}
 	r := w.runs[it.token]

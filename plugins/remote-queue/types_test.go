@@ -18,7 +18,7 @@ import (
 // bareFleet has no broker: for what is decided in memory alone.
 func bareFleet() *fleet {
 	return &fleet{log: hclog.NewNullLogger(), attempts: map[token]*attempt{}, ended: map[token]struct{}{},
-		workers: map[peer]*worker{}, known: map[string]*knownType{}, routes: map[string]map[string]string{anyRoute: nil}}
+		workers: map[peer]*worker{}, known: map[string]*knownType{}, gone: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{anyRoute: nil}}
 }
 
 func (f *fleet) join(name string, types ...string) *worker {

@@ -280,14 +280,18 @@ func (w *Worker) follow(l *local) {
 
 // about is what the worker is. w.mu is held.
 func (w *Worker) about() *about {
-	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc)}
+	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc), TypeSlots: make(map[string]int)}
 	seen := make(map[string]bool)
 	for _, l := range w.locals {
 		a.Slots += l.slots
 		for _, t := range l.order {
-			if !seen[t.Name] {
-				seen[t.Name] = true
-				a.Types = append(a.Types, t)
+			if seen[t.Name] {
+				continue
+			}
+			seen[t.Name] = true
+			a.Types = append(a.Types, t)
+			if len(w.locals) > 1 { // the slots of each are its own
+				a.TypeSlots[t.Name] = l.slots
 			}
 		}
 	}
@@ -305,7 +309,7 @@ func localAddress(nc *nats.Conn) string {
 // beat tells the host what goes on here.
 func (w *Worker) beat(bye bool) {
 	w.mu.Lock()
-	h := heartbeat{Draining: w.draining, Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
+	h := heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
 	for _, l := range w.locals {
 		h.Used += l.used
 	}
