@@ -33,6 +33,7 @@ type attempt struct {
 	phase     phase
 	peer      peer          // of starting and running
 	seen      time.Duration // when its token was last named
+	served    time.Duration // when a worker that may run it was last heard
 	seq       uint64        // in the stream; 0 until the broker confirmed it
 	copies    int           // how often it was published
 	published time.Duration

@@ -102,6 +102,7 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 		if _, known := f.routes[a.lane.route]; !known {
 			f.routes[a.lane.route] = t.Route
 		}
+		a.served = f.clock.now()
 		f.stream.add(a)
 	}
 	f.attempts[a.token] = a
@@ -182,14 +183,19 @@ func (f *fleet) stop(a *attempt, why cause) {
 	defer f.mu.Unlock()
 	switch a.phase {
 	case waiting:
-		f.stream.withdraw(a.seq)
-		f.finish(a, released("withdrawn before it started"))
+		f.takeBack(a, "withdrawn before it started")
 	case starting:
 		a.canceled = why
 	case running:
 		a.canceled, a.told = why, f.clock.now()
 		f.tell(a.peer, &item{kind: kindCancel, token: a.token, cause: why})
 	}
+}
+
+// takeBack ends an attempt that nobody was told to start. f.mu is held.
+func (f *fleet) takeBack(a *attempt, why string) {
+	f.stream.withdraw(a.seq)
+	f.finish(a, released(why))
 }
 
 // letGo forgets an attempt that goes on without this host.

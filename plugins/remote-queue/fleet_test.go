@@ -177,7 +177,7 @@ func pending(t *testing.T, f *fleet) uint64 {
 
 // A task goes where its labels are, and waits while they are nowhere.
 func TestRoutes(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	url := f.broker.srv.ClientURL()
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "a", URL: url, Labels: map[string]string{"zone": "a"}})
@@ -246,7 +246,7 @@ func TestTypesAreRemembered(t *testing.T) {
 
 // A draining worker finishes what runs and takes nothing more.
 func TestDrain(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	url := f.broker.srv.ClientURL()
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: url})

@@ -190,6 +190,7 @@ func (f *fleet) watch() {
 		last = now
 		f.mu.Lock()
 		f.overdue()
+		f.giveBack()
 		changed := f.forget()
 		if now.Sub(swept) >= time.Minute {
 			swept = now

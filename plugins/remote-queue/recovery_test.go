@@ -126,7 +126,7 @@ func TestPartition(t *testing.T) {
 	p.cut()
 	late.wait(t, sdk.AttemptLost)
 	runs.wait(t, sdk.AttemptLost)
-	eventually(t, "the worker is gone", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 0 })
+	eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 	g.let("late")
 	p.heal()
 	eventually(t, "the late result is thrown away and the other stopped", func() bool {
