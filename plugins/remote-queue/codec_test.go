@@ -84,7 +84,7 @@ func TestOutcomesThatMakeNoSense(t *testing.T) {
 
 func sampleTask() sdk.Task {
 	return sdk.Task{ID: "01990f4e", Type: "import", Attempt: 3, Token: token{5}, Input: json.RawMessage(`{"a":1}`), Checkpoint: []byte("c"),
-		Timeout: time.Hour, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
+		Timeout: time.Hour, Suspect: true, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
 		Result: &sdk.Result{ContentType: "x/y", Data: []byte("r")}, Failure: &sdk.Failure{Code: "c", Message: "m"}}
 }
 

@@ -217,6 +217,7 @@ func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	for seq := range r.saves {
 		r.saved(seq, errOver)
 	}
+	w.cleared(r)
 	r.flush(w)
 	r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
 	if r.fenced {
@@ -260,6 +261,7 @@ func (w *Worker) fence(t token, r *run, why string) {
 		if !r.fenced {
 			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.task.ID, "reason", why)
 			r.fenced = true
+			w.cleared(r) // settled, whether or not its script listens
 			r.cancel(sdk.ErrCancel)
 		}
 	case uploading, finishedRun:
@@ -271,11 +273,19 @@ func (w *Worker) fence(t token, r *run, why string) {
 // remove forgets a run. w.mu is held.
 func (w *Worker) remove(t token, r *run) {
 	delete(w.runs, t)
+	w.cleared(r)
 	r.free(w)
 	if s, ok := r.l.Executor.(sdk.Settler); ok && r.phase >= uploading {
 		s.Settled(t)
 	}
 	signal(w.idle)
+}
+
+// cleared gives up the place for suspects if r has it. w.mu is held.
+func (w *Worker) cleared(r *run) {
+	if w.suspect == r {
+		w.suspect = nil
+	}
 }
 
 // drop gives up a start that was never acknowledged: the broker delivers it again.

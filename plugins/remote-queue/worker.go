@@ -107,6 +107,7 @@ type Worker struct {
 	draining    bool
 	locals      []*local
 	runs        map[token]*run
+	suspect     *run // the one that has the worker's place for suspects
 	offer       offer
 	heardHost   time.Time
 	hostGone    bool
