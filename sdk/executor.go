@@ -101,10 +101,16 @@ type Node struct {
 	TypeSlots map[string]int `json:"type_slots,omitempty"`
 }
 
+// Takes says whether the node takes attempts of a type: it offers the type, is not gone
+// and does not drain.
+func (n *Node) Takes(typ string) bool {
+	return !n.Gone && !n.Draining && slices.Contains(n.Types, typ)
+}
+
 // SlotsFor is how many attempts of a type the node can run at once: none if it does
-// not offer the type, is gone or takes nothing more.
+// not take them.
 func (n *Node) SlotsFor(typ string) int {
-	if n.Gone || n.Draining || !slices.Contains(n.Types, typ) {
+	if !n.Takes(typ) {
 		return 0
 	}
 	if own, ok := n.TypeSlots[typ]; ok {

@@ -42,7 +42,7 @@ type Registry interface {
 	Executors() []task.ExecutorStatus
 	// ControlExecutor does "pause", "resume", "drain" or "restart".
 	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
-	// ControlNode does "drain" to the worker of that name.
+	// ControlNode does "drain" or "resume" to the workers of that name.
 	ControlNode(ctx context.Context, name, action string) (task.Node, error)
 	// Ready is nil when tasks can be accepted; checks has a line for each part.
 	Ready(ctx context.Context) (checks map[string]string, err error)

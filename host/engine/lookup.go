@@ -123,7 +123,9 @@ func (e *Engine) Types() []task.TypeStatus {
 func (e *Engine) Executors() []task.ExecutorStatus {
 	out := make([]task.ExecutorStatus, 0, len(e.reg.runners))
 	for _, r := range e.reg.runners {
-		out = append(out, r.describe())
+		s := r.describe()
+		s.Nodes = r.liveNodes(e.ctx)
+		out = append(out, s)
 	}
 	return out
 }
@@ -136,10 +138,6 @@ func (r *runner) describe() task.ExecutorStatus {
 	s.Types = slices.Sorted(maps.Keys(o.types))
 	if r.paused.Load() && s.State == task.ExecutorReady {
 		s.State, s.Reason = task.ExecutorPaused, "paused by an operator"
-	}
-	for _, n := range o.Info.Nodes {
-		s.Nodes = append(s.Nodes, task.Node{Name: n.Name, Executor: r.Name, Address: n.Address, Version: n.Version,
-			Types: n.Types, Slots: n.Slots, Used: n.Used, Labels: n.Labels, Draining: n.Draining, Running: n.Running, LastSeen: n.LastSeen})
 	}
 	return s
 }

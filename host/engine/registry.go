@@ -349,12 +349,7 @@ func (r *runner) runs(typ string, route map[string]string) bool {
 		return false
 	}
 	return len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
-		for k, v := range route {
-			if n.Labels[k] != v {
-				return false
-			}
-		}
-		return slices.Contains(n.Types, typ)
+		return n.Takes(typ) && len(n.Lacks(route)) == 0
 	})
 }
 

@@ -139,7 +139,7 @@ func (e *Engine) shown(t task.Task) task.Task {
 	r := e.serving(&t)
 	t.Executor = r.Name
 	if r.Impl == nil || !r.ready() || !r.runs(t.Type, t.Route) {
-		t.Waiting = task.WaitExecutor
+		t.Waiting, t.WaitReason = task.WaitExecutor, r.waitReason(&t)
 	}
 	return t
 }
@@ -215,27 +215,6 @@ func (e *Engine) ControlExecutor(ctx context.Context, name, action string) (task
 		}
 	}
 	return r.describe(), nil
-}
-
-// ControlNode does "drain" to a worker.
-func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Node, error) {
-	for _, r := range e.reg.runners {
-		for _, n := range r.describe().Nodes {
-			if n.Name != name {
-				continue
-			}
-			c, ok := r.Impl.(sdk.NodeController)
-			if !ok {
-				return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", r.Name, action)
-			}
-			if err := c.ControlNode(ctx, name, action); err != nil {
-				return n, task.Errorf(task.CodeExecutorUnavailable, "%s worker %q: %v", action, name, err)
-			}
-			n.Draining = n.Draining || action == "drain"
-			return n, nil
-		}
-	}
-	return task.Node{}, task.Errorf(task.CodeNotFound, "no worker is named %q", name)
 }
 
 // Ready says whether tasks can be accepted, with a line for each part.
