@@ -14,10 +14,10 @@ import (
 
 func workerRows() rows[api.Worker] {
 	return rows[api.Worker]{
-		header: []string{"NAME", "INSTANCE", "EXECUTOR", "ADDRESS", "VERSION", "LABELS", "TYPES", "SLOTS", "RUNNING", "STATE", "LAST SEEN"},
+		header: []string{"NAME", "EXECUTOR", "INSTANCE", "ADDRESS", "VERSION", "LABELS", "TYPES", "SLOTS", "RUNNING", "STATE", "LAST SEEN"},
 		name:   func(w api.Worker) string { return w.Name },
 		cells: func(w api.Worker) []string {
-			return []string{w.Name, w.Instance[:min(8, len(w.Instance))], w.Executor, w.Address, w.Version, labelText(w.Labels), strings.Join(w.Types, ","),
+			return []string{w.Name, w.Executor, w.Instance[:min(8, len(w.Instance))], w.Address, w.Version, labelText(w.Labels), strings.Join(w.Types, ","),
 				slotText(w.Slots), strconv.Itoa(len(w.Running)), w.State, lastSeen(w)}
 		},
 	}
