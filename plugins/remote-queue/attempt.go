@@ -44,7 +44,9 @@ type attempt struct {
 	started   chan struct{} // closed when running; made for those who join
 	saving    uint64        // the checkpoint that is being written
 	saved     uint64        // the last one written
-	heard     bool          // the outcome is the worker's own word
+	// savingBytes is how much of its checkpoints waits for the store.
+	savingBytes int
+	heard       bool // the outcome is the worker's own word
 }
 
 func newAttempt(t *sdk.Task) *attempt {

@@ -67,6 +67,8 @@ type counters struct {
 	garbage atomic.Int64 // messages or items that could not be read
 	refused atomic.Int64 // reports whose token is not wanted
 	copies  atomic.Int64 // starts that had to be published again
+	// dismissed are the messages for which a worker's session was ended.
+	dismissed atomic.Int64
 }
 
 // open starts a fleet. The broker, if it is the host's own, listens when it returns.
@@ -97,7 +99,7 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if f.sub, err = f.nc.Subscribe(f.names.allUp(), f.receive); err != nil {
 		return nil, err
 	}
-	if err := f.sub.SetPendingLimits(1<<20, 512<<20); err != nil {
+	if err := f.sub.SetPendingLimits(1<<20, maxUnread); err != nil {
 		return nil, err
 	}
 	f.loops.Go(func() { f.out.run(f.ctx) })
@@ -105,6 +107,13 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	f.loops.Go(f.stream.run)
 	return f, nil
 }
+
+// maxUnread is how many bytes from workers may wait to be read. Beyond that messages
+// are lost, and repeated by whoever needs an answer.
+const maxUnread = 128 << 20
+
+// heartbeat is how often a worker is heard.
+func (f *fleet) heartbeat() time.Duration { return time.Duration(f.conf.Heartbeat) }
 
 // hostID tells this host from others on the same broker, and stays the same.
 func hostID(dir string) (string, error) {

@@ -27,7 +27,7 @@ const (
 	kindRefuse                    // nothing of this token is wanted
 	kindAck                       // seq 0: the outcome is committed; else that checkpoint
 	kindCancel                    // end its context, for the cause given
-	kindDrain                     // take nothing more
+	kindDismiss                   // the worker's session ends, for the reason in text
 	kindDescribe                  // say in the next heartbeat what you run
 	kindDeny                      // the checkpoint seq was not taken
 )
@@ -86,7 +86,7 @@ func appendItem(b []byte, it *item) []byte {
 		body = putString(putUint(body, it.seq), it.text)
 	case kindCancel:
 		body = append(body, byte(it.cause))
-	case kindRefuse:
+	case kindRefuse, kindDismiss:
 		body = putString(body, it.text)
 	case kindProgress:
 		body = putString(putInt(putInt(body, it.done), it.total), it.text)
@@ -112,6 +112,9 @@ func decodeItem(b []byte) (item, error) {
 		it.timeout = time.Duration(d.int())
 	case kindFinished:
 		it.outcome = decodeOutcome(&d)
+		if d.bad && it.token != (token{}) { // the attempt is over, whatever came of it
+			d.bad, it.outcome = false, protocolError("the worker reports an outcome that cannot be read")
+		}
 	case kindCheckpoint:
 		it.seq, it.ref = d.uint(), d.bool()
 		it.data = d.bytes()
@@ -123,7 +126,7 @@ func decodeItem(b []byte) (item, error) {
 		if c := d.take(1); len(c) == 1 {
 			it.cause = cause(c[0])
 		}
-	case kindRefuse:
+	case kindRefuse, kindDismiss:
 		it.text = d.string()
 	case kindProgress:
 		it.done, it.total, it.text = d.int(), d.int(), d.string()
@@ -192,8 +195,7 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		o.Yield = y
 	}
 	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
-		return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true,
-			Message: "the worker reports an outcome that makes no sense"}
+		return protocolError("the worker reports an outcome that makes no sense")
 	}
-	return o
+	return checkOutcome(o)
 }

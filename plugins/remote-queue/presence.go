@@ -35,31 +35,17 @@ type about struct {
 	TypeSlots map[string]int `json:"type_slots,omitempty"`
 }
 
-// maxAbout bounds what the host keeps of one worker.
-const (
-	maxWorkerTypes  = 1000
-	maxWorkerLabels = 64
-)
-
+// decodeHeartbeat reads a heartbeat. An *overBudget error is one that is larger than a
+// worker's may be, any other one that makes no sense.
 func decodeHeartbeat(b []byte) (heartbeat, error) {
 	var h heartbeat
+	if len(b) > maxHeartbeat {
+		return h, exceeds("bytes of a heartbeat", len(b), maxHeartbeat)
+	}
 	if err := json.Unmarshal(b, &h); err != nil {
 		return h, errGarbage
 	}
-	if len(h.Running)%len(token{}) != 0 || h.Used < 0 {
-		return h, errGarbage
-	}
-	if a := h.About; a != nil {
-		if len(a.Types) > maxWorkerTypes || len(a.Labels) > maxWorkerLabels || a.Slots < 0 {
-			return h, errGarbage
-		}
-		for _, t := range a.Types {
-			if !sdk.ValidTypeName(t.Name) {
-				return h, errGarbage
-			}
-		}
-	}
-	return h, nil
+	return h, h.check()
 }
 
 func (h *heartbeat) tokens(each func(token)) {

@@ -90,7 +90,7 @@ type pullRequest struct {
 func (w *Worker) pullAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.takesNothing() || !w.nc.IsConnected() {
+	if w.takesNothing() || len(w.runs) >= maxRuns || !w.nc.IsConnected() {
 		return
 	}
 	now := time.Now()
@@ -152,7 +152,7 @@ func (w *Worker) delivered(p *puller, m *nats.Msg) {
 		return
 	}
 	_, known := w.runs[s.task.Token]
-	full := w.takesNothing() || p.l.used >= p.l.slots
+	full := w.takesNothing() || len(w.runs) >= maxRuns || p.l.used >= p.l.slots
 	later := s.task.Suspect && w.suspect != nil
 	if !known && !full && !later {
 		p.l.used++

@@ -2,6 +2,7 @@ package remotequeue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,11 +23,20 @@ func (f *fleet) receive(m *nats.Msg) {
 	switch what {
 	case upHeartbeat:
 		h, err := decodeHeartbeat(m.Data)
-		if err != nil {
+		over := (*overBudget)(nil)
+		switch {
+		case errors.As(err, &over):
+			f.mu.Lock()
+			was := f.dismiss(p, over.what)
+			f.mu.Unlock()
+			if was {
+				f.cfg.Changed()
+			}
+		case err != nil:
 			f.garbage(m.Subject)
-			return
+		default:
+			f.heard(p, h)
 		}
-		f.heard(p, h)
 	case upItems:
 		f.mu.Lock() // once for all: batches are long when there is much to do
 		bad, err := decodeBatch(m.Data, func(it *item) { f.take(p, it) })
@@ -129,10 +139,12 @@ func (f *fleet) checkpoint(a *attempt, p peer, it *item) {
 	case it.seq <= a.saved:
 		f.tell(p, &item{kind: kindAck, token: a.token, seq: it.seq})
 	case f.closed, a.phase == over, it.seq <= a.saving: // the ack will come
+	case a.savingBytes > 0 && a.savingBytes+len(it.data) > maxSaving: // it is repeated
 	default:
 		a.saving = it.seq
 		r := a.reporters[0]
 		data := bytes.Clone(it.data)
+		a.savingBytes += len(data)
 		f.loops.Go(func() { f.save(a, p, it.seq, data, r) })
 	}
 }
@@ -141,6 +153,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 	err := r.Checkpoint(data)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	a.savingBytes -= len(data)
 	if err != nil {
 		f.tell(p, &item{kind: kindDeny, token: a.token, seq: seq, text: err.Error()})
 		return
@@ -153,7 +166,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 func (f *fleet) pass(a *attempt, it *item) {
 	for _, r := range a.reporters {
 		if it.kind == kindProgress {
-			r.Progress(it.done, it.total, it.text)
+			r.Progress(it.done, it.total, clip(it.text, maxLine))
 			continue
 		}
 		if it.dropped > 0 {
@@ -163,11 +176,11 @@ func (f *fleet) pass(a *attempt, it *item) {
 		if level < hclog.Trace || level > hclog.Error {
 			level = hclog.Info
 		}
-		args := make([]any, len(it.args))
-		for i, v := range it.args {
-			args[i] = v
+		args := make([]any, min(len(it.args), maxLineArgs))
+		for i := range args {
+			args[i] = clip(it.args[i], maxLine/4)
 		}
-		r.Log().Log(level, it.text, args...)
+		r.Log().Log(level, clip(it.text, maxLine), args...)
 	}
 }
 

@@ -137,10 +137,16 @@ func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 		}
 	}
 	limit := w.maxResult()
-	if o.Yield != nil && len(o.Yield.Checkpoint) > limit {
-		return tooLarge("the checkpoint", len(o.Yield.Checkpoint), limit)
+	if y := o.Yield; y != nil {
+		size := len(y.Checkpoint)
+		for _, id := range y.Children {
+			size += len(id) + 2
+		}
+		if size > limit {
+			return tooLarge("the checkpoint with the list of children", size, limit)
+		}
 	}
-	return o
+	return checkOutcome(o)
 }
 
 // upload puts a large result to the host's REST and then reports the attempt. It

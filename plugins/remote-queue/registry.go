@@ -36,6 +36,11 @@ func (f *fleet) heard(p peer, h heartbeat) {
 		return
 	}
 	if w == nil {
+		if err := f.admitWorker(p); err != nil {
+			f.dismiss(p, err.Error())
+			f.mu.Unlock()
+			return
+		}
 		w = &worker{peer: p}
 		f.workers[p] = w
 		delete(f.gone, p.name)
@@ -82,7 +87,7 @@ func (f *fleet) warnTwins(p peer) {
 
 // named notes which attempts a heartbeat answers for. f.mu is held.
 func (f *fleet) named(w *worker) {
-	now := f.clock.now()
+	now, refused := f.clock.now(), 0
 	w.beat.tokens(func(t token) {
 		a := f.attempts[t]
 		switch {
@@ -91,7 +96,9 @@ func (f *fleet) named(w *worker) {
 		case a != nil && a.peer == w.peer:
 			a.seen = now
 		case a == nil && !f.stranger(t):
+		case refused >= maxRefused: // with the next heartbeat
 		default: // somebody else's, or nobody's
+			refused++
 			f.count.refused.Add(1)
 			f.tell(w.peer, &item{kind: kindRefuse, token: t, text: "the attempt is not this worker's"})
 		}

@@ -3,6 +3,8 @@ package remotequeue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +39,7 @@ type run struct {
 	outcome    sdk.Outcome
 	large      *sdk.Result // a result that no message carries; kept until it is acked
 	putTo      string      // the host process that has it
+	saveTurn   sync.Mutex  // of its checkpoints; taken before the worker's mu
 	saves      map[uint64]*saving
 	lastSeq    uint64
 	progressAt time.Time
@@ -107,6 +110,12 @@ func (w *Worker) take(it *item) {
 	case kindDescribe:
 		w.describe.Store(true)
 		signal(w.beats)
+		return
+	case kindDismiss:
+		select {
+		case w.dismissed <- fmt.Errorf("the host refuses this worker: %s", it.text):
+		default:
+		}
 		return
 	}
 	r := w.runs[it.token]

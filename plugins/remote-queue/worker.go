@@ -98,6 +98,8 @@ type Worker struct {
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 	gone   chan struct{} // closed when Run has returned
+	// dismissed has why the host ended the worker's session.
+	dismissed chan error
 
 	payload  atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 	describe atomic.Bool  // the next heartbeat says what the worker is
@@ -140,7 +142,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, errors.New("a worker needs at least one executor")
 	}
 	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
-		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}),
+		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}), dismissed: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
@@ -202,6 +204,12 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer cancel()
 		w.abandon(bound)
 		return ctx.Err()
+	case err := <-w.dismissed:
+		w.log.Error("the worker ends", "error", err)
+		bound, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.abandon(bound)
+		return err
 	case <-w.ctx.Done(): // drained
 		return nil
 	}
