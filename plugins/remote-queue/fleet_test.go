@@ -403,6 +403,19 @@ func TestFlowControl(t *testing.T) {
 	}
 }
 
+// A start can come for a lane that was just taken away: nothing more is asked for there.
+func TestLaneTakenAway(t *testing.T) {
+	l := &local{slots: 4, pullers: map[string]*puller{}}
+	p := &puller{l: l, consumer: "any_quick"}
+	if n := l.wants(p); n != 0 {
+		t.Errorf("%d are asked for", n)
+	}
+	l.pullers[p.consumer] = p
+	if n := l.wants(p); n != 4 {
+		t.Errorf("%d are asked for with the lane there", n)
+	}
+}
+
 func TestJSONOfNode(t *testing.T) {
 	p := peer{"worker-1.example", "ABCDEFGH"}
 	var h handleData

@@ -111,7 +111,7 @@ func (w *Worker) pullAll() {
 // gather, as long as something is asked for.
 func (l *local) wants(p *puller) int {
 	free := l.slots - l.used
-	if free <= 0 {
+	if free <= 0 || l.pullers[p.consumer] != p { // or its lane is not offered any more
 		return 0
 	}
 	share := max(1, free/len(l.pullers))
