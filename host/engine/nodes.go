@@ -14,18 +14,18 @@ const lookTimeout = 2 * time.Second
 // liveNodes are the executor's nodes with what they run at this moment. That changes
 // all the time and is no part of the offer, so it is asked for when somebody looks;
 // an executor that does not answer is shown as it last was.
-func (r *runner) liveNodes(ctx context.Context) []task.Node {
-	info := r.offer.Load().Info
-	if len(info.Nodes) > 0 && r.ready() {
+func (x *executor) liveNodes(ctx context.Context) []task.Node {
+	info := x.offer.Load().Info
+	if len(info.Nodes) > 0 && x.ready() {
 		ctx, stop := context.WithTimeout(ctx, lookTimeout)
 		defer stop()
-		if now, err := r.Impl.Describe(ctx); err == nil {
+		if now, err := x.Impl.Describe(ctx); err == nil {
 			info = now
 		}
 	}
 	out := make([]task.Node, len(info.Nodes))
 	for i := range info.Nodes {
-		out[i] = nodeStatus(&info.Nodes[i], r.Name)
+		out[i] = nodeStatus(&info.Nodes[i], x.Name)
 	}
 	return out
 }
@@ -42,19 +42,19 @@ func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Nod
 	if action != "drain" && action != "resume" {
 		return task.Node{}, task.Errorf(task.CodeInvalidRequest, "%q is no action on a worker: drain and resume are", action)
 	}
-	for _, r := range e.reg.runners {
-		n, ok := findNode(r.liveNodes(ctx), name)
+	for _, x := range e.registry.executors {
+		n, ok := findNode(x.liveNodes(ctx), name)
 		if !ok {
 			continue
 		}
-		c, ok := r.Impl.(sdk.NodeController)
-		if !ok || !r.offer.Load().Info.ControlsNodes {
-			return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", r.Name, action)
+		c, ok := x.Impl.(sdk.NodeController)
+		if !ok || !x.offer.Load().Info.ControlsNodes {
+			return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", x.Name, action)
 		}
 		if err := c.ControlNode(ctx, name, action); err != nil {
 			return n, task.Errorf(task.CodeExecutorUnavailable, "%s worker %q: %v", action, name, err)
 		}
-		if now, ok := findNode(r.liveNodes(ctx), name); ok {
+		if now, ok := findNode(x.liveNodes(ctx), name); ok {
 			return now, nil
 		}
 		n.Draining = action == "drain" // it was gone, and is not shown any more

@@ -10,19 +10,18 @@ import (
 )
 
 // waitReason says why the executor does not take the task.
-func (r *runner) waitReason(t *task.Task) string {
-	if r.Impl == nil { // no executor, or one that is in the config no more
-		return waitReason(r.Name, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
+func (x *executor) waitReason(t *task.Task) string {
+	s, o := x.status(), x.offer.Load()
+	if s.State == task.ExecutorReady {
+		x.explain(&s, o)
 	}
-	s := r.status()
-	if r.paused.Load() && s.State == task.ExecutorReady {
-		s.State, s.Reason = task.ExecutorPaused, "by an operator"
-	}
-	o := r.offer.Load()
-	if !o.Live && s.State == task.ExecutorReady {
+	switch {
+	case o.live && s.State == task.ExecutorDegraded: // it runs what it can
+		s.State = task.ExecutorReady
+	case !o.live && s.State == task.ExecutorReady:
 		s.State, s.Reason = task.ExecutorStarting, "it has not said what it offers"
 	}
-	return waitReason(r.Name, s, &o.Info, t.Type, t.Route)
+	return waitReason(x.Name, s, &o.Info, t.Type, t.Route)
 }
 
 // waitReason says to an operator why a task that waits for an executor is not handed

@@ -119,7 +119,7 @@ func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 	if !plain(c) {
 		return false, nil
 	}
-	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect()}]
+	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}]
 	if n == nil {
 		return false, nil
 	}
@@ -171,9 +171,9 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	t := &c.Task
 	from := w.lanes.all[old.lane-1]
 	to := from
-	if t.Suspect() != from.Suspect {
+	if t.Suspect != from.Suspect {
 		k := keyOf(&from.Lane)
-		k.suspect = t.Suspect()
+		k.suspect = t.Suspect
 		var err error
 		if to, err = w.lane(k); err != nil {
 			return err
@@ -221,7 +221,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
 	} else {
 		a.blob(t.Token[:])
 	}
-	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.Lost)).int(micros(t.RunAt)).opt(micros(t.StartedAt)).
+	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.Lost)).opt(int64(t.Requeued)).int(micros(t.RunAt)).opt(micros(t.StartedAt)).
 		opt(micros(t.FinishedAt)).opt(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(result).
 		opt(progress.Done).opt(progress.Total).text(progress.Message).text(code).opt(attempt).opt(micros(t.Deadline)).
 		opt(micros(t.CancelRequestedAt)).text(t.RequestedBy).value(c.SetHandle).blob(t.Handle).int(t.Seq)

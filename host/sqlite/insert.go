@@ -67,7 +67,7 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.Version == 0 {
 		t.Version = 1
 	}
-	r.lane = laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect()}
+	r.lane = laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}
 	return nil
 }
 

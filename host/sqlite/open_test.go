@@ -243,7 +243,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s, 10)
-	if _, err := s.Claim(t.Context(), task.Claim{Lanes: []task.LaneID{1}, Max: 3, NewToken: newToken, Executor: "x"}); err != nil {
+	if _, err := s.Claim(t.Context(), task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1}, Max: 3}}, Max: 3, NewToken: newToken, Executor: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Check(t.Context(), dir)

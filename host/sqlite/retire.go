@@ -65,10 +65,10 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 	if err := s.w.do(ctx, o); err != nil {
 		return err
 	}
-	if o.n == 0 && o.found {
+	if len(o.gone) == 0 && o.found {
 		return task.Errorf(task.CodeNotFinal, "task %s is %s: cancel it first, or wait until it is done", id, o.state)
 	}
-	if o.n == 0 {
+	if len(o.gone) == 0 {
 		return notFound(id)
 	}
 	return nil
@@ -76,7 +76,7 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 
 // Retire implements task.Ledger. It looks through order keys from the oldest and
 // starts over when it came to the end, retireLook rows a call.
-func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error) {
+func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.retireMu.Lock()
 	defer s.retireMu.Unlock()
 	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
@@ -91,17 +91,17 @@ func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (n int, mo
 		return len(o.seqs) < limit
 	})
 	if err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	if err := s.w.do(ctx, o); err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	more = looked == retireLook || len(o.seqs) >= limit
 	s.retireFrom = last
 	if !more {
 		s.retireFrom = 0
 	}
-	return o.n, more, nil
+	return o.gone, more, nil
 }
 
 const (
@@ -117,7 +117,7 @@ type deleteOp struct {
 	forget  int64 // idempotency keys from before it
 	limit   int
 
-	n     int
+	gone  []task.ID
 	found bool
 	state task.State
 }
@@ -125,7 +125,7 @@ type deleteOp struct {
 func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
 
 func (o *deleteOp) run(w *writer) error {
-	o.n, o.found = 0, false
+	o.gone, o.found = o.gone[:0], false
 	for _, seq := range o.seqs {
 		st := w.st.doomed
 		st.bind().int(seq)
@@ -140,10 +140,12 @@ func (o *deleteOp) run(w *writer) error {
 		if !o.state.Final() || o.expired != 0 && st.row.int(5) > o.expired {
 			continue
 		}
+		var id task.ID
+		copy(id[:], st.row.blob(6))
 		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
 			return err
 		}
-		o.n++
+		o.gone = append(o.gone, id)
 	}
 	if o.forget == 0 {
 		return nil

@@ -81,8 +81,8 @@ const (
 t.node, t.failures, t.max_attempts, t.lost, t.max_lost, t.timeout, t.retain, t.created_at, t.run_at, t.started_at,
 t.finished_at, t.expires_at, t.updated_at, t.result, t.done, t.total, t.message, t.error_code, t.error_attempt, t.deadline,
 t.key, t.labels, t.group_id, t.flow, t.parent, t.step, t.cancel_requested_at, t.requested_by, t.trace,
-r.type, m.error_message`
-	stubCount    = 41
+r.type, m.error_message, t.requeued`
+	stubCount    = 42
 	stubTables   = `task t LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 	wholeColumns = stubColumns + `, i.data, r.data, m.checkpoint, t.handle, m.error_details`
 	wholeCount   = stubCount + 5
@@ -92,7 +92,7 @@ r.type, m.error_message`
 // decode reads stubColumns or wholeColumns into a task of that lane.
 func decode(r row, lane *task.Lane) (task.Task, error) {
 	t := task.Task{
-		Seq: r.int(0), Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor,
+		Seq: r.int(0), Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor, Suspect: lane.Suspect, Requeued: int(r.int(41)),
 		State: task.State(r.int(3)), Waiting: task.Waiting(r.int(4)), Priority: int(r.int(5)),
 		Attempt: int(r.int(6)), Version: r.int(7), Executor: r.text(9), Node: r.text(10),
 		Failures: int(r.int(11)), MaxAttempts: int(r.int(12)), Lost: int(r.int(13)), MaxLost: int(r.int(14)),
@@ -130,7 +130,7 @@ func decode(r row, lane *task.Lane) (task.Task, error) {
 
 // decodeWhole reads what wholeColumns have beyond stubColumns.
 func decodeWhole(r row, t *task.Task) error {
-	t.Input = r.blob(41)
+	t.Input = r.blob(42)
 	if t.Input == nil {
 		t.Input = json.RawMessage("null")
 	}
@@ -138,11 +138,11 @@ func decodeWhole(r row, t *task.Task) error {
 	case resultNull:
 		t.Result = []byte("null")
 	case resultRow:
-		t.Result = r.blob(42)
+		t.Result = r.blob(43)
 	}
-	t.Checkpoint, t.Handle = r.blob(43), r.blob(44)
+	t.Checkpoint, t.Handle = r.blob(44), r.blob(45)
 	if t.Error != nil {
-		if err := unmarshal(r.blob(45), &t.Error.Details); err != nil {
+		if err := unmarshal(r.blob(46), &t.Error.Details); err != nil {
 			return fmt.Errorf("task %s: error details: %w", t.ID, err)
 		}
 	}

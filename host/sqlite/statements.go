@@ -42,7 +42,7 @@ result = ? WHERE seq = ? AND state = 2 AND attempt = ? AND version = ? AND lane 
 WHERE seq = ? AND state = 1 AND waiting = 7 AND attempt = ? AND version = ?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
 	sqlTaskUpdate = `UPDATE task SET lane = ?, state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = ?,
-failures = ?, lost = ?, run_at = ?, started_at = ?, finished_at = ?, expires_at = ?, updated_at = ?, result = ?,
+failures = ?, lost = ?, requeued = ?, run_at = ?, started_at = ?, finished_at = ?, expires_at = ?, updated_at = ?, result = ?,
 done = ?, total = ?, message = ?, error_code = ?, error_attempt = ?, deadline = ?, cancel_requested_at = ?, requested_by = ?,
 handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlTaskNote = `UPDATE task SET done = ?, total = ?, message = ?, updated_at = ? WHERE seq = ? AND attempt = ? AND state BETWEEN 2 AND 4`
@@ -55,7 +55,7 @@ handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
-	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
+	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
 // prepareAll prepares every statement of the writer.
@@ -105,7 +105,7 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
 	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
-	p(&st.doomed, sqlDoomed, 6)
+	p(&st.doomed, sqlDoomed, 7)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
 	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)

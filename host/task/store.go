@@ -54,14 +54,27 @@ type Receipt struct {
 	Replayed []ID
 }
 
-// Claim asks for work for one executor.
+// Claim asks for work for one executor: at most Max tasks, of each share at most its own.
 type Claim struct {
 	Executor string
-	Lanes    []LaneID // from which to take
+	Shares   []Share
 	Max      int
 	Deferred bool // dispatched rather than running: see Begin
 	Now      time.Time
 	NewToken func() Token
+}
+
+// Share is how many tasks a claim may take from some lanes together.
+type Share struct {
+	Lanes []LaneID
+	Max   int
+}
+
+// Claimed is an attempt that a claim began. Change is on record, and its Task has the
+// version that it has there.
+type Claimed struct {
+	Change Change
+	Share  int // the index in Claim.Shares that it was taken from
 }
 
 // Filter selects tasks for a list. Empty fields match all.
@@ -121,9 +134,9 @@ type Queue interface {
 	// what a client sends again is answered before anything else is asked of it.
 	// idempotency_mismatch as for Insert, which alone decides between two at once.
 	Replayed(ctx context.Context, key Idempotency) (Receipt, error)
-	// Claim begins attempts at up to c.Max ready tasks of the lanes, by priority
-	// and then age, and returns them with input and checkpoint.
-	Claim(ctx context.Context, c Claim) ([]Task, error)
+	// Claim begins attempts at ready tasks of the shares' lanes, by priority and then
+	// age over all of them, and returns them with input and checkpoint.
+	Claim(ctx context.Context, c Claim) ([]Claimed, error)
 	// Promote makes ready up to limit scheduled tasks that are due, and says how
 	// many, and when the next is due (zero if none).
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
@@ -155,10 +168,10 @@ type Ledger interface {
 	Held(ctx context.Context, after int64, limit int) ([]Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s Scope, id ID) error
-	// Retire removes up to limit tasks whose time to be kept is up, looking at
-	// no more than a bounded number of rows from a cursor of its own; more says
-	// that it did not come to the end.
-	Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error)
+	// Retire removes up to limit tasks whose time to be kept is up and says which, looking
+	// at no more than a bounded number of rows from a cursor of its own; more says that it
+	// did not come to the end.
+	Retire(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
 	// Overdue reads up to limit pending tasks whose deadline has passed.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
 }

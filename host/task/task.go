@@ -99,6 +99,11 @@ type Task struct {
 	MaxAttempts int
 	Lost        int // attempts lost since then, or since the last new checkpoint
 	MaxLost     int
+	// Suspect says that an attempt lost since the last checkpoint may be what ended
+	// its process. The task waits in a lane of suspects and runs apart from others.
+	Suspect bool
+	// Requeued is how many attempts in a row ended at no cost: see requeue.
+	Requeued int
 
 	Timeout  time.Duration // of one attempt; always finite
 	Deadline time.Time     // of the whole task; zero for none
@@ -120,10 +125,6 @@ type Task struct {
 	Version                                 int64  // raised by every change of state; numbers the history
 	Trace                                   string // W3C traceparent of the submit
 }
-
-// Suspect says that an attempt of this task was lost since its last checkpoint:
-// it may be what killed its executor, and runs with no other suspect beside it.
-func (t *Task) Suspect() bool { return t.Lost > 0 }
 
 // Failure is why a task is not succeeded.
 type Failure struct {

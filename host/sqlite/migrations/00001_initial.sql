@@ -41,6 +41,7 @@ CREATE TABLE task (
   max_attempts        INTEGER NOT NULL,
   lost                INTEGER NOT NULL,
   max_lost            INTEGER NOT NULL,
+  requeued            INTEGER,
   timeout             INTEGER NOT NULL,
   retain              INTEGER NOT NULL,
   created_at          INTEGER NOT NULL,

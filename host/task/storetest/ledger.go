@@ -20,7 +20,8 @@ func settleEveryWay(s *suite) {
 		{"failed, to be retried", task.Outcome{Kind: task.OutcomeFailed, Message: "oops", Details: details}, task.LaneCount{Waiting: 1}},
 		{"failed for good", task.Outcome{Kind: task.OutcomeFailed, Code: task.FailurePermanent, Message: "never", Permanent: true}, task.LaneCount{}},
 		{"lost", task.Outcome{Kind: task.OutcomeLost}, task.LaneCount{Ready: 1}},
-		{"released", task.Outcome{Kind: task.OutcomeReleased}, task.LaneCount{Ready: 1}},
+		{"lost, and suspect", task.Outcome{Kind: task.OutcomeLost, Suspect: true}, task.LaneCount{Ready: 1}},
+		{"released", task.Outcome{Kind: task.OutcomeReleased}, task.LaneCount{Waiting: 1}},
 		{"yielded until a time", task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: start.Add(time.Hour), Checkpoint: []byte("c")}}, task.LaneCount{Waiting: 1}},
 		{"yielded until children are done", task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: []task.ID{id()}}}, task.LaneCount{Waiting: 1}},
 		{"yielded until resumed", task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, task.LaneCount{Waiting: 1}},
@@ -136,7 +137,7 @@ func checkpointAndHandle(s *suite) {
 	if n := len(s.history(t.ID)); n != 2 {
 		s.Fatalf("%d events: a checkpoint and a handle are no transitions", n)
 	}
-	s.settle(t, task.Outcome{Kind: task.OutcomeReleased})
+	s.settle(t, task.Outcome{Kind: task.OutcomeLost})
 	t = s.claim(1)[0]
 	if string(t.Checkpoint) != "one" || t.Handle != nil || t.Node != "" {
 		s.Fatalf("the next attempt has checkpoint %q, handle %q, node %q", t.Checkpoint, t.Handle, t.Node)
@@ -195,7 +196,7 @@ func progress(s *suite) {
 	note(1, half)
 	t = s.get(t.ID)
 	t.Progress = task.Progress{Done: 10, Total: 10}
-	s.settle(t, task.Outcome{Kind: task.OutcomeReleased})
+	s.settle(t, task.Outcome{Kind: task.OutcomeLost})
 	if got := s.get(t.ID); got.Progress != t.Progress {
 		s.Fatalf("a change with progress left %+v", got.Progress)
 	}
@@ -260,7 +261,7 @@ func heldTasks(s *suite) {
 	for i := range batch {
 		batch[i] = s.make(task.Spec{Input: []byte(`{"n":1}`)})
 		if i%3 == 0 {
-			*batch[i] = task.Begin(*batch[i], "local", newToken(), false, start)
+			*batch[i] = task.Begin(*batch[i], "local", newToken(), false, start).Task
 		}
 	}
 	s.put(batch...)
@@ -311,7 +312,7 @@ func retire(s *suite) {
 			retain = &long
 		}
 		t := s.make(task.Spec{Retain: retain, Input: []byte(`1`), Key: string(rune('a' + i))})
-		*t = task.Begin(*t, "local", newToken(), false, start)
+		*t = task.Begin(*t, "local", newToken(), false, start).Task
 		batch = append(batch, t)
 	}
 	s.put(batch...)
@@ -322,12 +323,16 @@ func retire(s *suite) {
 	pass := func(now time.Time) {
 		s.Helper()
 		for more := true; more; {
-			n, m, err := s.store.Retire(s.ctx, now, 7)
+			gone, m, err := s.store.Retire(s.ctx, now, 7)
 			s.must(err)
-			if n > 7 {
-				s.Fatalf("retired %d at once, want 7 at the most", n)
+			if len(gone) > 7 {
+				s.Fatalf("retired %d at once, want 7 at the most", len(gone))
 			}
-			retired, more = retired+n, m
+			for _, id := range gone {
+				_, err := s.store.Get(s.ctx, all, id)
+				s.wantCode(err, task.CodeNotFound)
+			}
+			retired, more = retired+len(gone), m
 		}
 	}
 	pass(start.Add(30 * time.Minute))

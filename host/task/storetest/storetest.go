@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 		{"claim order", claimOrder},
 		{"retries come before the cursor", retriesFirst},
 		{"claims across lanes merge", claimMerges},
+		{"shares of a claim", claimShares},
 		{"claims past a window", claimMany},
 		{"canceled while waiting", canceledWaiting},
 		{"suspects change lanes", suspects},
@@ -151,8 +152,23 @@ func (s *suite) claim(limit int, lanes ...task.LaneID) []task.Task {
 	if len(lanes) == 0 {
 		lanes = s.lanes()
 	}
-	ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Lanes: lanes, Max: limit, Now: start.Add(time.Second), NewToken: newToken})
+	return s.claimAs(task.Claim{Executor: "local", Shares: []task.Share{{Lanes: lanes, Max: limit}}, Max: limit})
+}
+
+// claimAs makes a claim and gives the tasks that it began.
+func (s *suite) claimAs(c task.Claim) []task.Task {
+	s.Helper()
+	c.Now, c.NewToken = start.Add(time.Second), newToken
+	claimed, err := s.store.Claim(s.ctx, c)
 	s.must(err)
+	return begun(claimed)
+}
+
+func begun(claimed []task.Claimed) []task.Task {
+	var ts []task.Task
+	for i := range claimed {
+		ts = append(ts, claimed[i].Change.Task)
+	}
 	return ts
 }
 
