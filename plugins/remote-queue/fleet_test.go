@@ -281,7 +281,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A drain that takes too long gives back what still runs, at no cost.
+// A drain that takes too long interrupts what still runs.
 func TestDrainBounded(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
@@ -294,7 +294,7 @@ func TestDrainBounded(t *testing.T) {
 	if err := w.Drain(ctx); err == nil {
 		t.Error("the drain says that all is finished")
 	}
-	a.wait(t, sdk.AttemptReleased)
+	a.wait(t, sdk.AttemptInterrupted)
 	if err := g.ended("k"); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("the script was told %v", err)
 	}

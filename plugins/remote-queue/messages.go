@@ -135,25 +135,24 @@ func decodeItem(b []byte) (item, error) {
 	return it, d.err()
 }
 
-// decodeBatch hands each item of a message to handle. It returns how many items
-// could not be read; an error means that the message is none of ours. The item is
-// handle's until it returns.
-func decodeBatch(b []byte, handle func(*item)) (bad int, err error) {
+// decodeBatch hands each item of a message to handle, which may keep it. It returns
+// how many items could not be read; an error means that the message is none of ours.
+func decodeBatch(b []byte, handle func(item)) (bad int, err error) {
 	if len(b) == 0 || b[0] != formatVersion {
 		return 0, errGarbage
 	}
 	d := decoder{b: b[1:]}
-	var it item
 	for len(d.b) > 0 {
 		body := d.bytes()
 		if d.bad {
 			return bad + 1, nil
 		}
-		if it, err = decodeItem(body); err != nil {
+		it, err := decodeItem(body)
+		if err != nil {
 			bad++
 			continue
 		}
-		handle(&it)
+		handle(it)
 	}
 	return bad, nil
 }
@@ -191,7 +190,7 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		}
 		o.Yield = y
 	}
-	if o.Kind < sdk.Succeeded || o.Kind > sdk.Yielded || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
+	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
 		return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true,
 			Message: "the worker reports an outcome that makes no sense"}
 	}

@@ -29,7 +29,7 @@ func (f *fleet) receive(m *nats.Msg) {
 		f.heard(p, h)
 	case upItems:
 		f.mu.Lock() // once for all: batches are long when there is much to do
-		bad, err := decodeBatch(m.Data, func(it *item) { f.take(p, it) })
+		bad, err := decodeBatch(m.Data, func(it item) { f.take(p, it) })
 		f.mu.Unlock()
 		if bad > 0 || err != nil {
 			f.garbage(m.Subject)
@@ -47,7 +47,7 @@ func (f *fleet) garbage(subject string) {
 }
 
 // take is one item of a worker. f.mu is held.
-func (f *fleet) take(p peer, it *item) {
+func (f *fleet) take(p peer, it item) {
 	a := f.attempts[it.token]
 	if a == nil {
 		f.unknown(p, it)
@@ -66,7 +66,7 @@ func (f *fleet) take(p peer, it *item) {
 		}
 	case kindProgress, kindLog:
 		if a.phase == running && a.peer == p {
-			f.pass(a, it)
+			f.pass(a, &it)
 		}
 	default:
 		f.count.garbage.Add(1)
@@ -76,7 +76,7 @@ func (f *fleet) take(p peer, it *item) {
 // unknown is an item whose token is not among the attempts. Early in the life of a
 // host it may be that of an attempt which is yet to be rejoined: the worker repeats
 // it until somebody knows. f.mu is held.
-func (f *fleet) unknown(p peer, it *item) {
+func (f *fleet) unknown(p peer, it item) {
 	switch it.kind {
 	case kindAsk, kindFinished, kindCheckpoint:
 		if f.stranger(it.token) {
@@ -122,7 +122,7 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 }
 
 // checkpoint writes one in a goroutine of its own and then acks it. f.mu is held.
-func (f *fleet) checkpoint(a *attempt, p peer, it *item) {
+func (f *fleet) checkpoint(a *attempt, p peer, it item) {
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -131,10 +132,9 @@ func (w *Worker) maxResult() int { return w.maxMessage() - 64<<10 }
 // fit makes an outcome small enough for a message, all but a result.
 func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 	o.Message = clip(o.Message, maxLine)
+	o.Details = maps.Clone(o.Details) // the script's, which may have given it to several
 	for k, v := range o.Details {
-		if len(v) > maxLine {
-			o.Details[k] = clip(v, maxLine)
-		}
+		o.Details[k] = clip(v, maxLine)
 	}
 	limit := w.maxResult()
 	if o.Yield != nil && len(o.Yield.Checkpoint) > limit {

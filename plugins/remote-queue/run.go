@@ -95,7 +95,7 @@ func (w *Worker) offered(o offer) {
 }
 
 // take is one item of the host. w.mu is held.
-func (w *Worker) take(it *item) {
+func (w *Worker) take(it item) {
 	switch it.kind {
 	case kindDescribe:
 		w.describe.Store(true)
