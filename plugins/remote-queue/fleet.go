@@ -36,6 +36,8 @@ type fleet struct {
 	out    *outbox
 	clock  clock
 	stream stream
+	owner  owner
+	status status
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -82,7 +84,8 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f.stream.init(f, id)
+	f.stream.init(f)
+	f.owner.init(f, id)
 	f.out = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
 	if err := f.connect(); err != nil {
 		return nil, err
@@ -93,7 +96,12 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if err := f.sub.SetPendingLimits(1<<20, 512<<20); err != nil {
 		return nil, err
 	}
+	if _, err = f.nc.Subscribe(f.names.claim(f.self), f.owner.answer); err != nil {
+		return nil, err
+	}
+	f.owner.look() // a broker that is there answers at once
 	f.loops.Go(func() { f.out.run(f.ctx) })
+	f.loops.Go(f.owner.run)
 	f.loops.Go(f.watch)
 	f.loops.Go(f.stream.run)
 	return f, nil
@@ -110,12 +118,16 @@ func hostID(dir string) (string, error) {
 }
 
 func (f *fleet) connect() (err error) {
-	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.ReconnectErrHandler(sparse(f.log)),
+	f.status.away("no answer yet")
+	seldom := sparse(f.log)
+	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { f.disconnected(err); seldom(nc, err) }),
 		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.log.Warn("broker", "error", err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
+				f.disconnected(err)
 				f.log.Warn("the broker is away; nothing is dispatched and no lapse counts until it is back", "error", err)
 			}
 		}),
@@ -139,6 +151,7 @@ func (f *fleet) connect() (err error) {
 	}
 	if f.nc.IsConnected() {
 		f.payload.Store(f.nc.MaxPayload())
+		f.status.away("")
 	}
 	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
 		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
@@ -148,7 +161,20 @@ func (f *fleet) connect() (err error) {
 
 func (f *fleet) connected(nc *nats.Conn) {
 	f.payload.Store(nc.MaxPayload())
+	if f.status.away("") {
+		f.cfg.Changed()
+	}
+	signal(f.owner.kick)
 	f.stream.wake()
+}
+
+// disconnected notes why the broker is not there. Whose the queue is has to be asked
+// again before anything else.
+func (f *fleet) disconnected(err error) {
+	f.owner.doubt()
+	if f.status.away(err.Error()) {
+		f.cfg.Changed()
+	}
 }
 
 // sparse logs why a broker cannot be reached: at first, and then ever more rarely.
@@ -193,8 +219,12 @@ func clientOptions(c credentials) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// send is a core publish. What it loses is repeated by whoever needs the answer.
+// send is a core publish. What it loses is repeated by whoever needs the answer. A
+// host that does not surely have the queue says nothing.
 func (f *fleet) send(subject string, data []byte) {
+	if !f.owner.sure() {
+		return
+	}
 	if err := f.nc.Publish(subject, data); err != nil && !f.isClosed() {
 		f.log.Debug("publish", "subject", subject, "error", err)
 	}

@@ -14,6 +14,9 @@ import (
 // receive takes what workers say, one message after the other. It must not block:
 // whatever waits for the store is done in a goroutine of its attempt.
 func (f *fleet) receive(m *nats.Msg) {
+	if !f.owner.sure() {
+		return // repeated to whoever has the queue then
+	}
 	p, what, ok := f.names.peerOf(m.Subject)
 	if !ok {
 		f.garbage(m.Subject)
@@ -204,10 +207,10 @@ func (f *fleet) watch() {
 // showEvery is how old the workers' figures get before the host asks for them anew.
 const showEvery = 2 * time.Second
 
-// hearing says whether silence means anything: not while the broker is away, nor
-// while what workers said is still unread.
+// hearing says whether silence means anything: not while the broker is away or the
+// queue may be another host's, nor while what workers said is still unread.
 func (f *fleet) hearing() bool {
-	if !f.nc.IsConnected() {
+	if !f.nc.IsConnected() || !f.owner.sure() {
 		return false
 	}
 	unread, _, err := f.sub.Pending()

@@ -225,33 +225,6 @@ func TestBrokerFull(t *testing.T) {
 	}
 }
 
-// Two hosts on one queue would purge each other's work.
-func TestQueueIsOneHosts(t *testing.T) {
-	s := externalServer(t)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	g := newGates()
-	g.worker(t, WorkerOptions{URL: s.url()})
-	serves(t, f, "quick")
-	waits := newTask("quick", `1`)
-	waits.Route = map[string]string{"no": "where"}
-	execute(t, f, waits)
-	eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	a := execute(t, other, newTask("quick", `1`))
-	own := openFleet(t, t.TempDir(), map[string]any{"url": s.url(), "queue": "own"})
-	g.worker(t, WorkerOptions{Name: "w2", URL: s.url(), Queue: "own"})
-	serves(t, own, "quick")
-	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if n := pending(t, f); n != 1 {
-		t.Errorf("%d starts are left of the first host's one", n)
-	}
-	select {
-	case <-a.done:
-		t.Errorf("the second host on the same queue ran something: %+v", a.out)
-	default:
-	}
-}
-
 // rest is what the host's REST does with attempts.
 type rest struct {
 	mu     sync.Mutex
