@@ -30,6 +30,7 @@ const (
 	kindDrain                     // take nothing more
 	kindDescribe                  // say in the next heartbeat what you run
 	kindDeny                      // the checkpoint seq was not taken
+	kindPut                       // the bytes of its result are not with this process of the host
 )
 
 // item is one thing said about an attempt. Which fields count is the kind's.
@@ -42,6 +43,7 @@ type item struct {
 	outcome sdk.Outcome // finished
 	data    []byte      // checkpoint
 	ref     bool        // … which is at the host already
+	host    string      // finished: the process of the host that has a Stored result; put: the one that asks
 	text    string      // progress, log, refuse, deny
 	done    int64
 	total   int64
@@ -77,7 +79,9 @@ func appendItem(b []byte, it *item) []byte {
 	case kindGo:
 		body = putInt(body, int64(it.timeout))
 	case kindFinished:
-		body = appendOutcome(body, it.outcome)
+		body = putString(appendOutcome(body, it.outcome), it.host)
+	case kindPut:
+		body = putString(body, it.host)
 	case kindCheckpoint:
 		body = putBytes(putBool(putUint(body, it.seq), it.ref), it.data)
 	case kindAck:
@@ -111,7 +115,9 @@ func decodeItem(b []byte) (item, error) {
 	case kindGo:
 		it.timeout = time.Duration(d.int())
 	case kindFinished:
-		it.outcome = decodeOutcome(&d)
+		it.outcome, it.host = decodeOutcome(&d), d.string()
+	case kindPut:
+		it.host = d.string()
 	case kindCheckpoint:
 		it.seq, it.ref = d.uint(), d.bool()
 		it.data = d.bytes()

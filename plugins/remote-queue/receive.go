@@ -60,7 +60,7 @@ func (f *fleet) take(p peer, it item) {
 	case kindAsk:
 		f.asked(a, p)
 	case kindFinished:
-		f.finished(a, p, it.outcome)
+		f.finished(a, p, &it)
 	case kindCheckpoint:
 		f.checkpoint(a, p, it)
 	case kindHandback:
@@ -108,8 +108,10 @@ func (f *fleet) asked(a *attempt, p peer) {
 	}
 }
 
-// finished is an outcome. It stays with its worker until it is settled. f.mu is held.
-func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
+// finished is an outcome. It stays with its worker until it is settled. A large result
+// that was put to an earlier process of the host is asked for again. f.mu is held.
+func (f *fleet) finished(a *attempt, p peer, it *item) {
+	o := it.outcome
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
@@ -117,6 +119,8 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 		if !a.heard {
 			f.refuse(p, a.token) // lost in the meantime
 		}
+	case o.Result.Stored && it.host != f.self:
+		f.tell(p, &item{kind: kindPut, token: a.token, host: f.self})
 	default:
 		o.Result.Data = bytes.Clone(o.Result.Data) // the message holds others as well
 		a.heard = true

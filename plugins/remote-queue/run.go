@@ -132,6 +132,8 @@ func (w *Worker) take(it item) {
 		}
 	case kindDeny:
 		r.saved(it.seq, errors.New(it.text))
+	case kindPut:
+		w.putAgain(it.token, r, it.host)
 	}
 }
 
@@ -215,8 +217,9 @@ func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 		r.saved(seq, errOver)
 	}
 	r.flush(w)
-	r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
+	r.outcome = o
 	if r.fenced {
+		r.phase = finishedRun
 		w.remove(t, r)
 		return
 	}
@@ -227,7 +230,7 @@ func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 		return
 	}
 	r.free(w)
-	w.tell(&item{kind: kindFinished, token: t, outcome: o})
+	w.report(t, r, time.Second)
 }
 
 // free gives back the slot of a run, once. The worker's mu is held.
