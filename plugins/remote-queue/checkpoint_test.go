@@ -2,7 +2,12 @@ package remotequeue
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -58,7 +63,7 @@ func TestCheckpointInABatch(t *testing.T) {
 	hold := make(chan struct{})
 	task := joined(t, f, p, sdk.NewReporter(sdk.Reports{Checkpoint: func(data []byte) error { <-hold; wrote <- data; return nil }}))
 	say(t, f, p, item{kind: kindCheckpoint, token: task.Token, seq: 7, data: []byte("c")}, item{kind: kindProgress, token: task.Token, done: 1})
-	eventually(t, "heard", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].saving == 7 })
+	eventually(t, "heard", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.attempts[task.Token].saving) == 1 })
 	close(hold)
 	if data := <-wrote; string(data) != "c" {
 		t.Errorf("%q was written", data)
@@ -91,6 +96,96 @@ func TestCheckpointsOfMany(t *testing.T) {
 	for _, a := range all {
 		a.wait(t, sdk.Succeeded)
 	}
+}
+
+// ear hears what the host tells a worker.
+type ear struct{ sub *nats.Subscription }
+
+func listen(t *testing.T, f *fleet, p peer) ear {
+	t.Helper()
+	nc, err := nats.Connect(f.broker.srv.ClientURL(), nats.UserInfo(p.name, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	sub, err := nc.SubscribeSync(f.names.down(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return ear{sub}
+}
+
+// until waits for an item.
+func (e ear) until(t *testing.T, what string, want func(item) bool) {
+	t.Helper()
+	for found := false; !found; {
+		m, err := e.sub.NextMsg(patience)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		_, _ = decodeBatch(m.Data, func(it item) { found = found || want(it) }) // an offer is none
+	}
+}
+
+// Whoever repeats a checkpoint did not hear what became of it, and is told again:
+// also when it was denied, and when the attempt is lost.
+func TestRepeatedCheckpoint(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "2s"})
+	p := peer{"w1", "AAAAAAAAAAAAAAAA"}
+	e := listen(t, f, p)
+	task := joined(t, f, p, sdk.NewReporter(sdk.Reports{Checkpoint: func([]byte) error { return errors.New("no room") }}))
+	save := item{kind: kindCheckpoint, token: task.Token, seq: 1, data: []byte("c")}
+	for _, what := range []string{"denied", "denied again"} {
+		say(t, f, p, save)
+		e.until(t, what, func(it item) bool { return it.kind == kindDeny && it.seq == 1 && it.text == "no room" })
+	}
+	eventually(t, "lost", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].phase == over })
+	say(t, f, p, save)
+	e.until(t, "refused", func(it item) bool { return it.kind == kindRefuse && it.token == task.Token })
+}
+
+// A script that is in Checkpoint when its attempt is not wanted any more comes back,
+// and so does its slot.
+func TestFencedInCheckpoint(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "100ms"})
+	in, back := make(chan struct{}), make(chan error, 2)
+	e, err := sdk.NewScripts(quick, sdk.Script{TypeInfo: sdk.TypeInfo{Name: "saves"}, Run: func(_ context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+		close(in)
+		back <- r.Checkpoint([]byte("c"))
+		back <- r.Checkpoint([]byte("more"))
+		return sdk.Result{}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1}}})
+	serves(t, f, "saves")
+	task := newTask("saves", `1`)
+	writing, hold := make(chan struct{}), make(chan struct{})
+	write := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(write)
+	store := sdk.NewReporter(sdk.Reports{Checkpoint: func([]byte) error { close(writing); <-hold; return nil }})
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = f.Execute(t.Context(), task, store) }()
+	<-in
+	<-writing
+	f.Settled(task.Token) // canceled, and not confirmed in time
+	<-done
+	for range 2 {
+		select {
+		case err := <-back:
+			if err == nil {
+				t.Error("a checkpoint that nobody wants was taken")
+			}
+		case <-time.After(patience):
+			t.Fatal("the script waits in Checkpoint")
+		}
+	}
+	write()
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 }
 
 // The details of a failure are the script's own, which may have given the same ones

@@ -128,16 +128,23 @@ func (f *fleet) finished(a *attempt, p peer, it *item) {
 	}
 }
 
-// checkpoint writes one in a goroutine of its own and then acks it. f.mu is held.
+// checkpoint writes one in a goroutine of its own and then acks it. One that was
+// denied is written anew when it is repeated: the denial was not heard. f.mu is held.
 func (f *fleet) checkpoint(a *attempt, p peer, it item) {
+	_, writing := a.saving[it.seq]
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
 	case it.seq <= a.saved:
 		f.tell(p, &item{kind: kindAck, token: a.token, seq: it.seq})
-	case f.closed, a.phase == over, it.seq <= a.saving: // the ack will come
+	case a.phase == over && !a.heard: // it was lost, and its script still waits
+		f.refuse(p, a.token)
+	case f.closed, a.phase == over, writing: // the answer will come
 	default:
-		a.saving = it.seq
+		if a.saving == nil {
+			a.saving = make(map[uint64]struct{})
+		}
+		a.saving[it.seq] = struct{}{}
 		r := a.reporters[0]
 		data := bytes.Clone(it.data)
 		f.loops.Go(func() { f.save(a, p, it.seq, data, r) })
@@ -148,6 +155,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 	err := r.Checkpoint(data)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(a.saving, seq)
 	if err != nil {
 		f.tell(p, &item{kind: kindDeny, token: a.token, seq: seq, text: err.Error()})
 		return

@@ -213,9 +213,7 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for seq := range r.saves {
-		r.saved(seq, errOver)
-	}
+	r.over()
 	r.flush(w)
 	r.outcome = o
 	if r.fenced {
@@ -261,6 +259,7 @@ func (w *Worker) fence(t token, r *run, why string) {
 			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.task.ID, "reason", why)
 			r.fenced = true
 			r.cancel(sdk.ErrCancel)
+			r.over()
 		}
 	case uploading, finishedRun:
 		w.log.Warn("a result came too late and is thrown away", "task", r.start.task.ID, "reason", why)
@@ -284,6 +283,14 @@ func (w *Worker) drop(t token) {
 	defer w.mu.Unlock()
 	if r := w.runs[t]; r != nil && r.phase == accepting {
 		w.remove(t, r)
+	}
+}
+
+// over answers all checkpoints that wait: nothing is on record for them any more. The
+// worker's mu is held.
+func (r *run) over() {
+	for seq := range r.saves {
+		r.saved(seq, errOver)
 	}
 }
 
