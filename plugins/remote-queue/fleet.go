@@ -71,6 +71,9 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}
+	if c.open() {
+		f.log.Warn("the broker asks nobody who they are: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -139,8 +142,7 @@ func (f *fleet) connect() (err error) {
 		}
 		opts = append(opts, nats.InProcessServer(f.broker.srv), nats.UserInfo(hostUser, f.broker.secret))
 	} else {
-		more, err := clientOptions(credentials{Token: f.conf.Token, User: f.conf.User, Password: f.conf.Password,
-			Creds: f.conf.Creds, CA: f.conf.CA, Cert: f.conf.Cert, Key: f.conf.Key})
+		more, err := clientOptions(f.conf.credentials())
 		if err != nil {
 			return err
 		}
@@ -189,6 +191,20 @@ func sparse(log hclog.Logger) func(*nats.Conn, error) {
 
 // credentials are how one proves to a broker who one is.
 type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
+
+// prove says that there is something to prove it by. A ca says who the broker is.
+func (c credentials) prove(urls string) bool {
+	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
+		return true
+	}
+	all := brokerURLs(urls)
+	for _, u := range all {
+		if u.User == nil {
+			return false
+		}
+	}
+	return len(all) > 0
+}
 
 func clientOptions(c credentials) ([]nats.Option, error) {
 	var opts []nats.Option
