@@ -152,7 +152,9 @@ func (w *Worker) begin(r *run, timeout time.Duration) {
 	select {
 	case w.hands <- r: // one that is done with another
 	default:
-		w.spawn(func() { w.hand(r) })
+		if !w.left {
+			w.scripts.Go(func() { w.hand(r) })
+		}
 	}
 }
 
@@ -195,6 +197,9 @@ func (w *Worker) hand(r *run) {
 func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 	task := r.start.task
 	if err := w.fetch(ctx, &r.start, &task); err != nil {
+		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
+			return released("the worker ended before it had the task's input")
+		}
 		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
 	}
 	to := w.reporter(r)
@@ -213,6 +218,13 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if r.phase == working { // else it was given up
+		w.ended(t, r, o)
+	}
+}
+
+// ended is finished with w.mu held.
+func (w *Worker) ended(t token, r *run, o sdk.Outcome) {
 	r.over()
 	r.flush(w)
 	r.outcome = o

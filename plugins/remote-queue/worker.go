@@ -106,7 +106,9 @@ type Worker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	gone   chan struct{} // closed when Run has returned
+	// scripts are waited for as long as they listen to their contexts, and no longer.
+	scripts sync.WaitGroup
+	gone    chan struct{} // closed when Run has returned
 
 	payload  atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 	describe atomic.Bool  // the next heartbeat says what the worker is
@@ -214,9 +216,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		bound, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		w.abandon(bound)
+		w.abandon(time.Second)
 		return ctx.Err()
 	case <-w.ctx.Done(): // drained
 		return nil
@@ -235,6 +235,9 @@ func (w *Worker) leave() {
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
+	if !waitFor(&w.scripts, 500*time.Millisecond) {
+		w.log.Warn("scripts that do not stop are left behind: they end with the process")
+	}
 	if w.nc.IsConnected() {
 		w.beat(true)
 		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
