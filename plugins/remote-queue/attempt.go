@@ -41,12 +41,12 @@ type attempt struct {
 	told      time.Duration
 	outcome   sdk.Outcome
 	reporters []sdk.Reporter
-	started   chan struct{} // closed when running; made for those who join
-	saving    uint64        // the checkpoint that is being written
-	saved     uint64        // the last one written
+	started   chan struct{}       // closed when running; made for those who join
+	saving    map[uint64]struct{} // checkpoints that are being written
+	saved     uint64              // the last one written
+	heard     bool                // the outcome is the worker's own word
 	// savingBytes is how much of its checkpoints waits for the store.
 	savingBytes int
-	heard       bool // the outcome is the worker's own word
 }
 
 func newAttempt(t *sdk.Task) *attempt {

@@ -38,7 +38,7 @@ func TestOutcomeBudget(t *testing.T) {
 	} {
 		data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: token{1}, outcome: o})
 		n := 0
-		bad, err := decodeBatch(data, func(it *item) {
+		bad, err := decodeBatch(data, func(it item) {
 			if n++; it.outcome.Kind != sdk.Failed || it.outcome.Code != sdk.CodeProtocolError || it.outcome.Message == "" {
 				t.Errorf("%s became %+v", name, it.outcome)
 			}
@@ -60,7 +60,7 @@ func TestTimesFarAway(t *testing.T) {
 	}
 	o := sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: token{1}, outcome: o})
-	if _, err := decodeBatch(data, func(it *item) {
+	if _, err := decodeBatch(data, func(it item) {
 		if it.outcome.Code != sdk.CodeProtocolError {
 			t.Errorf("%+v", it.outcome)
 		}
@@ -231,7 +231,7 @@ func TestCheckpointFlood(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for i := range all {
-			f.take(p, &item{kind: kindCheckpoint, token: task.Token, seq: uint64(i + 1), data: make([]byte, each)})
+			f.take(p, item{kind: kindCheckpoint, token: task.Token, seq: uint64(i + 1), data: make([]byte, each)})
 		}
 	}
 	flood()

@@ -26,7 +26,8 @@ func sampleItems() []item {
 		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, dropped: 2},
 		{kind: kindHandback, token: tok}, {kind: kindDismiss, text: "why"}, {kind: kindDescribe},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, host: "PROCESS"},
+		{kind: kindPut, token: tok, host: "PROCESS"},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
@@ -44,7 +45,7 @@ func TestItemsTravel(t *testing.T) {
 		data = appendItem(data, &want[i])
 	}
 	var got []item
-	bad, err := decodeBatch(data, func(it *item) { got = append(got, *it) })
+	bad, err := decodeBatch(data, func(it item) { got = append(got, it) })
 	if err != nil || bad != 0 {
 		t.Fatalf("%d bad, %v", bad, err)
 	}
@@ -60,11 +61,11 @@ func TestLaterVersionsAreUnderstood(t *testing.T) {
 	data := putBytes([]byte{formatVersion}, append([]byte{200}, tok[:]...))
 	data = putBytes(data, append(putUint(append([]byte{byte(kindAck)}, tok[:]...), 5), "more"...))
 	var got []item
-	bad, err := decodeBatch(data, func(it *item) { got = append(got, *it) })
+	bad, err := decodeBatch(data, func(it item) { got = append(got, it) })
 	if err != nil || bad != 0 || len(got) != 2 || got[0].kind != 200 || got[1].seq != 5 {
 		t.Errorf("%+v, %d bad, %v", got, bad, err)
 	}
-	if _, err := decodeBatch([]byte{formatVersion + 1}, func(*item) {}); err == nil {
+	if _, err := decodeBatch([]byte{formatVersion + 1}, func(item) {}); err == nil {
 		t.Error("another format was taken")
 	}
 }
@@ -72,7 +73,7 @@ func TestLaterVersionsAreUnderstood(t *testing.T) {
 func TestOutcomesThatMakeNoSense(t *testing.T) {
 	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.Yielded}, {Kind: sdk.Succeeded, Yield: &sdk.Yield{}}} {
 		data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, outcome: o})
-		_, err := decodeBatch(data, func(it *item) {
+		_, err := decodeBatch(data, func(it item) {
 			if it.outcome.Kind != sdk.Failed || it.outcome.Code != sdk.CodeProtocolError {
 				t.Errorf("%+v became %+v", o, it.outcome)
 			}
@@ -142,11 +143,11 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		again := []byte{formatVersion}
 		n := 0
-		_, err := decodeBatch(b, func(it *item) { again = appendItem(again, it); n++ })
+		_, err := decodeBatch(b, func(it item) { again = appendItem(again, &it); n++ })
 		if err != nil {
 			return
 		}
-		if bad, err := decodeBatch(again, func(*item) { n-- }); err != nil || bad != 0 || n != 0 {
+		if bad, err := decodeBatch(again, func(item) { n-- }); err != nil || bad != 0 || n != 0 {
 			t.Errorf("what was read cannot be written: %d bad, %d missing, %v", bad, n, err)
 		}
 	})
@@ -213,5 +214,19 @@ func TestRouteKey(t *testing.T) {
 	}
 	if !satisfies(a, map[string]string{"x": "1"}) || satisfies(a, map[string]string{"x": "2"}) || satisfies(nil, a) || !satisfies(nil, nil) {
 		t.Error("labels are confused")
+	}
+}
+
+// Every kind of outcome travels.
+func TestOutcomeKindsTravel(t *testing.T) {
+	for k := sdk.Succeeded; k.String() != sdk.Kind(0).String(); k++ {
+		o := sdk.Outcome{Kind: k}
+		if k == sdk.Yielded {
+			o.Yield = &sdk.Yield{Resume: true}
+		}
+		d := decoder{b: appendOutcome(nil, o)}
+		if got := decodeOutcome(&d); got.Kind != k {
+			t.Errorf("%s became %+v", k, got)
+		}
 	}
 }

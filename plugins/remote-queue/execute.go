@@ -165,6 +165,8 @@ func (f *fleet) begin(a *attempt, p peer, r sdk.Reporter) {
 		f.finish(a, released("the start was not wanted any more: "+err.Error()))
 	case a.canceled != 0:
 		f.finish(a, released("withdrawn before it started"))
+	case !f.owner.held.Load():
+		f.finish(a, released("the queue was taken by another host before the worker was told to go"))
 	default:
 		a.phase, a.seen, a.body = running, f.clock.now(), nil
 		if a.started != nil {

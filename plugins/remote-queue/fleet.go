@@ -36,6 +36,8 @@ type fleet struct {
 	out    *outbox
 	clock  clock
 	stream stream
+	owner  owner
+	status status
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -79,6 +81,9 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}
+	if c.open() {
+		f.log.Warn("the broker asks nobody who they are: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -91,7 +96,8 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f.stream.init(f, id)
+	f.stream.init(f)
+	f.owner.init(f, id)
 	f.out = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
 	if err := f.connect(); err != nil {
 		return nil, err
@@ -102,7 +108,12 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if err := f.sub.SetPendingLimits(1<<20, maxUnread); err != nil {
 		return nil, err
 	}
+	if _, err = f.nc.Subscribe(f.names.claim(f.self), f.owner.answer); err != nil {
+		return nil, err
+	}
+	f.owner.look() // a broker that is there answers at once
 	f.loops.Go(func() { f.out.run(f.ctx) })
+	f.loops.Go(f.owner.run)
 	f.loops.Go(f.watch)
 	f.loops.Go(f.stream.run)
 	return f, nil
@@ -126,12 +137,16 @@ func hostID(dir string) (string, error) {
 }
 
 func (f *fleet) connect() (err error) {
-	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.ReconnectErrHandler(sparse(f.log)),
+	f.status.away("no answer yet")
+	seldom := sparse(f.log)
+	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { f.disconnected(err); seldom(nc, err) }),
 		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.log.Warn("broker", "error", err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
+				f.disconnected(err)
 				f.log.Warn("the broker is away; nothing is dispatched and no lapse counts until it is back", "error", err)
 			}
 		}),
@@ -143,8 +158,7 @@ func (f *fleet) connect() (err error) {
 		}
 		opts = append(opts, nats.InProcessServer(f.broker.srv), nats.UserInfo(hostUser, f.broker.secret))
 	} else {
-		more, err := clientOptions(credentials{Token: f.conf.Token, User: f.conf.User, Password: f.conf.Password,
-			Creds: f.conf.Creds, CA: f.conf.CA, Cert: f.conf.Cert, Key: f.conf.Key})
+		more, err := clientOptions(f.conf.credentials())
 		if err != nil {
 			return err
 		}
@@ -155,6 +169,7 @@ func (f *fleet) connect() (err error) {
 	}
 	if f.nc.IsConnected() {
 		f.payload.Store(f.nc.MaxPayload())
+		f.status.away("")
 	}
 	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
 		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
@@ -164,7 +179,20 @@ func (f *fleet) connect() (err error) {
 
 func (f *fleet) connected(nc *nats.Conn) {
 	f.payload.Store(nc.MaxPayload())
+	if f.status.away("") {
+		f.cfg.Changed()
+	}
+	signal(f.owner.kick)
 	f.stream.wake()
+}
+
+// disconnected notes why the broker is not there. Whose the queue is has to be asked
+// again before anything else.
+func (f *fleet) disconnected(err error) {
+	f.owner.doubt()
+	if f.status.away(err.Error()) {
+		f.cfg.Changed()
+	}
 }
 
 // sparse logs why a broker cannot be reached: at first, and then ever more rarely.
@@ -179,6 +207,20 @@ func sparse(log hclog.Logger) func(*nats.Conn, error) {
 
 // credentials are how one proves to a broker who one is.
 type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
+
+// prove says that there is something to prove it by. A ca says who the broker is.
+func (c credentials) prove(urls string) bool {
+	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
+		return true
+	}
+	all := brokerURLs(urls)
+	for _, u := range all {
+		if u.User == nil {
+			return false
+		}
+	}
+	return len(all) > 0
+}
 
 func clientOptions(c credentials) ([]nats.Option, error) {
 	var opts []nats.Option
@@ -209,8 +251,12 @@ func clientOptions(c credentials) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// send is a core publish. What it loses is repeated by whoever needs the answer.
+// send is a core publish. What it loses is repeated by whoever needs the answer. A
+// host that does not surely have the queue says nothing.
 func (f *fleet) send(subject string, data []byte) {
+	if !f.owner.sure() {
+		return
+	}
 	if err := f.nc.Publish(subject, data); err != nil && !f.isClosed() {
 		f.log.Debug("publish", "subject", subject, "error", err)
 	}

@@ -30,7 +30,7 @@ const (
 func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info := sdk.Info{Deferred: true, Outlives: true, ControlsNodes: true, Slots: f.cfg.Slots}
+	info := sdk.Info{Deferred: true, Outlives: true, ControlsNodes: true, Slots: f.cfg.Slots, Unavailable: f.unavailable()}
 	if info.Slots == 0 {
 		info.Slots = defaultSlots
 	}

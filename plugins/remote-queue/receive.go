@@ -15,6 +15,9 @@ import (
 // receive takes what workers say, one message after the other. It must not block:
 // whatever waits for the store is done in a goroutine of its attempt.
 func (f *fleet) receive(m *nats.Msg) {
+	if !f.owner.sure() {
+		return // repeated to whoever has the queue then
+	}
 	p, what, ok := f.names.peerOf(m.Subject)
 	if !ok {
 		f.garbage(m.Subject)
@@ -39,7 +42,7 @@ func (f *fleet) receive(m *nats.Msg) {
 		}
 	case upItems:
 		f.mu.Lock() // once for all: batches are long when there is much to do
-		bad, err := decodeBatch(m.Data, func(it *item) { f.take(p, it) })
+		bad, err := decodeBatch(m.Data, func(it item) { f.take(p, it) })
 		f.mu.Unlock()
 		if bad > 0 || err != nil {
 			f.garbage(m.Subject)
@@ -57,7 +60,7 @@ func (f *fleet) garbage(subject string) {
 }
 
 // take is one item of a worker. f.mu is held.
-func (f *fleet) take(p peer, it *item) {
+func (f *fleet) take(p peer, it item) {
 	a := f.attempts[it.token]
 	if a == nil {
 		f.unknown(p, it)
@@ -67,7 +70,7 @@ func (f *fleet) take(p peer, it *item) {
 	case kindAsk:
 		f.asked(a, p)
 	case kindFinished:
-		f.finished(a, p, it.outcome)
+		f.finished(a, p, &it)
 	case kindCheckpoint:
 		f.checkpoint(a, p, it)
 	case kindHandback:
@@ -76,7 +79,7 @@ func (f *fleet) take(p peer, it *item) {
 		}
 	case kindProgress, kindLog:
 		if a.phase == running && a.peer == p {
-			f.pass(a, it)
+			f.pass(a, &it)
 		}
 	default:
 		f.count.garbage.Add(1)
@@ -86,7 +89,7 @@ func (f *fleet) take(p peer, it *item) {
 // unknown is an item whose token is not among the attempts. Early in the life of a
 // host it may be that of an attempt which is yet to be rejoined: the worker repeats
 // it until somebody knows. f.mu is held.
-func (f *fleet) unknown(p peer, it *item) {
+func (f *fleet) unknown(p peer, it item) {
 	switch it.kind {
 	case kindAsk, kindFinished, kindCheckpoint:
 		if f.stranger(it.token) {
@@ -115,8 +118,10 @@ func (f *fleet) asked(a *attempt, p peer) {
 	}
 }
 
-// finished is an outcome. It stays with its worker until it is settled. f.mu is held.
-func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
+// finished is an outcome. It stays with its worker until it is settled. A large result
+// that was put to an earlier process of the host is asked for again. f.mu is held.
+func (f *fleet) finished(a *attempt, p peer, it *item) {
+	o := it.outcome
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
@@ -124,6 +129,8 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 		if !a.heard {
 			f.refuse(p, a.token) // lost in the meantime
 		}
+	case o.Result.Stored && it.host != f.self:
+		f.tell(p, &item{kind: kindPut, token: a.token, host: f.self})
 	default:
 		o.Result.Data = bytes.Clone(o.Result.Data) // the message holds others as well
 		a.heard = true
@@ -131,17 +138,24 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 	}
 }
 
-// checkpoint writes one in a goroutine of its own and then acks it. f.mu is held.
-func (f *fleet) checkpoint(a *attempt, p peer, it *item) {
+// checkpoint writes one in a goroutine of its own and then acks it. One that was
+// denied is written anew when it is repeated: the denial was not heard. f.mu is held.
+func (f *fleet) checkpoint(a *attempt, p peer, it item) {
+	_, writing := a.saving[it.seq]
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
 	case it.seq <= a.saved:
 		f.tell(p, &item{kind: kindAck, token: a.token, seq: it.seq})
-	case f.closed, a.phase == over, it.seq <= a.saving: // the ack will come
+	case a.phase == over && !a.heard: // it was lost, and its script still waits
+		f.refuse(p, a.token)
+	case f.closed, a.phase == over, writing: // the answer will come
 	case a.savingBytes > 0 && a.savingBytes+len(it.data) > maxSaving: // it is repeated
 	default:
-		a.saving = it.seq
+		if a.saving == nil {
+			a.saving = make(map[uint64]struct{})
+		}
+		a.saving[it.seq] = struct{}{}
 		r := a.reporters[0]
 		data := bytes.Clone(it.data)
 		a.savingBytes += len(data)
@@ -153,6 +167,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 	err := r.Checkpoint(data)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(a.saving, seq)
 	a.savingBytes -= len(data)
 	if err != nil {
 		f.tell(p, &item{kind: kindDeny, token: a.token, seq: seq, text: err.Error()})
@@ -218,10 +233,10 @@ func (f *fleet) watch() {
 	}
 }
 
-// hearing says whether silence means anything: not while the broker is away, nor
-// while what workers said is still unread.
+// hearing says whether silence means anything: not while the broker is away or the
+// queue may be another host's, nor while what workers said is still unread.
 func (f *fleet) hearing() bool {
-	if !f.nc.IsConnected() {
+	if !f.nc.IsConnected() || !f.owner.sure() {
 		return false
 	}
 	unread, _, err := f.sub.Pending()

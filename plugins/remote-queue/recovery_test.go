@@ -225,33 +225,6 @@ func TestBrokerFull(t *testing.T) {
 	}
 }
 
-// Two hosts on one queue would purge each other's work.
-func TestQueueIsOneHosts(t *testing.T) {
-	s := externalServer(t)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	g := newGates()
-	g.worker(t, WorkerOptions{URL: s.url()})
-	serves(t, f, "quick")
-	waits := newTask("quick", `1`)
-	waits.Route = map[string]string{"no": "where"}
-	execute(t, f, waits)
-	eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	a := execute(t, other, newTask("quick", `1`))
-	own := openFleet(t, t.TempDir(), map[string]any{"url": s.url(), "queue": "own"})
-	g.worker(t, WorkerOptions{Name: "w2", URL: s.url(), Queue: "own"})
-	serves(t, own, "quick")
-	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if n := pending(t, f); n != 1 {
-		t.Errorf("%d starts are left of the first host's one", n)
-	}
-	select {
-	case <-a.done:
-		t.Errorf("the second host on the same queue ran something: %+v", a.out)
-	default:
-	}
-}
-
 // rest is what the host's REST does with attempts.
 type rest struct {
 	mu     sync.Mutex
@@ -259,6 +232,16 @@ type rest struct {
 	got    map[string][]byte
 	types  map[string]string
 	fails  int // answers of 503 before it works
+}
+
+func newRest() *rest {
+	return &rest{inputs: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
+}
+
+func (s *rest) has(t sdk.Task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got[t.Token.String()] != nil
 }
 
 func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -296,7 +279,7 @@ func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // What no message carries goes by the host's REST.
 func TestByReference(t *testing.T) {
-	s := &rest{inputs: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
+	s := newRest()
 	server := httptest.NewServer(s)
 	defer server.Close()
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": server.URL})
@@ -323,6 +306,62 @@ func TestByReference(t *testing.T) {
 	s.mu.Unlock()
 	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
 		t.Errorf("what the host does not take: %+v", out)
+	}
+}
+
+// A large result that was put to a host which died before it was on record is put to
+// the next one, however early its worker repeats the report.
+func TestByReferenceToALaterHost(t *testing.T) {
+	dir := t.TempDir()
+	first, second := newRest(), newRest()
+	one, two := httptest.NewServer(first), httptest.NewServer(second)
+	defer one.Close()
+	defer two.Close()
+	settings := map[string]any{"listen": freeAddress(t), "rest": one.URL}
+	f := openFleet(t, dir, settings)
+	e, err := sdk.NewScripts(sdk.Func("big", func(context.Context, any, sdk.Reporter) (string, error) { return strings.Repeat("x", 6<<20), nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newGates().worker(t, WorkerOptions{URL: "nats://" + settings["listen"].(string), Local: []Local{{Name: "local", Executor: e}}})
+	serves(t, f, "big")
+	task := newTask("big", `1`)
+	var on []byte
+	res, err := f.Execute(t.Context(), task, sdk.NewReporter(sdk.Reports{Started: func(handle []byte, _ string) error { on = handle; return nil }}))
+	if err != nil || !res.Stored || !first.has(task) {
+		t.Fatalf("the first host: %v, stored %v", err, res.Stored)
+	}
+	one.Close() // nothing is on record, nothing acked
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	settings["rest"] = two.URL
+	f = openFleet(t, dir, settings)
+	task.Rejoin, task.Handle = true, on
+	a := execute(t, f, task)
+	eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
+	// As a worker does that has not heard the new host's offer yet.
+	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, host: "EARLIER",
+		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
+	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
+		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
+	}
+}
+
+// A script cannot say that its result is with the host.
+func TestStoredIsNotTheScriptsToSay(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "claims"}, Run: func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+		return sdk.Result{Stored: true}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	serves(t, f, "claims")
+	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
+		t.Errorf("the outcome is %+v", out)
 	}
 }
 

@@ -86,7 +86,7 @@ func (w *Worker) checkpoint(r *run, data []byte) error {
 	defer r.saveTurn.Unlock()
 	s := &saving{data: append([]byte{}, data...), done: make(chan error, 1), sent: time.Now()}
 	w.mu.Lock()
-	if r.phase != working {
+	if r.phase != working || r.fenced {
 		w.mu.Unlock()
 		return errOver
 	}

@@ -105,7 +105,7 @@ func (w *Worker) offered(o offer) {
 }
 
 // take is one item of the host. w.mu is held.
-func (w *Worker) take(it *item) {
+func (w *Worker) take(it item) {
 	switch it.kind {
 	case kindDescribe:
 		w.describe.Store(true)
@@ -144,6 +144,8 @@ func (w *Worker) take(it *item) {
 		}
 	case kindDeny:
 		r.saved(it.seq, errors.New(it.text))
+	case kindPut:
+		w.putAgain(it.token, r, it.host)
 	}
 }
 
@@ -162,7 +164,9 @@ func (w *Worker) begin(r *run, timeout time.Duration) {
 	select {
 	case w.hands <- r: // one that is done with another
 	default:
-		w.spawn(func() { w.hand(r) })
+		if !w.left {
+			w.scripts.Go(func() { w.hand(r) })
+		}
 	}
 }
 
@@ -205,6 +209,9 @@ func (w *Worker) hand(r *run) {
 func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 	task := r.start.task
 	if err := w.fetch(ctx, &r.start, &task); err != nil {
+		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
+			return released("the worker ended before it had the task's input")
+		}
 		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
 	}
 	to := w.reporter(r)
@@ -223,13 +230,19 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for seq := range r.saves {
-		r.saved(seq, errOver)
+	if r.phase == working { // else it was given up
+		w.ended(t, r, o)
 	}
+}
+
+// ended is finished with w.mu held.
+func (w *Worker) ended(t token, r *run, o sdk.Outcome) {
+	r.over()
 	w.cleared(r)
 	r.flush(w)
-	r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
+	r.outcome = o
 	if r.fenced {
+		r.phase = finishedRun
 		w.remove(t, r)
 		return
 	}
@@ -240,7 +253,7 @@ func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 		return
 	}
 	r.free(w)
-	w.tell(&item{kind: kindFinished, token: t, outcome: o})
+	w.report(t, r, time.Second)
 }
 
 // free gives back the slot of a run, once. The worker's mu is held.
@@ -272,6 +285,7 @@ func (w *Worker) fence(t token, r *run, why string) {
 			r.fenced = true
 			w.cleared(r) // settled, whether or not its script listens
 			r.cancel(sdk.ErrCancel)
+			r.over()
 		}
 	case uploading, finishedRun:
 		w.log.Warn("a result came too late and is thrown away", "task", r.start.task.ID, "reason", why)
@@ -303,6 +317,14 @@ func (w *Worker) drop(t token) {
 	defer w.mu.Unlock()
 	if r := w.runs[t]; r != nil && r.phase == accepting {
 		w.remove(t, r)
+	}
+}
+
+// over answers all checkpoints that wait: nothing is on record for them any more. The
+// worker's mu is held.
+func (r *run) over() {
+	for seq := range r.saves {
+		r.saved(seq, errOver)
 	}
 }
 

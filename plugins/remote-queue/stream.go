@@ -17,17 +17,16 @@ import (
 // looks after what is in it. What the broker loses is published again, for an
 // attempt that nobody was told to start can be handed out any number of times.
 type stream struct {
-	f      *fleet
-	hostID string
-	kick   chan struct{}
-	redo   chan withdrawn
-	claims *nats.Subscription
+	f    *fleet
+	kick chan struct{}
+	redo chan withdrawn
 
 	// guarded by fleet.mu
 	queue   []*attempt // to be published
 	lanes   map[lane]time.Duration
 	ready   bool
-	purged  bool
+	era     int       // one more whenever this process takes the queue
+	purged  int       // the era in which what others left was purged
 	created time.Time // tells one life of the stream from the next
 	// After a refusal nothing is published until then; the pause doubles.
 	until time.Time
@@ -45,8 +44,8 @@ const (
 	routeIdle = 10 * time.Minute
 )
 
-func (s *stream) init(f *fleet, hostID string) {
-	s.f, s.hostID = f, hostID
+func (s *stream) init(f *fleet) {
+	s.f = f
 	s.kick, s.redo = make(chan struct{}, 1), make(chan withdrawn, 4096)
 	s.lanes = make(map[lane]time.Duration)
 }
@@ -113,7 +112,14 @@ func (s *stream) work(look bool) error {
 	if !s.f.nc.IsConnected() {
 		return nats.ErrConnectionClosed
 	}
-	if err := s.setUp(); err != nil {
+	if !s.f.owner.sure() {
+		return nil // whoever has the queue next is woken then
+	}
+	err := s.setUp()
+	if s.f.status.made(err) {
+		s.f.cfg.Changed()
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.serveTypes(); err != nil {
@@ -138,17 +144,14 @@ func (s *stream) failed(err error) error {
 	return err
 }
 
-// setUp makes the stream. What it holds from an earlier life of this host is
-// purged, once: the store hands out anew what was never started.
+// setUp makes the stream. What it holds from an earlier owner of the queue is purged,
+// once: the store hands out anew what was never started.
 func (s *stream) setUp() error {
 	s.f.mu.Lock()
-	ready := s.ready
+	ready, era, purged := s.ready, s.era, s.purged
 	s.f.mu.Unlock()
 	if ready {
 		return nil
-	}
-	if err := s.claimQueue(); err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
 	defer cancel()
@@ -162,7 +165,7 @@ func (s *stream) setUp() error {
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", s.f.names.stream(), err)
 	}
-	if !s.purged {
+	if purged != era {
 		if err := st.Purge(ctx); err != nil {
 			return fmt.Errorf("purge stream %s: %w", s.f.names.stream(), err)
 		}
@@ -173,9 +176,25 @@ func (s *stream) setUp() error {
 	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
-	s.purged, s.ready = true, true
+	if s.era != era {
+		return errors.New("the queue changed hands")
+	}
+	s.ready = true
+	if s.purged != era {
+		s.purged = era
+		s.refill()
+	}
 	s.renewed(info.Created)
 	return nil
+}
+
+// refill has everything published again that was in the stream. fleet.mu is held.
+func (s *stream) refill() {
+	for _, a := range s.f.attempts {
+		if a.phase == waiting && a.seq > 0 {
+			s.again(a)
+		}
+	}
 }
 
 func boolInt(b bool) int64 {
@@ -197,11 +216,7 @@ func (s *stream) renewed(created time.Time) {
 		return
 	}
 	s.f.log.Warn("the broker's stream is new: what was not started yet is published again")
-	for _, a := range s.f.attempts {
-		if a.phase == waiting {
-			s.again(a)
-		}
-	}
+	s.refill()
 }
 
 // again has a start published once more. fleet.mu is held.
@@ -210,21 +225,6 @@ func (s *stream) again(a *attempt) {
 	a.copies++
 	s.f.count.copies.Add(1)
 	s.add(a)
-}
-
-// claimQueue makes sure that no other host serves this queue: each would purge
-// what the other published.
-func (s *stream) claimQueue() error {
-	if s.claims != nil {
-		return nil
-	}
-	m, err := s.f.nc.Request(s.f.names.claim(), nil, 300*time.Millisecond)
-	if err == nil && string(m.Data) != s.hostID {
-		s.f.log.Error("another host serves this queue on this broker: give each a queue of its own", "queue", s.f.names.queue)
-		return errors.New("the queue is another host's")
-	}
-	s.claims, err = s.f.nc.Subscribe(s.f.names.claim(), func(m *nats.Msg) { _ = m.Respond([]byte(s.hostID)) })
-	return err
 }
 
 // serveTypes makes the lanes that present workers can serve without being asked
@@ -296,6 +296,9 @@ func (s *stream) publishQueued() error {
 func (s *stream) publish(a *attempt) error {
 	if err := s.ensure(a.lane); err != nil {
 		return err
+	}
+	if !s.f.owner.sure() {
+		return errNotOurs
 	}
 	s.f.mu.Lock()
 	if a.phase != waiting {

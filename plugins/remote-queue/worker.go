@@ -38,6 +38,9 @@ type WorkerOptions struct {
 	// Token is what lets the worker in. User and Password, Creds (a file), and the
 	// TLS files CA, Cert and Key are for brokers that ask for them.
 	Token, User, Password, Creds, CA, Cert, Key string
+	// AllowNoCredentials has a worker join a broker at URL without any, though it is
+	// not on loopback.
+	AllowNoCredentials bool
 
 	Log   hclog.Logger
 	Local []Local
@@ -58,6 +61,7 @@ func (o *WorkerOptions) ParseQueue(block []byte) error {
 		CA       string `json:"ca"`
 		Cert     string `json:"cert"`
 		Key      string `json:"key"`
+		Open     bool   `json:"allow_no_credentials"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(block))
 	dec.DisallowUnknownFields()
@@ -66,7 +70,12 @@ func (o *WorkerOptions) ParseQueue(block []byte) error {
 	}
 	o.URL, o.Join, o.JoinExecutor, o.Queue = q.URL, q.Join, q.Executor, q.Queue
 	o.Token, o.User, o.Password, o.Creds, o.CA, o.Cert, o.Key = q.Token, q.User, q.Password, q.Creds, q.CA, q.Cert, q.Key
+	o.AllowNoCredentials = q.Open
 	return nil
+}
+
+func (o *WorkerOptions) credentials() credentials {
+	return credentials{Token: o.Token, User: o.User, Password: o.Password, Creds: o.Creds, CA: o.CA, Cert: o.Cert, Key: o.Key}
 }
 
 // Local is one executor of a worker.
@@ -97,7 +106,9 @@ type Worker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	gone   chan struct{} // closed when Run has returned
+	// scripts are waited for as long as they listen to their contexts, and no longer.
+	scripts sync.WaitGroup
+	gone    chan struct{} // closed when Run has returned
 	// dismissed has why the host ended the worker's session.
 	dismissed chan error
 
@@ -140,6 +151,14 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
 	case len(o.Local) == 0:
 		return nil, errors.New("a worker needs at least one executor")
+	}
+	if o.URL != "" {
+		if err := checkCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
+			return nil, err
+		}
+		if !o.credentials().prove(o.URL) {
+			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
+		}
 	}
 	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
 		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}), dismissed: make(chan error, 1),
@@ -200,15 +219,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		bound, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		w.abandon(bound)
+		w.abandon(time.Second)
 		return ctx.Err()
 	case err := <-w.dismissed:
 		w.log.Error("the worker ends", "error", err)
-		bound, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		w.abandon(bound)
+		w.abandon(time.Second)
 		return err
 	case <-w.ctx.Done(): // drained
 		return nil
@@ -227,6 +242,9 @@ func (w *Worker) leave() {
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
+	if !waitFor(&w.scripts, 500*time.Millisecond) {
+		w.log.Warn("scripts that do not stop are left behind: they end with the process")
+	}
 	if w.nc.IsConnected() {
 		w.beat(true)
 		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
