@@ -297,6 +297,11 @@ func TestLaneRefused(t *testing.T) {
 	refused := execute(t, f, task)
 	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refused) == 1 })
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	select {
+	case <-refused.done:
+		t.Error("the other had to wait until the refused one was given back")
+	default:
+	}
 	if out := refused.wait(t, sdk.AttemptReleased); !strings.Contains(out.Message, "maximum consumers") {
 		t.Errorf("the outcome is %+v", out)
 	}
