@@ -83,7 +83,7 @@ func (p *program) workerCmd() *cobra.Command {
 			})})
 	}
 	c.Long = "With --config, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
-		"SIGTERM drains it: what runs gets to finish, what has not started is given back."
+		"SIGTERM drains it: what runs gets to finish, what has not started is given back. A second one ends it at once."
 	var path string
 	var bound time.Duration
 	c.Flags().StringVar(&path, "config", "", "the worker's config file; runs it")

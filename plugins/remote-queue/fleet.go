@@ -290,11 +290,23 @@ func (f *fleet) Close() error {
 }
 
 // maxMessage is what a message may hold, less room for what stands around it.
-func (f *fleet) maxMessage() int {
-	if n := f.payload.Load(); n > 0 {
-		return int(n) - 32<<10
+func (f *fleet) maxMessage() int { return roomIn(f.payload.Load()) }
+
+// maxStart is what a start may take: the stream has to hold it as well.
+func (f *fleet) maxStart() int {
+	if n := f.conf.MaxBytes; n > 0 {
+		return min(f.maxMessage(), roomIn(n))
 	}
-	return 1<<20 - 32<<10 // never connected yet
+	return f.maxMessage()
+}
+
+// roomIn is what a message of a broker that carries so much may hold; 0 is a broker
+// that was never seen.
+func roomIn(payload int64) int {
+	if payload <= 0 {
+		payload = 1 << 20
+	}
+	return int(payload - min(32<<10, payload/4))
 }
 
 // sendOffer tells a worker where to pull. f.mu is held.

@@ -51,8 +51,7 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 		info.Types = append(info.Types, t)
 	}
 	if !byReference {
-		n := int64(f.maxMessage())
-		info.MaxInput, info.MaxResult = n, n
+		info.MaxInput, info.MaxResult = int64(f.maxStart()), int64(f.maxMessage())
 	}
 	return info, nil
 }

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -225,6 +229,105 @@ func TestBrokerFull(t *testing.T) {
 	}
 }
 
+// brokerAt runs a broker that carries little.
+func brokerAt(t *testing.T, address string, payload int32) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.NewServer(&server.Options{Host: host, Port: n, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), MaxPayload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+}
+
+// A task that turns out to be too large for its broker fails, by name, and holds up
+// nothing behind it; one that the host's REST can carry goes that way.
+func TestStartTooLargeForItsBroker(t *testing.T) {
+	s := newRest()
+	web := httptest.NewServer(s)
+	defer web.Close()
+	for name, url := range map[string]string{"no REST": "", "REST": web.URL} {
+		t.Run(name, func(t *testing.T) {
+			address := freeAddress(t)
+			f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address, "rest": url})
+			task := newTask("quick", `"`+strings.Repeat("y", 100<<10)+`"`)
+			s.mu.Lock()
+			s.inputs[task.Token.String()] = task.Input
+			s.mu.Unlock()
+			big := execute(t, f, task) // while nobody knows what the broker carries
+			eventually(t, "admitted", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
+			small := execute(t, f, newTask("quick", `"small"`))
+			brokerAt(t, address, 64<<10)
+			newGates().worker(t, WorkerOptions{URL: "nats://" + address})
+			small.wait(t, sdk.Succeeded)
+			if url != "" {
+				big.wait(t, sdk.Succeeded)
+				return
+			}
+			if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+				t.Errorf("the outcome is %+v", out)
+			}
+		})
+	}
+}
+
+// A route whose consumer the broker refuses holds up no other, and what waits for it
+// is given back with the broker's word.
+func TestLaneRefused(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	serves(t, f, "gate")
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
+	err := f.broker.srv.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
+		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := newTask("quick", `1`)
+	task.Route = map[string]string{"zone": "a"}
+	refused := execute(t, f, task)
+	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refused) == 1 })
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	select {
+	case <-refused.done:
+		t.Error("the other had to wait until the refused one was given back")
+	default:
+	}
+	if out := refused.wait(t, sdk.AttemptReleased); !strings.Contains(out.Message, "maximum consumers") {
+		t.Errorf("the outcome is %+v", out)
+	}
+}
+
+// A start that the stream refuses for its size fails.
+func TestStartTooLargeForItsStream(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	serves(t, f, "quick")
+	st, err := f.js.Stream(t.Context(), f.names.stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := st.CachedInfo().Config
+	c.MaxMsgSize = 8 << 10
+	if _, err := f.js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	big := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 10<<10)+`"`))
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+		t.Errorf("the outcome is %+v", out)
+	}
+}
+
 // rest is what the host's REST does with attempts.
 type rest struct {
 	mu     sync.Mutex
@@ -280,9 +383,9 @@ func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // What no message carries goes by the host's REST.
 func TestByReference(t *testing.T) {
 	s := newRest()
-	server := httptest.NewServer(s)
-	defer server.Close()
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": server.URL})
+	web := httptest.NewServer(s)
+	defer web.Close()
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": web.URL})
 	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "copy"}, Run: quick.Run},
 		sdk.Func("huge", func(context.Context, any, sdk.Reporter) (string, error) { return strings.Repeat("x", 40<<20), nil }))
 	if err != nil {

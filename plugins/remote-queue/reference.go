@@ -127,7 +127,7 @@ func (w *Worker) insist(ctx context.Context, try func() (retry bool, err error))
 }
 
 // maxResult is the largest result that goes in a message, with all around it.
-func (w *Worker) maxResult() int { return w.maxMessage() - 64<<10 }
+func (w *Worker) maxResult() int { return w.maxMessage() - min(64<<10, w.maxMessage()/4) }
 
 // fit makes an outcome small enough for a message, all but a result.
 func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {

@@ -106,12 +106,7 @@ func (w *Worker) checkpoint(r *run, data []byte) error {
 	}
 }
 
-func (w *Worker) maxMessage() int {
-	if n := w.payload.Load(); n > 0 {
-		return int(n) - 32<<10
-	}
-	return 1<<20 - 32<<10
-}
+func (w *Worker) maxMessage() int { return roomIn(w.payload.Load()) }
 
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // stream is the work-queue stream as the host keeps it: it makes it, fills it, and
@@ -24,6 +21,7 @@ type stream struct {
 	// guarded by fleet.mu
 	queue   []*attempt // to be published
 	lanes   map[lane]time.Duration
+	refused map[lane]*refusal
 	ready   bool
 	era     int       // one more whenever this process takes the queue
 	purged  int       // the era in which what others left was purged
@@ -47,7 +45,7 @@ const (
 func (s *stream) init(f *fleet) {
 	s.f = f
 	s.kick, s.redo = make(chan struct{}, 1), make(chan withdrawn, 4096)
-	s.lanes = make(map[lane]time.Duration)
+	s.lanes, s.refused = make(map[lane]time.Duration), make(map[lane]*refusal)
 }
 
 // has says whether a lane's consumer is there. fleet.mu is held.
@@ -63,9 +61,7 @@ func (s *stream) wake() {
 // add queues attempts for publishing. fleet.mu is held.
 func (s *stream) add(a *attempt) {
 	s.queue = append(s.queue, a)
-	if len(s.queue) == 1 {
-		s.wake()
-	}
+	s.wake()
 }
 
 // withdraw takes a start out of the stream, if the broker gets to it: a worker that
@@ -126,22 +122,24 @@ func (s *stream) work(look bool) error {
 		return s.failed(err)
 	}
 	if look {
-		if err := s.check(); err != nil {
-			return s.failed(err)
-		}
+		err = s.failed(s.check())
 	}
-	return s.publishQueued()
+	return errors.Join(err, s.publishQueued())
 }
 
 // failed notes that the stream may be gone.
 func (s *stream) failed(err error) error {
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) {
+	if noStream(err) {
 		s.f.mu.Lock()
 		s.ready = false
 		s.f.mu.Unlock()
 	}
 	return err
+}
+
+// noStream says that the stream, or the whole of JetStream, is not there.
+func noStream(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
 // setUp makes the stream. What it holds from an earlier owner of the queue is purged,
@@ -241,20 +239,24 @@ func (s *stream) serveTypes() error {
 	}
 	s.f.mu.Unlock()
 	for _, l := range missing {
-		if err := s.ensure(l); err != nil {
+		if err := s.ensure(l); err != nil && !errors.Is(err, errLane) {
 			return err
 		}
 	}
 	return nil
 }
 
-// ensure makes a lane's consumer and tells the workers that may pull from it.
+// ensure makes a lane's consumer and tells the workers that may pull from it. An
+// error that is errLane concerns this lane alone.
 func (s *stream) ensure(l lane) error {
 	s.f.mu.Lock()
-	ok := s.has(l)
+	ok, r := s.has(l), s.refused[l]
 	s.f.mu.Unlock()
 	if ok {
 		return nil
+	}
+	if r != nil && time.Now().Before(r.until) {
+		return errLane
 	}
 	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
 	defer cancel()
@@ -262,108 +264,17 @@ func (s *stream) ensure(l lane) error {
 		Durable: l.consumer(), FilterSubject: s.f.names.starts(l), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 8192,
 	})
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
-	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
+	if err != nil && (noStream(err) || !s.f.nc.IsConnected()) {
+		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
+	}
+	if err != nil {
+		s.refuse(l, err)
+		return errLane
+	}
+	delete(s.refused, l)
 	s.lanes[l] = s.f.clock.now()
 	s.f.offerAll()
 	return nil
-}
-
-// publishQueued publishes all that is queued, and keeps what it could not.
-func (s *stream) publishQueued() error {
-	s.f.mu.Lock()
-	if time.Now().Before(s.until) {
-		s.f.mu.Unlock()
-		return nil
-	}
-	queue := s.queue
-	s.queue = nil
-	s.f.mu.Unlock()
-	for i, a := range queue {
-		if err := s.publish(a); err != nil {
-			s.f.mu.Lock()
-			s.queue = append(queue[i:], s.queue...)
-			s.f.mu.Unlock()
-			return s.failed(err)
-		}
-	}
-	return nil
-}
-
-func (s *stream) publish(a *attempt) error {
-	if err := s.ensure(a.lane); err != nil {
-		return err
-	}
-	if !s.f.owner.sure() {
-		return errNotOurs
-	}
-	s.f.mu.Lock()
-	if a.phase != waiting {
-		s.f.mu.Unlock()
-		return nil
-	}
-	a.published = s.f.clock.now()
-	s.lanes[a.lane] = a.published
-	id := a.token.String()
-	if a.copies > 0 { // else the broker would take it for the one it lost
-		id = fmt.Sprintf("%s.%d", id, a.copies)
-	}
-	body := a.body
-	s.f.mu.Unlock()
-	msg := nats.NewMsg(s.f.names.starts(a.lane))
-	msg.Data = body
-	msg.Header.Set(nats.MsgIdHdr, id)
-	if _, err := s.f.js.PublishMsgAsync(msg); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
-}
-
-// published notes where the broker put a start.
-func (s *stream) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.pause = 0
-	a := s.attemptOf(m)
-	if a != nil {
-		a.seq = ack.Sequence
-	}
-	if a == nil || a.phase == over { // taken back before the broker answered
-		s.withdraw(ack.Sequence)
-	}
-}
-
-// unpublished tries again what the broker did not take, or did not answer to: it
-// may be full or between two leaders. The attempt stays dispatched and costs nothing.
-func (s *stream) unpublished(_ jetstream.JetStream, m *nats.Msg, err error) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	if s.pause == 0 {
-		s.f.log.Warn("the broker does not take what is dispatched; it is tried again", "error", err)
-	}
-	if now := time.Now(); now.After(s.until) {
-		s.pause = min(max(2*s.pause, retryPause), maxPause)
-		s.until = now.Add(s.pause)
-		time.AfterFunc(s.pause, s.wake)
-	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) {
-		s.ready = false
-	}
-	if a := s.attemptOf(m); a != nil && a.phase == waiting && a.seq == 0 {
-		s.queue = append(s.queue, a)
-	}
-}
-
-// attemptOf is the attempt that a published start belongs to. fleet.mu is held.
-func (s *stream) attemptOf(m *nats.Msg) *attempt {
-	id, _, _ := strings.Cut(m.Header.Get(nats.MsgIdHdr), ".")
-	t, err := sdk.ParseToken(id)
-	if err != nil {
-		return nil
-	}
-	return s.f.attempts[t]
 }
