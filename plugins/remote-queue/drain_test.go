@@ -63,7 +63,7 @@ func TestDeafScript(t *testing.T) {
 			close(hang)
 			<-through
 			a.wait(t, sdk.AttemptInterrupted)
-			eventually(t, "the worker is gone", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 0 })
+			eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 		})
 	}
 }

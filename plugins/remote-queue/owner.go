@@ -190,7 +190,7 @@ func (o *owner) write(ctx context.Context, c claim, rev uint64) error {
 	if err != nil {
 		return fmt.Errorf("claim the queue: %w", err)
 	}
-	o.mine, o.rev = c, now
+	o.rev = now
 	return nil
 }
 
@@ -280,6 +280,7 @@ func (o *owner) take(ctx context.Context, last claim, rev uint64, asked time.Tim
 	if err != nil {
 		return false, err
 	}
+	o.mine = c
 	if !o.held.Swap(true) {
 		o.f.log.Debug("the queue is this host's", "queue", o.f.names.queue, "generation", c.Generation)
 		o.seen, o.seenRev = claim{}, 0

@@ -216,7 +216,7 @@ func TestHostCutOff(t *testing.T) {
 
 // A broker that is full keeps nothing from being done: it waits.
 func TestBrokerFull(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "max_bytes": 20 << 10})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "max_bytes": 20 << 10, "lapse": "1m"})
 	var all []*try
 	pad := `"` + strings.Repeat("x", 4<<10) + `"`
 	for range 10 {
@@ -257,7 +257,7 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 	for name, url := range map[string]string{"no REST": "", "REST": web.URL} {
 		t.Run(name, func(t *testing.T) {
 			address := freeAddress(t)
-			f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address, "rest": url})
+			f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address, "rest": url, "lapse": "1m"})
 			task := newTask("quick", `"`+strings.Repeat("y", 100<<10)+`"`)
 			s.mu.Lock()
 			s.inputs[task.Token.String()] = task.Input
@@ -283,7 +283,7 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 // is given back with the broker's word.
 func TestLaneRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
