@@ -42,7 +42,7 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 				served[typ] = true
 			}
 		}
-		byReference = byReference && !(w.known && w.beat.Unreachable)
+		byReference = byReference && !w.beat.Unreachable
 	}
 	info.Nodes = f.nodes()
 	for _, name := range slices.Sorted(maps.Keys(f.known)) {
