@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -95,6 +96,46 @@ type Node struct {
 	Draining bool              `json:"draining,omitempty"`
 	Running  []string          `json:"running,omitempty"` // task ids
 	LastSeen time.Time         `json:"last_seen,omitzero"`
+	// Instance tells two nodes of one name apart, and a node from the one of its name
+	// before it; it may be empty.
+	Instance string `json:"instance,omitempty"`
+	// Gone says that the node is not there any more: it is shown for a while, runs
+	// nothing and takes nothing.
+	Gone bool `json:"gone,omitempty"`
+	// TypeSlots is how many of the slots each type can use, where that is fewer than
+	// all: a worker with several executors has slots for each. Types that share an
+	// executor share its slots, so the figures may sum up to more than Slots.
+	TypeSlots map[string]int `json:"type_slots,omitempty"`
+}
+
+// Takes says whether the node takes attempts of a type: it offers the type, is not gone
+// and does not drain.
+func (n *Node) Takes(typ string) bool {
+	return !n.Gone && !n.Draining && slices.Contains(n.Types, typ)
+}
+
+// SlotsFor is how many attempts of a type the node can run at once: none if it does
+// not take them.
+func (n *Node) SlotsFor(typ string) int {
+	if !n.Takes(typ) {
+		return 0
+	}
+	if own, ok := n.TypeSlots[typ]; ok {
+		return min(own, n.Slots)
+	}
+	return n.Slots
+}
+
+// Lacks gives the labels of route that the node has not, each as "name=value" and in
+// order; none if it may run what asks for that route.
+func (n *Node) Lacks(route map[string]string) (missing []string) {
+	for k, v := range route {
+		if have, ok := n.Labels[k]; !ok || have != v {
+			missing = append(missing, k+"="+v)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 // TypeInfo describes one task type.

@@ -247,3 +247,29 @@ func TestJoining(t *testing.T) {
 		}
 	}
 }
+
+// What a node can take: nothing when it is gone, draining or does not offer the type,
+// and no more than the executor behind the type has slots.
+func TestNodeTakes(t *testing.T) {
+	n := Node{Types: []string{"a", "b"}, Slots: 10, TypeSlots: map[string]int{"b": 3}, Labels: map[string]string{"zone": "x", "disk": ""}}
+	for typ, want := range map[string]int{"a": 10, "b": 3, "c": 0} {
+		if got := n.SlotsFor(typ); got != want {
+			t.Errorf("%s: %d slots, want %d", typ, got, want)
+		}
+	}
+	for _, away := range []Node{{Gone: true}, {Draining: true}} {
+		away.Types, away.Slots = n.Types, n.Slots
+		if got := away.SlotsFor("a"); got != 0 {
+			t.Errorf("%+v has %d slots", away, got)
+		}
+	}
+	for _, c := range []struct {
+		route map[string]string
+		want  string
+	}{{nil, ""}, {map[string]string{"zone": "x"}, ""}, {map[string]string{"disk": ""}, ""},
+		{map[string]string{"zone": "y", "arch": ""}, "arch= zone=y"}} {
+		if got := strings.Join(n.Lacks(c.route), " "); got != c.want {
+			t.Errorf("%v: lacks %q, want %q", c.route, got, c.want)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func infoToWire(in Info) *pb.Info {
 	for _, n := range in.Nodes {
 		out.Nodes = append(out.Nodes, &pb.Node{Name: n.Name, Address: n.Address, Version: n.Version, Types: n.Types,
 			Slots: int64(n.Slots), Used: int64(n.Used), Labels: n.Labels, Draining: n.Draining, Running: n.Running,
-			LastSeen: timeToWire(n.LastSeen)})
+			LastSeen: timeToWire(n.LastSeen), Instance: n.Instance, Gone: n.Gone, TypeSlots: numbersTo[int64](n.TypeSlots)})
 	}
 	return out
 }
@@ -68,7 +68,20 @@ func infoFromWire(in *pb.Info) Info {
 	for _, n := range in.GetNodes() {
 		out.Nodes = append(out.Nodes, Node{Name: n.GetName(), Address: n.GetAddress(), Version: n.GetVersion(),
 			Types: n.GetTypes(), Slots: int(n.GetSlots()), Used: int(n.GetUsed()), Labels: n.GetLabels(),
-			Draining: n.GetDraining(), Running: n.GetRunning(), LastSeen: timeFromWire(n.GetLastSeen())})
+			Draining: n.GetDraining(), Running: n.GetRunning(), LastSeen: timeFromWire(n.GetLastSeen()),
+			Instance: n.GetInstance(), Gone: n.GetGone(), TypeSlots: numbersTo[int](n.GetTypeSlots())})
+	}
+	return out
+}
+
+// numbersTo is the same map with another kind of numbers; an empty one is nil.
+func numbersTo[To, From int | int64](m map[string]From) map[string]To {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]To, len(m))
+	for k, v := range m {
+		out[k] = To(v)
 	}
 	return out
 }

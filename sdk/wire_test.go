@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -198,8 +199,9 @@ func TestInfoCrosses(t *testing.T) {
 	in := Info{Slots: 3, Deferred: true, Outlives: true, MaxInput: 1, MaxResult: 2,
 		Types: []TypeInfo{{Name: "a", Description: "b", Input: []byte(`{}`), Revertible: true,
 			Defaults: Defaults{Timeout: time.Minute, MaxAttempts: 5, MaxLost: &never}}, {Name: "plain"}},
-		Nodes: []Node{{Name: "w1", Address: "10.0.0.1", Slots: 4, Used: 1, Labels: map[string]string{"zone": "b"},
-			Draining: true, Running: []string{"t"}, LastSeen: time.Unix(1e9, 5).UTC()}}}
+		Nodes: []Node{{Name: "w1", Slots: 4, Used: 1, Labels: map[string]string{"zone": "b"},
+			Draining: true, Running: []string{"t"}, LastSeen: time.Unix(1e9, 5).UTC(), Address: "10.0.0.1", Version: "7", Types: []string{"a"},
+			Instance: "I1", Gone: true, TypeSlots: map[string]int{"a": 2}}}}
 	out := infoFromWire(infoToWire(in))
 	if out.Types[0].Defaults.MaxLost == nil || *out.Types[0].Defaults.MaxLost != 0 || out.Types[1].Defaults.MaxLost != nil {
 		t.Errorf("max_lost 0 and unset are not told apart: %+v", out.Types)
@@ -207,7 +209,7 @@ func TestInfoCrosses(t *testing.T) {
 	if out.Types[1].Input != nil || string(out.Types[0].Input) != "{}" || out.Types[0].Defaults.Timeout != time.Minute {
 		t.Errorf("types: %+v", out.Types)
 	}
-	if n := out.Nodes[0]; n.Labels["zone"] != "b" || !n.LastSeen.Equal(in.Nodes[0].LastSeen) || !n.Draining {
+	if !reflect.DeepEqual(out.Nodes, in.Nodes) {
 		t.Errorf("nodes: %+v", out.Nodes)
 	}
 	if !out.Deferred || !out.Outlives || out.Slots != 3 || out.MaxInput != 1 || out.MaxResult != 2 {

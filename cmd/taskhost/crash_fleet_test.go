@@ -136,6 +136,30 @@ func TestCrashFleet(t *testing.T) {
 	})
 }
 
+// A second SIGTERM ends a worker whose script does not listen, with a word why.
+func TestSecondSignalEndsWorker(t *testing.T) {
+	s := newServer(t, "", fleet(""))
+	w := s.worker("w1", "join = \""+s.data()+"\"")
+	s.start()
+	w.start()
+	s.known()
+	if status, body, err := s.call("POST", "/v1/tasks", `{"type":"journal","input":{"seconds":3600,"deaf":true}}`); err != nil || status != 202 {
+		t.Fatalf("submit: %d %v %s", status, err, body)
+	}
+	s.until("the script runs", func() bool { return len(s.starts()) == 1 })
+	w.cmd.Process.Signal(syscall.SIGTERM)
+	s.until("it drains", func() bool { return strings.Contains(w.output.String(), "draining") })
+	w.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-w.exited:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it still runs")
+	}
+	if code := w.cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(w.output.String(), "second signal") {
+		t.Errorf("exit code %d, and it says:\n%s", code, w.output)
+	}
+}
+
 // freePort is an address that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()

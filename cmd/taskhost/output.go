@@ -146,11 +146,11 @@ func paint(cell string, color bool) string {
 	switch cell {
 	case "succeeded", "ready":
 		code = "32"
-	case "failed", "revert_failed", "quarantined":
+	case "failed", "revert_failed", "quarantined", "gone":
 		code = "31"
 	case "running", "reverting", "starting":
 		code = "36"
-	case "canceling", "canceled", "degraded", "draining", "paused":
+	case "canceling", "canceled", "degraded", "draining", "drained", "paused":
 		code = "33"
 	default:
 		return cell

@@ -52,7 +52,7 @@ func progressText(pr *api.TaskProgress) string {
 func (p *program) showTask(t api.Task) error {
 	fields := []pair{
 		{"ID", t.ID}, {"Type", t.Type}, {"Key", deref(t.Key)}, {"Owner", t.Owner}, {"Labels", labelText(t.Labels)},
-		{"State", t.State.String()}, {"Waiting", deref(t.Waiting)}, {"Executor", deref(t.Executor)},
+		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Executor", deref(t.Executor)},
 		{"Attempt", fmt.Sprintf("%d of %d", t.Attempt, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
 		{"Priority", strconv.Itoa(t.Priority)}, {"Input", string(t.Input)},
 	}
@@ -294,4 +294,12 @@ func pairs(flag string, values []string) (map[string]string, error) {
 		out[name] = value
 	}
 	return out, nil
+}
+
+// waitText is why a pending task waits, and what is missing.
+func waitText(t api.Task) string {
+	if reason := deref(t.WaitReason); reason != "" {
+		return deref(t.Waiting) + ": " + reason
+	}
+	return deref(t.Waiting)
 }

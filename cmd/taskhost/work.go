@@ -19,7 +19,7 @@ import (
 )
 
 // work runs a worker until SIGTERM or an interrupt, and then drains it: for at most
-// bound, and no longer than until a second signal.
+// bound. A second signal ends it at once.
 func (p *program) work(path string, bound time.Duration) error {
 	easeGC()
 	src, err := os.ReadFile(path)
@@ -49,10 +49,17 @@ func (p *program) work(path string, bound time.Duration) error {
 		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Impl, Slots: x.Slots, Changed: x.Changed})
 	}
 	err = runWorker(o, bound, log)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	patience := 20 * time.Second
+	if errors.Is(err, errSecondSignal) {
+		patience = time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return errors.Join(err, set.Close(ctx))
 }
+
+// errSecondSignal is what a worker says that was told twice to end.
+var errSecondSignal error = &exitError{code: exitInterrupted, msg: "ended at once by a second signal: what still ran is interrupted"}
 
 // localExecutors are the worker's own: made and supervised as a host's are.
 func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Executors, error) {
@@ -70,8 +77,9 @@ func runWorker(o remotequeue.WorkerOptions, bound time.Duration, log hclog.Logge
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(context.Background()) }()
 	log.Info("worker runs", "name", o.Name, "version", o.Version)
@@ -79,17 +87,23 @@ func runWorker(o remotequeue.WorkerOptions, bound time.Duration, log hclog.Logge
 	select {
 	case err := <-ended:
 		return err
-	case <-ctx.Done():
+	case <-signals:
 	}
-	stop() // a second signal ends the wait
-	again, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer done()
-	again, cancel := context.WithTimeout(again, bound)
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	notify(log, daemon.SdNotifyStopping)
-	log.Info("draining: what runs gets to finish; a second signal gives it back")
-	err = w.Drain(again)
-	return errors.Join(err, <-ended)
+	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", bound)
+	drained := make(chan error, 1)
+	go func() { drained <- w.Drain(ctx) }()
+	select {
+	case err := <-drained:
+		return errors.Join(err, <-ended)
+	case <-signals:
+	}
+	signal.Stop(signals) // a third one is nobody's to catch
+	log.Warn("a second signal: what still runs is interrupted")
+	cancel()
+	return errors.Join(errSecondSignal, <-drained, <-ended)
 }
 
 // workerDir is where a worker keeps what its executors need, if its config does

@@ -238,10 +238,18 @@ func (c *Client) Workers(ctx context.Context) ([]Worker, error) {
 	return out.Workers, err
 }
 
-// DrainWorker gives a worker no more attempts.
-func (c *Client) DrainWorker(ctx context.Context, name string) (Worker, error) {
+// Worker reads the workers of one name: several while one is restarted, or if two have
+// that name.
+func (c *Client) Worker(ctx context.Context, name string) ([]Worker, error) {
+	var out WorkerList
+	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/workers/" + url.PathEscape(name)}, &out)
+	return out.Workers, err
+}
+
+// ControlWorker does drain or resume to the workers of that name.
+func (c *Client) ControlWorker(ctx context.Context, name, action string) (Worker, error) {
 	var out Worker
-	return out, c.call(ctx, request{method: http.MethodPost, path: "/v1/workers/" + url.PathEscape(name) + "/drain"}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/v1/workers/" + url.PathEscape(name) + "/" + url.PathEscape(action)}, &out)
 }
 
 // Version says what answers.

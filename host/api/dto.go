@@ -21,6 +21,7 @@ type Task struct {
 	Labels      map[string]string `json:"labels"`
 	State       task.State        `json:"state"`
 	Waiting     *string           `json:"waiting" doc:"why a pending task waits"`
+	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it"`
 	Executor    *string           `json:"executor" doc:"that runs the task, or ran it last"`
 	Attempt     int               `json:"attempt" doc:"the number of the last attempt; it never resets"`
 	MaxAttempts int               `json:"max_attempts" doc:"how often the script may fail"`
@@ -84,7 +85,7 @@ type StateEvent struct {
 func toTask(t *task.Task, whole bool) Task {
 	d := Task{
 		ID: t.ID.String(), Type: t.Type, Key: orNull(t.Key), Owner: t.Owner, Labels: t.Labels, State: t.State,
-		Waiting: orNull(t.Waiting.String()), Executor: orNull(t.Executor), Attempt: t.Attempt, MaxAttempts: t.MaxAttempts,
+		Waiting: orNull(t.Waiting.String()), WaitReason: orNull(t.WaitReason), Executor: orNull(t.Executor), Attempt: t.Attempt, MaxAttempts: t.MaxAttempts,
 		Lost: t.Lost, MaxLost: t.MaxLost, Priority: t.Priority,
 		Group: idOrNull(t.Group), Flow: idOrNull(t.Flow), Step: orNull(t.Step), Parent: idOrNull(t.Parent),
 		ResultType: orNull(t.ResultType), Progress: toProgress(t.Progress),
@@ -96,7 +97,7 @@ func toTask(t *task.Task, whole bool) Task {
 		d.Labels = map[string]string{}
 	}
 	if t.State != task.Pending {
-		d.Waiting = nil
+		d.Waiting, d.WaitReason = nil, nil
 	}
 	if d.Executor == nil {
 		d.Executor = orNull(t.Pinned)

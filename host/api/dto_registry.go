@@ -81,16 +81,26 @@ type Instance struct {
 // Worker is a machine or process behind an executor.
 type Worker struct {
 	Name     string            `json:"name"`
+	Instance string            `json:"instance" doc:"tells workers of one name apart, and a worker from the one of its name before it"`
 	Executor string            `json:"executor"`
+	State    string            `json:"state" enum:"ready,draining,drained,gone" doc:"drained: it takes nothing more and runs nothing; gone: it left within the last hour"`
 	Address  string            `json:"address"`
 	Version  string            `json:"version"`
 	Types    []string          `json:"types" nullable:"false"`
 	Slots    Slots             `json:"slots"`
 	Labels   map[string]string `json:"labels"`
-	Draining bool              `json:"draining"`
+	Draining bool              `json:"draining" doc:"it takes nothing more, until it is resumed"`
 	Running  []string          `json:"running" nullable:"false" doc:"ids of the tasks it runs"`
 	LastSeen *time.Time        `json:"last_seen" doc:"its last heartbeat"`
 }
+
+// The states of a worker.
+const (
+	WorkerReady    = "ready"
+	WorkerDraining = "draining"
+	WorkerDrained  = "drained"
+	WorkerGone     = "gone"
+)
 
 // VersionInfo says what answers.
 type VersionInfo struct {
@@ -133,10 +143,22 @@ func toWorker(n *task.Node, executor string) Worker {
 		executor = n.Executor
 	}
 	return Worker{
-		Name: n.Name, Executor: executor, Address: n.Address, Version: n.Version, Types: append([]string{}, n.Types...),
-		Slots: Slots{Used: n.Used, Max: n.Slots}, Labels: orEmpty(n.Labels), Draining: n.Draining,
+		Name: n.Name, Instance: n.Instance, Executor: executor, State: workerState(n), Address: n.Address, Version: n.Version,
+		Types: append([]string{}, n.Types...), Slots: Slots{Used: n.Used, Max: n.Slots}, Labels: orEmpty(n.Labels), Draining: n.Draining,
 		Running: append([]string{}, n.Running...), LastSeen: timeOrNull(n.LastSeen),
 	}
+}
+
+func workerState(n *task.Node) string {
+	switch {
+	case n.Gone:
+		return WorkerGone
+	case n.Draining && n.Used == 0 && len(n.Running) == 0:
+		return WorkerDrained
+	case n.Draining:
+		return WorkerDraining
+	}
+	return WorkerReady
 }
 
 func orEmpty(m map[string]string) map[string]string {

@@ -97,24 +97,46 @@ func (a *api) workers(w http.ResponseWriter, r *http.Request, _ task.Scope) erro
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	out := WorkerList{Workers: []Worker{}}
-	for _, e := range a.svc.Executors() {
-		for i := range e.Nodes {
-			out.Workers = append(out.Workers, toWorker(&e.Nodes[i], e.Name))
-		}
+	return a.writeJSON(w, http.StatusOK, a.workersNamed(""))
+}
+
+// worker gives all workers of one name: there are two while one is restarted.
+func (a *api) worker(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
+		return err
+	}
+	out := a.workersNamed(r.PathValue("name"))
+	if len(out.Workers) == 0 {
+		return task.Errorf(task.CodeNotFound, "no worker is named %q", r.PathValue("name"))
 	}
 	return a.writeJSON(w, http.StatusOK, out)
 }
 
-func (a *api) drainWorker(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := a.admin(w, r, s); err != nil {
-		return err
+// workersNamed are the workers of that name, all if it is "".
+func (a *api) workersNamed(name string) WorkerList {
+	out := WorkerList{Workers: []Worker{}}
+	for _, e := range a.svc.Executors() {
+		for i := range e.Nodes {
+			if name == "" || e.Nodes[i].Name == name {
+				out.Workers = append(out.Workers, toWorker(&e.Nodes[i], e.Name))
+			}
+		}
 	}
-	n, err := a.svc.ControlNode(r.Context(), r.PathValue("name"), "drain")
-	if err != nil {
-		return err
+	return out
+}
+
+// controlWorker makes the handler of one action, which only admins may ask for.
+func (a *api) controlWorker(action string) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+		if err := a.admin(w, r, s); err != nil {
+			return err
+		}
+		n, err := a.svc.ControlNode(r.Context(), r.PathValue("name"), action)
+		if err != nil {
+			return err
+		}
+		return a.writeJSON(w, http.StatusOK, toWorker(&n, n.Executor))
 	}
-	return a.writeJSON(w, http.StatusOK, toWorker(&n, n.Executor))
 }
 
 func (a *api) admin(w http.ResponseWriter, r *http.Request, s task.Scope) error {

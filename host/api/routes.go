@@ -155,8 +155,13 @@ func (a *api) registryRoutes() []route {
 			answers: []answer{{status: http.StatusOK, doc: "state, processes, slots, types and workers", body: Executor{}}}},
 		{method: http.MethodGet, path: "/v1/workers", id: "listWorkers", tag: "workers", summary: "List workers", handle: a.workers,
 			answers: []answer{{status: http.StatusOK, doc: "the workers of all executors", body: WorkerList{}}}},
-		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: "workers", summary: "Give a worker no more attempts", handle: a.drainWorker, codes: control,
-			answers: []answer{{status: http.StatusOK, doc: "the worker", body: Worker{}}}},
+		{method: http.MethodGet, path: "/v1/workers/{name}", id: "getWorker", tag: "workers", summary: "Read the workers of a name", handle: a.worker, codes: named,
+			answers: []answer{{status: http.StatusOK, doc: "one, or several while one is restarted or two have one name", body: WorkerList{}}}},
+		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: "workers", summary: "Give a worker no more attempts",
+			description: "It finishes what it runs. The drain holds for the name, over restarts of the worker and of the host, until it is resumed.",
+			handle:      a.controlWorker("drain"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker", body: Worker{}}}},
+		{method: http.MethodPost, path: "/v1/workers/{name}/resume", id: "resumeWorker", tag: "workers", summary: "Give a drained worker attempts again",
+			handle: a.controlWorker("resume"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker", body: Worker{}}}},
 	}
 	for _, c := range []struct{ action, summary string }{
 		{"pause", "Start no more attempts on an executor"}, {"resume", "Start attempts again"},

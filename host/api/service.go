@@ -42,7 +42,7 @@ type Registry interface {
 	Executors() []task.ExecutorStatus
 	// ControlExecutor does "pause", "resume", "drain" or "restart".
 	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
-	// ControlNode does "drain" to the worker of that name.
+	// ControlNode does "drain" or "resume" to the workers of that name.
 	ControlNode(ctx context.Context, name, action string) (task.Node, error)
 	// Ready says whether tasks can be accepted and some executor can run them; the error, why not.
 	Ready(ctx context.Context) (task.Readiness, error)

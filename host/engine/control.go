@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/taskhost/taskhost/host/task"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // ControlExecutor pauses, resumes, drains or restarts an executor. A pause is on record
@@ -49,27 +48,6 @@ func (x *executor) controlProcess(ctx context.Context, action string) error {
 		return task.Errorf(task.CodeExecutorUnavailable, "%s executor %q: %v", action, x.Name, err)
 	}
 	return nil
-}
-
-// ControlNode does "drain" to a worker.
-func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Node, error) {
-	for _, x := range e.registry.executors {
-		for _, n := range x.describe().Nodes {
-			if n.Name != name {
-				continue
-			}
-			c, ok := x.Impl.(sdk.NodeController)
-			if !ok {
-				return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", x.Name, action)
-			}
-			if err := c.ControlNode(ctx, name, action); err != nil {
-				return n, task.Errorf(task.CodeExecutorUnavailable, "%s worker %q: %v", action, name, err)
-			}
-			n.Draining = n.Draining || action == "drain"
-			return n, nil
-		}
-	}
-	return task.Node{}, task.Errorf(task.CodeNotFound, "no worker is named %q", name)
 }
 
 // Ready says whether tasks can be accepted and run; the error, why not.

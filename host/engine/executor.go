@@ -96,12 +96,7 @@ func (x *executor) runs(taskType string, route map[string]string) bool {
 
 // nodeRuns says whether a node takes attempts of the type and route.
 func nodeRuns(n *sdk.Node, taskType string, route map[string]string) bool {
-	for k, v := range route {
-		if n.Labels[k] != v {
-			return false
-		}
-	}
-	return !n.Draining && slices.Contains(n.Types, taskType)
+	return n.Takes(taskType) && len(n.Lacks(route)) == 0
 }
 
 // reserve takes up to n free slots and says how many it got.
@@ -149,10 +144,6 @@ func (x *executor) describe() task.ExecutorStatus {
 	s.Types = o.names()
 	if s.State == task.ExecutorReady {
 		x.explain(&s, o)
-	}
-	for _, n := range o.Info.Nodes {
-		s.Nodes = append(s.Nodes, task.Node{Name: n.Name, Executor: x.Name, Address: n.Address, Version: n.Version,
-			Types: n.Types, Slots: n.Slots, Used: n.Used, Labels: n.Labels, Draining: n.Draining, Running: n.Running, LastSeen: n.LastSeen})
 	}
 	return s
 }

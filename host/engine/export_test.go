@@ -9,7 +9,9 @@ import (
 )
 
 // NoPolls leaves the engine with nothing but its wake-ups. Call it before Start.
-func (e *Engine) NoPolls() { e.polls = polls{dispatch: time.Hour, promote: time.Hour, retire: time.Hour} }
+func (e *Engine) NoPolls() {
+	e.polls = polls{dispatch: time.Hour, promote: time.Hour, retire: time.Hour}
+}
 
 // A schema is compiled once, however often its executor is asked.
 func TestSchemaIsCompiledOncePerChange(t *testing.T) {

@@ -139,7 +139,9 @@ func (e *Engine) Types() []task.TypeStatus {
 func (e *Engine) Executors() []task.ExecutorStatus {
 	out := make([]task.ExecutorStatus, 0, len(e.registry.executors))
 	for _, x := range e.registry.executors {
-		out = append(out, x.describe())
+		s := x.describe()
+		s.Nodes = x.liveNodes(e.ctx)
+		out = append(out, s)
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // withWaitReason is the task as clients see it: a queued one whose executor is not ready
@@ -15,12 +16,12 @@ func (e *Engine) withWaitReason(t task.Task) task.Task {
 	x := e.registry.serving(&t)
 	if x == nil { // its executor is in the config no more, or nobody offers its type
 		t.Executor = t.Pinned
-		t.Waiting = task.WaitExecutor
+		t.Waiting, t.WaitReason = task.WaitExecutor, waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
 		return t
 	}
 	t.Executor = x.Name
 	if !x.ready() || !x.runs(t.Type, t.Route) {
-		t.Waiting = task.WaitExecutor
+		t.Waiting, t.WaitReason = task.WaitExecutor, x.waitReason(&t)
 	}
 	return t
 }

@@ -110,7 +110,7 @@ func (x *executor) shareLimit(key shareKey, route map[string]string) int64 {
 		if n.Slots <= 0 { // it does not say
 			capacity = math.MaxInt32
 		}
-		capacity += int64(n.Slots)
+		capacity += int64(n.SlotsFor(key.taskType))
 	}
 	if key.suspect {
 		return nodes

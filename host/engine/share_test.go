@@ -86,3 +86,28 @@ func TestPriorityHoldsOnAFleet(t *testing.T) {
 		t.Errorf("the next is %s, want the one of high priority", c.t.ID)
 	}
 }
+
+// What is handed out follows from what the nodes that are there can run of a type: not
+// from nodes that are gone or draining, nor from slots that belong to other types.
+func TestNodesThatTakeNothingDoNotCount(t *testing.T) {
+	split := node("split", 10, "a", "b")
+	split.TypeSlots = map[string]int{"a": 2, "b": 8}
+	gone, draining := node("gone", 40, "a"), node("draining", 40, "a")
+	gone.Gone, draining.Draining = true, true
+	x := nodes{newOffering(sdk.Info{Deferred: true, Slots: 100, Types: types("a", "b"), Nodes: []sdk.Node{split, gone, draining}}), make(chan call, 100)}
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
+	for range 50 {
+		r.submit(task.Spec{Type: "a"})
+	}
+	b := r.submit(task.Spec{Type: "b"}).ID
+	of := map[string]int{}
+	for range 2 + 1 + 1 { // a's two slots with the reserve, and b
+		of[(<-x.calls).t.Type]++
+	}
+	if of["a"] != 3 || of["b"] != 1 {
+		t.Errorf("handed out: %v; b is %s", of, b)
+	}
+	if used := r.Executors()[0].Used; used != 4 {
+		t.Errorf("%d slots are used", used)
+	}
+}

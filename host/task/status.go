@@ -60,6 +60,7 @@ type Instance struct {
 // Node is a machine or worker behind an executor.
 type Node struct {
 	Name     string            `json:"name"`
+	Instance string            `json:"instance,omitempty"` // tells two of one name apart
 	Executor string            `json:"executor"`
 	Address  string            `json:"address,omitempty"`
 	Version  string            `json:"version,omitempty"`
@@ -68,6 +69,7 @@ type Node struct {
 	Used     int               `json:"used"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Draining bool              `json:"draining"`
+	Gone     bool              `json:"gone,omitempty"` // not there any more
 	Running  []string          `json:"running"`
 	LastSeen time.Time         `json:"last_seen"`
 }

@@ -85,13 +85,16 @@ type Task struct {
 	Pinned   string // the executor that the submit named; "" leaves it to config
 	Priority int    // higher first
 
-	State    State
-	Waiting  Waiting // while pending
-	Executor string  // that holds the current attempt, or held the last
-	Node     string  // where the attempt runs, if its executor has nodes
-	Attempt  int     // the number of the last attempt; never resets
-	Token    Token   // of the current attempt; zero if there is none
-	Handle   []byte  // the executor's memory of the current attempt
+	State   State
+	Waiting Waiting // while pending
+	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
+	// executors are at the moment.
+	WaitReason string
+	Executor   string // that holds the current attempt, or held the last
+	Node       string // where the attempt runs, if its executor has nodes
+	Attempt    int    // the number of the last attempt; never resets
+	Token      Token  // of the current attempt; zero if there is none
+	Handle     []byte // the executor's memory of the current attempt
 
 	Failures    int // of the script, since submit or the last retry by hand
 	MaxAttempts int

@@ -22,7 +22,9 @@ type attempt struct {
 	token    token
 	id       string
 	lane     lane
-	body     []byte // the start as published
+	action   action
+	task     sdk.Task // until it runs: the start may have to be written anew
+	body     []byte   // the start as published
 	timeout  time.Duration
 	deadline time.Time
 
@@ -33,24 +35,31 @@ type attempt struct {
 	phase     phase
 	peer      peer          // of starting and running
 	seen      time.Duration // when its token was last named
+	served    time.Duration // when a worker that may run it was last heard
 	seq       uint64        // in the stream; 0 until the broker confirmed it
 	copies    int           // how often it was published
+	refusals  int           // how often the broker did not take it
 	published time.Duration
 	canceled  cause // asked for; 0 if not
 	told      time.Duration
 	outcome   sdk.Outcome
 	reporters []sdk.Reporter
-	started   chan struct{} // closed when running; made for those who join
-	saving    uint64        // the checkpoint that is being written
-	saved     uint64        // the last one written
-	heard     bool          // the outcome is the worker's own word
+	started   chan struct{}       // closed when running; made for those who join
+	saving    map[uint64]struct{} // checkpoints that are being written
+	saved     uint64              // the last one written
+	heard     bool                // the outcome is the worker's own word
+	// savingBytes is how much of its checkpoints waits for the store.
+	savingBytes int
 }
 
-func newAttempt(t *sdk.Task) *attempt {
-	return &attempt{token: t.Token, id: t.ID, lane: lane{routeKey(t.Route), t.Type},
+func newAttempt(act action, t *sdk.Task) *attempt {
+	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: lane{routeKey(t.Route), t.Type},
 		asks: make(chan peer, 1), done: make(chan struct{}),
 		timeout: t.Timeout, deadline: t.Deadline}
 }
+
+// forgetStart frees what is needed as long as nobody has begun. fleet.mu is held.
+func (a *attempt) forgetStart() { a.body, a.task = nil, sdk.Task{} }
 
 // limit is how long an attempt that starts now may run; 0 for ever.
 func (a *attempt) limit() time.Duration {

@@ -39,7 +39,7 @@ func startBroker(c *config, dir string, log hclog.Logger) (*broker, error) {
 	b := &broker{secret: rand.Text()}
 	auth := &workerAuth{names: names{c.Queue}, host: b.secret, join: join.Token,
 		shared: c.Token, byName: c.WorkerTokens}
-	auth.open = c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
+	auth.open = c.open()
 	opts := &server.Options{
 		ServerName: "taskhost-" + c.Queue, NoSigs: true, MaxPayload: maxPayload, MaxPending: 256 << 20,
 		JetStream: true, StoreDir: filepath.Join(dir, "jetstream"), JetStreamMaxMemory: 64 << 20,

@@ -41,7 +41,7 @@ func (s *stream) check() error {
 		}
 	}
 	for l, list := range old {
-		if err := s.checkLane(ctx, st, info, l, list); err != nil {
+		if err := s.checkLane(ctx, st, info, l, list); err != nil && !errors.Is(err, errLane) {
 			return err
 		}
 	}

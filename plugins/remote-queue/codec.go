@@ -39,17 +39,17 @@ func putMap(b []byte, m map[string]string) []byte {
 	return b
 }
 
-// putTime writes t to the nanosecond; the zero time as zero, and what int64 cannot
-// count (from 1678 to 2262) as the nearest that it can: who looks how far away it
-// is finds it as far too far.
+// farTime stands before a time that does not fit in nanoseconds: one before 1678 or
+// after 2262.
+const farTime = math.MinInt64
+
+// putTime writes t to the nanosecond; the zero time as zero.
 func putTime(b []byte, t time.Time) []byte {
-	switch {
+	switch y := t.Year(); {
 	case t.IsZero():
 		return putInt(b, 0)
-	case t.After(time.Unix(0, math.MaxInt64)):
-		return putInt(b, math.MaxInt64)
-	case t.Before(time.Unix(0, math.MinInt64)):
-		return putInt(b, math.MinInt64)
+	case y <= 1678 || y >= 2262:
+		return putInt(putInt(putInt(b, farTime), t.Unix()), int64(t.Nanosecond()))
 	}
 	return putInt(b, t.UnixNano())
 }
@@ -136,10 +136,11 @@ func (d *decoder) strings() []string {
 }
 
 // count reads the length of a list whose elements take at least size bytes each,
-// so that a message cannot ask for more memory than it has bytes.
+// so that a message cannot ask for more memory than it has bytes. Lists are bounded:
+// in memory their elements are larger than on the way.
 func (d *decoder) count(size int) int {
 	n := d.uint()
-	if n > uint64(len(d.b)/size) {
+	if n > uint64(len(d.b)/size) || n > maxListed {
 		d.bad, d.b = true, nil
 		return 0
 	}
@@ -160,11 +161,19 @@ func (d *decoder) stringMap() map[string]string {
 }
 
 func (d *decoder) time() time.Time {
-	ns := d.int()
-	if ns == 0 {
+	switch ns := d.int(); ns {
+	case 0:
 		return time.Time{}
+	case farTime:
+		t := time.Unix(d.int(), d.int())
+		if y := t.UTC().Year(); y < 0 || y > 9999 {
+			d.bad, d.b = true, nil
+			return time.Time{}
+		}
+		return t
+	default:
+		return time.Unix(0, ns)
 	}
-	return time.Unix(0, ns)
 }
 
 func (d *decoder) token() (t token) {

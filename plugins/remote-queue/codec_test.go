@@ -3,7 +3,6 @@ package remotequeue
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -25,12 +24,15 @@ func sampleItems() []item {
 		{kind: kindCheckpoint, token: tok, seq: 9, data: []byte("data")},
 		{kind: kindProgress, token: tok, done: 5, total: -1, text: "copying"},
 		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, dropped: 2},
-		{kind: kindHandback, token: tok}, {kind: kindDrain}, {kind: kindDescribe},
+		{kind: kindHandback, token: tok}, {kind: kindDismiss, text: "why"}, {kind: kindDescribe},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, host: "PROCESS"},
+		{kind: kindPut, token: tok, host: "PROCESS"},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
 	}
@@ -43,7 +45,7 @@ func TestItemsTravel(t *testing.T) {
 		data = appendItem(data, &want[i])
 	}
 	var got []item
-	bad, err := decodeBatch(data, func(it *item) { got = append(got, *it) })
+	bad, err := decodeBatch(data, func(it item) { got = append(got, it) })
 	if err != nil || bad != 0 {
 		t.Fatalf("%d bad, %v", bad, err)
 	}
@@ -59,24 +61,24 @@ func TestLaterVersionsAreUnderstood(t *testing.T) {
 	data := putBytes([]byte{formatVersion}, append([]byte{200}, tok[:]...))
 	data = putBytes(data, append(putUint(append([]byte{byte(kindAck)}, tok[:]...), 5), "more"...))
 	var got []item
-	bad, err := decodeBatch(data, func(it *item) { got = append(got, *it) })
+	bad, err := decodeBatch(data, func(it item) { got = append(got, it) })
 	if err != nil || bad != 0 || len(got) != 2 || got[0].kind != 200 || got[1].seq != 5 {
 		t.Errorf("%+v, %d bad, %v", got, bad, err)
 	}
-	if _, err := decodeBatch([]byte{formatVersion + 1}, func(*item) {}); err == nil {
+	if _, err := decodeBatch([]byte{formatVersion + 1}, func(item) {}); err == nil {
 		t.Error("another format was taken")
 	}
 }
 
-// Times that nanoseconds in an int64 do not reach stay on their side of today.
+// Times that nanoseconds in an int64 do not reach travel as they are.
 func TestTimesBeyond2262Travel(t *testing.T) {
 	for _, c := range []struct {
 		in, want time.Time
 	}{
 		{time.Time{}, time.Time{}},
 		{time.Unix(1e9, 5), time.Unix(1e9, 5)},
-		{time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, math.MaxInt64)},
-		{time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, math.MinInt64)},
+		{time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		if got := (&decoder{b: putTime(nil, c.in)}).time(); !got.Equal(c.want) {
 			t.Errorf("%s travels as %s", c.in, got)
@@ -87,7 +89,7 @@ func TestTimesBeyond2262Travel(t *testing.T) {
 func TestOutcomesThatMakeNoSense(t *testing.T) {
 	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.Yielded}, {Kind: sdk.Succeeded, Yield: &sdk.Yield{}}} {
 		data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, outcome: o})
-		_, err := decodeBatch(data, func(it *item) {
+		_, err := decodeBatch(data, func(it item) {
 			if it.outcome.Kind != sdk.Failed || it.outcome.Code != sdk.CodeProtocolError {
 				t.Errorf("%+v became %+v", o, it.outcome)
 			}
@@ -100,7 +102,7 @@ func TestOutcomesThatMakeNoSense(t *testing.T) {
 
 func sampleTask() sdk.Task {
 	return sdk.Task{ID: "01990f4e", Type: "import", Attempt: 3, Token: token{5}, Input: json.RawMessage(`{"a":1}`), Checkpoint: []byte("c"),
-		Timeout: time.Hour, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
+		Timeout: time.Hour, Suspect: true, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
 		Result: &sdk.Result{ContentType: "x/y", Data: []byte("r")}, Failure: &sdk.Failure{Code: "c", Message: "m"}}
 }
 
@@ -157,11 +159,11 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		again := []byte{formatVersion}
 		n := 0
-		_, err := decodeBatch(b, func(it *item) { again = appendItem(again, it); n++ })
+		_, err := decodeBatch(b, func(it item) { again = appendItem(again, &it); n++ })
 		if err != nil {
 			return
 		}
-		if bad, err := decodeBatch(again, func(*item) { n-- }); err != nil || bad != 0 || n != 0 {
+		if bad, err := decodeBatch(again, func(item) { n-- }); err != nil || bad != 0 || n != 0 {
 			t.Errorf("what was read cannot be written: %d bad, %d missing, %v", bad, n, err)
 		}
 	})
@@ -228,5 +230,19 @@ func TestRouteKey(t *testing.T) {
 	}
 	if !satisfies(a, map[string]string{"x": "1"}) || satisfies(a, map[string]string{"x": "2"}) || satisfies(nil, a) || !satisfies(nil, nil) {
 		t.Error("labels are confused")
+	}
+}
+
+// Every kind of outcome travels.
+func TestOutcomeKindsTravel(t *testing.T) {
+	for k := sdk.Succeeded; k.String() != sdk.Kind(0).String(); k++ {
+		o := sdk.Outcome{Kind: k}
+		if k == sdk.Yielded {
+			o.Yield = &sdk.Yield{Resume: true}
+		}
+		d := decoder{b: appendOutcome(nil, o)}
+		if got := decodeOutcome(&d); got.Kind != k {
+			t.Errorf("%s became %+v", k, got)
+		}
 	}
 }

@@ -31,6 +31,9 @@ type config struct {
 	Password     string            `json:"password"`
 	Creds        string            `json:"creds"` // file
 
+	// AllowNoCredentials has a broker at url that is not on loopback without any.
+	AllowNoCredentials bool `json:"allow_no_credentials"`
+
 	// CA, Cert and Key are files: with url the client's, embedded the server's.
 	CA   string `json:"ca"`
 	Cert string `json:"cert"`
@@ -98,13 +101,36 @@ func (c *config) check() error {
 		return fmt.Errorf("host_url %q: an http or https URL, or \"none\"", c.HostURL)
 	case c.URL != "" && (c.Listen != "" || len(c.WorkerTokens) > 0):
 		return errors.New("listen and worker_tokens belong to the embedded broker: leave them out where url is set")
-	case c.URL == "" && (c.User != "" || c.Password != "" || c.Creds != ""):
-		return errors.New("user, password and creds are for a broker at url")
+	case c.URL == "" && (c.User != "" || c.Password != "" || c.Creds != "" || c.AllowNoCredentials):
+		return errors.New("user, password, creds and allow_no_credentials are for a broker at url")
 	}
 	if c.URL != "" {
-		return nil
+		return checkCredentials(c.URL, c.credentials(), c.AllowNoCredentials)
 	}
 	return c.checkListen()
+}
+
+// credentials are those of the host for a broker at url.
+func (c *config) credentials() credentials {
+	return credentials{Token: c.Token, User: c.User, Password: c.Password, Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key}
+}
+
+// open says that whoever reaches the broker may be a worker, or a host: what runs is
+// theirs to read and to answer.
+func (c *config) open() bool {
+	if c.URL != "" {
+		return !c.credentials().prove(c.URL)
+	}
+	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
+}
+
+// checkCredentials insists on some for a broker that other machines reach.
+func checkCredentials(urls string, c credentials, allowed bool) error {
+	if allowed || onLoopback(urls) || c.prove(urls) {
+		return nil
+	}
+	return errors.New("the broker at url is not on this machine, and anyone who reaches it could take tasks and answer for them: " +
+		"set token, user and password, creds, or cert and key, so that it can ask who one is (allow_no_credentials = true goes without)")
 }
 
 // checkListen insists on a secret wherever others than this machine can connect.
@@ -153,10 +179,16 @@ func (c *config) near() bool {
 		host, _, err := net.SplitHostPort(c.Listen)
 		return c.Listen == "" || err == nil && loopback(host)
 	}
-	for _, one := range strings.Split(c.URL, ",") {
-		if u, err := url.Parse(strings.TrimSpace(one)); err != nil || !loopback(u.Hostname()) {
+	return onLoopback(c.URL)
+}
+
+// onLoopback says that all brokers of a list are on this machine.
+func onLoopback(urls string) bool {
+	all := brokerURLs(urls)
+	for _, u := range all {
+		if !loopback(u.Hostname()) {
 			return false
 		}
 	}
-	return true
+	return len(all) == strings.Count(urls, ",")+1
 }

@@ -20,7 +20,7 @@ func (w *Worker) connect() error {
 		}),
 		nats.ConnectHandler(w.connected),
 		nats.ReconnectHandler(func(nc *nats.Conn) { w.log.Info("the broker is back"); w.connected(nc) })}
-	c := credentials{Token: w.o.Token, User: w.o.User, Password: w.o.Password, Creds: w.o.Creds, CA: w.o.CA, Cert: w.o.Cert, Key: w.o.Key}
+	c := w.o.credentials()
 	url := w.o.URL
 	if w.dial != nil {
 		j, err := readJoin(w.dial.path)

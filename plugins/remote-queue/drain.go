@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -13,12 +14,15 @@ import (
 func (w *Worker) stopTaking() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.draining = true
 	w.handBack()
 }
 
-// handBack is stopTaking with w.mu held.
+// takesNothing says that the worker ends or was drained by the host. w.mu is held.
+func (w *Worker) takesNothing() bool { return w.draining || w.offer.Drain }
+
+// handBack gives back what has not started. w.mu is held.
 func (w *Worker) handBack() {
-	w.draining = true
 	for t, r := range w.runs {
 		if r.phase == accepting || r.phase == asking {
 			w.tell(&item{kind: kindHandback, token: t})
@@ -31,7 +35,9 @@ func (w *Worker) handBack() {
 
 // Drain takes nothing more, gives back what has not started, and waits until the
 // host has the outcome of all that runs; then Run returns. If ctx ends before, what
-// still runs is stopped and given back, and Drain returns the context's error.
+// still runs is stopped: it has a few seconds to end where ctx ran out of time, and
+// half of one where ctx was canceled. Then it is reported as interrupted, whether it
+// ends or not, and Drain returns the context's error.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	began := w.began
@@ -42,9 +48,11 @@ func (w *Worker) Drain(ctx context.Context) error {
 	w.stopTaking()
 	err := w.empty(ctx)
 	if err != nil {
-		bound, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		defer cancel()
-		w.abandon(bound)
+		wait := 3 * time.Second
+		if errors.Is(ctx.Err(), context.Canceled) {
+			wait = 500 * time.Millisecond
+		}
+		w.abandon(wait)
 		err = fmt.Errorf("drain: %w", err)
 	}
 	w.cancel()
@@ -72,8 +80,8 @@ func (w *Worker) empty(ctx context.Context) error {
 }
 
 // abandon stops what runs, as the host's own executors are stopped when it lets go,
-// and waits a little for the outcomes to be heard.
-func (w *Worker) abandon(ctx context.Context) {
+// and gives up what has not stopped within wait.
+func (w *Worker) abandon(wait time.Duration) {
 	w.stopTaking()
 	w.mu.Lock()
 	for _, r := range w.runs {
@@ -82,7 +90,44 @@ func (w *Worker) abandon(ctx context.Context) {
 		}
 	}
 	w.mu.Unlock()
-	if err := w.empty(ctx); err != nil {
+	stopped, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if w.empty(stopped) == nil {
+		return
+	}
+	w.giveUp()
+	heard, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if err := w.empty(heard); err != nil {
 		w.log.Warn("the host may not have heard how all attempts ended", "error", err)
+	}
+}
+
+// giveUp reports what ignores that it is to stop: it has run in part, and ends with
+// this process at the latest.
+func (w *Worker) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for t, r := range w.runs {
+		if r.phase != working {
+			continue
+		}
+		w.log.Warn("an attempt does not stop and is given up", "task", r.start.task.ID)
+		w.ended(t, r, sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "the worker ended, and the attempt did not stop"})
+	}
+}
+
+// waitFor waits for a group, but no longer than d.
+func waitFor(group *sync.WaitGroup, d time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(d):
+		return false
 	}
 }

@@ -52,12 +52,10 @@ func (f *fleet) end(t token) {
 
 // carry makes one attempt, or joins it where it is.
 func (f *fleet) carry(ctx context.Context, act action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	a := newAttempt(&t)
+	a := newAttempt(act, &t)
 	if !t.Rejoin {
-		var refs, fits bool
-		if a.body, refs, fits = encodeStart(act, t, f.maxMessage()); !fits || refs && f.rest == "" {
-			return result(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true,
-				Message: fmt.Sprintf("the task takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", f.maxMessage())})
+		if err := f.encode(a); err != nil {
+			return result(tooMuch(err))
 		}
 	}
 	a, owner, err := f.admit(a, t, r)
@@ -65,6 +63,26 @@ func (f *fleet) carry(ctx context.Context, act action, t sdk.Task, r sdk.Reporte
 		return sdk.Result{}, err
 	}
 	return f.follow(ctx, a, r, owner)
+}
+
+// encode writes the start of a so that the broker carries it. What that is may have
+// changed since it was written.
+func (f *fleet) encode(a *attempt) error {
+	limit := f.maxStart()
+	if a.body != nil && len(a.body) <= limit {
+		return nil
+	}
+	body, refs, fits := encodeStart(a.action, a.task, limit)
+	if !fits || refs && f.rest == "" {
+		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
+	}
+	a.body = body
+	return nil
+}
+
+// tooMuch is what becomes of a task that the broker never carries.
+func tooMuch(err error) sdk.Outcome {
+	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
 }
 
 // admit enters an attempt, or finds the one that is there. The owner is the one
@@ -97,11 +115,13 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 			return nil, false, sdk.FailedWith(lost(err.Error()))
 		}
 		a.phase, a.peer = running, p
+		a.forgetStart()
 		a.seen = f.clock.now() + time.Duration(f.conf.Rejoin-f.conf.Lapse)
 	default:
 		if _, known := f.routes[a.lane.route]; !known {
 			f.routes[a.lane.route] = t.Route
 		}
+		a.served = f.clock.now()
 		f.stream.add(a)
 	}
 	f.attempts[a.token] = a
@@ -164,8 +184,11 @@ func (f *fleet) begin(a *attempt, p peer, r sdk.Reporter) {
 		f.finish(a, released("the start was not wanted any more: "+err.Error()))
 	case a.canceled != 0:
 		f.finish(a, released("withdrawn before it started"))
+	case !f.owner.held.Load():
+		f.finish(a, released("the queue was taken by another host before the worker was told to go"))
 	default:
-		a.phase, a.seen, a.body = running, f.clock.now(), nil
+		a.phase, a.seen = running, f.clock.now()
+		a.forgetStart()
 		if a.started != nil {
 			close(a.started)
 		}
@@ -182,14 +205,19 @@ func (f *fleet) stop(a *attempt, why cause) {
 	defer f.mu.Unlock()
 	switch a.phase {
 	case waiting:
-		f.stream.withdraw(a.seq)
-		f.finish(a, released("withdrawn before it started"))
+		f.takeBack(a, "withdrawn before it started")
 	case starting:
 		a.canceled = why
 	case running:
 		a.canceled, a.told = why, f.clock.now()
 		f.tell(a.peer, &item{kind: kindCancel, token: a.token, cause: why})
 	}
+}
+
+// takeBack ends an attempt that nobody was told to start. f.mu is held.
+func (f *fleet) takeBack(a *attempt, why string) {
+	f.stream.withdraw(a.seq)
+	f.finish(a, released(why))
 }
 
 // letGo forgets an attempt that goes on without this host.
@@ -209,7 +237,8 @@ func (f *fleet) finish(a *attempt, o sdk.Outcome) {
 	if a.phase == over {
 		return
 	}
-	a.phase, a.outcome, a.body = over, o, nil
+	a.phase, a.outcome = over, o
+	a.forgetStart()
 	a.seen = f.clock.now()
 	close(a.done)
 }

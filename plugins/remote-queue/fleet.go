@@ -36,6 +36,8 @@ type fleet struct {
 	out    *outbox
 	clock  clock
 	stream stream
+	owner  owner
+	status status
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -43,15 +45,23 @@ type fleet struct {
 	count   counters
 	payload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 
+	drainMu sync.Mutex // held while drained and its file change; before mu
+
 	mu       sync.Mutex
 	attempts map[token]*attempt
 	// ended are tokens whose end was settled while workers may still come back
 	// from before this process; afterwards every unknown token is a stranger.
 	ended   map[token]struct{}
 	workers map[peer]*worker
-	known   map[string]sdk.TypeInfo // of every worker ever heard
-	routes  map[string]map[string]string
-	closed  bool
+	gone    map[string]goneWorker // by name; of names that are not among the workers
+	drained map[string]struct{}   // the names that an operator drained
+	// known are the types of present workers, and of those that are away.
+	known      map[string]*knownType
+	typesDirty bool      // not as on file
+	typesSaved time.Time // when last
+
+	routes map[string]map[string]string
+	closed bool
 }
 
 // counters are what should not happen often, for those who look for a fault.
@@ -59,15 +69,20 @@ type counters struct {
 	garbage atomic.Int64 // messages or items that could not be read
 	refused atomic.Int64 // reports whose token is not wanted
 	copies  atomic.Int64 // starts that had to be published again
+	// dismissed are the messages for which a worker's session was ended.
+	dismissed atomic.Int64
 }
 
 // open starts a fleet. The broker, if it is the host's own, listens when it returns.
 func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	f := &fleet{cfg: cfg, conf: c, names: names{c.Queue}, log: cfg.Log, self: rand.Text(), rest: c.restURL(cfg.HostURL),
 		attempts: make(map[token]*attempt), ended: make(map[token]struct{}), workers: make(map[peer]*worker),
-		known: make(map[string]sdk.TypeInfo), routes: map[string]map[string]string{anyRoute: nil}}
+		known: make(map[string]*knownType), typesSaved: time.Now(), gone: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{anyRoute: nil}}
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
+	}
+	if c.open() {
+		f.log.Warn("the broker asks nobody who they are: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -75,14 +90,14 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 			err = errors.Join(fmt.Errorf("executor %q: %w", cfg.Executor, err), f.Close())
 		}
 	}()
-	if err := f.loadTypes(); err != nil {
-		return nil, err
-	}
+	f.loadTypes()
+	f.loadDrained()
 	id, err := hostID(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	f.stream.init(f, id)
+	f.stream.init(f)
+	f.owner.init(f, id)
 	f.out = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
 	if err := f.connect(); err != nil {
 		return nil, err
@@ -90,14 +105,26 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	if f.sub, err = f.nc.Subscribe(f.names.allUp(), f.receive); err != nil {
 		return nil, err
 	}
-	if err := f.sub.SetPendingLimits(1<<20, 512<<20); err != nil {
+	if err := f.sub.SetPendingLimits(1<<20, maxUnread); err != nil {
 		return nil, err
 	}
+	if _, err = f.nc.Subscribe(f.names.claim(f.self), f.owner.answer); err != nil {
+		return nil, err
+	}
+	f.owner.look() // a broker that is there answers at once
 	f.loops.Go(func() { f.out.run(f.ctx) })
+	f.loops.Go(f.owner.run)
 	f.loops.Go(f.watch)
 	f.loops.Go(f.stream.run)
 	return f, nil
 }
+
+// maxUnread is how many bytes from workers may wait to be read. Beyond that messages
+// are lost, and repeated by whoever needs an answer.
+const maxUnread = 128 << 20
+
+// heartbeat is how often a worker is heard.
+func (f *fleet) heartbeat() time.Duration { return time.Duration(f.conf.Heartbeat) }
 
 // hostID tells this host from others on the same broker, and stays the same.
 func hostID(dir string) (string, error) {
@@ -106,16 +133,20 @@ func hostID(dir string) (string, error) {
 		return string(data), nil
 	}
 	id := rand.Text()
-	return id, os.WriteFile(path, []byte(id), 0o600)
+	return id, writeWhole(path, []byte(id))
 }
 
 func (f *fleet) connect() (err error) {
-	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.ReconnectErrHandler(sparse(f.log)),
+	f.status.away("no answer yet")
+	seldom := sparse(f.log)
+	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { f.disconnected(err); seldom(nc, err) }),
 		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.log.Warn("broker", "error", err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
+				f.disconnected(err)
 				f.log.Warn("the broker is away; nothing is dispatched and no lapse counts until it is back", "error", err)
 			}
 		}),
@@ -127,8 +158,7 @@ func (f *fleet) connect() (err error) {
 		}
 		opts = append(opts, nats.InProcessServer(f.broker.srv), nats.UserInfo(hostUser, f.broker.secret))
 	} else {
-		more, err := clientOptions(credentials{Token: f.conf.Token, User: f.conf.User, Password: f.conf.Password,
-			Creds: f.conf.Creds, CA: f.conf.CA, Cert: f.conf.Cert, Key: f.conf.Key})
+		more, err := clientOptions(f.conf.credentials())
 		if err != nil {
 			return err
 		}
@@ -139,6 +169,7 @@ func (f *fleet) connect() (err error) {
 	}
 	if f.nc.IsConnected() {
 		f.payload.Store(f.nc.MaxPayload())
+		f.status.away("")
 	}
 	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
 		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
@@ -148,7 +179,20 @@ func (f *fleet) connect() (err error) {
 
 func (f *fleet) connected(nc *nats.Conn) {
 	f.payload.Store(nc.MaxPayload())
+	if f.status.away("") {
+		f.cfg.Changed()
+	}
+	signal(f.owner.kick)
 	f.stream.wake()
+}
+
+// disconnected notes why the broker is not there. Whose the queue is has to be asked
+// again before anything else.
+func (f *fleet) disconnected(err error) {
+	f.owner.doubt()
+	if f.status.away(err.Error()) {
+		f.cfg.Changed()
+	}
 }
 
 // sparse logs why a broker cannot be reached: at first, and then ever more rarely.
@@ -163,6 +207,20 @@ func sparse(log hclog.Logger) func(*nats.Conn, error) {
 
 // credentials are how one proves to a broker who one is.
 type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
+
+// prove says that there is something to prove it by. A ca says who the broker is.
+func (c credentials) prove(urls string) bool {
+	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
+		return true
+	}
+	all := brokerURLs(urls)
+	for _, u := range all {
+		if u.User == nil {
+			return false
+		}
+	}
+	return len(all) > 0
+}
 
 func clientOptions(c credentials) ([]nats.Option, error) {
 	var opts []nats.Option
@@ -193,8 +251,12 @@ func clientOptions(c credentials) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// send is a core publish. What it loses is repeated by whoever needs the answer.
+// send is a core publish. What it loses is repeated by whoever needs the answer. A
+// host that does not surely have the queue says nothing.
 func (f *fleet) send(subject string, data []byte) {
+	if !f.owner.sure() {
+		return
+	}
 	if err := f.nc.Publish(subject, data); err != nil && !f.isClosed() {
 		f.log.Debug("publish", "subject", subject, "error", err)
 	}
@@ -228,11 +290,23 @@ func (f *fleet) Close() error {
 }
 
 // maxMessage is what a message may hold, less room for what stands around it.
-func (f *fleet) maxMessage() int {
-	if n := f.payload.Load(); n > 0 {
-		return int(n) - 32<<10
+func (f *fleet) maxMessage() int { return roomIn(f.payload.Load()) }
+
+// maxStart is what a start may take: the stream has to hold it as well.
+func (f *fleet) maxStart() int {
+	if n := f.conf.MaxBytes; n > 0 {
+		return min(f.maxMessage(), roomIn(n))
 	}
-	return 1<<20 - 32<<10 // never connected yet
+	return f.maxMessage()
+}
+
+// roomIn is what a message of a broker that carries so much may hold; 0 is a broker
+// that was never seen.
+func roomIn(payload int64) int {
+	if payload <= 0 {
+		payload = 1 << 20
+	}
+	return int(payload - min(32<<10, payload/4))
 }
 
 // sendOffer tells a worker where to pull. f.mu is held.

@@ -1,6 +1,7 @@
 package remotequeue
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/nats-io/nats.go"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -76,6 +78,10 @@ func TestConfigRefused(t *testing.T) {
 		"cert without key": {map[string]any{"cert": "x"}, "key"},
 		"user embedded":    {map[string]any{"user": "x"}, "url"},
 		"unknown":          {map[string]any{"lisen": "127.0.0.1:0"}, "lisen"},
+		"no credentials":   {map[string]any{"url": "nats://127.0.0.1:4222,nats://10.0.0.5:4222"}, "set token, user and password"},
+		"a user alone":     {map[string]any{"url": "10.0.0.5:4222", "user": "x"}, "allow_no_credentials"},
+		"a ca alone":       {map[string]any{"url": "nats://10.0.0.5", "ca": "x"}, "creds, or cert and key"},
+		"open embedded":    {map[string]any{"allow_no_credentials": true}, "url"},
 		"port taken":       {map[string]any{"listen": takenAddress(t)}, "address already in use"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +183,7 @@ func pending(t *testing.T, f *fleet) uint64 {
 
 // A task goes where its labels are, and waits while they are nowhere.
 func TestRoutes(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	url := f.broker.srv.ClientURL()
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "a", URL: url, Labels: map[string]string{"zone": "a"}})
@@ -231,7 +237,7 @@ func TestTypesAreRemembered(t *testing.T) {
 	}
 	gone := func(f *fleet) {
 		t.Helper()
-		eventually(t, "the worker is gone", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 0 })
+		eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 		info, _ := f.Describe(t.Context())
 		if len(info.Types) != 2 || !info.Types[0].Unavailable || len(info.Types[0].Input) == 0 {
 			t.Errorf("types without a worker: %+v", info.Types)
@@ -246,7 +252,7 @@ func TestTypesAreRemembered(t *testing.T) {
 
 // A draining worker finishes what runs and takes nothing more.
 func TestDrain(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	url := f.broker.srv.ClientURL()
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: url})
@@ -259,10 +265,10 @@ func TestDrain(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "w1", "drain"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "shown as draining", func() bool {
-		i, _ := f.Describe(t.Context())
-		return len(i.Nodes) == 1 && i.Nodes[0].Draining && len(i.Nodes[0].Running) == 1 && i.Types[0].Unavailable
-	})
+	i, err := f.Describe(t.Context())
+	if err != nil || len(i.Nodes) != 1 || !i.Nodes[0].Draining || len(i.Nodes[0].Running) != 1 || !i.Types[0].Unavailable {
+		t.Errorf("shown at once as draining: %+v, %v", i, err)
+	}
 	later := execute(t, f, newTask("gate", `"later"`))
 	drained := make(chan error, 1)
 	go func() { drained <- w.Drain(t.Context()) }()
@@ -281,7 +287,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A drain that takes too long gives back what still runs, at no cost.
+// A drain that takes too long interrupts what still runs.
 func TestDrainBounded(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
@@ -294,7 +300,7 @@ func TestDrainBounded(t *testing.T) {
 	if err := w.Drain(ctx); err == nil {
 		t.Error("the drain says that all is finished")
 	}
-	a.wait(t, sdk.AttemptReleased)
+	a.wait(t, sdk.AttemptInterrupted)
 	if err := g.ended("k"); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("the script was told %v", err)
 	}
@@ -403,6 +409,19 @@ func TestFlowControl(t *testing.T) {
 	}
 }
 
+// A start can come for a lane that was just taken away: nothing more is asked for there.
+func TestLaneTakenAway(t *testing.T) {
+	l := &local{slots: 4, pullers: map[string]*puller{}}
+	p := &puller{l: l, consumer: "any_quick"}
+	if n := l.wants(p); n != 0 {
+		t.Errorf("%d are asked for", n)
+	}
+	l.pullers[p.consumer] = p
+	if n := l.wants(p); n != 4 {
+		t.Errorf("%d are asked for with the lane there", n)
+	}
+}
+
 func TestJSONOfNode(t *testing.T) {
 	p := peer{"worker-1.example", "ABCDEFGH"}
 	var h handleData
@@ -489,5 +508,57 @@ func TestRestURL(t *testing.T) {
 		if got := c.conf.restURL(c.hosts); got != c.want {
 			t.Errorf("%+v and a host at %q: %q, want %q", c.conf, c.hosts, got, c.want)
 		}
+	}
+}
+
+// A broker that other machines reach needs credentials, of the host and of workers; one
+// that asks nobody is warned of, once.
+func TestCredentials(t *testing.T) {
+	const far = "nats://10.0.0.5:4222"
+	for name, c := range map[string]struct {
+		url   string
+		c     credentials
+		allow bool
+		ok    bool
+		prove bool
+	}{
+		"none":             {url: far},
+		"none, allowed":    {url: far, allow: true, ok: true},
+		"loopback":         {url: "localhost:4222, tls://[::1]:4222", ok: true},
+		"one is elsewhere": {url: "nats://127.0.0.1," + far},
+		"not an address":   {url: "nats://127.0.0.1:4222,nats://%zz"},
+		"token":            {url: far, c: credentials{Token: "t"}, ok: true, prove: true},
+		"password":         {url: far, c: credentials{User: "u", Password: "p"}, ok: true, prove: true},
+		"user alone":       {url: far, c: credentials{User: "u"}},
+		"creds":            {url: far, c: credentials{Creds: "file"}, ok: true, prove: true},
+		"certificate":      {url: far, c: credentials{Cert: "file", Key: "file"}, ok: true, prove: true},
+		"ca alone":         {url: far, c: credentials{CA: "file"}},
+		"in the address":   {url: "nats://u:p@10.0.0.5", ok: true, prove: true},
+		"in one of two":    {url: "nats://u:p@10.0.0.5," + far},
+	} {
+		if err := checkCredentials(c.url, c.c, c.allow); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := c.c.prove(c.url); got != c.prove {
+			t.Errorf("%s: they prove: %v", name, got)
+		}
+	}
+	o := WorkerOptions{Name: "w1", Local: []Local{{Name: "local", Executor: newGates().executor(t)}}}
+	if err := o.ParseQueue([]byte(`{"url": "` + far + `"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewWorker(o); err == nil || !strings.Contains(err.Error(), "allow_no_credentials") {
+		t.Errorf("a worker without credentials: %v", err)
+	}
+	if err := o.ParseQueue([]byte(`{"url": "` + far + `", "allow_no_credentials": true}`)); err != nil {
+		t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	o.Log = hclog.New(&hclog.LoggerOptions{Output: &lines})
+	if _, err := NewWorker(o); err != nil {
+		t.Errorf("a worker that may: %v", err)
+	}
+	if n := strings.Count(lines.String(), "[WARN]"); n != 1 {
+		t.Errorf("%d warnings: %s", n, lines.String())
 	}
 }

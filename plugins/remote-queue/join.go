@@ -2,9 +2,7 @@ package remotequeue
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,14 +37,7 @@ func writeJoin(path string, j joinInfo) error {
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash, perhaps with another mode
-		return fmt.Errorf("join file: %w", err)
-	}
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("join file: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := writeWhole(path, append(data, '\n')); err != nil {
 		return fmt.Errorf("join file: %w", err)
 	}
 	return nil

@@ -27,9 +27,10 @@ const (
 	kindRefuse                    // nothing of this token is wanted
 	kindAck                       // seq 0: the outcome is committed; else that checkpoint
 	kindCancel                    // end its context, for the cause given
-	kindDrain                     // take nothing more
+	kindDismiss                   // the worker's session ends, for the reason in text
 	kindDescribe                  // say in the next heartbeat what you run
 	kindDeny                      // the checkpoint seq was not taken
+	kindPut                       // the bytes of its result are not with this process of the host
 )
 
 // item is one thing said about an attempt. Which fields count is the kind's.
@@ -42,6 +43,7 @@ type item struct {
 	outcome sdk.Outcome // finished
 	data    []byte      // checkpoint
 	ref     bool        // … which is at the host already
+	host    string      // finished: the process of the host that has a Stored result; put: the one that asks
 	text    string      // progress, log, refuse, deny
 	done    int64
 	total   int64
@@ -77,7 +79,9 @@ func appendItem(b []byte, it *item) []byte {
 	case kindGo:
 		body = putInt(body, int64(it.timeout))
 	case kindFinished:
-		body = appendOutcome(body, it.outcome)
+		body = putString(appendOutcome(body, it.outcome), it.host)
+	case kindPut:
+		body = putString(body, it.host)
 	case kindCheckpoint:
 		body = putBytes(putBool(putUint(body, it.seq), it.ref), it.data)
 	case kindAck:
@@ -86,7 +90,7 @@ func appendItem(b []byte, it *item) []byte {
 		body = putString(putUint(body, it.seq), it.text)
 	case kindCancel:
 		body = append(body, byte(it.cause))
-	case kindRefuse:
+	case kindRefuse, kindDismiss:
 		body = putString(body, it.text)
 	case kindProgress:
 		body = putString(putInt(putInt(body, it.done), it.total), it.text)
@@ -111,7 +115,12 @@ func decodeItem(b []byte) (item, error) {
 	case kindGo:
 		it.timeout = time.Duration(d.int())
 	case kindFinished:
-		it.outcome = decodeOutcome(&d)
+		it.outcome, it.host = decodeOutcome(&d), d.string()
+		if d.bad && it.token != (token{}) { // the attempt is over, whatever came of it
+			d.bad, it.outcome = false, protocolError("the worker reports an outcome that cannot be read")
+		}
+	case kindPut:
+		it.host = d.string()
 	case kindCheckpoint:
 		it.seq, it.ref = d.uint(), d.bool()
 		it.data = d.bytes()
@@ -123,7 +132,7 @@ func decodeItem(b []byte) (item, error) {
 		if c := d.take(1); len(c) == 1 {
 			it.cause = cause(c[0])
 		}
-	case kindRefuse:
+	case kindRefuse, kindDismiss:
 		it.text = d.string()
 	case kindProgress:
 		it.done, it.total, it.text = d.int(), d.int(), d.string()
@@ -135,25 +144,24 @@ func decodeItem(b []byte) (item, error) {
 	return it, d.err()
 }
 
-// decodeBatch hands each item of a message to handle. It returns how many items
-// could not be read; an error means that the message is none of ours. The item is
-// handle's until it returns.
-func decodeBatch(b []byte, handle func(*item)) (bad int, err error) {
+// decodeBatch hands each item of a message to handle, which may keep it. It returns
+// how many items could not be read; an error means that the message is none of ours.
+func decodeBatch(b []byte, handle func(item)) (bad int, err error) {
 	if len(b) == 0 || b[0] != formatVersion {
 		return 0, errGarbage
 	}
 	d := decoder{b: b[1:]}
-	var it item
 	for len(d.b) > 0 {
 		body := d.bytes()
 		if d.bad {
 			return bad + 1, nil
 		}
-		if it, err = decodeItem(body); err != nil {
+		it, err := decodeItem(body)
+		if err != nil {
 			bad++
 			continue
 		}
-		handle(&it)
+		handle(it)
 	}
 	return bad, nil
 }
@@ -191,9 +199,8 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		}
 		o.Yield = y
 	}
-	if o.Kind < sdk.Succeeded || o.Kind > sdk.Yielded || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
-		return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true,
-			Message: "the worker reports an outcome that makes no sense"}
+	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
+		return protocolError("the worker reports an outcome that makes no sense")
 	}
-	return o
+	return checkOutcome(o)
 }

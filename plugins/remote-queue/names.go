@@ -46,8 +46,8 @@ func (n names) down(p peer) string {
 
 func (n names) inbox(worker string) string { return n.prefix() + ".inbox." + subjectToken(worker) }
 
-// claim is where the host that serves the queue answers who it is.
-func (n names) claim() string { return n.prefix() + ".claim" }
+// claim is where a process of a host that has the queue answers that it lives.
+func (n names) claim(process string) string { return n.prefix() + ".claim." + subjectToken(process) }
 
 // pull is where the broker is asked for the messages of a consumer.
 func (n names) pull(consumer string) string {

@@ -24,7 +24,7 @@ func check(cfg sdk.Config) error {
 	if c.URL == "" {
 		_, err = serverTLS(&c)
 	} else {
-		_, err = clientOptions(credentials{Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key})
+		_, err = clientOptions(c.credentials())
 	}
 	if err != nil {
 		return fmt.Errorf("config of executor %q: %w", cfg.Executor, err)

@@ -31,33 +31,21 @@ type about struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	Slots   int               `json:"slots"`
 	Types   []sdk.TypeInfo    `json:"types,omitempty"`
+	// TypeSlots is how many slots each type can use, if not all.
+	TypeSlots map[string]int `json:"type_slots,omitempty"`
 }
 
-// maxAbout bounds what the host keeps of one worker.
-const (
-	maxWorkerTypes  = 1000
-	maxWorkerLabels = 64
-)
-
+// decodeHeartbeat reads a heartbeat. An *overBudget error is one that is larger than a
+// worker's may be, any other one that makes no sense.
 func decodeHeartbeat(b []byte) (heartbeat, error) {
 	var h heartbeat
+	if len(b) > maxHeartbeat {
+		return h, exceeds("bytes of a heartbeat", len(b), maxHeartbeat)
+	}
 	if err := json.Unmarshal(b, &h); err != nil {
 		return h, errGarbage
 	}
-	if len(h.Running)%len(token{}) != 0 || h.Used < 0 {
-		return h, errGarbage
-	}
-	if a := h.About; a != nil {
-		if len(a.Types) > maxWorkerTypes || len(a.Labels) > maxWorkerLabels || a.Slots < 0 {
-			return h, errGarbage
-		}
-		for _, t := range a.Types {
-			if !sdk.ValidTypeName(t.Name) {
-				return h, errGarbage
-			}
-		}
-	}
-	return h, nil
+	return h, h.check()
 }
 
 func (h *heartbeat) tokens(each func(token)) {
@@ -74,6 +62,9 @@ type offer struct {
 	Heartbeat time.Duration `json:"heartbeat"`
 	HostURL   string        `json:"host_url,omitempty"`
 	Lanes     []offerLane   `json:"lanes,omitempty"`
+	// Drain says that an operator wants the worker to take nothing more, until an
+	// offer says otherwise.
+	Drain bool `json:"drain,omitempty"`
 }
 
 type offerLane struct {

@@ -27,6 +27,8 @@ type puller struct {
 const (
 	pullExpiry = 30 * time.Second
 	maxPull    = 512 // at a time
+	// suspectLater puts a start back for a second.
+	suspectLater = `-NAK {"delay":1000000000}`
 )
 
 // pullLoop asks for work whenever something changed.
@@ -88,7 +90,7 @@ type pullRequest struct {
 func (w *Worker) pullAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.draining || !w.nc.IsConnected() {
+	if w.takesNothing() || len(w.runs) >= maxRuns || !w.nc.IsConnected() {
 		return
 	}
 	now := time.Now()
@@ -109,7 +111,7 @@ func (w *Worker) pullAll() {
 // gather, as long as something is asked for.
 func (l *local) wants(p *puller) int {
 	free := l.slots - l.used
-	if free <= 0 {
+	if free <= 0 || l.pullers[p.consumer] != p { // or its lane is not offered any more
 		return 0
 	}
 	share := max(1, free/len(l.pullers))
@@ -150,10 +152,15 @@ func (w *Worker) delivered(p *puller, m *nats.Msg) {
 		return
 	}
 	_, known := w.runs[s.task.Token]
-	full := w.draining || p.l.used >= p.l.slots
-	if !known && !full {
+	full := w.takesNothing() || len(w.runs) >= maxRuns || p.l.used >= p.l.slots
+	later := s.task.Suspect && w.suspect != nil
+	if !known && !full && !later {
 		p.l.used++
-		w.runs[s.task.Token] = &run{start: s, l: p.l, since: time.Now()}
+		r := &run{start: s, l: p.l, since: time.Now()}
+		w.runs[s.task.Token] = r
+		if s.task.Suspect {
+			w.suspect = r
+		}
 	}
 	more := p.l.wants(p) > 0
 	w.mu.Unlock()
@@ -162,6 +169,8 @@ func (w *Worker) delivered(p *puller, m *nats.Msg) {
 		w.answer(m, "+ACK")
 	case full:
 		w.answer(m, "-NAK")
+	case later: // for another worker, or for this one when the suspect here has ended
+		w.answer(m, suspectLater)
 	default:
 		inbox := w.names.inbox(w.o.Name) + "." + w.peer.instance + ".ack." + s.task.Token.String()
 		if err := w.nc.PublishRequest(m.Reply, inbox, []byte("+ACK")); err != nil {

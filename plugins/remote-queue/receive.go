@@ -2,6 +2,7 @@ package remotequeue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // receive takes what workers say, one message after the other. It must not block:
 // whatever waits for the store is done in a goroutine of its attempt.
 func (f *fleet) receive(m *nats.Msg) {
+	if !f.owner.sure() {
+		return // repeated to whoever has the queue then
+	}
 	p, what, ok := f.names.peerOf(m.Subject)
 	if !ok {
 		f.garbage(m.Subject)
@@ -22,14 +26,23 @@ func (f *fleet) receive(m *nats.Msg) {
 	switch what {
 	case upHeartbeat:
 		h, err := decodeHeartbeat(m.Data)
-		if err != nil {
+		over := (*overBudget)(nil)
+		switch {
+		case errors.As(err, &over):
+			f.mu.Lock()
+			was := f.dismiss(p, over.what)
+			f.mu.Unlock()
+			if was {
+				f.cfg.Changed()
+			}
+		case err != nil:
 			f.garbage(m.Subject)
-			return
+		default:
+			f.heard(p, h)
 		}
-		f.heard(p, h)
 	case upItems:
 		f.mu.Lock() // once for all: batches are long when there is much to do
-		bad, err := decodeBatch(m.Data, func(it *item) { f.take(p, it) })
+		bad, err := decodeBatch(m.Data, func(it item) { f.take(p, it) })
 		f.mu.Unlock()
 		if bad > 0 || err != nil {
 			f.garbage(m.Subject)
@@ -47,7 +60,7 @@ func (f *fleet) garbage(subject string) {
 }
 
 // take is one item of a worker. f.mu is held.
-func (f *fleet) take(p peer, it *item) {
+func (f *fleet) take(p peer, it item) {
 	a := f.attempts[it.token]
 	if a == nil {
 		f.unknown(p, it)
@@ -57,7 +70,7 @@ func (f *fleet) take(p peer, it *item) {
 	case kindAsk:
 		f.asked(a, p)
 	case kindFinished:
-		f.finished(a, p, it.outcome)
+		f.finished(a, p, &it)
 	case kindCheckpoint:
 		f.checkpoint(a, p, it)
 	case kindHandback:
@@ -66,7 +79,7 @@ func (f *fleet) take(p peer, it *item) {
 		}
 	case kindProgress, kindLog:
 		if a.phase == running && a.peer == p {
-			f.pass(a, it)
+			f.pass(a, &it)
 		}
 	default:
 		f.count.garbage.Add(1)
@@ -76,7 +89,7 @@ func (f *fleet) take(p peer, it *item) {
 // unknown is an item whose token is not among the attempts. Early in the life of a
 // host it may be that of an attempt which is yet to be rejoined: the worker repeats
 // it until somebody knows. f.mu is held.
-func (f *fleet) unknown(p peer, it *item) {
+func (f *fleet) unknown(p peer, it item) {
 	switch it.kind {
 	case kindAsk, kindFinished, kindCheckpoint:
 		if f.stranger(it.token) {
@@ -105,8 +118,10 @@ func (f *fleet) asked(a *attempt, p peer) {
 	}
 }
 
-// finished is an outcome. It stays with its worker until it is settled. f.mu is held.
-func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
+// finished is an outcome. It stays with its worker until it is settled. A large result
+// that was put to an earlier process of the host is asked for again. f.mu is held.
+func (f *fleet) finished(a *attempt, p peer, it *item) {
+	o := it.outcome
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
@@ -114,6 +129,8 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 		if !a.heard {
 			f.refuse(p, a.token) // lost in the meantime
 		}
+	case o.Result.Stored && it.host != f.self:
+		f.tell(p, &item{kind: kindPut, token: a.token, host: f.self})
 	default:
 		o.Result.Data = bytes.Clone(o.Result.Data) // the message holds others as well
 		a.heard = true
@@ -121,18 +138,27 @@ func (f *fleet) finished(a *attempt, p peer, o sdk.Outcome) {
 	}
 }
 
-// checkpoint writes one in a goroutine of its own and then acks it. f.mu is held.
-func (f *fleet) checkpoint(a *attempt, p peer, it *item) {
+// checkpoint writes one in a goroutine of its own and then acks it. One that was
+// denied is written anew when it is repeated: the denial was not heard. f.mu is held.
+func (f *fleet) checkpoint(a *attempt, p peer, it item) {
+	_, writing := a.saving[it.seq]
 	switch {
 	case a.peer != p || a.phase < running:
 		f.refuse(p, a.token)
 	case it.seq <= a.saved:
 		f.tell(p, &item{kind: kindAck, token: a.token, seq: it.seq})
-	case f.closed, a.phase == over, it.seq <= a.saving: // the ack will come
+	case a.phase == over && !a.heard: // it was lost, and its script still waits
+		f.refuse(p, a.token)
+	case f.closed, a.phase == over, writing: // the answer will come
+	case a.savingBytes > 0 && a.savingBytes+len(it.data) > maxSaving: // it is repeated
 	default:
-		a.saving = it.seq
+		if a.saving == nil {
+			a.saving = make(map[uint64]struct{})
+		}
+		a.saving[it.seq] = struct{}{}
 		r := a.reporters[0]
 		data := bytes.Clone(it.data)
+		a.savingBytes += len(data)
 		f.loops.Go(func() { f.save(a, p, it.seq, data, r) })
 	}
 }
@@ -141,6 +167,8 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 	err := r.Checkpoint(data)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(a.saving, seq)
+	a.savingBytes -= len(data)
 	if err != nil {
 		f.tell(p, &item{kind: kindDeny, token: a.token, seq: seq, text: err.Error()})
 		return
@@ -153,7 +181,7 @@ func (f *fleet) save(a *attempt, p peer, seq uint64, data []byte, r sdk.Reporter
 func (f *fleet) pass(a *attempt, it *item) {
 	for _, r := range a.reporters {
 		if it.kind == kindProgress {
-			r.Progress(it.done, it.total, it.text)
+			r.Progress(it.done, it.total, clip(it.text, maxLine))
 			continue
 		}
 		if it.dropped > 0 {
@@ -163,11 +191,11 @@ func (f *fleet) pass(a *attempt, it *item) {
 		if level < hclog.Trace || level > hclog.Error {
 			level = hclog.Info
 		}
-		args := make([]any, len(it.args))
-		for i, v := range it.args {
-			args[i] = v
+		args := make([]any, min(len(it.args), maxLineArgs))
+		for i := range args {
+			args[i] = clip(it.args[i], maxLine/4)
 		}
-		r.Log().Log(level, it.text, args...)
+		r.Log().Log(level, clip(it.text, maxLine), args...)
 	}
 }
 
@@ -177,10 +205,11 @@ func (f *fleet) watch() {
 	tick := time.NewTicker(usual)
 	defer tick.Stop()
 	last := time.Now()
-	shown := last
+	var swept time.Time
 	for {
 		select {
 		case <-f.ctx.Done():
+			f.saveTypes()
 			return
 		case <-tick.C:
 		}
@@ -189,25 +218,25 @@ func (f *fleet) watch() {
 		last = now
 		f.mu.Lock()
 		f.overdue()
+		f.giveBack()
 		changed := f.forget()
-		if len(f.workers) > 0 && now.Sub(shown) >= showEvery {
-			changed = true // what they run, and when they were last heard
+		if now.Sub(swept) >= time.Minute {
+			swept = now
+			changed = f.forgetTypes(now) || changed
+			changed = f.forgetGone(now) || changed
 		}
 		f.mu.Unlock()
+		f.saveTypes()
 		if changed {
-			shown = now
 			f.cfg.Changed()
 		}
 	}
 }
 
-// showEvery is how old the workers' figures get before the host asks for them anew.
-const showEvery = 2 * time.Second
-
-// hearing says whether silence means anything: not while the broker is away, nor
-// while what workers said is still unread.
+// hearing says whether silence means anything: not while the broker is away or the
+// queue may be another host's, nor while what workers said is still unread.
 func (f *fleet) hearing() bool {
-	if !f.nc.IsConnected() {
+	if !f.nc.IsConnected() || !f.owner.sure() {
 		return false
 	}
 	unread, _, err := f.sub.Pending()

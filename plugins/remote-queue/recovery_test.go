@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -126,7 +130,7 @@ func TestPartition(t *testing.T) {
 	p.cut()
 	late.wait(t, sdk.AttemptLost)
 	runs.wait(t, sdk.AttemptLost)
-	eventually(t, "the worker is gone", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 0 })
+	eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 	g.let("late")
 	p.heal()
 	eventually(t, "the late result is thrown away and the other stopped", func() bool {
@@ -212,7 +216,7 @@ func TestHostCutOff(t *testing.T) {
 
 // A broker that is full keeps nothing from being done: it waits.
 func TestBrokerFull(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "max_bytes": 20 << 10})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "max_bytes": 20 << 10, "lapse": "1m"})
 	var all []*try
 	pad := `"` + strings.Repeat("x", 4<<10) + `"`
 	for range 10 {
@@ -225,30 +229,102 @@ func TestBrokerFull(t *testing.T) {
 	}
 }
 
-// Two hosts on one queue would purge each other's work.
-func TestQueueIsOneHosts(t *testing.T) {
-	s := externalServer(t)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	g := newGates()
-	g.worker(t, WorkerOptions{URL: s.url()})
-	serves(t, f, "quick")
-	waits := newTask("quick", `1`)
-	waits.Route = map[string]string{"no": "where"}
-	execute(t, f, waits)
-	eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.url()})
-	a := execute(t, other, newTask("quick", `1`))
-	own := openFleet(t, t.TempDir(), map[string]any{"url": s.url(), "queue": "own"})
-	g.worker(t, WorkerOptions{Name: "w2", URL: s.url(), Queue: "own"})
-	serves(t, own, "quick")
-	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if n := pending(t, f); n != 1 {
-		t.Errorf("%d starts are left of the first host's one", n)
+// brokerAt runs a broker that carries little.
+func brokerAt(t *testing.T, address string, payload int32) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
 	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := server.NewServer(&server.Options{Host: host, Port: n, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), MaxPayload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+}
+
+// A task that turns out to be too large for its broker fails, by name, and holds up
+// nothing behind it; one that the host's REST can carry goes that way.
+func TestStartTooLargeForItsBroker(t *testing.T) {
+	s := newRest()
+	web := httptest.NewServer(s)
+	defer web.Close()
+	for name, url := range map[string]string{"no REST": "", "REST": web.URL} {
+		t.Run(name, func(t *testing.T) {
+			address := freeAddress(t)
+			f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address, "rest": url, "lapse": "1m"})
+			task := newTask("quick", `"`+strings.Repeat("y", 100<<10)+`"`)
+			s.mu.Lock()
+			s.inputs[task.Token.String()] = task.Input
+			s.mu.Unlock()
+			big := execute(t, f, task) // while nobody knows what the broker carries
+			eventually(t, "admitted", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
+			small := execute(t, f, newTask("quick", `"small"`))
+			brokerAt(t, address, 64<<10)
+			newGates().worker(t, WorkerOptions{URL: "nats://" + address})
+			small.wait(t, sdk.Succeeded)
+			if url != "" {
+				big.wait(t, sdk.Succeeded)
+				return
+			}
+			if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+				t.Errorf("the outcome is %+v", out)
+			}
+		})
+	}
+}
+
+// A route whose consumer the broker refuses holds up no other, and what waits for it
+// is given back with the broker's word.
+func TestLaneRefused(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"}})
+	serves(t, f, "gate")
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
+	err := f.broker.srv.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
+		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := newTask("quick", `1`)
+	task.Route = map[string]string{"zone": "a"}
+	refused := execute(t, f, task)
+	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refused) == 1 })
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	select {
-	case <-a.done:
-		t.Errorf("the second host on the same queue ran something: %+v", a.out)
+	case <-refused.done:
+		t.Error("the other had to wait until the refused one was given back")
 	default:
+	}
+	if out := refused.wait(t, sdk.AttemptReleased); !strings.Contains(out.Message, "maximum consumers") {
+		t.Errorf("the outcome is %+v", out)
+	}
+}
+
+// A start that the stream refuses for its size fails.
+func TestStartTooLargeForItsStream(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	serves(t, f, "quick")
+	st, err := f.js.Stream(t.Context(), f.names.stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := st.CachedInfo().Config
+	c.MaxMsgSize = 8 << 10
+	if _, err := f.js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	big := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 10<<10)+`"`))
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+		t.Errorf("the outcome is %+v", out)
 	}
 }
 
@@ -259,6 +335,16 @@ type rest struct {
 	got    map[string][]byte
 	types  map[string]string
 	fails  int // answers of 503 before it works
+}
+
+func newRest() *rest {
+	return &rest{inputs: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
+}
+
+func (s *rest) has(t sdk.Task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got[t.Token.String()] != nil
 }
 
 func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -296,10 +382,10 @@ func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // What no message carries goes by the host's REST.
 func TestByReference(t *testing.T) {
-	s := &rest{inputs: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
-	server := httptest.NewServer(s)
-	defer server.Close()
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": server.URL})
+	s := newRest()
+	web := httptest.NewServer(s)
+	defer web.Close()
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": web.URL})
 	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "copy"}, Run: quick.Run},
 		sdk.Func("huge", func(context.Context, any, sdk.Reporter) (string, error) { return strings.Repeat("x", 40<<20), nil }))
 	if err != nil {
@@ -323,6 +409,62 @@ func TestByReference(t *testing.T) {
 	s.mu.Unlock()
 	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
 		t.Errorf("what the host does not take: %+v", out)
+	}
+}
+
+// A large result that was put to a host which died before it was on record is put to
+// the next one, however early its worker repeats the report.
+func TestByReferenceToALaterHost(t *testing.T) {
+	dir := t.TempDir()
+	first, second := newRest(), newRest()
+	one, two := httptest.NewServer(first), httptest.NewServer(second)
+	defer one.Close()
+	defer two.Close()
+	settings := map[string]any{"listen": freeAddress(t), "rest": one.URL}
+	f := openFleet(t, dir, settings)
+	e, err := sdk.NewScripts(sdk.Func("big", func(context.Context, any, sdk.Reporter) (string, error) { return strings.Repeat("x", 6<<20), nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newGates().worker(t, WorkerOptions{URL: "nats://" + settings["listen"].(string), Local: []Local{{Name: "local", Executor: e}}})
+	serves(t, f, "big")
+	task := newTask("big", `1`)
+	var on []byte
+	res, err := f.Execute(t.Context(), task, sdk.NewReporter(sdk.Reports{Started: func(handle []byte, _ string) error { on = handle; return nil }}))
+	if err != nil || !res.Stored || !first.has(task) {
+		t.Fatalf("the first host: %v, stored %v", err, res.Stored)
+	}
+	one.Close() // nothing is on record, nothing acked
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	settings["rest"] = two.URL
+	f = openFleet(t, dir, settings)
+	task.Rejoin, task.Handle = true, on
+	a := execute(t, f, task)
+	eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
+	// As a worker does that has not heard the new host's offer yet.
+	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, host: "EARLIER",
+		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
+	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
+		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
+	}
+}
+
+// A script cannot say that its result is with the host.
+func TestStoredIsNotTheScriptsToSay(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "claims"}, Run: func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+		return sdk.Result{Stored: true}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	serves(t, f, "claims")
+	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
+		t.Errorf("the outcome is %+v", out)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -126,21 +127,29 @@ func (w *Worker) insist(ctx context.Context, try func() (retry bool, err error))
 }
 
 // maxResult is the largest result that goes in a message, with all around it.
-func (w *Worker) maxResult() int { return w.maxMessage() - 64<<10 }
+func (w *Worker) maxResult() int { return w.maxMessage() - min(64<<10, w.maxMessage()/4) }
 
 // fit makes an outcome small enough for a message, all but a result.
 func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 	o.Message = clip(o.Message, maxLine)
+	o.Details = maps.Clone(o.Details) // the script's, which may have given it to several
 	for k, v := range o.Details {
-		if len(v) > maxLine {
-			o.Details[k] = clip(v, maxLine)
-		}
+		o.Details[k] = clip(v, maxLine)
 	}
 	limit := w.maxResult()
-	if o.Yield != nil && len(o.Yield.Checkpoint) > limit {
-		return tooLarge("the checkpoint", len(o.Yield.Checkpoint), limit)
+	if o.Result.Stored { // which only this worker can say, and only of what it has put there
+		return protocolError("the executor says that its result is with the host, which did not ask for it")
 	}
-	return o
+	if y := o.Yield; y != nil {
+		size := len(y.Checkpoint)
+		for _, id := range y.Children {
+			size += len(id) + 2
+		}
+		if size > limit {
+			return tooLarge("the checkpoint with the list of children", size, limit)
+		}
+	}
+	return checkOutcome(o)
 }
 
 // upload puts a large result to the host's REST and then reports the attempt. It
@@ -157,6 +166,10 @@ func (w *Worker) upload(t token, r *run) {
 				return
 			}
 			err := errTooLarge
+			if len(r.large.Data) <= w.maxResult() {
+				w.inline(t, r) // the broker carries more than it did
+				return
+			}
 			if known {
 				ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
 				err = w.put(ctx, t, r.large)
@@ -176,6 +189,35 @@ func (w *Worker) upload(t token, r *run) {
 	})
 }
 
+// putAgain is a host that lacks the bytes of a result: they went to its predecessor.
+// Before the host's offer was heard, nobody knows where to put them. w.mu is held.
+func (w *Worker) putAgain(t token, r *run, host string) {
+	switch {
+	case r.phase != finishedRun || r.large == nil:
+	case w.offer.Host == host:
+		w.upload(t, r)
+	default:
+		signal(w.beats) // the offer follows, and then the repetition
+	}
+}
+
+// inline reports a result that fits into a message after all.
+func (w *Worker) inline(t token, r *run) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.outcome.Result, r.large = *r.large, nil
+	w.report(t, r, time.Second)
+}
+
+// report tells the host how an attempt ended, and again if that is not answered within
+// wait. w.mu is held.
+func (w *Worker) report(t token, r *run, wait time.Duration) {
+	r.phase, r.sent, r.wait = finishedRun, time.Now(), wait
+	if w.runs[t] == r {
+		w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome, host: r.putTo})
+	}
+}
+
 // uploaded reports what became of a large result.
 func (w *Worker) uploaded(t token, r *run, host string, err error) {
 	w.mu.Lock()
@@ -184,10 +226,8 @@ func (w *Worker) uploaded(t token, r *run, host string, err error) {
 		r.outcome = tooLarge("the result", len(r.large.Data), w.maxResult())
 		r.large = nil
 	}
-	r.phase, r.putTo, r.sent, r.wait = finishedRun, host, time.Now(), time.Second
-	if w.runs[t] == r {
-		w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
-	}
+	r.putTo = host
+	w.report(t, r, time.Second)
 }
 
 func tooLarge(what string, n, limit int) sdk.Outcome {

@@ -64,12 +64,11 @@ func (w *Worker) repeat() {
 			r.sent, r.wait = now, time.Second
 			w.tell(&item{kind: kindAsk, token: t})
 		case finishedRun:
-			r.sent, r.wait = now, min(max(2*r.wait, time.Second), maxRepeat)
 			if r.large != nil && r.putTo != w.offer.Host { // the one that had it is gone
 				w.upload(t, r)
 				continue
 			}
-			w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome})
+			w.report(t, r, min(max(2*r.wait, time.Second), maxRepeat))
 		}
 	}
 }

@@ -16,7 +16,9 @@ const (
 	// progressPause is between two reports of an attempt's progress; the host writes
 	// down no more.
 	progressPause = 100 * time.Millisecond
-	maxLine       = 16 << 10
+	// maxLine and maxLineArgs bound a line of a log; both ends hold to it.
+	maxLine     = 16 << 10
+	maxLineArgs = 64
 )
 
 // reporter is what the script of a run speaks to.
@@ -68,7 +70,7 @@ func (w *Worker) line(r *run, level hclog.Level, msg string, args []string) {
 		return
 	}
 	it := &item{kind: kindLog, token: r.start.task.Token, at: time.Now(), level: int(level), text: clip(msg, maxLine), dropped: r.dropped}
-	for _, a := range args[:min(len(args), 64)] {
+	for _, a := range args[:min(len(args), maxLineArgs)] {
 		it.args = append(it.args, clip(a, maxLine/4))
 	}
 	r.dropped = 0
@@ -80,9 +82,11 @@ func (w *Worker) checkpoint(r *run, data []byte) error {
 	if limit := w.maxMessage(); len(data) > limit {
 		return sdk.Permanent(fmt.Errorf("checkpoint of %d bytes: the broker carries %d", len(data), limit))
 	}
+	r.saveTurn.Lock() // so that one copy is kept, however many a script saves at once
+	defer r.saveTurn.Unlock()
 	s := &saving{data: append([]byte{}, data...), done: make(chan error, 1), sent: time.Now()}
 	w.mu.Lock()
-	if r.phase != working {
+	if r.phase != working || r.fenced {
 		w.mu.Unlock()
 		return errOver
 	}
@@ -102,12 +106,7 @@ func (w *Worker) checkpoint(r *run, data []byte) error {
 	}
 }
 
-func (w *Worker) maxMessage() int {
-	if n := w.payload.Load(); n > 0 {
-		return int(n) - 32<<10
-	}
-	return 1<<20 - 32<<10
-}
+func (w *Worker) maxMessage() int { return roomIn(w.payload.Load()) }
 
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -3,6 +3,8 @@ package remotequeue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +39,7 @@ type run struct {
 	outcome    sdk.Outcome
 	large      *sdk.Result // a result that no message carries; kept until it is acked
 	putTo      string      // the host process that has it
+	saveTurn   sync.Mutex  // of its checkpoints; taken before the worker's mu
 	saves      map[uint64]*saving
 	lastSeq    uint64
 	progressAt time.Time
@@ -77,7 +80,14 @@ func (w *Worker) offered(o offer) {
 	w.mu.Lock()
 	fresh := w.offer.Host != o.Host
 	probe := w.offer.HostURL != o.HostURL
+	turned := w.offer.Drain != o.Drain
 	w.offer = o
+	if turned && o.Drain {
+		w.log.Info("drained by the host: nothing more is taken until it is resumed")
+		w.handBack()
+	} else if turned {
+		w.log.Info("resumed by the host")
+	}
 	if probe {
 		w.spawn(w.probe)
 	}
@@ -95,15 +105,17 @@ func (w *Worker) offered(o offer) {
 }
 
 // take is one item of the host. w.mu is held.
-func (w *Worker) take(it *item) {
+func (w *Worker) take(it item) {
 	switch it.kind {
 	case kindDescribe:
 		w.describe.Store(true)
 		signal(w.beats)
 		return
-	case kindDrain:
-		w.log.Info("drained by the host: nothing more is taken")
-		w.handBack()
+	case kindDismiss:
+		select {
+		case w.dismissed <- fmt.Errorf("the host refuses this worker: %s", it.text):
+		default:
+		}
 		return
 	}
 	r := w.runs[it.token]
@@ -132,6 +144,8 @@ func (w *Worker) take(it *item) {
 		}
 	case kindDeny:
 		r.saved(it.seq, errors.New(it.text))
+	case kindPut:
+		w.putAgain(it.token, r, it.host)
 	}
 }
 
@@ -150,7 +164,9 @@ func (w *Worker) begin(r *run, timeout time.Duration) {
 	select {
 	case w.hands <- r: // one that is done with another
 	default:
-		w.spawn(func() { w.hand(r) })
+		if !w.left {
+			w.scripts.Go(func() { w.hand(r) })
+		}
 	}
 }
 
@@ -193,6 +209,9 @@ func (w *Worker) hand(r *run) {
 func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 	task := r.start.task
 	if err := w.fetch(ctx, &r.start, &task); err != nil {
+		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
+			return released("the worker ended before it had the task's input")
+		}
 		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
 	}
 	to := w.reporter(r)
@@ -211,12 +230,19 @@ func (w *Worker) carry(ctx context.Context, r *run) sdk.Outcome {
 func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for seq := range r.saves {
-		r.saved(seq, errOver)
+	if r.phase == working { // else it was given up
+		w.ended(t, r, o)
 	}
+}
+
+// ended is finished with w.mu held.
+func (w *Worker) ended(t token, r *run, o sdk.Outcome) {
+	r.over()
+	w.cleared(r)
 	r.flush(w)
-	r.phase, r.outcome, r.sent, r.wait = finishedRun, o, time.Now(), time.Second
+	r.outcome = o
 	if r.fenced {
+		r.phase = finishedRun
 		w.remove(t, r)
 		return
 	}
@@ -227,7 +253,7 @@ func (w *Worker) finished(t token, r *run, o sdk.Outcome) {
 		return
 	}
 	r.free(w)
-	w.tell(&item{kind: kindFinished, token: t, outcome: o})
+	w.report(t, r, time.Second)
 }
 
 // free gives back the slot of a run, once. The worker's mu is held.
@@ -257,7 +283,9 @@ func (w *Worker) fence(t token, r *run, why string) {
 		if !r.fenced {
 			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.task.ID, "reason", why)
 			r.fenced = true
+			w.cleared(r) // settled, whether or not its script listens
 			r.cancel(sdk.ErrCancel)
+			r.over()
 		}
 	case uploading, finishedRun:
 		w.log.Warn("a result came too late and is thrown away", "task", r.start.task.ID, "reason", why)
@@ -268,11 +296,19 @@ func (w *Worker) fence(t token, r *run, why string) {
 // remove forgets a run. w.mu is held.
 func (w *Worker) remove(t token, r *run) {
 	delete(w.runs, t)
+	w.cleared(r)
 	r.free(w)
 	if s, ok := r.l.Executor.(sdk.Settler); ok && r.phase >= uploading {
 		s.Settled(t)
 	}
 	signal(w.idle)
+}
+
+// cleared gives up the place for suspects if r has it. w.mu is held.
+func (w *Worker) cleared(r *run) {
+	if w.suspect == r {
+		w.suspect = nil
+	}
 }
 
 // drop gives up a start that was never acknowledged: the broker delivers it again.
@@ -281,6 +317,14 @@ func (w *Worker) drop(t token) {
 	defer w.mu.Unlock()
 	if r := w.runs[t]; r != nil && r.phase == accepting {
 		w.remove(t, r)
+	}
+}
+
+// over answers all checkpoints that wait: nothing is on record for them any more. The
+// worker's mu is held.
+func (r *run) over() {
+	for seq := range r.saves {
+		r.saved(seq, errOver)
 	}
 }
 

@@ -85,7 +85,7 @@ func appendStart(b []byte, s *start) []byte {
 	if b = putBool(b, t.Failure != nil); t.Failure != nil {
 		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
 	}
-	return b
+	return putBool(b, t.Suspect)
 }
 
 // decodeStart reads what appendStart wrote. The payloads are part of b.
@@ -114,6 +114,7 @@ func decodeStart(b []byte) (start, error) {
 	if d.bool() {
 		t.Failure = &sdk.Failure{Code: d.string(), Message: d.string()}
 	}
+	t.Suspect = d.bool()
 	if d.bad || t.Type == "" || t.Token == (token{}) || s.action != actExecute && s.action != actRevert {
 		return start{}, errGarbage
 	}

@@ -4,30 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // stream is the work-queue stream as the host keeps it: it makes it, fills it, and
 // looks after what is in it. What the broker loses is published again, for an
 // attempt that nobody was told to start can be handed out any number of times.
 type stream struct {
-	f      *fleet
-	hostID string
-	kick   chan struct{}
-	redo   chan withdrawn
-	claims *nats.Subscription
+	f    *fleet
+	kick chan struct{}
+	redo chan withdrawn
 
 	// guarded by fleet.mu
 	queue   []*attempt // to be published
 	lanes   map[lane]time.Duration
+	refused map[lane]*refusal
 	ready   bool
-	purged  bool
+	era     int       // one more whenever this process takes the queue
+	purged  int       // the era in which what others left was purged
 	created time.Time // tells one life of the stream from the next
 	// After a refusal nothing is published until then; the pause doubles.
 	until time.Time
@@ -45,10 +42,10 @@ const (
 	routeIdle = 10 * time.Minute
 )
 
-func (s *stream) init(f *fleet, hostID string) {
-	s.f, s.hostID = f, hostID
+func (s *stream) init(f *fleet) {
+	s.f = f
 	s.kick, s.redo = make(chan struct{}, 1), make(chan withdrawn, 4096)
-	s.lanes = make(map[lane]time.Duration)
+	s.lanes, s.refused = make(map[lane]time.Duration), make(map[lane]*refusal)
 }
 
 // has says whether a lane's consumer is there. fleet.mu is held.
@@ -64,9 +61,7 @@ func (s *stream) wake() {
 // add queues attempts for publishing. fleet.mu is held.
 func (s *stream) add(a *attempt) {
 	s.queue = append(s.queue, a)
-	if len(s.queue) == 1 {
-		s.wake()
-	}
+	s.wake()
 }
 
 // withdraw takes a start out of the stream, if the broker gets to it: a worker that
@@ -113,24 +108,28 @@ func (s *stream) work(look bool) error {
 	if !s.f.nc.IsConnected() {
 		return nats.ErrConnectionClosed
 	}
-	if err := s.setUp(); err != nil {
+	if !s.f.owner.sure() {
+		return nil // whoever has the queue next is woken then
+	}
+	err := s.setUp()
+	if s.f.status.made(err) {
+		s.f.cfg.Changed()
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.serveTypes(); err != nil {
 		return s.failed(err)
 	}
 	if look {
-		if err := s.check(); err != nil {
-			return s.failed(err)
-		}
+		err = s.failed(s.check())
 	}
-	return s.publishQueued()
+	return errors.Join(err, s.publishQueued())
 }
 
 // failed notes that the stream may be gone.
 func (s *stream) failed(err error) error {
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) {
+	if noStream(err) {
 		s.f.mu.Lock()
 		s.ready = false
 		s.f.mu.Unlock()
@@ -138,17 +137,19 @@ func (s *stream) failed(err error) error {
 	return err
 }
 
-// setUp makes the stream. What it holds from an earlier life of this host is
-// purged, once: the store hands out anew what was never started.
+// noStream says that the stream, or the whole of JetStream, is not there.
+func noStream(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// setUp makes the stream. What it holds from an earlier owner of the queue is purged,
+// once: the store hands out anew what was never started.
 func (s *stream) setUp() error {
 	s.f.mu.Lock()
-	ready := s.ready
+	ready, era, purged := s.ready, s.era, s.purged
 	s.f.mu.Unlock()
 	if ready {
 		return nil
-	}
-	if err := s.claimQueue(); err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
 	defer cancel()
@@ -162,7 +163,7 @@ func (s *stream) setUp() error {
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", s.f.names.stream(), err)
 	}
-	if !s.purged {
+	if purged != era {
 		if err := st.Purge(ctx); err != nil {
 			return fmt.Errorf("purge stream %s: %w", s.f.names.stream(), err)
 		}
@@ -173,9 +174,25 @@ func (s *stream) setUp() error {
 	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
-	s.purged, s.ready = true, true
+	if s.era != era {
+		return errors.New("the queue changed hands")
+	}
+	s.ready = true
+	if s.purged != era {
+		s.purged = era
+		s.refill()
+	}
 	s.renewed(info.Created)
 	return nil
+}
+
+// refill has everything published again that was in the stream. fleet.mu is held.
+func (s *stream) refill() {
+	for _, a := range s.f.attempts {
+		if a.phase == waiting && a.seq > 0 {
+			s.again(a)
+		}
+	}
 }
 
 func boolInt(b bool) int64 {
@@ -197,11 +214,7 @@ func (s *stream) renewed(created time.Time) {
 		return
 	}
 	s.f.log.Warn("the broker's stream is new: what was not started yet is published again")
-	for _, a := range s.f.attempts {
-		if a.phase == waiting {
-			s.again(a)
-		}
-	}
+	s.refill()
 }
 
 // again has a start published once more. fleet.mu is held.
@@ -212,49 +225,38 @@ func (s *stream) again(a *attempt) {
 	s.add(a)
 }
 
-// claimQueue makes sure that no other host serves this queue: each would purge
-// what the other published.
-func (s *stream) claimQueue() error {
-	if s.claims != nil {
-		return nil
-	}
-	m, err := s.f.nc.Request(s.f.names.claim(), nil, 300*time.Millisecond)
-	if err == nil && string(m.Data) != s.hostID {
-		s.f.log.Error("another host serves this queue on this broker: give each a queue of its own", "queue", s.f.names.queue)
-		return errors.New("the queue is another host's")
-	}
-	s.claims, err = s.f.nc.Subscribe(s.f.names.claim(), func(m *nats.Msg) { _ = m.Respond([]byte(s.hostID)) })
-	return err
-}
-
 // serveTypes makes the lanes that present workers can serve without being asked
 // for a route.
 func (s *stream) serveTypes() error {
 	s.f.mu.Lock()
 	var missing []lane
 	for _, w := range s.f.workers {
-		for _, t := range w.about.Types {
-			if l := (lane{anyRoute, t.Name}); !s.has(l) {
+		for _, typ := range w.types {
+			if l := (lane{anyRoute, typ}); !s.has(l) {
 				missing = append(missing, l)
 			}
 		}
 	}
 	s.f.mu.Unlock()
 	for _, l := range missing {
-		if err := s.ensure(l); err != nil {
+		if err := s.ensure(l); err != nil && !errors.Is(err, errLane) {
 			return err
 		}
 	}
 	return nil
 }
 
-// ensure makes a lane's consumer and tells the workers that may pull from it.
+// ensure makes a lane's consumer and tells the workers that may pull from it. An
+// error that is errLane concerns this lane alone.
 func (s *stream) ensure(l lane) error {
 	s.f.mu.Lock()
-	ok := s.has(l)
+	ok, r := s.has(l), s.refused[l]
 	s.f.mu.Unlock()
 	if ok {
 		return nil
+	}
+	if r != nil && time.Now().Before(r.until) {
+		return errLane
 	}
 	ctx, cancel := context.WithTimeout(s.f.ctx, 5*time.Second)
 	defer cancel()
@@ -262,105 +264,17 @@ func (s *stream) ensure(l lane) error {
 		Durable: l.consumer(), FilterSubject: s.f.names.starts(l), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 8192,
 	})
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
-	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
+	if err != nil && (noStream(err) || !s.f.nc.IsConnected()) {
+		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
+	}
+	if err != nil {
+		s.refuse(l, err)
+		return errLane
+	}
+	delete(s.refused, l)
 	s.lanes[l] = s.f.clock.now()
 	s.f.offerAll()
 	return nil
-}
-
-// publishQueued publishes all that is queued, and keeps what it could not.
-func (s *stream) publishQueued() error {
-	s.f.mu.Lock()
-	if time.Now().Before(s.until) {
-		s.f.mu.Unlock()
-		return nil
-	}
-	queue := s.queue
-	s.queue = nil
-	s.f.mu.Unlock()
-	for i, a := range queue {
-		if err := s.publish(a); err != nil {
-			s.f.mu.Lock()
-			s.queue = append(queue[i:], s.queue...)
-			s.f.mu.Unlock()
-			return s.failed(err)
-		}
-	}
-	return nil
-}
-
-func (s *stream) publish(a *attempt) error {
-	if err := s.ensure(a.lane); err != nil {
-		return err
-	}
-	s.f.mu.Lock()
-	if a.phase != waiting {
-		s.f.mu.Unlock()
-		return nil
-	}
-	a.published = s.f.clock.now()
-	s.lanes[a.lane] = a.published
-	id := a.token.String()
-	if a.copies > 0 { // else the broker would take it for the one it lost
-		id = fmt.Sprintf("%s.%d", id, a.copies)
-	}
-	body := a.body
-	s.f.mu.Unlock()
-	msg := nats.NewMsg(s.f.names.starts(a.lane))
-	msg.Data = body
-	msg.Header.Set(nats.MsgIdHdr, id)
-	if _, err := s.f.js.PublishMsgAsync(msg); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
-}
-
-// published notes where the broker put a start.
-func (s *stream) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	s.pause = 0
-	a := s.attemptOf(m)
-	if a != nil {
-		a.seq = ack.Sequence
-	}
-	if a == nil || a.phase == over { // taken back before the broker answered
-		s.withdraw(ack.Sequence)
-	}
-}
-
-// unpublished tries again what the broker did not take, or did not answer to: it
-// may be full or between two leaders. The attempt stays dispatched and costs nothing.
-func (s *stream) unpublished(_ jetstream.JetStream, m *nats.Msg, err error) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	if s.pause == 0 {
-		s.f.log.Warn("the broker does not take what is dispatched; it is tried again", "error", err)
-	}
-	if now := time.Now(); now.After(s.until) {
-		s.pause = min(max(2*s.pause, retryPause), maxPause)
-		s.until = now.Add(s.pause)
-		time.AfterFunc(s.pause, s.wake)
-	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) {
-		s.ready = false
-	}
-	if a := s.attemptOf(m); a != nil && a.phase == waiting && a.seq == 0 {
-		s.queue = append(s.queue, a)
-	}
-}
-
-// attemptOf is the attempt that a published start belongs to. fleet.mu is held.
-func (s *stream) attemptOf(m *nats.Msg) *attempt {
-	id, _, _ := strings.Cut(m.Header.Get(nats.MsgIdHdr), ".")
-	t, err := sdk.ParseToken(id)
-	if err != nil {
-		return nil
-	}
-	return s.f.attempts[t]
 }

@@ -53,13 +53,15 @@ func tryFleet(t *testing.T, dir string, settings map[string]any) (*fleet, error)
 	t.Helper()
 	all := map[string]any{"heartbeat": "50ms", "lapse": "1s", "rejoin": "5s"}
 	hostURL, _ := settings["rest"].(string)
+	changed, _ := settings["changed"].(func())
 	maps.Copy(all, settings)
 	delete(all, "rest")
+	delete(all, "changed")
 	data, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := sdk.NewConfig("fleet", data, nil)
+	cfg := sdk.NewConfig("fleet", data, changed)
 	cfg.DataDir, cfg.Log, cfg.HostURL = dir, testLog(t, "host"), hostURL
 	e, err := New(cfg)
 	if err != nil {

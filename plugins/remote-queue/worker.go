@@ -38,6 +38,9 @@ type WorkerOptions struct {
 	// Token is what lets the worker in. User and Password, Creds (a file), and the
 	// TLS files CA, Cert and Key are for brokers that ask for them.
 	Token, User, Password, Creds, CA, Cert, Key string
+	// AllowNoCredentials has a worker join a broker at URL without any, though it is
+	// not on loopback.
+	AllowNoCredentials bool
 
 	Log   hclog.Logger
 	Local []Local
@@ -58,6 +61,7 @@ func (o *WorkerOptions) ParseQueue(block []byte) error {
 		CA       string `json:"ca"`
 		Cert     string `json:"cert"`
 		Key      string `json:"key"`
+		Open     bool   `json:"allow_no_credentials"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(block))
 	dec.DisallowUnknownFields()
@@ -66,7 +70,12 @@ func (o *WorkerOptions) ParseQueue(block []byte) error {
 	}
 	o.URL, o.Join, o.JoinExecutor, o.Queue = q.URL, q.Join, q.Executor, q.Queue
 	o.Token, o.User, o.Password, o.Creds, o.CA, o.Cert, o.Key = q.Token, q.User, q.Password, q.Creds, q.CA, q.Cert, q.Key
+	o.AllowNoCredentials = q.Open
 	return nil
+}
+
+func (o *WorkerOptions) credentials() credentials {
+	return credentials{Token: o.Token, User: o.User, Password: o.Password, Creds: o.Creds, CA: o.CA, Cert: o.Cert, Key: o.Key}
 }
 
 // Local is one executor of a worker.
@@ -97,7 +106,11 @@ type Worker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	gone   chan struct{} // closed when Run has returned
+	// scripts are waited for as long as they listen to their contexts, and no longer.
+	scripts sync.WaitGroup
+	gone    chan struct{} // closed when Run has returned
+	// dismissed has why the host ended the worker's session.
+	dismissed chan error
 
 	payload  atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 	describe atomic.Bool  // the next heartbeat says what the worker is
@@ -107,6 +120,7 @@ type Worker struct {
 	draining    bool
 	locals      []*local
 	runs        map[token]*run
+	suspect     *run // the one that has the worker's place for suspects
 	offer       offer
 	heardHost   time.Time
 	hostGone    bool
@@ -138,8 +152,16 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	case len(o.Local) == 0:
 		return nil, errors.New("a worker needs at least one executor")
 	}
+	if o.URL != "" {
+		if err := checkCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
+			return nil, err
+		}
+		if !o.credentials().prove(o.URL) {
+			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
+		}
+	}
 	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
-		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}),
+		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}), dismissed: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
@@ -197,10 +219,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		bound, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		w.abandon(bound)
+		w.abandon(time.Second)
 		return ctx.Err()
+	case err := <-w.dismissed:
+		w.log.Error("the worker ends", "error", err)
+		w.abandon(time.Second)
+		return err
 	case <-w.ctx.Done(): // drained
 		return nil
 	}
@@ -218,6 +242,9 @@ func (w *Worker) leave() {
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
+	if !waitFor(&w.scripts, 500*time.Millisecond) {
+		w.log.Warn("scripts that do not stop are left behind: they end with the process")
+	}
 	if w.nc.IsConnected() {
 		w.beat(true)
 		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
@@ -280,14 +307,18 @@ func (w *Worker) follow(l *local) {
 
 // about is what the worker is. w.mu is held.
 func (w *Worker) about() *about {
-	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc)}
+	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc), TypeSlots: make(map[string]int)}
 	seen := make(map[string]bool)
 	for _, l := range w.locals {
 		a.Slots += l.slots
 		for _, t := range l.order {
-			if !seen[t.Name] {
-				seen[t.Name] = true
-				a.Types = append(a.Types, t)
+			if seen[t.Name] {
+				continue
+			}
+			seen[t.Name] = true
+			a.Types = append(a.Types, t)
+			if len(w.locals) > 1 { // the slots of each are its own
+				a.TypeSlots[t.Name] = l.slots
 			}
 		}
 	}
@@ -305,7 +336,7 @@ func localAddress(nc *nats.Conn) string {
 // beat tells the host what goes on here.
 func (w *Worker) beat(bye bool) {
 	w.mu.Lock()
-	h := heartbeat{Draining: w.draining, Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
+	h := heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
 	for _, l := range w.locals {
 		h.Used += l.used
 	}

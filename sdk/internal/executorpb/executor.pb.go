@@ -767,6 +767,9 @@ type Node struct {
 	Draining      bool                   `protobuf:"varint,8,opt,name=draining,proto3" json:"draining,omitempty"`
 	Running       []string               `protobuf:"bytes,9,rep,name=running,proto3" json:"running,omitempty"`
 	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	Instance      string                 `protobuf:"bytes,11,opt,name=instance,proto3" json:"instance,omitempty"`                                                                                               // tells two nodes of one name apart
+	Gone          bool                   `protobuf:"varint,12,opt,name=gone,proto3" json:"gone,omitempty"`                                                                                                      // not there any more: shown for a while
+	TypeSlots     map[string]int64       `protobuf:"bytes,13,rep,name=type_slots,json=typeSlots,proto3" json:"type_slots,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // of types that cannot use all slots
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,6 +870,27 @@ func (x *Node) GetRunning() []string {
 func (x *Node) GetLastSeen() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LastSeen
+	}
+	return nil
+}
+
+func (x *Node) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Node) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Node) GetTypeSlots() map[string]int64 {
+	if x != nil {
+		return x.TypeSlots
 	}
 	return nil
 }
@@ -2902,7 +2926,7 @@ const file_executor_proto_rawDesc = "" +
 	"revertible\x18\b \x01(\bR\n" +
 	"revertible\x12 \n" +
 	"\vunavailable\x18\t \x01(\bR\vunavailableB\v\n" +
-	"\t_max_lost\"\xf8\x02\n" +
+	"\t_max_lost\"\xb0\x04\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -2914,10 +2938,17 @@ const file_executor_proto_rawDesc = "" +
 	"\bdraining\x18\b \x01(\bR\bdraining\x12\x18\n" +
 	"\arunning\x18\t \x03(\tR\arunning\x127\n" +
 	"\tlast_seen\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\x1a9\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\x12\x1a\n" +
+	"\binstance\x18\v \x01(\tR\binstance\x12\x12\n" +
+	"\x04gone\x18\f \x01(\bR\x04gone\x12H\n" +
+	"\n" +
+	"type_slots\x18\r \x03(\v2).taskhost.executor.v1.Node.TypeSlotsEntryR\ttypeSlots\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eTypeSlotsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"e\n" +
 	"\x0eControlRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12=\n" +
 	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\xd6\x02\n" +
@@ -3123,7 +3154,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -3166,79 +3197,81 @@ var file_executor_proto_goTypes = []any{
 	(*LogLine)(nil),               // 38: taskhost.executor.v1.LogLine
 	(*Progress)(nil),              // 39: taskhost.executor.v1.Progress
 	nil,                           // 40: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 41: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 42: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 43: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 44: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	nil,                           // 41: taskhost.executor.v1.Node.TypeSlotsEntry
+	nil,                           // 42: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 43: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 44: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 45: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
 	10, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
 	11, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
 	12, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	45, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	46, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
 	40, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	46, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	14, // 6: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	17, // 7: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	20, // 8: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	21, // 9: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	23, // 10: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	24, // 11: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	22, // 12: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	16, // 13: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	25, // 14: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	26, // 15: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	27, // 16: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	28, // 17: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	29, // 18: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	32, // 19: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	33, // 20: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	34, // 21: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	19, // 22: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	19, // 23: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	45, // 24: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	45, // 25: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	41, // 26: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	42, // 27: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	43, // 28: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 29: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	19, // 30: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	18, // 31: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	1,  // 32: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	45, // 33: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	45, // 34: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	19, // 35: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	30, // 36: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 37: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	19, // 38: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	44, // 39: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	45, // 40: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	31, // 41: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	46, // 42: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	19, // 43: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	37, // 44: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	37, // 45: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	38, // 46: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	39, // 47: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 48: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	46, // 49: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 50: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	6,  // 51: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	13, // 52: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	35, // 53: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	7,  // 54: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 55: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	9,  // 56: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	15, // 57: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	36, // 58: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	8,  // 59: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	55, // [55:60] is the sub-list for method output_type
-	50, // [50:55] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	47, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	41, // 6: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
+	14, // 7: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	17, // 8: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	20, // 9: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	21, // 10: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	23, // 11: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	24, // 12: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	22, // 13: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	16, // 14: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	25, // 15: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	26, // 16: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	27, // 17: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	28, // 18: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	29, // 19: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	32, // 20: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	33, // 21: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	34, // 22: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	19, // 23: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	19, // 24: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	46, // 25: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	46, // 26: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	42, // 27: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	43, // 28: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	44, // 29: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 30: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	19, // 31: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	18, // 32: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	1,  // 33: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	46, // 34: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	46, // 35: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	19, // 36: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	30, // 37: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 38: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	19, // 39: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	45, // 40: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	46, // 41: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	31, // 42: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	47, // 43: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	19, // 44: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	37, // 45: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	37, // 46: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	38, // 47: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	39, // 48: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 49: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	47, // 50: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 51: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	6,  // 52: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	13, // 53: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	35, // 54: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	7,  // 55: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 56: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	9,  // 57: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	15, // 58: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	36, // 59: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	8,  // 60: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	56, // [56:61] is the sub-list for method output_type
+	51, // [51:56] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -3271,7 +3304,7 @@ func file_executor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,6 +69,7 @@ func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Resul
 	var in struct {
 		Seconds float64 `json:"seconds"`
 		Fail    int     `json:"fail"`
+		Deaf    bool    `json:"deaf"` // it does not listen to its context
 		Result  any     `json:"result"`
 	}
 	if err := j.write(t, "start"); err != nil {
@@ -80,9 +81,13 @@ func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Resul
 	if in.Seconds > 0 {
 		timer := time.NewTimer(time.Duration(in.Seconds * float64(time.Second)))
 		defer timer.Stop()
+		stop := ctx.Done()
+		if in.Deaf {
+			stop = nil
+		}
 		select {
 		case <-timer.C:
-		case <-ctx.Done():
+		case <-stop:
 			return sdk.Result{}, context.Cause(ctx)
 		}
 	}

@@ -1,0 +1,192 @@
+package remotequeue
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// bareFleet has no broker: for what is decided in memory alone.
+func bareFleet() *fleet {
+	return &fleet{log: hclog.NewNullLogger(), attempts: map[token]*attempt{}, ended: map[token]struct{}{},
+		workers: map[peer]*worker{}, known: map[string]*knownType{}, gone: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{anyRoute: nil}}
+}
+
+func (f *fleet) join(name string, types ...string) *worker {
+	w := &worker{peer: peer{name, "AAAAAAAA"}, known: true}
+	f.workers[w.peer] = w
+	var infos []sdk.TypeInfo
+	for _, t := range types {
+		infos = append(infos, sdk.TypeInfo{Name: t})
+	}
+	f.remember(w, infos)
+	return w
+}
+
+// The file of types is a cache: whatever became of it, the host starts, and the
+// workers tell their types again.
+func TestTypesFileIsACache(t *testing.T) {
+	for name, content := range map[string]string{"empty": "", "torn": `[{"name": "gate", "descr`, "foreign": `{"a": 1}`,
+		"holes": `[null, {"name": ""}, {"name": "../x"}]`, "zeros": strings.Repeat("\x00", 512)} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "types.json"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f := openFleet(t, dir, map[string]any{"listen": "127.0.0.1:0"})
+			newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+			serves(t, f, "gate")
+			eventually(t, "the file is whole", func() bool {
+				data, err := os.ReadFile(f.typesPath())
+				var list []knownType
+				return err == nil && json.Unmarshal(data, &list) == nil && len(list) == 2
+			})
+		})
+	}
+}
+
+// A file as an earlier version wrote it, without times, is read.
+func TestTypesFileWithoutTimes(t *testing.T) {
+	f := bareFleet()
+	f.cfg.DataDir = t.TempDir()
+	if err := os.WriteFile(f.typesPath(), []byte(`[{"name":"a","description":"d"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.loadTypes()
+	if k := f.known["a"]; k == nil || k.Description != "d" || time.Since(k.Offered) > time.Minute {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestWriteWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, old := range []string{path, path + ".new"} { // both left by somebody careless
+		if err := os.WriteFile(old, []byte("a longer one than what comes"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeWhole(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	st, serr := os.Stat(path)
+	if err != nil || serr != nil || string(data) != "new" || st.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v, %v", data, st.Mode(), err, serr)
+	}
+	if _, err := os.Stat(path + ".new"); !os.IsNotExist(err) {
+		t.Errorf("the temporary file is left: %v", err)
+	}
+	if err := writeWhole(filepath.Join(path, "no-directory"), nil); err == nil {
+		t.Error("it said nothing of a directory that is not there")
+	}
+}
+
+// A type that no worker offers stays known for a while, and for as long as an
+// attempt is of it.
+func TestTypesAreForgotten(t *testing.T) {
+	f := bareFleet()
+	f.join("w1", "offered")
+	w := f.join("w2", "used", "unused")
+	delete(f.workers, w.peer)
+	f.attempts[token{1}] = &attempt{lane: lane{anyRoute, "used"}}
+	names := func() string {
+		i, err := f.Describe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, ti := range i.Types {
+			fmt.Fprintf(&b, "%s:%v ", ti.Name, !ti.Unavailable)
+		}
+		return b.String()
+	}
+	if f.forgetTypes(time.Now().Add(keepTypes - time.Hour)); names() != "offered:true unused:false used:false " {
+		t.Errorf("early: %s", names())
+	}
+	if !f.forgetTypes(time.Now().Add(keepTypes+time.Hour)) || names() != "offered:true used:false " {
+		t.Errorf("late: %s", names())
+	}
+	delete(f.attempts, token{1})
+	if f.forgetTypes(time.Now().Add(keepTypes + time.Hour)); names() != "offered:true " {
+		t.Errorf("without its attempt: %s", names())
+	}
+}
+
+// The types of all workers are bounded: those that nobody offers make room, and
+// beyond that a worker's type is left out, and its others are not.
+func TestTypesAreBounded(t *testing.T) {
+	f := bareFleet()
+	many := func(prefix string) (names []string) {
+		for i := range maxTypes {
+			names = append(names, fmt.Sprintf("%s%d", prefix, i))
+		}
+		return names
+	}
+	old := f.join("old", many("old")...)
+	delete(f.workers, old.peer)
+	f.join("a", "first")
+	if len(f.known) != maxTypes || f.known["first"] == nil {
+		t.Fatalf("%d types, first %v", len(f.known), f.known["first"])
+	}
+	full := f.join("full", many("new")...)
+	if len(f.known) != maxTypes || len(full.types) != maxTypes-1 || f.known["first"] == nil {
+		t.Fatalf("%d types, %d of the second worker", len(f.known), len(full.types))
+	}
+	if late := f.join("late", "new0", "another"); len(late.types) != 1 || late.types[0] != "new0" {
+		t.Errorf("with no room left: %v", late.types)
+	}
+	delete(f.workers, full.peer)
+	w := &worker{peer: peer{"large", "AAAAAAAA"}}
+	f.workers[w.peer] = w
+	large := json.RawMessage(`"` + strings.Repeat("x", maxTypesBytes/2) + `"`)
+	f.remember(w, []sdk.TypeInfo{{Name: "l1", Input: large}, {Name: "l2", Input: large}})
+	if len(w.types) != 1 || f.known["first"] == nil {
+		t.Errorf("large ones: %v", w.types)
+	}
+}
+
+// The host is asked to look again when the offer changed, and not by each heartbeat.
+func TestHeartbeatsAreNoChange(t *testing.T) {
+	var changes atomic.Int64
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "changed": func() { changes.Add(1) }})
+	w := newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	serves(t, f, "gate")
+	heard := func() time.Duration {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if w := f.workers[w.peer]; w != nil {
+			return w.seen
+		}
+		return 0
+	}
+	// The first heartbeats may settle something: the offer, and whether the host's REST answers.
+	beats := func(n int) {
+		for range n {
+			last := heard()
+			eventually(t, "another heartbeat", func() bool { return heard() > last })
+		}
+	}
+	beats(5)
+	before := changes.Load()
+	if before == 0 {
+		t.Error("the host was not told of the worker")
+	}
+	a := execute(t, f, newTask("gate", `"k"`))
+	a.started(t)
+	w.describe.Store(true) // as after each loss of the connection
+	beats(60)              // three seconds, as long as it was between two such changes, and more
+	if n := changes.Load(); n != before {
+		t.Errorf("%d changes by heartbeats alone", n-before)
+	}
+	go func() { _ = w.Drain(t.Context()) }()
+	eventually(t, "told of the drain", func() bool { return changes.Load() > before })
+}
