@@ -69,6 +69,7 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 		DieIf  string `json:"die_if"` // a file: if it exists, die before the config is taken
 		// what Describe fails with
 		Describe string `json:"describe"`
+		Deferred bool   `json:"deferred"` // as it says of itself
 	}
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
@@ -83,6 +84,23 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	if c.Describe != "" {
 		return undescribed{message: c.Describe}, nil
 	}
+	scripts, err := newTestScripts()
+	if c.Deferred {
+		scripts = handingOn{scripts}
+	}
+	return scripts, err
+}
+
+// handingOn is an executor that says that it hands attempts on.
+type handingOn struct{ sdk.Executor }
+
+func (h handingOn) Describe(ctx context.Context) (sdk.Info, error) {
+	info, err := h.Executor.Describe(ctx)
+	info.Deferred = true
+	return info, err
+}
+
+func newTestScripts() (sdk.Executor, error) {
 	return sdk.NewScripts(
 		sdk.Func("pid", func(context.Context, struct{}, sdk.Reporter) (int, error) { return os.Getpid(), nil }),
 		sdk.Func("env", func(context.Context, struct{}, sdk.Reporter) ([]string, error) { return os.Environ(), nil }),

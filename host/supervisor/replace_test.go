@@ -146,6 +146,32 @@ func TestStuckAttempts(t *testing.T) {
 	}
 }
 
+// An executor that hands attempts on keeps its process: what was given up runs elsewhere, and
+// a death is not put down to a suspect there.
+func TestHandedOnAttemptsAreNotTheProcess(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.QuarantineAfter = 1; o.QuarantineRetry = time.Hour })
+	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"deferred": true}`)})
+	pid := r.ready(e).Instances[0].Pid
+	if _, err := e.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	task := newTask("stubborn", false)
+	task.Suspect = true
+	end := r.begun(e, task)
+	e.Settled(task.Token)
+	if len(e.stuck) != 0 {
+		t.Error("its process is looked at")
+	}
+	if got := get[int](r, e, "pid", struct{}{}); got != pid {
+		t.Errorf("the next attempt ran in %d, want %d", got, pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.ended(end)
+	r.until(e, Quarantined)
+}
+
 // A process with a stuck attempt that is stopped with its host lets its other attempts go.
 func TestStopWithStuckAttempt(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainTimeout = 100 * time.Millisecond })

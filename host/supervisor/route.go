@@ -78,29 +78,32 @@ func (e *Executor) returned(t sdk.Token, inst *instance) {
 	dead := inst.conn.Err() != nil
 	e.mu.Lock()
 	e.board.returned(t, dead)
-	stuck := e.board.givenUp > 0 // it may be the last that is waited for
+	e.lookForStuck() // it may be the last that is waited for
 	e.mu.Unlock()
-	if stuck {
+}
+
+// lookForStuck has processes looked after on which attempts go on that were given up.
+// What is handed on runs elsewhere, and the end of this process would not end it. It
+// needs the lock held.
+func (e *Executor) lookForStuck() {
+	if e.board.givenUp > 0 && !e.deferred {
 		poke(e.stuck)
 	}
 }
 
 // Settled tells the process that ran the attempt. One that has not returned was
 // given up: no new attempt goes to its process, which is ended when nothing else
-// is left on it.
+// is left on it, unless the executor hands attempts on.
 func (e *Executor) Settled(t sdk.Token) {
 	e.mu.Lock()
 	inst := e.board.settled(t)
 	if inst == nil {
 		inst = e.serving // of its Hello, or nothing
 	}
-	stuck := e.board.givenUp > 0
+	e.lookForStuck()
 	e.mu.Unlock()
 	if inst != nil {
 		inst.conn.Settled(t)
-	}
-	if stuck {
-		poke(e.stuck)
 	}
 }
 

@@ -106,7 +106,7 @@ func TestBadStarts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
-	r := newRig(t, func(o *Options) { o.StartTimeout = 2 * time.Second; o.QuarantineAfter = 1 })
+	r := newRig(t, func(o *Options) { o.StartTimeout = 5 * time.Second; o.QuarantineAfter = 1 })
 	good := r.start(Spec{Name: "good", Plugin: r.serving("good")})
 	r.ready(good)
 	for name, test := range map[string]struct {
@@ -116,7 +116,7 @@ func TestBadStarts(t *testing.T) {
 		"exit 0":        {r.script("exit0", "exit 0"), []string{"exited with status 0", "calls sdk.Serve in main"}},
 		"exit 3":        {r.script("exit3", "echo no fuel >&2; exit 3"), []string{"exited with status 3", "no fuel"}},
 		"signal":        {r.script("segv", "kill -SEGV $$"), []string{"signal 11"}},
-		"hangs":         {r.script("hangs", "exec sleep 60"), []string{"said nothing for 2s", "sdk.Serve first"}},
+		"hangs":         {r.script("hangs", "exec sleep 60"), []string{"said nothing for 5s", "sdk.Serve first"}},
 		"garbage":       {r.script("garbage", "echo hello world; exec sleep 60"), []string{`printed "hello world"`, "stderr"}},
 		"garbage, dies": {r.script("garbage0", "echo hello world"), []string{`printed "hello world"`}},
 		"no stdout":     {r.script("closes", "exec >&- sleep 60"), []string{"closed its stdout"}},
@@ -127,7 +127,7 @@ func TestBadStarts(t *testing.T) {
 			[]string{"version 7 of go-plugin's protocol and version 1 of taskhost's", "this host versions 1 and 1"}},
 		"no gRPC":    {r.script("netrpc", "echo '1|1|unix|/nowhere'; exec sleep 60"), []string{"does not speak gRPC"}},
 		"no socket":  {r.script("nosocket", "echo '1|1|unix|/nowhere|grpc'; exec sleep 60"), []string{"could not be connected to"}},
-		"freezes":    {r.serving("frozen"), []string{"did not answer for 2s"}},
+		"freezes":    {r.serving("frozen"), []string{"did not answer for 5s"}},
 		"no program": {"noprogram", []string{"cannot be executed", "no program for"}},
 		"no interp.": {"nointerp", []string{"cannot be executed", "interpreter"}},
 	} {
