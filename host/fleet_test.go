@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/task"
