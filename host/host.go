@@ -49,6 +49,9 @@ type Options struct {
 	Version string
 	// PluginEnv names further variables of this process that plugins may see.
 	PluginEnv []string
+	// AcceptOlderStore opens a store that lacks work which was acknowledged: one put
+	// back from a backup, or whose write-ahead log is gone. Without it Open refuses.
+	AcceptOlderStore bool
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
@@ -97,7 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{}); err != nil {
+	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{AcceptOlder: o.AcceptOlderStore}); err != nil {
 		return nil, err
 	}
 	if err := h.listen(); err != nil {

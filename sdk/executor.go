@@ -60,6 +60,20 @@ type Info struct {
 	// MaxInput and MaxResult bound payloads in bytes; 0 means the host's limit.
 	MaxInput  int64 `json:"max_input,omitempty"`
 	MaxResult int64 `json:"max_result,omitempty"`
+	// Unavailable says why the executor can run nothing at present (its broker is
+	// away, say); "" if it can. The host shows it and keeps tasks waiting.
+	Unavailable string `json:"unavailable,omitempty"`
+	// ControlsNodes says that the executor is a NodeController.
+	ControlsNodes bool `json:"controls_nodes,omitempty"`
+}
+
+// A NodeController can tell its nodes to do something. An executor that is one sets
+// Info.ControlsNodes; without that the host does not ask.
+type NodeController interface {
+	// ControlNode does action to the node of that name: "drain" has it finish what
+	// runs and take nothing more, "resume" ends that. It returns once the node will
+	// be told, also after it was away.
+	ControlNode(ctx context.Context, node, action string) error
 }
 
 // Node is a machine or worker behind an executor.
@@ -136,6 +150,10 @@ type Task struct {
 	// Rejoin asks to join an attempt that an earlier host process started: wait
 	// for it, or return Lost. Never start it.
 	Rejoin bool
+	// Suspect says that an earlier attempt was lost and may be what ended the process
+	// that ran it. The host runs such tasks apart from one another; an executor with
+	// nodes runs one at a time on each node.
+	Suspect bool
 	// Deadline is when the attempt times out, on this process's clock; zero
 	// if it has none. The context carries it too.
 	Deadline time.Time

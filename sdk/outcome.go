@@ -18,8 +18,8 @@ var (
 	// returns YieldUntilResumed; one that cannot goes on as if nothing was said.
 	ErrPause = errors.New("paused")
 	// ErrDetach: the host lets go. An executor whose attempts outlive the host
-	// leaves them running and returns; a local one stops, and the attempt will
-	// run again without having cost anything.
+	// leaves them running and returns; a local one stops. The attempt will run again
+	// without having cost anything, unless its task must never run twice.
 	ErrDetach = errors.New("host is detaching")
 )
 
@@ -37,15 +37,18 @@ const (
 	Canceled
 	// AttemptLost: the attempt may have run, and nobody knows how it ended.
 	AttemptLost
-	// AttemptReleased: the attempt surely never started, or stopped without
-	// cost because the host detached. It costs no attempt.
+	// AttemptReleased: the attempt surely never started. It costs no attempt.
 	AttemptReleased
 	// Yielded: the script rests until a time, its children or a resume; it
 	// costs no attempt and frees the slot.
 	Yielded
+	// AttemptInterrupted: the attempt was stopped because its process or its host
+	// ends (ErrDetach), and may have run in part. It costs no attempt, but a task
+	// that must never run twice (max_lost 0) fails by it.
+	AttemptInterrupted
 )
 
-var kindNames = [...]string{"invalid", "succeeded", "failed", "canceled", "lost", "released", "yielded"}
+var kindNames = [...]string{"invalid", "succeeded", "failed", "canceled", "lost", "released", "yielded", "interrupted"}
 
 // String is the kind in lower case.
 func (k Kind) String() string {
@@ -73,7 +76,7 @@ type Outcome struct {
 	Kind   Kind
 	Result Result // of Succeeded
 	// Code, Message, Details, Permanent and RetryAfter belong to Failed; Message
-	// explains Canceled, AttemptLost and AttemptReleased too.
+	// explains Canceled, AttemptLost, AttemptReleased and AttemptInterrupted too.
 	Code       string
 	Message    string
 	Details    map[string]string // e.g. "stack", "exit_code", "signal"
@@ -124,6 +127,12 @@ var Lost error = &outcomeError{outcome: Outcome{Kind: AttemptLost, Code: CodeExe
 // The task goes back to its queue at no cost.
 var Released error = &outcomeError{outcome: Outcome{Kind: AttemptReleased,
 	Message: "the attempt was given back before it started"}}
+
+// Interrupted is returned by executors for an attempt that was stopped because its
+// process or its host ends, and may have run in part. The task goes back to its queue
+// at no cost, unless it must never run twice (max_lost 0): then it fails.
+var Interrupted error = &outcomeError{outcome: Outcome{Kind: AttemptInterrupted,
+	Message: "the attempt was interrupted: it may have run in part"}}
 
 var errIrreversible = errors.New("this executor cannot undo its work")
 
@@ -199,7 +208,7 @@ func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 	case errors.Is(cause, ErrCancel):
 		o = Outcome{Kind: Canceled, Code: CodeCanceled, Message: o.Message, Details: o.Details}
 	case errors.Is(cause, ErrDetach):
-		o = Outcome{Kind: AttemptReleased, Message: "stopped because the host detached"}
+		o = Outcome{Kind: AttemptInterrupted, Message: "stopped because the host detached"}
 	case errors.Is(cause, ErrPause):
 		o = Outcome{Kind: Yielded, Message: "paused", Yield: &Yield{Resume: true}}
 	case errors.Is(cause, ErrTimeout), errors.Is(cause, context.DeadlineExceeded):

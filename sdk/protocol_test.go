@@ -437,8 +437,8 @@ func TestDetach(t *testing.T) {
 	end := begin(t, c, t.Context(), task)
 	detached := make(chan error, 1)
 	go func() { detached <- c.Detach(t.Context()) }()
-	if e := <-end; !errors.Is(e.err, Released) {
-		t.Errorf("a local attempt ends with %v, want Released", e.err)
+	if e := <-end; !errors.Is(e.err, Interrupted) {
+		t.Errorf("a local attempt ends with %v, want Interrupted", e.err)
 	}
 	c.Settled(task.Token)
 	if err := <-detached; err != nil {

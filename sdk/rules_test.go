@@ -43,7 +43,7 @@ func TestOutcomeOf(t *testing.T) {
 		"deadline of a context": {context.DeadlineExceeded, Result{}, boom,
 			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
 		"paused":   {ErrPause, Result{}, boom, Outcome{Kind: Yielded, Message: "paused"}},
-		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: AttemptReleased, Message: "stopped because the host detached"}},
+		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: AttemptInterrupted, Message: "stopped because the host detached"}},
 		"lost although canceled": {ErrCancel, Result{}, Lost,
 			Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: Lost.Error()}},
 		"yield": {nil, Result{}, YieldUntil(until, nil), Outcome{Kind: Yielded, Message: "the task rests"}},

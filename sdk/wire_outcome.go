@@ -12,7 +12,7 @@ import (
 // The two enumerations are counted alike, but neither's numbers may bind the other.
 var kindsToWire = [...]pb.Kind{Succeeded: pb.Kind_KIND_SUCCEEDED, Failed: pb.Kind_KIND_FAILED,
 	Canceled: pb.Kind_KIND_CANCELED, AttemptLost: pb.Kind_KIND_LOST,
-	AttemptReleased: pb.Kind_KIND_RELEASED, Yielded: pb.Kind_KIND_YIELDED}
+	AttemptReleased: pb.Kind_KIND_RELEASED, Yielded: pb.Kind_KIND_YIELDED, AttemptInterrupted: pb.Kind_KIND_INTERRUPTED}
 
 func kindToWire(k Kind) pb.Kind {
 	if int(k) < len(kindsToWire) {

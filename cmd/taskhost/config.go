@@ -30,6 +30,7 @@ func (f *configFlags) load() (*config.Config, error) {
 
 func (p *program) serverCmd() *cobra.Command {
 	var f configFlags
+	var older bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.load()
@@ -37,7 +38,7 @@ func (p *program) serverCmd() *cobra.Command {
 				return err
 			}
 			o := host.FromConfig(cfg)
-			o.Builtins, o.Version = p.builtins, version()
+			o.Builtins, o.Version, o.AcceptOlderStore = p.builtins, version(), older
 			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
@@ -50,7 +51,14 @@ func (p *program) serverCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
+	acceptOlder(c, &older)
 	return c
+}
+
+// acceptOlder is the flag by which an operator takes a loss. It is none of the
+// config's: it is for one start.
+func acceptOlder(c *cobra.Command, to *bool) {
+	c.Flags().BoolVar(to, "accept-older-store", false, "start on a store that lacks work which was acknowledged: put back from a backup, or without its log")
 }
 
 // checkConfig reads the config and asks what only the host knows: whether each

@@ -118,7 +118,7 @@ func toExecutor(e *task.ExecutorStatus) Executor {
 		Types: append([]string{}, e.Types...), Nodes: make([]Worker, 0, len(e.Nodes)),
 	}
 	for _, i := range e.Instances {
-		i.Since = i.Since.UTC()
+		i.Since = task.Shown(i.Since)
 		d.Instances = append(d.Instances, Instance(i))
 	}
 	for i := range e.Nodes {

@@ -25,7 +25,7 @@ type WorkerList struct {
 
 // Health is the answer of /healthz and /readyz.
 type Health struct {
-	Status string            `json:"status" doc:"ok, or ready"`
+	Status string            `json:"status" doc:"of /healthz: ok; of /readyz: ready, or degraded where some executors can run nothing"`
 	Checks map[string]string `json:"checks,omitempty" doc:"of ?verbose: a line for each part"`
 }
 
@@ -137,18 +137,22 @@ func (a *api) ready(w http.ResponseWriter, r *http.Request, _ task.Scope) error 
 	if err := q.err(); err != nil {
 		return err
 	}
-	checks, err := a.svc.Ready(r.Context())
+	ready, err := a.svc.Ready(r.Context())
 	if !verbose {
-		checks = nil
+		ready.Checks = nil
 	}
 	if err == nil {
-		return a.writeJSON(w, http.StatusOK, Health{Status: "ready", Checks: checks})
+		status := "ready"
+		if ready.Degraded {
+			status = "degraded"
+		}
+		return a.writeJSON(w, http.StatusOK, Health{Status: status, Checks: ready.Checks})
 	}
 	if task.CodeOf(err) == task.CodeInternal {
 		err = &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is not ready", Cause: err}
 	}
 	p, retryAfter := ProblemOf(err)
-	p.Checks = checks
+	p.Checks = ready.Checks
 	a.problem(w, p, retryAfter)
 	return nil
 }

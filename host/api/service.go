@@ -44,8 +44,8 @@ type Registry interface {
 	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
 	// ControlNode does "drain" to the worker of that name.
 	ControlNode(ctx context.Context, name, action string) (task.Node, error)
-	// Ready is nil when tasks can be accepted; checks has a line for each part.
-	Ready(ctx context.Context) (checks map[string]string, err error)
+	// Ready says whether tasks can be accepted and some executor can run them; the error, why not.
+	Ready(ctx context.Context) (task.Readiness, error)
 }
 
 // Attempts is what workers fetch and put by reference; the attempt's token is

@@ -128,7 +128,7 @@ func (h held) Insert(ctx context.Context, s task.Submission) (task.Receipt, erro
 	return r, err
 }
 
-func (h held) Claim(ctx context.Context, c task.Claim) ([]task.Task, error) {
+func (h held) Claim(ctx context.Context, c task.Claim) ([]task.Claimed, error) {
 	ts, err := h.Store.Claim(ctx, c)
 	if len(ts) > 0 {
 		await(h.claims)

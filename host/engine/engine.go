@@ -2,6 +2,9 @@
 // executors, and turns what became of each into the next state. It is the only
 // room that knows both vocabularies, the domain's (host/task) and the plugins'
 // (sdk). The rules are pure and live in host/task; here is when they are asked.
+//
+// Whatever changes a task passes commit.go, and what follows from the change
+// (watchers hear of it, whoever runs it next is woken) is decided there alone.
 package engine
 
 import (
@@ -54,11 +57,14 @@ type Options struct {
 	Types     map[string]TypeConfig
 	Log       hclog.Logger
 	// CancelGrace bounds how long an attempt whose context ended may take to
-	// return before it is given up unconfirmed; 10 s if 0.
+	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration
 	// DrainTimeout is how long Close lets attempts finish before it detaches
 	// from them; 5 s if 0.
 	DrainTimeout time.Duration
+	// Now is the system's clock, as tasks show it; time.Now if nil. What waits for a
+	// delay, and every timeout, goes by the monotonic clock instead.
+	Now func() time.Time
 }
 
 // Engine runs tasks. Make one with New, then call Start; Close ends it.
@@ -67,18 +73,17 @@ type Engine struct {
 	log   hclog.Logger
 	opts  Options
 
-	reg reg
-	hub hub
+	registry registry
+	hub      hub
+	delays   delays
 
 	ctx    context.Context // ends when Close begins: nothing new is started
 	cancel context.CancelFunc
 	loops  sync.WaitGroup // the engine's own goroutines
 
-	// begins is held, shared, from before an attempt is on record until it is in
-	// attempts. Who takes it whole knows that none is on its way.
-	begins sync.RWMutex
-	closed chan struct{} // when Close has returned: what still runs is the next host's
-	ending sync.Once
+	launches launchGate
+	closed   chan struct{} // when Close has returned: what still runs is the next host's
+	closing  sync.Once
 
 	jobs chan job // to a goroutine that has just run another
 
@@ -86,12 +91,15 @@ type Engine struct {
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
 
-	dirtyMu sync.Mutex
-	dirty   map[*attempt]struct{} // with progress or log lines not yet written
-
-	due     chan struct{} // pokes the timer: something is scheduled
+	unsaved unsavedNotes
+	polls   polls
+	due     chan struct{} // wakes the timer: something is scheduled
 	ignored atomic.Int64  // reports of attempts that no longer hold their task
 }
+
+// polls are how often something looks for work without being woken, so that nothing waits
+// for ever because a wake-up was missed.
+type polls struct{ dispatch, promote time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -104,14 +112,17 @@ func New(o Options) *Engine {
 	if o.DrainTimeout <= 0 {
 		o.DrainTimeout = 5 * time.Second
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		dirty: map[*attempt]struct{}{}, jobs: make(chan job), due: make(chan struct{}, 1),
+		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
-	e.reg.init(e, o)
+	e.registry.init(o)
 	return e
 }
 
@@ -119,23 +130,23 @@ func New(o Options) *Engine {
 // dispatch. It returns once tasks can be accepted; executors that are not ready
 // yet are waited for in the background.
 func (e *Engine) Start(ctx context.Context) error {
-	if err := e.reg.recall(ctx); err != nil {
+	if err := e.registry.load(ctx); err != nil {
 		return err
 	}
-	for _, r := range e.reg.runners {
-		e.reg.refresh(ctx, r)
+	for _, x := range e.registry.executors {
+		e.registry.refresh(ctx, x)
 	}
 	if err := e.recover(ctx); err != nil {
 		return err
 	}
-	for _, r := range e.reg.runners {
-		e.loop(func() { e.follow(r) })
-		e.loop(func() { e.dispatch(r) })
-		r.poke()
+	for _, x := range e.registry.executors {
+		e.loop(func() { e.registry.watchOffer(e.ctx, x) })
+		e.loop(func() { e.dispatch(x) })
+		x.wake()
 	}
 	e.loop(e.promote)
-	e.loop(e.retire)
-	e.loop(e.flush)
+	e.loop(e.expire)
+	e.loop(e.saveNotes)
 	return nil
 }
 
@@ -147,70 +158,12 @@ func (e *Engine) loop(fn func()) {
 	}()
 }
 
-// Close stops dispatching, lets attempts finish for a while, detaches from the
-// rest and waits for them, within ctx. Attempts that outlive the host go on;
-// those of local executors go back to their queue. What does not return in time
-// stays on record as running and is settled by the next host as lost.
-func (e *Engine) Close(ctx context.Context) error {
-	e.cancel()
-	e.awaitBegins()
-	e.detach(func(a *attempt) bool { return a.r.outlives() })
-	e.awaitIdle(ctx, e.opts.DrainTimeout)
-	e.detach(func(*attempt) bool { return true })
-	left := e.awaitIdle(ctx, e.opts.CancelGrace)
-	e.loops.Wait()
-	e.flushNotes() // of those that were let go
-	e.ending.Do(func() { close(e.closed) })
-	if left > 0 {
-		e.log.Warn("attempts did not stop in time; the next host settles them as lost", "attempts", left)
-		return task.Errorf(task.CodeInternal, "%d attempts did not stop in time", left)
-	}
-	return nil
-}
-
-// awaitBegins returns when every attempt that was on record before is in attempts.
-func (e *Engine) awaitBegins() {
-	e.begins.Lock()
-	defer e.begins.Unlock()
-}
-
-func (e *Engine) detach(which func(*attempt) bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, a := range e.attempts {
-		if which(a) {
-			a.end(sdk.ErrDetach)
-		}
-	}
-}
-
-// awaitIdle waits until no attempt is left, for d at the most, and says how many are.
-func (e *Engine) awaitIdle(ctx context.Context, d time.Duration) int {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	for {
-		e.mu.Lock()
-		n, idle := len(e.attempts), e.idle
-		e.mu.Unlock()
-		if n == 0 {
-			return 0
-		}
-		select {
-		case <-idle:
-		case <-timer.C:
-			return n
-		case <-ctx.Done():
-			return n
-		}
-	}
-}
-
 // Ignored counts reports that changed nothing because their attempt no longer
 // held its task.
 func (e *Engine) Ignored() int64 { return e.ignored.Load() }
 
 // now is the time for the record: UTC, to the microsecond, as the store keeps it.
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func (e *Engine) now() time.Time { return e.opts.Now().UTC().Truncate(time.Microsecond) }
 
 func newToken() (t task.Token) {
 	rand.Read(t[:]) // never fails: crypto/rand ends the process instead

@@ -12,62 +12,67 @@ import (
 )
 
 // lookup finds a type and who would run it, for a submit that may pin an executor.
-func (g *reg) lookup(name, pinned string) (*typ, *runner, error) {
+func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
 	types := *g.types.Load()
 	t := types[name]
 	if t == nil {
-		if r := g.unheard(name); r != nil {
-			return nil, nil, &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second,
-				Message: fmt.Sprintf("task type %q is not known yet: executor %q is starting and has not said what it offers; try again soon", name, r.Name)}
-		}
-		return nil, nil, &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
-			Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
+		return nil, nil, g.notOffered(name, types)
 	}
 	if pinned == "" {
-		return t, t.server, nil
+		return t, t.executor, nil
 	}
-	r := g.byName[pinned]
-	if r == nil {
+	x := g.byName[pinned]
+	if x == nil {
 		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
 			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
 	}
-	info, ok := r.offer.Load().types[name]
-	if !ok && r.unheard() {
-		return nil, nil, &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second,
-			Message: fmt.Sprintf("executor %q is starting and has not said what it offers; try again soon", pinned)}
+	o := x.offer.Load()
+	switch {
+	case x == t.executor:
+		return t, x, nil
+	case o.has(name):
+		return g.newType(name, x, o), x, nil
+	case x.neverDescribed():
+		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
 	}
-	if !ok {
-		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
-			Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
-	}
-	if r == t.server {
-		return t, r, nil
-	}
-	own := &typ{info: info, server: r, limits: g.limits(name, info, r), schema: t.schema}
-	if string(info.Input) != string(t.info.Input) {
-		own.schema, _ = newValidator(name, info.Input)
-	}
-	return own, r, nil
+	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
+		Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
 }
 
-// unheard is an executor that is starting for the first time, if there is one:
-// until it has described itself nobody can say which types are unknown. One that
-// has just offered this type, which is not yet known to all, counts as well.
-func (g *reg) unheard(name string) *runner {
-	for _, r := range g.runners {
-		if _, offers := r.offer.Load().types[name]; offers || r.unheard() {
-			return r
+// notOffered tells a type that is unknown for good from one that may come: one that config
+// places on an executor, or that an executor may offer which was not heard yet.
+func (g *registry) notOffered(name string, types map[string]*taskType) error {
+	if placed := (*g.config.Load())[name].Executor; placed != "" {
+		if x := g.byName[placed]; x != nil {
+			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
 		}
 	}
-	return nil
+	for _, x := range g.executors {
+		if x.offer.Load().has(name) { // a moment ago; it is about to be known to all
+			return unavailable("task type %q is not known yet: executor %q has just begun to offer it; try again soon", name, x.Name)
+		}
+		if x.neverDescribed() {
+			return unavailable("task type %q is not known yet: executor %q has not said what it offers: %s; try again soon", name, x.Name, x.why())
+		}
+	}
+	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
+		Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
 }
 
-func (r *runner) unheard() bool {
-	o, state := r.offer.Load(), r.status().State
-	return !o.Live && len(o.types) == 0 && (state == task.ExecutorStarting || state == task.ExecutorReady)
+func unavailable(format string, args ...any) error {
+	return &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second, Message: fmt.Sprintf(format, args...)}
 }
 
-func knownNames(types map[string]*typ) string {
+// why is the executor's state with its reason, for a sentence.
+func (x *executor) why() string {
+	s := x.describe()
+	if s.Reason == "" {
+		return fmt.Sprintf("it is %s", s.State)
+	}
+	return fmt.Sprintf("it is %s (%s)", s.State, s.Reason)
+}
+
+func knownNames(types map[string]*taskType) string {
 	names := slices.Sorted(maps.Keys(types))
 	if len(names) == 0 {
 		return "none"
@@ -75,21 +80,32 @@ func knownNames(types map[string]*typ) string {
 	return strings.Join(names, ", ")
 }
 
+// serving is the executor that would run the task now; nil if it is not in the config.
+func (g *registry) serving(t *task.Task) *executor {
+	if t.Pinned != "" {
+		return g.byName[t.Pinned]
+	}
+	if ty := (*g.types.Load())[t.Type]; ty != nil {
+		return ty.executor
+	}
+	return nil
+}
+
 // limitsOf are the limits under which a stored task runs.
-func (g *reg) limitsOf(typ string) task.Limits {
-	if ty := (*g.types.Load())[typ]; ty != nil {
+func (g *registry) limitsOf(taskType string) task.Limits {
+	if ty := (*g.types.Load())[taskType]; ty != nil {
 		return ty.limits
 	}
 	return task.DefaultLimits()
 }
 
 // waiting is how many tasks of the type wait, whoever is to run them.
-func (g *reg) waiting(typ string) (n int64) {
+func (g *registry) waiting(taskType string) (n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if ty := (*g.types.Load())[typ]; ty != nil {
+	if ty := (*g.types.Load())[taskType]; ty != nil {
 		for _, l := range ty.lanes {
-			c := g.e.store.Count(l)
+			c := g.store.Count(l)
 			n += c.Ready + c.Waiting
 		}
 	}
@@ -98,14 +114,14 @@ func (g *reg) waiting(typ string) (n int64) {
 
 // Types are the task types that are known, by name.
 func (e *Engine) Types() []task.TypeStatus {
-	e.reg.mu.Lock()
-	defer e.reg.mu.Unlock()
+	e.registry.mu.Lock()
+	defer e.registry.mu.Unlock()
 	var out []task.TypeStatus
-	for _, t := range *e.reg.types.Load() {
+	for _, t := range *e.registry.types.Load() {
 		s := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
-			Revertible: t.info.Revertible, Executor: t.server.Name, Limits: t.limits,
-			Available: t.server.ready() && t.server.runs(t.info.Name, nil),
+			Revertible: t.info.Revertible, Executor: t.executor.Name, Limits: t.limits,
+			Available: t.executor.ready() && t.executor.runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
 			c := e.store.Count(l)
@@ -121,25 +137,9 @@ func (e *Engine) Types() []task.TypeStatus {
 
 // Executors are all executors, in the config's order.
 func (e *Engine) Executors() []task.ExecutorStatus {
-	out := make([]task.ExecutorStatus, 0, len(e.reg.runners))
-	for _, r := range e.reg.runners {
-		out = append(out, r.describe())
+	out := make([]task.ExecutorStatus, 0, len(e.registry.executors))
+	for _, x := range e.registry.executors {
+		out = append(out, x.describe())
 	}
 	return out
-}
-
-func (r *runner) describe() task.ExecutorStatus {
-	s := r.status()
-	o := r.offer.Load()
-	s.Name, s.Plugin = r.Name, r.Plugin
-	s.Used, s.Max = int(r.used.Load()), int(r.max.Load())
-	s.Types = slices.Sorted(maps.Keys(o.types))
-	if r.paused.Load() && s.State == task.ExecutorReady {
-		s.State, s.Reason = task.ExecutorPaused, "paused by an operator"
-	}
-	for _, n := range o.Info.Nodes {
-		s.Nodes = append(s.Nodes, task.Node{Name: n.Name, Executor: r.Name, Address: n.Address, Version: n.Version,
-			Types: n.Types, Slots: n.Slots, Used: n.Used, Labels: n.Labels, Draining: n.Draining, Running: n.Running, LastSeen: n.LastSeen})
-	}
-	return s
 }

@@ -24,16 +24,18 @@ func (e *Engine) recover(ctx context.Context) error {
 		var lost []task.Task
 		for _, t := range held {
 			after = max(after, t.Seq)
-			r := e.reg.byName[t.Executor]
+			x := e.registry.byName[t.Executor]
 			// One that runs and was handed on has a handle; without it an executor of another kind held it
 			// under this name, and nobody can join it.
 			orphan := t.State != task.Pending && len(t.Handle) == 0
-			if r != nil && r.outlives() && (!orphan || !r.offer.Load().Info.Deferred) {
-				r.used.Add(1)
-				e.launch(r, t, true)
+			if x == nil || !x.outlives() || orphan && x.deferred() {
+				lost = append(lost, t)
 				continue
 			}
-			lost = append(lost, t)
+			s := x.shareOf(&t)
+			s.used.Add(1)
+			x.used.Add(1)
+			e.launch(x, s, t, true)
 		}
 		if err := e.settleLost(ctx, lost); err != nil {
 			return err
@@ -43,26 +45,34 @@ func (e *Engine) recover(ctx context.Context) error {
 
 func (e *Engine) settleLost(ctx context.Context, lost []task.Task) error {
 	changes := make([]task.Change, 0, len(lost))
-	for _, t := range lost {
-		o := task.Outcome{Kind: task.OutcomeLost, Code: task.FailureExecutorLost, Message: "the host ended while the attempt ran"}
-		if t.State == task.Pending { // handed on, and surely not started: its start would be on record
-			o = task.Outcome{Kind: task.OutcomeReleased, Message: "the host ended before the attempt started"}
-		}
-		c, err := task.Settle(t, o, e.reg.limitsOf(t.Type).Backoff, now(), chance())
+	for i := range lost {
+		t := &lost[i]
+		c, err := task.Settle(*t, e.lostOutcome(t), e.registry.limitsOf(t.Type).Backoff, e.now(), chance())
 		if err != nil {
 			return fmt.Errorf("settle task %s, which the last host left: %w", t.ID, err)
 		}
 		changes = append(changes, c)
 	}
-	if len(changes) == 0 {
-		return nil
-	}
-	for i, err := range e.store.Apply(ctx, changes) {
+	for i, err := range e.commitAll(ctx, changes) {
 		if err != nil {
 			return fmt.Errorf("settle task %s, which the last host left: %w", changes[i].Task.ID, err)
 		}
 	}
-	e.log.Info("settled attempts that ended with the last host", "tasks", len(changes))
-	e.reg.rebuild()
+	if len(changes) > 0 {
+		e.log.Info("settled attempts that ended with the last host", "tasks", len(changes))
+	}
 	return nil
+}
+
+// lostOutcome is what became of an attempt that ended with its host. That says nothing
+// against a task which ran in a process of its own. One that ran in the host's may have
+// ended it: it is suspect once it was there a second time.
+func (e *Engine) lostOutcome(t *task.Task) task.Outcome {
+	if t.State == task.Pending { // handed on, and surely not started: its start would be on record
+		return task.Outcome{Kind: task.OutcomeReleased, Message: "the host ended before the attempt started"}
+	}
+	x := e.registry.byName[t.Executor]
+	inHost := x != nil && x.Control == nil && !x.deferred()
+	return task.Outcome{Kind: task.OutcomeLost, Code: task.FailureExecutorLost, Message: "the host ended while the attempt ran",
+		Suspect: inHost && t.Lost > 0}
 }

@@ -4,260 +4,204 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// defaultSlots hold where neither operator nor executor says how many.
-const defaultSlots = 64
+// registry knows which executor offers what, and which serves which type and lane.
+type registry struct {
+	store     task.Store
+	log       hclog.Logger
+	executors []*executor // in the config's order
+	byName    map[string]*executor
 
-// reg knows which executor offers what, and which serves which lane.
-type reg struct {
-	e       *Engine
-	runners []*runner // in the config's order
-	byName  map[string]*runner
-
-	mu    sync.Mutex // serializes rebuilds
-	cfg   atomic.Pointer[map[string]TypeConfig]
-	types atomic.Pointer[map[string]*typ]
-	known atomic.Int32 // the highest lane that is served
+	mu     sync.Mutex // one rebuild at a time
+	config atomic.Pointer[map[string]TypeConfig]
+	types  atomic.Pointer[map[string]*taskType]
+	served atomic.Int64  // the highest lane that is given to an executor
+	sweep  chan struct{} // signaled when many lanes are empty
 }
 
-// typ is a task type under the config in force.
-type typ struct {
-	info   sdk.TypeInfo
-	limits task.Limits
-	server *runner // of tasks that pin none
-	schema *validator
-	lanes  []task.LaneID // guarded by reg.mu; for counts
+// taskType is a task type under the config in force.
+type taskType struct {
+	info     sdk.TypeInfo
+	limits   task.Limits
+	executor *executor // of tasks that pin none
+	schema   *validator
+	lanes    []task.LaneID // guarded by registry.mu; for counts
 }
 
-// runner is one executor with its slots and the lanes it serves.
-type runner struct {
-	Executor
-	offer    atomic.Pointer[offer]
-	lanes    atomic.Pointer[laneSet]
-	used     atomic.Int64
-	max      atomic.Int64
-	suspects atomic.Int64 // running now
-	paused   atomic.Bool
-	unsaid   atomic.Bool // it is ready, and did not say what it offers
-	wake     chan struct{}
-}
-
-type laneSet struct{ plain, suspect, all []task.LaneID }
-
-// offer is what an executor last said of itself.
-type offer struct {
-	Info  sdk.Info
-	Live  bool `json:"-"` // said by this process's executor, not remembered
-	types map[string]sdk.TypeInfo
-}
-
-func newOffer(info sdk.Info, live bool) *offer {
-	o := &offer{Info: info, Live: live, types: map[string]sdk.TypeInfo{}}
-	for _, t := range info.Types {
-		o.types[t.Name] = t
-	}
-	return o
-}
-
-func (g *reg) init(e *Engine, o Options) {
-	g.e, g.byName = e, map[string]*runner{}
+func (g *registry) init(o Options) {
+	g.store, g.log, g.byName = o.Store, o.Log, map[string]*executor{}
+	g.sweep = make(chan struct{}, 1)
 	for _, x := range o.Executors {
-		r := &runner{Executor: x, wake: make(chan struct{}, 1)}
-		r.offer.Store(newOffer(sdk.Info{}, false))
-		r.lanes.Store(&laneSet{})
-		g.runners = append(g.runners, r)
-		g.byName[x.Name] = r
+		n := newExecutor(x)
+		g.executors = append(g.executors, n)
+		g.byName[x.Name] = n
 	}
-	g.types.Store(&map[string]*typ{})
-	g.cfg.Store(&o.Types)
+	g.types.Store(&map[string]*taskType{})
+	g.config.Store(&o.Types)
 }
 
-func (r *runner) outlives() bool { return r.offer.Load().Info.Outlives }
-
-func (r *runner) poke() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+// saved is what the store keeps of an executor: its last offer, so that a plugin that is
+// down does not make its types unknown, and the operator's word.
+type saved struct {
+	sdk.Info
+	Paused bool `json:"paused,omitempty"`
 }
 
-// ready says whether attempts can be handed over now.
-func (r *runner) ready() bool {
-	return r.offer.Load().Live && !r.paused.Load() && r.status().State == task.ExecutorReady
-}
-
-func (r *runner) status() task.ExecutorStatus {
-	if r.Status == nil {
-		return task.ExecutorStatus{State: task.ExecutorReady}
-	}
-	return r.Status()
-}
-
-// reserve takes up to n free slots and says how many it got.
-func (r *runner) reserve(n int64) int64 {
-	for {
-		used := r.used.Load()
-		got := min(n, r.max.Load()-used)
-		if got <= 0 {
-			return 0
-		}
-		if r.used.CompareAndSwap(used, used+got) {
-			return got
-		}
-	}
-}
-
-func (r *runner) release(n int64) {
-	if n > 0 {
-		r.used.Add(-n)
-		r.poke()
-	}
-}
-
-// recall loads what executors offered before, so that a plugin that is down
-// does not make its types unknown.
-func (g *reg) recall(ctx context.Context) error {
-	saved, err := g.e.store.Offers(ctx)
+func (g *registry) load(ctx context.Context) error {
+	all, err := g.store.Offers(ctx)
 	if err != nil {
 		return fmt.Errorf("read what executors offered: %w", err)
 	}
-	for name, data := range saved {
-		var info sdk.Info
-		if r := g.byName[name]; r != nil && json.Unmarshal(data, &info) == nil {
-			r.offer.Store(newOffer(info, false))
+	for name, data := range all {
+		var s saved
+		x := g.byName[name]
+		if x == nil {
+			continue
 		}
+		if err := json.Unmarshal(data, &s); err != nil {
+			g.log.Warn("what an executor offered last cannot be read, and is asked for anew", "executor", name, "error", err)
+			continue
+		}
+		x.offer.Store(newOffer(s.Info, false, nil))
+		x.paused.Store(s.Paused)
 	}
 	g.rebuild()
 	return nil
 }
 
-// askAgain is how soon an executor is asked again that did not say what it offers.
-const askAgain = 2 * time.Second
+// save keeps what is worth keeping of an executor, if it differs from before.
+func (g *registry) save(ctx context.Context, x *executor) error {
+	x.saving.Lock()
+	defer x.saving.Unlock()
+	s := saved{Info: x.offer.Load().Info, Paused: x.paused.Load()}
+	s.Nodes, s.Unavailable = nil, "" // these come and go
+	data, err := json.Marshal(s)
+	if err != nil || string(data) == x.saved {
+		return err
+	}
+	if err := g.store.SaveOffer(ctx, x.Name, data); err != nil {
+		return err
+	}
+	x.saved = string(data)
+	return nil
+}
+
+// How often an executor is asked again that did not say what it offers, and how long it
+// may take to answer.
+const (
+	describeAgain   = 2 * time.Second
+	describeTimeout = 10 * time.Second
+)
 
 // refresh asks an executor what it offers, and puts in force what it has become.
-func (g *reg) refresh(ctx context.Context, r *runner) {
+func (g *registry) refresh(ctx context.Context, x *executor) {
 	defer g.rebuild()
-	r.unsaid.Store(false)
-	if r.status().State != task.ExecutorReady {
-		r.offer.Store(newOffer(r.offer.Load().Info, false))
+	if x.status().State != task.ExecutorReady {
+		x.describeFailed.Store(nil)
+		x.offer.Store(x.offer.Load().notLive())
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+	ctx, stop := context.WithTimeout(ctx, describeTimeout)
 	defer stop()
-	info, err := r.Impl.Describe(ctx)
-	if err == nil {
-		err = checkInfo(info)
-	}
+	info, err := x.Impl.Describe(ctx)
 	if err != nil {
-		g.e.log.Error("executor does not describe itself; it is asked again", "executor", r.Name, "error", err)
-		r.unsaid.Store(true)
+		if x.describeFailed.Swap(&err) == nil {
+			g.log.Error("executor does not describe itself; it is asked again", "executor", x.Name, "error", err)
+		}
 		return
 	}
-	before, _ := json.Marshal(persistent(r.offer.Load().Info))
-	after, err := json.Marshal(persistent(info))
-	if err == nil && string(before) != string(after) {
-		if err := g.e.store.SaveOffer(ctx, r.Name, after); err != nil {
-			g.e.log.Error("cannot keep what the executor offers", "executor", r.Name, "error", err)
-		}
+	x.describeFailed.Store(nil)
+	before := x.offer.Load()
+	after := newOffer(info, true, before)
+	x.offer.Store(after)
+	x.max.Store(int64(slots(x.Slots, info.Slots)))
+	if r := after.refusal(); r != "" && r != before.refusal() {
+		g.log.Error("an executor offers what this host refuses; the rest of its offer is in force", "executor", x.Name, "refused", r)
 	}
-	r.offer.Store(newOffer(info, true))
-	r.max.Store(int64(slots(r.Slots, info.Slots)))
+	if err := g.save(ctx, x); err != nil {
+		g.log.Error("cannot keep what the executor offers", "executor", x.Name, "error", err)
+	}
 }
 
-// persistent is the part of an offer worth keeping: nodes come and go.
-func persistent(info sdk.Info) sdk.Info {
-	info.Nodes = nil
-	return info
-}
-
-func slots(operator, offered int) int {
-	switch {
-	case operator > 0 && offered > 0:
-		return min(operator, offered)
-	case operator > 0:
-		return operator
-	case offered > 0:
-		return offered
+// watchOffer keeps up with an executor whose state or offer changes.
+func (g *registry) watchOffer(ctx context.Context, x *executor) {
+	for {
+		var again <-chan time.Time
+		if x.describeFailed.Load() != nil {
+			again = time.After(describeAgain)
+		}
+		select {
+		case <-x.Changed: // nil, and never ready, if nothing changes
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+		g.refresh(ctx, x)
 	}
-	return defaultSlots
-}
-
-func checkInfo(info sdk.Info) error {
-	seen := map[string]bool{}
-	for _, t := range info.Types {
-		if !sdk.ValidTypeName(t.Name) || seen[t.Name] {
-			return fmt.Errorf("offers task type %q twice, or with a name that is not allowed", t.Name)
-		}
-		seen[t.Name] = true
-		if _, err := newValidator(t.Name, t.Input); err != nil {
-			return err
-		}
-		if err := checkResultSchema(t.Name, t.Result); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // SetTypes puts another config of task types in force: tasks that wait move to
 // the executors that it names, without a row being touched, and new attempts
 // and submits are under its limits.
 func (e *Engine) SetTypes(types map[string]TypeConfig) {
-	e.reg.cfg.Store(&types)
-	e.reg.rebuild()
+	e.registry.config.Store(&types)
+	e.registry.rebuild()
 }
 
 // rebuild works out anew which executor serves which type and lane.
-func (g *reg) rebuild() {
+func (g *registry) rebuild() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	old := *g.types.Load()
-	types := map[string]*typ{}
-	for _, r := range g.runners {
-		for name, info := range r.offer.Load().types {
-			if types[name] == nil {
-				types[name] = g.newType(name, info, r, old[name])
+	types := map[string]*taskType{}
+	for _, x := range g.executors {
+		o := x.offer.Load()
+		for name := range o.types {
+			if t := types[name]; t == nil || x.servingRank(name) < t.executor.servingRank(name) {
+				types[name] = g.newType(name, x, o)
 			}
 		}
 	}
-	for name, cfg := range *g.cfg.Load() { // the operator's line beats the order of the file
-		r := g.byName[cfg.Executor]
-		if r == nil || types[name] == nil || types[name].server == r {
+	for name, cfg := range *g.config.Load() { // the operator's line beats all of that
+		x := g.byName[cfg.Executor]
+		t := types[name]
+		if x == nil || t == nil || t.executor == x {
 			continue
 		}
-		info := types[name].info
-		if own, ok := r.offer.Load().types[name]; ok {
-			info = own
+		if o := x.offer.Load(); o.has(name) {
+			types[name] = g.newType(name, x, o)
+			continue
 		}
-		types[name] = g.newType(name, info, r, old[name])
+		moved := g.newType(name, x, t.executor.offer.Load())
+		types[name] = moved
 	}
 	g.types.Store(&types)
 	g.serveLanes(types)
-	for _, r := range g.runners {
-		r.poke()
+	g.wakeAll()
+}
+
+func (g *registry) wakeAll() {
+	for _, x := range g.executors {
+		x.wake()
 	}
 }
 
-func (g *reg) newType(name string, info sdk.TypeInfo, r *runner, old *typ) *typ {
-	t := &typ{info: info, server: r, limits: g.limits(name, info, r)}
-	if old != nil && string(old.info.Input) == string(info.Input) {
-		t.schema = old.schema
-		return t
-	}
-	t.schema, _ = newValidator(name, info.Input) // checked when it was offered
-	return t
+// newType is the type that x serves, as o describes it.
+func (g *registry) newType(name string, x *executor, o *offer) *taskType {
+	t := o.types[name]
+	return &taskType{info: t.info, schema: t.schema, executor: x, limits: g.limits(name, t.info, x)}
 }
 
 // limits lays the operator's word over the executor's over the host's.
-func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
+func (g *registry) limits(name string, info sdk.TypeInfo, x *executor) task.Limits {
 	l := task.DefaultLimits()
 	set := func(to *time.Duration, from time.Duration) {
 		if from > 0 {
@@ -271,7 +215,7 @@ func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
 	if p := info.Defaults.MaxLost; p != nil {
 		l.MaxLost = *p
 	}
-	c := (*g.cfg.Load())[name]
+	c := (*g.config.Load())[name]
 	set(&l.Timeout, c.Timeout)
 	if c.MaxAttempts > 0 {
 		l.MaxAttempts = c.MaxAttempts
@@ -289,7 +233,7 @@ func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
 		l.Backoff = *c.Backoff
 	}
 	l.QueueLimit, l.Priority, l.Route = c.QueueLimit, c.Priority, c.Route
-	offered := r.offer.Load().Info
+	offered := x.offer.Load().Info
 	if offered.MaxInput > 0 {
 		l.MaxInput = min(l.MaxInput, offered.MaxInput)
 	}
@@ -299,70 +243,67 @@ func (g *reg) limits(name string, info sdk.TypeInfo, r *runner) task.Limits {
 	return l
 }
 
-// serveLanes gives each lane to the executor that serves it now.
-func (g *reg) serveLanes(types map[string]*typ) {
-	sets := map[*runner]*laneSet{}
+// serveLanes gives each lane to the executor that serves it now; g.mu is held.
+func (g *registry) serveLanes(types map[string]*taskType) {
 	for _, t := range types {
 		t.lanes = nil
 	}
-	lanes := g.e.store.Lanes(0)
-	for _, lane := range lanes {
+	lanes := g.store.Lanes(0)
+	sets := map[*executor]*shareSet{}
+	for _, x := range g.executors {
+		sets[x] = x.newShareSet()
+	}
+	var last task.LaneID
+	empty := 0
+	for i := range lanes {
+		lane := &lanes[i]
+		last = max(last, lane.ID)
+		if g.store.Count(lane.ID) == (task.LaneCount{}) {
+			empty++
+		}
 		t := types[lane.Type]
 		if t == nil {
 			continue
 		}
 		t.lanes = append(t.lanes, lane.ID)
-		r := t.server
+		x := t.executor
 		if lane.Executor != "" {
-			r = g.byName[lane.Executor]
+			x = g.byName[lane.Executor]
 		}
-		if r == nil || !r.runs(lane.Type, routeOf(lane)) {
-			continue
-		}
-		s := sets[r]
-		if s == nil {
-			s = &laneSet{}
-			sets[r] = s
-		}
-		s.all = append(s.all, lane.ID)
-		if lane.Suspect {
-			s.suspect = append(s.suspect, lane.ID)
-		} else {
-			s.plain = append(s.plain, lane.ID)
+		if x != nil && x.runs(lane.Type, routeOf(lane)) {
+			sets[x].add(lane)
 		}
 	}
-	for _, r := range g.runners {
-		if s := sets[r]; s != nil {
-			r.lanes.Store(s)
-		} else {
-			r.lanes.Store(&laneSet{})
-		}
+	for x, set := range sets {
+		x.setShares(set)
 	}
-	// Not before they are served: who finds its lane known wakes the executor and
+	// Not before they are served: who finds its lane served wakes the executor and
 	// counts on it to look there.
-	g.known.Store(max(g.known.Load(), int32(len(lanes))))
+	g.served.Store(max(g.served.Load(), int64(last)))
+	if empty >= sweepAt {
+		select {
+		case g.sweep <- struct{}{}:
+		default:
+		}
+	}
 }
 
-// runs says whether the executor can run the type now, with workers of these
-// labels: only executors that hand attempts on to nodes look at a route.
-func (r *runner) runs(typ string, route map[string]string) bool {
-	o := r.offer.Load()
-	t, ok := o.types[typ]
-	if !ok || !o.Live || t.Unavailable {
-		return false
+// sweepAt is with how many empty lanes they are dropped without waiting for the next
+// round: each costs those who look through all of them.
+const sweepAt = 1000
+
+// dropEmptyLanes forgets lanes that nothing waits or runs in, as a client leaves them that
+// varies its routes.
+func (g *registry) dropEmptyLanes(ctx context.Context) error {
+	n, err := g.store.DropEmptyLanes(ctx)
+	if n > 0 {
+		g.rebuild()
 	}
-	return len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
-		for k, v := range route {
-			if n.Labels[k] != v {
-				return false
-			}
-		}
-		return slices.Contains(n.Types, typ)
-	})
+	return err
 }
 
 // routeOf is the lane's route; a lane's text was written by this program.
-func routeOf(l task.Lane) (route map[string]string) {
+func routeOf(l *task.Lane) (route map[string]string) {
 	if l.Route != "" {
 		_ = json.Unmarshal([]byte(l.Route), &route)
 	}
@@ -370,28 +311,11 @@ func routeOf(l task.Lane) (route map[string]string) {
 }
 
 // serveNew has lanes served that the store has made since it was last asked.
-func (g *reg) serveNew() {
-	if len(g.e.store.Lanes(task.LaneID(g.known.Load()))) == 0 {
+func (g *registry) serveNew() {
+	if len(g.store.Lanes(task.LaneID(g.served.Load()))) == 0 {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.serveLanes(*g.types.Load())
-}
-
-// follow keeps up with an executor whose state or offer changes.
-func (e *Engine) follow(r *runner) {
-	for {
-		var again <-chan time.Time
-		if r.unsaid.Load() {
-			again = time.After(askAgain)
-		}
-		select {
-		case <-r.Changed: // nil, and never ready, if nothing changes
-		case <-again:
-		case <-e.ctx.Done():
-			return
-		}
-		e.reg.refresh(e.ctx, r)
-	}
 }

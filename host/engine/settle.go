@@ -14,8 +14,8 @@ import (
 
 // finish settles the attempt with what its executor returned.
 func (a *attempt) finish(res sdk.Result, err error) {
-	if a.detached(err) {
-		a.letGo()
+	if a.goesOn(err) {
+		a.letGo(detached)
 		return
 	}
 	a.settle(a.outcome(res, err))
@@ -26,46 +26,29 @@ func (a *attempt) finish(res sdk.Result, err error) {
 // became of it is on record, or it holds its task no more.
 func (a *attempt) acknowledge() {
 	a.mu.Lock()
-	due := a.over && !a.left && !a.acked
+	due := a.hold == settled && !a.acked
 	a.acked = a.acked || due
 	a.mu.Unlock()
-	if s, ok := a.r.Impl.(sdk.Settler); ok && due {
-		s.Settled(sdk.Token(a.held))
+	if s, ok := a.executor.Impl.(sdk.Settler); ok && due {
+		s.Settled(sdk.Token(a.token))
 	}
 }
 
-// detached says that the attempt goes on without this host: it outlives it, and
-// only the waiting for it has ended. One that was asked to stop before may be let
-// go as well, by an executor that closes: the next host asks it again.
-func (a *attempt) detached(err error) bool {
-	if err == nil || a.e.ctx.Err() == nil || !a.r.outlives() || errors.Is(err, sdk.Lost) {
+// goesOn says that the attempt outlives this host, and only the waiting for it has ended.
+// One that was asked to stop before may be let go as well, by an executor that closes:
+// the next host asks it again.
+func (a *attempt) goesOn(err error) bool {
+	if err == nil || a.engine.ctx.Err() == nil || !a.executor.outlives() || errors.Is(err, sdk.Lost) {
 		return false
 	}
 	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)
 }
 
-// letGo leaves the task as it is on record, for the next host. Nothing of this
-// attempt, no timer either, may change it from now on.
-func (a *attempt) letGo() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.left = true
-	a.fence()
-}
-
-// fence ends what the attempt may change; a.mu is held.
-func (a *attempt) fence() {
-	a.over = true
-	a.stopTimers()
-	a.noteMu.Lock()
-	a.fenced = true
-	a.noteMu.Unlock()
-}
-
 // outcome translates, and refuses results that break the rules.
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	o := sdk.OutcomeOf(a.ctx, res, err)
-	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter}
+	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter,
+		Suspect: o.Kind == sdk.AttemptLost}
 	if len(o.Details) > 0 {
 		out.Details = map[string]any{}
 		for k, v := range o.Details {
@@ -76,7 +59,7 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	case sdk.Succeeded:
 		a.takeResult(&out, o.Result)
 	case sdk.Yielded:
-		a.takeYield(&out, o.Yield)
+		takeYield(&out, o.Yield)
 	}
 	return out
 }
@@ -84,13 +67,14 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 var kinds = map[sdk.Kind]task.Kind{
 	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
 	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
+	sdk.AttemptInterrupted: task.OutcomeInterrupted,
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
-	limit := a.e.reg.limitsOf(a.typ).MaxResult
+	limit := a.engine.registry.limitsOf(a.taskType).MaxResult
 	if res.Stored {
 		a.mu.Lock()
-		up := a.uploaded
+		up := a.upload
 		a.mu.Unlock()
 		if up == nil { // its bytes went to a host that is gone
 			*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureExecutor, Message: "the result's bytes were never received"}
@@ -115,8 +99,8 @@ func isJSON(contentType string) bool {
 	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
-// takeYield refuses what this host could not wake: a task must not wait for ever.
-func (a *attempt) takeYield(out *task.Outcome, y *sdk.Yield) {
+// takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
+func takeYield(out *task.Outcome, y *sdk.Yield) {
 	refuse := func(format string, args ...any) {
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: fmt.Sprintf(format, args...)}
 	}
@@ -129,47 +113,45 @@ func (a *attempt) takeYield(out *task.Outcome, y *sdk.Yield) {
 		refuse("the attempt yielded until it is resumed: this host cannot resume tasks yet; yield until a time")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
-	case time.Until(y.Until) > task.MaxRetain:
-		refuse("the attempt yielded until %s, which is more than %s away", y.Until.Format(time.RFC3339), task.MaxRetain)
 	default:
 		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint}
 	}
 }
 
-// giveUp settles an attempt that did not come back in time. Its goroutine, if it
-// has one, keeps its slot until it does.
-func (a *attempt) giveUp(cause error) {
+// settleUnresponsive settles an attempt that did not come back in time. Its goroutine, if
+// it has one, keeps its slot until it does.
+func (a *attempt) settleUnresponsive(cause error) {
 	o := task.Outcome{Kind: task.OutcomeLost, Unconfirmed: true,
-		Message: fmt.Sprintf("the attempt did not stop within %s", a.e.opts.CancelGrace)}
+		Message: fmt.Sprintf("the attempt did not stop within %s", a.engine.opts.CancelGrace)}
 	if errors.Is(cause, sdk.ErrTimeout) {
 		o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout, Unconfirmed: true,
 			Message: "attempt timed out and " + o.Message[len("the attempt "):], Details: map[string]any{"confirmed": false}}
 	}
 	if a.settle(o) {
-		a.e.log.Warn("attempt did not stop and keeps its slot", "task", a.id, "executor", a.r.Name, "cause", cause)
+		a.engine.log.Warn("attempt did not stop and keeps its slot", "task", a.id, "executor", a.executor.Name, "cause", cause)
 	}
 	a.acknowledge() // and whoever has it need not look for it any more
 }
 
 // settle turns the outcome into the task's next state and commits it. A store
 // that cannot write is tried again, for as long as this host is there: an outcome
-// is never dropped. False if the attempt no longer held the task.
+// is never dropped. Between the tries others may change the task, a cancel among them.
+// False if the attempt no longer held the task.
 func (a *attempt) settle(o task.Outcome) bool {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.over {
-		a.e.ignored.Add(1)
-		return false
-	}
-	a.stopTimers()
+	a.clock.stop()
+	a.mu.Unlock()
 	a.writeLogs()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		done, err := a.trySettle(o)
-		if done {
-			a.fence()
-			return err == nil
+		err := a.trySettle(o)
+		if err == nil {
+			return true
 		}
-		a.e.log.Error("cannot record how an attempt ended; trying again", "task", a.t.ID, "error", err)
+		if errors.Is(err, errNotHeld) {
+			a.engine.ignored.Add(1)
+			return false
+		}
+		a.engine.log.Error("cannot record how an attempt ended; trying again", "task", a.id, "error", err)
 		var refused *task.Error
 		if errors.As(err, &refused) && refused.Code == task.CodeInternal { // against its rules, and so for ever
 			o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureExecutor, Permanent: true,
@@ -177,83 +159,26 @@ func (a *attempt) settle(o task.Outcome) bool {
 		}
 		select {
 		case <-time.After(wait):
-		case <-a.e.closed:
-			a.left = true
-			a.fence()
+		case <-a.engine.closed:
+			a.letGo(detached)
 			return false
 		}
 	}
 }
 
-func (a *attempt) stopTimers() {
-	if a.timeout != nil {
-		a.timeout.Stop()
-	}
-	if a.grace != nil {
-		a.grace.Stop()
-	}
-}
-
-// trySettle says done with an error if the attempt had lost the task already.
-func (a *attempt) trySettle(o task.Outcome) (done bool, err error) {
-	if o.Kind == task.OutcomeSucceeded && a.t.State == task.Pending {
-		c, err := task.Started(a.t, nil, "", now()) // it ran, though nobody heard it start
-		if err == nil {
-			err = a.apply(c)
-		}
-		if err != nil {
-			return task.CodeOf(err) == task.CodeConflict, err
+func (a *attempt) trySettle(o task.Outcome) error {
+	ctx := context.Background()
+	if t, _ := a.held(); o.Kind == task.OutcomeSucceeded && t.State == task.Pending {
+		// It ran, though nobody heard it start.
+		if _, err := a.change(ctx, func(t task.Task) (task.Change, error) { return task.Started(t, nil, "", a.engine.now()) }); err != nil {
+			return err
 		}
 	}
-	t := a.t
-	a.noteMu.Lock()
-	if a.reported { // also if it was written: the flush may come too late
-		t.Progress, a.moved = a.progress, false
-	}
-	a.noteMu.Unlock()
-	c, err := task.Settle(t, o, a.e.reg.limitsOf(t.Type).Backoff, now(), chance())
-	if err != nil {
-		return true, err
-	}
-	err = a.apply(c)
-	switch task.CodeOf(err) {
-	case "":
-		a.e.settled(a.r, &c)
-		return true, nil
-	case task.CodeConflict, task.CodeNotFound:
-		return a.reread(err)
-	}
-	return false, err
-}
-
-// reread looks who else changed the task: if this attempt still holds it, the
-// settlement is decided again on what is there now.
-func (a *attempt) reread(conflict error) (done bool, err error) {
-	t, err := a.e.store.Get(context.Background(), task.Scope{All: true}, a.t.ID)
-	if task.CodeOf(err) == task.CodeNotFound {
-		a.e.ignored.Add(1)
-		return true, conflict
-	}
-	if err != nil {
-		return false, err
-	}
-	if t.Token != a.held {
-		a.e.ignored.Add(1)
-		return true, conflict
-	}
-	a.t = t
-	return false, conflict
-}
-
-// settled looks after a task that went back to wait.
-func (e *Engine) settled(r *runner, c *task.Change) {
-	if c.Task.State != task.Pending {
-		return
-	}
-	e.reg.serveNew() // a suspect's lane may be
-	if c.Task.Waiting == task.WaitScheduled {
-		e.pokeTimer()
-	} else {
-		r.poke()
-	}
+	_, err := a.change(ctx, func(t task.Task) (task.Change, error) {
+		if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
+			t.Progress = p
+		}
+		return task.Settle(t, o, a.engine.registry.limitsOf(t.Type).Backoff, a.engine.now(), chance())
+	})
+	return err
 }

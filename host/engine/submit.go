@@ -14,8 +14,8 @@ import (
 // that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
-	if err := e.accepts(); err != nil {
-		return nil, false, err
+	if e.ctx.Err() != nil {
+		return nil, false, shuttingDown()
 	}
 	if idem != nil {
 		if r, err := e.store.Replayed(ctx, *idem); err != nil {
@@ -24,59 +24,30 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 			return e.replay(ctx, s, r.Replayed)
 		}
 	}
-	batch := make([]birth, len(specs))
-	ptrs := make([]*task.Task, len(specs))
-	at := now()
-	for i := range specs { // not under the lock: a check of an input may take seconds
-		if err := e.draft(ctx, &batch[i], s, specs[i], at); err != nil {
+	batch := make([]newTask, len(specs))
+	at := e.now()
+	for i := range specs { // not within the gate: a check of an input may take seconds
+		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
 			return nil, false, inBatch(err, i, len(specs))
 		}
-		ptrs[i] = &batch[i].t
 	}
-	e.begins.RLock()
-	defer e.begins.RUnlock()
-	if err := e.accepts(); err != nil {
-		return nil, false, err
-	}
-	if err := e.room(batch); err != nil {
-		return nil, false, err
-	}
-	for i := range batch {
-		e.begin(&batch[i], at)
-	}
-	receipt, err := e.store.Insert(ctx, task.Submission{Tasks: ptrs, Idempotency: idem})
-	if err != nil || receipt.Replayed != nil {
-		for i := range batch {
-			if batch[i].slot {
-				batch[i].r.release(1)
-			}
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		return e.replay(ctx, s, receipt.Replayed)
-	}
-	return e.born(batch), false, nil
+	return e.accept(ctx, s, batch, idem)
 }
 
-// birth is a task on its way into the store.
-type birth struct {
-	t    task.Task
-	typ  *typ
-	r    *runner
-	slot bool // reserved for it
+func shuttingDown() error {
+	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
 }
 
-// accepts says why nothing is accepted any more.
-func (e *Engine) accepts() error {
-	if e.ctx.Err() != nil {
-		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
-	}
-	return nil
+// newTask is a task on its way into the store.
+type newTask struct {
+	task     task.Task
+	taskType *taskType
+	executor *executor
+	share    *share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
-func (e *Engine) draft(ctx context.Context, b *birth, s task.Scope, spec task.Spec, at time.Time) error {
-	ty, r, err := e.reg.lookup(spec.Type, spec.Executor)
+func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
+	ty, x, err := e.registry.lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return err
 	}
@@ -84,28 +55,62 @@ func (e *Engine) draft(ctx context.Context, b *birth, s task.Scope, spec task.Sp
 	if err != nil {
 		return fmt.Errorf("make a task id: %w", err)
 	}
-	b.typ, b.r = ty, r
-	if b.t, err = task.New(task.ID(id), s.Owner, spec, ty.limits, at); err != nil {
+	n.taskType, n.executor = ty, x
+	if n.task, err = task.New(task.ID(id), s.Owner, spec, ty.limits, at); err != nil {
 		return err
 	}
-	if err = ty.schema.check(ctx, e.ctx, spec.Type, b.t.Input); err != nil && e.accepts() != nil {
-		return e.accepts()
+	err = ty.schema.check(ctx, e.ctx, spec.Type, n.task.Input)
+	if err != nil && e.ctx.Err() != nil {
+		return shuttingDown()
 	}
 	return err
 }
 
-// room refuses what would overfill a queue. Two submits at once may pass
+// accept puts prepared tasks on record and sets going those that have a slot.
+func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem *task.Idempotency) ([]task.Task, bool, error) {
+	e.launches.enter()
+	defer e.launches.leave()
+	if e.ctx.Err() != nil {
+		return nil, false, shuttingDown()
+	}
+	if err := e.checkQueueLimits(batch); err != nil {
+		return nil, false, err
+	}
+	for i := range batch {
+		e.reserveSlot(&batch[i])
+	}
+	receipt, err := e.commitNew(ctx, batch, idem)
+	if err != nil || receipt.Replayed != nil {
+		for i := range batch {
+			if n := &batch[i]; n.share != nil {
+				n.share.release(1)
+				n.executor.release(1)
+			}
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		return e.replay(ctx, s, receipt.Replayed)
+	}
+	out := make([]task.Task, len(batch))
+	for i := range batch {
+		out[i] = e.withWaitReason(batch[i].task)
+	}
+	return out, false, nil
+}
+
+// checkQueueLimits refuses what would overfill a queue. Two submits at once may pass
 // together: the limit protects, it does not ration.
-func (e *Engine) room(batch []birth) error {
+func (e *Engine) checkQueueLimits(batch []newTask) error {
 	adding, limits := map[string]int64{}, map[string]int64{}
 	for i := range batch {
-		if limit := batch[i].typ.limits.QueueLimit; limit > 0 {
-			adding[batch[i].t.Type]++
-			limits[batch[i].t.Type] = limit
+		if limit := batch[i].taskType.limits.QueueLimit; limit > 0 {
+			adding[batch[i].task.Type]++
+			limits[batch[i].task.Type] = limit
 		}
 	}
 	for name, n := range adding {
-		if waiting := e.reg.waiting(name); waiting+n > limits[name] {
+		if waiting := e.registry.waiting(name); waiting+n > limits[name] {
 			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
 				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, name, limits[name])}
 		}
@@ -113,36 +118,16 @@ func (e *Engine) room(batch []birth) error {
 	return nil
 }
 
-// begin reserves a slot where one is free and nothing eligible waits for it.
-func (e *Engine) begin(b *birth, at time.Time) {
-	r := b.r
-	if b.t.Waiting != task.WaitQueued || !r.ready() || !r.runs(b.t.Type, b.t.Route) || e.store.Ready(r.lanes.Load().all) > 0 || r.reserve(1) == 0 {
+// reserveSlot begins the task's first attempt where a slot is free and nothing that
+// could use it waits.
+func (e *Engine) reserveSlot(n *newTask) {
+	x := n.executor
+	if n.task.Waiting != task.WaitQueued || !x.ready() || !x.runs(n.task.Type, n.task.Route) {
 		return
 	}
-	b.slot = true
-	b.t = task.Begin(b.t, r.Name, newToken(), r.offer.Load().Info.Deferred, at)
-}
-
-// born sets going what is now on record.
-func (e *Engine) born(batch []birth) []task.Task {
-	out := make([]task.Task, len(batch))
-	for i := range batch {
-		b := &batch[i]
-		out[i] = e.shown(b.t)
-		switch {
-		case b.slot:
-			e.launch(b.r, b.t, false)
-		case b.t.Waiting == task.WaitScheduled:
-			e.pokeTimer()
-		}
+	if n.share = x.reserveFor(&n.task, e.store.Ready); n.share != nil {
+		n.task = task.Begin(n.task, x.Name, newToken(), x.deferred(), n.task.CreatedAt).Task
 	}
-	e.reg.serveNew()
-	for i := range batch {
-		if !batch[i].slot {
-			batch[i].r.poke()
-		}
-	}
-	return out
 }
 
 func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]task.Task, bool, error) {
@@ -155,7 +140,7 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
-		out[i] = e.shown(t)
+		out[i] = e.withWaitReason(t)
 	}
 	return out, true, nil
 }

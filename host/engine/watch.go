@@ -81,8 +81,8 @@ func (h *hub) gone(id task.ID) {
 	}
 }
 
-// tell publishes a committed change, whose task has its new version.
-func (e *Engine) tell(c *task.Change) {
+// publish tells watchers of a committed change, whose task has its new version.
+func (e *Engine) publish(c *task.Change) {
 	if c.Event == nil || e.hub.n.Load() == 0 {
 		return
 	}
@@ -90,15 +90,6 @@ func (e *Engine) tell(c *task.Change) {
 	t := stub(c.Task)
 	ev.Seq = t.Version
 	e.hub.publish(t.ID, task.Update{Task: &t, Event: &ev})
-}
-
-// tellClaimed publishes that a claim began an attempt.
-func (e *Engine) tellClaimed(t *task.Task) {
-	if e.hub.n.Load() == 0 {
-		return
-	}
-	s := stub(*t)
-	e.hub.publish(t.ID, task.Update{Task: &s, Event: &task.Event{Seq: t.Version, At: t.UpdatedAt, From: task.Pending, To: t.State, Attempt: t.Attempt, By: task.ByHost}})
 }
 
 // stub is a task without what lists do not carry either.
@@ -128,7 +119,7 @@ func (e *Engine) Wait(ctx context.Context, s task.Scope, id task.ID) (task.Task,
 		t, err := e.store.Get(context.WithoutCancel(ctx), s, id)
 		if err != nil || t.State.Final() || ctx.Err() != nil {
 			e.hub.unsubscribe(sub)
-			return e.shown(t), err
+			return e.withWaitReason(t), err
 		}
 		e.awaitFinal(ctx, sub)
 		e.hub.unsubscribe(sub)

@@ -72,7 +72,7 @@ func perSecond(b *testing.B) {
 // born is a task that found a free slot: it is written as running.
 func born(b testing.TB) *task.Task {
 	n := newTask(b, task.Spec{})
-	*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt)
+	*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
 	return n
 }
 
@@ -159,11 +159,11 @@ func BenchmarkBacklogMillion(b *testing.B) {
 			fill(b, s, missing)
 		}
 		b.StartTimer()
-		claimed := make(chan []task.Task, 2)
+		claimed := make(chan []task.Claimed, 2)
 		go func() {
 			defer close(claimed)
 			for {
-				ts, err := s.Claim(ctx, task.Claim{Executor: "local", Lanes: []task.LaneID{1}, Max: claim, Now: time.Now(), NewToken: newToken})
+				ts, err := s.Claim(ctx, task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1}, Max: claim}}, Max: claim, Now: time.Now(), NewToken: newToken})
 				if err != nil {
 					b.Error(err)
 				}
@@ -176,7 +176,7 @@ func BenchmarkBacklogMillion(b *testing.B) {
 		for ts := range claimed {
 			changes := make([]task.Change, len(ts))
 			for i := range ts {
-				changes[i] = succeeded(b, &ts[i])
+				changes[i] = succeeded(b, &ts[i].Change.Task)
 			}
 			for _, err := range s.Apply(ctx, changes) {
 				if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // Claim implements task.Queue.
-func (s *Store) Claim(ctx context.Context, c task.Claim) ([]task.Task, error) {
-	if c.Max <= 0 || s.Ready(c.Lanes) == 0 {
+func (s *Store) Claim(ctx context.Context, c task.Claim) ([]task.Claimed, error) {
+	if c.Max <= 0 || !s.anyReady(c.Shares) {
 		return nil, ctx.Err()
 	}
 	o := &claimOp{claim: c}
@@ -19,9 +19,19 @@ func (s *Store) Claim(ctx context.Context, c task.Claim) ([]task.Task, error) {
 	return o.taken, nil
 }
 
+func (s *Store) anyReady(shares []task.Share) bool {
+	for i := range shares {
+		if s.Ready(shares[i].Lanes) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 type claimOp struct {
 	claim task.Claim
-	taken []task.Task
+	left  []int // that each share may still take
+	taken []task.Claimed
 }
 
 func (o *claimOp) size() (rows, bytes int) { return 2 * o.claim.Max, 0 }
@@ -29,28 +39,19 @@ func (o *claimOp) size() (rows, bytes int) { return 2 * o.claim.Max, 0 }
 // run merges the heads of the lanes by priority and age.
 func (o *claimOp) run(w *writer) error {
 	o.taken = o.taken[:0]
-	var heads laneHeads
-	for _, id := range o.claim.Lanes {
-		if id < 1 || int(id) > len(w.lanes.all) {
-			continue
-		}
-		n := w.lanes.all[id-1]
-		if n.counts[phaseReady].Load()+n.delta[phaseReady] <= 0 {
-			continue
-		}
-		e, ok, err := w.head(n)
-		if err != nil {
-			return err
-		}
-		if ok {
-			heads = append(heads, laneHead{e, n})
-		}
+	heads, err := o.heads(w)
+	if err != nil {
+		return err
 	}
 	heap.Init(&heads)
 	for len(heads) > 0 && len(o.taken) < o.claim.Max {
 		h := &heads[0]
+		if o.left[h.share] <= 0 {
+			heap.Pop(&heads)
+			continue
+		}
 		h.lane.window.pop()
-		if err := w.claim(o, h.lane, h.entry.seq); err != nil {
+		if err := w.claim(o, h); err != nil {
 			return err
 		}
 		e, ok, err := w.head(h.lane)
@@ -67,37 +68,52 @@ func (o *claimOp) run(w *writer) error {
 	return nil
 }
 
-// claim begins an attempt at one task, if it is still ready in that lane.
-func (w *writer) claim(o *claimOp, n *lane, seq int64) error {
+// heads are the next tasks of all lanes of the shares that have something ready.
+func (o *claimOp) heads(w *writer) (heads laneHeads, err error) {
+	o.left = o.left[:0]
+	for i, share := range o.claim.Shares {
+		o.left = append(o.left, share.Max)
+		for _, id := range share.Lanes {
+			n := find(w.lanes.all, id)
+			if n == nil || n.counts[phaseReady].Load()+n.delta[phaseReady] <= 0 {
+				continue
+			}
+			e, ok, err := w.head(n)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				heads = append(heads, laneHead{e, n, i})
+			}
+		}
+	}
+	return heads, nil
+}
+
+// claim begins an attempt at the head of a lane, if it is still ready there.
+func (w *writer) claim(o *claimOp, h *laneHead) error {
+	n, seq := h.lane, h.entry.seq
 	st := w.st.taskWhole
 	st.bind().int(seq)
 	found, err := st.one()
 	if err != nil || !found {
 		return err
 	}
-	was, err := decode(st.row, &n.Lane)
-	if err != nil {
-		return err
-	}
-	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != int64(n.ID) {
+	was := decode(st.row, &n.Lane, true)
+	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != n.row {
 		return nil // canceled, or moved, since the window was read
 	}
-	c := &o.claim
-	t := task.Begin(was, c.Executor, c.NewToken(), c.Deferred, c.Now)
-	t.Version++
-	if err := w.begin(&t); err != nil {
+	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
+	c.Task.Version++
+	if err := w.begin(&c.Task); err != nil {
 		return err
 	}
-	message := ""
-	if c.Deferred {
-		message = "dispatched to " + c.Executor
-	}
-	ev := task.Event{At: c.Now, From: was.State, To: t.State, Attempt: t.Attempt, By: task.ByHost, Message: message}
-	if err := w.event(seq, t.Version, &ev); err != nil {
+	if err := w.event(seq, c.Task.Version, c.Event); err != nil {
 		return err
 	}
 	w.lanes.move(n, phaseReady, n, phaseActive)
-	o.taken = append(o.taken, t)
+	o.left[h.share]--
+	o.taken = append(o.taken, task.Claimed{Change: c, Share: h.share})
 	return w.hold(seq)
 }
 
@@ -113,6 +129,7 @@ func (w *writer) begin(t *task.Task) error {
 type laneHead struct {
 	entry entry
 	lane  *lane
+	share int // the index in Claim.Shares
 }
 
 // laneHeads is a heap of the lanes with something ready.

@@ -43,7 +43,10 @@ func (o *promoteOp) run(w *writer) error {
 		if err := st.run(); err != nil {
 			return err
 		}
-		n := w.lanes.all[d.lane-1]
+		n, err := w.laneOf(d.lane)
+		if err != nil {
+			return err
+		}
 		w.lanes.move(n, phaseWaiting, n, phaseReady)
 		n.window.add(entry{d.priority, d.seq})
 	}
@@ -65,10 +68,10 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 	if err := s.w.do(ctx, o); err != nil {
 		return err
 	}
-	if o.n == 0 && o.found {
+	if len(o.gone) == 0 && o.found {
 		return task.Errorf(task.CodeNotFinal, "task %s is %s: cancel it first, or wait until it is done", id, o.state)
 	}
-	if o.n == 0 {
+	if len(o.gone) == 0 {
 		return notFound(id)
 	}
 	return nil
@@ -76,7 +79,7 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 
 // Retire implements task.Ledger. It looks through order keys from the oldest and
 // starts over when it came to the end, retireLook rows a call.
-func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error) {
+func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.retireMu.Lock()
 	defer s.retireMu.Unlock()
 	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
@@ -91,17 +94,17 @@ func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (n int, mo
 		return len(o.seqs) < limit
 	})
 	if err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	if err := s.w.do(ctx, o); err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
 	more = looked == retireLook || len(o.seqs) >= limit
 	s.retireFrom = last
 	if !more {
 		s.retireFrom = 0
 	}
-	return o.n, more, nil
+	return o.gone, more, nil
 }
 
 const (
@@ -117,7 +120,7 @@ type deleteOp struct {
 	forget  int64 // idempotency keys from before it
 	limit   int
 
-	n     int
+	gone  []task.ID
 	found bool
 	state task.State
 }
@@ -125,7 +128,7 @@ type deleteOp struct {
 func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
 
 func (o *deleteOp) run(w *writer) error {
-	o.n, o.found = 0, false
+	o.gone, o.found = o.gone[:0], false
 	for _, seq := range o.seqs {
 		st := w.st.doomed
 		st.bind().int(seq)
@@ -140,16 +143,37 @@ func (o *deleteOp) run(w *writer) error {
 		if !o.state.Final() || o.expired != 0 && st.row.int(5) > o.expired {
 			continue
 		}
+		var id task.ID
+		copy(id[:], st.row.blob(6))
+		if err := w.markOrder(seq); err != nil {
+			return err
+		}
 		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
 			return err
 		}
-		o.n++
+		o.gone = append(o.gone, id)
 	}
 	if o.forget == 0 {
 		return nil
 	}
 	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
 	return w.st.idemExpire.run()
+}
+
+// markOrder puts on record that the order key was given, before its row goes: a
+// key is never given twice. All that were given so far go on record at once, so
+// that only the first of them to be deleted costs a write.
+func (w *writer) markOrder(seq int64) error {
+	if seq <= w.marked {
+		return nil
+	}
+	st := w.st.orderMark
+	st.bind().int(w.next)
+	if err := st.run(); err != nil {
+		return err
+	}
+	w.marked = w.next
+	return nil
 }
 
 func (w *writer) remove(seq int64, key, owner, typ string) error {

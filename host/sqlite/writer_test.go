@@ -41,14 +41,14 @@ func TestGroupFailsAlone(t *testing.T) {
 	broken := born(t)
 	broken.Token = task.Token{} // running without an attempt
 	group := []*ticket{insertion(t, a), insertion(t, b), insertion(t, other, c), insertion(t, d), insertion(t, broken),
-		{op: &claimOp{claim: task.Claim{Lanes: []task.LaneID{1, 2}, Max: 1, Now: time.Now(), NewToken: newToken, Executor: "x"}}}}
+		{op: &claimOp{claim: task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 1}}, Max: 1, Now: time.Now(), NewToken: newToken, Executor: "x"}}}}
 	s.w.write(group)
 	for i, want := range []task.Code{"", "", task.CodeConflict, "", task.CodeInternal, ""} {
 		if got := task.CodeOf(group[i].err); got != want {
 			t.Errorf("operation %d: %v, want code %q", i, group[i].err, want)
 		}
 	}
-	if got := group[5].op.(*claimOp).taken; len(got) != 1 || got[0].ID != a.ID {
+	if got := group[5].op.(*claimOp).taken; len(got) != 1 || got[0].Change.Task.ID != a.ID {
 		t.Errorf("claimed %v, want the first task", got)
 	}
 	var types []string
@@ -173,7 +173,7 @@ func TestWindow(t *testing.T) {
 			bad := newTask(t, task.Spec{})
 			twin := newTask(t, task.Spec{})
 			twin.ID = bad.ID
-			claim := &ticket{op: &failing{claimOp{claim: task.Claim{Lanes: []task.LaneID{1}, Max: 50, NewToken: newToken, Now: time.Now()}}}}
+			claim := &ticket{op: &failing{claimOp{claim: task.Claim{Shares: firstLane(50), Max: 50, NewToken: newToken, Now: time.Now()}}}}
 			s.w.write([]*ticket{claim, insertion(t, bad, twin)})
 			if claim.err == nil {
 				t.Fatal("the group was not undone")
@@ -182,7 +182,7 @@ func TestWindow(t *testing.T) {
 			n := rng.IntN(min(len(running), 30)) + 1
 			o := &applyOp{routes: make([]string, n), errs: make([]error, n)}
 			for _, r := range running[:n] {
-				c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeReleased}, task.Backoff{}, time.Now(), 0)
+				c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,25 +195,32 @@ func TestWindow(t *testing.T) {
 				t.Fatal(o.errs[i])
 			}
 		default:
-			o := &claimOp{claim: task.Claim{Lanes: []task.LaneID{1}, Max: rng.IntN(150) + 1, NewToken: newToken, Now: time.Now()}}
+			most := rng.IntN(150) + 1
+			o := &claimOp{claim: task.Claim{Shares: firstLane(most), Max: most, NewToken: newToken, Now: time.Now()}}
 			s.w.write([]*ticket{{op: o}})
 			want := sorted()
 			want = want[:min(len(want), o.claim.Max)]
 			if len(o.taken) != len(want) {
 				t.Fatalf("claimed %d, want %d", len(o.taken), len(want))
 			}
-			for i, n := range o.taken {
+			for i := range o.taken {
+				n := o.taken[i].Change.Task
+				running = append(running, n)
 				if n.Seq != want[i].seq {
 					t.Fatalf("claim %d took seq %d priority %d, want seq %d priority %d", i, n.Seq, n.Priority, want[i].seq, want[i].priority)
 				}
 				delete(ready, n.Seq)
 			}
-			running = append(running, o.taken...)
 		}
 	}
 	if got := s.Ready([]task.LaneID{1}); got != int64(len(ready)) {
 		t.Fatalf("Ready says %d, want %d", got, len(ready))
 	}
+}
+
+// firstLane is a share of the first lane.
+func firstLane(most int) []task.Share {
+	return []task.Share{{Lanes: []task.LaneID{1}, Max: most}}
 }
 
 // failing claims, and then has its transaction undone.

@@ -4,16 +4,21 @@ import "time"
 
 // Begin makes t's next attempt, with token, on executor. A deferred executor
 // has not begun yet: its task stays pending, dispatched, until Started.
-func Begin(t Task, executor string, token Token, deferred bool, now time.Time) Task {
-	t.Attempt++
-	t.Token, t.Executor, t.Node, t.Handle = token, executor, "", nil
-	t.Progress, t.UpdatedAt = Progress{}, now
+func Begin(t Task, executor string, token Token, deferred bool, now time.Time) Change {
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt}
+	n := &c.Task
+	n.Attempt++
+	n.Token, n.Executor, n.Node, n.Handle = token, executor, "", nil
+	n.Progress, n.UpdatedAt = Progress{}, now
+	c.Event = &Event{At: now, From: t.State, Attempt: n.Attempt, By: ByHost}
 	if deferred {
-		t.State, t.Waiting = Pending, WaitDispatched
-		return t
+		n.State, n.Waiting = Pending, WaitDispatched
+		c.Event.Message = "dispatched to " + executor
+	} else {
+		n.State, n.Waiting, n.StartedAt = Running, WaitNone, now
 	}
-	t.State, t.Waiting, t.StartedAt = Running, WaitNone, now
-	return t
+	c.Event.To = n.State
+	return c
 }
 
 // Started says that the attempt of a dispatched task has begun on node. On a
@@ -32,25 +37,26 @@ func Started(t Task, handle []byte, node string, now time.Time) (Change, error) 
 	return Change{}, Errorf(CodeConflict, "task %s is %s: its attempt cannot start", t.ID, t.State)
 }
 
-// Checkpointed keeps data for the next attempt. New ground was reached, so the
-// attempts lost before it no longer count.
+// Checkpointed keeps data for the next attempt.
 func Checkpointed(t Task, data []byte, now time.Time) (Change, error) {
 	if !t.State.Active() {
 		return Change{}, Errorf(CodeConflict, "task %s is %s: its attempt is over", t.ID, t.State)
 	}
-	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt, SetCheckpoint: true}
-	c.Task.Checkpoint, c.Task.Lost, c.Task.UpdatedAt = data, 0, now
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt}
+	setCheckpoint(&c, data)
+	c.Task.Requeued = 0
+	c.Task.UpdatedAt = now
 	return c, nil
 }
 
 // Cancel is a request by someone that t end. A task that does not run is
 // canceled at once; one that runs becomes canceling until its attempt's end is
-// confirmed. already_final if it is done. A second request changes nothing:
-// Change.Event is nil then.
+// confirmed. already_final if it is done. A second request changes nothing: the
+// Change is empty then.
 func Cancel(t Task, by string, now time.Time) (Change, error) {
 	switch t.State {
 	case Canceling:
-		return Change{Task: t, From: t.State, FromAttempt: t.Attempt}, nil
+		return Change{Task: t}, nil
 	case Running:
 		c, err := change(t, Canceling, by, "cancel requested", now)
 		c.Task.CancelRequestedAt, c.Task.RequestedBy = now, by
@@ -81,6 +87,7 @@ func Retry(t Task, by string, now time.Time) (Change, error) {
 	}
 	n := &c.Task
 	n.Waiting, n.RunAt, n.Failures, n.Lost = WaitQueued, now, 0, 0
+	n.Suspect, n.Requeued = false, 0
 	n.FinishedAt, n.ExpiresAt, n.CancelRequestedAt, n.StartedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	n.RequestedBy, n.Progress, n.Deadline = "", Progress{}, time.Time{}
 	n.Error, c.SetError = nil, true
@@ -88,6 +95,19 @@ func Retry(t Task, by string, now time.Time) (Change, error) {
 	if t.State == Reverted {
 		n.Checkpoint, c.SetCheckpoint = nil, true
 	}
+	return c, nil
+}
+
+// Due makes a scheduled task ready now, whatever its RunAt says: for a retry whose delay
+// is over on the host's own clock, while the system's was set back. It is no transition.
+func Due(t Task, now time.Time) (Change, error) {
+	if t.State != Pending || t.Waiting != WaitScheduled {
+		return Change{}, Errorf(CodeConflict, "task %s is %s and does not wait for a time", t.ID, t.State)
+	}
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt}
+	c.Task.Waiting = WaitQueued
+	c.Task.RunAt = now
+	c.Task.UpdatedAt = now
 	return c, nil
 }
 

@@ -11,12 +11,12 @@ func TestBegin(t *testing.T) {
 	was, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start)
 	was.Handle, was.Node, was.Progress, was.Attempt = []byte("old"), "old", task.Progress{Done: 1}, 4
 	now := start.Add(time.Second)
-	got := task.Begin(was, "local", task.Token{7}, false, now)
+	got := task.Begin(was, "local", task.Token{7}, false, now).Task
 	if got.State != task.Running || got.Waiting != task.WaitNone || got.Attempt != 5 || got.Token != (task.Token{7}) || got.Executor != "local" ||
 		got.Handle != nil || got.Node != "" || got.Progress != (task.Progress{}) || !got.StartedAt.Equal(now) || got.Version != was.Version {
 		t.Errorf("begun: %+v", got)
 	}
-	got = task.Begin(was, "fleet", task.Token{7}, true, now)
+	got = task.Begin(was, "fleet", task.Token{7}, true, now).Task
 	if got.State != task.Pending || got.Waiting != task.WaitDispatched || got.Attempt != 5 || !got.StartedAt.IsZero() {
 		t.Errorf("dispatched: %+v", got)
 	}

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -16,8 +17,9 @@ const (
 	OutcomeFailed
 	OutcomeCanceled
 	OutcomeLost
-	OutcomeReleased
+	OutcomeReleased // it surely never started
 	OutcomeYielded
+	OutcomeInterrupted // stopped because its process or its host ends; it may have run in part
 )
 
 // Codes of a Failure that the host itself gives.
@@ -47,6 +49,8 @@ type Outcome struct {
 	// Unconfirmed says that nobody heard the attempt end: the bound of a cancel
 	// or of a timeout passed and its token was fenced.
 	Unconfirmed bool
+	// Suspect says of a lost attempt that it may itself be what ended its process.
+	Suspect bool
 }
 
 // Yield is what a resting task waits for.
@@ -89,7 +93,13 @@ type Change struct {
 	Event *Event
 	// What else of Task is to be written: these live beside the row.
 	SetResult, SetError, SetCheckpoint, SetHandle bool
+	// Delay is the rest that Task.RunAt stands for, where it was reckoned from the time
+	// of the change and is no time of day that somebody named.
+	Delay time.Duration
 }
+
+// Empty says that there is nothing to change, as of one that has no From.
+func (c *Change) Empty() bool { return c.From == None }
 
 // change begins a transition of t to state to, if the table allows it.
 func change(t Task, to State, by, message string, now time.Time) (Change, error) {
@@ -144,18 +154,27 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeSucceeded: // dispatched: whoever heard of an end must record the start first
 		return Change{}, Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
 	case OutcomeReleased:
-		return again(t, t.RunAt, o.Message, now)
+		return requeue(t, t.RunAt, o.Message, now)
+	case OutcomeInterrupted:
+		if t.MaxLost == 0 {
+			o.Code = FailureExecutorLost
+			return fail(t, o, "interrupted, and max_lost is 0: it must never run twice", now)
+		}
+		return requeue(t, t.RunAt, o.Message, now)
 	case OutcomeYielded:
-		return rest(t, o, now)
+		return settleYield(t, o, now)
 	case OutcomeLost:
 		t.Lost++
+		t.Suspect = t.Suspect || o.Suspect
+		t.Requeued = 0
 		if t.Lost > t.MaxLost {
 			o.Code = FailureExecutorLost
 			return fail(t, o, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
 		}
-		return again(t, now, "lost: "+o.Message, now)
+		return waitUntil(t, now, "lost: "+o.Message, now)
 	default:
 		t.Failures++
+		t.Requeued = 0
 		if o.Code == "" {
 			o.Code = FailureScript
 		}
@@ -167,8 +186,9 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 		if o.Permanent || t.Failures >= t.MaxAttempts || late {
 			return fail(t, o, o.Code, now)
 		}
-		c, err := again(t, at, o.Code+": "+o.Message, now)
+		c, err := waitUntil(t, at, o.Code+": "+o.Message, now)
 		c.Task.Error, c.SetError = failure(t, o), true
+		c.Delay = at.Sub(now)
 		return c, err
 	}
 }
@@ -227,8 +247,31 @@ func failure(t Task, o Outcome) *Failure {
 	return &Failure{Code: o.Code, Message: clip(o.Message), Attempt: t.Attempt, Details: o.Details}
 }
 
-// again puts t back to wait until at.
-func again(t Task, at time.Time, message string, now time.Time) (Change, error) {
+// The rest of a task whose attempt ended at no cost: without one, an executor that
+// gives back all it gets would be asked again as fast as the disk goes.
+const (
+	RequeueMin = 100 * time.Millisecond
+	RequeueMax = time.Minute
+)
+
+// requeue puts t back to wait until at, after an attempt that cost nothing, and no
+// sooner than RequeueMin from now, doubled each time in a row up to RequeueMax.
+func requeue(t Task, at time.Time, message string, now time.Time) (Change, error) {
+	delay := RequeueMax
+	if t.Requeued < 10 {
+		delay = min(RequeueMin<<t.Requeued, RequeueMax)
+	}
+	t.Requeued++
+	if least := now.Add(delay); at.Before(least) {
+		at = least
+	}
+	c, err := waitUntil(t, at, message, now)
+	c.Delay = at.Sub(now)
+	return c, err
+}
+
+// waitUntil puts t back to wait until at.
+func waitUntil(t Task, at time.Time, message string, now time.Time) (Change, error) {
 	c, err := change(t, Pending, ByHost, message, now)
 	c.Task.Waiting, c.Task.RunAt = WaitQueued, at
 	if at.After(now) {
@@ -237,26 +280,42 @@ func again(t Task, at time.Time, message string, now time.Time) (Change, error) 
 	return c, err
 }
 
-func rest(t Task, o Outcome, now time.Time) (Change, error) {
-	c, err := change(t, Pending, ByHost, "yielded", now)
+// settleYield has t wait for what its script said. A script that yields until a time
+// which is past, and has saved nothing new, rests longer each time.
+func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 	y := o.Yield
-	switch {
-	case y == nil:
-		c.Task.Waiting = WaitQueued
-	case !y.Until.IsZero():
-		c.Task.RunAt, c.Task.Waiting = y.Until, WaitScheduled
-		if !y.Until.After(now) {
-			c.Task.Waiting = WaitQueued
-		}
-	case len(y.Children) > 0:
-		c.Task.Waiting = WaitChildren
-	default:
-		c.Task.Waiting = WaitPaused
+	if y == nil {
+		y = &Yield{Until: now}
 	}
-	if y != nil && y.Checkpoint != nil {
-		c.Task.Checkpoint, c.SetCheckpoint, c.Task.Lost = y.Checkpoint, true, 0
+	news := y.Checkpoint != nil && !bytes.Equal(y.Checkpoint, t.Checkpoint)
+	if news || y.Until.After(now) || len(y.Children) > 0 || y.Resume {
+		t.Requeued = 0
+	}
+	switch {
+	case len(y.Children) > 0 || y.Resume:
+		c, err = change(t, Pending, ByHost, "yielded", now)
+		c.Task.Waiting = WaitChildren
+		if y.Resume {
+			c.Task.Waiting = WaitPaused
+		}
+	case y.Until.After(now):
+		c, err = waitUntil(t, y.Until, "yielded", now)
+	default:
+		c, err = requeue(t, y.Until, "yielded", now)
+	}
+	if y.Checkpoint != nil {
+		setCheckpoint(&c, y.Checkpoint)
 	}
 	return c, err
+}
+
+// setCheckpoint has c keep data for the next attempt: new ground was reached, so the
+// attempts lost before it no longer count.
+func setCheckpoint(c *Change, data []byte) {
+	c.Task.Checkpoint = data
+	c.SetCheckpoint = true
+	c.Task.Lost = 0
+	c.Task.Suspect = false
 }
 
 // clip keeps a message within MaxMessage, at a rune's boundary.

@@ -19,8 +19,8 @@ var backoff = task.Backoff{Initial: 10 * time.Second, Max: time.Minute}
 // running is a task in its second attempt, all budgets at three.
 func running() task.Task {
 	t, _ := task.New(someID, "ann", task.Spec{Type: "noop"}, task.DefaultLimits(), start)
-	t = task.Begin(t, "local", task.Token{1}, false, start)
-	t = task.Begin(t, "local", task.Token{2}, false, start)
+	t = task.Begin(t, "local", task.Token{1}, false, start).Task
+	t = task.Begin(t, "local", task.Token{2}, false, start).Task
 	t.Version = 5
 	return t
 }
@@ -39,7 +39,9 @@ func TestSettle(t *testing.T) {
 	now := start.Add(time.Minute)
 	failures := func(n int) task.Task { t := running(); t.Failures = n; return t }
 	lost := func(n int) task.Task { t := running(); t.Lost = n; return t }
-	waitsDispatched := task.Begin(func() task.Task { t, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start); return t }(), "fleet", task.Token{9}, true, start)
+	suspect := func() task.Task { t := lost(1); t.Suspect = true; return t }
+	requeued := func(n int) task.Task { t := running(); t.Requeued = n; return t }
+	waitsDispatched := task.Begin(func() task.Task { t, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start); return t }(), "fleet", task.Token{9}, true, start).Task
 	doomed := running()
 	doomed.Deadline = now.Add(7 * time.Second)
 	fail := task.Outcome{Kind: task.OutcomeFailed, Message: "oops"}
@@ -71,21 +73,40 @@ func TestSettle(t *testing.T) {
 		{name: "time left to retry", t: doomed, o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: 6 * time.Second}, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: 6 * time.Second},
 		{name: "canceled by nobody", t: failures(2), o: task.Outcome{Kind: task.OutcomeCanceled, Message: "ended"}, state: task.Failed, code: "script_failed"},
 		{name: "lost", t: lost(0), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Pending, waiting: task.WaitQueued,
-			check: func(n task.Task) bool { return n.Lost == 1 && n.Failures == 0 && n.Suspect() }},
+			check: func(n task.Task) bool { return n.Lost == 1 && n.Failures == 0 && !n.Suspect }},
+		{name: "lost, and suspect", t: lost(0), o: task.Outcome{Kind: task.OutcomeLost, Suspect: true}, state: task.Pending, waiting: task.WaitQueued,
+			check: func(n task.Task) bool { return n.Lost == 1 && n.Suspect }},
+		{name: "lost again, without evidence", t: suspect(), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Pending, waiting: task.WaitQueued,
+			check: func(n task.Task) bool { return n.Suspect }},
 		{name: "lost as often as allowed", t: lost(2), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Pending, waiting: task.WaitQueued},
 		{name: "lost too often", t: lost(3), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Failed, code: "executor_lost"},
 		{name: "lost, never to run twice", t: func() task.Task { t := running(); t.MaxLost = 0; return t }(), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Failed, code: "executor_lost"},
-		{name: "released", t: running(), o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitQueued,
+		{name: "released", t: running(), o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond,
+			check: func(n task.Task) bool { return n.Failures == 0 && n.Lost == 0 && n.Requeued == 1 }},
+		{name: "released again", t: requeued(3), o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitScheduled, rests: 800 * time.Millisecond},
+		{name: "released without an end", t: requeued(1000), o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Minute},
+		{name: "lost after releases", t: requeued(5), o: task.Outcome{Kind: task.OutcomeLost}, state: task.Pending, waiting: task.WaitQueued,
+			check: func(n task.Task) bool { return n.Requeued == 0 }},
+		{name: "failed after releases", t: requeued(5), o: fail, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed",
+			check: func(n task.Task) bool { return n.Requeued == 0 }},
+		{name: "interrupted", t: running(), o: task.Outcome{Kind: task.OutcomeInterrupted}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond,
 			check: func(n task.Task) bool { return n.Failures == 0 && n.Lost == 0 }},
-		{name: "yielded until", t: lost(1), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(time.Hour), Checkpoint: []byte("c")}}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Hour,
-			check: func(n task.Task) bool { return n.Lost == 0 && string(n.Checkpoint) == "c" && n.Failures == 0 }},
-		{name: "yielded until now", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now}}, state: task.Pending, waiting: task.WaitQueued},
+		{name: "interrupted, never to run twice", t: func() task.Task { t := running(); t.MaxLost = 0; return t }(), o: task.Outcome{Kind: task.OutcomeInterrupted}, state: task.Failed, code: "executor_lost"},
+		{name: "canceling, interrupted", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeInterrupted}, state: task.Canceled, code: "canceled"},
+		{name: "yielded until", t: suspect(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(time.Hour), Checkpoint: []byte("c")}}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Hour,
+			check: func(n task.Task) bool {
+				return n.Lost == 0 && !n.Suspect && string(n.Checkpoint) == "c" && n.Failures == 0
+			}},
+		{name: "yielded until now", t: requeued(1), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now}}, state: task.Pending, waiting: task.WaitScheduled, rests: 200 * time.Millisecond},
+		{name: "yielded until now, with news", t: requeued(5), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now, Checkpoint: []byte("new")}}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond},
+		{name: "yielded ahead after releases", t: requeued(5), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(time.Hour)}}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Hour,
+			check: func(n task.Task) bool { return n.Requeued == 0 }},
+		{name: "yielded for nothing", t: lost(1), o: task.Outcome{Kind: task.OutcomeYielded}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond, check: func(n task.Task) bool { return n.Lost == 1 }},
 		{name: "yielded as long as may be", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(task.MaxRetain)}}, state: task.Pending, waiting: task.WaitScheduled, rests: task.MaxRetain},
 		{name: "yielded too long", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(task.MaxRetain + 1)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded beyond the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded before the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded until the end of time", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Unix(math.MaxInt64, 0)}}, state: task.Failed, code: "protocol_error"},
-		{name: "yielded for nothing", t: lost(1), o: task.Outcome{Kind: task.OutcomeYielded}, state: task.Pending, waiting: task.WaitQueued, check: func(n task.Task) bool { return n.Lost == 1 }},
 		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
 		{name: "yielded until resumed", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, state: task.Pending, waiting: task.WaitPaused},
 		{name: "canceling, confirmed", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeCanceled}, state: task.Canceled, code: "canceled",
@@ -98,7 +119,7 @@ func TestSettle(t *testing.T) {
 		{name: "canceling, released", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Canceled, code: "canceled"},
 		{name: "reverted", t: in(task.Reverting), o: task.Outcome{Kind: task.OutcomeSucceeded}, state: task.Reverted},
 		{name: "revert failed", t: in(task.Reverting), o: fail, state: task.RevertFailed, code: "script_failed"},
-		{name: "dispatched and withdrawn", t: waitsDispatched, o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitQueued},
+		{name: "dispatched and withdrawn", t: waitsDispatched, o: task.Outcome{Kind: task.OutcomeReleased}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond},
 		{name: "dispatched and lost", t: waitsDispatched, o: task.Outcome{Kind: task.OutcomeLost}, state: task.Pending, waiting: task.WaitQueued, check: func(n task.Task) bool { return n.Lost == 1 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,7 +174,7 @@ func sound(t *testing.T, was task.Task, c task.Change, now time.Time) {
 }
 
 func TestSettleRefuses(t *testing.T) {
-	dispatched := task.Begin(in(task.Pending), "fleet", task.Token{1}, true, start)
+	dispatched := task.Begin(in(task.Pending), "fleet", task.Token{1}, true, start).Task
 	queued := in(task.Pending)
 	queued.Waiting = task.WaitQueued
 	if _, err := task.Settle(dispatched, task.Outcome{Kind: task.OutcomeSucceeded}, backoff, start, 0); task.CodeOf(err) != task.CodeConflict {
@@ -223,7 +244,7 @@ func TestBudgets(t *testing.T) {
 			if ran++; ran > attempts+lost {
 				t.Fatalf("attempt %d with max_attempts %d and max_lost %d", ran, attempts, lost)
 			}
-			n = task.Begin(n, "local", task.Token{1}, false, start)
+			n = task.Begin(n, "local", task.Token{1}, false, start).Task
 			kind := rapid.SampledFrom([]task.Kind{task.OutcomeFailed, task.OutcomeLost, task.OutcomeCanceled}).Draw(t, "kind")
 			c, err := task.Settle(n, task.Outcome{Kind: kind}, backoff, start, 0)
 			if err != nil {

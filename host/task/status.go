@@ -71,6 +71,12 @@ type Node struct {
 	LastSeen time.Time         `json:"last_seen"`
 }
 
+// Readiness is whether a host can run tasks.
+type Readiness struct {
+	Degraded bool              // some executors can run nothing
+	Checks   map[string]string // a line for each part
+}
+
 // Update is what a watcher of a task hears: after each committed change the
 // task (without payloads) and the event, or progress or a log line of the
 // running attempt. Exactly one of Event, Progress and Log is set; Task only with Event.

@@ -11,8 +11,10 @@ type Scope struct {
 	All   bool // an admin: every owner's
 }
 
-// LaneID numbers lanes from 1, without gaps; a lane is never removed.
-type LaneID int32
+// LaneID is a process's name for a lane that has tasks: a number from 1, with gaps
+// where lanes went, and never given again within the process, also not to a lane
+// that comes back. It means nothing to another process, nor after a restart.
+type LaneID int64
 
 // Lane is the queue of waiting tasks of one type, owner and route; of one pinned
 // executor, if the submit named it; and suspects apart from the others, so that
@@ -34,7 +36,7 @@ type LaneCount struct {
 // Submission is what Insert writes, all or none.
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
-	// Insert gives each its Seq.
+	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency
@@ -54,14 +56,27 @@ type Receipt struct {
 	Replayed []ID
 }
 
-// Claim asks for work for one executor.
+// Claim asks for work for one executor: at most Max tasks, of each share at most its own.
 type Claim struct {
 	Executor string
-	Lanes    []LaneID // from which to take
+	Shares   []Share
 	Max      int
 	Deferred bool // dispatched rather than running: see Begin
 	Now      time.Time
 	NewToken func() Token
+}
+
+// Share is how many tasks a claim may take from some lanes together.
+type Share struct {
+	Lanes []LaneID
+	Max   int
+}
+
+// Claimed is an attempt that a claim began. Change is on record, and its Task has the
+// version that it has there.
+type Claimed struct {
+	Change Change
+	Share  int // the index in Claim.Shares that it was taken from
 }
 
 // Filter selects tasks for a list. Empty fields match all.
@@ -74,15 +89,15 @@ type Filter struct {
 	Labels        map[string]string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-	Ascending     bool // oldest first; newest first otherwise
+	Ascending     bool // oldest (lowest id) first; newest first otherwise
 	Limit         int  // at most MaxListLimit
-	Cursor        int64
+	Cursor        ID   // the list goes on behind this id; zero: from the beginning
 }
 
-// Page is one page of a list. Next is the cursor of the next; 0 if there is none.
+// Page is one page of a list. Next is the cursor of the next; zero if there is none.
 type Page struct {
 	Tasks []Task
-	Next  int64
+	Next  ID
 }
 
 // LogFilter selects log lines of a task.
@@ -121,17 +136,25 @@ type Queue interface {
 	// what a client sends again is answered before anything else is asked of it.
 	// idempotency_mismatch as for Insert, which alone decides between two at once.
 	Replayed(ctx context.Context, key Idempotency) (Receipt, error)
-	// Claim begins attempts at up to c.Max ready tasks of the lanes, by priority
-	// and then age, and returns them with input and checkpoint.
-	Claim(ctx context.Context, c Claim) ([]Task, error)
+	// Claim begins attempts at ready tasks of the shares' lanes, by priority and then
+	// age over all of them, and returns them with input and checkpoint.
+	Claim(ctx context.Context, c Claim) ([]Claimed, error)
 	// Promote makes ready up to limit scheduled tasks that are due, and says how
 	// many, and when the next is due (zero if none).
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
-	// Lanes are those with an ID above after, in order. From memory.
+	// Lanes are those with an ID above after, in order. A lane is there from its
+	// first task on, and until DropEmptyLanes finds it empty; one with tasks that
+	// are pending or held by an attempt is always among them. From memory.
 	Lanes(after LaneID) []Lane
-	// Ready is how many tasks of these lanes wait to be claimed. From memory, cheap.
+	// DropEmptyLanes forgets the lanes in which no task is pending or held, and
+	// says how many went. A lane that a task comes into at that moment stays; one
+	// that is gone comes back under a new ID with the next task for it. To be
+	// called now and then: each lane costs memory, and whoever goes through Lanes time.
+	DropEmptyLanes(ctx context.Context) (n int, err error)
+	// Ready is how many tasks of these lanes wait to be claimed; a lane that is
+	// gone has none. From memory, cheap.
 	Ready(lanes []LaneID) int64
-	// Count is what a lane holds. From memory.
+	// Count is what a lane holds, nothing if it is gone. From memory.
 	Count(lane LaneID) LaneCount
 }
 
@@ -148,17 +171,20 @@ type Ledger interface {
 	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
-	// List reads one page, without inputs, results and messages.
+	// List reads one page, without inputs, results and messages, in the order of
+	// ids: they are made by time, so it is that of age, and rests on the rows
+	// alone. Whatever was there when a walk began and stays is on one page of it;
+	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
 	// Held reads all tasks that an attempt holds (active, or dispatched): what
 	// a host finds after a crash. In pages: from after that Seq.
 	Held(ctx context.Context, after int64, limit int) ([]Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s Scope, id ID) error
-	// Retire removes up to limit tasks whose time to be kept is up, looking at
-	// no more than a bounded number of rows from a cursor of its own; more says
-	// that it did not come to the end.
-	Retire(ctx context.Context, now time.Time, limit int) (n int, more bool, err error)
+	// Retire removes up to limit tasks whose time to be kept is up and says which, looking
+	// at no more than a bounded number of rows from a cursor of its own; more says that it
+	// did not come to the end.
+	Retire(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
 	// Overdue reads up to limit pending tasks whose deadline has passed.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
 }

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ID is a task's UUID (version 7).
+// ID is a task's UUID (version 7): it begins with the time it was made, so ids
+// sort by age, and lists are in their order.
 type ID [16]byte
 
 // String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.
@@ -96,6 +97,11 @@ type Task struct {
 	MaxAttempts int
 	Lost        int // attempts lost since then, or since the last new checkpoint
 	MaxLost     int
+	// Suspect says that an attempt lost since the last checkpoint may be what ended
+	// its process. The task waits in a lane of suspects and runs apart from others.
+	Suspect bool
+	// Requeued is how many attempts in a row ended at no cost: see requeue.
+	Requeued int
 
 	Timeout  time.Duration // of one attempt; always finite
 	Deadline time.Time     // of the whole task; zero for none
@@ -116,11 +122,11 @@ type Task struct {
 	RequestedBy                             string // who asked for the cancel
 	Version                                 int64  // raised by every change of state; numbers the history
 	Trace                                   string // W3C traceparent of the submit
-}
 
-// Suspect says that an attempt of this task was lost since its last checkpoint:
-// it may be what killed its executor, and runs with no other suspect beside it.
-func (t *Task) Suspect() bool { return t.Lost > 0 }
+	// Damage says what of the stored task cannot be read, and stands here as
+	// something else; "" if nothing is damaged. It is never written.
+	Damage string
+}
 
 // Failure is why a task is not succeeded.
 type Failure struct {

@@ -92,7 +92,7 @@ func detaches(t *testing.T, s *suite) {
 		t.Fatalf("the outcome is %s, but nobody finished or canceled it", o.Kind)
 	}
 	if !s.info.Outlives {
-		want(t, o, sdk.AttemptReleased)
+		want(t, o, sdk.AttemptInterrupted)
 		return
 	}
 	if !s.Probes {

@@ -71,7 +71,7 @@ func retriesFirst(s *suite) {
 	}
 	s.put(batch...)
 	first := s.claim(10)
-	s.settle(first[3], task.Outcome{Kind: task.OutcomeReleased})
+	s.settle(first[3], task.Outcome{Kind: task.OutcomeLost})
 	high := s.insert(task.Spec{Priority: 9})[0]
 	low := s.insert(task.Spec{Priority: -9})[0]
 	got := ids(s.claim(3))
@@ -109,6 +109,42 @@ func claimMerges(s *suite) {
 	got = append(got, ids(s.claim(20, ids3...))...)
 	if !slices.Equal(got, want) {
 		s.Fatalf("lanes are not merged by priority and age:\n got %v\nwant %v", got, want)
+	}
+}
+
+// claimShares: each share gives what it may, by priority and age over all of them, and
+// the claim says which share each task is from.
+func claimShares(s *suite) {
+	var a, b []task.ID
+	for i := range 10 {
+		a = append(a, s.insert(task.Spec{Type: "a", Priority: 20 - 2*i})[0].ID)
+		b = append(b, s.insert(task.Spec{Type: "b", Priority: 19 - 2*i})[0].ID)
+	}
+	ls := s.lanes()
+	claim := func(most, ofA, ofB int) (got []task.ID) {
+		s.Helper()
+		claimed, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Max: most, Now: start.Add(time.Second), NewToken: newToken,
+			Shares: []task.Share{{Lanes: ls[1:2], Max: ofB}, {Lanes: ls[:1], Max: ofA}}})
+		s.must(err)
+		for _, c := range claimed {
+			if want := map[string]int{"a": 1, "b": 0}[c.Change.Task.Type]; c.Share != want {
+				s.Errorf("a task of type %s is said to be of share %d", c.Change.Task.Type, c.Share)
+			}
+			got = append(got, c.Change.Task.ID)
+		}
+		return got
+	}
+	if got, want := claim(10, 2, 3), []task.ID{a[0], b[0], a[1], b[1], b[2]}; !slices.Equal(got, want) {
+		s.Errorf("claimed %v, want %v", got, want)
+	}
+	if got, want := claim(3, 10, 0), a[2:5]; !slices.Equal(got, want) {
+		s.Errorf("with nothing for b claimed %v, want %v", got, want)
+	}
+	if got := claim(10, 0, 0); len(got) != 0 {
+		s.Errorf("claimed %v of shares that may give nothing", got)
+	}
+	if got, want := claim(2, 10, 10), []task.ID{b[3], b[4]}; !slices.Equal(got, want) {
+		s.Errorf("claimed %v, want %v", got, want)
 	}
 }
 
@@ -165,7 +201,7 @@ func canceledWaiting(s *suite) {
 
 func suspects(s *suite) {
 	t := s.run(task.Spec{Input: []byte(`1`)})
-	s.settle(t, task.Outcome{Kind: task.OutcomeLost, Message: "gone"})
+	s.settle(t, task.Outcome{Kind: task.OutcomeLost, Message: "gone", Suspect: true})
 	ls := s.store.Lanes(0)
 	if len(ls) != 2 || !ls[1].Suspect || ls[1].Type != "noop" || s.store.Count(ls[1].ID).Ready != 1 || s.store.Count(ls[0].ID) != (task.LaneCount{}) {
 		s.Fatalf("a lost task does not wait in a lane of suspects: %+v", ls)
@@ -182,7 +218,7 @@ func suspects(s *suite) {
 	if a, b := s.store.Count(ls[0].ID), s.store.Count(ls[1].ID); a.Active != 1 || b.Active != 0 {
 		s.Fatalf("after a checkpoint the lanes count %+v and %+v", a, b)
 	}
-	s.settle(s.get(t.ID), task.Outcome{Kind: task.OutcomeReleased})
+	s.settle(s.get(t.ID), task.Outcome{Kind: task.OutcomeLost})
 	if again := s.claim(1, ls[0].ID); len(again) != 1 || string(again[0].Checkpoint) != "half" {
 		s.Fatalf("claimed %+v, want the task with its checkpoint", again)
 	}
@@ -190,9 +226,7 @@ func suspects(s *suite) {
 
 func dispatched(s *suite) {
 	s.insert(task.Spec{})
-	ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "fleet", Lanes: s.lanes(), Max: 1, Deferred: true, Now: start.Add(time.Second), NewToken: newToken})
-	s.must(err)
-	t := ts[0]
+	t := s.claimAs(task.Claim{Executor: "fleet", Shares: []task.Share{{Lanes: s.lanes(), Max: 1}}, Max: 1, Deferred: true})[0]
 	if t.State != task.Pending || t.Waiting != task.WaitDispatched || t.Token.IsZero() || t.Attempt != 1 || !t.StartedAt.IsZero() {
 		s.Fatalf("claimed for a deferred executor: %+v", t)
 	}

@@ -41,11 +41,13 @@ func manyAtOnce(s *suite) {
 	for range workers {
 		working.Go(func() {
 			for {
-				ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Lanes: s.lanes(), Max: 10, Now: start.Add(time.Second), NewToken: newToken})
+				claimed, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Shares: []task.Share{{Lanes: s.lanes(), Max: 10}}, Max: 10,
+					Now: start.Add(time.Second), NewToken: newToken})
 				if err != nil {
 					s.Errorf("claim: %v", err)
 					return
 				}
+				ts := begun(claimed)
 				if len(ts) == 0 {
 					select {
 					case <-stop:
@@ -63,9 +65,10 @@ func manyAtOnce(s *suite) {
 					attempts[t.ID], tokens[t.Token] = t.Attempt, true
 					o := task.Outcome{Kind: task.OutcomeSucceeded}
 					if t.Attempt == 1 && t.Seq%3 == 0 {
-						o.Kind = task.OutcomeReleased
+						o.Kind = task.OutcomeLost
 					} else if t.Attempt == 1 && t.Seq%3 == 1 {
 						o.Kind = task.OutcomeLost
+						o.Suspect = true
 					}
 					changes = append(changes, must(task.Settle(t, o, task.Backoff{}, start.Add(time.Second), 0)))
 				}
@@ -102,7 +105,7 @@ func manyAtOnce(s *suite) {
 		for _, t := range p.Tasks {
 			states[t.State]++
 		}
-		if f.Cursor = p.Next; p.Next == 0 {
+		if f.Cursor = p.Next; p.Next.IsZero() {
 			break
 		}
 	}

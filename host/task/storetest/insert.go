@@ -74,7 +74,7 @@ func nulls(s *suite) {
 
 func bornRunning(s *suite) {
 	t := s.make(task.Spec{})
-	*t = task.Begin(*t, "local", newToken(), false, start)
+	*t = task.Begin(*t, "local", newToken(), false, start).Task
 	s.put(t)
 	got := s.get(t.ID)
 	equal(s.T, got, *t)

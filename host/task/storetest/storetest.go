@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,14 +30,19 @@ func Run(t *testing.T, open Open) {
 		{"keys", keys},
 		{"idempotency", idempotency},
 		{"lanes", lanes},
+		{"empty lanes go", emptyLanes},
+		{"many lanes come and go", manyLanes},
+		{"empty lanes go while tasks come", lanesInUse},
 		{"claim order", claimOrder},
 		{"retries come before the cursor", retriesFirst},
 		{"claims across lanes merge", claimMerges},
+		{"shares of a claim", claimShares},
 		{"claims past a window", claimMany},
 		{"canceled while waiting", canceledWaiting},
 		{"suspects change lanes", suspects},
 		{"dispatched", dispatched},
 		{"settle every way", settleEveryWay},
+		{"times that cannot be shown", oddTimes},
 		{"conflicts", conflicts},
 		{"changes fail alone", changesFailAlone},
 		{"checkpoint and handle", checkpointAndHandle},
@@ -50,6 +56,8 @@ func Run(t *testing.T, open Open) {
 		{"scope", scope},
 		{"by prefix", byPrefix},
 		{"list pages", listPages},
+		{"list order", listOrder},
+		{"order keys", orderKeys},
 		{"list filters", listFilters},
 		{"list results", listResults},
 		{"history", history},
@@ -102,8 +110,20 @@ func (s *suite) close() {
 	s.store = nil
 }
 
-func id() (id task.ID)          { _, _ = rand.Read(id[:]); return id }
 func newToken() (tk task.Token) { _, _ = rand.Read(tk[:]); return tk }
+
+// id is a new id, above all before it, as if each were made a millisecond later.
+func id() (id task.ID) {
+	_, _ = rand.Read(id[:])
+	at := start.UnixMilli() + made.Add(1)
+	for i := range 6 {
+		id[i] = byte(at >> (40 - 8*i))
+	}
+	return id
+}
+
+// made counts the ids.
+var made atomic.Int64
 
 // make makes a task that is not in the store yet.
 func (s *suite) make(spec task.Spec) *task.Task {
@@ -151,8 +171,23 @@ func (s *suite) claim(limit int, lanes ...task.LaneID) []task.Task {
 	if len(lanes) == 0 {
 		lanes = s.lanes()
 	}
-	ts, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Lanes: lanes, Max: limit, Now: start.Add(time.Second), NewToken: newToken})
+	return s.claimAs(task.Claim{Executor: "local", Shares: []task.Share{{Lanes: lanes, Max: limit}}, Max: limit})
+}
+
+// claimAs makes a claim and gives the tasks that it began.
+func (s *suite) claimAs(c task.Claim) []task.Task {
+	s.Helper()
+	c.Now, c.NewToken = start.Add(time.Second), newToken
+	claimed, err := s.store.Claim(s.ctx, c)
 	s.must(err)
+	return begun(claimed)
+}
+
+func begun(claimed []task.Claimed) []task.Task {
+	var ts []task.Task
+	for i := range claimed {
+		ts = append(ts, claimed[i].Change.Task)
+	}
 	return ts
 }
 

@@ -137,6 +137,7 @@ const (
 	Kind_KIND_LOST        Kind = 4
 	Kind_KIND_RELEASED    Kind = 5
 	Kind_KIND_YIELDED     Kind = 6
+	Kind_KIND_INTERRUPTED Kind = 7 // stopped because its process or its host ends; it may have run in part
 )
 
 // Enum value maps for Kind.
@@ -149,6 +150,7 @@ var (
 		4: "KIND_LOST",
 		5: "KIND_RELEASED",
 		6: "KIND_YIELDED",
+		7: "KIND_INTERRUPTED",
 	}
 	Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -158,6 +160,7 @@ var (
 		"KIND_LOST":        4,
 		"KIND_RELEASED":    5,
 		"KIND_YIELDED":     6,
+		"KIND_INTERRUPTED": 7,
 	}
 )
 
@@ -404,6 +407,94 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 	return file_executor_proto_rawDescGZIP(), []int{2}
 }
 
+type ControlNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`     // its name
+	Action        string                 `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"` // "drain" or "resume"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlNodeRequest) Reset() {
+	*x = ControlNodeRequest{}
+	mi := &file_executor_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlNodeRequest) ProtoMessage() {}
+
+func (x *ControlNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlNodeRequest.ProtoReflect.Descriptor instead.
+func (*ControlNodeRequest) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ControlNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ControlNodeRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+type ControlNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlNodeResponse) Reset() {
+	*x = ControlNodeResponse{}
+	mi := &file_executor_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlNodeResponse) ProtoMessage() {}
+
+func (x *ControlNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlNodeResponse.ProtoReflect.Descriptor instead.
+func (*ControlNodeResponse) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{4}
+}
+
 type DescribeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Info          *Info                  `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -413,7 +504,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_executor_proto_msgTypes[3]
+	mi := &file_executor_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +516,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[3]
+	mi := &file_executor_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +529,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{3}
+	return file_executor_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DescribeResponse) GetInfo() *Info {
@@ -457,13 +548,15 @@ type Info struct {
 	Outlives      bool                   `protobuf:"varint,5,opt,name=outlives,proto3" json:"outlives,omitempty"`
 	MaxInput      int64                  `protobuf:"varint,6,opt,name=max_input,json=maxInput,proto3" json:"max_input,omitempty"`
 	MaxResult     int64                  `protobuf:"varint,7,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"`
+	Unavailable   string                 `protobuf:"bytes,8,opt,name=unavailable,proto3" json:"unavailable,omitempty"`                           // why the executor can run nothing at present; empty if it can
+	ControlsNodes bool                   `protobuf:"varint,9,opt,name=controls_nodes,json=controlsNodes,proto3" json:"controls_nodes,omitempty"` // ControlNode is served
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_executor_proto_msgTypes[4]
+	mi := &file_executor_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +568,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[4]
+	mi := &file_executor_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +581,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{4}
+	return file_executor_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Info) GetTypes() []*TypeInfo {
@@ -540,6 +633,20 @@ func (x *Info) GetMaxResult() int64 {
 	return 0
 }
 
+func (x *Info) GetUnavailable() string {
+	if x != nil {
+		return x.Unavailable
+	}
+	return ""
+}
+
+func (x *Info) GetControlsNodes() bool {
+	if x != nil {
+		return x.ControlsNodes
+	}
+	return false
+}
+
 type TypeInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -557,7 +664,7 @@ type TypeInfo struct {
 
 func (x *TypeInfo) Reset() {
 	*x = TypeInfo{}
-	mi := &file_executor_proto_msgTypes[5]
+	mi := &file_executor_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +676,7 @@ func (x *TypeInfo) String() string {
 func (*TypeInfo) ProtoMessage() {}
 
 func (x *TypeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[5]
+	mi := &file_executor_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +689,7 @@ func (x *TypeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeInfo.ProtoReflect.Descriptor instead.
 func (*TypeInfo) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{5}
+	return file_executor_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TypeInfo) GetName() string {
@@ -666,7 +773,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_executor_proto_msgTypes[6]
+	mi := &file_executor_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +785,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[6]
+	mi := &file_executor_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +798,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{6}
+	return file_executor_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Node) GetName() string {
@@ -776,7 +883,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_executor_proto_msgTypes[7]
+	mi := &file_executor_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +895,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[7]
+	mi := &file_executor_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +908,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{7}
+	return file_executor_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ControlRequest) GetEpoch() uint64 {
@@ -835,7 +942,7 @@ type HostMessage struct {
 
 func (x *HostMessage) Reset() {
 	*x = HostMessage{}
-	mi := &file_executor_proto_msgTypes[8]
+	mi := &file_executor_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +954,7 @@ func (x *HostMessage) String() string {
 func (*HostMessage) ProtoMessage() {}
 
 func (x *HostMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[8]
+	mi := &file_executor_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +967,7 @@ func (x *HostMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMessage.ProtoReflect.Descriptor instead.
 func (*HostMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{8}
+	return file_executor_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HostMessage) GetKind() isHostMessage_Kind {
@@ -974,7 +1081,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_executor_proto_msgTypes[9]
+	mi := &file_executor_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1093,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[9]
+	mi := &file_executor_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1106,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{9}
+	return file_executor_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ControlResponse) GetMessages() []*PluginMessage {
@@ -1020,6 +1127,7 @@ type PluginMessage struct {
 	//	*PluginMessage_Finished
 	//	*PluginMessage_Unsupported
 	//	*PluginMessage_Changed
+	//	*PluginMessage_Draining
 	Kind          isPluginMessage_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1027,7 +1135,7 @@ type PluginMessage struct {
 
 func (x *PluginMessage) Reset() {
 	*x = PluginMessage{}
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1147,7 @@ func (x *PluginMessage) String() string {
 func (*PluginMessage) ProtoMessage() {}
 
 func (x *PluginMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1160,7 @@ func (x *PluginMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginMessage.ProtoReflect.Descriptor instead.
 func (*PluginMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{10}
+	return file_executor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PluginMessage) GetKind() isPluginMessage_Kind {
@@ -1125,6 +1233,15 @@ func (x *PluginMessage) GetChanged() *Changed {
 	return nil
 }
 
+func (x *PluginMessage) GetDraining() *Draining {
+	if x != nil {
+		if x, ok := x.Kind.(*PluginMessage_Draining); ok {
+			return x.Draining
+		}
+	}
+	return nil
+}
+
 type isPluginMessage_Kind interface {
 	isPluginMessage_Kind()
 }
@@ -1157,6 +1274,10 @@ type PluginMessage_Changed struct {
 	Changed *Changed `protobuf:"bytes,7,opt,name=changed,proto3,oneof"`
 }
 
+type PluginMessage_Draining struct {
+	Draining *Draining `protobuf:"bytes,8,opt,name=draining,proto3,oneof"`
+}
+
 func (*PluginMessage_Hello) isPluginMessage_Kind() {}
 
 func (*PluginMessage_Heartbeat) isPluginMessage_Kind() {}
@@ -1170,6 +1291,8 @@ func (*PluginMessage_Finished) isPluginMessage_Kind() {}
 func (*PluginMessage_Unsupported) isPluginMessage_Kind() {}
 
 func (*PluginMessage_Changed) isPluginMessage_Kind() {}
+
+func (*PluginMessage_Draining) isPluginMessage_Kind() {}
 
 // Start begins one attempt, or joins the one that already runs under its token.
 type Start struct {
@@ -1191,13 +1314,14 @@ type Start struct {
 	Result        *Payload               `protobuf:"bytes,15,opt,name=result,proto3" json:"result,omitempty"` // of what is to be reverted
 	ResultType    string                 `protobuf:"bytes,16,opt,name=result_type,json=resultType,proto3" json:"result_type,omitempty"`
 	Failure       *Failure               `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
+	Suspect       bool                   `protobuf:"varint,18,opt,name=suspect,proto3" json:"suspect,omitempty"` // an earlier attempt was lost and may be what ended its process
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1333,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1346,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{11}
+	return file_executor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Start) GetToken() []byte {
@@ -1344,6 +1468,13 @@ func (x *Start) GetFailure() *Failure {
 	return nil
 }
 
+func (x *Start) GetSuspect() bool {
+	if x != nil {
+		return x.Suspect
+	}
+	return false
+}
+
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -1354,7 +1485,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1497,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1510,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{12}
+	return file_executor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Failure) GetCode() string {
@@ -1408,7 +1539,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1551,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1564,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{13}
+	return file_executor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Payload) GetInline() []byte {
@@ -1462,7 +1593,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1605,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1618,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{14}
+	return file_executor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Cancel) GetToken() []byte {
@@ -1522,7 +1653,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1665,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1678,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{15}
+	return file_executor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetToken() []byte {
@@ -1577,7 +1708,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1720,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1733,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{16}
+	return file_executor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Refuse) GetToken() []byte {
@@ -1635,7 +1766,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1778,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1791,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{17}
+	return file_executor_proto_rawDescGZIP(), []int{19}
 }
 
 // Drain: no further start will come. The host ends the process when all that runs
@@ -1673,7 +1804,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1816,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1829,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{18}
+	return file_executor_proto_rawDescGZIP(), []int{20}
 }
 
 // Hello is the plugin's first message on each Control stream. Of what it names,
@@ -1717,7 +1848,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1860,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1873,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{19}
+	return file_executor_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hello) GetInstance() string {
@@ -1801,7 +1932,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1944,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1957,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{20}
+	return file_executor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetRunning() [][]byte {
@@ -1862,7 +1993,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +2005,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +2018,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{21}
+	return file_executor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Started) GetToken() []byte {
@@ -1929,7 +2060,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2072,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2085,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{22}
+	return file_executor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -1993,7 +2124,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2136,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2149,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{23}
+	return file_executor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Finished) GetToken() []byte {
@@ -2067,7 +2198,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2210,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2223,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{24}
+	return file_executor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Outcome) GetKind() Kind {
@@ -2178,7 +2309,7 @@ type Yield struct {
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2321,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2334,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{25}
+	return file_executor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Yield) GetUntil() *timestamppb.Timestamp {
@@ -2252,7 +2383,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2395,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2408,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{26}
+	return file_executor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Unsupported) GetToken() []byte {
@@ -2303,7 +2434,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2446,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2459,45 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{27}
+	return file_executor_proto_rawDescGZIP(), []int{29}
+}
+
+// Draining says that the process was told to stop by somebody else than the host: it finishes
+// what runs and takes no start any more. The host starts a successor and ends this process.
+type Draining struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Draining) Reset() {
+	*x = Draining{}
+	mi := &file_executor_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Draining) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Draining) ProtoMessage() {}
+
+func (x *Draining) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Draining.ProtoReflect.Descriptor instead.
+func (*Draining) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{30}
 }
 
 type DataRequest struct {
@@ -2341,7 +2510,7 @@ type DataRequest struct {
 
 func (x *DataRequest) Reset() {
 	*x = DataRequest{}
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2522,7 @@ func (x *DataRequest) String() string {
 func (*DataRequest) ProtoMessage() {}
 
 func (x *DataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2535,7 @@ func (x *DataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRequest.ProtoReflect.Descriptor instead.
 func (*DataRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{28}
+	return file_executor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DataRequest) GetChunks() []*Chunk {
@@ -2396,7 +2565,7 @@ type DataResponse struct {
 
 func (x *DataResponse) Reset() {
 	*x = DataResponse{}
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2577,7 @@ func (x *DataResponse) String() string {
 func (*DataResponse) ProtoMessage() {}
 
 func (x *DataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2590,7 @@ func (x *DataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataResponse.ProtoReflect.Descriptor instead.
 func (*DataResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{29}
+	return file_executor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DataResponse) GetChunks() []*Chunk {
@@ -2475,7 +2644,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2656,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2669,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{30}
+	return file_executor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Chunk) GetToken() []byte {
@@ -2558,7 +2727,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2739,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2752,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{31}
+	return file_executor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogLine) GetToken() []byte {
@@ -2633,7 +2802,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2814,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2827,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{32}
+	return file_executor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Progress) GetToken() []byte {
@@ -2703,9 +2872,13 @@ const file_executor_proto_rawDesc = "" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asurvive\x18\a \x01(\bR\asurvive\"\x13\n" +
 	"\x11ConfigureResponse\"\x11\n" +
-	"\x0fDescribeRequest\"B\n" +
+	"\x0fDescribeRequest\"@\n" +
+	"\x12ControlNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\"\x15\n" +
+	"\x13ControlNodeResponse\"B\n" +
 	"\x10DescribeResponse\x12.\n" +
-	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xf8\x01\n" +
+	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xc1\x02\n" +
 	"\x04Info\x124\n" +
 	"\x05types\x18\x01 \x03(\v2\x1e.taskhost.executor.v1.TypeInfoR\x05types\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\x03R\x05slots\x120\n" +
@@ -2714,7 +2887,9 @@ const file_executor_proto_rawDesc = "" +
 	"\boutlives\x18\x05 \x01(\bR\boutlives\x12\x1b\n" +
 	"\tmax_input\x18\x06 \x01(\x03R\bmaxInput\x12\x1d\n" +
 	"\n" +
-	"max_result\x18\a \x01(\x03R\tmaxResult\"\xcf\x02\n" +
+	"max_result\x18\a \x01(\x03R\tmaxResult\x12 \n" +
+	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
+	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\"\xcf\x02\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -2755,7 +2930,7 @@ const file_executor_proto_rawDesc = "" +
 	"\x06refuse\x18\x06 \x01(\v2\x1c.taskhost.executor.v1.RefuseH\x00R\x06refuseB\x06\n" +
 	"\x04kind\"R\n" +
 	"\x0fControlResponse\x12?\n" +
-	"\bmessages\x18\x01 \x03(\v2#.taskhost.executor.v1.PluginMessageR\bmessages\"\xcc\x03\n" +
+	"\bmessages\x18\x01 \x03(\v2#.taskhost.executor.v1.PluginMessageR\bmessages\"\x8a\x04\n" +
 	"\rPluginMessage\x123\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1b.taskhost.executor.v1.HelloH\x00R\x05hello\x12?\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x1f.taskhost.executor.v1.HeartbeatH\x00R\theartbeat\x129\n" +
@@ -2765,8 +2940,9 @@ const file_executor_proto_rawDesc = "" +
 	"checkpoint\x12<\n" +
 	"\bfinished\x18\x05 \x01(\v2\x1e.taskhost.executor.v1.FinishedH\x00R\bfinished\x12E\n" +
 	"\vunsupported\x18\x06 \x01(\v2!.taskhost.executor.v1.UnsupportedH\x00R\vunsupported\x129\n" +
-	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achangedB\x06\n" +
-	"\x04kind\"\xa9\a\n" +
+	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
+	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdrainingB\x06\n" +
+	"\x04kind\"\xc3\a\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -2788,7 +2964,8 @@ const file_executor_proto_rawDesc = "" +
 	"\x06result\x18\x0f \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x06result\x12\x1f\n" +
 	"\vresult_type\x18\x10 \x01(\tR\n" +
 	"resultType\x127\n" +
-	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x1a9\n" +
+	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x12\x18\n" +
+	"\asuspect\x18\x12 \x01(\bR\asuspect\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -2872,7 +3049,9 @@ const file_executor_proto_rawDesc = "" +
 	"\vUnsupported\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\t\n" +
-	"\aChanged\"X\n" +
+	"\aChanged\"\n" +
+	"\n" +
+	"\bDraining\"X\n" +
 	"\vDataRequest\x123\n" +
 	"\x06chunks\x18\x01 \x03(\v2\x1b.taskhost.executor.v1.ChunkR\x06chunks\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xe6\x01\n" +
@@ -2908,7 +3087,7 @@ const file_executor_proto_rawDesc = "" +
 	"\fCAUSE_CANCEL\x10\x01\x12\x11\n" +
 	"\rCAUSE_TIMEOUT\x10\x02\x12\x0f\n" +
 	"\vCAUSE_PAUSE\x10\x03\x12\x10\n" +
-	"\fCAUSE_DETACH\x10\x04*\x88\x01\n" +
+	"\fCAUSE_DETACH\x10\x04*\x9e\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eKIND_SUCCEEDED\x10\x01\x12\x0f\n" +
@@ -2916,18 +3095,20 @@ const file_executor_proto_rawDesc = "" +
 	"\rKIND_CANCELED\x10\x03\x12\r\n" +
 	"\tKIND_LOST\x10\x04\x12\x11\n" +
 	"\rKIND_RELEASED\x10\x05\x12\x10\n" +
-	"\fKIND_YIELDED\x10\x06*R\n" +
+	"\fKIND_YIELDED\x10\x06\x12\x14\n" +
+	"\x10KIND_INTERRUPTED\x10\a*R\n" +
 	"\x04Part\x12\x14\n" +
 	"\x10PART_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"PART_INPUT\x10\x01\x12\x13\n" +
 	"\x0fPART_CHECKPOINT\x10\x02\x12\x0f\n" +
-	"\vPART_RESULT\x10\x032\xf9\x02\n" +
+	"\vPART_RESULT\x10\x032\xdd\x03\n" +
 	"\x0fExecutorService\x12\\\n" +
 	"\tConfigure\x12&.taskhost.executor.v1.ConfigureRequest\x1a'.taskhost.executor.v1.ConfigureResponse\x12Y\n" +
 	"\bDescribe\x12%.taskhost.executor.v1.DescribeRequest\x1a&.taskhost.executor.v1.DescribeResponse\x12Z\n" +
 	"\aControl\x12$.taskhost.executor.v1.ControlRequest\x1a%.taskhost.executor.v1.ControlResponse(\x010\x01\x12Q\n" +
-	"\x04Data\x12!.taskhost.executor.v1.DataRequest\x1a\".taskhost.executor.v1.DataResponse(\x010\x01B6Z4github.com/taskhost/taskhost/sdk/internal/executorpbb\x06proto3"
+	"\x04Data\x12!.taskhost.executor.v1.DataRequest\x1a\".taskhost.executor.v1.DataResponse(\x010\x01\x12b\n" +
+	"\vControlNode\x12(.taskhost.executor.v1.ControlNodeRequest\x1a).taskhost.executor.v1.ControlNodeResponseB6Z4github.com/taskhost/taskhost/sdk/internal/executorpbb\x06proto3"
 
 var (
 	file_executor_proto_rawDescOnce sync.Once
@@ -2942,7 +3123,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -2951,107 +3132,113 @@ var file_executor_proto_goTypes = []any{
 	(*ConfigureRequest)(nil),      // 4: taskhost.executor.v1.ConfigureRequest
 	(*ConfigureResponse)(nil),     // 5: taskhost.executor.v1.ConfigureResponse
 	(*DescribeRequest)(nil),       // 6: taskhost.executor.v1.DescribeRequest
-	(*DescribeResponse)(nil),      // 7: taskhost.executor.v1.DescribeResponse
-	(*Info)(nil),                  // 8: taskhost.executor.v1.Info
-	(*TypeInfo)(nil),              // 9: taskhost.executor.v1.TypeInfo
-	(*Node)(nil),                  // 10: taskhost.executor.v1.Node
-	(*ControlRequest)(nil),        // 11: taskhost.executor.v1.ControlRequest
-	(*HostMessage)(nil),           // 12: taskhost.executor.v1.HostMessage
-	(*ControlResponse)(nil),       // 13: taskhost.executor.v1.ControlResponse
-	(*PluginMessage)(nil),         // 14: taskhost.executor.v1.PluginMessage
-	(*Start)(nil),                 // 15: taskhost.executor.v1.Start
-	(*Failure)(nil),               // 16: taskhost.executor.v1.Failure
-	(*Payload)(nil),               // 17: taskhost.executor.v1.Payload
-	(*Cancel)(nil),                // 18: taskhost.executor.v1.Cancel
-	(*Ack)(nil),                   // 19: taskhost.executor.v1.Ack
-	(*Refuse)(nil),                // 20: taskhost.executor.v1.Refuse
-	(*Detach)(nil),                // 21: taskhost.executor.v1.Detach
-	(*Drain)(nil),                 // 22: taskhost.executor.v1.Drain
-	(*Hello)(nil),                 // 23: taskhost.executor.v1.Hello
-	(*Heartbeat)(nil),             // 24: taskhost.executor.v1.Heartbeat
-	(*Started)(nil),               // 25: taskhost.executor.v1.Started
-	(*Checkpoint)(nil),            // 26: taskhost.executor.v1.Checkpoint
-	(*Finished)(nil),              // 27: taskhost.executor.v1.Finished
-	(*Outcome)(nil),               // 28: taskhost.executor.v1.Outcome
-	(*Yield)(nil),                 // 29: taskhost.executor.v1.Yield
-	(*Unsupported)(nil),           // 30: taskhost.executor.v1.Unsupported
-	(*Changed)(nil),               // 31: taskhost.executor.v1.Changed
-	(*DataRequest)(nil),           // 32: taskhost.executor.v1.DataRequest
-	(*DataResponse)(nil),          // 33: taskhost.executor.v1.DataResponse
-	(*Chunk)(nil),                 // 34: taskhost.executor.v1.Chunk
-	(*LogLine)(nil),               // 35: taskhost.executor.v1.LogLine
-	(*Progress)(nil),              // 36: taskhost.executor.v1.Progress
-	nil,                           // 37: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 38: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 39: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 40: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 41: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*ControlNodeRequest)(nil),    // 7: taskhost.executor.v1.ControlNodeRequest
+	(*ControlNodeResponse)(nil),   // 8: taskhost.executor.v1.ControlNodeResponse
+	(*DescribeResponse)(nil),      // 9: taskhost.executor.v1.DescribeResponse
+	(*Info)(nil),                  // 10: taskhost.executor.v1.Info
+	(*TypeInfo)(nil),              // 11: taskhost.executor.v1.TypeInfo
+	(*Node)(nil),                  // 12: taskhost.executor.v1.Node
+	(*ControlRequest)(nil),        // 13: taskhost.executor.v1.ControlRequest
+	(*HostMessage)(nil),           // 14: taskhost.executor.v1.HostMessage
+	(*ControlResponse)(nil),       // 15: taskhost.executor.v1.ControlResponse
+	(*PluginMessage)(nil),         // 16: taskhost.executor.v1.PluginMessage
+	(*Start)(nil),                 // 17: taskhost.executor.v1.Start
+	(*Failure)(nil),               // 18: taskhost.executor.v1.Failure
+	(*Payload)(nil),               // 19: taskhost.executor.v1.Payload
+	(*Cancel)(nil),                // 20: taskhost.executor.v1.Cancel
+	(*Ack)(nil),                   // 21: taskhost.executor.v1.Ack
+	(*Refuse)(nil),                // 22: taskhost.executor.v1.Refuse
+	(*Detach)(nil),                // 23: taskhost.executor.v1.Detach
+	(*Drain)(nil),                 // 24: taskhost.executor.v1.Drain
+	(*Hello)(nil),                 // 25: taskhost.executor.v1.Hello
+	(*Heartbeat)(nil),             // 26: taskhost.executor.v1.Heartbeat
+	(*Started)(nil),               // 27: taskhost.executor.v1.Started
+	(*Checkpoint)(nil),            // 28: taskhost.executor.v1.Checkpoint
+	(*Finished)(nil),              // 29: taskhost.executor.v1.Finished
+	(*Outcome)(nil),               // 30: taskhost.executor.v1.Outcome
+	(*Yield)(nil),                 // 31: taskhost.executor.v1.Yield
+	(*Unsupported)(nil),           // 32: taskhost.executor.v1.Unsupported
+	(*Changed)(nil),               // 33: taskhost.executor.v1.Changed
+	(*Draining)(nil),              // 34: taskhost.executor.v1.Draining
+	(*DataRequest)(nil),           // 35: taskhost.executor.v1.DataRequest
+	(*DataResponse)(nil),          // 36: taskhost.executor.v1.DataResponse
+	(*Chunk)(nil),                 // 37: taskhost.executor.v1.Chunk
+	(*LogLine)(nil),               // 38: taskhost.executor.v1.LogLine
+	(*Progress)(nil),              // 39: taskhost.executor.v1.Progress
+	nil,                           // 40: taskhost.executor.v1.Node.LabelsEntry
+	nil,                           // 41: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 42: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 43: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 44: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 45: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
-	8,  // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
-	9,  // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
-	10, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	42, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
-	37, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	43, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	12, // 6: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	15, // 7: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	18, // 8: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	19, // 9: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	21, // 10: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	22, // 11: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	20, // 12: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	14, // 13: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	23, // 14: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	24, // 15: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	25, // 16: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	26, // 17: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	27, // 18: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	30, // 19: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	31, // 20: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	17, // 21: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	17, // 22: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	42, // 23: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	42, // 24: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	38, // 25: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	39, // 26: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	40, // 27: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 28: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	17, // 29: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	16, // 30: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	1,  // 31: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	42, // 32: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	42, // 33: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	17, // 34: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	28, // 35: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 36: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	17, // 37: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	41, // 38: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	42, // 39: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	29, // 40: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	43, // 41: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	17, // 42: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	34, // 43: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	34, // 44: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	35, // 45: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	36, // 46: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 47: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	43, // 48: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 49: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	6,  // 50: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	11, // 51: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	32, // 52: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	5,  // 53: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	7,  // 54: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	13, // 55: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	33, // 56: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	53, // [53:57] is the sub-list for method output_type
-	49, // [49:53] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	10, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
+	11, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
+	12, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
+	45, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	40, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
+	46, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	14, // 6: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	17, // 7: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	20, // 8: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	21, // 9: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	23, // 10: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	24, // 11: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	22, // 12: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	16, // 13: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	25, // 14: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	26, // 15: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	27, // 16: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	28, // 17: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	29, // 18: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	32, // 19: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	33, // 20: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	34, // 21: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	19, // 22: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	19, // 23: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	45, // 24: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	45, // 25: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	41, // 26: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	42, // 27: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	43, // 28: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 29: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	19, // 30: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	18, // 31: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	1,  // 32: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	45, // 33: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	45, // 34: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	19, // 35: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	30, // 36: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 37: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	19, // 38: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	44, // 39: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	45, // 40: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	31, // 41: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	46, // 42: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	19, // 43: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	37, // 44: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	37, // 45: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	38, // 46: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	39, // 47: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 48: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	46, // 49: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 50: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	6,  // 51: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	13, // 52: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	35, // 53: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	7,  // 54: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 55: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	9,  // 56: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	15, // 57: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	36, // 58: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	8,  // 59: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	55, // [55:60] is the sub-list for method output_type
+	50, // [50:55] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -3059,8 +3246,8 @@ func file_executor_proto_init() {
 	if File_executor_proto != nil {
 		return
 	}
-	file_executor_proto_msgTypes[5].OneofWrappers = []any{}
-	file_executor_proto_msgTypes[8].OneofWrappers = []any{
+	file_executor_proto_msgTypes[7].OneofWrappers = []any{}
+	file_executor_proto_msgTypes[10].OneofWrappers = []any{
 		(*HostMessage_Start)(nil),
 		(*HostMessage_Cancel)(nil),
 		(*HostMessage_Ack)(nil),
@@ -3068,7 +3255,7 @@ func file_executor_proto_init() {
 		(*HostMessage_Drain)(nil),
 		(*HostMessage_Refuse)(nil),
 	}
-	file_executor_proto_msgTypes[10].OneofWrappers = []any{
+	file_executor_proto_msgTypes[12].OneofWrappers = []any{
 		(*PluginMessage_Hello)(nil),
 		(*PluginMessage_Heartbeat)(nil),
 		(*PluginMessage_Started)(nil),
@@ -3076,6 +3263,7 @@ func file_executor_proto_init() {
 		(*PluginMessage_Finished)(nil),
 		(*PluginMessage_Unsupported)(nil),
 		(*PluginMessage_Changed)(nil),
+		(*PluginMessage_Draining)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3083,7 +3271,7 @@ func file_executor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,10 +22,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ExecutorService_Configure_FullMethodName = "/taskhost.executor.v1.ExecutorService/Configure"
-	ExecutorService_Describe_FullMethodName  = "/taskhost.executor.v1.ExecutorService/Describe"
-	ExecutorService_Control_FullMethodName   = "/taskhost.executor.v1.ExecutorService/Control"
-	ExecutorService_Data_FullMethodName      = "/taskhost.executor.v1.ExecutorService/Data"
+	ExecutorService_Configure_FullMethodName   = "/taskhost.executor.v1.ExecutorService/Configure"
+	ExecutorService_Describe_FullMethodName    = "/taskhost.executor.v1.ExecutorService/Describe"
+	ExecutorService_Control_FullMethodName     = "/taskhost.executor.v1.ExecutorService/Control"
+	ExecutorService_Data_FullMethodName        = "/taskhost.executor.v1.ExecutorService/Data"
+	ExecutorService_ControlNode_FullMethodName = "/taskhost.executor.v1.ExecutorService/ControlNode"
 )
 
 // ExecutorServiceClient is the client API for ExecutorService service.
@@ -46,6 +47,10 @@ type ExecutorServiceClient interface {
 	// over 256 KiB in chunks. The host opens it after Hello; when it ends, Control
 	// ends with it.
 	Data(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DataRequest, DataResponse], error)
+	// ControlNode tells one of Info.nodes to do something. A plugin serves it if its
+	// Info says controls_nodes. An unknown node is NOT_FOUND, an action that the plugin
+	// does not know INVALID_ARGUMENT.
+	ControlNode(ctx context.Context, in *ControlNodeRequest, opts ...grpc.CallOption) (*ControlNodeResponse, error)
 }
 
 type executorServiceClient struct {
@@ -102,6 +107,16 @@ func (c *executorServiceClient) Data(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExecutorService_DataClient = grpc.BidiStreamingClient[DataRequest, DataResponse]
 
+func (c *executorServiceClient) ControlNode(ctx context.Context, in *ControlNodeRequest, opts ...grpc.CallOption) (*ControlNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ControlNodeResponse)
+	err := c.cc.Invoke(ctx, ExecutorService_ControlNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ExecutorServiceServer is the server API for ExecutorService service.
 // All implementations must embed UnimplementedExecutorServiceServer
 // for forward compatibility.
@@ -120,6 +135,10 @@ type ExecutorServiceServer interface {
 	// over 256 KiB in chunks. The host opens it after Hello; when it ends, Control
 	// ends with it.
 	Data(grpc.BidiStreamingServer[DataRequest, DataResponse]) error
+	// ControlNode tells one of Info.nodes to do something. A plugin serves it if its
+	// Info says controls_nodes. An unknown node is NOT_FOUND, an action that the plugin
+	// does not know INVALID_ARGUMENT.
+	ControlNode(context.Context, *ControlNodeRequest) (*ControlNodeResponse, error)
 	mustEmbedUnimplementedExecutorServiceServer()
 }
 
@@ -141,6 +160,9 @@ func (UnimplementedExecutorServiceServer) Control(grpc.BidiStreamingServer[Contr
 }
 func (UnimplementedExecutorServiceServer) Data(grpc.BidiStreamingServer[DataRequest, DataResponse]) error {
 	return status.Error(codes.Unimplemented, "method Data not implemented")
+}
+func (UnimplementedExecutorServiceServer) ControlNode(context.Context, *ControlNodeRequest) (*ControlNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ControlNode not implemented")
 }
 func (UnimplementedExecutorServiceServer) mustEmbedUnimplementedExecutorServiceServer() {}
 func (UnimplementedExecutorServiceServer) testEmbeddedByValue()                         {}
@@ -213,6 +235,24 @@ func _ExecutorService_Data_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExecutorService_DataServer = grpc.BidiStreamingServer[DataRequest, DataResponse]
 
+func _ExecutorService_ControlNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ControlNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExecutorServiceServer).ControlNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExecutorService_ControlNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExecutorServiceServer).ControlNode(ctx, req.(*ControlNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ExecutorService_ServiceDesc is the grpc.ServiceDesc for ExecutorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -227,6 +267,10 @@ var ExecutorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Describe",
 			Handler:    _ExecutorService_Describe_Handler,
+		},
+		{
+			MethodName: "ControlNode",
+			Handler:    _ExecutorService_ControlNode_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

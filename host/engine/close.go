@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// launchGate is passed by whoever puts attempts on record, from before the commit until
+// they are in Engine.attempts. Who awaits it knows that none is on its way.
+type launchGate struct{ mu sync.RWMutex }
+
+// enter passes the gate; call leave once what was committed is in Engine.attempts.
+func (g *launchGate) enter() { g.mu.RLock() }
+
+func (g *launchGate) leave() { g.mu.RUnlock() }
+
+// await returns when every attempt that was on record before is in Engine.attempts.
+func (g *launchGate) await() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+}
+
+// Close stops dispatching, lets attempts finish for a while, detaches from the
+// rest and waits for them, within ctx. Attempts that outlive the host go on;
+// those of local executors are interrupted. What does not return in time
+// stays on record as running and is settled by the next host as lost.
+func (e *Engine) Close(ctx context.Context) error {
+	e.cancel()
+	e.launches.await()
+	e.detach(func(a *attempt) bool { return a.executor.outlives() })
+	e.awaitIdle(ctx, e.opts.DrainTimeout)
+	e.detach(func(*attempt) bool { return true })
+	left := e.awaitIdle(ctx, e.opts.CancelGrace)
+	e.loops.Wait()
+	e.saveAllNotes() // of those that were let go
+	e.closing.Do(func() { close(e.closed) })
+	if left > 0 {
+		e.log.Warn("attempts did not stop in time; the next host settles them as lost", "attempts", left)
+		return task.Errorf(task.CodeInternal, "%d attempts did not stop in time", left)
+	}
+	return nil
+}
+
+func (e *Engine) detach(which func(*attempt) bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, a := range e.attempts {
+		if which(a) {
+			a.end(sdk.ErrDetach)
+		}
+	}
+}
+
+// awaitIdle waits until no attempt is left, for d at the most, and says how many are.
+func (e *Engine) awaitIdle(ctx context.Context, d time.Duration) int {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		e.mu.Lock()
+		n, idle := len(e.attempts), e.idle
+		e.mu.Unlock()
+		if n == 0 {
+			return 0
+		}
+		select {
+		case <-idle:
+		case <-timer.C:
+			return n
+		case <-ctx.Done():
+			return n
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+const (
+	retireAtOnce  = 500
+	retireEvery   = 10 * time.Second
+	retireRest    = 20 * time.Millisecond // between batches: others' work goes first
+	overdueAtOnce = 500
+	overdueEvery  = time.Second
+)
+
+// expire deletes tasks whose time to be kept is up, fails pending ones past their
+// deadline and drops lanes that are empty.
+func (e *Engine) expire() {
+	retire := time.NewTicker(retireEvery)
+	overdue := time.NewTicker(overdueEvery)
+	defer retire.Stop()
+	defer overdue.Stop()
+	for {
+		select {
+		case <-retire.C:
+			e.retireExpired()
+			e.dropEmptyLanes()
+		case <-e.registry.sweep:
+			e.dropEmptyLanes()
+		case <-overdue.C:
+			e.failOverdue()
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) retireExpired() {
+	for {
+		more, err := e.commitRetired(e.ctx)
+		if err != nil && e.ctx.Err() == nil {
+			e.log.Error("cannot retire tasks; trying again", "error", err)
+		}
+		if err != nil || !more {
+			return
+		}
+		select {
+		case <-time.After(retireRest):
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) dropEmptyLanes() {
+	if err := e.registry.dropEmptyLanes(e.ctx); err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot drop empty lanes; trying again", "error", err)
+	}
+}
+
+func (e *Engine) failOverdue() {
+	late, err := e.store.Overdue(e.ctx, e.now(), overdueAtOnce)
+	if err != nil {
+		if e.ctx.Err() == nil {
+			e.log.Error("cannot look for overdue tasks; trying again", "error", err)
+		}
+		return
+	}
+	for _, t := range late {
+		held := false
+		t, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) {
+			if t.State != task.Pending { // it began meanwhile, and its own clock runs
+				return task.Change{}, nil
+			}
+			held = !t.Token.IsZero()
+			return task.Overdue(t, e.now())
+		})
+		if err == nil && held { // handed on, and not begun in time
+			e.withdraw(t.ID, t.Attempt, sdk.ErrTimeout)
+		}
+		if err != nil && task.CodeOf(err) != task.CodeConflict && task.CodeOf(err) != task.CodeAlreadyFinal {
+			e.log.Error("cannot fail an overdue task; trying again", "task", t.ID, "error", err)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// errNotHeld: this attempt holds the task no more, and may not change it.
+var errNotHeld = errors.New("this attempt no longer holds the task")
+
+// held is the task as last committed, and whether the attempt holds it.
+func (a *attempt) held() (task.Task, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.task, a.hold == holding
+}
+
+// change decides on the task and commits, one change of the attempt at a time. Where
+// somebody else has changed the task, it is decided anew on what is there now, for as long
+// as the attempt holds it; errNotHeld after that. An empty change commits nothing.
+func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Change, error)) (task.Task, error) {
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return task.Task{}, ctx.Err()
+	}
+	defer func() { <-a.turn }()
+	for {
+		t, holds := a.held()
+		if !holds {
+			return t, errNotHeld
+		}
+		c, err := decide(t)
+		if err != nil || c.Empty() {
+			return t, err
+		}
+		err = a.engine.commit(ctx, &c)
+		switch task.CodeOf(err) {
+		case "":
+			a.changed(c.Task)
+			return c.Task, nil
+		case task.CodeConflict, task.CodeNotFound:
+			err = a.reread(ctx)
+		}
+		if err != nil {
+			return t, err
+		}
+	}
+}
+
+// changed takes up what was committed. The attempt is settled when its token is gone.
+func (a *attempt) changed(t task.Task) {
+	a.mu.Lock()
+	a.task = t
+	a.mu.Unlock()
+	if t.Token != a.token {
+		a.letGo(settled)
+	}
+}
+
+// reread looks who else changed the task.
+func (a *attempt) reread(ctx context.Context) error {
+	t, err := a.engine.store.Get(ctx, task.Scope{All: true}, a.id)
+	switch {
+	case task.CodeOf(err) == task.CodeNotFound:
+		a.letGo(settled)
+	case err != nil:
+		return err
+	default:
+		a.changed(t)
+	}
+	return nil
+}
+
+// letGo ends the attempt's hold of its task. Nothing of it, no timer either, may change
+// the task from now on.
+func (a *attempt) letGo(how hold) {
+	a.mu.Lock()
+	was := a.hold
+	if was == holding {
+		a.hold = how
+	}
+	a.clock.stop()
+	a.mu.Unlock()
+	if was != holding {
+		return
+	}
+	a.notes.close()
+	a.share.release(1)
+	if a.share.key.suspect { // the next may run, though this one's goroutine may not have come back
+		a.executor.wake()
+	}
+}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// withWaitReason is the task as clients see it: a queued one whose executor is not ready
+// waits for the executor. Which serves it is config, so this is no stored state.
+func (e *Engine) withWaitReason(t task.Task) task.Task {
+	if t.State != task.Pending || t.Waiting != task.WaitQueued {
+		return t
+	}
+	x := e.registry.serving(&t)
+	if x == nil { // its executor is in the config no more, or nobody offers its type
+		t.Executor = t.Pinned
+		t.Waiting = task.WaitExecutor
+		return t
+	}
+	t.Executor = x.Name
+	if !x.ready() || !x.runs(t.Type, t.Route) {
+		t.Waiting = task.WaitExecutor
+	}
+	return t
+}
+
+// Get reads a task whole.
+func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	t, err := e.store.Get(ctx, s, id)
+	return e.withWaitReason(t), err
+}
+
+// ByKey reads the task of that type and key.
+func (e *Engine) ByKey(ctx context.Context, s task.Scope, taskType, key string) (task.Task, error) {
+	t, err := e.store.ByKey(ctx, s, taskType, key)
+	return e.withWaitReason(t), err
+}
+
+// ByPrefix reads the only task whose id begins so.
+func (e *Engine) ByPrefix(ctx context.Context, s task.Scope, prefix string) (task.Task, error) {
+	lo, hi, err := task.PrefixRange(prefix)
+	if err != nil {
+		return task.Task{}, err
+	}
+	ids, err := e.store.ByPrefix(ctx, s, lo, hi)
+	switch {
+	case err != nil:
+		return task.Task{}, err
+	case len(ids) == 0:
+		return task.Task{}, task.Errorf(task.CodeNotFound, "no task's id begins with %q", prefix)
+	case len(ids) > 1:
+		return task.Task{}, task.Errorf(task.CodeConflict, "more than one task's id begins with %q (%s, %s): say more of it", prefix, ids[0], ids[1])
+	}
+	return e.Get(ctx, s, ids[0])
+}
+
+// List reads one page.
+func (e *Engine) List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error) {
+	p, err := e.store.List(ctx, s, f)
+	for i := range p.Tasks {
+		p.Tasks[i] = e.withWaitReason(p.Tasks[i])
+	}
+	return p, err
+}
+
+// History is the task's events with a higher Seq than after.
+func (e *Engine) History(ctx context.Context, s task.Scope, id task.ID, after int64) ([]task.Event, error) {
+	return e.store.History(ctx, s, id, after)
+}
+
+// Logs are the task's log lines.
+func (e *Engine) Logs(ctx context.Context, s task.Scope, id task.ID, f task.LogFilter) ([]task.LogLine, error) {
+	return e.store.Logs(ctx, s, id, f)
+}

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// started records that a handed-on attempt has begun. An error tells the
+// executor that it must not.
+func (a *attempt) started(handle []byte, node string) error {
+	_, err := a.change(context.Background(), func(t task.Task) (task.Change, error) {
+		if t.State == task.Running && t.Node == node && string(t.Handle) == string(handle) {
+			return task.Change{}, nil
+		}
+		return task.Started(t, handle, node, a.engine.now())
+	})
+	if err != nil {
+		a.countIgnored(err)
+		return err
+	}
+	a.startClock()
+	return nil
+}
+
+func (a *attempt) checkpoint(data []byte) error {
+	_, err := a.change(context.Background(), func(t task.Task) (task.Change, error) {
+		return task.Checkpointed(t, data, a.engine.now())
+	})
+	a.countIgnored(err)
+	return err
+}
+
+// countIgnored counts a report that came after the attempt had lost its task.
+func (a *attempt) countIgnored(err error) {
+	if errors.Is(err, errNotHeld) {
+		a.engine.ignored.Add(1)
+	}
+}
+
+// AttemptInput is the input of the attempt with that token, for a worker that
+// fetches by reference what its broker cannot carry.
+func (e *Engine) AttemptInput(token task.Token) ([]byte, error) {
+	t, err := e.taskOf(token)
+	return t.Input, err
+}
+
+// AttemptCheckpoint is the checkpoint of the attempt with that token, which may
+// be too large for the broker as well.
+func (e *Engine) AttemptCheckpoint(token task.Token) ([]byte, error) {
+	t, err := e.taskOf(token)
+	return t.Checkpoint, err
+}
+
+// PutAttemptResult keeps the result of the attempt with that token until its
+// outcome arrives and refers to it.
+func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []byte) error {
+	a := e.byToken(token)
+	if a == nil {
+		return noAttempt()
+	}
+	if limit := e.registry.limitsOf(a.taskType).MaxResult; int64(len(data)) > limit {
+		return task.Errorf(task.CodeTooLarge, "the result has %d bytes, the limit is %d", len(data), limit)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.upload = &sdk.Result{ContentType: contentType, Data: data}
+	return nil
+}
+
+func (e *Engine) taskOf(token task.Token) (task.Task, error) {
+	a := e.byToken(token)
+	if a == nil {
+		return task.Task{}, noAttempt()
+	}
+	t, _ := a.held()
+	return t, nil
+}
+
+func noAttempt() error { return task.Errorf(task.CodeNotFound, "no attempt runs with this token") }
+
+// byToken is the attempt with that token, while it holds its task.
+func (e *Engine) byToken(token task.Token) *attempt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, a := range e.attempts {
+		if a.token != token {
+			continue
+		}
+		if _, holds := a.held(); holds {
+			return a
+		}
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/sqlite"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// What costs no attempt has a rest, which grows: nothing goes back and forth at the
+// speed of the disk.
+func TestWhatCostsNothingRests(t *testing.T) {
+	for name, back := range map[string]func() error{
+		"released":    func() error { return sdk.Released },
+		"interrupted": func() error { return sdk.Interrupted },
+		"yield":       func() error { return sdk.YieldUntil(time.Now(), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ran := make(chan time.Time, 1000)
+			r := scripts(t, 1, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+				ran <- time.Now()
+				return sdk.Result{}, back()
+			}))
+			r.submit(task.Spec{})
+			last := <-ran
+			for _, least := range []time.Duration{task.RequeueMin, 2 * task.RequeueMin, 4 * task.RequeueMin} {
+				next := <-ran
+				if rest := next.Sub(last); rest < least-10*time.Millisecond {
+					t.Errorf("run again after %s, want %s at the least", rest, least)
+				}
+				last = next
+			}
+		})
+	}
+}
+
+// A retry waits by the monotonic clock: set back by an hour, the system's clock does not
+// have it come an hour late.
+func TestRetryComesThoughTheClockWasSetBack(t *testing.T) {
+	var back atomic.Int64
+	x, _ := sdk.NewScripts(script("work", func(_ context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		if st.Attempt == 1 {
+			return sdk.Result{}, sdk.RetryAfter(errors.New("once more"), 300*time.Millisecond)
+		}
+		return sdk.Result{}, nil
+	}))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Now:       func() time.Time { return time.Now().Add(-time.Duration(back.Load())) },
+		Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	id := r.submit(task.Spec{RunAt: time.Now().Add(50 * time.Millisecond)}).ID
+	updates, err := r.Watch(t.Context(), me, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for u := range updates {
+		if u.Event != nil && u.Task.State == task.Pending && u.Task.Waiting == task.WaitScheduled {
+			break
+		}
+	}
+	back.Store(int64(time.Hour))
+	if got := r.wait(id); got.State != task.Succeeded || got.Attempt != 2 {
+		t.Errorf("%s, attempt %d", got.State, got.Attempt)
+	}
+}
+
+// A task for a time of day waits for that time, whatever the clock is set to meanwhile.
+func TestScheduledTaskGoesByTheSystemsClock(t *testing.T) {
+	var ahead atomic.Int64
+	x, _ := sdk.NewScripts(script("work", instant))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Now:       func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+		Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	id := r.submit(task.Spec{RunAt: time.Now().Add(time.Hour)}).ID
+	ahead.Store(int64(2 * time.Hour))
+	if got := r.wait(id); got.State != task.Succeeded {
+		t.Errorf("got %s", got.State)
+	}
+}
+
+// fullDisk is a store whose disk is full for changes while it is on.
+type fullDisk struct {
+	*sqlite.Store
+	on    atomic.Bool
+	tries chan struct{}
+}
+
+func (s *fullDisk) Apply(ctx context.Context, cs []task.Change) []error {
+	if !s.on.Load() {
+		return s.Store.Apply(ctx, cs)
+	}
+	select {
+	case s.tries <- struct{}{}:
+	default:
+	}
+	errs := make([]error, len(cs))
+	for i := range errs {
+		errs[i] = task.Errorf(task.CodeStoreFull, "the disk is full")
+	}
+	return errs
+}
+
+// While a settlement is tried again and again, a cancel of its task is answered, and the
+// settlement is made in the end.
+func TestCancelIsAnsweredWhileTheDiskIsFull(t *testing.T) {
+	s := &fullDisk{Store: openStore(t, t.TempDir()), tries: make(chan struct{})}
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.on.Store(false); e.Close(context.Background()) })
+	r := &rig{e, t, s.Store}
+	id := r.submit(task.Spec{}).ID
+	<-g.began
+	s.on.Store(true)
+	close(g.let)
+	<-s.tries // to settle
+	if _, err := e.Cancel(t.Context(), me, id); task.CodeOf(err) != task.CodeStoreFull {
+		t.Errorf("cancel with a full disk: %v", err)
+	}
+	s.on.Store(false)
+	if got := r.wait(id); got.State != task.Succeeded {
+		t.Errorf("got %s", got.State)
+	}
+}
+
+// stuckDisk is a store whose changes hang until they are let.
+type stuckDisk struct {
+	*sqlite.Store
+	changes chan chan struct{}
+	reads   chan struct{}
+}
+
+func (s stuckDisk) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Task, error) {
+	t, err := s.Store.Get(ctx, scope, id)
+	select {
+	case s.reads <- struct{}{}:
+	default:
+	}
+	return t, err
+}
+
+func (s stuckDisk) Apply(ctx context.Context, cs []task.Change) []error {
+	await(s.changes)
+	return s.Store.Apply(ctx, cs)
+}
+
+// A cancel waits for a change of the same attempt no longer than its caller does.
+func TestCancelEndsWithItsContext(t *testing.T) {
+	s := stuckDisk{openStore(t, t.TempDir()), make(chan chan struct{}), make(chan struct{})}
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{e, t, s.Store}
+	id := r.submit(task.Spec{}).ID
+	<-g.began
+	close(g.let)
+	let := <-s.changes // the settlement hangs
+	ctx, stop := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() { _, err := e.Cancel(ctx, me, id); answered <- err }()
+	<-s.reads // it has seen the task, and comes to the attempt
+	stop()
+	select {
+	case err := <-answered:
+		if err == nil {
+			t.Error("the cancel was accepted while nothing can be written")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the cancel waits on, though nobody waits for it")
+	}
+	close(let)
+	if got := r.wait(id); got.State != task.Succeeded {
+		t.Errorf("got %s", got.State)
+	}
+	e.Close(context.Background())
+}
+
+// The time that the store takes to write a start down is not the attempt's.
+func TestStalledStoreDoesNotEatTheTimeout(t *testing.T) {
+	for _, name := range []string{"submit", "claim"} {
+		t.Run(name, func(t *testing.T) {
+			x, _ := sdk.NewScripts(script("work", func(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+				select {
+				case <-ctx.Done():
+					return sdk.Result{}, context.Cause(ctx)
+				case <-time.After(time.Millisecond):
+					return sdk.Result{}, nil
+				}
+			}))
+			h := held{Store: openStore(t, t.TempDir())}
+			gate, spec := make(chan chan struct{}), task.Spec{Type: "work", Timeout: 500 * time.Millisecond, MaxAttempts: 1}
+			if name == "submit" {
+				h.inserts = gate
+			} else {
+				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
+			}
+			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+			if err := e.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { e.Close(context.Background()) })
+			go e.Submit(context.Background(), me, []task.Spec{spec}, nil)
+			let := <-gate
+			<-time.After(600 * time.Millisecond) // the store stalls for longer than the timeout
+			p, err := h.List(t.Context(), me, task.Filter{})
+			if err != nil || len(p.Tasks) != 1 {
+				t.Fatal(err)
+			}
+			close(let)
+			ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+			defer stop()
+			if got, err := e.Wait(ctx, me, p.Tasks[0].ID); err != nil || got.State != task.Succeeded {
+				t.Errorf("%v, %s, %+v", err, got.State, got.Error)
+			}
+		})
+	}
+}
+
+// However the clock was set while a host was down: a joined attempt is never given more
+// than its timeout.
+func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
+	store := openStore(t, t.TempDir())
+	if err := store.SaveOffer(t.Context(), "x", []byte(`{"types":[{"name":"work"}],"deferred":true,"outlives":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	tk, err := task.New(task.ID{1}, "me", task.Spec{Type: "work", Timeout: 300 * time.Millisecond}, task.DefaultLimits(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk = task.Begin(tk, "x", task.Token{1}, true, time.Now()).Task
+	if _, err := store.Insert(t.Context(), task.Submission{Tasks: []*task.Task{&tk}}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := task.Started(tk, []byte("handle"), "n", time.Now().Add(24*time.Hour)) // the clock was a day ahead
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Apply(t.Context(), []task.Change{c})[0]; err != nil {
+		t.Fatal(err)
+	}
+	x := &remote{calls: make(chan call, 10)}
+	r := start(t, store, engine.Options{CancelGrace: 100 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	joined := <-x.calls
+	if left := time.Until(joined.t.Deadline); left > 300*time.Millisecond {
+		t.Errorf("the executor is told that the attempt has %s", left)
+	}
+	select {
+	case <-joined.ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Error("a timeout of 300 ms is not over after 20 s")
+	}
+	joined.done <- nil
+	r.wait(tk.ID)
+}
+
+// With max_lost 0 a task is never run twice, and a graceful stop may have interrupted it
+// half-way: it fails, visibly.
+func TestNeverTwiceHoldsForAGracefulStop(t *testing.T) {
+	dir, g := t.TempDir(), newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	store := openStore(t, dir)
+	never := 0
+	o := engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}}
+	r := start(t, store, o)
+	id := r.submit(task.Spec{MaxLost: &never}).ID
+	<-g.began
+	if err := r.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	r = start(t, openStore(t, dir), o)
+	if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureExecutorLost || got.Attempt != 1 {
+		t.Errorf("%s after %d attempts, %+v", got.State, got.Attempt, got.Error)
+	}
+	if len(g.began) != 0 {
+		t.Error("the script ran twice")
+	}
+}

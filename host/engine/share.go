@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// share is what some waiting tasks may have of an executor together: how many of them may
+// be in flight. Tasks of one type and route whose workers are busy must not take all the
+// slots of a fleet, and of suspects one at a time may run.
+type share struct {
+	key   shareKey
+	limit atomic.Int64
+	used  atomic.Int64
+	lanes atomic.Pointer[[]task.LaneID]
+}
+
+// shareKey is zero for the share of all tasks of an executor without nodes.
+type shareKey struct {
+	taskType string
+	route    string
+	suspect  bool
+}
+
+// shareSet are the shares of one executor. It does not change once it is in force, but
+// for the shares' counters.
+type shareSet struct {
+	executor *executor
+	byKey    map[shareKey]*share
+	plain    []*share
+	suspects []*share
+	lanes    map[*share][]task.LaneID // while it is built
+}
+
+// newShareSet begins a set that takes over the counters of the one in force. To executors
+// without nodes it gives one share for all tasks that are no suspects.
+func (x *executor) newShareSet() *shareSet {
+	s := &shareSet{executor: x, byKey: map[shareKey]*share{}, lanes: map[*share][]task.LaneID{}}
+	if !x.hasNodes() {
+		s.share(shareKey{}, nil)
+	}
+	return s
+}
+
+// hasNodes says that attempts are handed on to nodes, whose slots bound what is in flight.
+func (x *executor) hasNodes() bool {
+	info := &x.offer.Load().Info
+	return info.Deferred && len(info.Nodes) > 0
+}
+
+// add gives a lane to the share that it belongs to.
+func (s *shareSet) add(l *task.Lane) {
+	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), routeOf(l))
+	s.lanes[n] = append(s.lanes[n], l.ID)
+}
+
+func (s *shareSet) keyOf(taskType, route string, suspect bool) shareKey {
+	switch {
+	case s.executor.hasNodes():
+		return shareKey{taskType, route, suspect}
+	case suspect:
+		return shareKey{taskType: taskType, suspect: true}
+	}
+	return shareKey{}
+}
+
+// share finds or makes the share of that key, with the limit that holds now.
+func (s *shareSet) share(key shareKey, route map[string]string) *share {
+	if n := s.byKey[key]; n != nil {
+		return n
+	}
+	var n *share
+	if before := s.executor.shares.Load(); before != nil {
+		n = before.byKey[key]
+	}
+	if n == nil {
+		n = &share{key: key}
+	}
+	n.limit.Store(s.executor.shareLimit(key, route))
+	s.byKey[key] = n
+	if key.suspect {
+		s.suspects = append(s.suspects, n)
+	} else {
+		s.plain = append(s.plain, n)
+	}
+	return n
+}
+
+// shareLimit is how many attempts of a share may be in flight. With nodes it is what the
+// nodes that take them can run, and a quarter more, at hand when one is free; of suspects
+// one for each of those nodes, which see that none runs two at once. Without nodes only
+// the executor's slots bound it, and one suspect of each type runs at a time.
+func (x *executor) shareLimit(key shareKey, route map[string]string) int64 {
+	if !x.hasNodes() {
+		if key.suspect {
+			return 1
+		}
+		return math.MaxInt64
+	}
+	var nodes, capacity int64
+	for _, n := range x.offer.Load().Info.Nodes {
+		if !nodeRuns(&n, key.taskType, route) {
+			continue
+		}
+		nodes++
+		if n.Slots <= 0 { // it does not say
+			capacity = math.MaxInt32
+		}
+		capacity += int64(n.Slots)
+	}
+	if key.suspect {
+		return nodes
+	}
+	return capacity + capacity/4 + 1
+}
+
+// setShares puts a set in force. Shares whose attempts are still in flight keep their
+// counters, also if they have no lane now.
+func (x *executor) setShares(s *shareSet) {
+	if before := x.shares.Load(); before != nil {
+		for key, n := range before.byKey {
+			if s.byKey[key] == nil && n.used.Load() > 0 {
+				s.byKey[key] = n
+				n.limit.Store(0)
+			}
+		}
+	}
+	for _, n := range s.byKey {
+		lanes := s.lanes[n]
+		n.lanes.Store(&lanes)
+	}
+	s.lanes = nil
+	x.shares.Store(s)
+}
+
+// manyShares is the most of them that a submit looks through.
+const manyShares = 64
+
+// reserveFor takes a place of the task's share and a slot, if both are free and no task
+// waits that could use the slot. nil if the task is to wait.
+func (x *executor) reserveFor(t *task.Task, ready func([]task.LaneID) int64) *share {
+	set := x.shares.Load()
+	if len(set.plain) > manyShares {
+		return nil
+	}
+	own := set.byKey[set.keyOf(t.Type, canonicalRoute(t.Route), false)]
+	if own == nil || own.room() <= 0 {
+		return nil
+	}
+	for _, n := range set.plain {
+		if n.room() > 0 && ready(*n.lanes.Load()) > 0 {
+			return nil
+		}
+	}
+	if own.reserve(1) == 0 {
+		return nil
+	}
+	if x.reserve(1) == 0 {
+		own.release(1)
+		return nil
+	}
+	return own
+}
+
+// shareOf is the share that an attempt at the task counts against, which may be one that
+// nothing waits for any more.
+func (x *executor) shareOf(t *task.Task) *share {
+	set := x.shares.Load()
+	if n := set.byKey[set.keyOf(t.Type, canonicalRoute(t.Route), t.Suspect)]; n != nil {
+		return n
+	}
+	return &share{}
+}
+
+// canonicalRoute is a route as lanes name it.
+func canonicalRoute(route map[string]string) string {
+	if len(route) == 0 {
+		return ""
+	}
+	b, _ := json.Marshal(route) // a map of strings always marshals, its keys sorted
+	return string(b)
+}
+
+func (s *share) room() int64 { return s.limit.Load() - s.used.Load() }
+
+func (s *share) reserve(n int64) int64 { return reserveUpTo(&s.used, s.limit.Load(), n) }
+
+func (s *share) release(n int64) { s.used.Add(-n) }
+
+// waitReady says whether a task waits in a lane of these shares.
+func waitReady(shares []*share, ready func([]task.LaneID) int64) bool {
+	return slices.ContainsFunc(shares, func(n *share) bool { return ready(*n.lanes.Load()) > 0 })
+}
