@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,16 @@ func (r *rig) until(what string, is func() bool) {
 		if time.Now().After(end) {
 			r.t.Fatalf("never came true: %s; executors %+v", what, r.Executors())
 		}
+	}
+}
+
+// What an executor wishes for its tasks has the bounds of what a client may ask for.
+func TestDefaultsOfAnOfferAreBounded(t *testing.T) {
+	lost := math.MaxInt
+	x := newOffering(sdk.Info{Types: []sdk.TypeInfo{{Name: "work", Defaults: sdk.Defaults{Timeout: math.MaxInt64, MaxAttempts: math.MaxInt, MaxLost: &lost}}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	if got := r.submit(task.Spec{}); got.Timeout != task.MaxTimeout || got.MaxAttempts != task.MaxTries || got.MaxLost != task.MaxTries {
+		t.Errorf("timeout %s, max_attempts %d, max_lost %d", got.Timeout, got.MaxAttempts, got.MaxLost)
 	}
 }
 
