@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,12 +55,23 @@ func (r *rig) until(what string, is func() bool) {
 	}
 }
 
+// What an executor wishes for its tasks has the bounds of what a client may ask for.
+func TestDefaultsOfAnOfferAreBounded(t *testing.T) {
+	lost := math.MaxInt
+	x := newOffering(sdk.Info{Types: []sdk.TypeInfo{{Name: "work", Defaults: sdk.Defaults{Timeout: math.MaxInt64, MaxAttempts: math.MaxInt, MaxLost: &lost}}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	if got := r.submit(task.Spec{}); got.Timeout != task.MaxTimeout || got.MaxAttempts != task.MaxTries || got.MaxLost != task.MaxTries {
+		t.Errorf("timeout %s, max_attempts %d, max_lost %d", got.Timeout, got.MaxAttempts, got.MaxLost)
+	}
+}
+
 // One type that the host refuses is left out, alone, and the executor says why.
 func TestRefusedTypeIsLeftOutAlone(t *testing.T) {
 	good := sdk.TypeInfo{Name: "work"}
 	for name, bad := range map[string]sdk.TypeInfo{
 		"a schema that refers elsewhere": {Name: "bad", Input: json.RawMessage(`{"$ref":"https://example.org/schema.json"}`)},
 		"a schema that is none":          {Name: "bad", Input: json.RawMessage(`{"type":`)},
+		"a result schema that is none":   {Name: "bad", Result: json.RawMessage(`{"type":`)},
 		"a name that is none":            {Name: "b a d"},
 		"a name that is taken":           {Name: "work", Description: "another"},
 	} {

@@ -208,12 +208,12 @@ func (g *registry) limits(name string, info sdk.TypeInfo, x *executor) task.Limi
 			*to = from
 		}
 	}
-	set(&l.Timeout, info.Defaults.Timeout)
+	set(&l.Timeout, min(info.Defaults.Timeout, task.MaxTimeout))
 	if n := info.Defaults.MaxAttempts; n > 0 {
-		l.MaxAttempts = n
+		l.MaxAttempts = min(n, task.MaxTries)
 	}
 	if p := info.Defaults.MaxLost; p != nil {
-		l.MaxLost = *p
+		l.MaxLost = min(max(*p, 0), task.MaxTries)
 	}
 	c := (*g.config.Load())[name]
 	set(&l.Timeout, c.Timeout)

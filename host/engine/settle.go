@@ -99,7 +99,7 @@ func isJSON(contentType string) bool {
 	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
-// takeYield refuses what this host could not wake: a task must not wait for ever.
+// takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
 func takeYield(out *task.Outcome, y *sdk.Yield) {
 	refuse := func(format string, args ...any) {
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: fmt.Sprintf(format, args...)}
@@ -113,8 +113,6 @@ func takeYield(out *task.Outcome, y *sdk.Yield) {
 		refuse("the attempt yielded until it is resumed: this host cannot resume tasks yet; yield until a time")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
-	case time.Until(y.Until) > task.MaxRetain:
-		refuse("the attempt yielded until %s, which is more than %s away", y.Until.Format(time.RFC3339), task.MaxRetain)
 	default:
 		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint}
 	}
