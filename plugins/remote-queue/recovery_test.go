@@ -312,6 +312,7 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
 	serves(t, f, "quick")
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded) // the stream is there
 	st, err := f.js.Stream(t.Context(), f.names.stream())
 	if err != nil {
 		t.Fatal(err)
