@@ -1,5 +1,5 @@
-# `make help` lists the verbs. Build flags are the same in every one of them:
-# another set would compile SQLite's C anew, which takes minutes.
+# `make help` lists the verbs. Two sets of build flags are in use, none for what is built
+# and -race for tests: each further one would compile SQLite's C anew, which takes minutes.
 SHELL := /bin/bash
 BIN   := bin
 LINT  := $(BIN)/tools/golangci-lint
@@ -26,7 +26,7 @@ demo: build ## import real disk images with each kind of executor and check them
 run: build ## a server on a throw-away store, on 127.0.0.1:7070
 	@$(BIN)/taskhost dev
 
-test: build ## every test
+test: build ## every test, in shuffled order under the race detector
 	@bash tools/test.sh
 
 check: generate-check $(LINT) ## lint, generated code, the import table
@@ -47,7 +47,7 @@ bench: build ## one table of figures, each beside the raw limit of this machine
 	@bash tools/bench.sh
 
 soak: build ## the crash loops, long
-	@TASKHOST_SOAK=1 go test -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...
+	@TASKHOST_SOAK=1 go test -race -shuffle=on -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...
 
 $(BUF): tools/package.json
 	@cd tools && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/.bin/buf

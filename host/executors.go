@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -27,13 +26,23 @@ type Executors struct {
 }
 
 // OpenExecutors makes the executors that o names. Built-ins are made here and
-// now; processes are started in the background. epoch is the store's, 1 where
-// there is none; url is where the host's REST is, if anywhere.
+// now; processes are started in the background. One that cannot be made has its
+// fault as its status and is tried again, unless o is Strict. epoch is the store's,
+// 1 where there is none; url is where the host's REST is, if anywhere.
 func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	sup, err := supervisor.Open(supervisor.Options{
+	if o.Strict {
+		if err := CheckPlugins(o); err != nil {
+			return nil, err
+		}
+	}
+	var builtins []string
+	for _, p := range o.Builtins {
+		builtins = append(builtins, p.Name)
+	}
+	sup, err := supervisor.Open(supervisor.Options{Builtins: builtins, AllowWritable: o.AllowWritablePlugins,
 		RunDir: filepath.Join(o.DataDir, "run"), PluginDirs: o.PluginDirs, Log: o.Log.Named("plugin"),
 		Epoch: epoch, Env: o.PluginEnv, HostURL: url, Grace: o.CancelGrace,
 	})
@@ -54,15 +63,18 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 	}
 	for _, b := range blocks {
 		x, err := s.open(o, b, url)
-		if err != nil {
+		if err != nil && o.Strict {
 			return nil, err
+		}
+		if err != nil {
+			x = unopened(o, b, err)
 		}
 		s.list = append(s.list, x)
 	}
 	return s, nil
 }
 
-// open makes one executor; its errors name it, as the supervisor's do.
+// open makes one executor. An error, which names it, means that it can never work as o stands.
 func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, error) {
 	dir := filepath.Join(o.DataDir, "executors", b.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -70,23 +82,22 @@ func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, er
 	}
 	i := slices.IndexFunc(o.Builtins, func(p sdk.Plugin) bool { return p.Name == b.Plugin })
 	if i < 0 {
-		return s.process(o, b, dir)
+		return s.process(b, dir)
 	}
-	changed := make(chan struct{}, 1)
-	cfg := sdk.NewConfig(b.Name, b.Config, func() { signal(changed) })
-	cfg.DataDir, cfg.HostURL, cfg.Slots, cfg.Log = dir, url, b.Slots, o.Log.Named(b.Name)
-	impl, err := o.Builtins[i].New(cfg)
-	if err != nil {
-		return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
+	log := o.Log.Named(b.Name)
+	x := newBuiltin(o.Builtins[i], log, func(changed func()) sdk.Config {
+		cfg := sdk.NewConfig(b.Name, b.Config, changed)
+		cfg.DataDir, cfg.HostURL, cfg.Slots, cfg.Log = dir, url, b.Slots, log
+		return cfg
+	})
+	if err := x.open(); err != nil {
+		if o.Strict {
+			return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
+		}
+		x.tryAgain()
 	}
-	if c, ok := impl.(io.Closer); ok {
-		s.close = append(s.close, c)
-	}
-	version := o.Builtins[i].Version
-	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: impl, Changed: changed,
-		Status: func() task.ExecutorStatus {
-			return task.ExecutorStatus{State: task.ExecutorReady, Version: version}
-		}}, nil
+	s.close = append(s.close, x)
+	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.changed, Status: x.status}, nil
 }
 
 func signal(c chan struct{}) {
@@ -96,16 +107,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-func (s *Executors) process(o Options, b Executor, dir string) (engine.Executor, error) {
+func (s *Executors) process(b Executor, dir string) (engine.Executor, error) {
 	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
 		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
-	if err != nil && len(o.Builtins) > 0 {
-		var names []string
-		for _, p := range o.Builtins {
-			names = append(names, p.Name)
-		}
-		return engine.Executor{}, fmt.Errorf("%w (built in are: %s)", err, strings.Join(names, ", "))
-	}
 	if err != nil {
 		return engine.Executor{}, err
 	}
@@ -122,7 +126,7 @@ func (s *Executors) process(o Options, b Executor, dir string) (engine.Executor,
 func statusOf(s supervisor.Status) task.ExecutorStatus {
 	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
 	for _, i := range s.Instances {
-		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts})
+		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts, Reason: i.Reason})
 		out.Version = i.Version
 	}
 	return out

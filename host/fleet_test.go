@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/task"
@@ -37,15 +36,6 @@ func fleetWorker(t *testing.T, data, name, typ string, slots int, gate <-chan st
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
 	return stop
-}
-
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still not so: %s", what)
-		}
-	}
 }
 
 // What waits for workers that are gone holds none of the fleet's slots, and shows so.

@@ -38,6 +38,9 @@ type Options struct {
 	Builtins []sdk.Plugin
 	// PluginDirs hold the binaries of those that run in their own.
 	PluginDirs []string
+	// AllowWritablePlugins takes binaries that others than their owner may write, which
+	// are refused otherwise: whoever may write one runs what they like as this host.
+	AllowWritablePlugins bool
 	// Executors in order: the first that offers a type serves it, unless Types
 	// says otherwise. None: one of each built-in, by the plugin's name.
 	Executors []Executor
@@ -47,8 +50,15 @@ type Options struct {
 	Log hclog.Logger
 	// Version is shown to operators.
 	Version string
+	// Strict refuses to open where CheckPlugins finds a fault or an executor cannot be made.
+	// Without it such an executor is shown with what is wrong and tried again, and the
+	// others serve.
+	Strict bool
 	// PluginEnv names further variables of this process that plugins may see.
 	PluginEnv []string
+	// AcceptOlderStore opens a store that lacks work which was acknowledged: one put
+	// back from a backup, or whose write-ahead log is gone. Without it Open refuses.
+	AcceptOlderStore bool
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
@@ -97,7 +107,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{}); err != nil {
+	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{AcceptOlder: o.AcceptOlderStore}); err != nil {
 		return nil, err
 	}
 	if err := h.listen(); err != nil {
@@ -204,6 +214,7 @@ func (h *Host) Reload(o Options) error {
 		was, now any
 	}{
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
+		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
 		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
 	} {
@@ -221,9 +232,14 @@ func (h *Host) Reload(o Options) error {
 // shutdownHTTP is how long requests under way get to finish.
 const shutdownHTTP = 5 * time.Second
 
+// lastAcks is what plugin processes get to hear that the last outcomes are on record.
+// Their attempts had their time before, from the engine.
+const lastAcks = time.Second
+
 // Close ends the host: no new tasks, attempts finish or are let go (those that
 // outlive the host go on), plugins end, the store is closed. It is bounded, even
-// with a frozen plugin. Later calls return what the first did.
+// with a frozen plugin: DrainTimeout, CancelGrace, and some seconds for processes that
+// have to be killed. Later calls return what the first did.
 func (h *Host) Close() error {
 	h.closing.Do(func() { h.closed = h.close() })
 	return h.closed
@@ -250,7 +266,9 @@ func (h *Host) close() error {
 		}
 	}
 	if h.set != nil {
-		errs = append(errs, h.set.Close(ctx))
+		stop, cancel := context.WithTimeout(ctx, lastAcks)
+		errs = append(errs, h.set.Close(stop))
+		cancel()
 	}
 	if h.store != nil {
 		errs = append(errs, h.store.Close())

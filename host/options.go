@@ -13,7 +13,8 @@ import (
 func FromConfig(c *config.Config) Options {
 	o := Options{
 		DataDir: c.DataDir, Listen: c.Listen, PluginDirs: []string{c.PluginDir}, PluginEnv: c.PluginEnv,
-		DrainTimeout: c.DrainTimeout, CancelGrace: c.CancelGrace,
+		AllowWritablePlugins: c.AllowWritablePlugins,
+		DrainTimeout:         c.DrainTimeout, CancelGrace: c.CancelGrace,
 		Executors: executorsOf(c.Executors), Types: map[string]engine.TypeConfig{},
 	}
 	if len(o.Executors) == 0 { // what a newcomer wants
@@ -44,7 +45,8 @@ func backoff(least, most time.Duration) *task.Backoff {
 
 // FromWorker is FromConfig for a worker: its executors, and no store.
 func FromWorker(w *config.Worker) Options {
-	return Options{DataDir: w.DataDir, PluginDirs: []string{w.PluginDir}, PluginEnv: w.PluginEnv, Executors: executorsOf(w.Executors)}
+	return Options{DataDir: w.DataDir, PluginDirs: []string{w.PluginDir}, PluginEnv: w.PluginEnv,
+		AllowWritablePlugins: w.AllowWritablePlugins, Executors: executorsOf(w.Executors)}
 }
 
 func executorsOf(blocks []config.Executor) []Executor {

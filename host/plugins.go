@@ -27,7 +27,7 @@ func TryExecutor(ctx context.Context, o Options, x Executor) (sdk.Info, error) {
 		return sdk.Info{}, err
 	}
 	defer os.RemoveAll(dir)
-	o.DataDir, o.Executors = dir, []Executor{x}
+	o.DataDir, o.Executors, o.Strict = dir, []Executor{x}, true
 	set, err := OpenExecutors(o, 1, "")
 	if err != nil {
 		return sdk.Info{}, err
@@ -93,6 +93,8 @@ func checkPlugin(o Options, x Executor, found []supervisor.Found, dir string) er
 		return fmt.Errorf("no plugin is named %q; there are: %s", x.Plugin, strings.Join(names, ", "))
 	case x.SHA256 != "" && x.SHA256 != found[i].SHA256:
 		return fmt.Errorf("%s has sha256 %s, the config says %s", found[i].Path, found[i].SHA256, x.SHA256)
+	case found[i].Writable != nil && !o.AllowWritablePlugins:
+		return found[i].Writable
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/supervisor"
 )
 
 // slogTo writes what is logged by log/slog to the host's logger.
@@ -19,7 +21,7 @@ func (h slogHandler) Enabled(_ context.Context, level slog.Level) bool {
 func (h slogHandler) Handle(_ context.Context, r slog.Record) error {
 	args := make([]any, 0, 2*r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool {
-		args = append(args, a.Key, a.Value.Any())
+		args = append(args, supervisor.Printable(a.Key), a.Value.Any())
 		return true
 	})
 	level := hclog.Debug
@@ -31,14 +33,14 @@ func (h slogHandler) Handle(_ context.Context, r slog.Record) error {
 	case r.Level >= slog.LevelInfo:
 		level = hclog.Info
 	}
-	h.l.Log(level, r.Message, args...)
+	h.l.Log(level, supervisor.Printable(r.Message), args...)
 	return nil
 }
 
 func (h slogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	args := make([]any, 0, 2*len(attrs))
 	for _, a := range attrs {
-		args = append(args, a.Key, a.Value.Any())
+		args = append(args, supervisor.Printable(a.Key), a.Value.Any())
 	}
 	return slogHandler{h.l.With(args...)}
 }

@@ -6,13 +6,16 @@ import (
 	"github.com/taskhost/taskhost/host/sqlite"
 )
 
-// StoreFile is the store's name in the data directory.
-const StoreFile = sqlite.FileName
-
 // CheckStore looks the store of a data directory through and changes nothing; a
 // host may be running on it.
 func CheckStore(ctx context.Context, dataDir string) (sqlite.Report, error) {
 	return sqlite.Check(ctx, dataDir)
+}
+
+// RestoreStore makes a copy of file, a backup or another store's file, the store of
+// a data directory in which no host may be running, and sets aside what was there.
+func RestoreStore(ctx context.Context, dataDir, file string) (sqlite.Restored, error) {
+	return sqlite.Restore(ctx, dataDir, file)
 }
 
 // BackupStore writes a consistent copy of the store to file, which must not

@@ -12,6 +12,7 @@ import (
 var (
 	errChunks     = errors.New("chunks of a payload do not fit together")
 	errStreamGone = errors.New("the stream ended before the payload was complete")
+	errCrowded    = fmt.Errorf("more than %d MiB of payloads wait to be put together", maxUnclaimed>>20)
 )
 
 // chunkKey names a payload: whose it is, which part, and of which report (0: of
@@ -25,10 +26,11 @@ type chunkKey struct {
 // assembler puts payloads together whose chunks arrive on Data, before or after
 // the message on Control that announces them.
 type assembler struct {
-	mu   sync.Mutex
-	held int64 // bytes of all payloads not yet taken
-	m    map[chunkKey]*assembly
-	done bool
+	mu    sync.Mutex
+	held  int64 // bytes of all payloads not yet taken
+	m     map[chunkKey]*assembly
+	parts map[Token]int // payloads in m; none is there with 0
+	done  bool
 }
 
 type assembly struct {
@@ -38,7 +40,9 @@ type assembly struct {
 	err   error
 }
 
-func newAssembler() *assembler { return &assembler{m: map[chunkKey]*assembly{}} }
+func newAssembler() *assembler {
+	return &assembler{m: map[chunkKey]*assembly{}, parts: map[Token]int{}}
+}
 
 // entry needs the lock held.
 func (a *assembler) entry(k chunkKey) *assembly {
@@ -46,8 +50,18 @@ func (a *assembler) entry(k chunkKey) *assembly {
 	if e == nil {
 		e = &assembly{total: -1, ready: make(chan struct{})}
 		a.m[k] = e
+		a.parts[k.token]++
 	}
 	return e
+}
+
+// remove needs the lock held.
+func (a *assembler) remove(k chunkKey, e *assembly) {
+	delete(a.m, k)
+	a.held -= int64(len(e.buf))
+	if a.parts[k.token]--; a.parts[k.token] == 0 {
+		delete(a.parts, k.token)
+	}
 }
 
 func (e *assembly) complete() bool {
@@ -59,20 +73,25 @@ func (e *assembly) complete() bool {
 	}
 }
 
-// add takes one chunk. A chunk that does not fit spoils its payload only.
-func (a *assembler) add(c *pb.Chunk) {
+// add takes one chunk. A chunk that does not fit spoils its payload only. An error says
+// that an attempt sends more payloads than it can have: this is the attempt's fault.
+func (a *assembler) add(c *pb.Chunk) error {
 	t, ok := tokenOf(c.GetToken())
 	if !ok || c.GetPart() == pb.Part_PART_UNSPECIFIED {
-		return
+		return nil
 	}
+	k := chunkKey{t, c.GetPart(), c.GetSeq()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.done {
-		return
+		return nil
 	}
-	e := a.entry(chunkKey{t, c.GetPart(), c.GetSeq()})
+	if a.m[k] == nil && a.parts[t] >= maxParts {
+		return fmt.Errorf("chunks of more than %d payloads came that no message has announced", maxParts)
+	}
+	e := a.entry(k)
 	if e.complete() {
-		return // said again
+		return nil // said again
 	}
 	if c.GetOffset() == 0 { // the first, or the whole from the beginning again
 		a.held -= int64(len(e.buf))
@@ -80,13 +99,13 @@ func (a *assembler) add(c *pb.Chunk) {
 	}
 	n := int64(len(c.GetData()))
 	switch {
-	case e.total <= 0, e.total > maxPayload, e.total != c.GetTotal(), n == 0,
+	case e.total <= 0, e.total > k.limit(), e.total != c.GetTotal(), n == 0,
 		c.GetOffset() != int64(len(e.buf)), c.GetOffset()+n > e.total:
 		a.fail(e, errChunks)
-		return
+		return nil
 	case a.held+n > maxUnclaimed:
-		a.fail(e, fmt.Errorf("more than %d bytes of payloads wait to be put together", maxUnclaimed))
-		return
+		a.fail(e, errCrowded)
+		return nil
 	}
 	if e.buf == nil { // what a peer announces is not believed before it comes
 		e.buf = make([]byte, 0, min(e.total, 4*inlineBytes))
@@ -96,6 +115,15 @@ func (a *assembler) add(c *pb.Chunk) {
 	if int64(len(e.buf)) == e.total {
 		close(e.ready)
 	}
+	return nil
+}
+
+// limit is what a payload of this kind may have, in bytes.
+func (k chunkKey) limit() int64 {
+	if k.part == pb.Part_PART_CHECKPOINT {
+		return MaxCheckpoint
+	}
+	return maxPayload
 }
 
 func (a *assembler) fail(e *assembly, err error) {
@@ -122,8 +150,7 @@ func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.m[k] == e {
-		delete(a.m, k)
-		a.held -= int64(len(e.buf))
+		a.remove(k, e)
 	}
 	switch {
 	case err != nil:
@@ -140,10 +167,12 @@ func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, 
 func (a *assembler) forget(t Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.parts[t] == 0 {
+		return
+	}
 	for k, e := range a.m {
 		if k.token == t {
-			delete(a.m, k)
-			a.held -= int64(len(e.buf))
+			a.remove(k, e)
 			if !e.complete() {
 				e.buf, e.err = nil, errStreamGone
 				close(e.ready)
@@ -158,13 +187,12 @@ func (a *assembler) close() {
 	defer a.mu.Unlock()
 	a.done = true
 	for k, e := range a.m {
-		delete(a.m, k)
+		a.remove(k, e)
 		if !e.complete() {
 			e.buf, e.err = nil, errStreamGone
 			close(e.ready)
 		}
 	}
-	a.held = 0
 }
 
 // packer turns bytes into payloads. What is too large to stand in place it
@@ -204,8 +232,8 @@ func (a *assembler) unpack(ctx context.Context, p *pb.Payload, k chunkKey) ([]by
 			return []byte{}, nil
 		}
 		return p.GetInline(), nil
-	case p.GetChunked() < 0 || p.GetChunked() > maxPayload:
-		return nil, fmt.Errorf("a payload of %d bytes is announced, at most %d are taken", p.GetChunked(), maxPayload)
+	case p.GetChunked() < 0 || p.GetChunked() > k.limit():
+		return nil, fmt.Errorf("a payload of %d bytes is announced, at most %d are taken", p.GetChunked(), k.limit())
 	}
 	return a.take(ctx, k, p.GetChunked())
 }

@@ -30,7 +30,7 @@ func FuzzAssembler(f *testing.F) {
 		for ; len(in) >= 5; in = in[5:] {
 			var token Token
 			token[0] = in[0] % 4
-			a.add(&pb.Chunk{Token: token[:], Part: pb.Part(in[1] % 4), Seq: uint64(in[0] >> 4),
+			_ = a.add(&pb.Chunk{Token: token[:], Part: pb.Part(in[1] % 4), Seq: uint64(in[0] >> 4),
 				Offset: int64(int8(in[2])), Data: make([]byte, in[3]), Total: int64(int8(in[4]))})
 			if in[0] == 0xff {
 				a.forget(token)
@@ -46,6 +46,19 @@ func FuzzAssembler(f *testing.F) {
 		if held != a.held {
 			t.Fatalf("%d bytes are held, %d are counted", held, a.held)
 		}
+		for token, n := range a.parts {
+			if n < 1 || n > maxParts {
+				t.Fatalf("%d payloads of one attempt are kept", n)
+			}
+			for k := range a.m {
+				if k.token == token {
+					n--
+				}
+			}
+			if n != 0 {
+				t.Fatalf("the payloads of an attempt are counted wrongly by %d", n)
+			}
+		}
 		a.mu.Unlock()
 		for k, e := range keys {
 			if !e.complete() {
@@ -57,7 +70,7 @@ func FuzzAssembler(f *testing.F) {
 			}
 		}
 		a.close()
-		if a.held != 0 || len(a.m) != 0 {
+		if a.held != 0 || len(a.m) != 0 || len(a.parts) != 0 {
 			t.Fatalf("%d bytes are held after the end", a.held)
 		}
 	})
@@ -83,7 +96,9 @@ func FuzzPackUnpack(f *testing.F) {
 		}
 		a := newAssembler()
 		for _, c := range p.out {
-			a.add(c)
+			if err := a.add(c); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got, err := a.unpack(t.Context(), w, k)
 		if err != nil || !bytes.Equal(got, data) {

@@ -73,9 +73,16 @@ type Info struct {
 type NodeController interface {
 	// ControlNode does action to the node of that name: "drain" has it finish what
 	// runs and take nothing more, "resume" ends that. It returns once the node will
-	// be told, also after it was away.
+	// be told, also after it was away. An error that wraps ErrUnknownNode or
+	// ErrUnknownAction says so across a process, too.
 	ControlNode(ctx context.Context, node, action string) error
 }
+
+// What a NodeController answers to a name or an action that it does not know.
+var (
+	ErrUnknownNode   = errors.New("there is no such node")
+	ErrUnknownAction = errors.New("there is no such action on a node")
+)
 
 // Node is a machine or worker behind an executor.
 type Node struct {

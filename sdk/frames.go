@@ -12,9 +12,21 @@ const (
 	inlineBytes    = 256 << 10 // larger payloads travel in chunks of this size
 	maxMessage     = 16 << 20  // of one gRPC message, both ways
 	maxPayload     = 64 << 20  // of one payload, however it travels
-	maxUnclaimed   = 512 << 20 // of all payloads that are being put together
+	maxUnclaimed   = 256 << 20 // of all payloads that are being put together
+	maxParts       = 4         // payloads of one attempt that are being put together
+	maxReports     = 4         // unanswered Started and Checkpoints of one attempt
 	maxHandle      = 64 << 10
-	maxText        = 64 << 10 // of a message or a detail of an outcome
+	maxText        = 64 << 10  // of a message or a detail of an outcome
+	maxName        = 256       // of a code, a content type, a name, a version
+	maxDetails     = 64        // of one outcome
+	maxDetailBytes = 256 << 10 // of all its details
+	maxChildren    = 10_000    // that a yield waits for
+	maxLogArgs     = 64        // keys and values of one line
+	maxInfoBytes   = 4 << 20   // of a description
+	maxInfoTypes   = 1_000
+	maxInfoNodes   = 10_000
+	maxUnknown     = 100_000 // tokens a plugin may name that its host does not know
+	maxAnswers     = 100_000 // host messages that wait because a plugin does not read
 	heartbeatEvery = time.Second
 )
 
@@ -59,6 +71,13 @@ func (b *outbox[M]) put(m M, bytes int) uint64 {
 		}
 	}
 	return n
+}
+
+// waiting is how many messages have not gone out.
+func (b *outbox[M]) waiting() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queued - b.sent
 }
 
 // close refuses what comes from now on and says how many messages went out, or

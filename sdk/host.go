@@ -71,7 +71,7 @@ func (c *connection) open() error {
 		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
 		Epoch: c.options.Epoch, Survive: c.options.Survive})
 	if status.Code(err) == codes.InvalidArgument {
-		return &ConfigError{Executor: cfg.Executor, Message: status.Convert(err).Message()}
+		return &ConfigError{Executor: cfg.Executor, Message: clip(status.Convert(err).Message(), maxText)}
 	}
 	if err != nil {
 		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)
@@ -90,6 +90,9 @@ func (c *connection) open() error {
 	if len(h) == 0 || h[0].GetHello() == nil {
 		return fmt.Errorf("executor %q: the plugin's first message is not Hello", cfg.Executor)
 	}
+	if n := len(h[0].GetHello().GetRunning()) + len(h[0].GetHello().GetFinished()); n > maxUnknown {
+		return fmt.Errorf("executor %q: the plugin's Hello names %d attempts, at most %d are taken", cfg.Executor, n, maxUnknown)
+	}
 	c.setHello(h[0].GetHello())
 	if c.data, err = c.client.Data(c.ctx); err == nil {
 		err = c.data.Send(&pb.DataRequest{Epoch: c.options.Epoch})
@@ -106,7 +109,28 @@ func (c *connection) Describe(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
 	}
+	if err := boundedInfo(resp.GetInfo()); err != nil {
+		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
+	}
 	info := infoFromWire(resp.GetInfo())
 	info.Outlives = info.Outlives || c.options.Survive
 	return info, nil
+}
+
+// ControlNode has the plugin tell one of its nodes.
+func (c *connection) ControlNode(ctx context.Context, node, action string) error {
+	_, err := c.client.ControlNode(ctx, &pb.ControlNodeRequest{Node: node, Action: action})
+	if err == nil {
+		return nil
+	}
+	name, said := c.options.Config.Executor, clip(status.Convert(err).Message(), maxText)
+	switch status.Code(err) {
+	case codes.NotFound:
+		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownNode, said)
+	case codes.InvalidArgument:
+		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownAction, said)
+	case codes.Unimplemented:
+		return fmt.Errorf("executor %q does not control its nodes", name)
+	}
+	return fmt.Errorf("executor %q: %s", name, said)
 }

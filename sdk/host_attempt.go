@@ -27,6 +27,7 @@ type attempt struct {
 	outcome Outcome
 	once    sync.Once
 	seq     atomic.Uint64 // of the Finished
+	taking  atomic.Bool   // its Finished has come, and what belongs to it is awaited
 
 	mu      sync.Mutex
 	forget  bool // settled before it ended: whatever comes is acked unheard
@@ -105,6 +106,9 @@ func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, erro
 	}
 	if old := c.attempts[t.Token]; old != nil {
 		return old, nil // it is joined, as it is where the attempt runs
+	}
+	if c.isLeaving() && !t.Rejoin { // it would give it back
+		return nil, Released
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
 	if a.start = c.out.put(msg, bytes); a.start == 0 {
@@ -189,11 +193,17 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 		return
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reports = append(a.reports, rep)
-	if !a.busy {
-		a.busy = true
-		go c.workOff(a)
+	full := len(a.reports) >= maxReports
+	if !full {
+		a.reports = append(a.reports, rep)
+		if !a.busy {
+			a.busy = true
+			go c.workOff(a)
+		}
+	}
+	a.mu.Unlock()
+	if full {
+		c.breach(a, fmt.Sprintf("more than %d Started and Checkpoints of an attempt wait for their answer", maxReports))
 	}
 }
 
@@ -217,7 +227,12 @@ func (c *connection) workOff(a *attempt) {
 		var err error
 		var seq uint64
 		if s := rep.started; s != nil {
-			seq, err = s.GetSeq(), a.reporter.Started(s.GetHandle(), s.GetNode())
+			seq = s.GetSeq()
+			if len(s.GetHandle()) > maxHandle {
+				err = fmt.Errorf("the handle has %d bytes, at most %d are kept", len(s.GetHandle()), maxHandle)
+			} else {
+				err = a.reporter.Started(s.GetHandle(), clip(s.GetNode(), maxName))
+			}
 		} else {
 			var data []byte
 			seq = rep.checkpoint.GetSeq()
@@ -236,13 +251,14 @@ func (c *connection) workOff(a *attempt) {
 
 // log hands a line of the plugin's on.
 func (a *attempt) log(l *pb.LogLine) {
-	args := make([]any, len(l.GetArgs()))
-	for i, s := range l.GetArgs() {
-		args[i] = s
+	texts := l.GetArgs()
+	args := make([]any, min(len(texts), maxLogArgs))
+	for i := range args {
+		args[i] = clip(texts[i], maxLogArg)
 	}
 	level := hclog.Level(l.GetLevel())
 	if level < hclog.Trace || level > hclog.Error {
 		level = hclog.Info
 	}
-	a.reporter.Log().Log(level, l.GetMessage(), args...)
+	a.reporter.Log().Log(level, clip(l.GetMessage(), maxText), args...)
 }

@@ -42,6 +42,8 @@ type connection struct {
 	in      *assembler
 	heard   atomic.Bool // a frame came since the watch last looked
 	changed chan struct{}
+	leaving chan struct{} // closed when the plugin says that it drains
+	left    sync.Once
 	done    chan struct{}
 	tasks   sync.WaitGroup
 
@@ -60,7 +62,7 @@ var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
 	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[*pb.HostMessage](),
-		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}),
 		attempts: map[Token]*attempt{}, unclaimed: map[Token]time.Time{}}
 	if c.log == nil {
 		c.log = hclog.NewNullLogger()
@@ -70,7 +72,7 @@ func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostO
 }
 
 func (c *connection) setHello(h *pb.Hello) {
-	c.hello = Hello{Instance: h.GetInstance(), Name: h.GetName(), Version: h.GetVersion(), Pid: int(h.GetPid()),
+	c.hello = Hello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
 		Running: tokensOf(h.GetRunning()), Finished: tokensOf(h.GetFinished())}
 }
 
@@ -94,7 +96,7 @@ func (c *connection) begin() {
 				err = errors.New("the plugin ended the stream")
 			}
 			if s, ok := status.FromError(err); ok && err != nil {
-				err = errors.New(s.Message())
+				err = errors.New(clip(s.Message(), maxText))
 			}
 			c.cancel(err)
 		})
@@ -191,32 +193,49 @@ func (c *connection) readData() error {
 			return err
 		}
 		c.heard.Store(true)
-		for _, ch := range f.GetChunks() {
-			if c.listener(ch.GetToken()) != nil {
-				c.in.add(ch)
-			}
+		c.take(f)
+	}
+}
+
+// take hands on what one frame of Data carries.
+func (c *connection) take(f *pb.DataResponse) {
+	for _, ch := range f.GetChunks() {
+		c.chunk(ch)
+	}
+	for _, l := range f.GetLogs() {
+		if a := c.listener(l.GetToken()); a != nil {
+			a.log(l)
 		}
-		for _, l := range f.GetLogs() {
-			if a := c.listener(l.GetToken()); a != nil {
-				a.log(l)
-			}
+	}
+	for _, p := range f.GetProgress() {
+		if a := c.listener(p.GetToken()); a != nil {
+			a.reporter.Progress(p.GetDone(), p.GetTotal(), clip(p.GetMessage(), maxText))
 		}
-		for _, p := range f.GetProgress() {
-			if a := c.listener(p.GetToken()); a != nil {
-				a.reporter.Progress(p.GetDone(), p.GetTotal(), p.GetMessage())
-			}
+	}
+	if n := f.GetDropped(); n > 0 {
+		c.log.Warn("the plugin dropped log lines or progress", "count", n)
+	}
+	if f.GetThrough() > 0 {
+		c.dataMu.Lock()
+		c.through = f.GetThrough()
+		if c.moved != nil {
+			close(c.moved)
+			c.moved = nil
 		}
-		if n := f.GetDropped(); n > 0 {
-			c.log.Warn("the plugin dropped log lines or progress", "count", n)
-		}
-		if f.GetThrough() > 0 {
-			c.dataMu.Lock()
-			c.through = f.GetThrough()
-			if c.moved != nil {
-				close(c.moved)
-				c.moved = nil
-			}
-			c.dataMu.Unlock()
+		c.dataMu.Unlock()
+	}
+}
+
+// chunk takes part of a result or a checkpoint; plugins send no others.
+func (c *connection) chunk(ch *pb.Chunk) {
+	a := c.listener(ch.GetToken())
+	switch {
+	case a == nil:
+	case ch.GetPart() != pb.Part_PART_RESULT && ch.GetPart() != pb.Part_PART_CHECKPOINT:
+		c.breach(a, "chunks of what a plugin does not send")
+	default:
+		if err := c.in.add(ch); err != nil {
+			c.breach(a, err.Error())
 		}
 	}
 }
@@ -256,6 +275,13 @@ func (c *connection) waitData(mark uint64) {
 	}
 }
 
+// count is how many attempts are out, with those whose outcome is not yet settled.
+func (c *connection) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.attempts)
+}
+
 func (c *connection) find(t Token) *attempt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -279,6 +305,18 @@ func (c *connection) Hello() Hello { return c.hello }
 
 // Changed is signaled when Describe should be asked again.
 func (c *connection) Changed() <-chan struct{} { return c.changed }
+
+// Draining is closed when the process says that it drains.
+func (c *connection) Draining() <-chan struct{} { return c.leaving }
+
+func (c *connection) isLeaving() bool {
+	select {
+	case <-c.leaving:
+		return true
+	default:
+		return false
+	}
+}
 
 // Done is closed when the process can no longer be spoken to.
 func (c *connection) Done() <-chan struct{} { return c.done }

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"fmt"
 	"time"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
@@ -15,29 +16,59 @@ func (c *connection) readControl() error {
 		}
 		c.heard.Store(true)
 		for _, m := range frame.GetMessages() {
-			switch k := m.GetKind().(type) {
-			case *pb.PluginMessage_Finished:
-				c.finished(k.Finished)
-			case *pb.PluginMessage_Heartbeat:
-				c.heartbeat(k.Heartbeat)
-			case *pb.PluginMessage_Started:
-				c.report(k.Started.GetToken(), k.Started.GetSeq(), hostReport{started: k.Started})
-			case *pb.PluginMessage_Checkpoint:
-				c.report(k.Checkpoint.GetToken(), k.Checkpoint.GetSeq(), hostReport{checkpoint: k.Checkpoint})
-			case *pb.PluginMessage_Changed:
-				select {
-				case c.changed <- struct{}{}:
-				default:
-				}
-			case *pb.PluginMessage_Unsupported:
-				if t, ok := tokenOf(k.Unsupported.GetToken()); ok {
-					if a := c.find(t); a != nil {
-						a.end(protocolError("the plugin does not support this start: " + k.Unsupported.GetReason()))
-					}
-				}
+			if err := c.handle(m); err != nil {
+				return err
+			}
+		}
+		if err := c.unread(); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what one message asks. An error ends the connection: what the plugin did
+// wrong is no attempt's.
+func (c *connection) handle(m *pb.PluginMessage) error {
+	switch k := m.GetKind().(type) {
+	case *pb.PluginMessage_Finished:
+		c.finished(k.Finished)
+	case *pb.PluginMessage_Heartbeat:
+		return c.heartbeat(k.Heartbeat)
+	case *pb.PluginMessage_Started:
+		c.report(k.Started.GetToken(), k.Started.GetSeq(), hostReport{started: k.Started})
+	case *pb.PluginMessage_Checkpoint:
+		c.report(k.Checkpoint.GetToken(), k.Checkpoint.GetSeq(), hostReport{checkpoint: k.Checkpoint})
+	case *pb.PluginMessage_Changed:
+		select {
+		case c.changed <- struct{}{}:
+		default:
+		}
+	case *pb.PluginMessage_Draining:
+		c.left.Do(func() { close(c.leaving) })
+	case *pb.PluginMessage_Unsupported:
+		if t, ok := tokenOf(k.Unsupported.GetToken()); ok {
+			if a := c.find(t); a != nil {
+				a.end(protocolError("the plugin does not support this start: " + clip(k.Unsupported.GetReason(), maxText)))
 			}
 		}
 	}
+	return nil
+}
+
+// unread is an error if a plugin makes its host answer and does not take the answers.
+// What is said of the host's own accord is bounded by its attempts.
+func (c *connection) unread() error {
+	if n := c.out.waiting(); n > maxAnswers && n > maxAnswers+4*uint64(c.count()) {
+		return fmt.Errorf("the plugin does not read: %d messages wait for it", n)
+	}
+	return nil
+}
+
+// breach ends an attempt whose plugin breaks the protocol over it, and no other.
+func (c *connection) breach(a *attempt, what string) {
+	a.end(protocolError("the plugin breaks the protocol: " + what))
+	c.in.forget(a.token)
+	c.refuse(a.token[:], 0, what)
 }
 
 // finished takes the report of an outcome.
@@ -58,6 +89,9 @@ func (c *connection) finished(f *pb.Finished) {
 	}
 	if ok, _ := c.reached(f.GetData()); ok && finishedInline(f) {
 		c.complete(a, outcomeFromWire(c.ctx, f, t, c.in))
+		return
+	}
+	if a.taking.Swap(true) { // said again while its payload is on its way
 		return
 	}
 	go func() {
@@ -89,8 +123,11 @@ func (c *connection) complete(a *attempt, o Outcome) {
 
 // heartbeat looks for attempts that the plugin has forgotten, and for those that it
 // runs and nobody here knows.
-func (c *connection) heartbeat(h *pb.Heartbeat) {
+func (c *connection) heartbeat(h *pb.Heartbeat) error {
 	now := time.Now()
+	if n, known := len(h.GetRunning()), c.count(); n > known+maxUnknown {
+		return fmt.Errorf("the plugin names %d attempts, its host knows %d", n, known)
+	}
 	named := make(map[Token]struct{}, len(h.GetRunning()))
 	for _, b := range h.GetRunning() {
 		if t, ok := tokenOf(b); ok {
@@ -128,10 +165,13 @@ func (c *connection) heartbeat(h *pb.Heartbeat) {
 	for _, a := range lost {
 		a.end(lostOutcome("the plugin no longer names it"))
 	}
+	if len(strangers) > 0 {
+		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(strangers), "task_token", strangers[0].String()[:8])
+	}
 	for _, t := range strangers {
-		c.log.Warn("the plugin runs an attempt that nobody here knows; it is stopped", "task_token", t.String()[:8])
 		c.refuse(t[:], 0, "the host knows no such attempt")
 	}
+	return nil
 }
 
 // startHandled says whether the plugin had handled a's Start when it made the list.

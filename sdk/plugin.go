@@ -43,10 +43,15 @@ const PluginKey = "executor"
 type Connection interface {
 	Executor
 	Settler
+	// A plugin whose Info does not say ControlsNodes refuses each ControlNode.
+	NodeController
 	// Hello is what the process said of itself.
 	Hello() Hello
 	// Changed is signaled when Describe should be asked again.
 	Changed() <-chan struct{}
+	// Draining is closed when the process says that somebody else told it to stop: it
+	// finishes what runs, gives every further start back, and ends.
+	Draining() <-chan struct{}
 	// Drain tells the process that no start will come and waits until all that
 	// runs has finished, or ctx ends.
 	Drain(ctx context.Context) error

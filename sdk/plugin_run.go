@@ -27,7 +27,8 @@ type run struct {
 	fed    atomic.Bool        // all its payloads have come
 	over   atomic.Bool        // Execute has returned
 	logger atomic.Pointer[lineLogger]
-	marks  itemMark // of what it has on Data
+	marks  itemMark   // of what it has on Data
+	turn   sync.Mutex // of who reports: one Started or Checkpoint waits for its answer at a time
 
 	mu       sync.Mutex
 	seq      uint64
@@ -246,6 +247,8 @@ func (r *run) ask(p *report) error {
 	if r.over.Load() {
 		return nil
 	}
+	r.turn.Lock()
+	defer r.turn.Unlock()
 	p.answer = make(chan error, 1)
 	r.mu.Lock()
 	if r.closed != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -43,6 +44,7 @@ type server struct {
 	lostAt   time.Time // when the last session ended; zero while there is one
 	attempts map[Token]*run
 	draining bool
+	leaving  bool          // draining because somebody else than the host told it to
 	emptied  chan struct{} // closed when draining and nothing is left
 }
 
@@ -123,10 +125,14 @@ func (s *server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.Descr
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, clip(err.Error(), maxText))
 	}
+	w := infoToWire(info)
+	if err := boundedInfo(w); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
 	s.mu.Lock()
 	s.info = info
 	s.mu.Unlock()
-	return &pb.DescribeResponse{Info: infoToWire(info)}, nil
+	return &pb.DescribeResponse{Info: w}, nil
 }
 
 func describe(ctx context.Context, exec Executor) (info Info, err error) {
@@ -136,6 +142,41 @@ func describe(ctx context.Context, exec Executor) (info Info, err error) {
 		}
 	}()
 	return exec.Describe(ctx)
+}
+
+// ControlNode passes on to an executor that says it can.
+func (s *server) ControlNode(ctx context.Context, req *pb.ControlNodeRequest) (*pb.ControlNodeResponse, error) {
+	s.mu.Lock()
+	exec, able := s.exec, s.info.ControlsNodes
+	s.mu.Unlock()
+	if exec == nil {
+		return nil, errNotConfigured
+	}
+	c, ok := exec.(NodeController)
+	if !ok || !able {
+		return nil, status.Error(codes.Unimplemented, "this executor does not control nodes")
+	}
+	err := controlNode(ctx, c, req.GetNode(), req.GetAction())
+	if err == nil {
+		return &pb.ControlNodeResponse{}, nil
+	}
+	code := codes.Unknown
+	switch {
+	case errors.Is(err, ErrUnknownNode):
+		code = codes.NotFound
+	case errors.Is(err, ErrUnknownAction):
+		code = codes.InvalidArgument
+	}
+	return nil, status.Error(code, clip(err.Error(), maxText))
+}
+
+func controlNode(ctx context.Context, c NodeController, node, action string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("control node: %w", panicError(v))
+		}
+	}()
+	return c.ControlNode(ctx, node, action)
 }
 
 var errNotConfigured = status.Error(codes.FailedPrecondition, "Configure must come first")
@@ -171,6 +212,24 @@ func (s *server) drain() <-chan struct{} {
 		s.checkEmpty()
 	}
 	return s.emptied
+}
+
+// leave is drain at somebody else's word, of which the host hears: it would go on
+// sending starts, and get each of them back.
+func (s *server) leave() <-chan struct{} {
+	s.mu.Lock()
+	if !s.leaving {
+		s.leaving = true
+		if s.session != nil { // else it is said after the next Hello
+			s.session.out.put(drainingMessage(), 0)
+		}
+	}
+	s.mu.Unlock()
+	return s.drain()
+}
+
+func drainingMessage() *pb.PluginMessage {
+	return &pb.PluginMessage{Kind: &pb.PluginMessage_Draining{Draining: &pb.Draining{}}}
 }
 
 // checkEmpty needs the lock held.

@@ -98,6 +98,9 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 		}
 	}
 	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: hello}}, 0)
+	if s.leaving {
+		sess.out.put(drainingMessage(), 0)
+	}
 	s.session, s.lostAt = sess, time.Time{}
 	return sess, nil
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
@@ -228,14 +229,24 @@ func stuckConfigure() *server {
 // fake is a plugin that does what a test says, as one in another language might.
 type fake struct {
 	pb.UnimplementedExecutorServiceServer
+	hello   pb.Hello
+	info    *pb.Info
 	control func(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error
+	data    func(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error // nil says nothing
+}
+
+func (f *fake) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
+	return &pb.DescribeResponse{Info: f.info}, nil
 }
 
 func (*fake) Configure(context.Context, *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	return &pb.ConfigureResponse{}, nil
 }
 
-func (*fake) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error {
+func (f *fake) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataResponse]) error {
+	if f.data != nil {
+		return f.data(stream)
+	}
 	<-stream.Context().Done()
 	return nil
 }
@@ -244,7 +255,7 @@ func (f *fake) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.Con
 	if _, err := stream.Recv(); err != nil {
 		return err
 	}
-	hello := &pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: &pb.Hello{Instance: "fake"}}}
+	hello := &pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: &f.hello}}
 	if err := stream.Send(&pb.ControlResponse{Messages: []*pb.PluginMessage{hello, {}}}); err != nil { // and an unknown one
 		return err
 	}
@@ -253,12 +264,17 @@ func (f *fake) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.Con
 
 func connectFake(t *testing.T, o HostOptions, control func(grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error) *connection {
 	t.Helper()
+	return connectTest(t, serveFake(t, &fake{control: control}), o)
+}
+
+func serveFake(t *testing.T, f *fake) *grpc.ClientConn {
+	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := GRPCServer(nil)
-	pb.RegisterExecutorServiceServer(g, &fake{control: control})
+	pb.RegisterExecutorServiceServer(g, f)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	t.Cleanup(func() { g.Stop(); <-served })
@@ -267,7 +283,7 @@ func connectFake(t *testing.T, o HostOptions, control func(grpc.BidiStreamingSer
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cc.Close() })
-	return connectTest(t, cc, o)
+	return cc
 }
 
 // What a plugin may do wrong, and what becomes of the attempt.
@@ -303,6 +319,10 @@ func TestPluginMisbehaves(t *testing.T) {
 		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
 		"yields until nothing": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED}))
+			return hold(s)
+		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		"yields until after all years": {func(s stream, token []byte) error {
+			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED, Yield: &pb.Yield{Until: &timestamppb.Timestamp{Seconds: 1 << 60}}}))
 			return hold(s)
 		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
 		"announces an absurd result": {func(s stream, token []byte) error {
@@ -443,4 +463,49 @@ func TestDetach(t *testing.T) {
 	if _, err := c.Execute(t.Context(), late, NewReporter(Reports{})); !errors.Is(err, Released) {
 		t.Errorf("a start after it: %v, want Released", err)
 	}
+}
+
+// A process that somebody else told to stop says so, once, also to a host that comes later;
+// what comes after that is given back, and what runs may finish.
+func TestLeavingIsSaid(t *testing.T) {
+	gate := make(chan struct{})
+	s := newServer(gated(gate))
+	cc := serveTest(t, s)
+	c := connectTest(t, cc, HostOptions{Epoch: 1, Survive: true})
+	task := Task{Type: "wait", Token: randomToken()}
+	end := begin(t, c, t.Context(), task)
+	select {
+	case <-c.Draining():
+		t.Fatal("it drains before it was told to")
+	default:
+	}
+	s.leave()
+	emptied := s.leave()
+	<-c.Draining()
+	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{})); !errors.Is(err, Released) {
+		t.Errorf("a start after it: %v, want Released", err)
+	}
+	later := connectTest(t, cc, HostOptions{Epoch: 2, Survive: true})
+	<-later.Draining()
+	<-end // lost to the host that is over
+	join := task
+	join.Rejoin = true
+	close(gate)
+	if _, err := later.Execute(t.Context(), join, NewReporter(Reports{})); err != nil {
+		t.Errorf("what ran: %v", err)
+	}
+	later.Settled(task.Token)
+	<-emptied
+}
+
+// Drain at the host's own word is not answered: it knows.
+func TestDrainOfTheHostIsNotSaid(t *testing.T) {
+	h := newRawHost(t, newServer(gated(nil)))
+	stream := h.open(1, &pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}})
+	h.next(stream, "a heartbeat, and no word of draining", func(m *pb.PluginMessage) bool {
+		if m.GetDraining() != nil {
+			t.Error("it says Draining to the host that told it so")
+		}
+		return m.GetHeartbeat() != nil
+	})
 }

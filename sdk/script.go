@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -20,6 +21,11 @@ type Script struct {
 	Run func(ctx context.Context, t Task, r Reporter) (Result, error)
 	// Undo reverts it, by the rules of Executor.Revert; nil if nothing can be undone.
 	Undo func(ctx context.Context, t Task, r Reporter) error
+	// Upkeep does what belongs to no attempt, such as removing what killed ones left;
+	// nil if there is nothing to do. It runs in a goroutine of its own from the
+	// executor's first Describe, for a config that is only checked must do nothing, until
+	// the executor is closed. It returns soon after ctx is done, and must not panic.
+	Upkeep func(ctx context.Context)
 }
 
 // Func makes a script of a typed function. The input's schema is derived from
@@ -91,6 +97,7 @@ func Scripts(scripts ...Script) func(Config) (Executor, error) {
 // stands twice, or a script has no Run.
 func NewScripts(scripts ...Script) (Executor, error) {
 	e := &scriptExecutor{byName: make(map[string]Script, len(scripts))}
+	e.open, e.close = context.WithCancel(context.Background())
 	for _, s := range scripts {
 		switch {
 		case !ValidTypeName(s.Name):
@@ -102,6 +109,9 @@ func NewScripts(scripts ...Script) (Executor, error) {
 		}
 		s.Revertible = s.Undo != nil
 		e.byName[s.Name] = s
+		if s.Upkeep != nil {
+			e.upkeep = append(e.upkeep, s.Upkeep)
+		}
 		e.info.Types = append(e.info.Types, s.TypeInfo)
 	}
 	if len(e.info.Types) == 0 {
@@ -119,9 +129,30 @@ type scriptExecutor struct {
 	info   Info
 	byName map[string]Script
 	joins  Joining
+
+	upkeep  []func(context.Context)
+	start   sync.Once
+	open    context.Context // ends with close
+	close   context.CancelFunc
+	running sync.WaitGroup // upkeep that has not returned
 }
 
-func (e *scriptExecutor) Describe(context.Context) (Info, error) { return e.info, nil }
+func (e *scriptExecutor) Describe(context.Context) (Info, error) {
+	e.start.Do(func() {
+		for _, keep := range e.upkeep {
+			e.running.Go(func() { keep(e.open) })
+		}
+	})
+	return e.info, nil
+}
+
+// Close ends the scripts' upkeep and waits for it.
+func (e *scriptExecutor) Close() error {
+	e.start.Do(func() {}) // a Describe that comes too late starts nothing
+	e.close()
+	e.running.Wait()
+	return nil
+}
 
 func (e *scriptExecutor) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
 	s, ok := e.byName[t.Type]

@@ -30,7 +30,8 @@ const (
 // Serve makes this program the plugin p and returns when the host has ended it;
 // main has nothing to do after it. The process ends by itself when its host is
 // gone, unless the host told it to survive. SIGINT is left to the host (a
-// terminal sends it to both); SIGTERM drains for ten seconds, then stops.
+// terminal sends it to both). SIGTERM drains for ten seconds, of which the host is
+// told, so that it starts a successor; then what still runs is stopped.
 func Serve(p Plugin) {
 	h := Handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
@@ -85,6 +86,21 @@ func (s *server) wait(d time.Duration) {
 	}
 }
 
+// awaitHost gives the host, if one listens, this long to end the process: it was told
+// that it drains, and would take an end before it has heard that for a death.
+func (s *server) awaitHost(d time.Duration) {
+	s.mu.Lock()
+	sess := s.session
+	s.mu.Unlock()
+	if sess == nil {
+		return
+	}
+	select {
+	case <-sess.ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // process watches over a plugin process and ends it.
 type process struct {
 	server *server
@@ -115,9 +131,10 @@ func (p *process) watch(parent int) {
 		case <-term:
 			p.server.log.Info("SIGTERM: draining", "at_most", drainFor.String())
 			select {
-			case <-p.server.drain():
+			case <-p.server.leave():
 			case <-time.After(drainFor):
 			}
+			p.server.awaitHost(stopFor)
 			p.end()
 			return
 		case <-tick.C:

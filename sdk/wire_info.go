@@ -1,8 +1,10 @@
 package sdk
 
 import (
+	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -28,6 +30,21 @@ func infoToWire(in Info) *pb.Info {
 			LastSeen: timeToWire(n.LastSeen), Instance: n.Instance, Gone: n.Gone, TypeSlots: numbersTo[int64](n.TypeSlots)})
 	}
 	return out
+}
+
+// boundedInfo refuses a description that is too large to be asked for again and again.
+// Both halves look, since one may not be this code.
+func boundedInfo(w *pb.Info) error {
+	switch {
+	case len(w.GetTypes()) > maxInfoTypes:
+		return fmt.Errorf("it offers %d task types, at most %d are taken", len(w.GetTypes()), maxInfoTypes)
+	case len(w.GetNodes()) > maxInfoNodes:
+		return fmt.Errorf("it has %d nodes, at most %d are taken", len(w.GetNodes()), maxInfoNodes)
+	}
+	if n := proto.Size(w); n > maxInfoBytes {
+		return fmt.Errorf("its description has %d bytes, at most %d are taken: make its schemas and labels shorter", n, maxInfoBytes)
+	}
+	return nil
 }
 
 func infoFromWire(in *pb.Info) Info {
@@ -83,8 +100,10 @@ func timeToWire(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
+// timeFromWire is t, or the zero time if there is none or it lies outside the
+// years 1 to 9999, where protobuf's times end and Go's would wrap around.
 func timeFromWire(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
+	if !t.IsValid() {
 		return time.Time{}
 	}
 	return t.AsTime()

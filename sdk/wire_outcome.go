@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
@@ -47,21 +50,46 @@ func bounded(o Outcome, maxResult int64) Outcome {
 			Message: "the script rests but does not say until when"}
 	case o.Kind == Yielded && len(o.Yield.Checkpoint) > MaxCheckpoint:
 		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true, Message: errCheckpointTooLarge.Error()}
+	case o.Kind == Yielded && len(o.Yield.Children) > maxChildren:
+		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true,
+			Message: fmt.Sprintf("the script waits for %d children, at most %d are allowed", len(o.Yield.Children), maxChildren)}
 	}
-	o.Message, o.Code = clip(o.Message, maxText), clip(o.Code, 256)
-	o.Result.ContentType = clip(o.Result.ContentType, 256)
+	o.Message, o.Code = clip(o.Message, maxText), clip(o.Code, maxName)
+	o.Result.ContentType = clip(o.Result.ContentType, maxName)
 	if o.Yield != nil {
 		for i, id := range o.Yield.Children {
-			o.Yield.Children[i] = clip(id, 256)
+			o.Yield.Children[i] = clip(id, maxName)
 		}
 	}
-	for k, v := range o.Details {
-		if len(v) > maxText || !utf8.ValidString(v) || !utf8.ValidString(k) {
-			o.Details = clipAll(o.Details)
+	o.Details = boundedDetails(o.Details)
+	return o
+}
+
+// leftOut is the detail that counts those which found no room.
+const leftOut = "details_left_out"
+
+// boundedDetails keeps as many details, in the order of their names, as there is room for.
+func boundedDetails(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return in
+	}
+	out := make(map[string]string, min(len(in), maxDetails))
+	size, kept := 0, 0
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		key, value := clip(k, maxName), clip(in[k], maxText)
+		if k != leftOut { // which may be there from the other side
+			size += len(key) + len(value)
+		}
+		if len(in) > maxDetails && kept >= maxDetails-1 || size > maxDetailBytes {
 			break
 		}
+		out[key] = value
+		kept++
 	}
-	return o
+	if kept < len(in) {
+		out[leftOut] = strconv.Itoa(len(in) - kept)
+	}
+	return out
 }
 
 // clip shortens s to n bytes, and makes it the UTF-8 that protobuf insists on.
@@ -78,14 +106,6 @@ func clip(s string, n int) string {
 		out = append(out, r)
 	}
 	return string(out)
-}
-
-func clipAll(in map[string]string) map[string]string {
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[clip(k, 256)] = clip(v, maxText)
-	}
-	return out
 }
 
 // finishedMessage is a Finished in one piece, for the reason of startMessage.
@@ -117,7 +137,21 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 	m.finished.Token, m.finished.Seq, m.finished.Data, m.finished.Outcome = m.token[:], seq, data, w
 	m.kind.Finished = &m.finished
 	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + len(o.Message), p.out
+	return &m.msg, p.bytes + textBytes(&o), p.out
+}
+
+// textBytes is what an outcome's texts add to its message: frames are closed by it.
+func textBytes(o *Outcome) int {
+	n := len(o.Message)
+	for k, v := range o.Details {
+		n += len(k) + len(v)
+	}
+	if o.Yield != nil {
+		for _, id := range o.Yield.Children {
+			n += len(id)
+		}
+	}
+	return n
 }
 
 // finishedInline says whether all payloads of f stand in it.
@@ -126,7 +160,8 @@ func finishedInline(f *pb.Finished) bool {
 	return o.GetResult().GetChunked() == 0 && o.GetYield().GetCheckpoint().GetChunked() == 0
 }
 
-// outcomeFromWire reads a report; it waits for payloads that are chunked. A report
+// outcomeFromWire reads a report, and bounds it as the SDK's own half does: a plugin in
+// another language may not have. It waits for payloads that are chunked. A report
 // that makes no sense is an outcome as well: the attempt is over either way.
 func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler) Outcome {
 	w := f.GetOutcome()
@@ -146,6 +181,9 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 		if y == nil {
 			return protocolError("the plugin reports a yield without saying until when")
 		}
+		if y.Until != nil && !y.Until.IsValid() {
+			return protocolError("the plugin reports a yield until a time that is not between the years 1 and 9999")
+		}
 		o.Yield = &Yield{Until: timeFromWire(y.GetUntil()), Children: y.GetChildren(), Resume: y.GetResume()}
 		if y.GetKeepCheckpoint() {
 			break
@@ -160,11 +198,14 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 			o.Code = CodeScriptFailed
 		}
 	}
-	return o
+	return bounded(o, 0)
 }
 
 // brokenPayload tells a plugin that sends nonsense from one that went away.
 func brokenPayload(what string, err error) Outcome {
+	if errors.Is(err, errCrowded) { // by its neighbors: a later attempt may find room
+		return Outcome{Kind: Failed, Code: CodeExecutorFailed, Message: "the " + what + " did not arrive: " + err.Error()}
+	}
 	if errors.Is(err, errStreamGone) {
 		return lostOutcome("its " + what + " did not arrive: " + err.Error())
 	}

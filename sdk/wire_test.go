@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
@@ -212,5 +214,20 @@ func TestInfoCrosses(t *testing.T) {
 	}
 	if !out.Deferred || !out.Outlives || out.Slots != 3 || out.MaxInput != 1 || out.MaxResult != 2 {
 		t.Errorf("abilities: %+v", out)
+	}
+}
+
+// A time that Go cannot count is none; a duration that it cannot count is the longest.
+func TestTimesFromOutside(t *testing.T) {
+	for _, at := range []*timestamppb.Timestamp{nil, {Seconds: 1 << 60}, {Seconds: -1 << 60}, {Nanos: -1}} {
+		if got := timeFromWire(at); !got.IsZero() {
+			t.Errorf("%v is %s", at, got)
+		}
+	}
+	if got := timeFromWire(timestamppb.New(time.Unix(1e9, 5))); !got.Equal(time.Unix(1e9, 5)) {
+		t.Errorf("an ordinary time became %s", got)
+	}
+	if o := (&pb.Outcome{RetryAfter: &durationpb.Duration{Seconds: 1 << 60}}); o.GetRetryAfter().AsDuration() != 1<<63-1 {
+		t.Errorf("a long duration wraps around to %s", o.GetRetryAfter().AsDuration())
 	}
 }

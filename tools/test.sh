@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs every test. What the machine lacks is left out, and the last lines say so.
+# Runs every test, in an order that changes each time, under the race detector. What the
+# machine lacks is left out, and the last lines say so.
 set -uo pipefail
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-go test -count=1 -timeout 20m ./... 2>&1 | tee "$out"
+go test -race -shuffle=on -count=1 -timeout 20m ./... 2>&1 | tee "$out"
 code=${PIPESTATUS[0]}
 missing=()
 command -v qemu-img >/dev/null || missing+=("qemu-img (Debian's qemu-utils): images made by the real tool are left out")

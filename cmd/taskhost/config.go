@@ -30,6 +30,7 @@ func (f *configFlags) load() (*config.Config, error) {
 
 func (p *program) serverCmd() *cobra.Command {
 	var f configFlags
+	var strict, older bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.load()
@@ -38,6 +39,7 @@ func (p *program) serverCmd() *cobra.Command {
 			}
 			o := host.FromConfig(cfg)
 			o.Builtins, o.Version = p.builtins, version()
+			o.Strict, o.AcceptOlderStore = strict, older
 			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
@@ -50,7 +52,15 @@ func (p *program) serverCmd() *cobra.Command {
 			})
 		}}
 	f.add(c)
+	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
+	acceptOlder(c, &older)
 	return c
+}
+
+// acceptOlder is the flag by which an operator takes a loss. It is none of the
+// config's: it is for one start.
+func acceptOlder(c *cobra.Command, to *bool) {
+	c.Flags().BoolVar(to, "accept-older-store", false, "start on a store that lacks work which was acknowledged: put back from a backup, or without its log")
 }
 
 // checkConfig reads the config and asks what only the host knows: whether each

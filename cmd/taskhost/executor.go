@@ -60,7 +60,11 @@ func (p *program) showExecutor(e api.Executor) error {
 	fields := []pair{{"Name", e.Name}, {"Plugin", e.Plugin}, {"Version", e.Version}, {"State", string(e.State)}, {"Reason", deref(e.Reason)},
 		{"Last error", deref(e.LastError)}, {"Slots", slotText(e.Slots)}, {"Types", strings.Join(e.Types, ", ")}}
 	for _, i := range e.Instances {
-		fields = append(fields, pair{"Process", fmt.Sprintf("%s pid %d, version %s, %s since %s, %d restarts", i.ID, i.Pid, i.Version, i.State, stamp(&i.Since), i.Restarts)})
+		text := fmt.Sprintf("%s pid %d, version %s, %s since %s, %d restarts", i.ID, i.Pid, i.Version, i.State, stamp(&i.Since), i.Restarts)
+		if i.Reason != "" {
+			text += ": " + i.Reason
+		}
+		fields = append(fields, pair{"Process", text})
 	}
 	for _, n := range e.Nodes {
 		fields = append(fields, pair{"Worker", fmt.Sprintf("%s at %s, %s slots", n.Name, n.Address, slotText(n.Slots))})

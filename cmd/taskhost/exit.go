@@ -6,6 +6,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // The exit codes; exitHelp tells users.
@@ -45,7 +46,7 @@ func (p *program) exit(err error) int {
 		code = exitUsage
 	}
 	if msg := p.explain(err); msg != "" {
-		fmt.Fprintln(p.err, "taskhost: "+msg)
+		fmt.Fprintln(p.err, "taskhost: "+clean(msg))
 	}
 	return code
 }
@@ -68,6 +69,9 @@ func exitCode(err error) int {
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
+	if refused := (*sdk.ConfigError)(nil); errors.As(err, &refused) {
+		return fold(err.Error()) // in the plugin's words
+	}
 	if !errors.As(err, &e) {
 		return err.Error()
 	}
@@ -75,12 +79,12 @@ func (p *program) explain(err error) string {
 	case api.CodeUnreachable:
 		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
 	case task.CodeUnauthenticated:
-		return e.Message + " (put it into TASKHOST_TOKEN)"
+		return fold(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}
-	msg := e.Message
+	msg := fold(e.Message)
 	if len(e.Fields) > 1 || len(e.Fields) == 1 && e.Code == task.CodeInvalidInput {
 		for _, f := range e.Fields {
-			msg += fmt.Sprintf("\n  %s: %s", f.Pointer, f.Message)
+			msg += "\n  " + fold(f.Pointer+": "+f.Message)
 		}
 	}
 	return msg
@@ -90,9 +94,9 @@ func (p *program) explain(err error) string {
 func outcome(t *api.Task) error {
 	why := ""
 	if t.Error != nil {
-		why = ": " + t.Error.Code
+		why = ": " + fold(t.Error.Code)
 		if t.Error.Message != "" {
-			why += ": " + t.Error.Message
+			why += ": " + fold(t.Error.Message)
 		}
 	}
 	switch t.State {

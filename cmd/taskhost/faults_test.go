@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
@@ -94,10 +95,11 @@ executor "poison" { plugin = "poison" }
 	}
 }
 
-// A plugin that is not there is a mistake in the config, and said before anything starts.
+// A plugin that is not there is a mistake in the config: config validate says so, and a strict
+// server does not start.
 func TestUnknownPluginIsRefused(t *testing.T) {
 	s := newServer(t, "", `executor "x" { plugin = "no-such-thing" }`)
-	for _, cmd := range []string{"server", "config validate"} {
+	for _, cmd := range []string{"server --strict", "config validate"} {
 		out, err := exec.Command(s.bin, append(strings.Fields(cmd), "--config", filepath.Join(s.dir, "taskhost.hcl"))...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "no-such-thing") || !strings.Contains(string(out), "eventlet-style") {
 			t.Errorf("%s: %v\n%s", cmd, err, out)
@@ -105,6 +107,64 @@ func TestUnknownPluginIsRefused(t *testing.T) {
 		if n := strings.Count(string(out), `executor "x"`); n != 1 {
 			t.Errorf("%s names the executor %d times, want once:\n%s", cmd, n, out)
 		}
+	}
+}
+
+// A plugin that others may write is shown as refused with what to do, by each that looks at it.
+func TestWritablePluginIsShown(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "open")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for allow, config := range map[bool]string{false: "", true: "allow_writable_plugins = true\n"} {
+		file := filepath.Join(dir, "taskhost.hcl")
+		if err := os.WriteFile(file, []byte(config+`executor "x" { plugin = "open" }`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range [][]string{{"plugin", "list", "--plugin-dir", dir, "--config", file}, {"config", "validate", "--plugin-dir", dir, "--config", file},
+			{"plugin", "check", path}} {
+			out, _ := exec.Command(filepath.Join(built(t), "taskhost"), cmd...).CombinedOutput()
+			refused := strings.Contains(string(out), "chmod go-w "+path)
+			if want := !allow || cmd[1] == "check"; refused != want {
+				t.Errorf("%v, allowed %v:\n%s", cmd, allow, out)
+			}
+		}
+	}
+}
+
+// SIGTERM to a plugin process from somebody else: its successor takes what is new, what runs
+// there finishes, and no task goes back and forth between the two.
+func TestPluginIsToldToStop(t *testing.T) {
+	s := newServer(t, "", ownProcess)
+	s.start()
+	s.until("the plugin runs", func() bool { return len(s.instances("own")) > 0 })
+	long := s.submit(`{"type":"journal","input":{"seconds":3}}`)
+	s.until("the long task runs", func() bool { return len(s.starts()) == 1 })
+	old := s.instances("own")[0]
+	if err := syscall.Kill(old, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{long}
+	for range 5 {
+		ids = append(ids, s.submit(`{"type":"journal","input":{}}`))
+	}
+	s.settle()
+	for _, id := range ids {
+		var h struct{ Events []json.RawMessage }
+		s.get("/v1/tasks/"+id+"/history", &h)
+		var task apiTask
+		s.get("/v1/tasks/"+id, &task)
+		if task.State != "succeeded" || task.Lost > 0 || task.Attempt > 2 || len(h.Events) > 6 {
+			t.Errorf("task %s is %s in attempt %d, lost %d times, after %d events", id, task.State, task.Attempt, task.Lost, len(h.Events))
+		}
+	}
+	s.until("one other process is left", func() bool { pids := s.instances("own"); return len(pids) == 1 && pids[0] != old })
+	if err := s.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -90,7 +91,7 @@ func transition(e *api.StateEvent) string {
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
-	return clean(text)
+	return fold(text)
 }
 
 // screen is a terminal with a bar in its last line, or a file of plain lines.
@@ -126,7 +127,7 @@ func (s *screen) progress(p *api.TaskProgress) {
 			return
 		}
 		s.said = time.Now()
-		fmt.Fprintln(s.w, clean(fmt.Sprintf("progress %d of %d (%s) %s", p.Done, p.Total, progressText(p), p.Message)))
+		fmt.Fprintln(s.w, supervisor.Printable(fmt.Sprintf("progress %d of %d (%s) %s", p.Done, p.Total, progressText(p), p.Message)))
 		return
 	}
 	total := p.Total
@@ -138,7 +139,7 @@ func (s *screen) progress(p *api.TaskProgress) {
 		s.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(s.w), progressbar.OptionSetWidth(30),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
-	s.bar.Describe(clean(p.Message))
+	s.bar.Describe(supervisor.Printable(p.Message))
 	_ = s.bar.Set64(p.Done)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -45,7 +46,7 @@ func list[T any](p *program, r rows[T], items []T, body any) error {
 		return nil
 	case formatName:
 		for _, it := range items {
-			if _, err := fmt.Fprintln(p.out, r.name(it)); err != nil {
+			if _, err := fmt.Fprintln(p.out, supervisor.Printable(r.name(it))); err != nil {
 				return err
 			}
 		}
@@ -70,7 +71,7 @@ func show[T any](p *program, it T, name string, fields []pair) error {
 	case formatLines:
 		return p.jsonLine(it)
 	case formatName:
-		_, err := fmt.Fprintln(p.out, name)
+		_, err := fmt.Fprintln(p.out, supervisor.Printable(name))
 		return err
 	}
 	width := 0
@@ -89,17 +90,22 @@ func show[T any](p *program, it T, name string, fields []pair) error {
 	return nil
 }
 
-func (p *program) json(v any) error {
-	enc := json.NewEncoder(p.out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
+func (p *program) json(v any) error { return p.encode(v, "  ") }
 
-func (p *program) jsonLine(v any) error {
-	enc := json.NewEncoder(p.out)
+func (p *program) jsonLine(v any) error { return p.encode(v, "") }
+
+// encode writes v with all that steers a terminal escaped, which JSON's own rules
+// leave to chance: it means the same.
+func (p *program) encode(v any, indent string) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(p.out, clean(b.String()))
+	return err
 }
 
 // writeTable aligns columns, two spaces apart; color marks states.
@@ -107,7 +113,7 @@ func writeTable(w io.Writer, table [][]string, color bool) error {
 	var widths []int
 	for _, row := range table {
 		for i, cell := range row {
-			row[i] = clean(strings.ReplaceAll(cell, "\n", " "))
+			row[i] = supervisor.Printable(strings.ReplaceAll(cell, "\n", " "))
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
@@ -152,17 +158,6 @@ func paint(cell string, color bool) string {
 	return "\x1b[" + code + "m" + cell + "\x1b[0m"
 }
 
-// clean takes control characters out of what scripts and clients wrote: it is
-// shown on someone's terminal.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
-
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -204,5 +199,5 @@ func logLine(l *task.LogLine) string {
 	for _, k := range sortedKeys(l.Fields) {
 		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
 	}
-	return clean(b.String())
+	return fold(b.String())
 }

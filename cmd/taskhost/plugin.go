@@ -21,6 +21,7 @@ type plugin struct {
 	Version string `json:"version,omitempty"` // of built-ins; a binary is not run to be listed
 	Path    string `json:"path,omitempty"`
 	SHA256  string `json:"sha256,omitempty"`
+	Refused string `json:"refused,omitempty"` // why it would not be run
 }
 
 func (p *program) pluginCmd() *cobra.Command {
@@ -35,7 +36,8 @@ func (p *program) pluginListCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found, err := host.FindPlugins(host.FromConfig(cfg))
+			o := host.FromConfig(cfg)
+			found, err := host.FindPlugins(o)
 			if err != nil {
 				return err
 			}
@@ -44,7 +46,12 @@ func (p *program) pluginListCmd() *cobra.Command {
 				all = append(all, plugin{Name: b.Name, Version: b.Version})
 			}
 			for _, x := range found {
-				all = append(all, plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256})
+				line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
+				if x.Writable != nil && !o.AllowWritablePlugins {
+					line.Refused = x.Writable.Error()
+					fmt.Fprintln(p.err, "warning:", line.Refused)
+				}
+				all = append(all, line)
 			}
 			return list(p, rows[plugin]{
 				header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},

@@ -88,11 +88,12 @@ func (p *program) logger(level string, json bool) (hclog.Logger, error) {
 	if l == hclog.NoLevel {
 		return nil, usagef("log level %q: want trace, debug, info, warn or error", level)
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: p.err, JSONFormat: json}), nil
+	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: logWriter{p.err}, JSONFormat: json}), nil
 }
 
 func (p *program) devCmd() *cobra.Command {
 	var dir, listen, plugins, level string
+	var older bool
 	c := &cobra.Command{Use: "dev", Short: "Run a server on a throw-away store",
 		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep.",
 		Args: cobra.NoArgs,
@@ -110,12 +111,14 @@ func (p *program) devCmd() *cobra.Command {
 			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", listen, dir)
 			return p.serve(host.Options{
 				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
-				Executors: []host.Executor{{Name: "local", Plugin: "eventlet-style"}},
+				AcceptOlderStore: older,
+				Executors:        []host.Executor{{Name: "local", Plugin: "eventlet-style"}},
 			}, nil)
 		}}
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
 	c.Flags().StringVar(&listen, "listen", defaultAddr, "address of the REST side")
 	c.Flags().StringVar(&plugins, "plugin-dir", besideBinary("plugins"), "where plugin binaries are")
+	acceptOlder(c, &older)
 	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")
 	return c
 }

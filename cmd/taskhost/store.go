@@ -24,16 +24,11 @@ func (p *program) storeCmd() *cobra.Command {
 				return err
 			}
 			pairs := []pair{{"store", r.Path}, {"schema", strconv.FormatInt(r.Schema, 10)}, {"epoch", strconv.FormatUint(r.Epoch, 10)}, {"in use", strconv.FormatBool(r.Live)}}
-			for _, s := range task.States() {
-				if n := r.Tasks[s]; n > 0 {
-					pairs = append(pairs, pair{s.String(), strconv.FormatInt(n, 10)})
-				}
-			}
-			if err := show(p, r, r.Path, pairs); err != nil {
+			if err := show(p, r, r.Path, append(pairs, taskCounts(r.Tasks)...)); err != nil {
 				return err
 			}
 			for _, problem := range r.Problems {
-				fmt.Fprintln(p.err, "problem: "+problem)
+				fmt.Fprintln(p.err, "problem: "+fold(problem))
 			}
 			if !r.OK() {
 				return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it", len(r.Problems), r.Path)}
@@ -51,9 +46,42 @@ func (p *program) storeCmd() *cobra.Command {
 			if err := host.BackupStore(c.Context(), cfg.DataDir, args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.err, "wrote %s; to restore it, put it into an empty data directory as %s\n", args[0], host.StoreFile)
+			fmt.Fprintf(p.err, "wrote %s; \"taskhost store restore %s\" puts it in the store's place\n", args[0], args[0])
 			return nil
 		}}
 	g.add(backup)
-	return group("store", "The store of a data directory", check, backup)
+	return group("store", "The store of a data directory", check, backup, p.storeRestoreCmd())
+}
+
+func (p *program) storeRestoreCmd() *cobra.Command {
+	var f configFlags
+	c := &cobra.Command{Use: "restore FILE", Short: "Put a backup in the place of a store; the server must be stopped", Args: cobra.ExactArgs(1),
+		Long: "Look a backup through, and put a copy of it in the place of the store. What was there is moved into\na directory beside it, with its log, and can be opened from there. Tasks that were accepted after the\nbackup was made are unknown to it, and what was finished since runs again.",
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := f.load()
+			if err != nil {
+				return err
+			}
+			r, err := host.RestoreStore(c.Context(), cfg.DataDir, args[0])
+			if r.Aside != "" {
+				fmt.Fprintf(p.err, "what was there is in %s\n", r.Aside)
+			}
+			if err != nil {
+				return err
+			}
+			pairs := []pair{{"store", r.Path}, {"from", r.From}, {"set aside", r.Aside}}
+			return show(p, r, r.Path, append(pairs, taskCounts(r.Tasks)...))
+		}}
+	f.add(c)
+	return c
+}
+
+// taskCounts are how many tasks are in which state.
+func taskCounts(tasks map[task.State]int64) (pairs []pair) {
+	for _, s := range task.States() {
+		if n := tasks[s]; n > 0 {
+			pairs = append(pairs, pair{s.String(), strconv.FormatInt(n, 10)})
+		}
+	}
+	return pairs
 }

@@ -122,9 +122,9 @@ func futureTime(flag, s string) (*time.Time, error) {
 		t := time.Now().Add(d).UTC()
 		return &t, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := parseTime(flag, s)
 	if err != nil {
-		return nil, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+		return nil, err
 	}
 	return &t, nil
 }
@@ -160,7 +160,7 @@ func (p *program) finished(ctx context.Context, c *api.Client, t api.Task) error
 	if err != nil {
 		return err
 	}
-	if _, err := p.out.Write(data); err != nil {
+	if err := p.writeResult(data); err != nil {
 		return err
 	}
 	if (isJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {

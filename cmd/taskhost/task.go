@@ -205,12 +205,11 @@ func (p *program) historyCmd() *cobra.Command {
 }
 
 func (p *program) resultCmd() *cobra.Command {
-	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
 		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])
 			if err == nil {
-				_, err = p.out.Write(data)
-				return err
+				return p.writeResult(data)
 			}
 			if task.CodeOf(err) == task.CodeNotFound { // no task, or none that left a result?
 				if t, gerr := c.Get(ctx, args[0]); gerr == nil {
@@ -258,7 +257,7 @@ func (p *program) deleteCmd() *cobra.Command {
 		})}
 }
 
-// pastTime reads a time, or how long ago it was.
+// pastTime reads a time, or how long ago that was.
 func pastTime(flag, s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -266,9 +265,17 @@ func pastTime(flag, s string) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return time.Now().Add(-d), nil
 	}
+	return parseTime(flag, s)
+}
+
+// parseTime reads the time that a flag was given, where that may also be a duration.
+func parseTime(flag, s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return t, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+	}
+	if !task.ValidTime(t) {
+		return t, usagef("%s %s is not %s", flag, s, task.TimeRange)
 	}
 	return t, nil
 }

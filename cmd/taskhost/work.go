@@ -68,6 +68,7 @@ func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Ex
 	}
 	o := host.FromWorker(cfg)
 	o.Builtins, o.Log, o.Version = p.builtins, log, version()
+	o.Strict = true // a worker that cannot run what it is there for must not look as if it could
 	return host.OpenExecutors(o, 1, "")
 }
 

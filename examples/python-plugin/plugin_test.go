@@ -217,6 +217,35 @@ func TestHostCloses(t *testing.T) {
 	}
 }
 
+// SIGTERM from somebody else: the process says so, a successor takes what is new, and it counts
+// as no failure.
+func TestToldToStop(t *testing.T) {
+	r := open(t, "")
+	pid := r.until("ready").Instances[0].Pid
+	long := r.submit(task.Spec{Input: []byte(`{"text": "` + strings.Repeat("a", 150) + `"}`)}) // three seconds
+	for got := long; got.Progress.Total == 0; {
+		var err error
+		if got, err = r.host.Tasks().Get(r.ctx, host.DefaultScope(), long.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if done := r.wait(r.submit(task.Spec{Input: []byte(`{"text": "a"}`)}).ID); done.State != task.Succeeded || done.Attempt > 2 {
+		t.Errorf("what is new is %s in attempt %d, %+v", done.State, done.Attempt, done.Error)
+	}
+	if done := r.wait(long.ID); done.State != task.Succeeded || done.Attempt != 1 {
+		t.Errorf("what ran is %s in attempt %d, %+v", done.State, done.Attempt, done.Error)
+	}
+	for st := r.until("ready"); len(st.Instances) != 1 || st.Instances[0].Pid == pid; st = r.until("ready") {
+		if st.LastError != "" {
+			t.Fatalf("it counts as a failure: %s", st.LastError)
+		}
+		time.Sleep(20 * time.Millisecond) // processes outside
+	}
+}
+
 func TestConfigIsRefused(t *testing.T) {
 	r := open(t, `{"volume": 11}`)
 	st := r.until("quarantined")

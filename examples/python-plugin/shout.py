@@ -220,6 +220,7 @@ class Plugin:
     def __init__(self):
         self.lock, self.data = threading.RLock(), DataQueue()
         self.instance, self.epoch, self.session, self.draining = uuid.uuid4().hex, 0, None, False
+        self.leaving = False  # draining because somebody else than the host told it to
         self.attempts = {}  # by token: they run, or their outcome is not acked
         self.shutdown = threading.Event()
 
@@ -247,6 +248,8 @@ class Plugin:
             session.say(hello=pb.Hello(instance=self.instance, name=NAME, version=VERSION, pid=os.getpid(),
                                        running=[a.token for a in self.attempts.values() if not a.finished],
                                        finished=[a.token for a in self.attempts.values() if a.finished]))
+            if self.leaving:
+                session.say(draining=pb.Draining())
         context.add_callback(session.end)
         threading.Thread(target=self.hear, args=(session, first, requests), daemon=True).start()
         yield from session.frames(lambda: self.heartbeat(session))
@@ -327,6 +330,13 @@ class Plugin:
 
     def on_drain(self, session, drain):
         self.draining = True
+
+    def leave(self):
+        """Drains, and says so: the host would go on sending starts, and get each of them back."""
+        with self.lock:
+            self.draining = self.leaving = True
+            if self.session:
+                self.session.say(draining=pb.Draining())
 
     def on_detach(self, session, detach):
         self.stop_all()
@@ -423,10 +433,11 @@ def main():
     while not plugin.shutdown.wait(0.5) and not term.is_set() and os.getppid() == parent:
         pass
     if term.is_set():  # finish what runs, within reason
-        plugin.draining = True
+        plugin.leave()
         until = time.monotonic() + 10
         while plugin.busy() and time.monotonic() < until and os.getppid() == parent:
             time.sleep(0.1)
+        plugin.shutdown.wait(2)  # the host has heard of it, and ends what is done
     plugin.stop_all()
     server.stop(0.5).wait()
     for remove, what in ((os.unlink, path), (os.rmdir, os.path.dirname(path))):

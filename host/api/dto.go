@@ -45,6 +45,7 @@ type Task struct {
 	UpdatedAt   time.Time         `json:"updated_at"`
 	CancelAt    *time.Time        `json:"cancel_requested_at"`
 	Version     int64             `json:"version" doc:"raised by every change of state"`
+	Damage      string            `json:"damage,omitempty" doc:"what of the stored task cannot be read, and is shown as something else; absent if all can"`
 }
 
 // TaskError is why a task did not succeed.
@@ -88,8 +89,9 @@ func toTask(t *task.Task, whole bool) Task {
 		Lost: t.Lost, MaxLost: t.MaxLost, Priority: t.Priority,
 		Group: idOrNull(t.Group), Flow: idOrNull(t.Flow), Step: orNull(t.Step), Parent: idOrNull(t.Parent),
 		ResultType: orNull(t.ResultType), Progress: toProgress(t.Progress),
-		CreatedAt: t.CreatedAt.UTC(), RunAt: t.RunAt.UTC(), StartedAt: timeOrNull(t.StartedAt), FinishedAt: timeOrNull(t.FinishedAt),
-		ExpiresAt: timeOrNull(t.ExpiresAt), UpdatedAt: t.UpdatedAt.UTC(), CancelAt: timeOrNull(t.CancelRequestedAt), Version: t.Version,
+		CreatedAt: task.Shown(t.CreatedAt), RunAt: task.Shown(t.RunAt), StartedAt: timeOrNull(t.StartedAt), FinishedAt: timeOrNull(t.FinishedAt),
+		ExpiresAt: timeOrNull(t.ExpiresAt), UpdatedAt: task.Shown(t.UpdatedAt), CancelAt: timeOrNull(t.CancelRequestedAt), Version: t.Version,
+		Damage: t.Damage,
 	}
 	if d.Labels == nil {
 		d.Labels = map[string]string{}
@@ -107,6 +109,9 @@ func toTask(t *task.Task, whole bool) Task {
 		return d
 	}
 	d.Input, d.Result = orNullJSON(t.Input), inlineResult(t.ResultType, t.Result)
+	if !json.Valid(d.Input) { // or nobody could be told of the task at all
+		d.Input, d.Damage = json.RawMessage("null"), strings.TrimPrefix(d.Damage+"; input: is not JSON", "; ")
+	}
 	if t.Error != nil {
 		d.Error.Details = t.Error.Details
 		if d.Error.Details == nil {
@@ -135,7 +140,7 @@ func inlineResult(contentType string, data []byte) json.RawMessage {
 }
 
 func toEvent(e *task.Event) Event {
-	d := Event{Seq: e.Seq, At: e.At.UTC(), To: e.To, Attempt: e.Attempt, By: e.By, Message: e.Message}
+	d := Event{Seq: e.Seq, At: task.Shown(e.At), To: e.To, Attempt: e.Attempt, By: e.By, Message: e.Message}
 	if e.From != task.None {
 		d.From = &e.From
 	}
@@ -175,6 +180,6 @@ func timeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
+	t = task.Shown(t)
 	return &t
 }

@@ -75,6 +75,7 @@ type Instance struct {
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`
 	Restarts int       `json:"restarts"`
+	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 
 // Worker is a machine or process behind an executor.
@@ -128,7 +129,7 @@ func toExecutor(e *task.ExecutorStatus) Executor {
 		Types: append([]string{}, e.Types...), Nodes: make([]Worker, 0, len(e.Nodes)),
 	}
 	for _, i := range e.Instances {
-		i.Since = i.Since.UTC()
+		i.Since = task.Shown(i.Since)
 		d.Instances = append(d.Instances, Instance(i))
 	}
 	for i := range e.Nodes {

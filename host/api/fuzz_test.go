@@ -58,7 +58,7 @@ func FuzzSubmit(f *testing.F) {
 // FuzzListQuery: the query parser ends, and what it accepts comes back the same
 // through the client.
 func FuzzListQuery(f *testing.F) {
-	for _, s := range []string{"", "state=failed&state=pending&type=a&type=b", "label=a%3Db&label=c%3D", "created_after=2026-01-01T00:00:00.5Z&order=asc", "limit=5&cursor=9", "%zz", "limit=1e3", "label=%3D"} {
+	for _, s := range []string{"", "state=failed&state=pending&type=a&type=b", "label=a%3Db&label=c%3D", "created_after=2026-01-01T00:00:00.5Z&order=asc", "limit=5&cursor=01990f4e-7f3a-7c55-a1b2-0123456789ab", "%zz", "limit=1e3", "label=%3D"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
@@ -79,7 +79,7 @@ func FuzzListQuery(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q was accepted, its equal is not: %v", raw, err)
 		}
-		a.Cursor = 0
+		a.Cursor = task.ID{}
 		if x, y := dump(t, a), dump(t, b); x != y {
 			t.Fatalf("%s\n%s", x, y)
 		}

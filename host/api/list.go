@@ -63,6 +63,19 @@ func (q *query) integer(name string, lo, hi int64) int64 {
 	return n
 }
 
+// cursor reads what a page gave as its next.
+func (q *query) cursor(name string) task.ID {
+	v := q.one(name)
+	if v == "" {
+		return task.ID{}
+	}
+	id, err := task.ParseID(v)
+	if err != nil || id.IsZero() {
+		q.bad.add("/"+name, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
+	}
+	return id
+}
+
 func (q *query) time(name string) time.Time {
 	v := q.one(name)
 	if v == "" {
@@ -71,6 +84,9 @@ func (q *query) time(name string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
 		q.bad.add("/"+name, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
+	} else if !task.ValidTime(t) {
+		q.bad.add("/"+name, "query parameter %s is not %s", name, task.TimeRange)
+		return time.Time{}
 	}
 	return t.UTC()
 }
@@ -124,7 +140,7 @@ func (q *query) filter() task.Filter {
 	f := task.Filter{
 		Types: q.all("type"), Executor: q.one("executor"), Owner: q.one("owner"), Key: q.one("key"),
 		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
-		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.integer("cursor", 1, 1<<62),
+		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
 	}
 	for _, v := range q.all("state") {
 		var s task.State
@@ -174,8 +190,8 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	for i := range page.Tasks {
 		out.Tasks[i] = toTask(&page.Tasks[i], false)
 	}
-	if page.Next != 0 {
-		next := strconv.FormatInt(page.Next, 10)
+	if !page.Next.IsZero() {
+		next := page.Next.String()
 		out.Next = &next
 		q.values.Set("cursor", next)
 		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)

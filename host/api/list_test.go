@@ -135,8 +135,8 @@ func TestPages(t *testing.T) {
 func TestListRefusals(t *testing.T) {
 	r := newRig(t, api.Options{})
 	for query, pointer := range map[string]string{
-		"state=done": "/state", "state=": "/state", "limit=0": "/limit", "limit=1001": "/limit", "limit=x": "/limit", "cursor=x": "/cursor", "cursor=-1": "/cursor",
-		"order=up": "/order", "label=x": "/label", "label=%3Dx": "/label", "created_after=now": "/created_after", "stat=failed": "/stat",
+		"state=done": "/state", "state=": "/state", "limit=0": "/limit", "limit=1001": "/limit", "limit=x": "/limit", "cursor=x": "/cursor", "cursor=17": "/cursor",
+		"order=up": "/order", "label=x": "/label", "label=%3Dx": "/label", "created_after=now": "/created_after", "created_before=9999-12-31T23:59:59-01:00": "/created_before", "stat=failed": "/stat",
 		"key=a&key=b": "/key", "label=a%3D1&label=a%3D2": "/label", "group=x": "/group",
 	} {
 		a := r.do("GET", "/v1/tasks?"+query, "")

@@ -76,7 +76,7 @@ func levelRank(level string) int {
 }
 
 func (l *logQuery) wants(line *task.LogLine) bool {
-	return (l.attempt == 0 || line.Attempt == l.attempt) && levelRank(line.Level) >= l.level && !line.At.Before(l.since)
+	return (l.attempt == 0 || line.Attempt == l.attempt) && levelRank(line.Level) >= l.level && (l.since.IsZero() || !line.At.Before(l.since))
 }
 
 func (a *api) logs(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -98,7 +98,7 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 			if len(out.Lines) == l.limit {
 				return false, nil
 			}
-			line.At = line.At.UTC()
+			line.At = task.Shown(line.At)
 			out.Lines = append(out.Lines, *line)
 		}
 		return true, nil
@@ -151,7 +151,7 @@ func (l *logTail) emit(line *task.LogLine) (bool, error) {
 		return true, nil
 	}
 	own := *line // what is told live is told to others too
-	own.At = own.At.UTC()
+	own.At = task.Shown(own.At)
 	data, err := encodeJSON(&own)
 	if err != nil {
 		return false, err

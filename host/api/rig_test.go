@@ -32,6 +32,7 @@ type rig struct {
 	active atomic.Int64 // connections with a request under way
 	closed sync.Map     // remote addresses of connections that the server closed
 	engine *engine.Engine
+	dir    string        // of the store
 	gate   chan struct{} // each receive lets one "gated" go on
 	began  chan string
 }
@@ -49,7 +50,8 @@ func newRig(t *testing.T, opts api.Options) *rig {
 
 func (r *rig) serve(exec sdk.Executor, opts api.Options) {
 	t := r.t
-	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	r.dir = t.TempDir()
+	store, err := sqlite.Open(t.Context(), r.dir, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

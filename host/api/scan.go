@@ -40,11 +40,14 @@ func orBody(pointer string) string {
 	return pointer
 }
 
-// checkJSON says why body is not one JSON value.
+// checkJSON says why body is not one JSON value within the bounds of the project.
 func checkJSON(body []byte) error {
 	if json.Valid(body) {
 		if !utf8.Valid(body) {
 			return task.Errorf(task.CodeInvalidRequest, "the body is not UTF-8")
+		}
+		if err := task.BoundJSON(body); err != nil {
+			return task.Errorf(task.CodeInvalidRequest, "the body %v", err)
 		}
 		return nil
 	}
@@ -221,6 +224,9 @@ func (f *faults) time(raw json.RawMessage, at string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
 	if err != nil {
 		f.add(at, "is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z")
+	} else if !task.ValidTime(t) {
+		f.add(at, "is not %s", task.TimeRange)
+		return time.Time{}
 	}
 	return t.UTC()
 }

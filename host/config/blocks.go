@@ -93,6 +93,16 @@ func text(to *string) setter {
 	}
 }
 
+func truth(to *bool) setter {
+	return func(v cty.Value) error {
+		if v.Type() != cty.Bool || v.IsNull() {
+			return errors.New("is true or false, without quotes")
+		}
+		*to = v.True()
+		return nil
+	}
+}
+
 // address is a text that can be listened on; whether everyone may reach it is
 // for validate to say, when it is known which address is in force.
 func address(to *string) setter {

@@ -25,8 +25,10 @@ type Config struct {
 	DrainTimeout time.Duration // how long a stopping host lets attempts finish
 	CancelGrace  time.Duration // how long an attempt may take to stop when asked
 	PluginEnv    []string      // further environment variables that plugins may see
-	Executors    []Executor
-	Types        []TaskType
+	// AllowWritablePlugins takes plugin files that others than their owner may write.
+	AllowWritablePlugins bool
+	Executors            []Executor
+	Types                []TaskType
 
 	origins map[string]string // by the key's path, such as executor.local.slots
 	values  map[string]string // as shown
@@ -67,6 +69,9 @@ type Worker struct {
 	LogLevel  string
 	LogFormat string
 	PluginEnv []string
+	// AllowWritablePlugins takes plugin files that others than their owner may write.
+	AllowWritablePlugins bool
+
 	Queue     json.RawMessage // the queue block's attributes, one JSON object: the plugin's to read
 	Executors []Executor
 }
@@ -128,7 +133,7 @@ func defaults() *Config {
 	c := &Config{origins: map[string]string{}, values: map[string]string{}}
 	for key, v := range map[string]string{
 		"listen": "127.0.0.1:7070", "data_dir": stateDir(), "plugin_dir": pluginDir(), "log_level": "info", "log_format": "text",
-		"drain_timeout": "5s", "cancel_grace": "10s",
+		"drain_timeout": "5s", "cancel_grace": "10s", "allow_writable_plugins": "false",
 	} {
 		c.note(key, v, "default")
 	}

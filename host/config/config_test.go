@@ -21,6 +21,7 @@ log_format    = "json"
 drain_timeout = "1m"
 cancel_grace  = "3s"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
+allow_writable_plugins = true
 
 executor "local" {
   plugin = "eventlet-style"
@@ -81,6 +82,7 @@ func TestWholeFile(t *testing.T) {
 	want := &Config{
 		Listen: "127.0.0.1:7171", DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
 		DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, PluginEnv: []string{"HTTPS_PROXY", "AWS_*"},
+		AllowWritablePlugins: true,
 		Executors: []Executor{
 			{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
 				Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
@@ -215,6 +217,7 @@ func TestFaults(t *testing.T) {
 		"route":              {"task_type \"t\" {\n route = { zone = 1 }\n}", []string{"2:10 set of strings"}},
 		"type name":          {"task_type \"1 a\" {\n}", []string{"1:11 1 to 100 letters"}},
 		"level":              {"log_level = \"loud\"", []string{"1:13 trace, debug"}},
+		"truth":              {"allow_writable_plugins = \"yes\"", []string{"1:26 true or false"}},
 		"env":                {"plugin_env = \"PATH\"", []string{"1:14 list of strings"}},
 		"listen":             {"listen = \"7070\"", []string{`1:10 host:port, such as "127.0.0.1:7070"`}},
 		"open":               {"listen = \"0.0.0.0:7070\"", []string{"1:10 not a loopback", "listen on 127.0.0.1"}},
@@ -223,8 +226,10 @@ func TestFaults(t *testing.T) {
 		"variable":           {"data_dir = home", []string{"1:12 Variables not allowed"}},
 		"function":           {"data_dir = env(\"HOME\")", []string{"1:12 not allowed"}},
 		"syntax":             {"executor \"a\" {\n  plugin = \n}", []string{"2:12 expression"}},
-		"big number":         {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = 1e999999999\n }\n}", []string{"4:7 out of range"}},
-		"small number":       {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = [1e-99999999]\n }\n}", []string{"4:7 out of range"}},
+		"big number":         {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = 1e999999999\n }\n}", []string{"4:7 exponent is not between"}},
+		"small number":       {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = [1e-99999999]\n }\n}", []string{"4:8 exponent is not between"}},
+		"long number":        {"executor \"a\" {\n plugin = \"p\"\n slots = " + strings.Repeat("7", 100_000) + "\n}", []string{"3:10 a number of 100000 bytes"}},
+		"big product":        {"executor \"a\" {\n plugin = \"p\"\n config {\n  x = 1e300 * 1e300\n }\n}", []string{"4:7 out of range"}},
 		"deep":               {"x = " + strings.Repeat("[", 100_000), []string{"1:505 is one not closed?"}},
 		"deep by operators":  {"x = " + strings.Repeat("!", 100_000), []string{"1:505 operators"}},
 		"too large":          {strings.Repeat("# a comment\n", 100_000), []string{"0:0 1048576 at the most"}},

@@ -5,6 +5,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 const (
@@ -24,6 +26,11 @@ func tooMuch(name string, src []byte) *hcl.Diagnostic {
 	open, operators := 0, 0
 	for _, t := range tokens {
 		switch t.Type {
+		case hclsyntax.TokenNumberLit: // computed with at any length: a million digits take seconds and gigabytes
+			if err := task.BoundNumber(t.Bytes); err != nil {
+				return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Not a number to compute with", Subject: t.Range.Ptr(),
+					Detail: fmt.Sprintf("This is %v.", err)}
+			}
 		case hclsyntax.TokenOBrack, hclsyntax.TokenOBrace, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
 			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
 			open++

@@ -40,6 +40,7 @@ func (c *Config) parse(name string, src []byte, over map[string]bool) error {
 			"listen": address(&c.Listen), "data_dir": text(&c.DataDir), "plugin_dir": text(&c.PluginDir),
 			"log_level": enum(&c.LogLevel, logLevels), "log_format": enum(&c.LogFormat, logFormats),
 			"drain_timeout": duration(&c.DrainTimeout), "cancel_grace": duration(&c.CancelGrace), "plugin_env": texts(&c.PluginEnv),
+			"allow_writable_plugins": truth(&c.AllowWritablePlugins),
 		})
 		if a := content.Attributes["listen"]; a != nil && c.Listen != "" && !over["listen"] && !loopback(c.Listen) {
 			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
@@ -68,6 +69,7 @@ func LoadWorker(name string, src []byte) (*Worker, error) {
 		content := d.body(body, "", append(blocks("executor"), hcl.BlockHeaderSchema{Type: "queue"}), map[string]setter{
 			"name": text(&w.Name), "labels": textMap(&w.Labels), "data_dir": text(&w.DataDir), "plugin_dir": text(&w.PluginDir),
 			"log_level": enum(&w.LogLevel, logLevels), "log_format": enum(&w.LogFormat, logFormats), "plugin_env": texts(&w.PluginEnv),
+			"allow_writable_plugins": truth(&w.AllowWritablePlugins),
 		})
 		w.Executors = d.executors(content)
 		queues := content.Blocks.OfType("queue")
@@ -109,6 +111,7 @@ func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
 	files := map[string]*hcl.File{name: {Bytes: src}}
 	if fault := tooMuch(name, src); fault != nil {
 		d.diags = hcl.Diagnostics{fault}
+		files = nil // its line may be all of the file
 	} else {
 		f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 		d.diags = append(d.diags, diags...)

@@ -15,8 +15,8 @@ const (
 	overdueEvery  = time.Second
 )
 
-// expire deletes tasks whose time to be kept is up and fails pending ones past their
-// deadline.
+// expire deletes tasks whose time to be kept is up, fails pending ones past their
+// deadline and drops lanes that are empty.
 func (e *Engine) expire() {
 	retire := time.NewTicker(retireEvery)
 	overdue := time.NewTicker(overdueEvery)
@@ -26,6 +26,9 @@ func (e *Engine) expire() {
 		select {
 		case <-retire.C:
 			e.retireExpired()
+			e.dropEmptyLanes()
+		case <-e.registry.sweep:
+			e.dropEmptyLanes()
 		case <-overdue.C:
 			e.failOverdue()
 		case <-e.ctx.Done():
@@ -48,6 +51,12 @@ func (e *Engine) retireExpired() {
 		case <-e.ctx.Done():
 			return
 		}
+	}
+}
+
+func (e *Engine) dropEmptyLanes() {
+	if err := e.registry.dropEmptyLanes(e.ctx); err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot drop empty lanes; trying again", "error", err)
 	}
 }
 

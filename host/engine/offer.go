@@ -35,11 +35,14 @@ func newOffer(info sdk.Info, live bool, before *offer) *offer {
 			o.refuse("task type %q is offered twice: the first holds", t.Name)
 			continue
 		}
-		if before != nil && before.has(t.Name) && string(before.types[t.Name].info.Input) == string(t.Input) {
+		if before != nil && before.has(t.Name) && sameSchemas(before.types[t.Name].info, t) {
 			o.types[t.Name] = offeredType{t, before.types[t.Name].schema}
 			continue
 		}
 		v, err := newValidator(t.Name, t.Input)
+		if err == nil {
+			err = checkResultSchema(t.Name, t.Result)
+		}
 		if err != nil {
 			o.refuse("%v", err)
 			continue
@@ -47,6 +50,10 @@ func newOffer(info sdk.Info, live bool, before *offer) *offer {
 		o.types[t.Name] = offeredType{t, v}
 	}
 	return o
+}
+
+func sameSchemas(a, b sdk.TypeInfo) bool {
+	return string(a.Input) == string(b.Input) && string(a.Result) == string(b.Result)
 }
 
 const maxRefusals = 10 // kept of an offer, to be shown

@@ -24,7 +24,8 @@ type registry struct {
 	mu     sync.Mutex // one rebuild at a time
 	config atomic.Pointer[map[string]TypeConfig]
 	types  atomic.Pointer[map[string]*taskType]
-	served atomic.Int32 // the highest lane that is given to an executor
+	served atomic.Int64  // the highest lane that is given to an executor
+	sweep  chan struct{} // signaled when many lanes are empty
 }
 
 // taskType is a task type under the config in force.
@@ -38,6 +39,7 @@ type taskType struct {
 
 func (g *registry) init(o Options) {
 	g.store, g.log, g.byName = o.Store, o.Log, map[string]*executor{}
+	g.sweep = make(chan struct{}, 1)
 	for _, x := range o.Executors {
 		n := newExecutor(x)
 		g.executors = append(g.executors, n)
@@ -252,9 +254,13 @@ func (g *registry) serveLanes(types map[string]*taskType) {
 		sets[x] = x.newShareSet()
 	}
 	var last task.LaneID
+	empty := 0
 	for i := range lanes {
 		lane := &lanes[i]
 		last = max(last, lane.ID)
+		if g.store.Count(lane.ID) == (task.LaneCount{}) {
+			empty++
+		}
 		t := types[lane.Type]
 		if t == nil {
 			continue
@@ -273,7 +279,27 @@ func (g *registry) serveLanes(types map[string]*taskType) {
 	}
 	// Not before they are served: who finds its lane served wakes the executor and
 	// counts on it to look there.
-	g.served.Store(max(g.served.Load(), int32(last)))
+	g.served.Store(max(g.served.Load(), int64(last)))
+	if empty >= sweepAt {
+		select {
+		case g.sweep <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// sweepAt is with how many empty lanes they are dropped without waiting for the next
+// round: each costs those who look through all of them.
+const sweepAt = 1000
+
+// dropEmptyLanes forgets lanes that nothing waits or runs in, as a client leaves them that
+// varies its routes.
+func (g *registry) dropEmptyLanes(ctx context.Context) error {
+	n, err := g.store.DropEmptyLanes(ctx)
+	if n > 0 {
+		g.rebuild()
+	}
+	return err
 }
 
 // routeOf is the lane's route; a lane's text was written by this program.

@@ -14,8 +14,8 @@ import (
 // that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
-	if e.ctx.Err() != nil {
-		return nil, false, shuttingDown()
+	if err := e.accepts(); err != nil {
+		return nil, false, err
 	}
 	if idem != nil {
 		if r, err := e.store.Replayed(ctx, *idem); err != nil {
@@ -26,16 +26,20 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	}
 	batch := make([]newTask, len(specs))
 	at := e.now()
-	for i := range specs {
-		if err := e.prepare(&batch[i], s, specs[i], at); err != nil {
+	for i := range specs { // not past the gate: a check of an input may take seconds
+		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
 			return nil, false, inBatch(err, i, len(specs))
 		}
 	}
 	return e.accept(ctx, s, batch, idem)
 }
 
-func shuttingDown() error {
-	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
+// accepts says why nothing is accepted any more.
+func (e *Engine) accepts() error {
+	if e.ctx.Err() != nil {
+		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
+	}
+	return nil
 }
 
 // newTask is a task on its way into the store.
@@ -46,7 +50,7 @@ type newTask struct {
 	share    *share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
-func (e *Engine) prepare(n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
+func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
 	ty, x, err := e.registry.lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return err
@@ -59,15 +63,18 @@ func (e *Engine) prepare(n *newTask, s task.Scope, spec task.Spec, at time.Time)
 	if n.task, err = task.New(task.ID(id), s.Owner, spec, ty.limits, at); err != nil {
 		return err
 	}
-	return ty.schema.check(spec.Type, n.task.Input)
+	if err = ty.schema.check(ctx, e.ctx, spec.Type, n.task.Input); err != nil && e.accepts() != nil {
+		return e.accepts()
+	}
+	return err
 }
 
 // accept puts prepared tasks on record and sets going those that have a slot.
 func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem *task.Idempotency) ([]task.Task, bool, error) {
 	e.launches.enter()
 	defer e.launches.leave()
-	if e.ctx.Err() != nil {
-		return nil, false, shuttingDown()
+	if err := e.accepts(); err != nil {
+		return nil, false, err
 	}
 	if err := e.checkQueueLimits(batch); err != nil {
 		return nil, false, err

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,19 +13,22 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// lookedAt is a store that says when somebody asks it what is ready, and holds up inserts
-// until they are let.
+// lookedAt is a store that says when an executor looks for work in a lane, and holds up
+// inserts until they are let.
 type lookedAt struct {
 	*sqlite.Store
+	lane    task.LaneID
 	looks   chan struct{}
 	inserts chan chan struct{}
 }
 
 func (s lookedAt) Ready(lanes []task.LaneID) int64 {
 	n := s.Store.Ready(lanes)
-	select {
-	case s.looks <- struct{}{}:
-	default:
+	if slices.Contains(lanes, s.lane) {
+		select {
+		case s.looks <- struct{}{}:
+		default:
+		}
 	}
 	return n
 }
@@ -47,13 +51,17 @@ func (s lookedAt) start(t *testing.T, o engine.Options) *rig {
 	return &rig{e, t, s.Store}
 }
 
-// awaitLook returns when a dispatcher has looked for work after now.
-func (s lookedAt) awaitLook(t *testing.T) {
+// moveTo has the executor serve the type, and returns when it has looked for work after that.
+func (s lookedAt) moveTo(t *testing.T, r *rig, taskType, executor string) {
 	t.Helper()
+	for len(s.looks) > 0 {
+		<-s.looks
+	}
+	r.SetTypes(map[string]engine.TypeConfig{taskType: {Executor: executor}})
 	select {
 	case <-s.looks:
-	case <-time.After(10 * time.Second):
-		t.Fatal("no dispatcher looked for work")
+	case <-time.After(20 * time.Second):
+		t.Fatal("the executor did not look for work")
 	}
 }
 
@@ -70,15 +78,14 @@ func TestTaskThatComesBackWakesItsNewExecutor(t *testing.T) {
 				<-let
 				return sdk.Result{}, back
 			}))
-			b, _ := sdk.NewScripts(script("work", instant))
-			s := lookedAt{Store: openStore(t, t.TempDir()), looks: make(chan struct{})}
+			b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
+			s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100)}
 			r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
 				Executors: []engine.Executor{{Name: "a", Impl: a}, {Name: "b", Impl: b}}})
+			r.wait(r.submit(task.Spec{Type: "own"}).ID) // the lane by which b is known
 			id := r.submit(task.Spec{}).ID
 			<-began
-			r.SetTypes(map[string]engine.TypeConfig{"work": {Executor: "b"}})
-			s.awaitLook(t) // both look, and find nothing
-			s.awaitLook(t)
+			s.moveTo(t, r, "work", "b")
 			close(let)
 			if got := r.wait(id); got.State != task.Succeeded || got.Executor != "b" {
 				t.Errorf("%s on %s", got.State, got.Executor)
@@ -92,10 +99,12 @@ func TestSubmitWakesTheExecutorThatServesNow(t *testing.T) {
 	g := newGate()
 	defer close(g.let)
 	a, _ := sdk.NewScripts(script("work", g.run), script("other", g.run))
-	b, _ := sdk.NewScripts(script("work", instant))
-	s := lookedAt{Store: openStore(t, t.TempDir()), looks: make(chan struct{}), inserts: make(chan chan struct{})}
+	b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
+	s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100), inserts: make(chan chan struct{})}
 	r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
 		Executors: []engine.Executor{{Name: "a", Impl: a, Slots: 1}, {Name: "b", Impl: b}}})
+	go r.Submit(context.Background(), me, []task.Spec{{Type: "own"}}, nil) // the lane by which b is known
+	close(<-s.inserts)
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "other"}}, nil) // a's only slot
 	close(<-s.inserts)
 	<-g.began
@@ -109,9 +118,7 @@ func TestSubmitWakesTheExecutorThatServesNow(t *testing.T) {
 		ids <- ts[0].ID
 	}()
 	let := <-s.inserts // looked up, and on its way to the disk
-	r.SetTypes(map[string]engine.TypeConfig{"work": {Executor: "b"}})
-	s.awaitLook(t)
-	s.awaitLook(t)
+	s.moveTo(t, r, "work", "b")
 	close(let)
 	if got := r.wait(<-ids); got.State != task.Succeeded || got.Executor != "b" {
 		t.Errorf("%s on %s", got.State, got.Executor)

@@ -19,6 +19,9 @@ func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	for i := range changes {
 		// A route that can't be written was never stored: the guard will tell.
 		o.routes[i], _ = document(changes[i].Task.Route)
+		if err := checkTimes(&changes[i].Task); err != nil {
+			o.refuse(i, err)
+		}
 	}
 	if err := s.w.do(ctx, o); err != nil {
 		for i := range o.errs {
@@ -32,7 +35,14 @@ type applyOp struct {
 	changes []task.Change
 	routes  []string // of the tasks, as lanes name them
 	errs    []error
-	broken  map[int]error // changes that the schema refused in an earlier run
+	broken  map[int]error // changes that are not to be made: the schema refused them in an earlier run, or worse
+}
+
+func (o *applyOp) refuse(i int, err error) {
+	if o.broken == nil {
+		o.broken = map[int]error{}
+	}
+	o.broken[i] = err
 }
 
 func (o *applyOp) size() (rows, bytes int) {
@@ -58,10 +68,7 @@ func (o *applyOp) run(w *writer) error {
 		if err != nil {
 			// Should the schema refuse it, the others are to be made without it.
 			if isConstraint(err) {
-				if o.broken == nil {
-					o.broken = map[int]error{}
-				}
-				o.broken[i] = constraintError(err)
+				o.refuse(i, constraintError(err))
 				return errRunAgain
 			}
 			return err
@@ -125,7 +132,7 @@ func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 	}
 	st := w.st.taskSucceed
 	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(int64(n.ID))
+		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
@@ -169,12 +176,14 @@ func readGuard(r row) guard {
 // change writes any change whose guard held.
 func (w *writer) change(c *task.Change, old *guard) error {
 	t := &c.Task
-	from := w.lanes.all[old.lane-1]
+	from, err := w.laneOf(old.lane)
+	if err != nil {
+		return err
+	}
 	to := from
 	if t.Suspect != from.Suspect {
 		k := keyOf(&from.Lane)
 		k.suspect = t.Suspect
-		var err error
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -215,7 +224,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
 		result = resultKind(t.Result, t.ResultType)
 	}
 	st := w.st.taskUpdate
-	a := st.bind().int(int64(to.ID)).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
+	a := st.bind().int(to.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
 	if t.Token.IsZero() {
 		a.value(nil)
 	} else {

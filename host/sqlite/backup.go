@@ -31,6 +31,9 @@ func Backup(ctx context.Context, dir, file string) error {
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(file))
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("backup to %s: %w", file, errors.Join(err, os.Remove(file)))
 	}
@@ -53,5 +56,7 @@ func vacuumInto(ctx context.Context, path, file string) error {
 	if db, err = sql.Open("sqlite3", dsn(file, url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}})); err != nil {
 		return err
 	}
-	return errors.Join(db.PingContext(ctx), db.Close())
+	// It has no log of its own, and none is to be taken for its.
+	_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('store', 0) ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+	return errors.Join(err, db.Close())
 }

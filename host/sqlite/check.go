@@ -61,7 +61,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 		return r, err
 	default:
 		defer func() { _ = lock.unlock() }()
-		if err := mayOpen(r.Path, lock.epoch); err != nil {
+		if err := inspect(r.Path, lock.known, false); err != nil {
 			r.Problems = append(r.Problems, err.Error())
 			return r, nil
 		}

@@ -74,11 +74,8 @@ func (o *claimOp) heads(w *writer) (heads laneHeads, err error) {
 	for i, share := range o.claim.Shares {
 		o.left = append(o.left, share.Max)
 		for _, id := range share.Lanes {
-			if id < 1 || int(id) > len(w.lanes.all) {
-				continue
-			}
-			n := w.lanes.all[id-1]
-			if n.counts[phaseReady].Load()+n.delta[phaseReady] <= 0 {
+			n := find(w.lanes.all, id)
+			if n == nil || n.counts[phaseReady].Load()+n.delta[phaseReady] <= 0 {
 				continue
 			}
 			e, ok, err := w.head(n)
@@ -102,11 +99,8 @@ func (w *writer) claim(o *claimOp, h *laneHead) error {
 	if err != nil || !found {
 		return err
 	}
-	was, err := decode(st.row, &n.Lane)
-	if err != nil {
-		return err
-	}
-	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != int64(n.ID) {
+	was := decode(st.row, &n.Lane, true)
+	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != n.row {
 		return nil // canceled, or moved, since the window was read
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)

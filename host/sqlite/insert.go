@@ -53,6 +53,9 @@ type insertRow struct {
 }
 
 func (r *insertRow) encode(t *task.Task) error {
+	if err := checkTimes(t); err != nil {
+		return err
+	}
 	route, err := document(t.Route)
 	if err != nil {
 		return task.Errorf(task.CodeInvalidRequest, "task %s: route: %v", t.ID, err)
@@ -254,7 +257,7 @@ func (w *writer) enter(n *lane, seq int64, t *task.Task) error {
 
 func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane) error {
 	st := w.st.taskInsert
-	a := st.bind().int(r.seq).blob(t.ID[:]).int(int64(n.ID)).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
+	a := st.bind().int(r.seq).blob(t.ID[:]).int(n.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
 		int(int64(t.Attempt)).int(t.Version)
 	if t.Token.IsZero() {
 		a.value(nil)
@@ -278,22 +281,4 @@ func (w *writer) event(seq, n int64, e *task.Event) error {
 	st := w.st.historyInsert
 	st.bind().int(seq).int(n).int(micros(e.At)).int(int64(e.From)).int(int64(e.To)).int(int64(e.Attempt)).text(by).text(e.Message)
 	return st.run()
-}
-
-// lane finds a lane or makes it.
-func (w *writer) lane(k laneKey) (*lane, error) {
-	if n := w.lanes.byKey[k]; n != nil {
-		return n, nil
-	}
-	l := task.Lane{ID: task.LaneID(len(w.lanes.all) + 1), Type: k.typ, Owner: k.owner, Route: k.route, Executor: k.executor, Suspect: k.suspect}
-	suspect := int64(0)
-	if k.suspect {
-		suspect = 1
-	}
-	st := w.st.laneInsert
-	st.bind().int(int64(l.ID)).value(l.Type).value(l.Owner).value(l.Route).value(l.Executor).int(suspect)
-	if err := st.run(); err != nil {
-		return nil, err
-	}
-	return w.lanes.add(l), nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -39,7 +40,12 @@ func (s *Store) History(ctx context.Context, scope task.Scope, id task.ID, after
 	}
 	var out []task.Event
 	err = s.rows(ctx, sqlHistory, []any{seq, after}, 7, func(r row) bool {
-		e := task.Event{Seq: r.int(0), At: r.time(1), From: task.State(r.int(2)), To: task.State(r.int(3)), Attempt: int(r.int(4)), By: r.text(5), Message: r.text(6)}
+		var d damage
+		e := task.Event{Seq: r.int(0), At: d.time(r, 1, "at"), From: d.state(r, 2, "from", task.None), To: d.state(r, 3, "to", task.Pending),
+			Attempt: int(r.int(4)), By: r.text(5), Message: r.text(6)}
+		if len(d) > 0 {
+			e.Message = strings.TrimSpace(e.Message + " (damaged: " + d.String() + ")")
+		}
 		if e.By == "" {
 			e.By = task.ByHost
 		}
@@ -101,16 +107,16 @@ func (s *Store) Logs(ctx context.Context, scope task.Scope, id task.ID, f task.L
 		limit = task.MaxListLimit
 	}
 	var out []task.LogLine
-	var failed error
 	err = s.rows(ctx, sqlLogs, []any{seq, f.After, f.Attempt, levels(f.Level), limit}, 6, func(r row) bool {
-		l := task.LogLine{Seq: r.int(0), At: r.time(1), Attempt: int(r.int(2)), Level: r.text(3), Message: r.text(4)}
-		failed = unmarshal(r.blob(5), &l.Fields)
+		var d damage
+		l := task.LogLine{Seq: r.int(0), At: d.time(r, 1, "at"), Attempt: int(r.int(2)), Level: r.text(3), Message: r.text(4)}
+		d.document(r.blob(5), &l.Fields, "fields")
+		if len(d) > 0 {
+			l.Message = strings.TrimSpace(l.Message + " (damaged: " + d.String() + ")")
+		}
 		out = append(out, l)
-		return failed == nil
+		return true
 	})
-	if err == nil {
-		err = failed
-	}
 	return out, err
 }
 

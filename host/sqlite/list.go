@@ -1,19 +1,34 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"math"
-	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// listSpan is how many order keys one query of a list looks through at the most:
-// a filter that matches little reads many rows, and no read may be long, since
-// the write-ahead log can't be carried over past it.
-const listSpan = 50_000
+// listSpan is how many rows one query of a list looks through at the most: a
+// filter that matches little reads many, and no read may be long, since the
+// write-ahead log can't be carried over past it. The first looks through
+// listFirst: most lists are full by then, and an end need not be looked for farther off.
+const (
+	listFirst = 1000
+	listSpan  = 50_000
+)
+
+// A list is in the order of ids. They begin with the time they were made, so it
+// is that of age, whoever wrote the row; and the index that keeps them unique
+// serves: one of (created_at, id) would be written once more for every task.
+const (
+	sqlListDown = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id < +? AND t.id >= +?`
+	sqlListUp   = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id > +? AND t.id <= +?`
+	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
+	sqlUp       = ` ORDER BY t.id LIMIT ?`
+	sqlSpanDown = `SELECT id FROM task WHERE id < +? ORDER BY id DESC LIMIT 1 OFFSET ?`
+	sqlSpanUp   = `SELECT id FROM task WHERE id > +? ORDER BY id LIMIT 1 OFFSET ?`
+)
 
 // List implements task.Ledger.
 func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task.Page, error) {
@@ -22,32 +37,19 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 		limit = task.DefaultListed
 	}
 	limit = min(limit, task.MaxListLimit)
-	where, args, none := s.listWhere(scope, &f)
-	if none {
-		return task.Page{}, nil
-	}
-	lo, hi, err := s.span(ctx)
-	if err != nil {
+	where, args, none, err := s.listWhere(ctx, scope, &f)
+	if none || err != nil {
 		return task.Page{}, err
 	}
-	// [lo, hi] is what is left to look through.
-	if f.Cursor > 0 && f.Ascending {
-		lo = max(lo, f.Cursor+1)
-	} else if f.Cursor > 0 {
-		hi = min(hi, f.Cursor-1)
-	}
+	w := newListWalk(&f)
 	var page task.Page
-	for lo <= hi && len(page.Tasks) <= limit {
-		from, to, order := lo, min(hi, lo+listSpan-1), " ORDER BY t.seq LIMIT ?"
-		if f.Ascending {
-			lo = to + 1
-		} else {
-			from, to, order = max(lo, hi-listSpan+1), hi, " ORDER BY t.seq DESC LIMIT ?"
-			hi = from - 1
+	for span := listFirst; !w.done && len(page.Tasks) <= limit; span = listSpan {
+		from, to, err := w.next(ctx, s, span)
+		if err != nil {
+			return task.Page{}, err
 		}
-		query := `SELECT ` + stubColumns + ` FROM ` + stubTables + ` WHERE t.seq BETWEEN ? AND ?` + where + order
 		all := append(append([]any{from, to}, args...), limit+1-len(page.Tasks))
-		ts, err := s.tasks(ctx, query, all, stubCount)
+		ts, err := s.tasks(ctx, w.list+where+w.order, all, false)
 		if err != nil {
 			return task.Page{}, err
 		}
@@ -55,75 +57,100 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 	}
 	if len(page.Tasks) > limit {
 		page.Tasks = page.Tasks[:limit]
-		page.Next = page.Tasks[limit-1].Seq
+		page.Next = page.Tasks[limit-1].ID
 	}
 	return page, nil
 }
 
-// span is the range of order keys in use; empty, lo > hi, if there is none.
-func (s *Store) span(ctx context.Context) (lo, hi int64, err error) {
-	lo, hi = math.MaxInt64, 0
-	err = s.rows(ctx, `SELECT (SELECT min(seq) FROM task), (SELECT max(seq) FROM task)`, nil, 2, func(r row) bool {
-		if r[0] != nil {
-			lo, hi = r.int(0), r.int(1)
-		}
-		return true
-	})
-	return lo, hi, err
+// listWalk goes through the ids in order, a span at a time.
+type listWalk struct {
+	list, order, span string
+	from, end         []byte // what was looked through, exclusive; the last id there could be
+	done              bool
 }
 
-// listWhere is the filter as SQL. Type and owner are the lane's, and lanes are in
-// memory; none says that no lane matches, so no task does.
-func (s *Store) listWhere(scope task.Scope, f *task.Filter) (where string, args []any, none bool) {
+func newListWalk(f *task.Filter) *listWalk {
+	w := &listWalk{list: sqlListDown, order: sqlDown, span: sqlSpanDown, from: bytes.Repeat([]byte{0xff}, len(f.Cursor)+1), end: []byte{}}
+	if f.Ascending {
+		*w = listWalk{list: sqlListUp, order: sqlUp, span: sqlSpanUp, from: w.end, end: w.from}
+	}
+	if !f.Cursor.IsZero() {
+		w.from = f.Cursor[:]
+	}
+	return w
+}
+
+// next gives the bounds of the next so many rows: the first exclusive.
+func (w *listWalk) next(ctx context.Context, s *Store, rows int) (from, to []byte, err error) {
+	from, to = w.from, w.end
+	w.done = true
+	err = s.rows(ctx, w.span, []any{from, rows - 1}, 1, func(r row) bool {
+		to = r.blob(0)
+		w.done = false
+		return false
+	})
+	w.from = to
+	return from, to, err
+}
+
+// The lane is looked up for each row, and not joined: in which order the rows are
+// gone through is not the planner's to choose.
+const (
+	listOwner = ` AND (SELECT o.owner FROM lane o WHERE o.id = t.lane) = ?`
+	listTypes = ` AND (SELECT o.type FROM lane o WHERE o.id = t.lane) IN (SELECT value FROM json_each(?))`
+)
+
+// listWhere is the filter as SQL. Type and owner are the lane's; none says that
+// no lane has them, so no task does.
+func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter) (where string, args []any, none bool, err error) {
 	var b strings.Builder
 	and := func(term string, values ...any) {
-		b.WriteString(" AND " + term)
+		b.WriteString(term)
 		args = append(args, values...)
 	}
-	if !scope.All || f.Owner != "" || len(f.Types) > 0 {
-		ids := s.lanesFor(scope, f)
-		if len(ids) == 0 {
-			return "", nil, true
+	if !scope.All {
+		and(listOwner, scope.Owner)
+	}
+	if f.Owner != "" {
+		and(listOwner, f.Owner)
+	}
+	if len(f.Types) > 0 {
+		and(listTypes, array(f.Types))
+	}
+	if len(args) > 0 {
+		none = true
+		query := `SELECT 1 FROM (SELECT id AS lane FROM lane) t WHERE 1` + b.String() + ` LIMIT 1`
+		if err := s.rows(ctx, query, args, 1, func(row) bool { none = false; return false }); none || err != nil {
+			return "", nil, none, err
 		}
-		and("t.lane IN (SELECT value FROM json_each(?))", array(ids))
 	}
 	if len(f.States) > 0 {
-		and("t.state IN (SELECT value FROM json_each(?))", array(f.States))
+		numbers := make([]int64, len(f.States))
+		for i, state := range f.States {
+			numbers[i] = int64(state)
+		}
+		and(" AND t.state IN (SELECT value FROM json_each(?))", array(numbers))
 	}
 	if f.Executor != "" {
-		and("t.executor = ?", f.Executor)
+		and(" AND t.executor = ?", f.Executor)
 	}
 	if f.Key != "" {
-		and("t.key = ?", f.Key)
+		and(" AND t.key = ?", f.Key)
 	}
 	for k, v := range f.Labels {
-		and("EXISTS (SELECT 1 FROM json_each(t.labels) j WHERE j.key = ? AND j.value = ?)", k, v)
+		and(" AND EXISTS (SELECT 1 FROM json_each(t.labels) j WHERE j.key = ? AND j.value = ?)", k, v)
 	}
 	if !f.CreatedAfter.IsZero() {
-		and("t.created_at > ?", micros(f.CreatedAfter))
+		and(" AND t.created_at > ?", micros(f.CreatedAfter))
 	}
 	if !f.CreatedBefore.IsZero() {
-		and("t.created_at < ?", micros(f.CreatedBefore))
+		and(" AND t.created_at < ?", micros(f.CreatedBefore))
 	}
-	return b.String(), args, false
+	return b.String(), args, false, nil
 }
 
-func (s *Store) lanesFor(scope task.Scope, f *task.Filter) []task.LaneID {
-	var ids []task.LaneID
-	for _, n := range *s.lanes.published.Load() {
-		if sees(scope, n.Owner) && (f.Owner == "" || f.Owner == n.Owner) && (len(f.Types) == 0 || slices.Contains(f.Types, n.Type)) {
-			ids = append(ids, n.ID)
-		}
-	}
-	return ids
-}
-
-// array is numbers as a JSON array, which one parameter can carry.
-func array[T ~int32 | ~uint8](values []T) string {
-	numbers := make([]int64, len(values))
-	for i, v := range values {
-		numbers[i] = int64(v)
-	}
-	b, _ := json.Marshal(numbers) // numbers always marshal
+// array is values as a JSON array, which one parameter can carry.
+func array[T string | int64](values []T) string {
+	b, _ := json.Marshal(values) // strings and numbers always marshal
 	return string(b)
 }

@@ -1,11 +1,8 @@
 package sqlite
 
 import (
-	"fmt"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
-
-	"github.com/taskhost/taskhost/host/task"
+	"maps"
+	"slices"
 )
 
 // What is read once, at open.
@@ -13,36 +10,53 @@ const (
 	sqlCountReady     = `SELECT lane, count(*) FROM task WHERE waiting = 1 GROUP BY lane`
 	sqlCountScheduled = `SELECT lane, count(*) FROM task WHERE waiting = 2 GROUP BY lane`
 	sqlCountResting   = `SELECT lane, count(*) FROM task WHERE waiting IN (3, 4, 5, 8) GROUP BY lane`
+	sqlLastOrder      = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce((SELECT value FROM meta WHERE name = 'order'), 0)`
 	sqlCountHeld      = `SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN 2 AND 4 OR waiting = 7)`
 )
 
-// load fills memory from the tables: lanes, their counts, and what is held.
+// load fills memory from the tables: the lanes with something in them, their
+// counts, and what is held.
 func (w *writer) load() error {
-	if err := w.query(`SELECT id, type, owner, route, executor, suspect FROM lane ORDER BY id`, 6, nil, func(r row) error {
-		if int(r.int(0)) != len(w.lanes.all)+1 {
-			return fmt.Errorf("lane %d is out of order", r.int(0))
+	counts := laneCounts{}
+	for sql, p := range map[string]phase{sqlCountReady: phaseReady, sqlCountScheduled: phaseWaiting, sqlCountResting: phaseWaiting} {
+		if err := w.query(sql, 2, nil, func(r row) error { counts.add(p, r.int(0), r.int(1)); return nil }); err != nil {
+			return err
 		}
-		w.lanes.add(task.Lane{ID: task.LaneID(r.int(0)), Type: r.text(1), Owner: r.text(2), Route: r.text(3), Executor: r.text(4), Suspect: r.int(5) != 0})
+	}
+	if err := w.query(sqlLastOrder, 2, nil, func(r row) error {
+		w.kept, w.marked, w.next = r.int(1), r.int(1), max(r.int(0), r.int(1))
 		return nil
 	}); err != nil {
 		return err
 	}
-	for sql, p := range map[string]phase{sqlCountReady: phaseReady, sqlCountScheduled: phaseWaiting, sqlCountResting: phaseWaiting} {
-		if err := w.query(sql, 2, nil, func(r row) error { return w.counted(p, r.int(0), r.int(1)) }); err != nil {
+	if err := w.query(`SELECT coalesce(max(id), 0) FROM lane`, 1, nil, func(r row) error { w.lanes.lastRow = r.int(0); return nil }); err != nil {
+		return err
+	}
+	if err := w.loadHeld(counts); err != nil {
+		return err
+	}
+	for _, row := range slices.Sorted(maps.Keys(counts)) {
+		n, err := w.laneOf(row)
+		if err != nil {
 			return err
 		}
-	}
-	if err := w.query(`SELECT coalesce(max(seq), 0) FROM task`, 1, nil, func(r row) error { w.next = r.int(0); return nil }); err != nil {
-		return err
-	}
-	if err := w.loadHeld(); err != nil {
-		return err
+		w.lanes.touch(n).delta = *counts[row]
 	}
 	w.lanes.commit()
 	return nil
 }
 
-func (w *writer) loadHeld() error {
+// laneCounts are the counts of lanes by their rows.
+type laneCounts map[int64]*[phaseActive + 1]int64
+
+func (c laneCounts) add(p phase, row, n int64) {
+	if c[row] == nil {
+		c[row] = &[phaseActive + 1]int64{}
+	}
+	c[row][p] += n
+}
+
+func (w *writer) loadHeld(counts laneCounts) error {
 	w.held.blocks = map[int64]*heldCount{}
 	if err := w.query(`SELECT block FROM held`, 1, nil, func(r row) error {
 		w.held.blocks[r.int(0)] = &heldCount{}
@@ -53,7 +67,8 @@ func (w *writer) loadHeld() error {
 	for b, c := range w.held.blocks {
 		if err := w.query(sqlCountHeld, 2, []int64{b << heldShift, (b + 1) << heldShift}, func(r row) error {
 			c.rows++
-			return w.counted(phaseActive, r.int(1), 1)
+			counts.add(phaseActive, r.int(1), 1)
+			return nil
 		}); err != nil {
 			return err
 		}
@@ -61,14 +76,6 @@ func (w *writer) loadHeld() error {
 			w.held.empty++
 		}
 	}
-	return nil
-}
-
-func (w *writer) counted(p phase, lane, n int64) error {
-	if lane < 1 || int(lane) > len(w.lanes.all) {
-		return fmt.Errorf("a task is in lane %d, which does not exist", lane)
-	}
-	w.lanes.touch(w.lanes.all[lane-1]).delta[p] += n
 	return nil
 }
 
@@ -91,20 +98,4 @@ func (w *writer) query(sql string, columns int, args []int64, f func(row) error)
 		err = closeErr
 	}
 	return err
-}
-
-// raiseEpoch counts this open. marked is the count beside the store: a store
-// put back from a backup must not give an epoch twice, for plugins obey the highest.
-func raiseEpoch(conn *sqlite3.SQLiteConn, marked uint64) (uint64, error) {
-	v, err := scalar(conn, `SELECT value FROM meta WHERE name = 'epoch'`)
-	if err != nil {
-		return 0, fmt.Errorf("read epoch: %w", err)
-	}
-	stored, _ := v.(int64)
-	epoch := max(uint64(stored), marked) + 1
-	_, err = conn.Exec(fmt.Sprintf(`INSERT INTO meta (name, value) VALUES ('epoch', %d) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, epoch), nil)
-	if err != nil {
-		return 0, fmt.Errorf("raise epoch: %w", unavailable(err))
-	}
-	return epoch, nil
 }

@@ -7,19 +7,35 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/taskhost/taskhost/host/task"
 )
 
 // LockName is the file in the data directory that a running host holds locked. It
-// says who holds it, and how often the store beside it was opened, so that a
-// store that has gone is missed.
+// says who holds it, and what is known of the store beside it, so that a store or
+// a log that has gone, or was exchanged, is missed.
 const LockName = "taskhost.lock"
 
 type dirLock struct {
-	file  *os.File
+	file *os.File
+	known
+}
+
+// known is what the lock file keeps of the store. It is never ahead of what is
+// durable in the store, so a crash in between makes no false alarm.
+type known struct {
 	epoch uint64 // of the last open; 0 if there was none
+	// store is the identity of the store that was opened; 0 if not known. Its file
+	// alone, without the log, has it.
+	store int64
+	// mark is raised in the store whenever all of the log was carried over. The
+	// file alone has this one, or the one before if the log is still needed.
+	mark int64
+	// log is how many bytes the log file had at the least since then.
+	log int64
 }
 
 // lockDir keeps other hosts out of dir; the kernel gives it free when the process dies.
@@ -33,7 +49,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), f.Close())
 	}
-	pid, epoch := parseLock(content)
+	pid, k := parseLock(content)
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			err = task.Errorf(task.CodeStoreUnavailable, "the data directory %s is in use by process %d: stop that host, or give this one another data_dir", dir, pid)
@@ -42,78 +58,63 @@ func lockDir(dir string) (*dirLock, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	return &dirLock{file: f, epoch: epoch}, nil
+	return &dirLock{file: f, known: k}, nil
 }
 
-// parseLock reads what mark wrote; zeros for what it can't read.
-func parseLock(content []byte) (pid int, epoch uint64) {
-	for _, line := range bytes.Split(content, []byte("\n")) {
-		if n, err := fmt.Sscanf(string(line), "pid %d", &pid); n == 1 && err == nil {
+// parseLock reads what write wrote; zeros for what it can't read.
+func parseLock(content []byte) (pid int, k known) {
+	for line := range bytes.Lines(content) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 0 {
 			continue
 		}
-		_, _ = fmt.Sscanf(string(line), "epoch %d", &epoch)
+		switch name {
+		case "pid":
+			pid = int(n)
+		case "epoch":
+			k.epoch = uint64(n)
+		case "store":
+			k.store = n
+		case "mark":
+			k.mark = n
+		case "log":
+			k.log = n
+		}
 	}
-	return pid, epoch
+	return pid, k
 }
 
-// mark records that a store was opened in dir, durably.
-func (l *dirLock) mark(dir string, epoch uint64) error {
-	text := fmt.Sprintf("pid %d\nepoch %d\n", os.Getpid(), epoch)
+// write records what is known, durably. It is one write of always the same
+// length within a sector, so what a crash leaves is the old or the new.
+func (l *dirLock) write(k known) error {
+	text := fmt.Sprintf("pid %019d\nepoch %019d\nstore %019d\nmark %019d\nlog %019d\n", os.Getpid(), k.epoch, k.store, k.mark, k.log)
 	if _, err := l.file.WriteAt([]byte(text), 0); err != nil {
-		return fmt.Errorf("write %s: %w", LockName, err)
-	}
-	if err := l.file.Truncate(int64(len(text))); err != nil {
 		return fmt.Errorf("write %s: %w", LockName, err)
 	}
 	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", LockName, err)
 	}
+	l.known = k
+	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("sync data directory: %w", err)
+		return fmt.Errorf("sync directory: %w", err)
 	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("sync data directory: %w", err)
+	if err = errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync directory %s: %w", dir, err)
 	}
 	return nil
 }
 
 func (l *dirLock) unlock() error { return l.file.Close() }
 
-// mayOpen refuses what must not be opened as a store: a file that is none, and a
-// missing one where there was a store.
-func mayOpen(path string, epoch uint64) error {
-	f, err := os.Open(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist) && epoch == 0:
-		return nil
-	case errors.Is(err, os.ErrNotExist):
-		return task.Errorf(task.CodeStoreUnavailable,
-			"%s is missing, though a store was opened here %d times: restore it from a backup, or remove %s to begin an empty store", path, epoch, filepath.Join(filepath.Dir(path), LockName))
-	case err != nil:
-		return fmt.Errorf("open store: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	head := make([]byte, 16)
-	n, err := io.ReadFull(f, head)
-	if n == 0 && errors.Is(err, io.EOF) && epoch == 0 {
-		return nil // a first open was cut short
-	}
-	if _, err := os.Lstat(path + "-journal"); err == nil && epoch == 0 {
-		return nil // likewise, and SQLite will undo what got to the disk of it
-	}
-	if string(head[:n]) != "SQLite format 3\x00" {
-		return task.Errorf(task.CodeStoreUnavailable, "%s is not a store, or it is damaged: restore it from a backup; it was not touched", path)
-	}
-	return nil
-}
-
 // damaged says that the store can't be read as one.
 func damaged(path string, err error) error {
 	return &task.Error{Code: task.CodeStoreUnavailable, Cause: err,
-		Message: fmt.Sprintf("the store %s is damaged: run \"taskhost store check\", restore it from a backup; it was not touched", path)}
+		Message: fmt.Sprintf("the store %s is damaged: run \"taskhost store check\" for what is wrong, and put a backup in its place with \"taskhost store restore FILE\"; it was not touched", path)}
 }

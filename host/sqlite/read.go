@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -10,13 +10,16 @@ import (
 
 // What the readers run.
 const (
-	sqlGet      = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.id = +?`
-	sqlByKey    = `SELECT ` + wholeColumns + ` FROM task_key k JOIN ` + wholeTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
+	readColumns = wholeColumns + laneColumns
+	readTables  = wholeTables + laneTable
+
+	sqlGet      = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.id = +?`
+	sqlByKey    = `SELECT ` + readColumns + ` FROM task_key k JOIN ` + readTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
 	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR EXISTS (SELECT 1 FROM lane l WHERE l.id = t.lane AND l.owner = ?4)) ORDER BY t.id LIMIT 2`
 	sqlHeldIn   = `SELECT block FROM held WHERE block >= ? ORDER BY block`
-	sqlHeld     = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
+	sqlHeld     = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
 AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7) ORDER BY t.seq LIMIT ?`
-	sqlOverdue = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= +?
+	sqlOverdue = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= +?
 ORDER BY t.deadline LIMIT ?`
 )
 
@@ -61,42 +64,23 @@ func readError(ctx context.Context, err error) error {
 	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store could not be read", Cause: err}
 }
 
-// tasks runs a query for whole tasks or stubs.
-func (s *Store) tasks(ctx context.Context, query string, args []any, columns int) ([]task.Task, error) {
+// tasks runs a query for whole tasks, or else stubs, with their lanes behind them.
+func (s *Store) tasks(ctx context.Context, query string, args []any, whole bool) ([]task.Task, error) {
+	columns := stubCount
+	if whole {
+		columns = wholeCount
+	}
 	var out []task.Task
-	var failed error
-	err := s.rows(ctx, query, args, columns, func(r row) bool {
-		var t task.Task
-		var l *task.Lane
-		if l, failed = s.laneOf(ctx, task.LaneID(r.int(2))); failed != nil {
-			return false
-		}
-		if t, failed = decode(r, l); failed != nil {
-			return false
+	err := s.rows(ctx, query, args, columns+laneCount, func(r row) bool {
+		l := task.Lane{Type: r.text(columns), Owner: r.text(columns + 1), Route: r.text(columns + 2), Executor: r.text(columns + 3), Suspect: r.int(columns+4) != 0}
+		t := decode(r, &l, whole)
+		if r[columns] == nil {
+			t.Damage = strings.TrimPrefix(t.Damage+"; its lane does not exist", "; ")
 		}
 		out = append(out, t)
 		return true
 	})
-	if err == nil {
-		err = failed
-	}
 	return out, err
-}
-
-// laneOf is a lane for a reader, who may see a row before its new lane is published.
-func (s *Store) laneOf(ctx context.Context, id task.LaneID) (*task.Lane, error) {
-	if n := s.lanes.get(id); n != nil {
-		return &n.Lane, nil
-	}
-	var l task.Lane
-	err := s.rows(ctx, `SELECT type, owner, route, executor, suspect FROM lane WHERE id = ?`, []any{int64(id)}, 5, func(r row) bool {
-		l = task.Lane{ID: id, Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0}
-		return true
-	})
-	if err == nil && l.ID == 0 {
-		err = fmt.Errorf("a task is in lane %d, which does not exist", id)
-	}
-	return &l, err
 }
 
 // sees says that the scope covers that owner's tasks.
@@ -104,7 +88,7 @@ func sees(s task.Scope, owner string) bool { return s.All || s.Owner == owner }
 
 // Get implements task.Ledger.
 func (s *Store) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Task, error) {
-	ts, err := s.tasks(ctx, sqlGet, []any{id[:]}, wholeCount)
+	ts, err := s.tasks(ctx, sqlGet, []any{id[:]}, true)
 	if err != nil {
 		return task.Task{}, err
 	}
@@ -116,7 +100,7 @@ func (s *Store) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Tas
 
 // ByKey implements task.Ledger.
 func (s *Store) ByKey(ctx context.Context, scope task.Scope, typ, key string) (task.Task, error) {
-	ts, err := s.tasks(ctx, sqlByKey, []any{scope.Owner, typ, key}, wholeCount)
+	ts, err := s.tasks(ctx, sqlByKey, []any{scope.Owner, typ, key}, true)
 	if err != nil {
 		return task.Task{}, err
 	}
@@ -151,7 +135,7 @@ func (s *Store) Held(ctx context.Context, after int64, limit int) ([]task.Task, 
 			break
 		}
 		var ts []task.Task
-		ts, err = s.tasks(ctx, sqlHeld, []any{after, b << heldShift, (b + 1) << heldShift, limit - len(out)}, wholeCount)
+		ts, err = s.tasks(ctx, sqlHeld, []any{after, b << heldShift, (b + 1) << heldShift, limit - len(out)}, true)
 		out = append(out, ts...)
 	}
 	return out, err
@@ -159,5 +143,5 @@ func (s *Store) Held(ctx context.Context, after int64, limit int) ([]task.Task, 
 
 // Overdue implements task.Ledger.
 func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]task.Task, error) {
-	return s.tasks(ctx, sqlOverdue, []any{micros(now), limit}, wholeCount)
+	return s.tasks(ctx, sqlOverdue, []any{micros(now), limit}, true)
 }

@@ -43,7 +43,10 @@ func (o *promoteOp) run(w *writer) error {
 		if err := st.run(); err != nil {
 			return err
 		}
-		n := w.lanes.all[d.lane-1]
+		n, err := w.laneOf(d.lane)
+		if err != nil {
+			return err
+		}
 		w.lanes.move(n, phaseWaiting, n, phaseReady)
 		n.window.add(entry{d.priority, d.seq})
 	}
@@ -142,6 +145,9 @@ func (o *deleteOp) run(w *writer) error {
 		}
 		var id task.ID
 		copy(id[:], st.row.blob(6))
+		if err := w.markOrder(seq); err != nil {
+			return err
+		}
 		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
 			return err
 		}
@@ -152,6 +158,22 @@ func (o *deleteOp) run(w *writer) error {
 	}
 	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
 	return w.st.idemExpire.run()
+}
+
+// markOrder puts on record that the order key was given, before its row goes: a
+// key is never given twice. All that were given so far go on record at once, so
+// that only the first of them to be deleted costs a write.
+func (w *writer) markOrder(seq int64) error {
+	if seq <= w.marked {
+		return nil
+	}
+	st := w.st.orderMark
+	st.bind().int(w.next)
+	if err := st.run(); err != nil {
+		return err
+	}
+	w.marked = w.next
+	return nil
 }
 
 func (w *writer) remove(seq int64, key, owner, typ string) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -39,6 +40,56 @@ func (r row) blob(i int) []byte {
 }
 
 func (r row) time(i int) time.Time { return fromMicros(r.int(i)) }
+
+// checkTimes refuses a task with a time that nobody could be shown.
+func checkTimes(t *task.Task) error {
+	for _, at := range [...]struct {
+		name string
+		time time.Time
+	}{
+		{"created_at", t.CreatedAt}, {"run_at", t.RunAt}, {"started_at", t.StartedAt}, {"finished_at", t.FinishedAt}, {"expires_at", t.ExpiresAt},
+		{"updated_at", t.UpdatedAt}, {"deadline", t.Deadline}, {"cancel_requested_at", t.CancelRequestedAt},
+	} {
+		if !task.CanShow(at.time) {
+			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not of the years 0 to 9999 in UTC: give another time", t.ID, at.name),
+				Fields: []task.FieldError{{Pointer: "/" + at.name, Message: "is not of the years 0 to 9999 in UTC"}}}
+		}
+	}
+	return nil
+}
+
+// damage gathers what of a row cannot be read. What was written past the store
+// or by a fault degrades that row: it must not keep anyone from reading others.
+type damage []string
+
+func (d *damage) add(format string, args ...any) { *d = append(*d, fmt.Sprintf(format, args...)) }
+
+func (d *damage) String() string { return strings.Join(*d, "; ") }
+
+// time is a time that can be shown.
+func (d *damage) time(r row, i int, name string) time.Time {
+	t := r.time(i)
+	if !task.CanShow(t) {
+		d.add("%s is not of the years 0 to 9999", name)
+	}
+	return task.Shown(t)
+}
+
+// state is a state that there is; an unknown one is final, so that nobody runs it.
+func (d *damage) state(r row, i int, name string, least task.State) task.State {
+	if v := r.int(i); v >= int64(least) && v <= int64(task.RevertFailed) {
+		return task.State(v)
+	}
+	d.add("%s %v is none", name, r[i])
+	return task.Failed
+}
+
+// document reads JSON.
+func (d *damage) document(b []byte, to any, name string) {
+	if err := unmarshal(b, to); err != nil {
+		d.add("%s: %v", name, err)
+	}
+}
 
 // micros is how times are stored: unix microseconds, 0 for none.
 func micros(t time.Time) int64 {
@@ -86,21 +137,26 @@ r.type, m.error_message, t.requeued`
 	stubTables   = `task t LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 	wholeColumns = stubColumns + `, i.data, r.data, m.checkpoint, t.handle, m.error_details`
 	wholeCount   = stubCount + 5
+	laneColumns  = `, l.type, l.owner, l.route, l.executor, l.suspect` // of a reader, who has no lanes in memory; behind the others
+	laneCount    = 5
+	laneTable    = ` LEFT JOIN lane l ON l.id = t.lane`
 	wholeTables  = `task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
 )
 
-// decode reads stubColumns or wholeColumns into a task of that lane.
-func decode(r row, lane *task.Lane) (task.Task, error) {
+// decode reads stubColumns, or wholeColumns if whole, into a task of that lane.
+// What cannot be read of it is said in Damage.
+func decode(r row, lane *task.Lane, whole bool) task.Task {
+	var d damage
 	t := task.Task{
 		Seq: r.int(0), Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor, Suspect: lane.Suspect, Requeued: int(r.int(41)),
-		State: task.State(r.int(3)), Waiting: task.Waiting(r.int(4)), Priority: int(r.int(5)),
+		State: d.state(r, 3, "state", task.Pending), Waiting: task.Waiting(r.int(4)), Priority: int(r.int(5)),
 		Attempt: int(r.int(6)), Version: r.int(7), Executor: r.text(9), Node: r.text(10),
 		Failures: int(r.int(11)), MaxAttempts: int(r.int(12)), Lost: int(r.int(13)), MaxLost: int(r.int(14)),
 		Timeout: time.Duration(r.int(15)) * time.Microsecond, Retain: time.Duration(r.int(16)) * time.Microsecond,
-		CreatedAt: r.time(17), RunAt: r.time(18), StartedAt: r.time(19),
-		FinishedAt: r.time(20), ExpiresAt: r.time(21), UpdatedAt: r.time(22),
+		CreatedAt: d.time(r, 17, "created_at"), RunAt: d.time(r, 18, "run_at"), StartedAt: d.time(r, 19, "started_at"),
+		FinishedAt: d.time(r, 20, "finished_at"), ExpiresAt: d.time(r, 21, "expires_at"), UpdatedAt: d.time(r, 22, "updated_at"),
 		Progress: task.Progress{Done: r.int(24), Total: r.int(25), Message: r.text(26)},
-		Deadline: r.time(29), Key: r.text(30), Step: r.text(35), CancelRequestedAt: r.time(36), RequestedBy: r.text(37), Trace: r.text(38),
+		Deadline: d.time(r, 29, "deadline"), Key: r.text(30), Step: r.text(35), CancelRequestedAt: d.time(r, 36, "cancel_requested_at"), RequestedBy: r.text(37), Trace: r.text(38),
 	}
 	copy(t.ID[:], r.blob(1))
 	copy(t.Token[:], r.blob(8))
@@ -116,20 +172,17 @@ func decode(r row, lane *task.Lane) (task.Task, error) {
 	case resultRow:
 		t.ResultType = r.text(39)
 	}
-	if err := unmarshal(r.blob(31), &t.Labels); err != nil {
-		return t, fmt.Errorf("task %s: labels: %w", t.ID, err)
+	d.document(r.blob(31), &t.Labels, "labels")
+	d.document([]byte(lane.Route), &t.Route, "route")
+	if whole {
+		decodeWhole(r, &t, &d)
 	}
-	if err := unmarshal([]byte(lane.Route), &t.Route); err != nil {
-		return t, fmt.Errorf("lane %d: route: %w", lane.ID, err)
-	}
-	if len(r) > stubCount {
-		return t, decodeWhole(r, &t)
-	}
-	return t, nil
+	t.Damage = d.String()
+	return t
 }
 
 // decodeWhole reads what wholeColumns have beyond stubColumns.
-func decodeWhole(r row, t *task.Task) error {
+func decodeWhole(r row, t *task.Task, d *damage) {
 	t.Input = r.blob(42)
 	if t.Input == nil {
 		t.Input = json.RawMessage("null")
@@ -142,11 +195,8 @@ func decodeWhole(r row, t *task.Task) error {
 	}
 	t.Checkpoint, t.Handle = r.blob(44), r.blob(45)
 	if t.Error != nil {
-		if err := unmarshal(r.blob(46), &t.Error.Details); err != nil {
-			return fmt.Errorf("task %s: error details: %w", t.ID, err)
-		}
+		d.document(r.blob(46), &t.Error.Details, "error details")
 	}
-	return nil
 }
 
 func unmarshal(b []byte, to any) error {

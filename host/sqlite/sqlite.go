@@ -26,6 +26,10 @@ type Options struct {
 	// the store be opened anew. Nil logs the error and exits with status 74 (EX_IOERR).
 	// Should Fatal return, the store answers every write with store_unavailable.
 	Fatal func(error)
+	// AcceptOlder opens a store that is older than what was opened in the directory
+	// last, or whose log is gone or cut: what was acknowledged since is lost then,
+	// which the operator must have accepted. Without it such a store is refused.
+	AcceptOlder bool
 	// Readers bounds the read connections; 0 means 4, or one a core if that is more.
 	Readers int
 }
@@ -50,7 +54,8 @@ var _ task.Store = (*Store)(nil)
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
 // host out of dir until Close. It refuses a directory in use, a store of a newer
-// schema, one that is damaged, and one whose file has gone. ctx bounds the opening only.
+// schema, one that is damaged, one whose file or log has gone, and one that is not
+// what was opened there last. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
@@ -68,7 +73,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 
 func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Store, err error) {
 	path := filepath.Join(dir, FileName)
-	if err := mayOpen(path, lock.epoch); err != nil {
+	if err := inspect(path, lock.known, opts.AcceptOlder); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, path); err != nil {
@@ -97,10 +102,7 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if err := s.w.load(); err != nil {
 		return nil, damaged(path, err)
 	}
-	if s.epoch, err = raiseEpoch(conn, lock.epoch); err != nil {
-		return nil, err
-	}
-	if err := lock.mark(dir, s.epoch); err != nil {
+	if err := s.identify(conn); err != nil {
 		return nil, err
 	}
 	readers := opts.Readers

@@ -16,10 +16,11 @@ type statements struct {
 	historyInsert, inputInsert, resultPut, resultDelete                                       *stmt
 	memoCheckpoint, memoError                                                                 memoPair
 	readySame, readyBelow, due, promote, nextDue                                              *stmt
-	laneInsert, heldInsert, heldDelete                                                        *stmt
+	laneInsert, laneRow, laneOf, heldInsert, heldDelete                                       *stmt
 	keyHolder, keyInsert, keyDelete                                                           *stmt
 	idemGet, idemInsert, idemExpire                                                           *stmt
 	logInsert, offerPut                                                                       *stmt
+	orderMark, markPut                                                                        *stmt
 	doomed, taskDelete, historyDelete, logDelete, inputDelete, memoDelete                     *stmt
 }
 
@@ -55,6 +56,9 @@ handle = iif(?, ?, handle) WHERE seq = ?`
 	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
+	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
+	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ?`
+	sqlLaneOf     = `SELECT type, owner, route, executor, suspect FROM lane WHERE id = ?`
 	sqlDoomed     = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
@@ -70,7 +74,7 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.begin, `BEGIN IMMEDIATE`, 0)
 	p(&st.commit, `COMMIT`, 0)
 	p(&st.rollback, `ROLLBACK`, 0)
-	p(&st.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`, 3)
+	p(&st.checkpoint, sqlCheckpoint, 3)
 	p(&st.taskInsert, sqlTaskInsert, 0)
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)
 	p(&st.taskBegin, sqlTaskBegin, 0)
@@ -94,6 +98,8 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
 	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.laneRow, sqlLaneRow, 1)
+	p(&st.laneOf, sqlLaneOf, 5)
 	p(&st.heldInsert, `INSERT OR IGNORE INTO held (block) VALUES (?)`, 0)
 	p(&st.heldDelete, `DELETE FROM held WHERE block = ?`, 0)
 	p(&st.keyHolder, sqlKeyHolder, 1)
@@ -106,6 +112,8 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
 	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
 	p(&st.doomed, sqlDoomed, 7)
+	p(&st.orderMark, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
+	p(&st.markPut, `UPDATE meta SET value = ? WHERE name = 'mark'`, 0)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
 	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)

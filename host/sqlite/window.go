@@ -89,7 +89,7 @@ func (w *writer) refill(n *lane) error {
 	}
 	if win.started {
 		st := w.st.readySame
-		st.bind().int(int64(n.ID)).int(win.end.priority).int(win.end.seq).int(windowSize)
+		st.bind().int(n.row).int(win.end.priority).int(win.end.seq).int(windowSize)
 		if err := read(st); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (w *writer) refill(n *lane) error {
 		if win.started {
 			below = win.end.priority
 		}
-		st.bind().int(int64(n.ID)).int(below).int(int64(left))
+		st.bind().int(n.row).int(below).int(int64(left))
 		if err := read(st); err != nil {
 			return err
 		}

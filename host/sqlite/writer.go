@@ -57,9 +57,14 @@ type writer struct {
 	held  held
 	fatal func(error)
 	next  int64 // the last order key given
-	batch []entry
-	debt  int // bytes written since the last checkpoint
-	rows  int // of the group
+	// marked is up to where table meta says that keys were given: those of rows
+	// that were deleted are at most this. kept is what of it is committed.
+	marked, kept int64
+	dropLanes    []*dropLanesOp // of the open transaction
+	mark         *marker
+	batch        []entry
+	debt         int // bytes written since the last checkpoint
+	rows         int // of the group
 
 	mu      sync.Mutex
 	queue   []*ticket
@@ -237,11 +242,20 @@ func (w *writer) commit() error {
 	if err := w.sweepHeld(); err != nil {
 		return err
 	}
+	if err := w.mark.commit(w); err != nil {
+		return err
+	}
 	if err := w.st.commit.run(); err != nil {
 		return err
 	}
+	w.mark.committed()
 	w.lanes.commit()
 	w.held.commit()
+	w.kept = w.marked
+	for _, o := range w.dropLanes {
+		o.n = w.lanes.dropEmpty()
+	}
+	w.dropLanes = w.dropLanes[:0]
 	return nil
 }
 
@@ -255,6 +269,8 @@ func (w *writer) undo() {
 	}
 	w.lanes.rollback()
 	w.held.rollback()
+	w.marked = w.kept
+	w.dropLanes = w.dropLanes[:0]
 }
 
 // die ends all writing: what is on disk is unknown.
@@ -272,8 +288,12 @@ func (w *writer) checkpoint() {
 		return
 	}
 	w.debt = 0
-	if _, err := w.st.checkpoint.one(); err != nil && isFsync(err) {
+	_, err := w.st.checkpoint.one()
+	if err != nil && isFsync(err) {
 		w.die(err)
+	}
+	if err == nil && w.mark != nil && carriedOver(w.st.checkpoint.row) {
+		w.mark.due = true
 	}
 }
 

@@ -17,24 +17,72 @@ func delay(failures int, low, high time.Duration, jitter float64) time.Duration 
 	return d/2 + time.Duration(jitter*float64(d/2))
 }
 
-// failures remembers the failures of an executor within a window.
-type failures struct {
+// ending is how a process came to its end.
+type ending int
+
+const (
+	failed   ending = iota // by itself, or it did not come up
+	excused                // somebody told it to stop, or a suspect attempt ran on it, which explains its death
+	cureless               // nothing but an operator's doing helps
+	absent                 // its file is not there, and may come
+)
+
+// maxExcusedWait bounds the wait after an end that is no failure of the plugin's.
+const maxExcusedWait = time.Second
+
+// endings is what is remembered of how an executor's processes ended, and the rule for
+// what follows.
+type endings struct {
+	failures, excuses recent
+	probation         bool // it was in quarantine: the next failure puts it back
+}
+
+// next says, after an end at now, how long to wait before the next start, and whether
+// the executor is in quarantine meanwhile. count is how many failures, or excused ends, there
+// were within the window. An excused end never leads to quarantine.
+func (h *endings) next(e ending, now time.Time, o Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
+	switch e {
+	case cureless:
+		return o.QuarantineRetry, true, 0
+	case absent: // to look costs little
+		return min(o.BackoffMax, o.QuarantineRetry), true, 0
+	case excused:
+		if count = h.excuses.add(now, o.QuarantineWindow); count == 1 {
+			return 0, false, count
+		}
+		return delay(count-1, o.BackoffMin, min(o.BackoffMax, maxExcusedWait), jitter), false, count
+	}
+	count = h.failures.add(now, o.QuarantineWindow)
+	if count >= o.QuarantineAfter || h.probation {
+		h.probation = true
+		return o.QuarantineRetry, true, count
+	}
+	return delay(count, o.BackoffMin, o.BackoffMax, jitter), false, count
+}
+
+// served notes how long a process was ready before it ended: long enough, and what was
+// before it counts no more.
+func (h *endings) served(ready time.Duration, o Options) {
+	if ready >= o.QuarantineWindow {
+		h.probation = false
+	}
+}
+
+// recent remembers events within a window.
+type recent struct {
 	at []time.Time
 }
 
 // add records one at now and says how many there were within the window.
-func (f *failures) add(now time.Time, window time.Duration) int {
-	recent := f.at[:0]
-	for _, t := range f.at {
+func (r *recent) add(now time.Time, window time.Duration) int {
+	within := r.at[:0]
+	for _, t := range r.at {
 		if now.Sub(t) < window {
-			recent = append(recent, t)
+			within = append(within, t)
 		}
 	}
-	f.at = append(recent, now)
-	return len(f.at)
+	r.at = append(within, now)
+	return len(r.at)
 }
-
-// forget starts anew, as after an operator's Restart.
-func (f *failures) forget() { f.at = nil }
 
 func jitter() float64 { return rand.Float64() }

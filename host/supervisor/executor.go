@@ -25,12 +25,14 @@ type Executor struct {
 	changed chan struct{} // see Changed
 	done    chan struct{} // closed when run has ended
 	starts  int           // processes so far; of run's goroutine
+	stuck   chan struct{} // signaled when an attempt was given up, and when one beside it returned
 
-	mu     sync.Mutex
-	status Status
-	conn   sdk.Connection // takes new attempts; nil if there is none
-	moved  chan struct{}  // closed and replaced when conn or the state changes
-	routes map[sdk.Token]sdk.Connection
+	mu       sync.Mutex
+	status   Status
+	serving  *instance     // takes new attempts; nil if there is none
+	moved    chan struct{} // closed and replaced when serving or the state changes
+	board    board
+	deferred bool // it hands attempts on, by its own word: they do not run in its process
 }
 
 // order is what an operator or the host wants of an executor.
@@ -53,7 +55,8 @@ func newExecutor(s *Supervisor, spec Spec) *Executor {
 		sup: s, opts: s.opts, spec: spec, log: s.opts.Log.Named(spec.Name),
 		orders: make(chan order), changed: make(chan struct{}, 1), done: make(chan struct{}),
 		status: Status{State: Starting, Reason: "the plugin is being started"},
-		moved:  make(chan struct{}), routes: map[sdk.Token]sdk.Connection{},
+		moved:  make(chan struct{}), stuck: make(chan struct{}, 1),
+		board: board{flights: map[sdk.Token]*flight{}},
 	}
 }
 
@@ -140,9 +143,12 @@ func (e *Executor) update(change func(*Status)) {
 	e.signal()
 }
 
-func (e *Executor) signal() {
+func (e *Executor) signal() { poke(e.changed) }
+
+// poke signals on a channel that holds one.
+func poke(c chan struct{}) {
 	select {
-	case e.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -153,24 +159,24 @@ func (e *Executor) become(s State, reason string) {
 	e.update(func(st *Status) { st.State, st.Reason = s, reason })
 }
 
-// route sends new attempts to conn from now on; nil: to nobody.
-func (e *Executor) route(conn sdk.Connection) {
+// route sends new attempts to inst from now on; nil: to nobody.
+func (e *Executor) route(inst *instance) {
 	e.mu.Lock()
-	e.conn = conn
+	e.serving = inst
 	close(e.moved)
 	e.moved = make(chan struct{})
 	e.mu.Unlock()
 }
 
-// unroute ends the routing to conn, if it is still there: its process died, and
+// unroute ends the routing to inst, if it is still there: its process died, and
 // what to do about it is decided in a moment.
-func (e *Executor) unroute(conn sdk.Connection) {
+func (e *Executor) unroute(inst *instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.conn != conn {
+	if e.serving != inst {
 		return
 	}
-	e.conn = nil
+	e.serving = nil
 	e.status.State, e.status.Reason = Degraded, "the plugin died"
 	close(e.moved)
 	e.moved = make(chan struct{})
@@ -179,6 +185,10 @@ func (e *Executor) unroute(conn sdk.Connection) {
 
 // failed keeps an error for operators.
 func (e *Executor) failed(err error) {
-	e.log.Error("executor failed", "error", err)
+	if e.Status().LastError == err.Error() { // as when a file is looked for again
+		e.log.Debug("executor failed as before", "error", err)
+	} else {
+		e.log.Error("executor failed", "error", err)
+	}
 	e.update(func(st *Status) { st.LastError, st.LastErrorAt = err.Error(), time.Now() })
 }

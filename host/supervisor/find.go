@@ -21,6 +21,9 @@ type Found struct {
 	Size   int64
 	// Hidden says that an earlier directory holds a binary of the same name.
 	Hidden bool
+	// Writable says why the plugin is refused where writable ones are not allowed; nil
+	// if nobody but its owner may write it.
+	Writable error
 }
 
 // Find lists the binaries in the plugin directories, sorted by directory and
@@ -46,6 +49,7 @@ func Find(dirs []string) ([]Found, error) {
 				errs = append(errs, err)
 				continue
 			}
+			f.Writable = writableByOthers(f.Path)
 			found = append(found, f)
 		}
 	}
@@ -110,8 +114,16 @@ func (s *Supervisor) lookup(plugin string) (string, error) {
 			where = strings.Join(s.opts.PluginDirs, ", ") + " has " + strings.Join(known, ", ")
 		}
 	}
-	return "", fmt.Errorf("unknown plugin %q: %s", plugin, where)
+	if len(s.opts.Builtins) > 0 {
+		where += "; built in are " + strings.Join(s.opts.Builtins, ", ")
+	}
+	return "", &absentError{fmt.Errorf("unknown plugin %q: %s", plugin, where)}
 }
+
+// absentError says that a plugin's file is not there. It may come.
+type absentError struct{ cause error }
+
+func (e *absentError) Error() string { return e.cause.Error() }
 
 // privateCopy copies the binary at path to dir while it takes its sum, so that
 // what was checked is what is executed: the original may change at any moment.

@@ -27,6 +27,8 @@ type instance struct {
 	conn     sdk.Connection // nil until connected
 	ending   sync.Once
 	ended    chan struct{} // closed when nothing of it is left
+
+	suspectDied bool // a suspect ran when it died; under the executor's lock
 }
 
 func (e *Executor) newInstance() *instance {
@@ -59,11 +61,11 @@ func (i *instance) shown(st *Status) *Instance {
 func (i *instance) watch() error {
 	select {
 	case <-i.proc.exited:
-		i.e.unroute(i.conn)
+		i.e.unroute(i)
 	case <-i.conn.Done():
 		// The streams break within milliseconds of a death, and before the
 		// process is reaped; a silence is only seen here.
-		i.e.unroute(i.conn)
+		i.e.unroute(i)
 		i.proc.settled(100 * time.Millisecond)
 	}
 	why := errors.New("plugin process " + i.proc.ended())
@@ -75,13 +77,16 @@ func (i *instance) watch() error {
 	return fmt.Errorf("%w%s", why, i.out.last())
 }
 
-// retire lets the process finish what runs, until ctx ends, and then ends it.
+// retire lets the process finish what runs, until ctx ends, and then ends it, which
+// takes Options.KillAfter at the most where it does not let go of its attempts.
 func (i *instance) retire(ctx context.Context) error {
 	err := i.conn.Drain(ctx)
-	if err != nil && i.proc.running() {
-		// Time is up: what runs locally stops now, and will run again.
+	if err != nil && i.conn.Err() == nil {
+		// Time is up: what runs locally stops now, and will run again if it may.
 		detach, cancel := context.WithTimeout(context.Background(), i.e.opts.KillAfter)
-		_ = i.conn.Detach(detach)
+		if i.conn.Detach(detach) != nil { // asking it once more is no use
+			i.proc.kill()
+		}
 		cancel()
 	}
 	i.end()

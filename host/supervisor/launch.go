@@ -37,7 +37,12 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	}()
 	path, err := e.sup.lookup(e.spec.Plugin)
 	if err != nil {
-		return &operatorError{err}
+		return err
+	}
+	if !e.opts.AllowWritable {
+		if err := writableByOthers(path); err != nil {
+			return &operatorError{err}
+		}
 	}
 	if e.spec.DataDir != "" {
 		if err := os.MkdirAll(e.spec.DataDir, 0o700); err != nil {
@@ -197,7 +202,8 @@ func handshakeError(line string, err error) string {
 	parts := strings.Split(line, "|")
 	switch {
 	case parts[0] != strconv.Itoa(plugin.CoreProtocolVersion), parts[1] != strconv.FormatUint(uint64(want), 10):
-		return fmt.Sprintf("speaks version %s of the protocol and this host version %d: build it with the sdk of this host's version", parts[1], want)
+		return fmt.Sprintf("speaks version %s of go-plugin's protocol and version %s of taskhost's, and this host versions %d and %d: build it with the sdk of this host's version",
+			parts[0], parts[1], plugin.CoreProtocolVersion, want)
 	case len(parts) < 5 || parts[4] != string(plugin.ProtocolGRPC):
 		return "does not speak gRPC: its handshake line must be 1|1|unix|PATH|grpc"
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,8 +49,13 @@ func servePlugin(name string) {
 			os.Stdout = w
 			line := make([]byte, 64<<10)
 			n, _ := r.Read(line)
-			_, _ = stdout.Write(line[:n])
-			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			// Another process says it when this one has surely stopped.
+			speak := exec.Command("sh", "-c", `until grep -q '^State:.T' "/proc/$1/status"; do :; done; printf %s "$2"`,
+				"sh", strconv.Itoa(os.Getpid()), string(line[:n]))
+			speak.Stdout = stdout
+			if speak.Start() == nil {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			}
 		}()
 		time.Sleep(20 * time.Millisecond) // until os.Stdout is the pipe
 	}
@@ -59,9 +65,10 @@ func servePlugin(name string) {
 // newTestExecutor serves scripts that do what plugins must not.
 func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	var c struct {
-		Refuse  string `json:"refuse"`
-		DieIf   string `json:"die_if"` // a file: if it exists, die before the config is taken
-		Started string `json:"started"`
+		Refuse string `json:"refuse"`
+		DieIf  string `json:"die_if"` // a file: if it exists, die before the config is taken
+		// what Describe fails with
+		Describe string `json:"describe"`
 	}
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
@@ -72,6 +79,9 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	if _, err := os.Stat(c.DieIf); c.DieIf != "" && err == nil {
 		fmt.Fprintln(os.Stderr, "the engine is on fire")
 		os.Exit(3)
+	}
+	if c.Describe != "" {
+		return undescribed{message: c.Describe}, nil
 	}
 	return sdk.NewScripts(
 		sdk.Func("pid", func(context.Context, struct{}, sdk.Reporter) (int, error) { return os.Getpid(), nil }),
@@ -103,6 +113,13 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 			}
 			return cmd.Process.Pid, nil
 		}),
+		// goes on whatever it is told, in a busy loop or not
+		sdk.Func("stubborn", func(_ context.Context, busy bool, r sdk.Reporter) (int, error) {
+			r.Progress(1, 0, "running")
+			for busy {
+			}
+			select {}
+		}),
 		sdk.Func("wait", func(ctx context.Context, file string, r sdk.Reporter) (int, error) {
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				return 0, err
@@ -119,6 +136,16 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 			}
 		}),
 	)
+}
+
+// undescribed is an executor that does not say what it offers.
+type undescribed struct {
+	sdk.Executor
+	message string
+}
+
+func (u undescribed) Describe(context.Context) (sdk.Info, error) {
+	return sdk.Info{}, errors.New(u.message)
 }
 
 // rig is a supervisor with a directory of plugins.

@@ -18,6 +18,11 @@ type Options struct {
 	RunDir string
 	// PluginDirs hold the binaries; an earlier one hides the same name in a later.
 	PluginDirs []string
+	// AllowWritable takes plugins that others than their owner may write, which are
+	// refused otherwise.
+	AllowWritable bool
+	// Builtins are names of plugins that are no files, for errors.
+	Builtins []string
 	// Log receives the supervisor's lines, and each plugin's under its
 	// executor's name. A slow one loses lines; it never holds a plugin up.
 	Log hclog.Logger

@@ -112,7 +112,7 @@ func (o *output) add(line []byte, more int) {
 	}
 	l := parseLine(text)
 	o.mu.Lock()
-	short := text
+	short := Printable(text)
 	if len(short) > tailLine {
 		short = strings.ToValidUTF8(short[:tailLine], "") + " …"
 	}
@@ -169,7 +169,7 @@ func parseLine(text string) logLine {
 			level = as
 		}
 	}
-	return logLine{level: level, message: text}
+	return logLine{level: level, message: Printable(text)}
 }
 
 func parseJSON(text string) (logLine, bool) {
@@ -184,7 +184,8 @@ func parseJSON(text string) (logLine, bool) {
 		return logLine{}, false // not hclog's: log it as it stands
 	}
 	level, _ := fields["@level"].(string)
-	l := logLine{level: hclog.LevelFromString(level), message: message}
+	// Of values the log takes care itself; it writes those of several lines indented.
+	l := logLine{level: hclog.LevelFromString(level), message: Printable(message)}
 	if l.level == hclog.NoLevel || l.level == hclog.Off {
 		l.level = hclog.Info
 	}
@@ -204,7 +205,7 @@ func parseJSON(text string) (logLine, bool) {
 				v = string(data)
 			}
 		}
-		l.args = append(l.args, strings.TrimPrefix(k, "@"), v)
+		l.args = append(l.args, Printable(strings.TrimPrefix(k, "@")), v)
 	}
 	return l, true
 }

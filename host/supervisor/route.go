@@ -4,58 +4,103 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/taskhost/taskhost/sdk"
 )
 
 var (
-	_ sdk.Executor = (*Executor)(nil)
-	_ sdk.Settler  = (*Executor)(nil)
+	_ sdk.Executor       = (*Executor)(nil)
+	_ sdk.Settler        = (*Executor)(nil)
+	_ sdk.NodeController = (*Executor)(nil)
 )
 
 // Describe asks the current process. Without one it fails and says why.
 func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
-	e.mu.Lock()
-	conn, st := e.conn, e.status
-	e.mu.Unlock()
-	if conn == nil {
-		return sdk.Info{}, fmt.Errorf("executor %q is %s: %s", e.spec.Name, st.State, st.Reason)
+	conn, err := e.current()
+	if err != nil {
+		return sdk.Info{}, err
 	}
-	return conn.Describe(ctx)
+	info, err := conn.Describe(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil { // not signaled: who asked knows, and would ask again
+		e.status.LastError, e.status.LastErrorAt = err.Error(), time.Now()
+		return sdk.Info{}, err
+	}
+	e.deferred = info.Deferred
+	return info, nil
+}
+
+// ControlNode asks the current process to tell one of its nodes. Without one it
+// fails and says why.
+func (e *Executor) ControlNode(ctx context.Context, node, action string) error {
+	conn, err := e.current()
+	if err != nil {
+		return err
+	}
+	return conn.ControlNode(ctx, node, action)
+}
+
+// current is the connection that takes new attempts, or why there is none.
+func (e *Executor) current() (sdk.Connection, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.serving == nil {
+		return nil, fmt.Errorf("executor %q is %s: %s", e.spec.Name, e.status.State, e.status.Reason)
+	}
+	return e.serving.conn, nil
 }
 
 // Execute makes the attempt on the current process. Without one it returns
 // sdk.Released at once; only an attempt to be joined waits for a process that is
 // being started, because its loss costs more than its wait.
 func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	conn := e.take(ctx, t)
-	if conn == nil {
+	inst := e.take(ctx, t)
+	if inst == nil {
 		return sdk.Result{}, without(ctx, t)
 	}
-	return conn.Execute(ctx, t, r)
+	defer e.returned(t.Token, inst)
+	return inst.conn.Execute(ctx, t, r)
 }
 
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
-	conn := e.take(ctx, t)
-	if conn == nil {
+	inst := e.take(ctx, t)
+	if inst == nil {
 		return without(ctx, t)
 	}
-	return conn.Revert(ctx, t, r)
+	defer e.returned(t.Token, inst)
+	return inst.conn.Revert(ctx, t, r)
 }
 
-// Settled tells the process that ran the attempt.
+func (e *Executor) returned(t sdk.Token, inst *instance) {
+	dead := inst.conn.Err() != nil
+	e.mu.Lock()
+	e.board.returned(t, dead)
+	stuck := e.board.givenUp > 0 // it may be the last that is waited for
+	e.mu.Unlock()
+	if stuck {
+		poke(e.stuck)
+	}
+}
+
+// Settled tells the process that ran the attempt. One that has not returned was
+// given up: no new attempt goes to its process, which is ended when nothing else
+// is left on it.
 func (e *Executor) Settled(t sdk.Token) {
 	e.mu.Lock()
-	conn, ok := e.routes[t]
-	if ok {
-		delete(e.routes, t)
-	} else {
-		conn = e.conn
+	inst := e.board.settled(t)
+	if inst == nil {
+		inst = e.serving // of its Hello, or nothing
 	}
+	stuck := e.board.givenUp > 0
 	e.mu.Unlock()
-	if conn != nil {
-		conn.Settled(t)
+	if inst != nil {
+		inst.conn.Settled(t)
+	}
+	if stuck {
+		poke(e.stuck)
 	}
 }
 
@@ -72,18 +117,17 @@ func without(ctx context.Context, t sdk.Task) error {
 	return sdk.Released
 }
 
-// take is the connection for t, remembered until it is settled: after a Restart
-// the outcome belongs to the old process.
-func (e *Executor) take(ctx context.Context, t sdk.Task) sdk.Connection {
+// take enters t on the process that takes new attempts.
+func (e *Executor) take(ctx context.Context, t sdk.Task) *instance {
 	for {
 		e.mu.Lock()
-		conn, state, moved := e.conn, e.status.State, e.moved
-		if conn != nil {
-			e.routes[t.Token] = conn
+		inst, state, moved := e.serving, e.status.State, e.moved
+		if inst != nil {
+			inst = e.board.begin(t, inst)
 		}
 		e.mu.Unlock()
-		if conn != nil || !t.Rejoin || state != Starting && state != Degraded {
-			return conn
+		if inst != nil || !t.Rejoin || state != Starting && state != Degraded {
+			return inst
 		}
 		select {
 		case <-moved:
@@ -93,13 +137,17 @@ func (e *Executor) take(ctx context.Context, t sdk.Task) sdk.Connection {
 	}
 }
 
-// forget drops what is remembered of a process that is gone.
-func (e *Executor) forget(conn sdk.Connection) {
+// loads are the processes on which anything runs.
+func (e *Executor) loads() map[*instance]load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for t, c := range e.routes {
-		if c == conn {
-			delete(e.routes, t)
-		}
-	}
+	return e.board.loads()
+}
+
+// bury drops what is remembered of a process that is gone, and says whether a
+// suspect that ran on it explains that.
+func (e *Executor) bury(inst *instance) (suspect bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.board.bury(inst) && !e.deferred
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/sdk"
 )
 
 func TestDelay(t *testing.T) {
@@ -26,17 +28,98 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-func TestFailuresFallOutOfTheWindow(t *testing.T) {
-	var f failures
+func TestEventsFallOutOfTheWindow(t *testing.T) {
+	var r recent
 	at := time.Now()
 	for i, want := range []int{1, 2, 3, 3, 3} {
-		if got := f.add(at.Add(time.Duration(i)*time.Minute), 3*time.Minute); got != want {
-			t.Errorf("failure %d: %d within the window, want %d", i+1, got, want)
+		if got := r.add(at.Add(time.Duration(i)*time.Minute), 3*time.Minute); got != want {
+			t.Errorf("event %d: %d within the window, want %d", i+1, got, want)
 		}
 	}
-	f.forget()
-	if got := f.add(at, time.Minute); got != 1 {
-		t.Errorf("after a restart by hand: %d", got)
+}
+
+// What follows the ends of an executor's processes: failures lead to quarantine, what
+// explains itself otherwise never does, and waits a second at the most.
+func TestEndings(t *testing.T) {
+	o := Options{BackoffMin: 100 * time.Millisecond, BackoffMax: time.Minute, QuarantineAfter: 3, QuarantineWindow: time.Hour, QuarantineRetry: 5 * time.Minute}
+	type step struct {
+		end        ending
+		wait       time.Duration
+		quarantine bool
+	}
+	many := func(n int, s step) (out []step) {
+		for range n {
+			out = append(out, s)
+		}
+		return out
+	}
+	for name, steps := range map[string][]step{
+		"failures": {{failed, 100 * time.Millisecond, false}, {failed, 200 * time.Millisecond, false},
+			{failed, o.QuarantineRetry, true}, {failed, o.QuarantineRetry, true}},
+		"an operator is needed": {{cureless, o.QuarantineRetry, true}, {cureless, o.QuarantineRetry, true}},
+		"its file is absent":    {{absent, time.Minute, true}, {absent, time.Minute, true}, {absent, time.Minute, true}, {failed, 100 * time.Millisecond, false}},
+		"excused": append([]step{{excused, 0, false}, {excused, 100 * time.Millisecond, false}, {excused, 200 * time.Millisecond, false},
+			{excused, 400 * time.Millisecond, false}, {excused, 800 * time.Millisecond, false}}, many(100, step{excused, time.Second, false})...),
+		"excused among failures": {{failed, 100 * time.Millisecond, false}, {excused, 0, false}, {failed, 200 * time.Millisecond, false},
+			{excused, 100 * time.Millisecond, false}, {failed, o.QuarantineRetry, true}, {excused, 200 * time.Millisecond, false}},
+	} {
+		var h endings
+		for i, s := range steps {
+			wait, quarantine, _ := h.next(s.end, time.Unix(int64(i), 0), o, 1)
+			if wait != s.wait || quarantine != s.quarantine {
+				t.Errorf("%s, step %d: wait %s, quarantine %v; want %s, %v", name, i+1, wait, quarantine, s.wait, s.quarantine)
+			}
+		}
+	}
+	h := endings{probation: true}
+	h.served(time.Minute, o)
+	if _, quarantine, _ := h.next(failed, time.Unix(0, 0), o, 1); !quarantine {
+		t.Error("one that failed soon after its quarantine is not put back")
+	}
+	h = endings{probation: true}
+	h.served(time.Hour, o)
+	if _, quarantine, _ := h.next(failed, time.Unix(0, 0), o, 1); quarantine {
+		t.Error("one that served long after its quarantine is put back by its first failure")
+	}
+}
+
+// Whose attempts run where, who is given up, and what a death may be put down to.
+func TestBoard(t *testing.T) {
+	b := board{flights: map[sdk.Token]*flight{}}
+	one, two := &instance{}, &instance{}
+	task := func(n byte, suspect bool) sdk.Task { return sdk.Task{Token: sdk.Token{n}, Suspect: suspect} }
+	b.begin(task(1, false), one)
+	b.begin(task(2, true), one)
+	if on := b.begin(task(1, false), two); on != one {
+		t.Error("a token that runs is not joined where it runs")
+	}
+	b.returned(sdk.Token{1}, false)
+	if got, want := b.loads()[one], (load{running: 2, suspects: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if on := b.settled(sdk.Token{1}); on != one || b.givenUp != 1 || b.loads()[one].alone() {
+		t.Errorf("given up beside another: %+v", b.loads()[one])
+	}
+	b.returned(sdk.Token{2}, false)
+	if !b.loads()[one].alone() || b.bury(one) {
+		t.Error("what is left was given up, and no suspect runs")
+	}
+	b.returned(sdk.Token{1}, true)
+	if len(b.flights) != 0 || b.givenUp != 0 {
+		t.Errorf("what is over is remembered: %+v", b.flights)
+	}
+	for n, name := range []string{"which has not returned", "which has"} {
+		b.begin(task(byte(3+n), true), two)
+		if n == 1 {
+			b.returned(sdk.Token{4}, true)
+		}
+		if !b.bury(two) {
+			t.Errorf("a suspect, %s, does not explain the death", name)
+		}
+		two = &instance{}
+	}
+	if b.settled(sdk.Token{9}) != nil {
+		t.Error("a token that nobody knows is somewhere")
 	}
 }
 
@@ -84,6 +167,30 @@ func TestSlowLogDropsLines(t *testing.T) {
 	close(gate.open)
 	gate.wait(t, "dropped=")
 	o.end()
+}
+
+// What a plugin prints cannot pass for a line of the host's, nor steer a terminal.
+func TestPluginForgesNoLines(t *testing.T) {
+	for name, printed := range map[string]string{
+		"plain":             "before\r2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\x1b[2K\u009b1m\u2028\u202e\n",
+		"a message":         `{"@level":"info","@message":"before\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"}` + "\n",
+		"the name of a key": `{"@level":"info","@message":"m","k\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e":"v"}` + "\n",
+		"a value":           `{"@level":"info","@message":"m","k":"v\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"}` + "\n",
+		"a nested value":    `{"@level":"info","@message":"m","k":["v\n2026-01-01T00:00:00.000Z [INFO]  taskhost: forged\u001b[2K\u202e"]}` + "\n",
+	} {
+		log := &lines{}
+		o := newOutput(hclog.New(&hclog.LoggerOptions{Output: log}))
+		o.read(strings.NewReader(printed))
+		log.wait(t, "forged")
+		o.end()
+		text := log.String()
+		if strings.ContainsAny(text, "\r\x1b\u009b\u2028\u202e") || strings.Contains(text, "\n2026-01-01") {
+			t.Errorf("%s: %q", name, text)
+		}
+		if name == "plain" && strings.ContainsAny(o.last(), "\r\x1b\u009b\u2028\u202e") {
+			t.Errorf("kept for errors: %q", o.last())
+		}
+	}
 }
 
 type gate struct {

@@ -49,23 +49,54 @@ func TestRefusedSpecs(t *testing.T) {
 		spec Spec
 		want []string
 	}{
-		"unknown":     {Spec{Name: "x", Plugin: "goood"}, []string{`executor "x"`, `unknown plugin "goood"`, "has good"}},
-		"a path":      {Spec{Name: "x", Plugin: "../good"}, []string{"not a path"}},
-		"hidden":      {Spec{Name: "x", Plugin: ".good"}, []string{"not a path"}},
-		"nameless":    {Spec{Plugin: "good"}, []string{"needs a name"}},
-		"no sum":      {Spec{Name: "x", Plugin: "good", SHA256: "abc"}, []string{"64 hexadecimal digits"}},
-		"survive":     {Spec{Name: "x", Plugin: "good", OnHostExit: Survive}, []string{"not supported yet", `"die"`}},
-		"other wish":  {Spec{Name: "x", Plugin: "good", OnHostExit: "linger"}, []string{`"linger"`, `"die"`}},
-		"only a file": {Spec{Name: "x", Plugin: "README"}, []string{"unknown plugin"}},
+		"a path":     {Spec{Name: "x", Plugin: "../good"}, []string{"not a path"}},
+		"hidden":     {Spec{Name: "x", Plugin: ".good"}, []string{"not a path"}},
+		"nameless":   {Spec{Plugin: "good"}, []string{"needs a name"}},
+		"no sum":     {Spec{Name: "x", Plugin: "good", SHA256: "abc"}, []string{"64 hexadecimal digits"}},
+		"survive":    {Spec{Name: "x", Plugin: "good", OnHostExit: Survive}, []string{"not supported yet", `"die"`}},
+		"other wish": {Spec{Name: "x", Plugin: "good", OnHostExit: "linger"}, []string{`"linger"`, `"die"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_ = os.WriteFile(filepath.Join(r.dir, "README"), nil, 0o644)
 			_, err := r.sup.Start(test.spec)
 			if err == nil {
 				t.Fatal("accepted")
 			}
 			contains(t, err.Error(), test.want...)
 		})
+	}
+}
+
+// A plugin that is not there is the executor's state, says what there is instead, and is
+// found by itself when it comes.
+func TestAbsentPlugin(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Builtins = []string{"inside"} })
+	r.serving("good")
+	if err := os.WriteFile(filepath.Join(r.dir, "later"), nil, 0o644); err != nil { // not executable
+		t.Fatal(err)
+	}
+	e := r.start(Spec{Plugin: "later"})
+	contains(t, r.until(e, Quarantined).Reason, `unknown plugin "later"`, "has good", "built in are inside", "tried again every 20ms")
+	contains(t, e.Status().LastError, `unknown plugin "later"`)
+	if err := os.Remove(filepath.Join(r.dir, "later")); err != nil {
+		t.Fatal(err)
+	}
+	r.serving("later")
+	r.ready(e)
+	if n := strings.Count(r.logs.String(), "executor failed:"); n != 1 {
+		t.Errorf("its absence is logged %d times, want once", n)
+	}
+}
+
+// A description that fails is the executor's last error; the process serves on.
+func TestDescriptionFails(t *testing.T) {
+	r := newRig(t)
+	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"describe": "no catalog"}`)})
+	r.ready(e)
+	if _, err := e.Describe(t.Context()); err == nil || !strings.Contains(err.Error(), "no catalog") {
+		t.Errorf("describe: %v", err)
+	}
+	if st := e.Status(); st.State != Ready || !strings.Contains(st.LastError, "no catalog") {
+		t.Errorf("%+v", st)
 	}
 }
 
@@ -90,12 +121,15 @@ func TestBadStarts(t *testing.T) {
 		"garbage, dies": {r.script("garbage0", "echo hello world"), []string{`printed "hello world"`}},
 		"no stdout":     {r.script("closes", "exec >&- sleep 60"), []string{"closed its stdout"}},
 		"no newline":    {r.script("nonewline", "yes | tr -d '\\n'"), []string{"printed \"yyy", "…"}},
-		"other version": {r.script("version", "echo '1|9|unix|/nowhere|grpc'; exec sleep 60"), []string{"version 9", "build it with the sdk"}},
-		"no gRPC":       {r.script("netrpc", "echo '1|1|unix|/nowhere'; exec sleep 60"), []string{"does not speak gRPC"}},
-		"no socket":     {r.script("nosocket", "echo '1|1|unix|/nowhere|grpc'; exec sleep 60"), []string{"could not be connected to"}},
-		"freezes":       {r.serving("frozen"), []string{"did not answer for 2s"}},
-		"no program":    {"noprogram", []string{"cannot be executed", "no program for"}},
-		"no interp.":    {"nointerp", []string{"cannot be executed", "interpreter"}},
+		"other version": {r.script("version", "echo '1|9|unix|/nowhere|grpc'; exec sleep 60"),
+			[]string{"version 1 of go-plugin's protocol and version 9 of taskhost's", "this host versions 1 and 1", "build it with the sdk"}},
+		"other core": {r.script("core", "echo '7|1|unix|/nowhere|grpc'; exec sleep 60"),
+			[]string{"version 7 of go-plugin's protocol and version 1 of taskhost's", "this host versions 1 and 1"}},
+		"no gRPC":    {r.script("netrpc", "echo '1|1|unix|/nowhere'; exec sleep 60"), []string{"does not speak gRPC"}},
+		"no socket":  {r.script("nosocket", "echo '1|1|unix|/nowhere|grpc'; exec sleep 60"), []string{"could not be connected to"}},
+		"freezes":    {r.serving("frozen"), []string{"did not answer for 2s"}},
+		"no program": {"noprogram", []string{"cannot be executed", "no program for"}},
+		"no interp.": {"nointerp", []string{"cannot be executed", "interpreter"}},
 	} {
 		_ = os.WriteFile(filepath.Join(r.dir, "noprogram"), []byte("\x00\x01\x02"), 0o755)
 		_ = os.WriteFile(filepath.Join(r.dir, "nointerp"), []byte("#!/nowhere/at/all\n"), 0o755)

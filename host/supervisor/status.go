@@ -35,6 +35,7 @@ type Instance struct {
 	Version string // what the plugin says of itself; empty until it is connected
 	State   State
 	Since   time.Time // of the state
+	Reason  string    // why it is Draining, where nobody asked for that
 	// Restarts counts the processes this executor had before this one.
 	Restarts int
 }

@@ -81,7 +81,10 @@ func (f *fields) check(ok bool, pointer, format string, args ...any) {
 }
 
 func (f *fields) labels(pointer string, labels map[string]string) {
-	f.check(len(labels) <= MaxLabels, pointer, "has more than %d entries", MaxLabels)
+	if len(labels) > MaxLabels { // one fault for all of them
+		f.check(false, pointer, "has more than %d entries", MaxLabels)
+		return
+	}
 	for k, v := range labels {
 		f.check(k != "" && len(k) <= MaxLabel, pointer, "has a key that is empty or longer than %d bytes", MaxLabel)
 		f.check(len(v) <= MaxLabel, pointer+"/"+escapePointer(k), "is longer than %d bytes", MaxLabel)

@@ -31,7 +31,10 @@ func Started(t Task, handle []byte, node string, now time.Time) (Change, error) 
 		return c, nil
 	case t.State == Pending && t.Waiting == WaitDispatched:
 		c.Task.State, c.Task.Waiting, c.Task.StartedAt = Running, WaitNone, now
-		c.Event = &Event{At: now, From: Pending, To: Running, Attempt: t.Attempt, By: ByHost, Message: "on " + node}
+		c.Event = &Event{At: now, From: Pending, To: Running, Attempt: t.Attempt, By: ByHost}
+		if node != "" { // not every executor that hands attempts on has nodes
+			c.Event.Message = "on " + node
+		}
 		return c, nil
 	}
 	return Change{}, Errorf(CodeConflict, "task %s is %s: its attempt cannot start", t.ID, t.State)

@@ -28,6 +28,12 @@ func TestBegin(t *testing.T) {
 		t.Errorf("started: %+v", n)
 	}
 	sound(t, got, c, now)
+	if c.Event.Message != "on w1" {
+		t.Errorf("the event says %q", c.Event.Message)
+	}
+	if c, err := task.Started(got, nil, "", now); err != nil || c.Event.Message != "" {
+		t.Errorf("started on no node: %+v, %v", c.Event, err)
+	}
 	again, err := task.Started(c.Task, []byte("h2"), "w2", now)
 	if err != nil || again.Event != nil || string(again.Task.Handle) != "h2" || again.Task.State != task.Running {
 		t.Errorf("started twice: %+v, %v", again, err)

@@ -43,6 +43,7 @@ type Outcome struct {
 	Message    string
 	Details    map[string]any
 	Permanent  bool
+	// RetryAfter and Yield.Until may be MaxRetain away: beyond it Settle fails the task.
 	RetryAfter time.Duration
 	Yield      *Yield
 	// Unconfirmed says that nobody heard the attempt end: the bound of a cancel
@@ -149,7 +150,7 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case t.State != Running && !dispatched:
 		return Change{}, Errorf(CodeConflict, "task %s is %s and holds no attempt", t.ID, t.State)
 	}
-	switch o.Kind {
+	switch o = withinReach(o, now); o.Kind {
 	case OutcomeSucceeded: // dispatched: whoever heard of an end must record the start first
 		return Change{}, Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
 	case OutcomeReleased:

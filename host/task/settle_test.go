@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -63,6 +64,11 @@ func TestSettle(t *testing.T) {
 		{name: "a code of its own", t: failures(2), o: task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout}, state: task.Failed, code: "timeout"},
 		{name: "permanent", t: failures(0), o: task.Outcome{Kind: task.OutcomeFailed, Code: "permanent", Permanent: true}, state: task.Failed, code: "permanent"},
 		{name: "retry after", t: failures(1), o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: time.Hour}, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: time.Hour},
+		{name: "retry as late as may be", t: failures(1), o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: task.MaxRetain}, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: task.MaxRetain},
+		{name: "retry too late", t: failures(1), o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: task.MaxRetain + 1, Message: "oops"}, state: task.Failed, code: "protocol_error",
+			check: func(n task.Task) bool { return strings.HasSuffix(n.Error.Message, ": oops") }},
+		{name: "retry in 292 years", t: failures(1), o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: math.MaxInt64}, state: task.Failed, code: "protocol_error"},
+		{name: "permanent, whenever", t: failures(0), o: task.Outcome{Kind: task.OutcomeFailed, Code: "permanent", Permanent: true, RetryAfter: math.MaxInt64}, state: task.Failed, code: "permanent"},
 		{name: "no time left to retry", t: doomed, o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: 7 * time.Second}, state: task.Failed, code: "script_failed"},
 		{name: "time left to retry", t: doomed, o: task.Outcome{Kind: task.OutcomeFailed, RetryAfter: 6 * time.Second}, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: 6 * time.Second},
 		{name: "canceled by nobody", t: failures(2), o: task.Outcome{Kind: task.OutcomeCanceled, Message: "ended"}, state: task.Failed, code: "script_failed"},
@@ -88,12 +94,19 @@ func TestSettle(t *testing.T) {
 		{name: "interrupted, never to run twice", t: func() task.Task { t := running(); t.MaxLost = 0; return t }(), o: task.Outcome{Kind: task.OutcomeInterrupted}, state: task.Failed, code: "executor_lost"},
 		{name: "canceling, interrupted", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeInterrupted}, state: task.Canceled, code: "canceled"},
 		{name: "yielded until", t: suspect(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(time.Hour), Checkpoint: []byte("c")}}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Hour,
-			check: func(n task.Task) bool { return n.Lost == 0 && !n.Suspect && string(n.Checkpoint) == "c" && n.Failures == 0 }},
+			check: func(n task.Task) bool {
+				return n.Lost == 0 && !n.Suspect && string(n.Checkpoint) == "c" && n.Failures == 0
+			}},
 		{name: "yielded until now", t: requeued(1), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now}}, state: task.Pending, waiting: task.WaitScheduled, rests: 200 * time.Millisecond},
 		{name: "yielded until now, with news", t: requeued(5), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now, Checkpoint: []byte("new")}}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond},
 		{name: "yielded ahead after releases", t: requeued(5), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(time.Hour)}}, state: task.Pending, waiting: task.WaitScheduled, rests: time.Hour,
 			check: func(n task.Task) bool { return n.Requeued == 0 }},
 		{name: "yielded for nothing", t: lost(1), o: task.Outcome{Kind: task.OutcomeYielded}, state: task.Pending, waiting: task.WaitScheduled, rests: 100 * time.Millisecond, check: func(n task.Task) bool { return n.Lost == 1 }},
+		{name: "yielded as long as may be", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(task.MaxRetain)}}, state: task.Pending, waiting: task.WaitScheduled, rests: task.MaxRetain},
+		{name: "yielded too long", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: now.Add(task.MaxRetain + 1)}}, state: task.Failed, code: "protocol_error"},
+		{name: "yielded beyond the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
+		{name: "yielded before the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
+		{name: "yielded until the end of time", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Unix(math.MaxInt64, 0)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
 		{name: "yielded until resumed", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, state: task.Pending, waiting: task.WaitPaused},
 		{name: "canceling, confirmed", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeCanceled}, state: task.Canceled, code: "canceled",

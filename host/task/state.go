@@ -84,6 +84,9 @@ func (w Waiting) String() string {
 // Allowed says whether a task may go from one state to another. This table is
 // the only one; every transition that the host makes is looked up in it.
 func Allowed(from, to State) bool {
+	if int(from) >= len(transitions) {
+		return false
+	}
 	for _, s := range transitions[from] {
 		if s == to {
 			return true

@@ -54,6 +54,7 @@ type Instance struct {
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`
 	Restarts int       `json:"restarts"`
+	Reason   string    `json:"reason,omitempty"`
 }
 
 // Node is a machine or worker behind an executor.

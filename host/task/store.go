@@ -11,8 +11,10 @@ type Scope struct {
 	All   bool // an admin: every owner's
 }
 
-// LaneID numbers lanes from 1, without gaps; a lane is never removed.
-type LaneID int32
+// LaneID is a process's name for a lane that has tasks: a number from 1, with gaps
+// where lanes went, and never given again within the process, also not to a lane
+// that comes back. It means nothing to another process, nor after a restart.
+type LaneID int64
 
 // Lane is the queue of waiting tasks of one type, owner and route; of one pinned
 // executor, if the submit named it; and suspects apart from the others, so that
@@ -34,7 +36,7 @@ type LaneCount struct {
 // Submission is what Insert writes, all or none.
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
-	// Insert gives each its Seq.
+	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency
@@ -87,15 +89,15 @@ type Filter struct {
 	Labels        map[string]string
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
-	Ascending     bool // oldest first; newest first otherwise
+	Ascending     bool // oldest (lowest id) first; newest first otherwise
 	Limit         int  // at most MaxListLimit
-	Cursor        int64
+	Cursor        ID   // the list goes on behind this id; zero: from the beginning
 }
 
-// Page is one page of a list. Next is the cursor of the next; 0 if there is none.
+// Page is one page of a list. Next is the cursor of the next; zero if there is none.
 type Page struct {
 	Tasks []Task
-	Next  int64
+	Next  ID
 }
 
 // LogFilter selects log lines of a task.
@@ -140,11 +142,19 @@ type Queue interface {
 	// Promote makes ready up to limit scheduled tasks that are due, and says how
 	// many, and when the next is due (zero if none).
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
-	// Lanes are those with an ID above after, in order. From memory.
+	// Lanes are those with an ID above after, in order. A lane is there from its
+	// first task on, and until DropEmptyLanes finds it empty; one with tasks that
+	// are pending or held by an attempt is always among them. From memory.
 	Lanes(after LaneID) []Lane
-	// Ready is how many tasks of these lanes wait to be claimed. From memory, cheap.
+	// DropEmptyLanes forgets the lanes in which no task is pending or held, and
+	// says how many went. A lane that a task comes into at that moment stays; one
+	// that is gone comes back under a new ID with the next task for it. To be
+	// called now and then: each lane costs memory, and whoever goes through Lanes time.
+	DropEmptyLanes(ctx context.Context) (n int, err error)
+	// Ready is how many tasks of these lanes wait to be claimed; a lane that is
+	// gone has none. From memory, cheap.
 	Ready(lanes []LaneID) int64
-	// Count is what a lane holds. From memory.
+	// Count is what a lane holds, nothing if it is gone. From memory.
 	Count(lane LaneID) LaneCount
 }
 
@@ -161,7 +171,10 @@ type Ledger interface {
 	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
-	// List reads one page, without inputs, results and messages.
+	// List reads one page, without inputs, results and messages, in the order of
+	// ids: they are made by time, so it is that of age, and rests on the rows
+	// alone. Whatever was there when a walk began and stays is on one page of it;
+	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
 	// Held reads all tasks that an attempt holds (active, or dispatched): what
 	// a host finds after a crash. In pages: from after that Seq.

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ID is a task's UUID (version 7).
+// ID is a task's UUID (version 7): it begins with the time it was made, so ids
+// sort by age, and lists are in their order.
 type ID [16]byte
 
 // String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.
@@ -124,6 +125,10 @@ type Task struct {
 	RequestedBy                             string // who asked for the cancel
 	Version                                 int64  // raised by every change of state; numbers the history
 	Trace                                   string // W3C traceparent of the submit
+
+	// Damage says what of the stored task cannot be read, and stands here as
+	// something else; "" if nothing is damaged. It is never written.
+	Damage string
 }
 
 // Failure is why a task is not succeeded.
@@ -231,6 +236,8 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "/max_attempts", "is not between 1 and %d", MaxTries)
 	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "/max_lost", "is not between 0 and %d", MaxTries)
 	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "/retain", "is not between 0 and %s", MaxRetain)
+	bad.check(ValidTime(spec.RunAt), "/run_at", "is not %s", TimeRange)
+	bad.check(ValidTime(spec.Deadline), "/deadline", "is not %s", TimeRange)
 	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "/deadline", "is in the past")
 	bad.labels("/labels", spec.Labels)
 	bad.labels("/route", spec.Route)

@@ -128,6 +128,34 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// lateIn is the last second of the year 9999, that many hours from UTC.
+func lateIn(hours int) time.Time {
+	return time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", hours*3600))
+}
+
+func TestValidTime(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Time
+		want bool
+	}{
+		{time.Time{}, true}, {start, true}, {lateIn(0), true}, {lateIn(1), true}, {lateIn(-1), false},
+		{time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), true}, {time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600)), false},
+		{time.Unix(1<<62, 0), false}, {time.Unix(-1<<62, 0), false},
+	} {
+		if task.ValidTime(c.at) != c.want {
+			t.Errorf("%d years: want %v", c.at.Year(), c.want)
+		}
+		if _, err := json.Marshal(c.at.UTC()); c.want && err != nil {
+			t.Errorf("a valid time is not JSON: %v", err)
+		}
+	}
+	for pointer, spec := range map[string]task.Spec{"/run_at": {RunAt: lateIn(-1)}, "/deadline": {Deadline: lateIn(-1)}} {
+		if _, err := task.New(someID, "ann", spec, task.DefaultLimits(), start); task.CodeOf(err) != task.CodeInvalidRequest || !strings.Contains(err.Error(), pointer) {
+			t.Errorf("%s in the year 10000: %v", pointer, err)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	minus, huge := -1, task.MaxRetain+1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -214,5 +215,39 @@ func BenchmarkExecute(b *testing.B) {
 		if _, err := e.Execute(ctx, sdk.Task{Type: "noop", Token: sdk.Token{n}}, r); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A script's upkeep begins when the host asks what there is, not when a config is
+// checked, and ends with the pool.
+func TestUpkeepEndsWithThePool(t *testing.T) {
+	begun, ended := make(chan struct{}, 9), make(chan struct{}, 9)
+	kept := script("kept", nothing)
+	kept.Upkeep = func(ctx context.Context) {
+		begun <- struct{}{}
+		<-ctx.Done()
+		ended <- struct{}{}
+	}
+	p := Plugin("test", Of(kept))
+	cfg := sdk.NewConfig("local", nil, nil)
+	if err := p.Check(cfg); err != nil {
+		t.Fatal(err)
+	}
+	e, err := p.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(begun) > 0 {
+		t.Error("it began before it was asked for")
+	}
+	if _, err := e.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if err := e.(io.Closer).Close(); err != nil {
+		t.Error(err)
+	}
+	if len(ended) != 1 || len(begun) != 0 {
+		t.Errorf("%d ended, %d more begun", len(ended), len(begun))
 	}
 }

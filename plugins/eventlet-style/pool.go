@@ -3,6 +3,7 @@ package eventlet
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,14 @@ func (p *pool) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
 	w := p.watch(ctx, &t)
 	defer p.leave(w)
 	return p.scripts.Revert(ctx, t, r)
+}
+
+// Close ends what the scripts do beside their attempts.
+func (p *pool) Close() error {
+	if c, ok := p.scripts.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 func (p *pool) enter(ctx context.Context) error {

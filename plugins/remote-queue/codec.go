@@ -39,17 +39,17 @@ func putMap(b []byte, m map[string]string) []byte {
 	return b
 }
 
-// farTime stands before a time that does not fit in nanoseconds: one before 1678 or
-// after 2262.
-const farTime = math.MinInt64
-
-// putTime writes t to the nanosecond; the zero time as zero.
+// putTime writes t to the nanosecond; the zero time as zero, and what int64 cannot
+// count (from 1678 to 2262) as the nearest that it can: who looks how far away it
+// is finds it as far too far.
 func putTime(b []byte, t time.Time) []byte {
-	switch y := t.Year(); {
+	switch {
 	case t.IsZero():
 		return putInt(b, 0)
-	case y <= 1678 || y >= 2262:
-		return putInt(putInt(putInt(b, farTime), t.Unix()), int64(t.Nanosecond()))
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return putInt(b, math.MaxInt64)
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return putInt(b, math.MinInt64)
 	}
 	return putInt(b, t.UnixNano())
 }
@@ -161,19 +161,11 @@ func (d *decoder) stringMap() map[string]string {
 }
 
 func (d *decoder) time() time.Time {
-	switch ns := d.int(); ns {
-	case 0:
+	ns := d.int()
+	if ns == 0 {
 		return time.Time{}
-	case farTime:
-		t := time.Unix(d.int(), d.int())
-		if y := t.UTC().Year(); y < 0 || y > 9999 {
-			d.bad, d.b = true, nil
-			return time.Time{}
-		}
-		return t
-	default:
-		return time.Unix(0, ns)
 	}
+	return time.Unix(0, ns)
 }
 
 func (d *decoder) token() (t token) {

@@ -3,6 +3,7 @@ package remotequeue
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -32,7 +33,6 @@ func sampleItems() []item {
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
 	}
@@ -67,6 +67,22 @@ func TestLaterVersionsAreUnderstood(t *testing.T) {
 	}
 	if _, err := decodeBatch([]byte{formatVersion + 1}, func(item) {}); err == nil {
 		t.Error("another format was taken")
+	}
+}
+
+// Times that nanoseconds in an int64 do not reach stay on their side of today.
+func TestTimesBeyond2262Travel(t *testing.T) {
+	for _, c := range []struct {
+		in, want time.Time
+	}{
+		{time.Time{}, time.Time{}},
+		{time.Unix(1e9, 5), time.Unix(1e9, 5)},
+		{time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, math.MaxInt64)},
+		{time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, math.MinInt64)},
+	} {
+		if got := (&decoder{b: putTime(nil, c.in)}).time(); !got.Equal(c.want) {
+			t.Errorf("%s travels as %s", c.in, got)
+		}
 	}
 }
 

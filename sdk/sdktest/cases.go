@@ -14,6 +14,7 @@ import (
 
 var cases = [...]testCase{
 	{"describe", false, describes},
+	{"nodes", false, nodes},
 	{"run", false, runs},
 	{"unknown type", false, refusesUnknownType},
 	{"fails", false, fails},
@@ -85,6 +86,39 @@ func describes(t *testing.T, s *suite) {
 	}
 	if s.info.Slots < 0 || s.info.MaxInput < 0 || s.info.MaxResult < 0 {
 		t.Errorf("negative limits: %+v", s.info)
+	}
+}
+
+// nodes: their names are unique, and an executor that says that it can control them
+// can, and refuses what it does not know.
+func nodes(t *testing.T, s *suite) {
+	names := map[string]bool{}
+	for _, n := range s.info.Nodes {
+		if n.Name == "" || names[n.Name] {
+			t.Errorf("a node is named %q, which says nothing or stands twice", n.Name)
+		}
+		names[n.Name] = true
+		if n.Slots < 0 || n.Used < 0 {
+			t.Errorf("node %q has %d of %d slots in use", n.Name, n.Used, n.Slots)
+		}
+	}
+	c, ok := s.exec.(sdk.NodeController)
+	if !s.info.ControlsNodes {
+		if ok && c.ControlNode(t.Context(), "x", "drain") == nil {
+			t.Error("a node is controlled by an executor that says it cannot (Info.ControlsNodes)")
+		}
+		t.Skip("the executor does not say that it controls nodes (Info.ControlsNodes)")
+	}
+	if !ok {
+		t.Fatal("Info.ControlsNodes is set, and the executor is no sdk.NodeController")
+	}
+	if err := c.ControlNode(t.Context(), "no-such-node", "drain"); !errors.Is(err, sdk.ErrUnknownNode) {
+		t.Errorf("a node that is not there: %v, want ErrUnknownNode", err)
+	}
+	for name := range names {
+		if err := c.ControlNode(t.Context(), name, "no-such-action"); !errors.Is(err, sdk.ErrUnknownAction) {
+			t.Errorf("an action that there is not: %v, want ErrUnknownAction", err)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package sdktest_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -37,5 +39,76 @@ func TestMinimal(t *testing.T) {
 	sdktest.Run(t, sdktest.Harness{
 		Plugin: sdk.Plugin{Name: "hello", Version: "1", New: sdk.Scripts(greet)},
 		Type:   "greet", Input: `{"name":"you"}`,
+	})
+}
+
+// nodal is an executor with two nodes that can be drained.
+type nodal struct {
+	sdk.Executor
+	mu      sync.Mutex
+	drained map[string]bool
+}
+
+func newNodal(cfg sdk.Config) (sdk.Executor, error) {
+	e, err := sdk.Scripts(sdk.Func("greet", func(context.Context, struct{}, sdk.Reporter) (string, error) { return "hello", nil }))(cfg)
+	return &nodal{Executor: e, drained: map[string]bool{"n1": false, "n2": false}}, err
+}
+
+func (n *nodal) Describe(ctx context.Context) (sdk.Info, error) {
+	info, err := n.Executor.Describe(ctx)
+	info.ControlsNodes = true
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, drained := range n.drained {
+		info.Nodes = append(info.Nodes, sdk.Node{Name: name, Slots: 1, Draining: drained})
+	}
+	return info, err
+}
+
+func (n *nodal) ControlNode(_ context.Context, node, action string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.drained[node]; !ok {
+		return fmt.Errorf("%w: %q", sdk.ErrUnknownNode, node)
+	}
+	if action != "drain" && action != "resume" {
+		return fmt.Errorf("%w: %q", sdk.ErrUnknownAction, action)
+	}
+	n.drained[node] = action == "drain"
+	return nil
+}
+
+// Nodes are described and controlled alike, whether the executor is called directly or through gRPC.
+func TestNodes(t *testing.T) {
+	sdktest.Run(t, sdktest.Harness{
+		Plugin: sdk.Plugin{Name: "nodal", Version: "1", New: newNodal},
+		Type:   "greet", Input: `{}`, Many: 10,
+		Ready: func(t *testing.T, e sdk.Executor) {
+			c := e.(sdk.NodeController)
+			draining := func(node string) bool {
+				info, err := e.Describe(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range info.Nodes {
+					if n.Name == node {
+						return n.Draining
+					}
+				}
+				t.Fatalf("node %q is gone: %+v", node, info.Nodes)
+				return false
+			}
+			for _, step := range []struct {
+				action string
+				want   bool
+			}{{"drain", true}, {"resume", false}} {
+				if err := c.ControlNode(t.Context(), "n1", step.action); err != nil {
+					t.Fatal(err)
+				}
+				if draining("n1") != step.want || draining("n2") {
+					t.Errorf("after %s: n1 draining %v, n2 draining %v", step.action, draining("n1"), draining("n2"))
+				}
+			}
+		},
 	})
 }

@@ -1,13 +1,15 @@
 -- +goose Up
 
--- What the store says of itself: 'epoch' counts its opens.
+-- What the store says of itself: 'epoch' counts its opens; 'order' is an order
+-- key that no deleted task's was above; 'store' tells stores apart, and is 0 in a
+-- backup; 'mark' is raised whenever all of the write-ahead log was carried over.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- A lane is the queue of one type, owner, route and pinned executor; suspects
--- (tasks lost since their last checkpoint) wait apart. Never removed.
+-- (tasks lost since their last checkpoint) wait apart. Final tasks refer to it too.
 CREATE TABLE lane (
   id       INTEGER PRIMARY KEY,
   type     TEXT NOT NULL,

@@ -105,7 +105,7 @@ func manyAtOnce(s *suite) {
 		for _, t := range p.Tasks {
 			states[t.State]++
 		}
-		if f.Cursor = p.Next; p.Next == 0 {
+		if f.Cursor = p.Next; p.Next.IsZero() {
 			break
 		}
 	}

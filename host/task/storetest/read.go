@@ -87,7 +87,7 @@ func listPages(s *suite) {
 				}
 			}
 			got = append(got, ids(p.Tasks)...)
-			if p.Next == 0 {
+			if p.Next.IsZero() {
 				return got
 			}
 			if f.Limit > 0 && len(p.Tasks) > f.Limit || pages > len(want) {

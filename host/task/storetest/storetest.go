@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,9 @@ func Run(t *testing.T, open Open) {
 		{"keys", keys},
 		{"idempotency", idempotency},
 		{"lanes", lanes},
+		{"empty lanes go", emptyLanes},
+		{"many lanes come and go", manyLanes},
+		{"empty lanes go while tasks come", lanesInUse},
 		{"claim order", claimOrder},
 		{"retries come before the cursor", retriesFirst},
 		{"claims across lanes merge", claimMerges},
@@ -38,6 +42,7 @@ func Run(t *testing.T, open Open) {
 		{"suspects change lanes", suspects},
 		{"dispatched", dispatched},
 		{"settle every way", settleEveryWay},
+		{"times that cannot be shown", oddTimes},
 		{"conflicts", conflicts},
 		{"changes fail alone", changesFailAlone},
 		{"checkpoint and handle", checkpointAndHandle},
@@ -51,6 +56,8 @@ func Run(t *testing.T, open Open) {
 		{"scope", scope},
 		{"by prefix", byPrefix},
 		{"list pages", listPages},
+		{"list order", listOrder},
+		{"order keys", orderKeys},
 		{"list filters", listFilters},
 		{"list results", listResults},
 		{"history", history},
@@ -103,8 +110,20 @@ func (s *suite) close() {
 	s.store = nil
 }
 
-func id() (id task.ID)          { _, _ = rand.Read(id[:]); return id }
 func newToken() (tk task.Token) { _, _ = rand.Read(tk[:]); return tk }
+
+// id is a new id, above all before it, as if each were made a millisecond later.
+func id() (id task.ID) {
+	_, _ = rand.Read(id[:])
+	at := start.UnixMilli() + made.Add(1)
+	for i := range 6 {
+		id[i] = byte(at >> (40 - 8*i))
+	}
+	return id
+}
+
+// made counts the ids.
+var made atomic.Int64
 
 // make makes a task that is not in the store yet.
 func (s *suite) make(spec task.Spec) *task.Task {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +55,48 @@ func TestAllNeedNoConfig(t *testing.T) {
 	for _, config := range []string{`{"scripts": {"import": {"x": 1}}}`, `{"scripts": {"http": {"x": 1}}}`, `{"scripts": {"sum": {"x": 1}}}`} {
 		if _, err := eventlet.Plugin("test", All()...).New(cfg.Sub([]byte(config))); err == nil || !strings.Contains(err.Error(), `"x"`) {
 			t.Errorf("%s: %v", config, err)
+		}
+	}
+}
+
+// What a killed import left is removed once the host asks what there is, and not when
+// a config is checked.
+func TestImportSweeps(t *testing.T) {
+	cfg := sdk.NewConfig("local", nil, nil)
+	cfg.DataDir = t.TempDir()
+	images := filepath.Join(cfg.DataDir, "images")
+	if err := os.Mkdir(images, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(images, ".01990f4e-cccc-7000-8000-000000000001.1."+sdk.Token{1}.String()+".part")
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(left, long, long); err != nil {
+		t.Fatal(err)
+	}
+	p := eventlet.Plugin("test", All()...)
+	if err := p.Check(cfg); err != nil {
+		t.Fatal(err)
+	}
+	e, err := p.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.(io.Closer).Close() }()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(left); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is still there")
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/taskhost/taskhost/plugins/import/fetch"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -74,5 +76,9 @@ func newImporter(cfg sdk.Config) (*importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &importer{cfg: c, client: client, now: time.Now}, nil
+	log := cfg.Log
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	return &importer{cfg: c, client: client, now: time.Now, log: log}, nil
 }

@@ -1,7 +1,7 @@
 package script
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -14,60 +14,71 @@ const (
 	formatQCOW2 = "qcow2"
 )
 
+const (
+	// headSize is how much of an image's beginning is looked at: whatever is known
+	// by its beginning is known by less, and it is no more than one read.
+	headSize = 64 << 10
+	// tailSize is how much of an image's end is looked at: what is known by its end
+	// has a trailer of 512 bytes, behind which some tools leave a few more.
+	tailSize = 2 << 10
+)
+
+// wanted is what a client says of an image.
+type wanted struct {
+	format   string
+	allowAny bool // with raw: take the bytes whatever they are
+}
+
 // detected is what an image's bytes say of it.
 type detected struct {
 	format      string
 	virtualSize int64        // of raw: known at the end only
 	qcow2       *qcow2Header // of qcow2
+	// recognized is the kind of file that allow_any let in as raw; "" for none.
+	recognized string
 }
 
-// signature is how another kind of file begins.
-type signature struct {
-	name   string
-	offset int
-	magic  string
-}
-
-// signatures are the kinds that are not raw disks and cannot be stored. Without them "auto" would
-// take any file for a raw disk, and a web server's page of excuses for an image.
-func signatures() []signature {
-	return []signature{
-		{"vmdk", 0, "KDMV"}, {"vmdk", 0, "COWD"}, {"vmdk", 0, "# Disk DescriptorFile"},
-		{"vhd", 0, "conectix"}, {"vhdx", 0, "vhdxfile"}, {"vdi", 0x40, "\x7f\x10\xda\xbe"},
-		{"qed", 0, "QED\x00"}, {"parallels", 0, "WithoutFreeSpace"}, {"parallels", 0, "WithouFreSpacExt"},
-		{"gzip", 0, "\x1f\x8b\x08"}, {"xz", 0, "\xfd7zXZ\x00"}, {"zstd", 0, "\x28\xb5\x2f\xfd"},
-		{"bzip2", 0, "BZh"}, {"zip", 0, "PK\x03\x04"}, {"7z", 0, "7z\xbc\xaf\x27\x1c"},
-		{"tar", 257, "ustar"},
-	}
-}
-
-// detect tells the format from an image's first bytes and refuses what is not
-// wanted. Its errors are permanent.
-func detect(head []byte, want string) (detected, error) {
-	kind := formatRaw
-	if bytes.HasPrefix(head, []byte(qcow2Magic)) {
-		kind = formatQCOW2
-	}
-	for _, s := range signatures() {
-		if len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.magic)) {
-			kind = s.name
-		}
-	}
-	if start := bytes.ToLower(bytes.TrimSpace(head[:min(len(head), 512)])); bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html")) {
-		kind = "html"
-	}
+// detect tells the format from the beginning of an image, headSize bytes or the
+// whole of it, and refuses what is not wanted. Its errors are permanent. Some
+// files are known only by their end: see detectTail.
+func detect(head []byte, want wanted) (detected, error) {
+	k := recognize(headKinds(), head)
 	switch {
-	case want != formatAuto && kind != want:
-		return detected{}, sdk.Permanent(fmt.Errorf("import_from_format says %s, but the bytes are %s", want, kind))
-	case kind == formatRaw:
-		return detected{format: formatRaw}, nil
-	case kind == formatQCOW2:
+	case k != nil && k.name == formatQCOW2 && want.format != formatRaw:
 		h, err := parseQCOW2(head)
 		if err != nil {
 			return detected{}, sdk.Permanent(err)
 		}
 		return detected{format: formatQCOW2, virtualSize: int64(h.size), qcow2: h}, nil
+	case k != nil:
+		return admit(k, want)
+	case want.format == formatQCOW2:
+		return detected{}, sdk.Permanent(errors.New("import_from_format says qcow2, but the bytes are raw, or of an unknown format"))
 	default:
-		return detected{}, sdk.Permanent(fmt.Errorf("the bytes are %s; only raw and qcow2 images are imported", kind))
+		return detected{format: formatRaw}, nil
 	}
+}
+
+// detectTail looks at the last tailSize bytes of what detect took for raw.
+func detectTail(tail []byte, want wanted) (detected, error) {
+	if k := recognize(tailKinds(), tail); k != nil {
+		return admit(k, want)
+	}
+	return detected{format: formatRaw}, nil
+}
+
+// admit takes a file of a known kind as raw if the client insists on it, and
+// refuses it otherwise.
+func admit(k *kind, want wanted) (detected, error) {
+	if want.format == formatRaw && want.allowAny {
+		return detected{format: formatRaw, recognized: k.name}, nil
+	}
+	said, insist := "the bytes are "+k.name, ""
+	if want.format != formatAuto {
+		said = fmt.Sprintf("import_from_format says %s, but %s", want.format, said)
+	}
+	if want.format != formatQCOW2 {
+		insist = fmt.Sprintf(`; "import_from_format": %q with "allow_any": true takes them as they are`, formatRaw)
+	}
+	return detected{}, sdk.Permanent(fmt.Errorf("%s (%s); only raw and qcow2 images are imported%s", said, k.sort, insist))
 }

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/taskhost/taskhost/plugins/import/fetch"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -27,13 +29,14 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 
 // Script makes the import script of the attributes images_dir, import_root,
 // allow_hosts, allow_ports, max_size, timeout and stall_timeout. It creates images_dir.
+// Its upkeep removes from there what killed attempts left, in this process or another.
 // An error names the attribute at fault.
 func Script(cfg sdk.Config) (sdk.Script, error) {
 	im, err := newImporter(cfg)
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	return sdk.Script{TypeInfo: typeInfo(), Run: im.run, Undo: im.undo}, nil
+	return sdk.Script{TypeInfo: typeInfo(), Run: im.run, Undo: im.undo, Upkeep: im.upkeep}, nil
 }
 
 // importer is the script with its config. It holds nothing of an attempt.
@@ -41,6 +44,7 @@ type importer struct {
 	cfg    config
 	client *fetch.Client
 	now    func() time.Time
+	log    hclog.Logger // for what belongs to no attempt
 }
 
 // imageID is what may be a file's name: the host's ids are UUIDs, but a name is
@@ -82,7 +86,7 @@ func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Report
 	r.Log().Info("importing", "from", src.name, "size", src.size, "image", t.ID)
 
 	began := im.now()
-	tr := transfer{to: st.data, want: in.Format, total: src.size, limit: int64(im.cfg.MaxSize), report: r, now: im.now}
+	tr := transfer{to: st.data, want: wanted{in.Format, in.AllowAny}, total: src.size, limit: int64(im.cfg.MaxSize), report: r, now: im.now}
 	if err := tr.run(ctx, src.body); err != nil {
 		return output{}, err
 	}
@@ -90,7 +94,11 @@ func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Report
 	if err != nil {
 		return output{}, err
 	}
-	out := output{ImageID: t.ID, Size: tr.size, VirtualSize: found.virtualSize, DiskFormat: found.format, Checksums: tr.sums()}
+	out := output{ImageID: t.ID, Size: tr.size, VirtualSize: found.virtualSize, DiskFormat: found.format,
+		Recognized: found.recognized, Checksums: tr.sums()}
+	if found.recognized != "" {
+		r.Log().Warn("stored as raw because allow_any says so; never let it be probed", "recognized", found.recognized)
+	}
 	r.Log().Info("copied", "bytes", out.Size, "format", out.DiskFormat, "virtual_size", out.VirtualSize,
 		"took", im.now().Sub(began).Round(time.Millisecond).String())
 	if in.Checksum != "" {

@@ -142,15 +142,7 @@ func (b *bench) run(ctx context.Context, t sdk.Task) (output, sdk.Outcome) {
 // files are the names in the image directory.
 func (b *bench) files() []string {
 	b.t.Helper()
-	entries, err := os.ReadDir(b.images)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
+	return inDir(b.t, b.images)
 }
 
 func (b *bench) empty() {
@@ -192,7 +184,7 @@ func TestImportAndRevert(t *testing.T) {
 				if o.Kind != sdk.Succeeded {
 					t.Fatalf("%+v", o)
 				}
-				should := output{task.ID, int64(len(want)), c.virtual, c.format, checksums{
+				should := output{ImageID: task.ID, Size: int64(len(want)), VirtualSize: c.virtual, DiskFormat: c.format, Checksums: checksums{
 					fmt.Sprintf("%x", md5.Sum(want)), fmt.Sprintf("%x", sha256.Sum256(want)), fmt.Sprintf("%x", sha512.Sum512(want))}}
 				if out != should {
 					t.Errorf("result %+v, want %+v", out, should)
@@ -451,7 +443,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("no /dev/full here: %v", err)
 	}
 	defer func() { _ = full.Close() }()
-	tr := transfer{to: full, want: formatAuto, limit: 1 << 20, report: sdk.NewReporter(sdk.Reports{}), now: time.Now}
+	tr := transfer{to: full, want: wanted{format: formatAuto}, limit: 1 << 20, report: sdk.NewReporter(sdk.Reports{}), now: time.Now}
 	err = tr.run(t.Context(), bytes.NewReader(make([]byte, 1000)))
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "images_dir: the disk is full, after 0 bytes") {
 		t.Errorf("%v", err)

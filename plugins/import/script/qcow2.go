@@ -1,9 +1,11 @@
 package script
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 )
 
@@ -52,10 +54,12 @@ type qcow2Header struct {
 	snapshots       uint32
 	snapshotsOffset uint64
 	headerLength    uint32
+	// nextExtension is where the extensions go on behind the head; 0 if all were looked at.
+	nextExtension uint64
 }
 
 // parseQCOW2 reads the header from the first bytes of an image, 64 KiB if it has
-// as many, and refuses what must not be kept.
+// as many, and refuses what must not be kept. What lies behind them is for fits.
 func parseQCOW2(head []byte) (*qcow2Header, error) {
 	if len(head) < 72 || string(head[:4]) != qcow2Magic {
 		return nil, errors.New("qcow2: the header is cut short")
@@ -95,7 +99,8 @@ func parseQCOW2(head []byte) (*qcow2Header, error) {
 	if err := h.checkTables(); err != nil {
 		return nil, err
 	}
-	return h, h.checkExtensions(head)
+	h.nextExtension = uint64(h.headerLength)
+	return h, h.checkExtensions(bytes.NewReader(head), int64(len(head)))
 }
 
 // checkFeatures is for version 3, with the whole header in head.
@@ -165,29 +170,48 @@ func (h *qcow2Header) checkTables() error {
 	return nil
 }
 
-// checkExtensions walks the extensions, one of which may name a data file. They
-// must end within the first cluster, and within the head: no image needs more
-// than a few hundred bytes of them.
-func (h *qcow2Header) checkExtensions(head []byte) error {
-	end := min(uint64(1)<<h.clusterBits, uint64(len(head)))
-	at := uint64(h.headerLength)
-	for at+8 <= end {
-		kind := binary.BigEndian.Uint32(head[at:])
-		length := uint64(binary.BigEndian.Uint32(head[at+4:]))
-		switch kind {
+// checkExtensions walks the extensions, one of which may name a data file, as far
+// as from reaches. They end by a mark of their own, or with the first cluster.
+func (h *qcow2Header) checkExtensions(from io.ReaderAt, size int64) error {
+	const head = 8 // the type and the length
+	cluster := uint64(1) << h.clusterBits
+	for h.nextExtension < cluster {
+		if h.nextExtension+head > uint64(size) {
+			return nil
+		}
+		var b [head]byte
+		if _, err := from.ReadAt(b[:], int64(h.nextExtension)); err != nil {
+			return fmt.Errorf("qcow2: read the header back: %w", err)
+		}
+		switch binary.BigEndian.Uint32(b[:]) {
 		case qcow2ExtEnd:
+			h.nextExtension = 0
 			return nil
 		case qcow2ExtDataFile:
 			return errDataFile
 		}
-		at += 8 + (length+7)&^7
+		h.nextExtension += head
+		length := uint64(binary.BigEndian.Uint32(b[4:]))
+		if length > cluster-h.nextExtension {
+			return errors.New("qcow2: corrupt header: its extensions do not end with the first cluster")
+		}
+		h.nextExtension += (length + 7) &^ 7
 	}
-	return errors.New("qcow2: corrupt header: its extensions do not end")
+	h.nextExtension = 0
+	return nil
 }
 
-// fits checks the header against the length of the whole file: tables that lie
-// beyond its end mean that it was cut short.
-func (h *qcow2Header) fits(file int64) error {
+// fits checks the header against the whole file: tables that lie beyond its end
+// mean that it was cut short.
+func (h *qcow2Header) fits(from io.ReaderAt, file int64) error {
+	if h.nextExtension > 0 {
+		if err := h.checkExtensions(from, file); err != nil {
+			return err
+		}
+	}
+	if h.nextExtension > 0 {
+		return errors.New("qcow2: the header's extensions lie beyond the end of the file; was it cut short?")
+	}
 	within := func(what string, offset, length uint64) error {
 		if end := offset + length; end < offset || end > uint64(file) {
 			return fmt.Errorf("qcow2: the %s lies beyond the end of the file; was it cut short?", what)

@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -94,15 +95,20 @@ func TestQCOW2Header(t *testing.T) {
 		{"header odd", 3, patch{100: uint32(105)}, "length is 105"},
 		{"header too long", 3, patch{100: uint32(0xfffffff8)}, "length is"},
 		{"header without end", 3, patch{112: uint32(7), 116: uint32(0xffffffff)}, "do not end"},
+		{"extensions up to the cluster's end", 3, patch{112: uint32(7), 116: uint32(1<<16 - 120)}, ""},
+		{"extensions up to the cluster's end, padded", 3, patch{112: uint32(7), 116: uint32(1<<16 - 127)}, ""},
+		{"extensions beyond the cluster's end", 3, patch{112: uint32(7), 116: uint32(1<<16 - 119)}, "do not end"},
+		{"header up to the cluster's end", 3, patch{20: uint32(9), 24: uint64(1 << 15), 36: uint32(1), 100: uint32(512)}, ""},
 		{"snapshots", 3, patch{60: uint32(2), 64: uint64(4 << 16)}, ""},
 		{"snapshots of any number", 3, patch{60: uint32(1 << 20), 64: uint64(4 << 16)}, "too many snapshots"},
 		{"snapshots nowhere", 3, patch{60: uint32(2)}, "misplaced"},
 		{"snapshots beyond the end", 3, patch{60: uint32(2), 64: uint64(9 << 16)}, "snapshot table lies beyond"},
 		{"empty disk", 3, patch{24: uint64(0), 36: uint32(0), 40: uint64(0)}, ""},
 	} {
-		h, err := parseQCOW2(header(c.version, c.changes))
+		head := header(c.version, c.changes)
+		h, err := parseQCOW2(head)
 		if err == nil {
-			err = h.fits(goodFile)
+			err = h.fits(bytes.NewReader(head), goodFile)
 		}
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -115,16 +121,18 @@ func TestQCOW2Header(t *testing.T) {
 	}
 }
 
-func qemuImg(t *testing.T, dir string, args ...string) {
+func qemuImg(t *testing.T, dir string, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		t.Skip("qemu-img is not installed (Debian: qemu-utils)")
 	}
 	cmd := exec.CommandContext(t.Context(), "qemu-img", args...)
 	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("qemu-img %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return out
 }
 
 // What QEMU's own tool makes, and what this code says to it.
@@ -200,6 +208,56 @@ func TestImagesChangedByQEMU(t *testing.T) {
 	}
 }
 
+// Extensions may fill the header's cluster to its last byte, and the cluster may be
+// larger than the head that is looked at first: what lies behind that is looked at too.
+func TestExtensionsFillTheCluster(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cluster int
+		put     map[int]uint32 // at offsets from the first extension
+		want    string
+	}{
+		{"small", 512, map[int]uint32{0: 7, 4: 512 - 112 - 8}, ""},
+		{"two", 64 << 10, map[int]uint32{0: 7, 4: 8, 16: 9, 20: 64<<10 - 112 - 24}, ""},
+		{"large", 2 << 20, map[int]uint32{0: 7, 4: 2<<20 - 112 - 8}, ""},
+		{"large, too long", 2 << 20, map[int]uint32{0: 7, 4: 2<<20 - 112}, "do not end"},
+		{"a data file behind the head", 2 << 20, map[int]uint32{0: 7, 4: 1<<20 - 8, 1 << 20: qcow2ExtDataFile, 1<<20 + 4: 16}, "data_file"},
+		{"across the head's end", 2 << 20, map[int]uint32{0: 7, 4: 64<<10 - 112 - 8 - 4, 64<<10 - 112: qcow2ExtDataFile}, "data_file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, nil)
+			qemuImg(t, b.root, "create", "-q", "-f", "qcow2", "-o", fmt.Sprintf("cluster_size=%d", c.cluster), "x.img", "1M")
+			file := filepath.Join(b.root, "x.img")
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(data[112:c.cluster])
+			for at, v := range c.put {
+				binary.BigEndian.PutUint32(data[112+at:], v)
+			}
+			b.put("x.img", data)
+			out, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "x.img"}))
+			if c.want != "" {
+				if !o.Permanent || !strings.Contains(o.Message, c.want) {
+					t.Errorf("%+v, want %q", o, c.want)
+				}
+				return
+			}
+			qemuImg(t, b.root, "info", "-f", "qcow2", "x.img") // which fails if it refuses the image
+			if o.Kind != sdk.Succeeded || out.VirtualSize != 1<<20 {
+				t.Errorf("%+v, %+v", out, o)
+			}
+		})
+	}
+	b := newBench(t, nil)
+	long := header(3, patch{20: uint32(21), 40: uint64(3 << 21), 48: uint64(1 << 21), 112: uint32(7), 116: uint32(1 << 20)})
+	b.put("cut", long)
+	if _, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "cut"})); !o.Permanent || !strings.Contains(o.Message, "cut short") {
+		t.Errorf("%+v", o)
+	}
+}
+
 // Whatever the bytes, nothing panics, and what passes holds no name of another file.
 func FuzzDetect(f *testing.F) {
 	f.Add(header(3, nil), int64(goodFile))
@@ -211,7 +269,7 @@ func FuzzDetect(f *testing.F) {
 	f.Add(example(f, "small.raw")[:2048], int64(262144))
 	f.Add([]byte("KDMV"), int64(4))
 	f.Fuzz(func(t *testing.T, head []byte, size int64) {
-		found, err := detect(head, formatAuto)
+		found, err := detect(head, wanted{format: formatAuto})
 		if err != nil {
 			if o := sdk.OutcomeOf(t.Context(), sdk.Result{}, err); !o.Permanent {
 				t.Fatalf("not permanent: %v", err)
@@ -228,7 +286,7 @@ func FuzzDetect(f *testing.F) {
 		if found.virtualSize < 0 || binary.BigEndian.Uint64(head[8:]) != 0 || len(head) >= 80 && found.qcow2.version == 3 && head[79]&4 != 0 {
 			t.Fatalf("passed: %+v", found.qcow2)
 		}
-		if h := found.qcow2; h.fits(size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
+		if h := found.qcow2; h.fits(bytes.NewReader(head), size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
 			t.Fatalf("fits %d bytes: %+v", size, h)
 		}
 	})

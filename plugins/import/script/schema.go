@@ -21,7 +21,11 @@ const inputSchema = `{
     },
     "import_from_format": {
       "enum": ["raw", "qcow2", "auto"], "default": "auto",
-      "description": "what the image must be; auto takes what its bytes say"
+      "description": "what the image must be; auto takes what its bytes say. A file that can be told from a disk is refused either way"
+    },
+    "allow_any": {
+      "type": "boolean", "default": false,
+      "description": "with import_from_format raw: take the bytes as they are, also those of another format, an archive, an encrypted volume. The result's recognized says what they are; never let such an image be probed"
     },
     "image_properties": {
       "type": "object", "maxProperties": 256,
@@ -33,7 +37,9 @@ const inputSchema = `{
       "pattern": "^(md5:[0-9a-fA-F]{32}|sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128})$",
       "description": "what the source's bytes must hash to, such as sha256:9f86…; another hash fails the task for good"
     }
-  }
+  },
+  "if": {"required": ["allow_any"], "properties": {"allow_any": {"const": true}}},
+  "then": {"required": ["import_from_format"], "properties": {"import_from_format": {"const": "raw"}}}
 }`
 
 const resultSchema = `{
@@ -43,7 +49,8 @@ const resultSchema = `{
     "image_id": {"type": "string", "description": "the id of the task, and the name of the file"},
     "size": {"type": "integer", "description": "bytes of the file"},
     "virtual_size": {"type": "integer", "description": "bytes of the disk that the image holds"},
-    "disk_format": {"enum": ["raw", "qcow2"]},
+    "disk_format": {"enum": ["raw", "qcow2"], "description": "what to open it as; it stands in the image's metadata too, so that nobody need probe"},
+    "recognized": {"type": "string", "description": "what the bytes look like, if allow_any had them taken for raw in spite of it"},
     "checksums": {
       "type": "object",
       "required": ["md5", "sha256", "sha512"],
@@ -56,6 +63,7 @@ const resultSchema = `{
 type input struct {
 	From       string            `json:"import_from"`
 	Format     string            `json:"import_from_format"`
+	AllowAny   bool              `json:"allow_any"`
 	Properties map[string]string `json:"image_properties"`
 	Checksum   string            `json:"checksum"`
 }
@@ -66,6 +74,7 @@ type output struct {
 	Size        int64     `json:"size"`
 	VirtualSize int64     `json:"virtual_size"`
 	DiskFormat  string    `json:"disk_format"`
+	Recognized  string    `json:"recognized,omitempty"`
 	Checksums   checksums `json:"checksums"`
 }
 
@@ -75,7 +84,8 @@ type checksums struct {
 	SHA512 string `json:"sha512"`
 }
 
-// metadata is the JSON file beside an image.
+// metadata is the JSON file beside an image. With its disk_format nobody need probe
+// the image, which may be what a stranger made to be misread.
 type metadata struct {
 	output
 	Properties map[string]string `json:"image_properties,omitempty"`
@@ -99,6 +109,9 @@ func readInput(t sdk.Task) (input, error) {
 		in.Format = formatAuto
 	default:
 		return in, sdk.Permanent(fmt.Errorf("import_from_format: %q is none of raw, qcow2 and auto", in.Format))
+	}
+	if in.AllowAny && in.Format != formatRaw {
+		return in, sdk.Permanent(fmt.Errorf("allow_any: it needs import_from_format raw, for it says that the bytes are to be taken as a raw disk"))
 	}
 	if in.Checksum != "" {
 		in.Checksum = strings.ToLower(in.Checksum)

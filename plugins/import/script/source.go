@@ -43,11 +43,26 @@ func (im *importer) openURL(ctx context.Context, from string) (source, error) {
 		_ = resp.Body.Close() // the status is the news
 		return source{}, err
 	}
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+	if enc := encodings(resp.Header); len(enc) > 0 {
 		_ = resp.Body.Close() // will not be read
-		return source{}, sdk.Permanent(fmt.Errorf("%s: the server sends it encoded (%s), so that its bytes are not the image's", fetch.ShowURL(u), enc))
+		return source{}, sdk.Permanent(fmt.Errorf("%s: the server sends it encoded (%.100q), so that its bytes are not the image's",
+			fetch.ShowURL(u), strings.Join(enc, ", ")))
 	}
 	return source{name: fetch.ShowURL(u), body: resp.Body, size: max(resp.ContentLength, 0)}, nil
+}
+
+// encodings are those in a header that change the bytes. It is a list, over any
+// number of lines and in any case, and identity in it says nothing (RFC 9110, 8.4).
+func encodings(h http.Header) []string {
+	var found []string
+	for _, line := range h.Values("Content-Encoding") {
+		for _, enc := range strings.Split(line, ",") {
+			if enc = strings.TrimSpace(enc); enc != "" && !strings.EqualFold(enc, "identity") {
+				found = append(found, enc)
+			}
+		}
+	}
+	return found
 }
 
 // openPath opens a file below import_root. os.Root follows links only as long as

@@ -7,19 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/taskhost/taskhost/sdk"
 )
 
 // stage is where one attempt works: two files beside the image to be, data and
-// metadata, named by the attempt's token so that no other attempt writes to them. They are
-// renamed when all is well, and removed otherwise.
+// metadata, named by the attempt's token so that no other attempt writes to them, and
+// locked, so that no sweep takes them. They are renamed when all is well, and removed
+// otherwise.
 //
 // An attempt that was given up as lost may still be running somewhere. Both files exist
 // from the start and the next attempt removes them, so the old one's renames
 // fail: it can publish nothing any more, whenever it wakes.
+//
+// An image without metadata is what a kill between the two renames left. At least one of
+// the attempt's files is there as long as that may be, so that a sweep finds it.
 type stage struct {
 	dir   string
 	id    string
@@ -28,41 +30,52 @@ type stage struct {
 	ended bool
 }
 
-const (
-	dataSuffix = ".part"
-	metaSuffix = ".meta"
-)
-
 // errSuperseded ends an attempt whose successor has begun.
 var errSuperseded = errors.New("another attempt of this task has taken over")
 
-// newStage removes what earlier attempts left and creates the two files.
+// newStage creates the two files and removes what earlier attempts left. In this
+// order, of two attempts that begin at once the earlier one sees the later's files, or
+// loses its own.
 func newStage(dir string, t sdk.Task) (*stage, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("images_dir: %w", err)
 	}
-	if err := sweep(dir, t.ID, t.Attempt); err != nil {
-		return nil, err
-	}
 	st := &stage{dir: dir, id: t.ID}
-	base := filepath.Join(dir, fmt.Sprintf(".%s.%d.%s", t.ID, t.Attempt, t.Token))
+	own := stem(t.ID, t.Attempt, t.Token)
 	var err error
-	if st.data, err = create(base + dataSuffix); err != nil {
+	if st.data, err = createLocked(filepath.Join(dir, own+dataSuffix)); err != nil {
 		return nil, err
 	}
-	if st.meta, err = create(base + metaSuffix); err != nil {
+	if st.meta, err = createLocked(filepath.Join(dir, own+metaSuffix)); err == nil {
+		err = st.supersede(t.Attempt, own)
+	}
+	if err != nil {
 		st.discard()
 		return nil, err
 	}
 	return st, nil
 }
 
-func create(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+// supersede removes the files of attempts up to the given one, all of which are dead
+// or given up by the host, and the image that one of them left without metadata. It
+// fails if a later attempt has begun.
+func (st *stage) supersede(attempt int, own string) error {
+	all, err := partialsOf(st.dir, st.id)
 	if err != nil {
-		return nil, writeError(err, 0)
+		return err
 	}
-	return f, nil
+	for _, p := range all {
+		if p.attempt > attempt {
+			return errSuperseded
+		}
+		if p.stem == own {
+			continue
+		}
+		if err := removeAll(st.dir, p.name); err != nil {
+			return fmt.Errorf("remove what attempt %d left: %w", p.attempt, err)
+		}
+	}
+	return removeIncomplete(st.dir, st.id)
 }
 
 // publish makes the staged data the image. Both files are on disk before either
@@ -81,18 +94,31 @@ func (st *stage) publish(ctx context.Context, meta []byte) error {
 		return err
 	}
 	data, sidecar := imagePath(st.dir, st.id), metaPath(st.dir, st.id)
+	if err := st.unpublish(); err != nil {
+		return err
+	}
 	if err := rename(st.data.Name(), data); err != nil {
 		return err
 	}
 	if err := rename(st.meta.Name(), sidecar); err != nil {
-		if !errors.Is(err, errSuperseded) { // else it is the successor's by now
-			_ = os.Remove(data) // without metadata it is no image; err is the news
-		}
 		return err
 	}
 	st.ended = true
 	_ = st.data.Close() // synced above: nothing is left to be written
 	_ = st.meta.Close()
+	return syncDir(st.dir)
+}
+
+// unpublish takes the metadata from the image of an earlier attempt that succeeded
+// unheard: they must never stand beside other bytes, whose format they would belie.
+func (st *stage) unpublish() error {
+	err := os.Remove(metaPath(st.dir, st.id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("images_dir: %w", err)
+	}
 	return syncDir(st.dir)
 }
 
@@ -107,8 +133,9 @@ func rename(from, to string) error {
 	return nil
 }
 
-// discard removes what was not published. Errors change nothing: the next
-// attempt, or the revert, tries again.
+// discard removes what was not published, the image too if publish failed between
+// its two renames. Errors change nothing: the next attempt, the revert or a sweep tries
+// again.
 func (st *stage) discard() {
 	if st.ended {
 		return
@@ -116,73 +143,40 @@ func (st *stage) discard() {
 	st.ended = true
 	for _, f := range []*os.File{st.data, st.meta} {
 		if f != nil {
-			_ = f.Close()
+			_ = f.Close() // and with it the lock
+		}
+	}
+	if removeIncomplete(st.dir, st.id) != nil {
+		return // the files show a sweep where to look
+	}
+	for _, f := range []*os.File{st.data, st.meta} {
+		if f != nil {
 			_ = os.Remove(f.Name())
 		}
 	}
 }
 
-// sweep removes the files of attempts up to the given one, all of which are dead
-// or given up by the host. It fails if a later attempt has begun.
-func sweep(dir, id string, attempt int) error {
-	names, err := staged(dir, id)
-	if err != nil {
+// removeImage removes the image of a task and all that its attempts left. The
+// metadata lose their name first, as the last that an image gets, and keep one that a
+// sweep would find them by.
+func removeImage(dir, id string) error {
+	hidden := filepath.Join(dir, stem(id, 0, sdk.Token{})+metaSuffix)
+	if err := os.Rename(metaPath(dir, id), hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for name, n := range names {
-		if n > attempt {
-			return errSuperseded
-		}
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove what attempt %d left: %w", n, err)
-		}
-	}
-	return nil
-}
-
-// staged lists the files that attempts of a task work on, with the attempt's number.
-func staged(dir, id string) (map[string]int, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("images_dir: %w", err)
-	}
-	defer func() { _ = d.Close() }() // only read
-	all, err := d.Readdirnames(-1)   // unsorted: the directory may be large
-	if err != nil {
-		return nil, fmt.Errorf("images_dir: %w", err)
-	}
-	found := map[string]int{}
-	for _, name := range all {
-		rest, ok := strings.CutPrefix(name, "."+id+".")
-		if !ok || !strings.HasSuffix(name, dataSuffix) && !strings.HasSuffix(name, metaSuffix) {
-			continue
-		}
-		number, _, _ := strings.Cut(rest, ".")
-		if n, err := strconv.Atoi(number); err == nil {
-			found[name] = n
-		}
-	}
-	return found, nil
-}
-
-// removeImage removes the image of a task and all that its attempts left, the
-// metadata first: an image without them is known to be incomplete.
-func removeImage(dir, id string) error {
-	names, err := staged(dir, id)
+	all, err := partialsOf(dir, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	paths := []string{metaPath(dir, id), imagePath(dir, id)}
-	for name := range names {
-		paths = append(paths, filepath.Join(dir, name))
+	names := []string{id}
+	for _, p := range all {
+		names = append(names, p.name)
 	}
-	for _, p := range paths {
-		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := removeAll(dir, names...); err != nil {
+		return err
 	}
 	return syncDir(dir)
 }

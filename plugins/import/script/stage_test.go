@@ -95,7 +95,11 @@ func TestNextAttemptSweeps(t *testing.T) {
 // An attempt whose time is up while it syncs leaves the earlier image alone.
 func TestPublishObeysTheContext(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(imagePath(dir, "t"), []byte("first"), 0o600); err != nil {
+	first := stageOf(t, dir, 1)
+	if _, err := first.data.WriteString("first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.publish(t.Context(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -106,7 +110,7 @@ func TestPublishObeysTheContext(t *testing.T) {
 	}
 	st.discard()
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 2 {
 		t.Errorf("%v, %v", left, err)
 	}
 	if data, err := os.ReadFile(imagePath(dir, "t")); err != nil || string(data) != "first" {
@@ -114,18 +118,55 @@ func TestPublishObeysTheContext(t *testing.T) {
 	}
 }
 
-// Metadata that cannot be given their name take the image with them.
+// Metadata that cannot be given their name take the image with them, in its own
+// attempt; one that is at work keeps it.
 func TestHalfPublished(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(metaPath(dir, "t"), "full"), 0o700); err != nil { // a directory in the way
+	st := stageOf(t, dir, 1)
+	if err := os.Remove(st.meta.Name()); err != nil {
 		t.Fatal(err)
 	}
-	st := stageOf(t, dir, 1)
 	if err := st.publish(t.Context(), []byte("{}")); err == nil {
-		t.Fatal("published over a directory")
+		t.Fatal("published without metadata")
+	}
+	late := &stage{dir: dir, id: "t"}
+	late.discard()
+	if _, err := os.Stat(imagePath(dir, "t")); err != nil {
+		t.Errorf("taken from an attempt that is at work: %v", err)
 	}
 	st.discard()
-	if _, err := os.Stat(imagePath(dir, "t")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the image is there without metadata: %v", err)
+	if left := inDir(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
+}
+
+// Of an image that is replaced, the old metadata go before the new bytes come: a kill
+// between must not leave bytes beside another image's format.
+func TestReplacedImageLosesItsMetadataFirst(t *testing.T) {
+	dir := t.TempDir()
+	if err := stageOf(t, dir, 1).publish(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	next := stageOf(t, dir, 2)
+	if err := os.Remove(next.meta.Name()); err != nil { // so that it ends where a kill might end it
+		t.Fatal(err)
+	}
+	if err := next.publish(t.Context(), []byte("{}")); err == nil {
+		t.Fatal("published without metadata")
+	}
+	if _, err := os.Stat(metaPath(dir, "t")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the first image's metadata are beside the second: %v", err)
+	}
+}
+
+func inDir(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }

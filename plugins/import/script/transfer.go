@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// headSize is how much of an image the format is told from: all headers that
-	// are known lie within, and it is no more than one read.
-	headSize = 64 << 10
 	copySize = 256 << 10
 	// progressEvery keeps a fast disk from reporting thousands of times a second.
 	progressEvery = 100 * time.Millisecond
@@ -30,7 +27,7 @@ const (
 // transfer copies an image once, hashing as it goes. Used once, by one goroutine.
 type transfer struct {
 	to     *os.File
-	want   string
+	want   wanted
 	total  int64 // 0: unknown
 	limit  int64
 	report sdk.Reporter
@@ -114,14 +111,24 @@ func (tr *transfer) finish() (detected, error) {
 	if err := tr.look(); err != nil {
 		return detected{}, err
 	}
-	switch tr.found.format {
-	case formatQCOW2:
-		if err := tr.found.qcow2.fits(tr.size); err != nil {
+	if tr.found.format == formatQCOW2 {
+		if err := tr.found.qcow2.fits(tr.to, tr.size); err != nil {
 			return detected{}, sdk.Permanent(err)
 		}
-	case formatRaw:
-		tr.found.virtualSize = tr.size
+		return tr.found, nil
 	}
+	if tr.found.recognized == "" {
+		tail := make([]byte, min(tr.size, tailSize))
+		if _, err := tr.to.ReadAt(tail, tr.size-int64(len(tail))); err != nil {
+			return detected{}, fmt.Errorf("images_dir: read back the end of the image: %w", err)
+		}
+		found, err := detectTail(tail, tr.want)
+		if err != nil {
+			return detected{}, err
+		}
+		tr.found = found
+	}
+	tr.found.virtualSize = tr.size
 	return tr.found, nil
 }
 

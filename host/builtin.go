@@ -1,0 +1,166 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// builtin is an executor of a plugin in this process. One that cannot be made (its port
+// is taken, its broker refuses it) is tried again beside the others, which serve.
+type builtin struct {
+	plugin  sdk.Plugin
+	config  func(changed func()) sdk.Config
+	log     hclog.Logger
+	changed chan struct{}
+	made    atomic.Pointer[made]
+
+	stopped context.Context
+	stop    context.CancelFunc
+	again   sync.WaitGroup
+}
+
+// made is an executor, or why there is none.
+type made struct {
+	executor sdk.Executor
+	err      error
+}
+
+func newBuiltin(p sdk.Plugin, log hclog.Logger, config func(func()) sdk.Config) *builtin {
+	b := &builtin{plugin: p, config: config, log: log, changed: make(chan struct{}, 1)}
+	b.stopped, b.stop = context.WithCancel(context.Background())
+	return b
+}
+
+// open makes the executor, or keeps why it cannot be made.
+func (b *builtin) open() error {
+	x, err := b.plugin.New(b.config(func() { signal(b.changed) }))
+	if err == nil && x == nil {
+		err = fmt.Errorf("plugin %q made no executor and no error", b.plugin.Name)
+	}
+	b.made.Store(&made{x, err})
+	signal(b.changed)
+	return err
+}
+
+// How soon a built-in that could not be made is tried again: doubling from the first to the last.
+const (
+	tryAgainAfter = time.Second
+	tryAgainEvery = time.Minute
+)
+
+// tryAgain makes the executor in the background, as soon as it can be made.
+func (b *builtin) tryAgain() {
+	b.again.Go(func() {
+		for wait := tryAgainAfter; ; wait = min(2*wait, tryAgainEvery) {
+			b.log.Error("executor cannot be made; it is tried again", "after", wait, "error", b.made.Load().err)
+			select {
+			case <-time.After(wait):
+			case <-b.stopped.Done():
+				return
+			}
+			if b.open() == nil {
+				b.log.Info("executor is made")
+				return
+			}
+		}
+	})
+}
+
+func (b *builtin) status() task.ExecutorStatus {
+	if err := b.made.Load().err; err != nil {
+		return task.ExecutorStatus{State: task.ExecutorQuarantined, Version: b.plugin.Version, LastError: err.Error(),
+			Reason: "it cannot be made, and is tried again: " + err.Error()}
+	}
+	return task.ExecutorStatus{State: task.ExecutorReady, Version: b.plugin.Version}
+}
+
+// Describe asks the executor.
+func (b *builtin) Describe(ctx context.Context) (sdk.Info, error) {
+	m := b.made.Load()
+	if m.err != nil {
+		return sdk.Info{}, m.err
+	}
+	return m.executor.Describe(ctx)
+}
+
+// Execute runs an attempt, which never began where there is no executor.
+func (b *builtin) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+	m := b.made.Load()
+	if m.err != nil {
+		return sdk.Result{}, without(ctx, t)
+	}
+	return m.executor.Execute(ctx, t, r)
+}
+
+// Revert undoes one.
+func (b *builtin) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
+	m := b.made.Load()
+	if m.err != nil {
+		return without(ctx, t)
+	}
+	return m.executor.Revert(ctx, t, r)
+}
+
+// without is the outcome where there is no executor. An attempt to be joined waits for
+// one no longer than its host is there: the next host asks again.
+func without(ctx context.Context, t sdk.Task) error {
+	if !t.Rejoin {
+		return sdk.Released
+	}
+	if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
+		return sdk.ErrDetach
+	}
+	return sdk.Lost
+}
+
+// Settled passes on to an executor that wants to hear it.
+func (b *builtin) Settled(t sdk.Token) {
+	if s, ok := b.made.Load().executor.(sdk.Settler); ok {
+		s.Settled(t)
+	}
+}
+
+// ControlNode passes on to an executor that has nodes.
+func (b *builtin) ControlNode(ctx context.Context, node, action string) error {
+	m := b.made.Load()
+	if m.err != nil {
+		return m.err
+	}
+	if c, ok := m.executor.(sdk.NodeController); ok {
+		return c.ControlNode(ctx, node, action)
+	}
+	return errors.New("this executor does not control nodes")
+}
+
+// Close ends the trying, and closes an executor that can be closed.
+func (b *builtin) Close() error {
+	b.stop()
+	b.again.Wait()
+	if c, ok := b.made.Load().executor.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// unopened stands in for an executor that can never work as its block is.
+func unopened(o Options, x Executor, err error) engine.Executor {
+	o.Log.Error("executor cannot work as it is configured", "executor", x.Name, "error", err)
+	b := &builtin{}
+	b.made.Store(&made{err: err})
+	return engine.Executor{Name: x.Name, Plugin: x.Plugin, Slots: x.Slots, Impl: b,
+		Status: func() task.ExecutorStatus {
+			return task.ExecutorStatus{State: task.ExecutorStopped, LastError: err.Error(),
+				Reason: "it cannot work as it is configured: " + err.Error()}
+		}}
+}
