@@ -151,7 +151,7 @@ func (f *fleet) forgetGone(now time.Time) (changed bool) {
 // restarts of the worker and of the host. Info.Nodes shows how far they are.
 func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	if action != "drain" && action != "resume" {
-		return fmt.Errorf("%q is no action on a worker: drain and resume are", action)
+		return fmt.Errorf("%w: %q; drain and resume are", sdk.ErrUnknownAction, action)
 	}
 	f.drainMu.Lock()
 	defer f.drainMu.Unlock()
@@ -160,7 +160,7 @@ func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	drained := maps.Clone(f.drained)
 	f.mu.Unlock()
 	if !known {
-		return fmt.Errorf("executor %q has no worker %q", f.cfg.Executor, node)
+		return fmt.Errorf("%w: executor %q has no worker %q", sdk.ErrUnknownNode, f.cfg.Executor, node)
 	}
 	if action == "drain" {
 		drained[node] = struct{}{}
