@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -51,7 +52,11 @@ func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Nod
 		if !ok || !x.offer.Load().Info.ControlsNodes {
 			return n, task.Errorf(task.CodeConflict, "executor %q cannot %s its nodes", x.Name, action)
 		}
-		if err := c.ControlNode(ctx, name, action); err != nil {
+		err := c.ControlNode(ctx, name, action)
+		if errors.Is(err, sdk.ErrUnknownNode) { // it was forgotten meanwhile
+			return n, task.Errorf(task.CodeNotFound, "%s worker %q: %v", action, name, err)
+		}
+		if err != nil {
 			return n, task.Errorf(task.CodeExecutorUnavailable, "%s worker %q: %v", action, name, err)
 		}
 		if now, ok := findNode(x.liveNodes(ctx), name); ok {

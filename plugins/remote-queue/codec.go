@@ -161,19 +161,11 @@ func (d *decoder) stringMap() map[string]string {
 }
 
 func (d *decoder) time() time.Time {
-	switch ns := d.int(); ns {
-	case 0:
+	ns := d.int()
+	if ns == 0 {
 		return time.Time{}
-	case farTime:
-		t := time.Unix(d.int(), d.int())
-		if y := t.UTC().Year(); y < 0 || y > 9999 {
-			d.bad, d.b = true, nil
-			return time.Time{}
-		}
-		return t
-	default:
-		return time.Unix(0, ns)
 	}
+	return time.Unix(0, ns)
 }
 
 func (d *decoder) token() (t token) {

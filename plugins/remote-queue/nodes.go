@@ -160,7 +160,7 @@ func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	drained := maps.Clone(f.drained)
 	f.mu.Unlock()
 	if !known {
-		return fmt.Errorf("executor %q: %w: %q", f.cfg.Executor, sdk.ErrUnknownNode, node)
+		return fmt.Errorf("%w: executor %q has no worker %q", sdk.ErrUnknownNode, f.cfg.Executor, node)
 	}
 	if action == "drain" {
 		drained[node] = struct{}{}

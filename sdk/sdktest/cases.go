@@ -89,15 +89,15 @@ func describes(t *testing.T, s *suite) {
 	}
 }
 
-// nodes: their names are unique, and an executor that says that it can control them
+// nodes: two of one name are told apart by their instances, and an executor that says that it can control them
 // can, and refuses what it does not know.
 func nodes(t *testing.T, s *suite) {
-	names := map[string]bool{}
+	names, seen := map[string]bool{}, map[string]bool{}
 	for _, n := range s.info.Nodes {
-		if n.Name == "" || names[n.Name] {
-			t.Errorf("a node is named %q, which says nothing or stands twice", n.Name)
+		if n.Name == "" || seen[n.Name+" "+n.Instance] {
+			t.Errorf("a node is named %q, instance %q, which says nothing or stands twice", n.Name, n.Instance)
 		}
-		names[n.Name] = true
+		names[n.Name], seen[n.Name+" "+n.Instance] = true, true
 		if n.Slots < 0 || n.Used < 0 {
 			t.Errorf("node %q has %d of %d slots in use", n.Name, n.Used, n.Slots)
 		}
