@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -272,5 +273,61 @@ func TestCheck(t *testing.T) {
 	r, err = Check(t.Context(), dir)
 	if err != nil || len(r.Problems) != 6 {
 		t.Fatalf("check of a store with five faults: %q, %v", r.Problems, err)
+	}
+}
+
+// TestPrivate: nobody but its user can read a store, whatever the umask, whoever
+// made the directory, and whatever modes its files had.
+func TestPrivate(t *testing.T) {
+	old := syscall.Umask(0)
+	t.Cleanup(func() { syscall.Umask(old) })
+	dir := t.TempDir()
+	open := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(dir, 0o755)
+	for range 2 {
+		s := openStore(t, dir)
+		fill(t, s, 1)
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		if err := Backup(t.Context(), dir, backup); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Check(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) < 4 {
+			t.Fatalf("%v, %v: want the store, its log, what goes with that, and the lock", entries, err)
+		}
+		for _, path := range []string{backup, dir, filepath.Join(dir, FileName), filepath.Join(dir, FileName+"-wal"), filepath.Join(dir, FileName+"-shm"), filepath.Join(dir, LockName)} {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s: %v, mode %v", path, err, info.Mode())
+			}
+		}
+		dir = copyOf(t, dir) // as from a killed host
+		open(dir, 0o755)
+		for _, name := range []string{FileName, FileName + "-wal", LockName} {
+			open(filepath.Join(dir, name), 0o644)
+		}
+	}
+	if _, err := Restore(t.Context(), dir, filepath.Join(copyOf(t, dir), FileName)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		// What was set aside is behind a directory that is closed.
+		if info, err := e.Info(); err != nil || info.Mode().Perm()&0o077 != 0 && filepath.Dir(path) == dir {
+			t.Errorf("%s: %v, mode %v", path, err, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
