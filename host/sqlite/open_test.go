@@ -331,3 +331,72 @@ func TestPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCheckIndexes: an index that has lost a row is found, though the tables are sound.
+func TestCheckIndexes(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	n := newTask(t, task.Spec{})
+	if _, err := s.Insert(t.Context(), task.Submission{Tasks: []*task.Task{n}}); err != nil {
+		t.Fatal(err)
+	}
+	root, err := scalar(s.w.conn, `SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_task_1'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := slurp(t, filepath.Join(dir, FileName))
+	page := data[4096*(root.(int64)-1) : 4096*root.(int64)]
+	at := bytes.Index(page, n.ID[:])
+	if at < 0 {
+		t.Fatal("the task's id is not in its index")
+	}
+	page[at+15] ^= 1
+	write(t, filepath.Join(dir, FileName), data)
+	r, err := Check(t.Context(), dir)
+	if err != nil || r.OK() || !strings.Contains(strings.Join(r.Problems, "\n"), "index sqlite_autoindex_task_1") {
+		t.Fatalf("%q, %v", r.Problems, err)
+	}
+}
+
+// TestCheckIsBounded: a store with more tasks than one look takes is looked through
+// to its end, and what is kept of many faults is bounded.
+func TestCheckIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	fill(t, s, 2*checkSpan+10)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Check(t.Context(), dir)
+	if err != nil || !r.OK() || r.Tasks[task.Pending] != 2*checkSpan+10 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	conn, err := connect(strings.Replace(writerDSN(r.Path), "_foreign_keys=on", "", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`UPDATE task SET lane = 99`, `DELETE FROM history WHERE task IN (1, 60000, 100005)`,
+		`INSERT INTO input VALUES (-5, 'x'), (9223372036854775807, 'x')`,
+	} {
+		if _, err := conn.Exec(sql, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Check(t.Context(), dir)
+	all := strings.Join(r.Problems, "\n")
+	if err != nil || len(r.Problems) > 2*mostVerdicts {
+		t.Fatalf("%d problems, %v", len(r.Problems), err)
+	}
+	for _, want := range []string{"and more", "every task has a history: broken 3 times", "inputs belong to tasks: broken 2 times"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("not found: %s", want)
+		}
+	}
+}
