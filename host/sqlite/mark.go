@@ -11,8 +11,16 @@ import (
 	"github.com/taskhost/taskhost/host/files"
 )
 
-// logNoted is by how much the log must have grown for the lock file to say so.
-const logNoted = 1 << 20
+// logNoted and logPart are by how much the log must have grown for the lock file to
+// say so: by so many bytes, and by that part of it. It then does so some twenty
+// times in the life of a process, for the file is used anew once it was carried over.
+const (
+	logNoted = 1 << 20
+	logPart  = 4
+)
+
+// logRows is after how many rows the log's size is looked at.
+const logRows = 256
 
 // logMost is as large as a log file stays when it is begun anew: SQLite cuts it
 // to this, and no more may be missed of it.
@@ -122,6 +130,7 @@ type marker struct {
 	facts facts  // in the store
 	due   bool   // the mark is to be raised by the next commit: all of the log was carried over
 	log   string // the log's file
+	rows  int    // written since it was looked at
 }
 
 // commit raises the mark in the open transaction, if it is due.
@@ -137,17 +146,21 @@ func (m *marker) commit(w *writer) error {
 
 // committed has the lock file say what is durable now, if that is news. An error
 // is none of the store's: what the file says then is behind, and never false.
-func (m *marker) committed() {
+func (m *marker) committed(rows int) {
 	if m == nil {
 		return
 	}
+	if m.rows += rows; m.rows < logRows && !m.due {
+		return
+	}
+	m.rows = 0
 	size := min(sizeOf(m.log), logMost)
 	k := m.lock.known
 	if m.due {
 		m.due = false
 		m.facts.mark++
 		k.store, k.mark = m.facts.store, m.facts.mark
-	} else if size < k.log+logNoted {
+	} else if size < k.log+max(logNoted, k.log/logPart) {
 		return
 	}
 	k.log = size
