@@ -19,6 +19,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -26,8 +27,9 @@ import (
 
 // Options are what a host is made of. DataDir is required; the rest may be zero.
 type Options struct {
-	// DataDir holds the store and all other state; made with mode 0700. One host
-	// at a time: a second is refused.
+	// DataDir holds the store and all other state, for this user alone: it is made
+	// so, or closed to others if it holds nothing else. One host at a time: a second
+	// is refused.
 	DataDir string
 	// Listen is the TCP address of the REST side; a port of 0 has the system choose, and
 	// Addr tells. Empty serves none: the program uses Tasks. Without Tokens it must be loopback.
@@ -98,9 +100,6 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
 	h := &Host{opts: o, log: o.Log}
 	defer func() {
 		if err != nil {
@@ -141,7 +140,7 @@ func (h *Host) listen() error {
 	}
 	h.listener = l
 	// For those who asked for any free port, and for tools on this machine.
-	return os.WriteFile(h.addressFile(), []byte(l.Addr().String()+"\n"), 0o600)
+	return files.Write(h.addressFile(), []byte(l.Addr().String()+"\n"))
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }

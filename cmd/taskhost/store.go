@@ -31,7 +31,7 @@ func (p *program) storeCmd() *cobra.Command {
 				fmt.Fprintln(p.err, "problem: "+fold(problem))
 			}
 			if !r.OK() {
-				return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it", len(r.Problems), r.Path)}
+				return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it, then put a backup in its place with \"taskhost store restore FILE\"", len(r.Problems), r.Path)}
 			}
 			fmt.Fprintln(p.err, "the store is sound")
 			return nil

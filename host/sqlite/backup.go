@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/taskhost/taskhost/host/files"
 )
 
 // Backup writes a consistent copy of the store to file, which must not exist. A
@@ -32,7 +34,7 @@ func Backup(ctx context.Context, dir, file string) error {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(file))
+		err = files.SyncDir(filepath.Dir(file))
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("backup to %s: %w", file, errors.Join(err, os.Remove(file)))
@@ -53,10 +55,15 @@ func vacuumInto(ctx context.Context, path, file string) error {
 		return err
 	}
 	// The copy has a rollback journal; a store has a write-ahead log.
-	if db, err = sql.Open("sqlite3", dsn(file, url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}})); err != nil {
+	conn, err := connect(writerDSN(file))
+	if err != nil {
 		return err
 	}
 	// It has no log of its own, and none is to be taken for its.
-	_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('store', 0) ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
-	return errors.Join(err, db.Close())
+	f, err := readMeta(conn)
+	if err == nil {
+		f.store = 0
+		err = writeFacts(conn, f)
+	}
+	return errors.Join(err, conn.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -24,26 +25,37 @@ type Report struct {
 // OK says that nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
 
-// invariants are rules of the store that no constraint holds. Each query
-// counts what breaks its rule.
+// invariants are rules of the store that no constraint holds. Each query counts
+// what breaks its rule among the order keys above one and up to another.
 var invariants = [...]struct{ rule, query string }{
-	{"every task has a history", `SELECT count(*) FROM task t WHERE NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq)`},
-	{"every attempt that holds a task is in its history", `SELECT count(*) FROM task t WHERE (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
+	{"every task has a history", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq)`},
+	{"every attempt that holds a task is in its history", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
 AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.attempt = t.attempt)`},
-	{"a task is in the state of its last event", `SELECT count(*) FROM task t WHERE t.state <>
+	{"a task is in the state of its last event", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.state <>
 (SELECT h.to_state FROM history h WHERE h.task = t.seq ORDER BY h.n DESC LIMIT 1)`},
-	{"no event is ahead of its task's version", `SELECT count(*) FROM task t WHERE t.version < (SELECT max(h.n) FROM history h WHERE h.task = t.seq)`},
-	{"every task that an attempt holds is in a block on record", `SELECT count(*) FROM task t WHERE (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
+	{"no event is ahead of its task's version", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ?
+AND t.version < (SELECT max(h.n) FROM history h WHERE h.task = t.seq)`},
+	{"every task that an attempt holds is in a block on record", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
 AND NOT EXISTS (SELECT 1 FROM held b WHERE b.block = t.seq >> 12)`},
-	{"every key is on record", `SELECT count(*) FROM task t JOIN lane l ON l.id = t.lane WHERE t.key IS NOT NULL
-AND NOT EXISTS (SELECT 1 FROM task_key k WHERE k.owner = l.owner AND k.type = l.type AND k.key = t.key AND k.task = t.seq)`},
-	{"every key on record is a task's", `SELECT count(*) FROM task_key k WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = k.task AND t.key = k.key)`},
-	{"every result that a task has is there", `SELECT count(*) FROM task t WHERE (t.result = 2) <> EXISTS (SELECT 1 FROM result r WHERE r.task = t.seq)`},
-	{"history belongs to tasks", `SELECT count(*) FROM history h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
-	{"log lines belong to tasks", `SELECT count(*) FROM log h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
-	{"inputs belong to tasks", `SELECT count(*) FROM input h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
-	{"memos belong to tasks", `SELECT count(*) FROM memo h WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"every key is on record", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.key IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM lane l JOIN task_key k ON k.owner = l.owner AND k.type = l.type AND k.key = t.key WHERE l.id = t.lane AND k.task = t.seq)`},
+	{"every result that a task has is there", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.result = 2) <> EXISTS (SELECT 1 FROM result r WHERE r.task = t.seq)`},
+	{"history belongs to tasks", `SELECT count(*) FROM history h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"log lines belong to tasks", `SELECT count(*) FROM log h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"inputs belong to tasks", `SELECT count(*) FROM input h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"memos belong to tasks", `SELECT count(*) FROM memo h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"results belong to tasks", `SELECT count(*) FROM result h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 }
+
+// keysOfTasks counts keys on record that are no task's; it is short, and in no order of tasks.
+const keysOfTasks = `SELECT count(*) FROM task_key k WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = k.task AND t.key = k.key)`
+
+// checkSpan is how many tasks a check looks at in one read: beside a host, the log
+// can't be carried over past it.
+const checkSpan = 50_000
+
+// mostVerdicts bounds what is kept of what one look finds.
+const mostVerdicts = 100
 
 // Check looks a store through and changes nothing. It needs no host; if one runs
 // it reads beside it. The error is for what kept it from looking; what it
@@ -95,23 +107,55 @@ func (r *Report) look(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if sources := p.ListSources(); r.Schema != sources[len(sources)-1].Version {
-		r.Problems = append(r.Problems, fmt.Sprintf("the schema is %d and this taskhost's is %d: the rest was not looked at", r.Schema, sources[len(sources)-1].Version))
+		r.Problems = append(r.Problems, fmt.Sprintf("the schema is %d and this taskhost's is %d, so the rest was not looked at: check it with the taskhost that wrote it, or start a server on it once if it is the older, which brings it up to date", r.Schema, sources[len(sources)-1].Version))
 		return nil
 	}
 	if err := db.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'epoch'), 0)`).Scan(&r.Epoch); err != nil {
 		return r.found(ctx, "the epoch can't be read: %v", err)
 	}
-	for _, inv := range invariants {
-		var n int64
-		if err := db.QueryRowContext(ctx, inv.query).Scan(&n); err != nil {
-			if err := r.found(ctx, inv.rule+": %v", err); err != nil {
-				return err
+	if err := r.spans(ctx, db); err != nil {
+		return err
+	}
+	var n int64
+	if err := db.QueryRowContext(ctx, keysOfTasks).Scan(&n); err != nil {
+		return r.found(ctx, "keys on record: %v", err)
+	}
+	r.broken("every key on record is a task's", n)
+	return nil
+}
+
+// spans holds the invariants against all tasks, so many at a time.
+func (r *Report) spans(ctx context.Context, db *sql.DB) error {
+	counts := make([]int64, len(invariants))
+	for lo, hi := int64(math.MinInt64), int64(0); hi != math.MaxInt64; lo = hi {
+		err := db.QueryRowContext(ctx, `SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?`, lo, checkSpan-1).Scan(&hi)
+		if err != nil { // none, or unreadable: then the rest in one look, which says what it finds
+			hi = math.MaxInt64
+		}
+		for i, inv := range invariants {
+			var n int64
+			if err := db.QueryRowContext(ctx, inv.query, lo, hi).Scan(&n); err != nil {
+				if err := r.found(ctx, inv.rule+": %v", err); err != nil || len(r.Problems) > mostVerdicts {
+					return err
+				}
 			}
-		} else if n > 0 {
-			r.Problems = append(r.Problems, fmt.Sprintf("%s: broken %d times", inv.rule, n))
+			counts[i] += n
+		}
+		if err := r.count(ctx, db, lo, hi); err != nil {
+			return err
 		}
 	}
-	return r.count(ctx, db)
+	for i, inv := range invariants {
+		r.broken(inv.rule, counts[i])
+	}
+	return nil
+}
+
+// broken reports how often a rule is.
+func (r *Report) broken(rule string, times int64) {
+	if times > 0 {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s: broken %d times", rule, times))
+	}
 }
 
 // found keeps what a damaged store answered as a problem; it is an error only if ctx ended.
@@ -134,7 +178,7 @@ func (r *Report) verdicts(ctx context.Context, db *sql.DB, pragma string) (err e
 	if err != nil {
 		return err
 	}
-	for rows.Next() {
+	for kept := 0; rows.Next(); {
 		values, to := make([]any, len(columns)), make([]any, len(columns))
 		for i := range to {
 			to[i] = &values[i]
@@ -142,15 +186,22 @@ func (r *Report) verdicts(ctx context.Context, db *sql.DB, pragma string) (err e
 		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		if verdict := fmt.Sprint(values...); verdict != "ok" {
-			r.Problems = append(r.Problems, pragma+": "+verdict)
+		verdict := fmt.Sprint(values...)
+		if verdict == "ok" {
+			continue
 		}
+		if kept++; kept > mostVerdicts {
+			r.Problems = append(r.Problems, pragma+": and more")
+			return nil
+		}
+		r.Problems = append(r.Problems, pragma+": "+verdict)
 	}
 	return rows.Err()
 }
 
-func (r *Report) count(ctx context.Context, db *sql.DB) (err error) {
-	rows, err := db.QueryContext(ctx, `SELECT state, count(*) FROM task GROUP BY state`)
+// count adds up the tasks of a span.
+func (r *Report) count(ctx context.Context, db *sql.DB, lo, hi int64) (err error) {
+	rows, err := db.QueryContext(ctx, `SELECT state, count(*) FROM task WHERE seq > ? AND seq <= ? GROUP BY state`, lo, hi)
 	if err != nil {
 		return r.found(ctx, "tasks can't be counted: %v", err)
 	}
@@ -159,9 +210,9 @@ func (r *Report) count(ctx context.Context, db *sql.DB) (err error) {
 		var state task.State
 		var n int64
 		if err := rows.Scan(&state, &n); err != nil {
-			return err
+			return r.found(ctx, "tasks of a state that is none: %v", err)
 		}
-		r.Tasks[state] = n
+		r.Tasks[state] += n
 	}
 	return rows.Err()
 }

@@ -78,7 +78,7 @@ func verifyDurable(conn *sqlite3.SQLiteConn) error {
 			return err
 		}
 		if got != want.value {
-			return fmt.Errorf("the store's connection has %s=%s where it must have %s: commits would not be durable, so it is not used", want.pragma, got, want.value)
+			return fmt.Errorf("the store's connection has %s=%s where it must have %s: commits would not be durable, so it is not used. This taskhost was built wrongly: use another build", want.pragma, got, want.value)
 		}
 	}
 	return nil

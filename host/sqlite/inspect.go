@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"net/url"
@@ -46,7 +48,7 @@ func inspect(path string, k known, acceptOlder bool) error {
 	if k.epoch == 0 || acceptOlder {
 		return nil
 	}
-	return inspectAge(path, k, alone, err == nil, logSize)
+	return inspectAge(path, k, alone, err == nil && (alone.whole || logSize == 0), logSize)
 }
 
 // inspectFile looks at names and at the first bytes; done says that there is
@@ -96,7 +98,7 @@ func (f facts) inspectAlone(path string, k known, logSize int64) error {
 	case !f.ours && (k.epoch > 0 || f.tables > 0 && logSize == 0):
 		return task.Errorf(task.CodeStoreUnavailable,
 			"%s is a database of SQLite, and holds no store of taskhost: %s, or move it away; it was not touched", path, doRestore)
-	case logSize == 0:
+	case logSize == 0, !f.whole: // what was half carried over when the power went, only the log can tell
 		return nil
 	case f.store == 0, // a backup, which has none
 		k.store != 0 && f.store != k.store,
@@ -148,6 +150,15 @@ type facts struct {
 	epoch  uint64 // how often it was opened
 	store  int64  // its identity; 0 for a backup, negative if it has none yet
 	mark   int64  // see known
+	whole  bool   // the four are of one commit
+}
+
+// sum is kept beside the numbers: a power cut while the log is carried over leaves
+// half a page in the file, and then they do not fit.
+func (f facts) sum() int64 {
+	h := fnv.New64a()
+	_ = binary.Write(h, binary.LittleEndian, []int64{int64(f.epoch), f.store, f.mark}) // never fails
+	return int64(h.Sum64() >> 1)
 }
 
 // readFacts reads them, beside a host or without one.
@@ -174,6 +185,7 @@ func readFacts(path string, how url.Values) (f facts, err error) {
 	f.epoch = uint64(number(`SELECT coalesce((SELECT value FROM meta WHERE name = 'epoch'), 0)`))
 	f.store = number(`SELECT coalesce((SELECT value FROM meta WHERE name = 'store'), -1)`)
 	f.mark = number(`SELECT coalesce((SELECT value FROM meta WHERE name = 'mark'), 0)`)
+	f.whole = number(`SELECT coalesce((SELECT value FROM meta WHERE name = 'sum'), -1)`) == f.sum()
 	return f, err
 }
 

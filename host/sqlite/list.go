@@ -108,19 +108,22 @@ func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter)
 		b.WriteString(term)
 		args = append(args, values...)
 	}
+	probe := `SELECT 1 FROM lane WHERE 1`
 	if !scope.All {
 		and(listOwner, scope.Owner)
+		probe += ` AND owner = ?`
 	}
 	if f.Owner != "" {
 		and(listOwner, f.Owner)
+		probe += ` AND owner = ?`
 	}
 	if len(f.Types) > 0 {
 		and(listTypes, array(f.Types))
+		probe += ` AND type IN (SELECT value FROM json_each(?))`
 	}
 	if len(args) > 0 {
 		none = true
-		query := `SELECT 1 FROM (SELECT id AS lane FROM lane) t WHERE 1` + b.String() + ` LIMIT 1`
-		if err := s.rows(ctx, query, args, 1, func(row) bool { none = false; return false }); none || err != nil {
+		if err := s.rows(ctx, probe+` LIMIT 1`, args, 1, func(row) bool { none = false; return false }); none || err != nil {
 			return "", nil, none, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -44,6 +45,9 @@ func lockDir(dir string) (*dirLock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	if err := files.Close(path); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
@@ -96,18 +100,6 @@ func (l *dirLock) write(k known) error {
 		return fmt.Errorf("sync %s: %w", LockName, err)
 	}
 	l.known = k
-	return nil
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	if err = errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
 	return nil
 }
 

@@ -5,13 +5,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"github.com/taskhost/taskhost/host/files"
 )
 
-// logNoted is by how much the log must have grown for the lock file to say so.
-const logNoted = 1 << 20
+// logNoted and logPart are by how much the log must have grown for the lock file to
+// say so: by so many bytes, and by that part of it. It then does so some twenty
+// times in the life of a process, for the file is used anew once it was carried over.
+const (
+	logNoted = 1 << 20
+	logPart  = 4
+)
+
+// logRows is after how many rows the log's size is looked at.
+const logRows = 256
 
 // logMost is as large as a log file stays when it is begun anew: SQLite cuts it
 // to this, and no more may be missed of it.
@@ -34,7 +43,7 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 		if err := s.lock.write(known{epoch: k.epoch}); err != nil {
 			return err
 		}
-		if err := writeMeta(conn, "store", f.store); err != nil {
+		if err := writeFacts(conn, f); err != nil {
 			return err
 		}
 	}
@@ -44,10 +53,11 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 	}
 	// A store put back from a backup must not give an epoch twice: plugins obey the highest.
 	s.epoch = max(f.epoch, k.epoch) + 1
+	f.epoch = s.epoch
 	if carried {
 		f.mark++
 	}
-	if err := writeMeta(conn, "epoch", int64(s.epoch), "mark", f.mark); err != nil {
+	if err := writeFacts(conn, f); err != nil {
 		return err
 	}
 	k = known{epoch: s.epoch, mark: f.mark}
@@ -57,8 +67,8 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 	if err := s.lock.write(k); err != nil {
 		return err
 	}
-	s.w.mark = &marker{lock: s.lock, store: f.store, mark: f.mark, log: filepath.Join(s.dir, FileName+"-wal")}
-	return syncDir(s.dir)
+	s.w.mark = &marker{lock: s.lock, facts: f, log: filepath.Join(s.dir, FileName+"-wal")}
+	return files.SyncDir(s.dir)
 }
 
 // newIdentity is 63 random bits, not 0.
@@ -84,13 +94,11 @@ func readMeta(conn *sqlite3.SQLiteConn) (f facts, err error) {
 	return f, nil
 }
 
-// writeMeta sets names to numbers, all at once.
-func writeMeta(conn *sqlite3.SQLiteConn, pairs ...any) error {
-	var rows []string
-	for i := 0; i < len(pairs); i += 2 {
-		rows = append(rows, fmt.Sprintf("('%s', %d)", pairs[i], pairs[i+1]))
-	}
-	if _, err := conn.Exec(`INSERT INTO meta (name, value) VALUES `+strings.Join(rows, ", ")+` ON CONFLICT (name) DO UPDATE SET value = excluded.value`, nil); err != nil {
+// writeFacts has the store say them of itself, all at once.
+func writeFacts(conn *sqlite3.SQLiteConn, f facts) error {
+	_, err := conn.Exec(fmt.Sprintf(`INSERT INTO meta (name, value) VALUES ('epoch', %d), ('store', %d), ('mark', %d), ('sum', %d)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value`, f.epoch, f.store, f.mark, f.sum()), nil)
+	if err != nil {
 		return fmt.Errorf("count this open in the store: %w", unavailable(err))
 	}
 	return nil
@@ -119,10 +127,10 @@ func carriedOver(r row) bool { return r.int(0) == 0 && r.int(1) == r.int(2) }
 // each time costs an fsync. It is the writer's.
 type marker struct {
 	lock  *dirLock
-	store int64
-	mark  int64  // in the store
-	due   bool   // to be raised by the next commit: all of the log was carried over
+	facts facts  // in the store
+	due   bool   // the mark is to be raised by the next commit: all of the log was carried over
 	log   string // the log's file
+	rows  int    // written since it was looked at
 }
 
 // commit raises the mark in the open transaction, if it is due.
@@ -130,24 +138,29 @@ func (m *marker) commit(w *writer) error {
 	if m == nil || !m.due {
 		return nil
 	}
-	st := w.st.markPut
-	st.bind().int(m.mark + 1)
-	return st.run()
+	next := m.facts
+	next.mark++
+	w.st.markPut.bind().int(next.mark).int(next.sum())
+	return w.st.markPut.run()
 }
 
 // committed has the lock file say what is durable now, if that is news. An error
 // is none of the store's: what the file says then is behind, and never false.
-func (m *marker) committed() {
+func (m *marker) committed(rows int) {
 	if m == nil {
 		return
 	}
+	if m.rows += rows; m.rows < logRows && !m.due {
+		return
+	}
+	m.rows = 0
 	size := min(sizeOf(m.log), logMost)
 	k := m.lock.known
 	if m.due {
 		m.due = false
-		m.mark++
-		k.store, k.mark = m.store, m.mark
-	} else if size < k.log+logNoted {
+		m.facts.mark++
+		k.store, k.mark = m.facts.store, m.facts.mark
+	} else if size < k.log+max(logNoted, k.log/logPart) {
 		return
 	}
 	k.log = size

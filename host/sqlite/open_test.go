@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -272,5 +273,130 @@ func TestCheck(t *testing.T) {
 	r, err = Check(t.Context(), dir)
 	if err != nil || len(r.Problems) != 6 {
 		t.Fatalf("check of a store with five faults: %q, %v", r.Problems, err)
+	}
+}
+
+// TestPrivate: nobody but its user can read a store, whatever the umask, whoever
+// made the directory, and whatever modes its files had.
+func TestPrivate(t *testing.T) {
+	old := syscall.Umask(0)
+	t.Cleanup(func() { syscall.Umask(old) })
+	dir := t.TempDir()
+	open := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(dir, 0o755)
+	for range 2 {
+		s := openStore(t, dir)
+		fill(t, s, 1)
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		if err := Backup(t.Context(), dir, backup); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Check(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) < 4 {
+			t.Fatalf("%v, %v: want the store, its log, what goes with that, and the lock", entries, err)
+		}
+		for _, path := range []string{backup, dir, filepath.Join(dir, FileName), filepath.Join(dir, FileName+"-wal"), filepath.Join(dir, FileName+"-shm"), filepath.Join(dir, LockName)} {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s: %v, mode %v", path, err, info.Mode())
+			}
+		}
+		dir = copyOf(t, dir) // as from a killed host
+		open(dir, 0o755)
+		for _, name := range []string{FileName, FileName + "-wal", LockName} {
+			open(filepath.Join(dir, name), 0o644)
+		}
+	}
+	if _, err := Restore(t.Context(), dir, filepath.Join(copyOf(t, dir), FileName)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		// What was set aside is behind a directory that is closed.
+		if info, err := e.Info(); err != nil || info.Mode().Perm()&0o077 != 0 && filepath.Dir(path) == dir {
+			t.Errorf("%s: %v, mode %v", path, err, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCheckIndexes: an index that has lost a row is found, though the tables are sound.
+func TestCheckIndexes(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	n := newTask(t, task.Spec{})
+	if _, err := s.Insert(t.Context(), task.Submission{Tasks: []*task.Task{n}}); err != nil {
+		t.Fatal(err)
+	}
+	root, err := scalar(s.w.conn, `SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_task_1'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := slurp(t, filepath.Join(dir, FileName))
+	page := data[4096*(root.(int64)-1) : 4096*root.(int64)]
+	at := bytes.Index(page, n.ID[:])
+	if at < 0 {
+		t.Fatal("the task's id is not in its index")
+	}
+	page[at+15] ^= 1
+	write(t, filepath.Join(dir, FileName), data)
+	r, err := Check(t.Context(), dir)
+	if err != nil || r.OK() || !strings.Contains(strings.Join(r.Problems, "\n"), "index sqlite_autoindex_task_1") {
+		t.Fatalf("%q, %v", r.Problems, err)
+	}
+}
+
+// TestCheckIsBounded: a store with more tasks than one look takes is looked through
+// to its end, and what is kept of many faults is bounded.
+func TestCheckIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	fill(t, s, 2*checkSpan+10)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Check(t.Context(), dir)
+	if err != nil || !r.OK() || r.Tasks[task.Pending] != 2*checkSpan+10 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	conn, err := connect(strings.Replace(writerDSN(r.Path), "_foreign_keys=on", "", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`UPDATE task SET lane = 99`, `DELETE FROM history WHERE task IN (1, 60000, 100005)`,
+		`INSERT INTO input VALUES (-5, 'x'), (9223372036854775807, 'x')`,
+	} {
+		if _, err := conn.Exec(sql, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err = Check(t.Context(), dir)
+	all := strings.Join(r.Problems, "\n")
+	if err != nil || len(r.Problems) > 2*mostVerdicts {
+		t.Fatalf("%d problems, %v", len(r.Problems), err)
+	}
+	for _, want := range []string{"and more", "every task has a history: broken 3 times", "inputs belong to tasks: broken 2 times"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("not found: %s", want)
+		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -33,8 +35,8 @@ func Restore(ctx context.Context, dir, file string) (Restored, error) {
 	if err := restorable(path, file); err != nil {
 		return out, fmt.Errorf("restore: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return out, fmt.Errorf("make data directory: %w", err)
+	if err := files.MakePrivate(dir); err != nil {
+		return out, fmt.Errorf("restore: data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -89,10 +91,11 @@ func restore(ctx context.Context, lock *dirLock, out *Restored, copied string) (
 	if out.Aside, err = setAside(out.Path); err != nil {
 		return nil, err
 	}
+	giveTo(dir, copied, out.Aside)
 	if err := os.Rename(copied, out.Path); err != nil {
 		return nil, fmt.Errorf("put the store in place: %w; run it again", err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := files.SyncDir(dir); err != nil {
 		return nil, err
 	}
 	return r.Tasks, lock.write(k)
@@ -111,8 +114,9 @@ func prepareCopy(ctx context.Context, path string, epoch uint64) (r Report, k kn
 	}
 	f, err := readMeta(conn)
 	if err == nil {
-		k = known{epoch: max(f.epoch, epoch, 1), store: newIdentity(), mark: f.mark}
-		err = writeMeta(conn, "epoch", int64(k.epoch), "store", k.store, "mark", k.mark)
+		f.epoch, f.store = max(f.epoch, epoch, 1), newIdentity()
+		k = known{epoch: f.epoch, store: f.store, mark: f.mark}
+		err = writeFacts(conn, f)
 	}
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return r, k, err
@@ -157,7 +161,21 @@ func setAside(path string) (string, error) {
 			return aside, fmt.Errorf("set the old store aside: %w; run it again", err)
 		}
 	}
-	return aside, errors.Join(syncDir(aside), syncDir(dir))
+	return aside, errors.Join(files.SyncDir(aside), files.SyncDir(dir))
+}
+
+// giveTo gives what root made to the user whose the directory is, who could not
+// open it otherwise.
+func giveTo(dir string, names ...string) {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+		for _, name := range append(names, filepath.Join(dir, LockName)) {
+			_ = os.Chown(name, int(st.Uid), int(st.Gid)) // who opens it is told
+		}
+	}
 }
 
 // removeStore removes a store's files, if they are there.

@@ -50,9 +50,9 @@ func checkTimes(t *task.Task) error {
 		{"created_at", t.CreatedAt}, {"run_at", t.RunAt}, {"started_at", t.StartedAt}, {"finished_at", t.FinishedAt}, {"expires_at", t.ExpiresAt},
 		{"updated_at", t.UpdatedAt}, {"deadline", t.Deadline}, {"cancel_requested_at", t.CancelRequestedAt},
 	} {
-		if !task.CanShow(at.time) {
-			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not of the years 0 to 9999 in UTC: give another time", t.ID, at.name),
-				Fields: []task.FieldError{{Pointer: "/" + at.name, Message: "is not of the years 0 to 9999 in UTC"}}}
+		if !task.ValidTime(at.time) {
+			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not %s: give another time", t.ID, at.name, task.TimeRange),
+				Fields: []task.FieldError{{Pointer: "/" + at.name, Message: "is not " + task.TimeRange}}}
 		}
 	}
 	return nil
@@ -69,8 +69,8 @@ func (d *damage) String() string { return strings.Join(*d, "; ") }
 // time is a time that can be shown.
 func (d *damage) time(r row, i int, name string) time.Time {
 	t := r.time(i)
-	if !task.CanShow(t) {
-		d.add("%s is not of the years 0 to 9999", name)
+	if !task.ValidTime(t) {
+		d.add("%s is not %s", name, task.TimeRange)
 	}
 	return task.Shown(t)
 }

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -57,8 +58,8 @@ var _ task.Store = (*Store)(nil)
 // schema, one that is damaged, one whose file or log has gone, and one that is not
 // what was opened there last. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
+	if err := files.MakePrivate(dir); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -74,6 +75,9 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Store, err error) {
 	path := filepath.Join(dir, FileName)
 	if err := inspect(path, lock.known, opts.AcceptOlder); err != nil {
+		return nil, err
+	}
+	if err := private(path); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, path); err != nil {
@@ -114,6 +118,25 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	}
 	go s.w.loop()
 	return s, nil
+}
+
+// private makes the store's file, if there is none, and takes what is there from
+// others than its owner: SQLite makes one that all may read, and the log and what goes
+// with it with the mode of the file.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
+		if err := files.Close(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exit is what Options.Fatal does if nobody says otherwise.

@@ -113,7 +113,7 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
 	p(&st.doomed, sqlDoomed, 7)
 	p(&st.orderMark, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
-	p(&st.markPut, `UPDATE meta SET value = ? WHERE name = 'mark'`, 0)
+	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
 	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)

@@ -248,7 +248,7 @@ func (w *writer) commit() error {
 	if err := w.st.commit.run(); err != nil {
 		return err
 	}
-	w.mark.committed()
+	w.mark.committed(w.rows)
 	w.lanes.commit()
 	w.held.commit()
 	w.kept = w.marked

@@ -2,10 +2,11 @@ package supervisor
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/taskhost/taskhost/host/files"
 )
 
 // record is what a later host needs to end a process that this one leaves
@@ -26,15 +27,7 @@ func (r record) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("record plugin instance: %w", err)
 	}
-	path := r.path(dir)
-	tmp := path + ".tmp"
-	if err := writeSynced(tmp, data); err != nil {
-		return fmt.Errorf("record plugin instance: %w", err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("record plugin instance: %w", err)
-	}
-	if err := syncDir(dir); err != nil {
+	if err := files.Write(r.path(dir), data); err != nil {
 		return fmt.Errorf("record plugin instance: %w", err)
 	}
 	return nil
@@ -43,23 +36,6 @@ func (r record) write(dir string) error {
 func (r record) path(dir string) string { return filepath.Join(dir, r.Instance+".json") }
 
 func (r record) remove(dir string) error { return os.Remove(r.path(dir)) }
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 // readRecords reads what is on record in dir. A file that cannot be read is
 // passed over: it was being written when the host died, before its process began.

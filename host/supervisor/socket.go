@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/taskhost/taskhost/host/files"
 )
 
 // maxSocketDir is how long the path of the directory may be in which go-plugin
@@ -38,7 +40,7 @@ func socketDir(runDir string) (string, error) {
 			_ = os.Remove(dir)
 			continue
 		}
-		if err := writeSynced(note, []byte(dir)); err != nil {
+		if err := files.Write(note, []byte(dir)); err != nil {
 			_ = os.Remove(dir)
 			return "", fmt.Errorf("socket directory: %w", err)
 		}

@@ -9,8 +9,25 @@ import (
 // Others cannot be written as JSON, and 9999-12-31T23:59:59-01:00 is one of them.
 // The zero time, which means none, is valid.
 func ValidTime(t time.Time) bool {
-	year := t.UTC().Year()
-	return year >= 0 && year <= 9999
+	return t.IsZero() || t.Unix() >= firstTime && t.Unix() <= lastTime
+}
+
+// The seconds in which valid times begin and end.
+var (
+	firstTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
+)
+
+// Shown is t in UTC, or the nearest time that is valid: for what was kept though it
+// should have been refused.
+func Shown(t time.Time) time.Time {
+	switch {
+	case ValidTime(t):
+		return t.UTC()
+	case t.Unix() < firstTime:
+		return time.Unix(firstTime, 0).UTC()
+	}
+	return time.Unix(lastTime, 0).UTC()
 }
 
 // TimeRange is what ValidTime wants, for messages: "is not …".

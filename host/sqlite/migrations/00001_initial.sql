@@ -2,7 +2,8 @@
 
 -- What the store says of itself: 'epoch' counts its opens; 'order' is an order
 -- key that no deleted task's was above; 'store' tells stores apart, and is 0 in a
--- backup; 'mark' is raised whenever all of the write-ahead log was carried over.
+-- backup; 'mark' is raised whenever all of the write-ahead log was carried over;
+-- 'sum' shows that these were written together.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value INTEGER NOT NULL
