@@ -121,7 +121,7 @@ func without(ctx context.Context, t sdk.Task) error {
 	if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
 		return sdk.ErrDetach
 	}
-	return sdk.Lost
+	return sdk.ErrLost
 }
 
 // Settled passes on to an executor that wants to hear it.

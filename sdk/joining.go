@@ -39,12 +39,12 @@ func (j *Joining) Do(ctx context.Context, t Task, run func() (Result, error)) (R
 	}
 	if t.Rejoin {
 		j.mu.Unlock()
-		return Result{}, Lost
+		return Result{}, ErrLost
 	}
 	if j.flights == nil {
 		j.flights = map[Token]*flight{}
 	}
-	f := &flight{err: Lost} // unless run returns: it may panic
+	f := &flight{err: ErrLost} // unless run returns: it may panic
 	j.flights[t.Token] = f
 	j.mu.Unlock()
 	defer func() {

@@ -118,9 +118,9 @@ func (e *outcomeError) Is(target error) bool {
 	return ok && t.cause == nil && t.outcome.Kind == e.outcome.Kind
 }
 
-// Lost is returned by executors that cannot say whether or how an attempt ended.
+// ErrLost is returned by executors that cannot say whether or how an attempt ended.
 // It counts against the task's max_lost, not its max_attempts.
-var Lost error = &outcomeError{outcome: Outcome{Kind: AttemptLost, Code: CodeExecutorLost,
+var ErrLost error = &outcomeError{outcome: Outcome{Kind: AttemptLost, Code: CodeExecutorLost,
 	Message: "the attempt was lost: it may have run, nobody knows how it ended"}}
 
 // Released is returned by executors for an attempt that surely never started.

@@ -142,7 +142,7 @@ func TestConnectionEnds(t *testing.T) {
 	c := connectTest(t, serveTest(t, s), HostOptions{})
 	end := begin(t, c, t.Context(), Task{Type: "wait", Token: randomToken()})
 	_ = c.Close()
-	if e := <-end; !errors.Is(e.err, Lost) {
+	if e := <-end; !errors.Is(e.err, ErrLost) {
 		t.Errorf("an attempt that ran: %v, want Lost", e.err)
 	}
 	_, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{}))

@@ -44,8 +44,8 @@ func TestOutcomeOf(t *testing.T) {
 			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
 		"paused":   {ErrPause, Result{}, boom, Outcome{Kind: Yielded, Message: "paused"}},
 		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: AttemptInterrupted, Message: "stopped because the host detached"}},
-		"lost although canceled": {ErrCancel, Result{}, Lost,
-			Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: Lost.Error()}},
+		"lost although canceled": {ErrCancel, Result{}, ErrLost,
+			Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: ErrLost.Error()}},
 		"yield": {nil, Result{}, YieldUntil(until, nil), Outcome{Kind: Yielded, Message: "the task rests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,8 +64,8 @@ func TestOutcomeOf(t *testing.T) {
 			}
 		})
 	}
-	for _, err := range []error{Lost, fmt.Errorf("why: %w", Lost), FailedWith(lostOutcome("the process died"))} {
-		if !errors.Is(err, Lost) || errors.Is(err, Released) {
+	for _, err := range []error{ErrLost, fmt.Errorf("why: %w", ErrLost), FailedWith(lostOutcome("the process died"))} {
+		if !errors.Is(err, ErrLost) || errors.Is(err, Released) {
 			t.Errorf("%v is not told apart", err)
 		}
 	}
@@ -236,13 +236,13 @@ func TestJoining(t *testing.T) {
 		t.Errorf("one who joins and is let go: %v", err)
 	}
 	stranger := Task{Token: randomToken(), Rejoin: true}
-	if _, err := j.Do(t.Context(), stranger, never); !errors.Is(err, Lost) {
+	if _, err := j.Do(t.Context(), stranger, never); !errors.Is(err, ErrLost) {
 		t.Errorf("a rejoin of what does not run: %v", err)
 	}
 	close(gate)
 	for _, c := range []<-chan ended{first, second} {
 		// The second may come too late to join, and is then lost, never run.
-		if e := <-c; string(e.res.Data) != "once" && !errors.Is(e.err, Lost) {
+		if e := <-c; string(e.res.Data) != "once" && !errors.Is(e.err, ErrLost) {
 			t.Errorf("%q, %v", e.res.Data, e.err)
 		}
 	}

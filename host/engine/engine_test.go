@@ -424,7 +424,7 @@ func TestSuspectsRunOneAtATime(t *testing.T) {
 	now, most := 0, 0
 	r := scripts(t, 8, nil, script("work", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 		if st.Attempt == 1 {
-			return sdk.Result{}, sdk.Lost
+			return sdk.Result{}, sdk.ErrLost
 		}
 		mu.Lock()
 		now++

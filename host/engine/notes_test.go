@@ -129,7 +129,7 @@ func TestPayloadsByToken(t *testing.T) {
 	if err := first.r.Checkpoint([]byte("here")); err != nil {
 		t.Fatal(err)
 	}
-	first.done <- sdk.Lost
+	first.done <- sdk.ErrLost
 	c := <-x.calls
 	input, err := r.AttemptInput(task.Token(c.t.Token))
 	if err != nil || string(input) != `"in"` {

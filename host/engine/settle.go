@@ -38,7 +38,7 @@ func (a *attempt) acknowledge() {
 // One that was asked to stop before may be let go as well, by an executor that closes:
 // the next host asks it again.
 func (a *attempt) goesOn(err error) bool {
-	if err == nil || a.engine.ctx.Err() == nil || !a.executor.outlives() || errors.Is(err, sdk.Lost) {
+	if err == nil || a.engine.ctx.Err() == nil || !a.executor.outlives() || errors.Is(err, sdk.ErrLost) {
 		return false
 	}
 	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)

@@ -18,7 +18,7 @@ func TestUnresponsiveSuspectHoldsUpNoOther(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", func(_ context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 		switch {
 		case st.Attempt == 1:
-			return sdk.Result{}, sdk.Lost
+			return sdk.Result{}, sdk.ErrLost
 		case string(st.Input) == `"deaf"`:
 			began <- struct{}{}
 			<-hang
@@ -55,7 +55,7 @@ func TestSuspectsOfEachTypeHaveAPlace(t *testing.T) {
 	run := func(g *gate) func(ctx context.Context, st sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 		return func(ctx context.Context, st sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 			if st.Attempt == 1 {
-				return sdk.Result{}, sdk.Lost
+				return sdk.Result{}, sdk.ErrLost
 			}
 			if !st.Suspect {
 				t.Error("the executor is not told that the task is a suspect")
@@ -84,7 +84,7 @@ func TestSuspectsGoAfterInnocentWork(t *testing.T) {
 		case string(st.Input) == `"first"`:
 			return g.run(ctx, st, rep)
 		case string(st.Input) == `"suspect"` && st.Attempt == 1:
-			return sdk.Result{}, sdk.Lost
+			return sdk.Result{}, sdk.ErrLost
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -23,7 +23,7 @@ func TestRestartsAfterDeath(t *testing.T) {
 	e := r.start(Spec{Plugin: r.serving("good")})
 	first := r.ready(e).Instances[0]
 	_, err := r.do(e, "exit", 3)
-	if !errors.Is(err, sdk.Lost) {
+	if !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("attempt ended with %v, want lost", err)
 	}
 	st := r.when(e, "a second process", func(st Status) bool {
@@ -57,7 +57,7 @@ func TestFreezeIsNoticed(t *testing.T) {
 	r := newRig(t)
 	e := r.start(Spec{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
-	if _, err := r.do(e, "freeze", struct{}{}); !errors.Is(err, sdk.Lost) {
+	if _, err := r.do(e, "freeze", struct{}{}); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("attempt ended with %v, want lost", err)
 	}
 	st := r.when(e, "another process", func(st Status) bool {
@@ -294,7 +294,7 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, Spec{Name: "x"}).Execute(ctx, task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("rejoin, and the host lets go: %v", err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin: %v", err)
 	}
 	e.Settled(task.Token)
@@ -302,7 +302,7 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	if err := e.Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.Lost) {
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin without a process: %v", err)
 	}
 }

@@ -130,7 +130,7 @@ func TestStuckAttempts(t *testing.T) {
 			if err := r.ended(neighbor); err != nil {
 				t.Errorf("its neighbor: %v", err)
 			}
-			if err := r.ended(end); !errors.Is(err, sdk.Lost) {
+			if err := r.ended(end); !errors.Is(err, sdk.ErrLost) {
 				t.Errorf("it ended with %v, want lost", err)
 			}
 			r.over(old, "the process with the stuck attempt")
@@ -206,7 +206,7 @@ func TestSuspectsDoNotQuarantine(t *testing.T) {
 		task.Suspect = suspect
 		_, err := sdk.Execute(t.Context(), e, task, sdk.NewReporter(sdk.Reports{}))
 		e.Settled(task.Token)
-		if !errors.Is(err, sdk.Lost) {
+		if !errors.Is(err, sdk.ErrLost) {
 			t.Fatalf("the attempt ended with %v, want lost", err)
 		}
 	}

@@ -115,7 +115,7 @@ func without(ctx context.Context, t sdk.Task) error {
 	case t.Rejoin && errors.Is(context.Cause(ctx), sdk.ErrDetach):
 		return sdk.ErrDetach
 	case t.Rejoin:
-		return sdk.Lost
+		return sdk.ErrLost
 	}
 	return sdk.Released
 }
