@@ -49,6 +49,26 @@ func TestOutcomeBudget(t *testing.T) {
 	}
 }
 
+// Times that do not fit in nanoseconds travel; ones that no store takes end the attempt.
+func TestTimesFarAway(t *testing.T) {
+	for _, year := range []int{1, 1677, 1678, 1679, 2026, 2261, 2262, 2263, 9999} {
+		at := time.Date(year, 12, 31, 23, 59, 59, 123456789, time.UTC)
+		d := decoder{b: putTime(nil, at)}
+		if got := d.time(); !got.Equal(at) || d.err() != nil || len(d.b) != 0 {
+			t.Errorf("%s became %s, %v", at, got, d.err())
+		}
+	}
+	o := sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: token{1}, outcome: o})
+	if _, err := decodeBatch(data, func(it item) {
+		if it.outcome.Code != sdk.CodeProtocolError {
+			t.Errorf("%+v", it.outcome)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHeartbeatBudget(t *testing.T) {
 	types := func(n, size int) (list []sdk.TypeInfo) {
 		for i := range n {

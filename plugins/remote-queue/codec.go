@@ -161,11 +161,19 @@ func (d *decoder) stringMap() map[string]string {
 }
 
 func (d *decoder) time() time.Time {
-	ns := d.int()
-	if ns == 0 {
+	switch ns := d.int(); ns {
+	case 0:
 		return time.Time{}
+	case farTime:
+		t := time.Unix(d.int(), d.int())
+		if y := t.UTC().Year(); y < 0 || y > 9999 {
+			d.bad, d.b = true, nil
+			return time.Time{}
+		}
+		return t
+	default:
+		return time.Unix(0, ns)
 	}
-	return time.Unix(0, ns)
 }
 
 func (d *decoder) token() (t token) {

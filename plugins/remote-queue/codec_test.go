@@ -32,6 +32,7 @@ func sampleItems() []item {
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
 	}
