@@ -116,7 +116,7 @@ func (b *builtin) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error 
 // one no longer than its host is there: the next host asks again.
 func without(ctx context.Context, t sdk.Task) error {
 	if !t.Rejoin {
-		return sdk.Released
+		return sdk.ErrReleased
 	}
 	if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
 		return sdk.ErrDetach

@@ -87,7 +87,7 @@ func benchmarkExecutor(b *testing.B, e Executor, inFlight int) {
 	b.ResetTimer()
 	for range inFlight {
 		all.Go(func() {
-			report := NewReporter(Reports{})
+			report := NewReporter(ReporterFuncs{})
 			for n := range todo {
 				t := Task{ID: "01990f4e-0000-7000-8000-000000000000", Type: "noop", Attempt: 1, Input: []byte("null")}
 				binary.BigEndian.PutUint64(t.Token[:], n)

@@ -15,7 +15,7 @@ func fuzzConnection(t *testing.T, token Token) (*connection, *attempt) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	c := newConnection(ctx, nil, HostOptions{Config: NewConfig("fuzz", nil, nil)})
-	a := &attempt{token: token, reporter: NewReporter(Reports{}), start: 1, begun: time.Now(), done: make(chan struct{})}
+	a := &attempt{token: token, reporter: NewReporter(ReporterFuncs{}), start: 1, begun: time.Now(), done: make(chan struct{})}
 	c.attempts[token] = a
 	return c, a
 }

@@ -102,17 +102,17 @@ func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempts == nil {
-		return nil, Released
+		return nil, ErrReleased
 	}
 	if old := c.attempts[t.Token]; old != nil {
 		return old, nil // it is joined, as it is where the attempt runs
 	}
 	if c.isLeaving() && !t.Rejoin { // it would give it back
-		return nil, Released
+		return nil, ErrReleased
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
 	if a.start = c.out.put(msg, bytes); a.start == 0 {
-		return nil, Released
+		return nil, ErrReleased
 	}
 	c.attempts[t.Token] = a
 	delete(c.unclaimed, t.Token)

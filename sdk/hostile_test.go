@@ -182,7 +182,7 @@ func TestHostilePlugin(t *testing.T) {
 			before := heap()
 			stored := make(chan struct{}) // the store takes nothing before the end
 			defer close(stored)
-			reports := NewReporter(Reports{
+			reports := NewReporter(ReporterFuncs{
 				Checkpoint: func([]byte) error { <-stored; return nil }, Started: func([]byte, string) error { <-stored; return nil }})
 			victim, neighbor := make(chan Outcome, 1), make(chan Outcome, 1)
 			for typ, end := range map[string]chan Outcome{"victim": victim, "neighbor": neighbor} {
@@ -227,7 +227,7 @@ func TestLargeDetailsBreakNothing(t *testing.T) {
 	c := connectTest(t, serveTest(t, s), HostOptions{})
 	task := Task{Type: "wait", Token: randomToken()}
 	neighbor := begin(t, c, t.Context(), task)
-	_, err := c.Execute(t.Context(), Task{Type: "fail", Token: randomToken()}, NewReporter(Reports{}))
+	_, err := c.Execute(t.Context(), Task{Type: "fail", Token: randomToken()}, NewReporter(ReporterFuncs{}))
 	o := OutcomeOf(t.Context(), Result{}, err)
 	if o.Kind != Failed || o.Message != "it failed" || len(o.Details) > maxDetails || o.Details[leftOut] == "" {
 		t.Errorf("%s, %q, %d details, %q left out", o.Kind, o.Message, len(o.Details), o.Details[leftOut])

@@ -123,15 +123,15 @@ func (e *outcomeError) Is(target error) bool {
 var ErrLost error = &outcomeError{outcome: Outcome{Kind: AttemptLost, Code: CodeExecutorLost,
 	Message: "the attempt was lost: it may have run, nobody knows how it ended"}}
 
-// Released is returned by executors for an attempt that surely never started.
+// ErrReleased is returned by executors for an attempt that surely never started.
 // The task goes back to its queue at no cost.
-var Released error = &outcomeError{outcome: Outcome{Kind: AttemptReleased,
+var ErrReleased error = &outcomeError{outcome: Outcome{Kind: AttemptReleased,
 	Message: "the attempt was given back before it started"}}
 
-// Interrupted is returned by executors for an attempt that was stopped because its
+// ErrInterrupted is returned by executors for an attempt that was stopped because its
 // process or its host ends, and may have run in part. The task goes back to its queue
 // at no cost, unless it must never run twice (max_lost 0): then it fails.
-var Interrupted error = &outcomeError{outcome: Outcome{Kind: AttemptInterrupted,
+var ErrInterrupted error = &outcomeError{outcome: Outcome{Kind: AttemptInterrupted,
 	Message: "the attempt was interrupted: it may have run in part"}}
 
 var errIrreversible = errors.New("this executor cannot undo its work")

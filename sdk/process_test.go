@@ -81,7 +81,7 @@ func runHost() int {
 	running := make(chan struct{}, 1)
 	go func() {
 		_, _ = c.Execute(context.Background(), Task{ID: "t", Type: role.Type, Attempt: 1, Token: role.Token,
-			Input: []byte(role.Input)}, NewReporter(Reports{Progress: func(int64, int64, string) { running <- struct{}{} }}))
+			Input: []byte(role.Input)}, NewReporter(ReporterFuncs{Progress: func(int64, int64, string) { running <- struct{}{} }}))
 	}()
 	<-running
 	a := hostAnswer{Pid: client.ReattachConfig().Pid, Addr: client.ReattachConfig().Addr.String()}
@@ -200,7 +200,7 @@ func TestProcessSurvivesItsHost(t *testing.T) {
 	if known := append(h.Running, h.Finished...); len(known) != 1 || known[0] != token {
 		t.Errorf("hello names %v, want the attempt of the host before", known)
 	}
-	res, err := c.Execute(t.Context(), Task{Type: "until", Token: token, Rejoin: true}, NewReporter(Reports{}))
+	res, err := c.Execute(t.Context(), Task{Type: "until", Token: token, Rejoin: true}, NewReporter(ReporterFuncs{}))
 	if err != nil || string(res.Data) != `"seen"` {
 		t.Fatalf("rejoined: %s, %v", res.Data, err)
 	}
@@ -219,7 +219,7 @@ func TestProcessPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Kill()
-	res, err := c.Execute(t.Context(), Task{Type: "print", Token: randomToken(), Input: []byte("{}")}, NewReporter(Reports{}))
+	res, err := c.Execute(t.Context(), Task{Type: "print", Token: randomToken(), Input: []byte("{}")}, NewReporter(ReporterFuncs{}))
 	if err != nil || string(res.Data) != `"printed"` {
 		t.Fatalf("%s, %v", res.Data, err)
 	}
@@ -245,7 +245,7 @@ func TestProcessDrainsOnSIGTERM(t *testing.T) {
 	result := make(chan error, 1)
 	go func() {
 		_, err := c.Execute(context.Background(), task,
-			NewReporter(Reports{Progress: func(int64, int64, string) { running <- struct{}{} }}))
+			NewReporter(ReporterFuncs{Progress: func(int64, int64, string) { running <- struct{}{} }}))
 		c.Settled(task.Token)
 		result <- err
 	}()
@@ -257,9 +257,9 @@ func TestProcessDrainsOnSIGTERM(t *testing.T) {
 		late := Task{Type: "until", Token: randomToken(), Input: input}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(ErrCancel) // or it would wait for the file, if it is taken
-		_, err := c.Execute(ctx, late, NewReporter(Reports{}))
+		_, err := c.Execute(ctx, late, NewReporter(ReporterFuncs{}))
 		c.Settled(late.Token)
-		return errors.Is(err, Released)
+		return errors.Is(err, ErrReleased)
 	})
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func begin(t *testing.T, c *connection, ctx context.Context, task Task) <-chan e
 	t.Helper()
 	running, end := make(chan struct{}, 1), make(chan ended, 1)
 	go func() {
-		res, err := c.Execute(ctx, task, NewReporter(Reports{Progress: func(int64, int64, string) { running <- struct{}{} }}))
+		res, err := c.Execute(ctx, task, NewReporter(ReporterFuncs{Progress: func(int64, int64, string) { running <- struct{}{} }}))
 		end <- ended{res, err}
 	}()
 	select {
@@ -84,7 +84,7 @@ func TestOutcomeIsKeptUntilSettled(t *testing.T) {
 		}
 		join := task
 		join.Rejoin = true
-		res, err := next.Execute(t.Context(), join, NewReporter(Reports{}))
+		res, err := next.Execute(t.Context(), join, NewReporter(ReporterFuncs{}))
 		if err != nil || len(res.Data) != 1_000_000 || res.ContentType != "x/y" {
 			t.Fatalf("epoch %d: %d bytes, %v", epoch, len(res.Data), err)
 		}
@@ -145,8 +145,8 @@ func TestConnectionEnds(t *testing.T) {
 	if e := <-end; !errors.Is(e.err, ErrLost) {
 		t.Errorf("an attempt that ran: %v, want Lost", e.err)
 	}
-	_, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{}))
-	if !errors.Is(err, Released) {
+	_, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(ReporterFuncs{}))
+	if !errors.Is(err, ErrReleased) {
 		t.Errorf("a start on a connection that is down: %v, want Released", err)
 	}
 	s.stopAll(ErrDetach, true) // not to wait for the grace
@@ -176,13 +176,13 @@ func TestCheckpointCrosses(t *testing.T) {
 	data := bytes.Repeat([]byte("checkpoint"), MaxCheckpoint/10)
 	var got []byte
 	task := Task{Type: "save", Token: randomToken(), Input: data}
-	_, err := c.Execute(t.Context(), task, NewReporter(Reports{Checkpoint: func(b []byte) error { got = b; return nil }}))
+	_, err := c.Execute(t.Context(), task, NewReporter(ReporterFuncs{Checkpoint: func(b []byte) error { got = b; return nil }}))
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes arrived of %d: %v", len(got), len(data), err)
 	}
 	c.Settled(task.Token)
 	task.Token = randomToken()
-	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Checkpoint: func([]byte) error { return errors.New("disk full") }}))
+	_, err = c.Execute(t.Context(), task, NewReporter(ReporterFuncs{Checkpoint: func([]byte) error { return errors.New("disk full") }}))
 	if err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("the script was told %v", err)
 	}
@@ -358,7 +358,7 @@ func TestPluginMisbehaves(t *testing.T) {
 					}
 				}
 			})
-			res, err := conn.Execute(t.Context(), Task{Type: "x", Token: randomToken()}, NewReporter(Reports{}))
+			res, err := conn.Execute(t.Context(), Task{Type: "x", Token: randomToken()}, NewReporter(ReporterFuncs{}))
 			o := OutcomeOf(t.Context(), res, err)
 			if o.Kind != c.want.Kind || o.Code != c.want.Code || o.Permanent != c.want.Permanent {
 				t.Errorf("the outcome is %s, %q: %s", o.Kind, o.Code, o.Message)
@@ -423,20 +423,20 @@ func TestInfoBinds(t *testing.T) {
 	s := newServer(Plugin{New: func(Config) (Executor, error) { return l, nil }})
 	c := connectTest(t, serveTest(t, s), HostOptions{})
 	task := Task{Type: "x", Token: randomToken(), Rejoin: true, Handle: []byte("handle")}
-	res, err := c.Execute(t.Context(), task, NewReporter(Reports{}))
+	res, err := c.Execute(t.Context(), task, NewReporter(ReporterFuncs{}))
 	if err != nil || string(res.Data) != "joined" || string((<-l.rejoined).Handle) != "handle" {
 		t.Errorf("%q, %v", res.Data, err)
 	}
 	c.Settled(task.Token)
 	task = Task{Type: "x", Token: randomToken()}
 	var node string
-	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Started: func(_ []byte, n string) error { node = n; return nil }}))
+	_, err = c.Execute(t.Context(), task, NewReporter(ReporterFuncs{Started: func(_ []byte, n string) error { node = n; return nil }}))
 	if o := OutcomeOf(t.Context(), Result{}, err); o.Code != CodeResultTooLarge || !o.Permanent || node != "node" {
 		t.Errorf("%+v, started on %q", o, node)
 	}
 	c.Settled(task.Token)
 	task.Token = randomToken()
-	_, err = c.Execute(t.Context(), task, NewReporter(Reports{Started: func([]byte, string) error { return errors.New("fenced") }}))
+	_, err = c.Execute(t.Context(), task, NewReporter(ReporterFuncs{Started: func([]byte, string) error { return errors.New("fenced") }}))
 	if err == nil || !strings.Contains(err.Error(), "fenced") {
 		t.Errorf("a start that is not wanted any more: %v", err)
 	}
@@ -452,7 +452,7 @@ func TestDetach(t *testing.T) {
 	end := begin(t, c, t.Context(), task)
 	detached := make(chan error, 1)
 	go func() { detached <- c.Detach(t.Context()) }()
-	if e := <-end; !errors.Is(e.err, Interrupted) {
+	if e := <-end; !errors.Is(e.err, ErrInterrupted) {
 		t.Errorf("a local attempt ends with %v, want Interrupted", e.err)
 	}
 	c.Settled(task.Token)
@@ -460,7 +460,7 @@ func TestDetach(t *testing.T) {
 		t.Error(err)
 	}
 	late := Task{Type: "wait", Token: randomToken()}
-	if _, err := c.Execute(t.Context(), late, NewReporter(Reports{})); !errors.Is(err, Released) {
+	if _, err := c.Execute(t.Context(), late, NewReporter(ReporterFuncs{})); !errors.Is(err, ErrReleased) {
 		t.Errorf("a start after it: %v, want Released", err)
 	}
 }
@@ -482,7 +482,7 @@ func TestLeavingIsSaid(t *testing.T) {
 	s.leave()
 	emptied := s.leave()
 	<-c.Draining()
-	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(Reports{})); !errors.Is(err, Released) {
+	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(ReporterFuncs{})); !errors.Is(err, ErrReleased) {
 		t.Errorf("a start after it: %v, want Released", err)
 	}
 	later := connectTest(t, cc, HostOptions{Epoch: 2, Survive: true})
@@ -491,7 +491,7 @@ func TestLeavingIsSaid(t *testing.T) {
 	join := task
 	join.Rejoin = true
 	close(gate)
-	if _, err := later.Execute(t.Context(), join, NewReporter(Reports{})); err != nil {
+	if _, err := later.Execute(t.Context(), join, NewReporter(ReporterFuncs{})); err != nil {
 		t.Errorf("what ran: %v", err)
 	}
 	later.Settled(task.Token)

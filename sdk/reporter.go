@@ -29,9 +29,9 @@ type Reporter interface {
 // MaxCheckpoint bounds what Reporter.Checkpoint and a Yield can save, in bytes.
 const MaxCheckpoint = 1 << 20
 
-// Reports is what whoever runs an executor gives to NewReporter: a function for
+// ReporterFuncs is what whoever runs an executor gives to NewReporter: a function for
 // each thing an attempt may say. A nil function makes that call do nothing.
-type Reports struct {
+type ReporterFuncs struct {
 	Started    func(handle []byte, node string) error
 	Progress   func(done, total int64, message string)
 	Checkpoint func(data []byte) error
@@ -41,12 +41,12 @@ type Reports struct {
 }
 
 // NewReporter makes the Reporter of one attempt.
-func NewReporter(to Reports) Reporter {
+func NewReporter(to ReporterFuncs) Reporter {
 	return &reporter{to: to, log: lineLogger{write: to.Line}}
 }
 
 type reporter struct {
-	to  Reports
+	to  ReporterFuncs
 	log lineLogger
 }
 

@@ -65,7 +65,7 @@ func TestOutcomeOf(t *testing.T) {
 		})
 	}
 	for _, err := range []error{ErrLost, fmt.Errorf("why: %w", ErrLost), FailedWith(lostOutcome("the process died"))} {
-		if !errors.Is(err, ErrLost) || errors.Is(err, Released) {
+		if !errors.Is(err, ErrLost) || errors.Is(err, ErrReleased) {
 			t.Errorf("%v is not told apart", err)
 		}
 	}
@@ -209,7 +209,7 @@ func TestOutboxKeepsOrder(t *testing.T) {
 }
 
 func TestJoining(t *testing.T) {
-	var j Joining
+	var j JoinTable
 	task := Task{Token: randomToken()}
 	started, gate := make(chan struct{}), make(chan struct{})
 	first := make(chan ended, 1)

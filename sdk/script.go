@@ -128,7 +128,7 @@ func ValidTypeName(name string) bool { return typeName.MatchString(name) }
 type scriptExecutor struct {
 	info   Info
 	byName map[string]Script
-	joins  Joining
+	joins  JoinTable
 
 	upkeep  []func(context.Context)
 	start   sync.Once

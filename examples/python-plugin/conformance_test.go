@@ -79,7 +79,7 @@ func TestPauseAndSize(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		task := sdk.Task{ID: "t", Type: "shout", Attempt: 1, Token: sdk.Token{token}, Input: []byte(`{"text":"` + strings.Repeat("a", letters) + `"}`)}
-		reports := sdk.Reports{Progress: func(int64, int64, string) { cancel(sdk.ErrPause) }}
+		reports := sdk.ReporterFuncs{Progress: func(int64, int64, string) { cancel(sdk.ErrPause) }}
 		res, err := conn.Execute(ctx, task, sdk.NewReporter(reports))
 		conn.Settled(task.Token)
 		return sdk.OutcomeOf(ctx, res, err)

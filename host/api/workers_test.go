@@ -36,7 +36,7 @@ func (x *workers) Describe(context.Context) (sdk.Info, error) {
 
 func (x *workers) Execute(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 	<-ctx.Done()
-	return sdk.Result{}, sdk.Released
+	return sdk.Result{}, sdk.ErrReleased
 }
 
 func (x *workers) ControlNode(_ context.Context, node, action string) error {

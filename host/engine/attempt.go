@@ -127,7 +127,7 @@ func (a *attempt) run() {
 	a.mu.Lock() // a cancel may be changing the task already
 	st, reverting := a.sdkTask(), a.task.State == task.Reverting
 	a.mu.Unlock()
-	rep := sdk.NewReporter(sdk.Reports{
+	rep := sdk.NewReporter(sdk.ReporterFuncs{
 		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Line: a.line,
 	})
 	var res sdk.Result

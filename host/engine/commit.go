@@ -81,7 +81,7 @@ func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err erro
 // commitRetired deletes tasks whose time to be kept is up; more says that it did not come
 // to the end of them.
 func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
-	gone, more, err := e.store.Retire(ctx, e.now(), retireAtOnce)
+	gone, more, err := e.store.DeleteExpired(ctx, e.now(), retireAtOnce)
 	for _, id := range gone {
 		e.hub.gone(id)
 	}

@@ -492,7 +492,7 @@ func TestDeferredAttempts(t *testing.T) {
 	if got := r.get(id); got.State != task.Pending || got.Waiting != task.WaitDispatched || got.Attempt != 1 {
 		t.Fatalf("handed on: %s %s, attempt %d", got.State, got.Waiting, got.Attempt)
 	}
-	c.done <- sdk.Released
+	c.done <- sdk.ErrReleased
 	c = <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
 		t.Fatal(err)
@@ -510,7 +510,7 @@ func TestDeferredAttempts(t *testing.T) {
 		t.Error("a withdrawn attempt was let start")
 	}
 	<-g.ctx.Done()
-	g.done <- sdk.Released
+	g.done <- sdk.ErrReleased
 
 	if err := r.Close(context.Background()); err != nil { // the fleet works on
 		t.Fatal(err)

@@ -228,7 +228,7 @@ func (e *Engine) saveAllNotes() {
 	if len(progress) == 0 {
 		return
 	}
-	if err := e.store.Note(context.Background(), progress); err != nil {
+	if err := e.store.SaveProgress(context.Background(), progress); err != nil {
 		e.log.Warn("progress not written", "tasks", len(progress), "error", err)
 	}
 }

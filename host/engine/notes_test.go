@@ -17,9 +17,9 @@ type slowNotes struct {
 	notes chan chan struct{}
 }
 
-func (s slowNotes) Note(ctx context.Context, n []task.ProgressNote) error {
+func (s slowNotes) SaveProgress(ctx context.Context, n []task.ProgressNote) error {
 	await(s.notes)
-	return s.Store.Note(ctx, n)
+	return s.Store.SaveProgress(ctx, n)
 }
 
 // The last progress is on record once the task is final, also if it was just on

@@ -17,8 +17,8 @@ import (
 // speed of the disk.
 func TestWhatCostsNothingRests(t *testing.T) {
 	for name, back := range map[string]func() error{
-		"released":    func() error { return sdk.Released },
-		"interrupted": func() error { return sdk.Interrupted },
+		"released":    func() error { return sdk.ErrReleased },
+		"interrupted": func() error { return sdk.ErrInterrupted },
 		"yield":       func() error { return sdk.YieldUntil(time.Now(), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,7 +64,7 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	return out
 }
 
-var kinds = map[sdk.Kind]task.Kind{
+var kinds = map[sdk.Kind]task.OutcomeKind{
 	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
 	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
 	sdk.AttemptInterrupted: task.OutcomeInterrupted,

@@ -18,7 +18,7 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 		return nil, false, err
 	}
 	if idem != nil {
-		if r, err := e.store.Replayed(ctx, *idem); err != nil {
+		if r, err := e.store.FindSubmission(ctx, *idem); err != nil {
 			return nil, false, err
 		} else if r.Replayed != nil {
 			return e.replay(ctx, s, r.Replayed)

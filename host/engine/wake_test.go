@@ -70,7 +70,7 @@ func instant(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { retu
 // The config moves a type while an attempt runs that comes back to wait: whoever serves
 // the type now is woken, and not whoever had the attempt.
 func TestTaskThatComesBackWakesItsNewExecutor(t *testing.T) {
-	for name, back := range map[string]error{"released": sdk.Released, "lost": sdk.ErrLost, "yield": sdk.YieldUntil(time.Now().Add(-time.Second), nil)} {
+	for name, back := range map[string]error{"released": sdk.ErrReleased, "lost": sdk.ErrLost, "yield": sdk.YieldUntil(time.Now().Add(-time.Second), nil)} {
 		t.Run(name, func(t *testing.T) {
 			began, let := make(chan struct{}), make(chan struct{})
 			a, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {

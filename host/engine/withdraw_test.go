@@ -27,7 +27,7 @@ func TestDispatchedTaskMissesItsDeadline(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("nobody told the executor that the task is over")
 	}
-	c.done <- sdk.Released
+	c.done <- sdk.ErrReleased
 	r.submit(task.Spec{})
 	c = <-x.calls // it found the slot
 	c.done <- nil

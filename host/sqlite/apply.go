@@ -316,8 +316,8 @@ func (w *writer) keep(p memoPair, seq int64, data []byte) error {
 	return p.put.run()
 }
 
-// Note implements task.Ledger.
-func (s *Store) Note(ctx context.Context, notes []task.ProgressNote) error {
+// SaveProgress implements task.Ledger.
+func (s *Store) SaveProgress(ctx context.Context, notes []task.ProgressNote) error {
 	if len(notes) == 0 {
 		return nil
 	}

@@ -130,8 +130,8 @@ func replayed(r row, key *task.Idempotency) ([]task.ID, error) {
 	return ids, nil
 }
 
-// Replayed implements task.Queue.
-func (s *Store) Replayed(ctx context.Context, key task.Idempotency) (task.Receipt, error) {
+// FindSubmission implements task.Queue.
+func (s *Store) FindSubmission(ctx context.Context, key task.Idempotency) (task.Receipt, error) {
 	var receipt task.Receipt
 	var refused error
 	err := s.rows(ctx, sqlIdemGet, []any{key.Owner, key.Key}, 2, func(r row) bool {

@@ -122,8 +122,8 @@ func (s *Store) ByPrefix(ctx context.Context, scope task.Scope, lo, hi task.ID) 
 	return ids, err
 }
 
-// Held implements task.Ledger.
-func (s *Store) Held(ctx context.Context, after int64, limit int) ([]task.Task, error) {
+// InFlight implements task.Ledger.
+func (s *Store) InFlight(ctx context.Context, after int64, limit int) ([]task.Task, error) {
 	var blocks []int64
 	err := s.rows(ctx, sqlHeldIn, []any{max(after, 0) >> heldShift}, 1, func(r row) bool {
 		blocks = append(blocks, r.int(0))

@@ -77,9 +77,9 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 	return nil
 }
 
-// Retire implements task.Ledger. It looks through order keys from the oldest and
+// DeleteExpired implements task.Ledger. It looks through order keys from the oldest and
 // starts over when it came to the end, retireLook rows a call.
-func (s *Store) Retire(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.retireMu.Lock()
 	defer s.retireMu.Unlock()
 	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}

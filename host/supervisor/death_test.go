@@ -143,7 +143,7 @@ func TestQuarantine(t *testing.T) {
 	st := r.until(e, Quarantined)
 	contains(t, st.Reason, "3 times", "restart")
 	contains(t, st.LastError, "exited with status 3", "on fire")
-	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.Released) {
+	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("attempt in quarantine: %v", err)
 	}
 	if err := e.Restart(context.Background()); err == nil {
@@ -229,7 +229,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan error, 2)
 	go func() { drained <- e.Drain(ctx) }()
 	r.until(e, Draining)
-	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.Released) {
+	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("attempt while draining: %v", err)
 	}
 	cancel()
@@ -291,10 +291,10 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	task.Rejoin = true
 	ctx, letGo := context.WithCancelCause(context.Background())
 	letGo(sdk.ErrDetach)
-	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, Spec{Name: "x"}).Execute(ctx, task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrDetach) {
+	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, Spec{Name: "x"}).Execute(ctx, task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("rejoin, and the host lets go: %v", err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrLost) {
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin: %v", err)
 	}
 	e.Settled(task.Token)
@@ -302,7 +302,7 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	if err := e.Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrLost) {
+	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin without a process: %v", err)
 	}
 }

@@ -271,7 +271,7 @@ func (r *rig) when(e *Executor, what string, is func(Status) bool) Status {
 func (r *rig) do(e *Executor, name string, in any) (sdk.Result, error) {
 	t := newTask(name, in)
 	defer e.Settled(t.Token)
-	return sdk.Execute(context.Background(), e, t, sdk.NewReporter(sdk.Reports{}))
+	return sdk.Execute(context.Background(), e, t, sdk.NewReporter(sdk.ReporterFuncs{}))
 }
 
 func newTask(name string, in any) sdk.Task {

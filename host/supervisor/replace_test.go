@@ -17,7 +17,7 @@ func (r *rig) begun(e *Executor, task sdk.Task) <-chan error {
 	r.Helper()
 	running, end := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
-		_, err := sdk.Execute(context.Background(), e, task, sdk.NewReporter(sdk.Reports{
+		_, err := sdk.Execute(context.Background(), e, task, sdk.NewReporter(sdk.ReporterFuncs{
 			Progress: func(int64, int64, string) { running <- struct{}{} }}))
 		end <- err
 	}()
@@ -188,7 +188,7 @@ func TestStopWithStuckAttempt(t *testing.T) {
 	if err := e.Stop(context.Background()); err != nil {
 		t.Error(err) // the current process had nothing to finish
 	}
-	if err := r.ended(neighbor); !errors.Is(err, sdk.Interrupted) {
+	if err := r.ended(neighbor); !errors.Is(err, sdk.ErrInterrupted) {
 		t.Errorf("the neighbor ended with %v, want interrupted", err)
 	}
 	_ = r.ended(end)
@@ -204,7 +204,7 @@ func TestSuspectsDoNotQuarantine(t *testing.T) {
 		t.Helper()
 		task := newTask("exit", 3)
 		task.Suspect = suspect
-		_, err := sdk.Execute(t.Context(), e, task, sdk.NewReporter(sdk.Reports{}))
+		_, err := sdk.Execute(t.Context(), e, task, sdk.NewReporter(sdk.ReporterFuncs{}))
 		e.Settled(task.Token)
 		if !errors.Is(err, sdk.ErrLost) {
 			t.Fatalf("the attempt ended with %v, want lost", err)

@@ -117,7 +117,7 @@ func without(ctx context.Context, t sdk.Task) error {
 	case t.Rejoin:
 		return sdk.ErrLost
 	}
-	return sdk.Released
+	return sdk.ErrReleased
 }
 
 // take enters t on the process that takes new attempts.

@@ -37,7 +37,7 @@ func TestServes(t *testing.T) {
 	if st := e.Status(); st.State != Stopped || len(st.Instances) != 0 {
 		t.Errorf("after close: %+v", st)
 	}
-	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.Released) {
+	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("after close: %v", err)
 	}
 }

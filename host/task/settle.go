@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is what became of an attempt.
-type Kind uint8
+// OutcomeKind is what became of an attempt.
+type OutcomeKind uint8
 
 // The outcomes of an attempt: a closed set.
 const (
-	OutcomeSucceeded Kind = iota + 1
+	OutcomeSucceeded OutcomeKind = iota + 1
 	OutcomeFailed
 	OutcomeCanceled
 	OutcomeLost
@@ -36,7 +36,7 @@ const (
 
 // Outcome is how one attempt ended.
 type Outcome struct {
-	Kind       Kind
+	Kind       OutcomeKind
 	Result     []byte
 	ResultType string
 	Code       string // of a failure

@@ -245,7 +245,7 @@ func TestBudgets(t *testing.T) {
 				t.Fatalf("attempt %d with max_attempts %d and max_lost %d", ran, attempts, lost)
 			}
 			n = task.Begin(n, "local", task.Token{1}, false, start).Task
-			kind := rapid.SampledFrom([]task.Kind{task.OutcomeFailed, task.OutcomeLost, task.OutcomeCanceled}).Draw(t, "kind")
+			kind := rapid.SampledFrom([]task.OutcomeKind{task.OutcomeFailed, task.OutcomeLost, task.OutcomeCanceled}).Draw(t, "kind")
 			c, err := task.Settle(n, task.Outcome{Kind: kind}, backoff, start, 0)
 			if err != nil {
 				t.Fatal(err)

@@ -132,10 +132,10 @@ type Queue interface {
 	// a task's key is taken (Error.Message names the holder);
 	// idempotency_mismatch if the idempotency key was used for another request.
 	Insert(ctx context.Context, s Submission) (Receipt, error)
-	// Replayed is the receipt of the submission under that key, if there was one:
+	// FindSubmission is the receipt of the submission under that key, if there was one:
 	// what a client sends again is answered before anything else is asked of it.
 	// idempotency_mismatch as for Insert, which alone decides between two at once.
-	Replayed(ctx context.Context, key Idempotency) (Receipt, error)
+	FindSubmission(ctx context.Context, key Idempotency) (Receipt, error)
 	// Claim begins attempts at ready tasks of the shares' lanes, by priority and then
 	// age over all of them, and returns them with input and checkpoint.
 	Claim(ctx context.Context, c Claim) ([]Claimed, error)
@@ -163,8 +163,8 @@ type Ledger interface {
 	// Apply makes each change whose guard holds, and gives an error for each:
 	// conflict where it does not hold. Changes do not depend on one another.
 	Apply(ctx context.Context, changes []Change) []error
-	// Note writes progress.
-	Note(ctx context.Context, notes []ProgressNote) error
+	// SaveProgress writes progress.
+	SaveProgress(ctx context.Context, notes []ProgressNote) error
 	// Get reads a task whole.
 	Get(ctx context.Context, s Scope, id ID) (Task, error)
 	// ByKey reads the task of that owner (the scope's), type and key.
@@ -176,15 +176,15 @@ type Ledger interface {
 	// alone. Whatever was there when a walk began and stays is on one page of it;
 	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
-	// Held reads all tasks that an attempt holds (active, or dispatched): what
+	// InFlight reads all tasks that an attempt holds (active, or dispatched): what
 	// a host finds after a crash. In pages: from after that Seq.
-	Held(ctx context.Context, after int64, limit int) ([]Task, error)
+	InFlight(ctx context.Context, after int64, limit int) ([]Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s Scope, id ID) error
-	// Retire removes up to limit tasks whose time to be kept is up and says which, looking
+	// DeleteExpired removes up to limit tasks whose time to be kept is up and says which, looking
 	// at no more than a bounded number of rows from a cursor of its own; more says that it
 	// did not come to the end.
-	Retire(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
+	DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
 	// Overdue reads up to limit pending tasks whose deadline has passed.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
 }

@@ -83,7 +83,7 @@ func TestConfig(t *testing.T) {
 		if err != nil || info.Slots != c.size || len(info.Types) != 2 {
 			t.Errorf("%s: %+v, %v", c.config, info, err)
 		}
-		res, err := e.Execute(t.Context(), sdk.Task{Type: "greet"}, sdk.NewReporter(sdk.Reports{}))
+		res, err := e.Execute(t.Context(), sdk.Task{Type: "greet"}, sdk.NewReporter(sdk.ReporterFuncs{}))
 		if err != nil || string(res.Data) != c.want {
 			t.Errorf("%s: says %q, %v, want %q", c.config, res.Data, err, c.want)
 		}
@@ -205,7 +205,7 @@ func BenchmarkExecute(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := sdk.NewReporter(sdk.Reports{})
+	r := sdk.NewReporter(sdk.ReporterFuncs{})
 	b.ReportAllocs()
 	n := byte(0)
 	ctx, cancel := context.WithCancelCause(b.Context())

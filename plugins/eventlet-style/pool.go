@@ -18,7 +18,7 @@ import (
 type pool struct {
 	scripts  sdk.Executor // all but Execute
 	run      map[string]runFunc
-	joins    sdk.Joining
+	joins    sdk.JoinTable
 	places   chan struct{} // one is in it for each script that runs
 	log      hclog.Logger
 	patience time.Duration

@@ -76,7 +76,7 @@ func TestBinary(t *testing.T) {
 		t.Errorf("it says %+v", h)
 	}
 	task := sdk.Task{ID: "01990f4e-cccc-7000-8000-000000000001", Type: "import", Attempt: 1, Token: sdk.Token{1}, Input: []byte(`{"import_from": "small.qcow2"}`)}
-	res, err := e.Execute(t.Context(), task, sdk.NewReporter(sdk.Reports{}))
+	res, err := e.Execute(t.Context(), task, sdk.NewReporter(sdk.ReporterFuncs{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestBinary(t *testing.T) {
 		t.Errorf("%s, %v", res.Data, err)
 	}
 	task.Result = &res
-	if err := e.Revert(t.Context(), task, sdk.NewReporter(sdk.Reports{})); err != nil {
+	if err := e.Revert(t.Context(), task, sdk.NewReporter(sdk.ReporterFuncs{})); err != nil {
 		t.Error(err)
 	}
 	if left, err := filepath.Glob(filepath.Join(cfg.DataDir, "images", "*")); err != nil || len(left) > 0 {
@@ -133,7 +133,7 @@ func TestWhatAKilledProcessLeft(t *testing.T) {
 		processes[id] = p
 		go func() {
 			task := sdk.Task{ID: id, Type: "import", Attempt: 1, Token: sdk.Token{byte(i)}, Input: input}
-			_, err := p.exec.Execute(t.Context(), task, sdk.NewReporter(sdk.Reports{}))
+			_, err := p.exec.Execute(t.Context(), task, sdk.NewReporter(sdk.ReporterFuncs{}))
 			p.ended <- err
 		}()
 		await(t, "an attempt at work", func() bool {

@@ -163,7 +163,7 @@ func throughFleet(b *testing.B, out int) {
 
 var (
 	benchNext     atomic.Uint64
-	benchReporter = sdk.NewReporter(sdk.Reports{})
+	benchReporter = sdk.NewReporter(sdk.ReporterFuncs{})
 )
 
 func benchWorker(b *testing.B, f *fleet, scripts ...sdk.Script) {

@@ -220,7 +220,7 @@ func TestCheckpointFlood(t *testing.T) {
 	task.Rejoin, task.Handle = true, handle(p)
 	let := make(chan struct{})
 	written := make(chan int, 100)
-	r := sdk.NewReporter(sdk.Reports{Checkpoint: func(data []byte) error { <-let; written <- len(data); return nil }})
+	r := sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func(data []byte) error { <-let; written <- len(data); return nil }})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = f.Execute(ctx, task, r) }()

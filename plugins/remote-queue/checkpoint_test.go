@@ -61,7 +61,7 @@ func TestCheckpointInABatch(t *testing.T) {
 	p := peer{"w1", "AAAAAAAAAAAAAAAA"}
 	wrote := make(chan []byte, 1)
 	hold := make(chan struct{})
-	task := joined(t, f, p, sdk.NewReporter(sdk.Reports{Checkpoint: func(data []byte) error { <-hold; wrote <- data; return nil }}))
+	task := joined(t, f, p, sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func(data []byte) error { <-hold; wrote <- data; return nil }}))
 	say(t, f, p, item{kind: kindCheckpoint, token: task.Token, seq: 7, data: []byte("c")}, item{kind: kindProgress, token: task.Token, done: 1})
 	eventually(t, "heard", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.attempts[task.Token].saving) == 1 })
 	close(hold)
@@ -136,7 +136,7 @@ func TestRepeatedCheckpoint(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "2s"})
 	p := peer{"w1", "AAAAAAAAAAAAAAAA"}
 	e := listen(t, f, p)
-	task := joined(t, f, p, sdk.NewReporter(sdk.Reports{Checkpoint: func([]byte) error { return errors.New("no room") }}))
+	task := joined(t, f, p, sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func([]byte) error { return errors.New("no room") }}))
 	save := item{kind: kindCheckpoint, token: task.Token, seq: 1, data: []byte("c")}
 	for _, what := range []string{"denied", "denied again"} {
 		say(t, f, p, save)
@@ -167,7 +167,7 @@ func TestFencedInCheckpoint(t *testing.T) {
 	writing, hold := make(chan struct{}), make(chan struct{})
 	write := sync.OnceFunc(func() { close(hold) })
 	t.Cleanup(write)
-	store := sdk.NewReporter(sdk.Reports{Checkpoint: func([]byte) error { close(writing); <-hold; return nil }})
+	store := sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func([]byte) error { close(writing); <-hold; return nil }})
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = f.Execute(t.Context(), task, store) }()
 	<-in

@@ -108,7 +108,7 @@ func (f *fleet) admit(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner
 	case t.Rejoin && len(t.Handle) == 0:
 		// No start is on record, so nobody was told go, and nobody will be.
 		f.end(t.Token)
-		return nil, false, sdk.Released
+		return nil, false, sdk.ErrReleased
 	case t.Rejoin:
 		p, err := parseHandle(t.Handle)
 		if err != nil {

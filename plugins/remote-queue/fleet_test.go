@@ -325,9 +325,9 @@ func TestStartRefused(t *testing.T) {
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
 	serves(t, f, "gate")
-	_, err := f.Execute(t.Context(), newTask("gate", `"k"`), sdk.NewReporter(sdk.Reports{
+	_, err := f.Execute(t.Context(), newTask("gate", `"k"`), sdk.NewReporter(sdk.ReporterFuncs{
 		Started: func([]byte, string) error { return errors.New("somebody canceled it") }}))
-	if !errors.Is(err, sdk.Released) {
+	if !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("the outcome is %v", err)
 	}
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)

@@ -431,7 +431,7 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	serves(t, f, "big")
 	task := newTask("big", `1`)
 	var on []byte
-	res, err := f.Execute(t.Context(), task, sdk.NewReporter(sdk.Reports{Started: func(handle []byte, _ string) error { on = handle; return nil }}))
+	res, err := f.Execute(t.Context(), task, sdk.NewReporter(sdk.ReporterFuncs{Started: func(handle []byte, _ string) error { on = handle; return nil }}))
 	if err != nil || !res.Stored || !first.has(task) {
 		t.Fatalf("the first host: %v, stored %v", err, res.Stored)
 	}

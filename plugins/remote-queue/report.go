@@ -23,7 +23,7 @@ const (
 
 // reporter is what the script of a run speaks to.
 func (w *Worker) reporter(r *run) sdk.Reporter {
-	return sdk.NewReporter(sdk.Reports{
+	return sdk.NewReporter(sdk.ReporterFuncs{
 		Progress:   func(done, total int64, message string) { w.progress(r, done, total, message) },
 		Checkpoint: func(data []byte) error { return w.checkpoint(r, data) },
 		Line:       func(level hclog.Level, msg string, args []string) { w.line(r, level, msg, args) },

@@ -97,7 +97,7 @@ func execute(t *testing.T, f *fleet, task sdk.Task) *try {
 	a := &try{f: f, task: task, begun: make(chan struct{}), done: make(chan struct{})}
 	var ctx context.Context
 	ctx, a.cancel = context.WithCancelCause(context.Background())
-	r := sdk.NewReporter(sdk.Reports{Started: func(handle []byte, node string) error {
+	r := sdk.NewReporter(sdk.ReporterFuncs{Started: func(handle []byte, node string) error {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.handle, a.node = handle, node

@@ -148,7 +148,7 @@ func (a *attempt) reporter() sdk.Reporter {
 		a.mu.Unlock()
 		a.said()
 	}
-	return sdk.NewReporter(sdk.Reports{
+	return sdk.NewReporter(sdk.ReporterFuncs{
 		Started: func(handle []byte, _ string) error {
 			note(func() { a.started++; a.handle = bytes.Clone(handle) })
 			return nil

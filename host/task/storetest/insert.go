@@ -192,14 +192,14 @@ func idempotency(s *suite) {
 	}
 	_, _, err = submit("ann", "i", 2, 3)
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
+	r, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
 	s.must(err)
 	if !slices.Equal(r.Replayed, made) {
 		s.Fatalf("asked for, replayed %v, want %v", r.Replayed, made)
 	}
-	_, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
+	_, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.store.Replayed(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
+	r, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
 	s.must(err)
 	if r.Replayed != nil {
 		s.Fatal("another owner's key is known")
@@ -217,7 +217,7 @@ func idempotency(s *suite) {
 		s.Fatalf("after a restart replayed %v, want %v", r.Replayed, made)
 	}
 	// Kept for a day, then removed by Retire.
-	_, _, err = s.store.Retire(s.ctx, start.Add(23*time.Hour), 100)
+	_, _, err = s.store.DeleteExpired(s.ctx, start.Add(23*time.Hour), 100)
 	s.must(err)
 	r, _, err = submit("ann", "i", 1, 3)
 	s.must(err)
@@ -225,7 +225,7 @@ func idempotency(s *suite) {
 		s.Fatal("the key was forgotten within a day")
 	}
 	for more := true; more; {
-		_, more, err = s.store.Retire(s.ctx, start.Add(25*time.Hour), 100)
+		_, more, err = s.store.DeleteExpired(s.ctx, start.Add(25*time.Hour), 100)
 		s.must(err)
 	}
 	r, _, err = submit("ann", "i", 2, 1)

@@ -174,7 +174,7 @@ func progress(s *suite) {
 	t := s.run(task.Spec{})
 	note := func(attempt int, p task.Progress) {
 		s.Helper()
-		s.must(s.store.Note(s.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: attempt, Progress: p, At: start.Add(5 * time.Second)}, {Seq: t.Seq + 99, Attempt: 1, At: start}}))
+		s.must(s.store.SaveProgress(s.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: attempt, Progress: p, At: start.Add(5 * time.Second)}, {Seq: t.Seq + 99, Attempt: 1, At: start}}))
 	}
 	half := task.Progress{Done: 5, Total: 10, Message: "half"}
 	note(1, half)
@@ -191,7 +191,7 @@ func progress(s *suite) {
 	if got := s.get(t.ID); got.Progress != half {
 		s.Fatalf("after the end the progress is %+v, want what was noted last: %+v", got.Progress, half)
 	}
-	s.must(s.store.Note(s.ctx, nil))
+	s.must(s.store.SaveProgress(s.ctx, nil))
 
 	t = s.run(task.Spec{})
 	note(1, half)
@@ -282,7 +282,7 @@ func heldTasks(s *suite) {
 		s.Helper()
 		seen := map[task.ID]bool{}
 		for after := int64(0); ; {
-			ts, err := s.store.Held(s.ctx, after, 10)
+			ts, err := s.store.InFlight(s.ctx, after, 10)
 			s.must(err)
 			if len(ts) == 0 {
 				break
@@ -324,7 +324,7 @@ func retire(s *suite) {
 	pass := func(now time.Time) {
 		s.Helper()
 		for more := true; more; {
-			gone, m, err := s.store.Retire(s.ctx, now, 7)
+			gone, m, err := s.store.DeleteExpired(s.ctx, now, 7)
 			s.must(err)
 			if len(gone) > 7 {
 				s.Fatalf("retired %d at once, want 7 at the most", len(gone))

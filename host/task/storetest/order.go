@@ -13,7 +13,7 @@ func orderKeys(s *suite) {
 	remove := map[string]func(t task.Task){
 		"delete": func(t task.Task) { s.must(s.store.Delete(s.ctx, mine, t.ID)) },
 		"retire": func(t task.Task) {
-			if n, _, err := s.store.Retire(s.ctx, t.ExpiresAt, 100); err != nil || len(n) == 0 {
+			if n, _, err := s.store.DeleteExpired(s.ctx, t.ExpiresAt, 100); err != nil || len(n) == 0 {
 				s.Fatalf("retired %v, %v", n, err)
 			}
 		},

@@ -23,7 +23,7 @@ import (
 
 func run(t *testing.T, s sdk.Script, input string) sdk.Outcome {
 	t.Helper()
-	res, err := s.Run(t.Context(), sdk.Task{ID: "a-task", Type: s.Name, Attempt: 3, Input: json.RawMessage(input)}, sdk.NewReporter(sdk.Reports{}))
+	res, err := s.Run(t.Context(), sdk.Task{ID: "a-task", Type: s.Name, Attempt: 3, Input: json.RawMessage(input)}, sdk.NewReporter(sdk.ReporterFuncs{}))
 	return sdk.OutcomeOf(t.Context(), res, err)
 }
 
@@ -131,7 +131,7 @@ func TestNoop(t *testing.T) {
 
 func TestSleep(t *testing.T) {
 	var seen []int64
-	r := sdk.NewReporter(sdk.Reports{Progress: func(done, total int64, _ string) {
+	r := sdk.NewReporter(sdk.ReporterFuncs{Progress: func(done, total int64, _ string) {
 		if total != 4 {
 			t.Errorf("total is %d", total)
 		}
@@ -147,7 +147,7 @@ func TestSleep(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(sdk.ErrCancel)
-	if _, err := Sleep().Run(ctx, sdk.Task{Input: json.RawMessage(`{"seconds": 3600}`)}, sdk.NewReporter(sdk.Reports{})); !errors.Is(err, sdk.ErrCancel) {
+	if _, err := Sleep().Run(ctx, sdk.Task{Input: json.RawMessage(`{"seconds": 3600}`)}, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrCancel) {
 		t.Error(err)
 	}
 	for _, input := range []string{`{"seconds": -1}`, `{"seconds": 1e9}`, `{"seconds": 1, "steps": 0}`, `{"seconds": "1"}`, `{"secs": 1}`} {

@@ -105,7 +105,7 @@ func newBench(t *testing.T, config map[string]any) *bench {
 }
 
 func (b *bench) reporter() sdk.Reporter {
-	return sdk.NewReporter(sdk.Reports{
+	return sdk.NewReporter(sdk.ReporterFuncs{
 		Line:     func(_ hclog.Level, msg string, args []string) { fmt.Fprintln(&b.log, msg, strings.Join(args, " ")) },
 		Progress: func(done, total int64, m string) { b.seen = append(b.seen, fmt.Sprintf("%d/%d %s", done, total, m)) },
 	})
@@ -443,7 +443,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("no /dev/full here: %v", err)
 	}
 	defer func() { _ = full.Close() }()
-	tr := transfer{to: full, want: wanted{format: formatAuto}, limit: 1 << 20, report: sdk.NewReporter(sdk.Reports{}), now: time.Now}
+	tr := transfer{to: full, want: wanted{format: formatAuto}, limit: 1 << 20, report: sdk.NewReporter(sdk.ReporterFuncs{}), now: time.Now}
 	err = tr.run(t.Context(), bytes.NewReader(make([]byte, 1000)))
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "images_dir: the disk is full, after 0 bytes") {
 		t.Errorf("%v", err)

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Joining keeps the rule that a token which already runs is joined, not started
+// JoinTable keeps the rule that a token which already runs is joined, not started
 // again, for executors that run attempts themselves. The zero value is ready.
-type Joining struct {
+type JoinTable struct {
 	mu      sync.Mutex
 	flights map[Token]*flight
 }
@@ -23,7 +23,7 @@ type flight struct {
 // Do calls run, unless t's token runs already: then it waits for that attempt and
 // returns what it returned, or returns when ctx ends. With t.Rejoin it never calls
 // run: a token that does not run here is Lost.
-func (j *Joining) Do(ctx context.Context, t Task, run func() (Result, error)) (Result, error) {
+func (j *JoinTable) Do(ctx context.Context, t Task, run func() (Result, error)) (Result, error) {
 	j.mu.Lock()
 	if f := j.flights[t.Token]; f != nil {
 		if f.landed == nil {
