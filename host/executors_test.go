@@ -74,7 +74,12 @@ func TestFaultyExecutorsLeaveTheRest(t *testing.T) {
 	}
 	run := func(typ string) {
 		t.Helper()
-		tasks, _, err := h.Tasks().Submit(t.Context(), host.DefaultScope(), []task.Spec{{Type: typ, Input: []byte("{}")}}, nil)
+		var tasks []task.Task
+		var err error
+		until(t, typ+" is known", func() bool {
+			tasks, _, err = h.Tasks().Submit(t.Context(), host.DefaultScope(), []task.Spec{{Type: typ, Input: []byte("{}")}}, nil)
+			return task.CodeOf(err) != task.CodeExecutorUnavailable
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,10 +47,12 @@ func (g *registry) notOffered(name string, types map[string]*taskType) error {
 			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
 		}
 	}
-	for _, x := range g.executors {
-		if x.offer.Load().has(name) { // a moment ago; it is about to be known to all
+	for _, x := range g.executors { // a moment ago; it is about to be known to all
+		if x.offer.Load().has(name) {
 			return unavailable("task type %q is not known yet: executor %q has just begun to offer it; try again soon", name, x.Name)
 		}
+	}
+	for _, x := range g.executors {
 		if x.neverDescribed() {
 			return unavailable("task type %q is not known yet: executor %q has not said what it offers: %s; try again soon", name, x.Name, x.why())
 		}
