@@ -154,7 +154,7 @@ func (b *builtin) Close() error {
 }
 
 // unopened stands in for an executor that can never work as its block is.
-func unopened(o Options, x Executor, err error) engine.Executor {
+func unopened(o Options, x task.ExecutorConfig, err error) engine.Executor {
 	o.Log.Error("executor cannot work as it is configured", "executor", x.Name, "error", err)
 	b := &builtin{}
 	b.made.Store(&made{err: err})

@@ -58,7 +58,7 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 	blocks := o.Executors
 	if len(blocks) == 0 {
 		for _, p := range o.Builtins {
-			blocks = append(blocks, Executor{Name: p.Name, Plugin: p.Name})
+			blocks = append(blocks, task.ExecutorConfig{Name: p.Name, Plugin: p.Name})
 		}
 	}
 	for _, b := range blocks {
@@ -75,7 +75,7 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 }
 
 // open makes one executor. An error, which names it, means that it can never work as o stands.
-func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, error) {
+func (s *Executors) open(o Options, b task.ExecutorConfig, url string) (engine.Executor, error) {
 	dir := filepath.Join(o.DataDir, "executors", b.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
@@ -107,7 +107,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-func (s *Executors) process(b Executor, dir string) (engine.Executor, error) {
+func (s *Executors) process(b task.ExecutorConfig, dir string) (engine.Executor, error) {
 	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
 		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
 	if err != nil {

@@ -59,8 +59,8 @@ func (r *rig) serve(exec sdk.Executor, opts api.Options) {
 	r.engine = engine.New(engine.Options{
 		Store: store, CancelGrace: 5 * time.Second, DrainTimeout: 10 * time.Millisecond,
 		Executors: []engine.Executor{{Name: "x", Plugin: "scripts", Slots: 50, Impl: exec}},
-		Types: map[string]engine.TypeConfig{
-			"flaky":   {MaxAttempts: 2, Backoff: &task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}},
+		Types: map[string]task.TypeConfig{
+			"flaky":   {MaxAttempts: 2, Backoff: task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}},
 			"crowded": {QueueLimit: 1},
 		},
 	})

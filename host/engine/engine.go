@@ -35,26 +35,11 @@ type Executor struct {
 	Control func(ctx context.Context, action string) error
 }
 
-// TypeConfig is the operator's word on a task type. Zero and nil leave a value
-// to the executor's defaults, and then to the host's.
-type TypeConfig struct {
-	Executor    string
-	Timeout     time.Duration
-	MaxAttempts int
-	MaxLost     *int
-	Retain      *time.Duration
-	QueueLimit  int64
-	MaxInput    int64
-	Priority    int
-	Route       map[string]string
-	Backoff     *task.Backoff
-}
-
 // Options are what New needs. Store is required.
 type Options struct {
 	Store     task.Store
 	Executors []Executor // in the order of the config file: the first that offers a type gets it
-	Types     map[string]TypeConfig
+	Types     map[string]task.TypeConfig
 	Log       hclog.Logger
 	// CancelGrace bounds how long an attempt whose context ended may take to
 	// return before it is settled without it; 10 s if 0.

@@ -55,7 +55,7 @@ func start(t *testing.T, store *sqlite.Store, o engine.Options) *rig {
 }
 
 // scripts is a rig with one executor, named x, of scripts.
-func scripts(t *testing.T, slots int, types map[string]engine.TypeConfig, list ...sdk.Script) *rig {
+func scripts(t *testing.T, slots int, types map[string]task.TypeConfig, list ...sdk.Script) *rig {
 	t.Helper()
 	x, err := sdk.NewScripts(list...)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *rig) path(id task.ID) string {
 	return strings.Join(states, " ")
 }
 
-var quick = map[string]engine.TypeConfig{"work": {Backoff: &task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}}}
+var quick = map[string]task.TypeConfig{"work": {Backoff: task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}}}
 
 func TestTaskBornRunningSucceeds(t *testing.T) {
 	r := scripts(t, 4, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Text("done"), nil }))
@@ -335,7 +335,7 @@ func TestSubmitRefusals(t *testing.T) {
 		sdk.Func("typed", func(context.Context, in, sdk.Reporter) (int, error) { return 0, nil }),
 		script("work", g.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
-		Types:     map[string]engine.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
 		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}},
 	})
 	for _, c := range []struct {
@@ -605,7 +605,7 @@ func TestManyAtOnce(t *testing.T) {
 // What is sent again is answered, though it would be refused if it were new.
 func TestReplayComesBeforeRefusal(t *testing.T) {
 	g := newGate()
-	r := scripts(t, 1, map[string]engine.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
+	r := scripts(t, 1, map[string]task.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
 	r.submit(task.Spec{})
 	<-g.began
 	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
@@ -689,7 +689,7 @@ func TestSetTypesMovesWaitingTasks(t *testing.T) {
 	for range 20 {
 		ids = append(ids, r.submit(task.Spec{}).ID)
 	}
-	r.SetTypes(map[string]engine.TypeConfig{"work": {Executor: "b"}})
+	r.SetTypes(map[string]task.TypeConfig{"work": {Executor: "b"}})
 	for _, id := range ids {
 		if got := r.wait(id); got.State != task.Succeeded || got.Executor != "b" {
 			t.Errorf("%s on %s", got.State, got.Executor)

@@ -121,7 +121,7 @@ func TestExecutorThatCannotRunAnything(t *testing.T) {
 // A type that config places is known before anybody came to offer it.
 func TestPlacedTypeIsNotUnknown(t *testing.T) {
 	x := newOffering(sdk.Info{Deferred: true})
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "x"}},
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "x"}},
 		Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
 	submit := func(name string) task.Code {
 		_, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: name}}, nil)

@@ -22,7 +22,7 @@ type registry struct {
 	byName    map[string]*executor
 
 	mu     sync.Mutex // one rebuild at a time
-	config atomic.Pointer[map[string]TypeConfig]
+	config atomic.Pointer[map[string]task.TypeConfig]
 	types  atomic.Pointer[map[string]*taskType]
 	served atomic.Int64  // the highest lane that is given to an executor
 	sweep  chan struct{} // signaled when many lanes are empty
@@ -152,7 +152,7 @@ func (g *registry) watchOffer(ctx context.Context, x *executor) {
 // SetTypes puts another config of task types in force: tasks that wait move to
 // the executors that it names, without a row being touched, and new attempts
 // and submits are under its limits.
-func (e *Engine) SetTypes(types map[string]TypeConfig) {
+func (e *Engine) SetTypes(types map[string]task.TypeConfig) {
 	e.registry.config.Store(&types)
 	e.registry.rebuild()
 }
@@ -202,45 +202,9 @@ func (g *registry) newType(name string, x *executor, o *offer) *taskType {
 
 // limits lays the operator's word over the executor's over the host's.
 func (g *registry) limits(name string, info sdk.TypeInfo, x *executor) task.Limits {
-	l := task.DefaultLimits()
-	set := func(to *time.Duration, from time.Duration) {
-		if from > 0 {
-			*to = from
-		}
-	}
-	set(&l.Timeout, min(info.Defaults.Timeout, task.MaxTimeout))
-	if n := info.Defaults.MaxAttempts; n > 0 {
-		l.MaxAttempts = min(n, task.MaxTries)
-	}
-	if p := info.Defaults.MaxLost; p != nil {
-		l.MaxLost = min(max(*p, 0), task.MaxTries)
-	}
-	c := (*g.config.Load())[name]
-	set(&l.Timeout, c.Timeout)
-	if c.MaxAttempts > 0 {
-		l.MaxAttempts = c.MaxAttempts
-	}
-	if c.MaxLost != nil {
-		l.MaxLost = *c.MaxLost
-	}
-	if c.Retain != nil {
-		l.Retain = *c.Retain
-	}
-	if c.MaxInput > 0 {
-		l.MaxInput = c.MaxInput
-	}
-	if c.Backoff != nil {
-		l.Backoff = *c.Backoff
-	}
-	l.QueueLimit, l.Priority, l.Route = c.QueueLimit, c.Priority, c.Route
-	offered := x.offer.Load().Info
-	if offered.MaxInput > 0 {
-		l.MaxInput = min(l.MaxInput, offered.MaxInput)
-	}
-	if offered.MaxResult > 0 {
-		l.MaxResult = min(l.MaxResult, offered.MaxResult)
-	}
-	return l
+	offered := task.TypeConfig{Timeout: info.Defaults.Timeout, MaxAttempts: info.Defaults.MaxAttempts, MaxLost: info.Defaults.MaxLost}
+	all := &x.offer.Load().Info
+	return task.LayLimits(offered, (*g.config.Load())[name]).Within(all.MaxInput, all.MaxResult)
 }
 
 // serveLanes gives each lane to the executor that serves it now; g.mu is held.
@@ -270,7 +234,8 @@ func (g *registry) serveLanes(types map[string]*taskType) {
 		if lane.Executor != "" {
 			x = g.byName[lane.Executor]
 		}
-		if x != nil && x.runs(lane.Type, routeOf(lane)) {
+		route, _ := task.ParseRoute(lane.Route) // this program wrote it
+		if x != nil && x.runs(lane.Type, route) {
 			sets[x].add(lane)
 		}
 	}
@@ -300,14 +265,6 @@ func (g *registry) dropEmptyLanes(ctx context.Context) error {
 		g.rebuild()
 	}
 	return err
-}
-
-// routeOf is the lane's route; a lane's text was written by this program.
-func routeOf(l *task.Lane) (route map[string]string) {
-	if l.Route != "" {
-		_ = json.Unmarshal([]byte(l.Route), &route)
-	}
-	return route
 }
 
 // serveNew has lanes served that the store has made since it was last asked.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -54,7 +53,8 @@ func (x *executor) hasNodes() bool {
 
 // add gives a lane to the share that it belongs to.
 func (s *shareSet) add(l *task.Lane) {
-	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), routeOf(l))
+	route, _ := task.ParseRoute(l.Route) // this program wrote it
+	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), route)
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
 
@@ -147,7 +147,7 @@ func (x *executor) reserveFor(t *task.Task, ready func([]task.LaneID) int64) *sh
 	if len(set.plain) > manyShares {
 		return nil
 	}
-	own := set.byKey[set.keyOf(t.Type, canonicalRoute(t.Route), false)]
+	own := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), false)]
 	if own == nil || own.room() <= 0 {
 		return nil
 	}
@@ -170,19 +170,10 @@ func (x *executor) reserveFor(t *task.Task, ready func([]task.LaneID) int64) *sh
 // nothing waits for any more.
 func (x *executor) shareOf(t *task.Task) *share {
 	set := x.shares.Load()
-	if n := set.byKey[set.keyOf(t.Type, canonicalRoute(t.Route), t.Suspect)]; n != nil {
+	if n := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), t.Suspect)]; n != nil {
 		return n
 	}
 	return &share{}
-}
-
-// canonicalRoute is a route as lanes name it.
-func canonicalRoute(route map[string]string) string {
-	if len(route) == 0 {
-		return ""
-	}
-	b, _ := json.Marshal(route) // a map of strings always marshals, its keys sorted
-	return string(b)
 }
 
 func (s *share) room() int64 { return s.limit.Load() - s.used.Load() }

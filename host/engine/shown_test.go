@@ -128,7 +128,7 @@ func TestQueueLimitHoldsForPinnedTasks(t *testing.T) {
 	g := newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
-		Types:     map[string]engine.TypeConfig{"work": {QueueLimit: 1}},
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1}},
 		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}, {Name: "y", Slots: 1, Impl: x}},
 	})
 	r.submit(task.Spec{Executor: "y"})

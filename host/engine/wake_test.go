@@ -57,7 +57,7 @@ func (s lookedAt) moveTo(t *testing.T, r *rig, taskType, executor string) {
 	for len(s.looks) > 0 {
 		<-s.looks
 	}
-	r.SetTypes(map[string]engine.TypeConfig{taskType: {Executor: executor}})
+	r.SetTypes(map[string]task.TypeConfig{taskType: {Executor: executor}})
 	select {
 	case <-s.looks:
 	case <-time.After(20 * time.Second):
@@ -80,7 +80,7 @@ func TestTaskThatComesBackWakesItsNewExecutor(t *testing.T) {
 			}))
 			b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 			s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100)}
-			r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
+			r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
 				Executors: []engine.Executor{{Name: "a", Impl: a}, {Name: "b", Impl: b}}})
 			r.wait(r.submit(task.Spec{Type: "own"}).ID) // the lane by which b is known
 			id := r.submit(task.Spec{}).ID
@@ -101,7 +101,7 @@ func TestSubmitWakesTheExecutorThatServesNow(t *testing.T) {
 	a, _ := sdk.NewScripts(script("work", g.run), script("other", g.run))
 	b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 	s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100), inserts: make(chan chan struct{})}
-	r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
+	r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
 		Executors: []engine.Executor{{Name: "a", Impl: a, Slots: 1}, {Name: "b", Impl: b}}})
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "own"}}, nil) // the lane by which b is known
 	close(<-s.inserts)
