@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -20,7 +21,7 @@ func TestDetachedAttemptIsNotTimedOut(t *testing.T) {
 	y, _ := sdk.NewScripts(script("local", local.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
 		CancelGrace: 200 * time.Millisecond, DrainTimeout: 200 * time.Millisecond,
-		Executors: []engine.Executor{{Name: "x", Impl: x}, {Name: "y", Impl: y}},
+		Executors: []registry.Binding{{Name: "x", Executor: x}, {Name: "y", Executor: y}},
 	})
 	id := r.submit(task.Spec{Timeout: 250 * time.Millisecond}).ID
 	c := <-x.calls
@@ -48,7 +49,7 @@ func TestDetachedAttemptIsNotTimedOut(t *testing.T) {
 // A remote that is closed under a canceling attempt: nobody confirmed anything.
 func TestExecutorThatLetsGoConfirmsNoCancel(t *testing.T) {
 	dir, x := t.TempDir(), &remote{calls: make(chan call, 1)}
-	list := []engine.Executor{{Name: "x", Impl: x}}
+	list := []registry.Binding{{Name: "x", Executor: x}}
 	store := openStore(t, dir)
 	r := start(t, store, engine.Options{Executors: list})
 	id := r.submit(task.Spec{}).ID
@@ -95,7 +96,7 @@ func (r *rig) accepting() bool {
 // What was said before the host let go is kept.
 func TestDetachedAttemptKeepsItsWords(t *testing.T) {
 	x := &remote{calls: make(chan call, 1)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{}).ID
 	c := <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
@@ -158,7 +159,7 @@ func TestCloseWaitsForWhatIsBeingBegun(t *testing.T) {
 			} else {
 				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
 			}
-			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}

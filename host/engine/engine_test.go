@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -26,6 +27,21 @@ type rig struct {
 	t     *testing.T
 	store *sqlite.Store
 }
+
+// source is an executor's state as the test says it; ready where it says nothing.
+type source struct {
+	status  func() task.ExecutorStatus
+	changed chan struct{}
+}
+
+func (s source) Status() task.ExecutorStatus {
+	if s.status == nil {
+		return task.ExecutorStatus{State: task.ExecutorReady}
+	}
+	return s.status()
+}
+
+func (s source) Changed() <-chan struct{} { return s.changed }
 
 func openStore(t *testing.T, dir string) *sqlite.Store {
 	t.Helper()
@@ -55,13 +71,13 @@ func start(t *testing.T, store *sqlite.Store, o engine.Options) *rig {
 }
 
 // scripts is a rig with one executor, named x, of scripts.
-func scripts(t *testing.T, slots int, types map[string]engine.TypeConfig, list ...sdk.Script) *rig {
+func scripts(t *testing.T, slots int, types map[string]task.TypeConfig, list ...sdk.Script) *rig {
 	t.Helper()
 	x, err := sdk.NewScripts(list...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, openStore(t, t.TempDir()), engine.Options{Types: types, Executors: []engine.Executor{{Name: "x", Plugin: "scripts", Slots: slots, Impl: x}}})
+	return start(t, openStore(t, t.TempDir()), engine.Options{Types: types, Executors: []registry.Binding{{Name: "x", Plugin: "scripts", Slots: slots, Executor: x}}})
 }
 
 func script(name string, run func(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error)) sdk.Script {
@@ -120,7 +136,7 @@ func (r *rig) path(id task.ID) string {
 	return strings.Join(states, " ")
 }
 
-var quick = map[string]engine.TypeConfig{"work": {Backoff: &task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}}}
+var quick = map[string]task.TypeConfig{"work": {Backoff: task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}}}
 
 func TestTaskBornRunningSucceeds(t *testing.T) {
 	r := scripts(t, 4, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Text("done"), nil }))
@@ -227,7 +243,7 @@ func TestAttemptThatDoesNotStopIsGivenUp(t *testing.T) {
 	g.deaf = true
 	x, _ := sdk.NewScripts(script("work", g.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond,
-		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}}})
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
 	first := r.submit(task.Spec{})
 	<-g.began
 	if _, err := r.Cancel(t.Context(), me, first.ID); err != nil {
@@ -335,8 +351,8 @@ func TestSubmitRefusals(t *testing.T) {
 		sdk.Func("typed", func(context.Context, in, sdk.Reporter) (int, error) { return 0, nil }),
 		script("work", g.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
-		Types:     map[string]engine.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
-		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}},
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}},
 	})
 	for _, c := range []struct {
 		spec    task.Spec
@@ -369,7 +385,7 @@ func TestSubmitRefusals(t *testing.T) {
 func TestGracefulStopCostsNothing(t *testing.T) {
 	dir, g := t.TempDir(), newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
-	list := []engine.Executor{{Name: "x", Slots: 1, Impl: x}}
+	list := []registry.Binding{{Name: "x", Slots: 1, Executor: x}}
 	store := openStore(t, dir)
 	first := start(t, store, engine.Options{Executors: list})
 	id := first.submit(task.Spec{MaxAttempts: 1}).ID
@@ -409,7 +425,7 @@ func TestRecoverSettlesLost(t *testing.T) {
 		ids = append(ids, tk.ID)
 	}
 	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
-	r := start(t, store, engine.Options{Executors: []engine.Executor{{Name: "x", Slots: 4, Impl: x}}})
+	r := start(t, store, engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 4, Executor: x}}})
 	if got := r.wait(ids[0]); got.State != task.Succeeded || got.Attempt != 2 || got.Lost != 1 {
 		t.Errorf("may be lost: %s, attempt %d, lost %d", got.State, got.Attempt, got.Lost)
 	}
@@ -483,7 +499,7 @@ func (x *remote) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.R
 
 func TestDeferredAttempts(t *testing.T) {
 	dir, x := t.TempDir(), &remote{calls: make(chan call, 10)}
-	list := []engine.Executor{{Name: "x", Impl: x}}
+	list := []registry.Binding{{Name: "x", Executor: x}}
 	store := openStore(t, dir)
 	r := start(t, store, engine.Options{Executors: list})
 
@@ -605,7 +621,7 @@ func TestManyAtOnce(t *testing.T) {
 // What is sent again is answered, though it would be refused if it were new.
 func TestReplayComesBeforeRefusal(t *testing.T) {
 	g := newGate()
-	r := scripts(t, 1, map[string]engine.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
+	r := scripts(t, 1, map[string]task.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
 	r.submit(task.Spec{})
 	<-g.began
 	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
@@ -637,7 +653,7 @@ func TestRouteWithoutNodeWaits(t *testing.T) {
 	x := &routed{remote: remote{calls: make(chan call, 10)}}
 	x.zone.Store("a")
 	changed := make(chan struct{}, 1)
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: changed}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: changed}}}})
 	far := r.submit(task.Spec{Route: map[string]string{"zone": "b"}})
 	if got := r.get(far.ID); got.Waiting != task.WaitExecutor {
 		t.Errorf("waits: %s", got.Waiting)
@@ -681,7 +697,7 @@ func TestSetTypesMovesWaitingTasks(t *testing.T) {
 		}
 		return x
 	}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "a", Impl: work("a")}, {Name: "b", Impl: work("b")}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "a", Executor: work("a")}, {Name: "b", Executor: work("b")}}})
 	if _, err := r.ControlExecutor(t.Context(), "a", "pause"); err != nil {
 		t.Fatal(err)
 	}
@@ -689,7 +705,7 @@ func TestSetTypesMovesWaitingTasks(t *testing.T) {
 	for range 20 {
 		ids = append(ids, r.submit(task.Spec{}).ID)
 	}
-	r.SetTypes(map[string]engine.TypeConfig{"work": {Executor: "b"}})
+	r.SetTypes(map[string]task.TypeConfig{"work": {Executor: "b"}})
 	for _, id := range ids {
 		if got := r.wait(id); got.State != task.Succeeded || got.Executor != "b" {
 			t.Errorf("%s on %s", got.State, got.Executor)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -16,7 +17,7 @@ import (
 // the fleet is told, and the slot is free again.
 func TestDispatchedTaskMissesItsDeadline(t *testing.T) {
 	x := &remote{calls: make(chan call, 2)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
 	id := r.submit(task.Spec{Deadline: time.Now().Add(100 * time.Millisecond)}).ID
 	c := <-x.calls
 	if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureTimeout {
@@ -46,7 +47,7 @@ func TestCancelMeetsTheBegin(t *testing.T) {
 			} else {
 				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
 			}
-			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func (s settler) Settled(t sdk.Token) { s.settled <- t }
 // and hears it once.
 func TestGivenUpAttemptIsSettled(t *testing.T) {
 	x := settler{&remote{calls: make(chan call, 1)}, make(chan sdk.Token, 10)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{}).ID
 	c := <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
@@ -137,7 +138,7 @@ func (s strict) Apply(ctx context.Context, cs []task.Change) []error {
 // An outcome that the store will never take must not hold a task for ever.
 func TestOutcomeThatTheStoreRefuses(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
-	e := engine.New(engine.Options{Store: strict{openStore(t, t.TempDir())}, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	e := engine.New(engine.Options{Store: strict{openStore(t, t.TempDir())}, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
