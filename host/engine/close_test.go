@@ -183,3 +183,29 @@ func TestCloseWaitsForWhatIsBeingBegun(t *testing.T) {
 		})
 	}
 }
+
+func TestGracefulStopCostsNothing(t *testing.T) {
+	dir, g := t.TempDir(), newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	list := []registry.Binding{{Name: "x", Slots: 1, Executor: x}}
+	store := openStore(t, dir)
+	first := start(t, store, engine.Options{Executors: list})
+	id := first.submit(task.Spec{MaxAttempts: 1}).ID
+	<-g.began
+	if err := first.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.get(id); got.State != task.Pending || got.Failures != 0 || got.Lost != 0 {
+		t.Errorf("after the stop: %s, %d failures, %d lost", got.State, got.Failures, got.Lost)
+	}
+	if _, _, err := first.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil); task.CodeOf(err) != task.CodeStoreUnavailable {
+		t.Errorf("submit to a stopped host: %v", err)
+	}
+	store.Close()
+	second := start(t, openStore(t, dir), engine.Options{Executors: list})
+	<-g.began
+	close(g.let)
+	if got := second.wait(id); got.State != task.Succeeded || got.Attempt != 2 {
+		t.Errorf("after the restart: %s, attempt %d", got.State, got.Attempt)
+	}
+}

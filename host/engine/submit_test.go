@@ -1,79 +1,92 @@
-package engine
+package engine_test
 
 import (
 	"context"
 	"encoding/json"
-	"strings"
+	"errors"
 	"testing"
+	"time"
 
+	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/registry"
-	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// heldUp is a client that holds up whoever asks whether it is still there.
-type heldUp struct {
-	context.Context
-	asked chan struct{}
-	let   chan struct{}
-}
-
-func (c heldUp) wait() {
-	select {
-	case c.asked <- struct{}{}:
-	default:
+func TestSubmitRefusals(t *testing.T) {
+	type in struct {
+		N int `json:"n"`
 	}
-	<-c.let
+	g := newGate()
+	x, _ := sdk.NewScripts(
+		sdk.Func("typed", func(context.Context, in, sdk.Reporter) (int, error) { return 0, nil }),
+		script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}},
+	})
+	for _, c := range []struct {
+		spec    task.Spec
+		code    task.Code
+		pointer string
+	}{
+		{task.Spec{Type: "nope"}, task.CodeUnknownType, "/type"},
+		{task.Spec{Type: "work", Executor: "y"}, task.CodeInvalidRequest, "/executor"},
+		{task.Spec{Type: "typed", Input: json.RawMessage(`{"n":"x"}`)}, task.CodeInvalidInput, "/input/n"},
+		{task.Spec{Type: "typed", Input: json.RawMessage(`{"n":1,"m":2}`)}, task.CodeInvalidInput, "/input"},
+		{task.Spec{Type: "work", Input: json.RawMessage(`"12345678901"`)}, task.CodeTooLarge, "/input"},
+		{task.Spec{Type: "work", Input: json.RawMessage(`{`)}, task.CodeInvalidInput, "/input"},
+		{task.Spec{Type: "work", Deadline: time.Now().Add(-time.Second)}, task.CodeInvalidRequest, "/deadline"},
+	} {
+		_, _, err := r.Submit(t.Context(), me, []task.Spec{c.spec}, nil)
+		var e *task.Error
+		if !errors.As(err, &e) || e.Code != c.code || len(e.Fields) == 0 || e.Fields[0].Pointer != c.pointer {
+			t.Errorf("%+v: %v (%+v), want %s at %s", c.spec, err, e, c.code, c.pointer)
+		}
+	}
+	r.submit(task.Spec{})
+	<-g.began
+	r.submit(task.Spec{})
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil); task.CodeOf(err) != task.CodeQueueFull {
+		t.Errorf("a full queue: %v", err)
+	}
+	close(g.let)
 }
 
-func (c heldUp) Done() <-chan struct{} {
-	c.wait()
-	return c.Context.Done()
-}
-
-func (c heldUp) Err() error {
-	c.wait()
-	return c.Context.Err()
-}
-
-// A submit whose input is being checked holds up neither others nor the end of the host.
-func TestCheckHoldsNobodyUp(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+func TestSubmitOnce(t *testing.T) {
+	r := scripts(t, 4, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	a, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
-	run := func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }
-	x, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "list", Input: json.RawMessage(`{"items":{"type":"number"}}`)}, Run: run},
-		sdk.Script{TypeInfo: sdk.TypeInfo{Name: "any"}, Run: run})
+	b, replayed, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil || !replayed || a[0].ID != b[0].ID {
+		t.Errorf("second: %v, replayed %v", err, replayed)
+	}
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{2}}); task.CodeOf(err) != task.CodeIdempotencyMismatch {
+		t.Errorf("another request under the key: %v", err)
+	}
+	if s := r.Executors()[0]; s.Used != 0 {
+		r.wait(a[0].ID)
+	}
+}
+
+// What is sent again is answered, though it would be refused if it were new.
+func TestReplayComesBeforeRefusal(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, map[string]task.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
+	r.submit(task.Spec{})
+	<-g.began
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	first, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(Options{Store: store, Executors: []registry.Binding{{Name: "x", Executor: x}}})
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	again, replayed, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil || !replayed || again[0].ID != first[0].ID {
+		t.Errorf("with the queue full: %v, replayed %v", err, replayed)
 	}
-	me := task.Scope{Owner: "me"}
-	client := heldUp{t.Context(), make(chan struct{}, 1), make(chan struct{})}
-	ended := make(chan error, 1)
-	go func() {
-		_, _, err := e.Submit(client, me, []task.Spec{{Type: "list", Input: json.RawMessage("[" + strings.Repeat("1,", 100_000) + "1]")}}, nil)
-		ended <- err
-	}()
-	<-client.asked // by the check
-	if !e.launches.mu.TryLock() {
-		t.Fatal("a check holds the gate that the end of the host waits for")
-	}
-	e.launches.mu.Unlock()
-	if _, _, err := e.Submit(t.Context(), me, []task.Spec{{Type: "any"}}, nil); err != nil {
-		t.Errorf("another submit: %v", err)
-	}
-	if err := e.Close(context.Background()); err != nil {
-		t.Error(err)
-	}
-	close(client.let)
-	if err := <-ended; task.CodeOf(err) != task.CodeStoreUnavailable {
-		t.Errorf("the submit ended with %v", err)
-	}
+	close(g.let)
+	r.wait(first[0].ID)
 }

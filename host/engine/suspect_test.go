@@ -173,3 +173,35 @@ func TestEndOfTheHostAsEvidence(t *testing.T) {
 		})
 	}
 }
+
+// A task that was lost runs with no other suspect beside it.
+func TestSuspectsRunOneAtATime(t *testing.T) {
+	var mu sync.Mutex
+	now, most := 0, 0
+	r := scripts(t, 8, nil, script("work", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		if st.Attempt == 1 {
+			return sdk.Result{}, sdk.ErrLost
+		}
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(2 * time.Millisecond) // long enough for another to begin, if it were let
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return sdk.Result{}, nil
+	}))
+	var ids []task.ID
+	for range 6 {
+		ids = append(ids, r.submit(task.Spec{}).ID)
+	}
+	for _, id := range ids {
+		if got := r.wait(id); got.State != task.Succeeded {
+			t.Errorf("got %s", got.State)
+		}
+	}
+	if most != 1 {
+		t.Errorf("%d suspects ran at once", most)
+	}
+}

@@ -154,3 +154,55 @@ func TestOutcomeThatTheStoreRefuses(t *testing.T) {
 		t.Errorf("%v, %s, %+v", err, got.State, got.Error)
 	}
 }
+
+func TestCancelIsConfirmed(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, nil, script("work", g.run))
+	running := r.submit(task.Spec{})
+	<-g.began
+	waiting := r.submit(task.Spec{})
+	if got, err := r.Cancel(t.Context(), me, waiting.ID); err != nil || got.State != task.Canceled {
+		t.Errorf("cancel of a waiting task: %v, %s", err, got.State)
+	}
+	if got, err := r.Cancel(t.Context(), me, running.ID); err != nil || got.State != task.Canceling {
+		t.Errorf("cancel of a running task: %v, %s", err, got.State)
+	}
+	got := r.wait(running.ID)
+	if got.State != task.Canceled || got.Error.Details["confirmed"] != true {
+		t.Errorf("got %s, %+v", got.State, got.Error)
+	}
+	if _, err := r.Cancel(t.Context(), me, running.ID); task.CodeOf(err) != task.CodeAlreadyFinal {
+		t.Errorf("second cancel: %v", err)
+	}
+}
+
+func TestAttemptThatDoesNotStopIsGivenUp(t *testing.T) {
+	g := newGate()
+	g.deaf = true
+	x, _ := sdk.NewScripts(script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond,
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
+	first := r.submit(task.Spec{})
+	<-g.began
+	if _, err := r.Cancel(t.Context(), me, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := r.wait(first.ID)
+	if got.State != task.Canceled || got.Error.Details["confirmed"] != false {
+		t.Errorf("got %s, %+v", got.State, got.Error)
+	}
+	if s := r.Executors()[0]; s.Used != 1 {
+		t.Errorf("%d slots in use, want 1: the goroutine is still there", s.Used)
+	}
+	second := r.submit(task.Spec{})
+	if second.State != task.Pending {
+		t.Errorf("the slot was given away: %s", second.State)
+	}
+	close(g.let)
+	if got := r.wait(second.ID); got.State != task.Succeeded {
+		t.Errorf("after the goroutine came back: %s", got.State)
+	}
+	if r.Ignored() == 0 {
+		t.Error("the late end of the first was not counted")
+	}
+}
