@@ -39,7 +39,7 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/import/script": {own: s("sdk", "plugins/import/fetch"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/import/fetch":  {own: s("sdk")},
 	"plugins/remote-queue":  {own: s("sdk"), libs: s("github.com/nats-io/...", "github.com/hashicorp/go-hclog", "github.com/cenkalti/backoff/...", "golang.org/x/...", "github.com/google/uuid")},
-	"cmd/taskhost":          {own: s("host", "host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
+	"cmd/taskhost":          {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
 }
 
 func s(v ...string) []string { return v }
