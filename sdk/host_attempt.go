@@ -83,7 +83,7 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}}, 0)
 		<-a.done // the host has its own bound, and may stop waiting for this
 	}
-	if a.outcome.Kind == Succeeded {
+	if a.outcome.Kind == OutcomeSucceeded {
 		return a.outcome.Result, nil
 	}
 	return Result{}, FailedWith(a.outcome)
@@ -93,7 +93,7 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, error) {
 	for _, p := range [][]byte{t.Input, t.Checkpoint} {
 		if len(p) > maxPayload {
-			return nil, FailedWith(Outcome{Kind: Failed, Code: CodeExecutorFailed, Permanent: true,
+			return nil, FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Permanent: true,
 				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
 		}
 	}

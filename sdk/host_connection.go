@@ -129,7 +129,7 @@ func (c *connection) fail(err error) {
 	c.mu.Unlock()
 	for _, a := range attempts {
 		if a.start > sent {
-			a.end(Outcome{Kind: AttemptReleased, Message: "the plugin was gone before the attempt was started"})
+			a.end(Outcome{Kind: OutcomeReleased, Message: "the plugin was gone before the attempt was started"})
 		} else {
 			a.end(lostOutcome(err.Error()))
 		}

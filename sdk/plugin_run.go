@@ -87,7 +87,7 @@ func (s *server) start(sess *session, m *pb.Start) {
 	s.mu.Unlock()
 	switch {
 	case draining:
-		r.finish(Outcome{Kind: AttemptReleased, Message: "the plugin is draining and did not start it"})
+		r.finish(Outcome{Kind: OutcomeReleased, Message: "the plugin is draining and did not start it"})
 	case m.GetRejoin() && !info.Outlives && !info.Deferred:
 		s.running.Done()
 		r.finish(lostOutcome("this process does not know it"))
@@ -102,7 +102,7 @@ func (r *run) execute(sess *session, m *pb.Start, deadline time.Time, exec Execu
 	t, err := taskFromWire(r.ctx, m, r.token, deadline, sess.in)
 	r.fed.Store(true)
 	if err != nil {
-		r.finish(Outcome{Kind: AttemptReleased, Message: "its input did not arrive: " + err.Error()})
+		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + err.Error()})
 		return
 	}
 	var res Result

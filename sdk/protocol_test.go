@@ -304,31 +304,31 @@ func TestPluginMisbehaves(t *testing.T) {
 				return err
 			}
 			return hold(s)
-		}, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
-		"ends the stream": {func(stream, []byte) error { return nil }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		}, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
+		"ends the stream": {func(stream, []byte) error { return nil }, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
 		"breaks the stream": {func(stream, []byte) error { return status.Error(codes.Internal, "boom") },
-			Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
-		"falls silent": {func(s stream, _ []byte) error { return hold(s) }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+			Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
+		"falls silent": {func(s stream, _ []byte) error { return hold(s) }, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
 		"does not support the start": {func(s stream, token []byte) error {
 			_ = say(s, &pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{Token: token}}})
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"reports no kind": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"yields until nothing": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"yields until after all years": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED, Yield: &pb.Yield{Until: &timestamppb.Timestamp{Seconds: 1 << 60}}}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"announces an absurd result": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED, Result: &pb.Payload{Chunked: 1 << 40}}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"reports of strangers, then properly": {func(s stream, token []byte) error {
 			_ = say(s, finished([]byte("short"), nil), finished(make([]byte, 16), nil), finished(token, &pb.Outcome{Kind: pb.Kind_KIND_CANCELED}))
 			for { // the stranger is refused whole
@@ -342,7 +342,7 @@ func TestPluginMisbehaves(t *testing.T) {
 					}
 				}
 			}
-		}, Outcome{Kind: Canceled}},
+		}, Outcome{Kind: OutcomeCanceled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := connectFake(t, HostOptions{Silence: 600 * time.Millisecond}, func(s stream) error {

@@ -174,6 +174,6 @@ func (e *scriptExecutor) Revert(ctx context.Context, t Task, r Reporter) error {
 }
 
 func unknownType(name string) error {
-	return FailedWith(Outcome{Kind: Failed, Code: CodeExecutorFailed, Permanent: true,
+	return FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Permanent: true,
 		Message: fmt.Sprintf("this executor does not know task type %q", name)})
 }
