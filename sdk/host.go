@@ -16,7 +16,7 @@ import (
 
 // HostSide is the host's half as go-plugin takes it: dispense PluginKey, and what
 // comes is a Connection, configured and with its streams open. A refused config is
-// a *ConfigError. Dial with HostDialOptions.
+// an error that wraps ErrConfigRefused. Dial with HostDialOptions.
 func HostSide(o HostOptions) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &hostSide{options: o}}
 }
@@ -71,7 +71,7 @@ func (c *connection) open() error {
 		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
 		Epoch: c.options.Epoch, Survive: c.options.Survive})
 	if status.Code(err) == codes.InvalidArgument {
-		return &ConfigError{Executor: cfg.Executor, Message: clip(status.Convert(err).Message(), maxText)}
+		return fmt.Errorf("executor %q: %w: %s", cfg.Executor, ErrConfigRefused, clip(status.Convert(err).Message(), maxText))
 	}
 	if err != nil {
 		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)

@@ -32,7 +32,7 @@ type connection struct {
 	control grpc.BidiStreamingClient[pb.ControlRequest, pb.ControlResponse]
 	data    grpc.BidiStreamingClient[pb.DataRequest, pb.DataResponse]
 	first   *pb.ControlResponse
-	hello   Hello
+	hello   PluginHello
 	log     hclog.Logger
 
 	ctx     context.Context
@@ -72,7 +72,7 @@ func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostO
 }
 
 func (c *connection) setHello(h *pb.Hello) {
-	c.hello = Hello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
+	c.hello = PluginHello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
 		Running: tokensOf(h.GetRunning()), Finished: tokensOf(h.GetFinished())}
 }
 
@@ -301,7 +301,7 @@ func (c *connection) listener(token []byte) *attempt {
 }
 
 // Hello is what the process said of itself.
-func (c *connection) Hello() Hello { return c.hello }
+func (c *connection) Hello() PluginHello { return c.hello }
 
 // Changed is signaled when Describe should be asked again.
 func (c *connection) Changed() <-chan struct{} { return c.changed }

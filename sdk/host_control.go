@@ -183,4 +183,4 @@ func startHandled(a *attempt, received uint64, now time.Time) bool {
 	return received >= a.start
 }
 
-var _ Connection = (*connection)(nil)
+var _ HostConnection = (*connection)(nil)

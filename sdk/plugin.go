@@ -2,7 +2,7 @@ package sdk
 
 import (
 	"context"
-	"strconv"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -37,16 +37,16 @@ func Handshake() plugin.HandshakeConfig {
 // PluginKey is the name under which a plugin process serves its executor.
 const PluginKey = "executor"
 
-// Connection is an executor in another process, as the host holds it. Its
+// HostConnection is an executor in another process, as the host holds it. Its
 // Execute blocks for the life of the attempt, as any executor's does, and
 // returns Lost when the process dies or stops naming the attempt's token.
-type Connection interface {
+type HostConnection interface {
 	Executor
 	Settler
 	// A plugin whose Info does not say ControlsNodes refuses each ControlNode.
 	NodeController
 	// Hello is what the process said of itself.
-	Hello() Hello
+	Hello() PluginHello
 	// Changed is signaled when Describe should be asked again.
 	Changed() <-chan struct{}
 	// Draining is closed when the process says that somebody else told it to stop: it
@@ -75,8 +75,8 @@ type Settler interface {
 	Settled(t Token)
 }
 
-// Hello is what a plugin process says of itself when it is connected to.
-type Hello struct {
+// PluginHello is what a plugin process says of itself when it is connected to.
+type PluginHello struct {
 	Instance string // chosen by the process at random when it began
 	Name     string
 	Version  string
@@ -105,14 +105,7 @@ type HostOptions struct {
 	Silence time.Duration
 }
 
-// ConfigError is what connecting returns when the plugin refused its config:
-// starting it again is no use before the config changes.
-type ConfigError struct {
-	Executor string
-	Message  string // the plugin's words
-}
-
-// Error is the plugin's words under the executor's name.
-func (e *ConfigError) Error() string {
-	return "executor " + strconv.Quote(e.Executor) + ": config refused: " + e.Message
-}
+// ErrConfigRefused is wrapped by the error of connecting to a plugin that refused its
+// config, with the plugin's words after it: starting it again is no use before the
+// config changes.
+var ErrConfigRefused = errors.New("config refused")

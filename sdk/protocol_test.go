@@ -201,14 +201,14 @@ func TestConfigure(t *testing.T) {
 	} {
 		cfg := NewConfig("test", []byte(`{"sltos":3}`), nil)
 		_, err := connect(t.Context(), serveTest(t, newServer(p)), HostOptions{Config: cfg})
-		if refused := (*ConfigError)(nil); !errors.As(err, &refused) {
-			t.Errorf("%s: %v, want a *ConfigError", name, err)
+		if !errors.Is(err, ErrConfigRefused) {
+			t.Errorf("%s: %v, want one that wraps ErrConfigRefused", name, err)
 		}
 	}
 	cc := serveTest(t, newServer(Plugin{New: func(Config) (Executor, error) { return NewScripts(Func("a", answer)) }}))
 	connectTest(t, cc, HostOptions{Config: NewConfig("test", []byte(`{"a":1}`), nil)})
 	_, err := connect(t.Context(), cc, HostOptions{Config: NewConfig("test", []byte(`{"a":2}`), nil)})
-	if err == nil || errors.As(err, new(*ConfigError)) || !strings.Contains(err.Error(), "started anew") {
+	if err == nil || errors.Is(err, ErrConfigRefused) || !strings.Contains(err.Error(), "started anew") {
 		t.Errorf("another config for a running executor: %v", err)
 	}
 	_, err = connect(t.Context(), serveTest(t, stuckConfigure()), HostOptions{Config: NewConfig("slow", nil, nil), Start: 50 * time.Millisecond})
@@ -273,7 +273,7 @@ func serveFake(t *testing.T, f *fake) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := GRPCServer(nil)
+	g := PluginGRPCServer(nil)
 	pb.RegisterExecutorServiceServer(g, f)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()

@@ -112,7 +112,7 @@ type process struct {
 func (p *process) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.grpc = GRPCServer(opts)
+	p.grpc = PluginGRPCServer(opts)
 	return p.grpc
 }
 
@@ -205,10 +205,10 @@ func PluginSide(p Plugin) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &pluginSide{server: newServer(p)}}
 }
 
-// GRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
+// PluginGRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
 // a message. The windows keep a full Data stream from holding up Control, which
 // shares its connection.
-func GRPCServer(opts []grpc.ServerOption) *grpc.Server {
+func PluginGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),

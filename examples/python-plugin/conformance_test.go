@@ -15,12 +15,12 @@ import (
 
 // remote is the plugin process as an executor: what the host has of it.
 type remote struct {
-	sdk.Connection
+	sdk.HostConnection
 	client *plugin.Client
 }
 
 func (r *remote) Close() error {
-	err := r.Connection.Close()
+	err := r.HostConnection.Close()
 	r.client.Kill()
 	return err
 }
@@ -36,7 +36,7 @@ func connect(cfg sdk.Config) (sdk.Executor, error) {
 	if err == nil {
 		var conn any
 		if conn, err = protocol.Dispense(sdk.PluginKey); err == nil {
-			return &remote{conn.(sdk.Connection), client}, nil
+			return &remote{conn.(sdk.HostConnection), client}, nil
 		}
 	}
 	client.Kill()

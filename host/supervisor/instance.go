@@ -24,7 +24,7 @@ type instance struct {
 	record   record
 	proc     *process // nil until the binary was verified
 	client   *plugin.Client
-	conn     sdk.Connection // nil until connected
+	conn     sdk.HostConnection // nil until connected
 	ending   sync.Once
 	ended    chan struct{} // closed when nothing of it is left
 

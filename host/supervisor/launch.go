@@ -76,7 +76,7 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	inst.client = e.client(inst)
 
 	type answer struct {
-		conn sdk.Connection
+		conn sdk.HostConnection
 		err  error
 	}
 	answers := make(chan answer, 1)
@@ -102,7 +102,7 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 }
 
 // connect starts the process and speaks to it until its hello.
-func connect(client *plugin.Client) (sdk.Connection, error) {
+func connect(client *plugin.Client) (sdk.HostConnection, error) {
 	protocol, err := client.Client()
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func connect(client *plugin.Client) (sdk.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := raw.(sdk.Connection)
+	conn, ok := raw.(sdk.HostConnection)
 	if !ok {
 		return nil, fmt.Errorf("sdk gave a %T instead of a connection", raw)
 	}
@@ -153,8 +153,7 @@ func (e *Executor) client(inst *instance) *plugin.Client {
 // better is known.
 func (e *Executor) startError(path string, inst *instance, err error) error {
 	p := inst.proc
-	var config *sdk.ConfigError
-	if errors.As(err, &config) {
+	if errors.Is(err, sdk.ErrConfigRefused) {
 		return &operatorError{err}
 	}
 	line, spoke := p.first.text()

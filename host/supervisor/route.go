@@ -43,7 +43,7 @@ func (e *Executor) ControlNode(ctx context.Context, node, action string) error {
 }
 
 // current is the connection that takes new attempts, or why there is none.
-func (e *Executor) current() (sdk.Connection, error) {
+func (e *Executor) current() (sdk.HostConnection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.serving == nil {

@@ -147,7 +147,7 @@ func overGRPC(t *testing.T, p sdk.Plugin, config string) (sdk.Executor, error) {
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins:         sdk.PluginSide(p),
-		GRPCServer:      sdk.GRPCServer,
+		GRPCServer:      sdk.PluginGRPCServer,
 		Logger:          hclog.NewNullLogger(),
 		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: attach, CloseCh: closed},
 	})
@@ -172,7 +172,7 @@ func overGRPC(t *testing.T, p sdk.Plugin, config string) (sdk.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := raw.(sdk.Connection)
+	c := raw.(sdk.HostConnection)
 	t.Cleanup(func() { _ = c.Close() })
 	return c, nil
 }
