@@ -3,24 +3,7 @@ package sdk
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
-)
-
-// Why the context of an attempt ended: context.Cause(ctx) is one of these.
-var (
-	// ErrCancel: the client wants the task to end. Stop and clean up.
-	ErrCancel = errors.New("canceled")
-	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
-	ErrTimeout = errors.New("attempt timed out")
-	// ErrPause: the operator wants the task to rest. A script that can resume
-	// returns YieldUntilResumed; one that cannot goes on as if nothing was said.
-	ErrPause = errors.New("paused")
-	// ErrDetach: the host lets go. An executor whose attempts outlive the host
-	// leaves them running and returns; a local one stops. The attempt will run again
-	// without having cost anything, unless its task must never run twice.
-	ErrDetach = errors.New("host is detaching")
 )
 
 // OutcomeKind is what became of an attempt.
@@ -118,59 +101,7 @@ func (e *outcomeError) Is(target error) bool {
 	return ok && t.cause == nil && t.outcome.Kind == e.outcome.Kind
 }
 
-// ErrLost is returned by executors that cannot say whether or how an attempt ended.
-// It counts against the task's max_lost, not its max_attempts.
-var ErrLost error = &outcomeError{outcome: Outcome{Kind: OutcomeLost, Code: CodeExecutorLost,
-	Message: "the attempt was lost: it may have run, nobody knows how it ended"}}
-
-// ErrReleased is returned by executors for an attempt that surely never started.
-// The task goes back to its queue at no cost.
-var ErrReleased error = &outcomeError{outcome: Outcome{Kind: OutcomeReleased,
-	Message: "the attempt was given back before it started"}}
-
-// ErrInterrupted is returned by executors for an attempt that was stopped because its
-// process or its host ends, and may have run in part. The task goes back to its queue
-// at no cost, unless it must never run twice (max_lost 0): then it fails.
-var ErrInterrupted error = &outcomeError{outcome: Outcome{Kind: OutcomeInterrupted,
-	Message: "the attempt was interrupted: it may have run in part"}}
-
 var errIrreversible = errors.New("this executor cannot undo its work")
-
-// Permanent marks err as one that no retry can cure. A nil err gives nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &outcomeError{cause: err, outcome: Outcome{Kind: OutcomeFailed, Code: CodePermanent, Permanent: true}}
-}
-
-// RetryAfter marks err as one to retry no sooner than after d. A nil err gives nil.
-func RetryAfter(err error, d time.Duration) error {
-	if err == nil {
-		return nil
-	}
-	return &outcomeError{cause: err, outcome: Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, RetryAfter: max(d, 0)}}
-}
-
-// YieldUntil rests the task until t. Checkpoint, if not nil, is what the next
-// run finds in Task.Checkpoint.
-func YieldUntil(t time.Time, checkpoint []byte) error {
-	return yield(Yield{Until: t, Checkpoint: checkpoint})
-}
-
-// YieldForChildren rests the task until all the tasks with these ids are final.
-func YieldForChildren(ids []string, checkpoint []byte) error {
-	return yield(Yield{Children: ids, Checkpoint: checkpoint})
-}
-
-// YieldUntilResumed rests the task until an operator resumes it.
-func YieldUntilResumed(checkpoint []byte) error {
-	return yield(Yield{Resume: true, Checkpoint: checkpoint})
-}
-
-func yield(y Yield) error {
-	return &outcomeError{outcome: Outcome{Kind: OutcomeYielded, Message: "the task rests", Yield: &y}}
-}
 
 // FailedWith makes an error that OutcomeOf turns into exactly o (a failure, as any
 // other error, is still explained by a context that ended). It serves those who
@@ -218,34 +149,4 @@ func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 		}
 	}
 	return o
-}
-
-// panicError makes the outcome of a panic: a failure with the stack in its details.
-func panicError(v any) error {
-	return &outcomeError{outcome: Outcome{
-		Kind: OutcomeFailed, Code: CodeScriptFailed, Message: fmt.Sprintf("panic: %v", v),
-		Details: map[string]string{"stack": string(debug.Stack())},
-	}}
-}
-
-// Execute calls e.Execute and turns a panic into an error with the stack, as
-// everyone who calls an executor must: grpc-go recovers none, and one bad task
-// would end all others of its process.
-func Execute(ctx context.Context, e Executor, t Task, r Reporter) (res Result, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			res, err = Result{}, panicError(v)
-		}
-	}()
-	return e.Execute(ctx, t, r)
-}
-
-// Revert calls e.Revert with the same guard as Execute.
-func Revert(ctx context.Context, e Executor, t Task, r Reporter) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError(v)
-		}
-	}()
-	return e.Revert(ctx, t, r)
 }

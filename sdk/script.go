@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -119,11 +118,6 @@ func NewScripts(scripts ...Script) (Executor, error) {
 	}
 	return e, nil
 }
-
-var typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
-
-// ValidTypeName says whether name can be the name of a task type.
-func ValidTypeName(name string) bool { return typeName.MatchString(name) }
 
 type scriptExecutor struct {
 	info   Info

@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +12,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-
-	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
 // How a plugin process ends.
@@ -196,50 +193,4 @@ func (p *process) end() {
 		time.Sleep(stopFor)
 	}
 	os.Exit(1) // it did not
-}
-
-// PluginSide is the plugin's half as go-plugin takes it, for a program that does
-// not use Serve and for tests: one executor, made by the first host's config. Use
-// it with GRPCServer.
-func PluginSide(p Plugin) plugin.PluginSet {
-	return plugin.PluginSet{PluginKey: &pluginSide{server: newServer(p)}}
-}
-
-// PluginGRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
-// a message. The windows keep a full Data stream from holding up Control, which
-// shares its connection.
-func PluginGRPCServer(opts []grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
-		grpc.WriteBufferSize(ioBuffer), grpc.ReadBufferSize(ioBuffer))...)
-}
-
-// HostDialOptions are the same bounds for the host's side of a connection.
-func HostDialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
-		grpc.WithWriteBufferSize(ioBuffer), grpc.WithReadBufferSize(ioBuffer),
-	}
-}
-
-const (
-	streamWindow = 1 << 20
-	connWindow   = 8 << 20
-	ioBuffer     = 128 << 10
-)
-
-type pluginSide struct {
-	plugin.NetRPCUnsupportedPlugin
-	server *server
-}
-
-func (p *pluginSide) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
-	pb.RegisterExecutorServiceServer(g, p.server)
-	return nil
-}
-
-func (p *pluginSide) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, fmt.Errorf("this is the plugin's side; the host dispenses from HostSide")
 }
