@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// An Executor carries out tasks. The host calls it the same way whether it
+// An Executor carries out tasks: it returns what became of each attempt, and only the
+// host writes down what that makes of the task. The host calls it the same way whether it
 // runs in the host's process or behind gRPC in its own. All methods may be
 // called at once from many goroutines. One that holds something open may have a
 // Close() error too, called when it is no longer used, in the process it runs in.
@@ -16,9 +17,15 @@ type Executor interface {
 	Describe(ctx context.Context) (Info, error)
 
 	// Execute makes one attempt at t and returns its result. It returns soon
-	// after ctx is done; context.Cause(ctx) says why. An error is retried by
-	// the host's policy unless it says otherwise: see Permanent, RetryAfter,
-	// Lost, Released and the Yield functions.
+	// after ctx is done; context.Cause(ctx) says why: see ErrCancel and its
+	// neighbours. A result without error is a success, whatever became of ctx. An
+	// error is retried by the host's policy unless it says otherwise: see Permanent,
+	// RetryAfter, ErrLost, ErrReleased, ErrInterrupted and the Yield functions. A
+	// panic is a failure with the stack in its details.
+	//
+	// A call whose token already runs here joins that attempt: see Task.Rejoin and
+	// JoinTable. What an attempt did may be done again, by another attempt with
+	// another token, after it failed or was lost.
 	Execute(ctx context.Context, t Task, r Reporter) (Result, error)
 
 	// Revert undoes what Execute did for t: t.Result holds what it returned,
@@ -58,6 +65,6 @@ type Settler interface {
 	// will never be wanted: whoever keeps it may forget it. Call it once after
 	// each Execute or Revert that returned, also one that nobody waits for any
 	// more. Called before they return, it forgets whatever will be reported. For
-	// a token of Hello that is not wanted it does the same. It never blocks.
+	// a token of PluginHello that is not wanted it does the same. It never blocks.
 	Settled(t Token)
 }

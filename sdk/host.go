@@ -72,7 +72,7 @@ type PluginHello struct {
 var ErrConfigRefused = errors.New("config refused")
 
 // HostSide is the host's half as go-plugin takes it: dispense PluginKey, and what
-// comes is a Connection, configured and with its streams open. A refused config is
+// comes is a HostConnection, configured and with its streams open. A refused config is
 // an error that wraps ErrConfigRefused. Dial with HostDialOptions.
 func HostSide(o HostOptions) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &hostSide{options: o}}

@@ -28,7 +28,7 @@ func connect(ctx context.Context, cc grpc.ClientConnInterface, o HostOptions) (*
 	})
 	err := c.open()
 	if late.Stop() && err == nil {
-		c.begin()
+		c.startLoops()
 		return c, nil
 	}
 	if cause := context.Cause(c.ctx); cause != nil {
@@ -56,11 +56,11 @@ func (c *connection) open() error {
 	if err != nil {
 		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
 	}
-	c.first, err = c.control.Recv()
+	c.firstFrame, err = c.control.Recv()
 	if err != nil {
 		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
 	}
-	h := c.first.GetMessages()
+	h := c.firstFrame.GetMessages()
 	if len(h) == 0 || h[0].GetHello() == nil {
 		return fmt.Errorf("executor %q: the plugin's first message is not Hello", cfg.Executor)
 	}

@@ -53,8 +53,10 @@ const (
 	CodeCanceled       = "canceled"
 )
 
-// Outcome is how one attempt ended, as data. Executors return errors; OutcomeOf
-// makes the Outcome, on whichever side of a process boundary the script ran.
+// Outcome is how one attempt ended, as data: what crosses a process or a broker, and what
+// the host decides by. Executors return a Result or an error; OutcomeOf makes the Outcome
+// of them where the script ran, and FailedWith makes an error of it again on the other
+// side. A field that does not belong to the Kind is ignored.
 type Outcome struct {
 	Kind   OutcomeKind
 	Result Result // of OutcomeSucceeded
@@ -95,7 +97,7 @@ func (e *outcomeError) Error() string {
 
 func (e *outcomeError) Unwrap() error { return e.cause }
 
-// Is lets errors.Is match by kind: errors.Is(err, sdk.Lost).
+// Is lets errors.Is match by kind: errors.Is(err, sdk.ErrLost).
 func (e *outcomeError) Is(target error) bool {
 	t, ok := target.(*outcomeError)
 	return ok && t.cause == nil && t.outcome.Kind == e.outcome.Kind

@@ -105,7 +105,7 @@ func drained(t *testing.T, c *connection, s *server) {
 	select {
 	case <-s.drain():
 	case <-time.After(10 * time.Second):
-		t.Fatalf("the plugin still keeps %d attempts", len(s.all()))
+		t.Fatalf("the plugin still keeps %d attempts", len(s.runs()))
 	}
 }
 
@@ -373,11 +373,11 @@ func TestDataDropsRatherThanBlocks(t *testing.T) {
 	q := newDataQueue()
 	var mark itemMark
 	token := randomToken()
-	q.progress(token, &mark, 1, 9, "")
+	q.addProgress(token, &mark, 1, 9, "")
 	for i := range dataItems + 10 {
-		q.line(logLine(token, 3, fmt.Sprint(i), nil), &mark)
+		q.addLine(logLine(token, 3, fmt.Sprint(i), nil), &mark)
 	}
-	q.progress(token, &mark, 7, 9, "latest")
+	q.addProgress(token, &mark, 7, 9, "latest")
 	lines, through := 0, uint64(0)
 	var dropped uint64
 	for f := q.frame(); f != nil; f = q.frame() {
@@ -479,8 +479,8 @@ func TestLeavingIsSaid(t *testing.T) {
 		t.Fatal("it drains before it was told to")
 	default:
 	}
-	s.leave()
-	emptied := s.leave()
+	s.drainUnasked()
+	emptied := s.drainUnasked()
 	<-c.Draining()
 	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(ReporterFuncs{})); !errors.Is(err, ErrReleased) {
 		t.Errorf("a start after it: %v, want Released", err)

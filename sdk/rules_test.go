@@ -152,15 +152,15 @@ func TestTaskDecode(t *testing.T) {
 
 // What waits goes into one frame: at most so many messages, and bytes.
 func TestNextFrame(t *testing.T) {
-	many := func(n, bytes int) []boxed[int] {
-		out := make([]boxed[int], n)
+	many := func(n, bytes int) []queuedMessage[int] {
+		out := make([]queuedMessage[int], n)
 		for i := range out {
-			out[i] = boxed[int]{i, bytes}
+			out[i] = queuedMessage[int]{i, bytes}
 		}
 		return out
 	}
 	for _, c := range []struct {
-		in   []boxed[int]
+		in   []queuedMessage[int]
 		want int
 	}{
 		{many(1, 0), 1}, {many(64, 0), 64}, {many(65, 0), 64}, {many(1000, 100), 64},

@@ -43,7 +43,7 @@ func Serve(p Plugin) {
 	stderr := os.Stderr
 	s := newServer(p)
 	s.log = hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true})
-	s.configured = func() {
+	s.beforeNew = func() {
 		// go-plugin reads the process's prints through pipes and a stream of its
 		// own, and they block when no host takes them. Standard error is read by
 		// the host as it is, and does not.
@@ -59,7 +59,7 @@ func Serve(p Plugin) {
 	})
 	s.drain()
 	s.stopAll(ErrDetach, true)
-	s.wait(afterStopFor)
+	s.waitReturned(afterStopFor)
 	s.mu.Lock()
 	exec := s.exec
 	s.mu.Unlock()
@@ -70,8 +70,8 @@ func Serve(p Plugin) {
 	}
 }
 
-// wait gives attempts that were told to stop this long to return.
-func (s *server) wait(d time.Duration) {
+// waitReturned gives attempts that were told to stop this long to return.
+func (s *server) waitReturned(d time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -128,7 +128,7 @@ func (p *process) watch(parent int) {
 		case <-term:
 			p.server.log.Info("SIGTERM: draining", "at_most", drainFor.String())
 			select {
-			case <-p.server.leave():
+			case <-p.server.drainUnasked():
 			case <-time.After(drainFor):
 			}
 			p.server.awaitHost(stopFor)
@@ -153,18 +153,18 @@ func (p *process) watch(parent int) {
 func (s *server) shouldEnd(orphaned, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hostless := s.session == nil && !s.lostAt.IsZero()
+	hostless := s.session == nil && !s.hostlessSince.IsZero()
 	if !s.survives() {
 		switch {
 		case !orphaned.IsZero():
 			return "the host is gone"
-		case hostless && now.Sub(s.lostAt) > hostlessFor:
+		case hostless && now.Sub(s.hostlessSince) > hostlessFor:
 			return "the host has not come back"
 		}
 		return ""
 	}
 	if !orphaned.IsZero() && s.session == nil && len(s.attempts) == 0 &&
-		now.Sub(orphaned) > idleFor && now.Sub(s.lostAt) > idleFor {
+		now.Sub(orphaned) > idleFor && now.Sub(s.hostlessSince) > idleFor {
 		return "the host is gone and nothing is left to keep for it"
 	}
 	return ""
@@ -178,7 +178,7 @@ func (p *process) end() {
 	alone := p.server.session == nil
 	p.server.mu.Unlock()
 	p.server.stopAll(ErrDetach, alone)
-	p.server.wait(stopFor)
+	p.server.waitReturned(stopFor)
 	if !alone {
 		select {
 		case <-emptied:

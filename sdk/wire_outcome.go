@@ -137,7 +137,7 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 	m.finished.Token, m.finished.Seq, m.finished.Data, m.finished.Outcome = m.token[:], seq, data, w
 	m.kind.Finished = &m.finished
 	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + textBytes(&o), p.out
+	return &m.msg, p.bytes + textBytes(&o), p.chunks
 }
 
 // textBytes is what an outcome's texts add to its message: frames are closed by it.
@@ -203,7 +203,7 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 
 // brokenPayload tells a plugin that sends nonsense from one that went away.
 func brokenPayload(what string, err error) Outcome {
-	if errors.Is(err, errCrowded) { // by its neighbors: a later attempt may find room
+	if errors.Is(err, errTooManyBytes) { // by its neighbors: a later attempt may find room
 		return Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Message: "the " + what + " did not arrive: " + err.Error()}
 	}
 	if errors.Is(err, errStreamGone) {
