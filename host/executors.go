@@ -108,28 +108,17 @@ func signal(c chan struct{}) {
 }
 
 func (s *Executors) process(b task.ExecutorConfig, dir string) (engine.Executor, error) {
-	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
-		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
+	x, err := s.sup.Start(b, dir)
 	if err != nil {
 		return engine.Executor{}, err
 	}
-	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.Changed(),
-		Status: func() task.ExecutorStatus { return statusOf(x.Status()) },
+	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.Changed(), Status: x.Status,
 		Control: func(ctx context.Context, action string) error {
 			if action == "drain" {
 				return x.Drain(ctx)
 			}
 			return x.Restart(ctx)
 		}}, nil
-}
-
-func statusOf(s supervisor.Status) task.ExecutorStatus {
-	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
-	for _, i := range s.Instances {
-		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts, Reason: i.Reason})
-		out.Version = i.Version
-	}
-	return out
 }
 
 // All are the executors in the config's order.

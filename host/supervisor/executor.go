@@ -6,20 +6,21 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
 // Executor is one supervised plugin. To whoever runs attempts it is an
 // sdk.Executor like any other, whose process comes and goes behind it.
 type Executor struct {
-	sup  *Supervisor
-	opts Options
-	spec Spec
-	log  hclog.Logger
+	sup     *Supervisor
+	opts    Options
+	config  task.ExecutorConfig
+	dataDir string // its own; "" if it has none
+	log     hclog.Logger
 
 	orders  chan order    // to the goroutine of run
 	changed chan struct{} // see Changed
@@ -28,7 +29,7 @@ type Executor struct {
 	stuck   chan struct{} // signaled when an attempt was given up, and when one beside it returned
 
 	mu       sync.Mutex
-	status   Status
+	status   task.ExecutorStatus
 	serving  *instance     // takes new attempts; nil if there is none
 	moved    chan struct{} // closed and replaced when serving or the state changes
 	board    board
@@ -50,22 +51,26 @@ const (
 	orderStop
 )
 
-func newExecutor(s *Supervisor, spec Spec) *Executor {
+func newExecutor(s *Supervisor, config task.ExecutorConfig, dataDir string) *Executor {
 	return &Executor{
-		sup: s, opts: s.opts, spec: spec, log: s.opts.Log.Named(spec.Name),
+		sup: s, opts: s.opts, config: config, dataDir: dataDir, log: s.opts.Log.Named(config.Name),
 		orders: make(chan order), changed: make(chan struct{}, 1), done: make(chan struct{}),
-		status: Status{State: Starting, Reason: "the plugin is being started"},
+		status: task.ExecutorStatus{Name: config.Name, Plugin: config.Plugin, State: task.ExecutorStarting, Reason: "the plugin is being started"},
 		moved:  make(chan struct{}), stuck: make(chan struct{}, 1),
 		board: board{flights: map[sdk.Token]*flight{}},
 	}
 }
 
-// Status is how the executor is now.
-func (e *Executor) Status() Status {
+// Status is how the executor is now, as far as its processes say: who uses its slots is
+// for its caller to add.
+func (e *Executor) Status() task.ExecutorStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := e.status
 	st.Instances = slices.Clone(st.Instances)
+	for _, i := range st.Instances {
+		st.Version = i.Version
+	}
 	return st
 }
 
@@ -101,7 +106,7 @@ func (e *Executor) order(ctx context.Context, kind orderKind) error {
 	select {
 	case e.orders <- o:
 	case <-e.done:
-		return fmt.Errorf("executor %q: %w", e.spec.Name, errStopped)
+		return fmt.Errorf("executor %q: %w", e.config.Name, errStopped)
 	case <-ctx.Done():
 		if kind != orderStop {
 			return ctx.Err()
@@ -134,7 +139,7 @@ func (e *Executor) running() bool {
 }
 
 // update changes the status and tells those who wait for it.
-func (e *Executor) update(change func(*Status)) {
+func (e *Executor) update(change func(*task.ExecutorStatus)) {
 	e.mu.Lock()
 	change(&e.status)
 	close(e.moved)
@@ -154,9 +159,9 @@ func poke(c chan struct{}) {
 }
 
 // become sets the executor's state.
-func (e *Executor) become(s State, reason string) {
+func (e *Executor) become(s task.ExecutorState, reason string) {
 	e.log.Debug("executor", "state", s, "reason", reason)
-	e.update(func(st *Status) { st.State, st.Reason = s, reason })
+	e.update(func(st *task.ExecutorStatus) { st.State, st.Reason = s, reason })
 }
 
 // route sends new attempts to inst from now on; nil: to nobody.
@@ -177,7 +182,7 @@ func (e *Executor) unroute(inst *instance) {
 		return
 	}
 	e.serving = nil
-	e.status.State, e.status.Reason = Degraded, "the plugin died"
+	e.status.State, e.status.Reason = task.ExecutorDegraded, "the plugin died"
 	close(e.moved)
 	e.moved = make(chan struct{})
 	e.signal()
@@ -190,5 +195,5 @@ func (e *Executor) failed(err error) {
 	} else {
 		e.log.Error("executor failed", "error", err)
 	}
-	e.update(func(st *Status) { st.LastError, st.LastErrorAt = err.Error(), time.Now() })
+	e.update(func(st *task.ExecutorStatus) { st.LastError = err.Error() })
 }

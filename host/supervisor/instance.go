@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -37,7 +38,7 @@ func (e *Executor) newInstance() *instance {
 
 // started shows the pid, once there is one.
 func (i *instance) started(pid int) {
-	i.e.update(func(st *Status) {
+	i.e.update(func(st *task.ExecutorStatus) {
 		if s := i.shown(st); s != nil {
 			s.Pid = pid
 		}
@@ -47,7 +48,7 @@ func (i *instance) started(pid int) {
 // dir holds the private copy of the binary.
 func (i *instance) dir() string { return filepath.Join(i.e.sup.copies, i.id) }
 
-func (i *instance) shown(st *Status) *Instance {
+func (i *instance) shown(st *task.ExecutorStatus) *task.Instance {
 	for n := range st.Instances {
 		if st.Instances[n].ID == i.id {
 			return &st.Instances[n]
@@ -138,7 +139,7 @@ func (i *instance) finish() {
 			i.e.log.Warn("record of an ended plugin process stays", "error", err)
 		}
 	}
-	i.e.update(func(st *Status) {
+	i.e.update(func(st *task.ExecutorStatus) {
 		for n := range st.Instances {
 			if st.Instances[n].ID == i.id {
 				st.Instances = append(st.Instances[:n:n], st.Instances[n+1:]...)

@@ -35,7 +35,7 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 			inst.end()
 		}
 	}()
-	path, err := e.sup.lookup(e.spec.Plugin)
+	path, err := e.sup.lookup(e.config.Plugin)
 	if err != nil {
 		return err
 	}
@@ -44,21 +44,21 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 			return &operatorError{err}
 		}
 	}
-	if e.spec.DataDir != "" {
-		if err := os.MkdirAll(e.spec.DataDir, 0o700); err != nil {
+	if e.dataDir != "" {
+		if err := os.MkdirAll(e.dataDir, 0o700); err != nil {
 			return fmt.Errorf("data directory: %w", err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.opts.StartTimeout)
 	defer cancel()
-	binary, err := privateCopy(path, inst.dir(), e.spec.SHA256)
+	binary, err := privateCopy(path, inst.dir(), e.config.SHA256)
 	if sum := (*sumError)(nil); errors.As(err, &sum) {
 		return &operatorError{err}
 	}
 	if err != nil {
 		return err
 	}
-	rec := record{Instance: inst.id, Executor: e.spec.Name, Plugin: e.spec.Plugin, Boot: e.sup.boot}
+	rec := record{Instance: inst.id, Executor: e.config.Name, Plugin: e.config.Plugin, Boot: e.sup.boot}
 	if err := rec.write(e.sup.records); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 
 	cmd := exec.Command(binary)
 	cmd.Args[0] = path // the name that operators know
-	cmd.Dir = e.spec.DataDir
+	cmd.Dir = e.dataDir
 	cmd.Env = append(allowed(os.Environ(), defaultEnv, e.opts.Env), instanceVar+"="+inst.id)
 	inst.proc = newProcess(cmd, inst.out, func(pid int, start uint64) error {
 		rec.Pid, rec.Start = pid, start
@@ -121,8 +121,8 @@ func connect(client *plugin.Client) (sdk.HostConnection, error) {
 // client makes go-plugin's half. It is used for one start: a client whose
 // process died answers the next Start with the old address.
 func (e *Executor) client(inst *instance) *plugin.Client {
-	config := sdk.NewConfig(e.spec.Name, e.spec.Config, nil)
-	config.DataDir, config.HostURL, config.Slots, config.Log = e.spec.DataDir, e.opts.HostURL, e.spec.Slots, e.log
+	config := sdk.NewConfig(e.config.Name, e.config.Config, nil)
+	config.DataDir, config.HostURL, config.Slots, config.Log = e.dataDir, e.opts.HostURL, e.config.Slots, e.log
 	return plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins: sdk.HostSide(sdk.HostOptions{

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 func (l *life) obey(o order) {
@@ -12,7 +14,7 @@ func (l *life) obey(o order) {
 	case l.draining != nil && o.kind == orderDrain:
 		l.draining = append(l.draining, o)
 	case l.draining != nil:
-		o.reply <- fmt.Errorf("executor %q is draining: restart it when that is done", l.e.spec.Name)
+		o.reply <- fmt.Errorf("executor %q is draining: restart it when that is done", l.e.config.Name)
 	case o.kind == orderRestart:
 		l.ends = endings{}
 		l.down = false
@@ -20,7 +22,7 @@ func (l *life) obey(o order) {
 		if l.current != nil {
 			l.launch("", "") // the old one serves on
 		} else {
-			l.launch(Starting, "the plugin is being restarted")
+			l.launch(task.ExecutorStarting, "the plugin is being restarted")
 		}
 	case o.kind == orderDrain:
 		l.drain(o)
@@ -34,7 +36,7 @@ func (l *life) drain(o order) {
 	l.down = true
 	l.e.route(nil)
 	if l.current != nil {
-		l.current.show(Draining, "")
+		l.current.show(task.ExecutorDraining, "")
 	}
 	l.draining = []order{o}
 	l.await()
@@ -42,7 +44,7 @@ func (l *life) drain(o order) {
 
 // await waits, with the patience of the first who asked, until nothing runs.
 func (l *life) await() {
-	l.e.become(Draining, "by an operator: it finishes what runs")
+	l.e.become(task.ExecutorDraining, "by an operator: it finishes what runs")
 	ctx, inst := l.draining[0].ctx, l.current
 	go func() {
 		var err error
@@ -68,12 +70,12 @@ func (l *life) onDrained(err error) {
 			return
 		}
 		l.draining = nil
-		l.e.become(Draining, "by an operator; "+err.Error())
+		l.e.become(task.ExecutorDraining, "by an operator; "+err.Error())
 		return
 	}
 	l.answerDrains(nil)
 	l.current = nil
-	l.e.become(Stopped, stoppedByDrain)
+	l.e.become(task.ExecutorStopped, stoppedByDrain)
 }
 
 func (l *life) answerDrains(err error) {
@@ -106,7 +108,7 @@ func (l *life) stop(ctx context.Context, gone context.CancelFunc) error {
 	defer gone()
 	l.retry.Stop()
 	l.e.route(nil)
-	l.e.become(Draining, "the host is stopping")
+	l.e.become(task.ExecutorDraining, "the host is stopping")
 	ctx, cancel := context.WithTimeout(ctx, l.e.opts.DrainTimeout)
 	defer cancel()
 	release := context.AfterFunc(ctx, gone)
@@ -117,15 +119,15 @@ func (l *life) stop(ctx context.Context, gone context.CancelFunc) error {
 	go func() {
 		defer close(done)
 		if l.current != nil {
-			l.current.show(Draining, "")
+			l.current.show(task.ExecutorDraining, "")
 			err = l.current.retire(ctx)
 		}
 		l.leaving.Wait()
 	}()
 	l.absorb(done)
-	l.e.become(Stopped, "by the host")
+	l.e.become(task.ExecutorStopped, "by the host")
 	if err != nil {
-		return fmt.Errorf("executor %q was stopped before it had finished: %w", l.e.spec.Name, err)
+		return fmt.Errorf("executor %q was stopped before it had finished: %w", l.e.config.Name, err)
 	}
 	return nil
 }

@@ -3,13 +3,15 @@ package supervisor
 import (
 	"context"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // What is done with a process that takes no new attempts any more while it still runs.
 
 // retire lets a replaced process finish, beside its successor, for as long as Options.DrainTimeout.
 func (l *life) retire(inst *instance, why string) {
-	inst.show(Draining, why)
+	inst.show(task.ExecutorDraining, why)
 	l.leaving.Go(func() {
 		ctx, cancel := context.WithTimeout(l.leave, l.e.opts.DrainTimeout)
 		defer cancel()
@@ -19,10 +21,12 @@ func (l *life) retire(inst *instance, why string) {
 	})
 }
 
-func (i *instance) show(s State, why string) {
-	i.e.update(func(st *Status) {
+func (i *instance) show(s task.ExecutorState, why string) {
+	i.e.update(func(st *task.ExecutorStatus) {
 		if shown := i.shown(st); shown != nil {
-			shown.State, shown.Since, shown.Reason = s, time.Now(), why
+			shown.State = string(s)
+			shown.Since = time.Now()
+			shown.Reason = why
 		}
 	})
 }
@@ -45,7 +49,7 @@ func (l *life) onTold(inst *instance) {
 	}
 	l.replace(inst)
 	l.retire(inst, toldToStop)
-	l.again(excused, Starting, toldToStop)
+	l.again(excused, task.ExecutorStarting, toldToStop)
 }
 
 // replace takes the attempts to come away from the current process.
@@ -64,7 +68,7 @@ func (l *life) onStuck() {
 	inst := l.current
 	if inst != nil && !l.down && l.e.loads()[inst].givenUp > 0 {
 		l.replace(inst)
-		inst.show(Draining, stuckAttempt)
+		inst.show(task.ExecutorDraining, stuckAttempt)
 		l.leaving.Go(func() {
 			select {
 			case <-inst.proc.exited: // by endStuck, or by itself
@@ -73,7 +77,7 @@ func (l *life) onStuck() {
 				_ = inst.retire(l.leave) // what else runs on it is interrupted, not lost
 			}
 		})
-		l.again(excused, Starting, stuckAttempt)
+		l.again(excused, task.ExecutorStarting, stuckAttempt)
 	}
 	l.endStuck()
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -25,7 +25,7 @@ func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil { // not signaled: who asked knows, and would ask again
-		e.status.LastError, e.status.LastErrorAt = err.Error(), time.Now()
+		e.status.LastError = err.Error()
 		return sdk.Info{}, err
 	}
 	e.deferred = info.Deferred
@@ -47,7 +47,7 @@ func (e *Executor) current() (sdk.HostConnection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.serving == nil {
-		return nil, fmt.Errorf("executor %q is %s: %s", e.spec.Name, e.status.State, e.status.Reason)
+		return nil, fmt.Errorf("executor %q is %s: %s", e.config.Name, e.status.State, e.status.Reason)
 	}
 	return e.serving.conn, nil
 }
@@ -129,7 +129,7 @@ func (e *Executor) take(ctx context.Context, t sdk.Task) *instance {
 			inst = e.board.begin(t, inst)
 		}
 		e.mu.Unlock()
-		if inst != nil || !t.Rejoin || state != Starting && state != Degraded {
+		if inst != nil || !t.Rejoin || state != task.ExecutorStarting && state != task.ExecutorDegraded {
 			return inst
 		}
 		select {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // life is the state of an executor's one deciding goroutine.
@@ -44,7 +46,7 @@ func (e *Executor) run() {
 	l := &life{e: e, dead: make(chan death), told: make(chan *instance), launched: make(chan error), drained: make(chan error),
 		retry: time.NewTimer(time.Hour), leave: leave}
 	l.retry.Stop()
-	l.launch(Starting, "the plugin is being started")
+	l.launch(task.ExecutorStarting, "the plugin is being started")
 	for {
 		select {
 		case err := <-l.launched:
@@ -80,7 +82,7 @@ func tell[T any](l *life, to chan<- T, what T) {
 }
 
 // launch starts a process in the background; an empty state leaves the shown one.
-func (l *life) launch(state State, reason string) {
+func (l *life) launch(state task.ExecutorState, reason string) {
 	if l.launching != nil {
 		return
 	}
@@ -89,11 +91,11 @@ func (l *life) launch(state State, reason string) {
 	l.e.starts++
 	ctx, cancel := context.WithCancel(context.Background())
 	l.launching, l.abort = inst, cancel
-	l.e.update(func(st *Status) {
+	l.e.update(func(st *task.ExecutorStatus) {
 		if state != "" {
 			st.State, st.Reason = state, reason
 		}
-		st.Instances = append(st.Instances, Instance{ID: inst.id, State: Starting, Since: time.Now(), Restarts: inst.restarts})
+		st.Instances = append(st.Instances, task.Instance{ID: inst.id, State: string(task.ExecutorStarting), Since: time.Now(), Restarts: inst.restarts})
 	})
 	go func() { tell(l, l.launched, l.e.launch(ctx, inst)) }()
 }
@@ -119,13 +121,15 @@ func (l *life) onLaunched(err error) {
 	go l.relay(inst)
 	hello := inst.conn.Hello()
 	l.e.route(inst)
-	l.e.update(func(st *Status) {
-		st.State, st.Reason = Ready, ""
+	l.e.update(func(st *task.ExecutorStatus) {
+		st.State, st.Reason = task.ExecutorReady, ""
 		if s := inst.shown(st); s != nil {
-			s.State, s.Since, s.Version = Ready, time.Now(), hello.Version
+			s.State = string(task.ExecutorReady)
+			s.Since = time.Now()
+			s.Version = hello.Version
 		}
 	})
-	l.e.log.Info("plugin is ready", "plugin", l.e.spec.Plugin, "version", hello.Version, "pid", inst.proc.pid())
+	l.e.log.Info("plugin is ready", "plugin", l.e.config.Plugin, "version", hello.Version, "pid", inst.proc.pid())
 	if old != nil {
 		l.retire(old, "it was replaced by a restart")
 	}
@@ -159,17 +163,17 @@ func (l *life) onDeath(d death) {
 	}
 	l.ends.served(time.Since(l.since), l.e.opts)
 	if d.inst.wasTold() && !l.down { // its word came with its end
-		l.again(excused, Starting, toldToStop)
+		l.again(excused, task.ExecutorStarting, toldToStop)
 		return
 	}
 	l.e.failed(d.why)
 	switch {
 	case l.down && l.launching == nil:
-		l.e.become(Stopped, stoppedByDrain)
+		l.e.become(task.ExecutorStopped, stoppedByDrain)
 	case l.launching != nil:
-		l.e.become(Degraded, "the plugin died while its successor was being started")
+		l.e.become(task.ExecutorDegraded, "the plugin died while its successor was being started")
 	case suspect:
-		l.again(excused, Degraded, "the plugin died while a task ran that had been lost before, which does not count against it")
+		l.again(excused, task.ExecutorDegraded, "the plugin died while a task ran that had been lost before, which does not count against it")
 	default:
 		l.fail(d.why)
 	}
@@ -178,25 +182,25 @@ func (l *life) onDeath(d death) {
 // fail decides when to try again after a failure.
 func (l *life) fail(err error) {
 	if operator := (*operatorError)(nil); errors.As(err, &operator) {
-		l.again(cureless, Degraded, operator.Error())
+		l.again(cureless, task.ExecutorDegraded, operator.Error())
 		return
 	}
 	if none := (*absentError)(nil); errors.As(err, &none) {
-		l.again(absent, Degraded, none.Error())
+		l.again(absent, task.ExecutorDegraded, none.Error())
 		return
 	}
-	l.again(failed, Degraded, "the plugin failed")
+	l.again(failed, task.ExecutorDegraded, "the plugin failed")
 }
 
 // again has the next process started when it is time; why is shown until then, with the state.
-func (l *life) again(e ending, state State, why string) {
+func (l *life) again(e ending, state task.ExecutorState, why string) {
 	o := l.e.opts
 	wait, quarantine, count := l.ends.next(e, time.Now(), o, jitter())
 	switch {
 	case quarantine && e != failed:
-		l.e.become(Quarantined, fmt.Sprintf("%s; tried again every %s, or at once by a restart", why, wait))
+		l.e.become(task.ExecutorQuarantined, fmt.Sprintf("%s; tried again every %s, or at once by a restart", why, wait))
 	case quarantine:
-		l.e.become(Quarantined, fmt.Sprintf("the plugin keeps failing (%d times within %s); tried again every %s, or at once by a restart; see the last error",
+		l.e.become(task.ExecutorQuarantined, fmt.Sprintf("the plugin keeps failing (%d times within %s); tried again every %s, or at once by a restart; see the last error",
 			count, o.QuarantineWindow, o.QuarantineRetry))
 	case wait == 0:
 		l.launch(state, why+"; a new process is being started")

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // hostToBeKilled is a host process: it starts a plugin with a grandchild, says
@@ -24,12 +25,12 @@ func hostToBeKilled(dir string) {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	e, err := sup.Start(Spec{Name: "x", Plugin: "good"})
+	e, err := sup.Start(task.ExecutorConfig{Name: "x", Plugin: "good"}, "")
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	for e.Status().State != Ready {
+	for e.Status().State != task.ExecutorReady {
 		<-e.Changed()
 	}
 	res, err := (&rig{}).do(e, "spawn", true)
@@ -140,7 +141,7 @@ func TestSweepSparesReusedPids(t *testing.T) {
 // The process is on record, with its pid, before it can be given anything.
 func TestOnRecord(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	st := r.ready(e)
 	records, err := readRecords(r.sup.records)
 	if err != nil || len(records) != 1 {
@@ -168,7 +169,7 @@ func TestLongRunDir(t *testing.T) {
 	if info, err := os.Stat(r.sup.sockets); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("socket directory: %v, %v", info, err)
 	}
-	r.ready(r.start(Spec{Plugin: r.serving("good")}))
+	r.ready(r.start(task.ExecutorConfig{Plugin: r.serving("good")}))
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -195,7 +196,7 @@ func TestLongRunDir(t *testing.T) {
 
 func TestSocketsArePrivate(t *testing.T) {
 	r := newRig(t)
-	r.ready(r.start(Spec{Plugin: r.serving("good")}))
+	r.ready(r.start(task.ExecutorConfig{Plugin: r.serving("good")}))
 	sockets, _ := filepath.Glob(filepath.Join(r.opts.RunDir, "s", "*", "*"))
 	if len(sockets) != 1 {
 		t.Errorf("sockets %q, want one in the run directory", sockets)
