@@ -292,7 +292,7 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	attempt.Rejoin = true
 	ctx, detach := context.WithCancelCause(context.Background())
 	detach(sdk.ErrDetach)
-	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, task.ExecutorConfig{Name: "x"}, "").Execute(ctx, attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrDetach) {
+	if _, err := newExecutor(&Supervisor{options: Options{Log: hclog.NewNullLogger()}}, task.ExecutorConfig{Name: "x"}, "").Execute(ctx, attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("rejoin, and the host lets go: %v", err)
 	}
 	if _, err := e.Execute(context.Background(), attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {

@@ -35,11 +35,11 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 			inst.end()
 		}
 	}()
-	path, err := e.sup.lookup(e.config.Plugin)
+	path, err := e.supervisor.lookup(e.config.Plugin)
 	if err != nil {
 		return err
 	}
-	if !e.opts.AllowWritable {
+	if !e.options.AllowWritable {
 		if err := writableByOthers(path); err != nil {
 			return &operatorError{err}
 		}
@@ -49,17 +49,17 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 			return fmt.Errorf("data directory: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.opts.StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.options.StartTimeout)
 	defer cancel()
 	binary, err := privateCopy(path, inst.dir(), e.config.SHA256)
-	if sum := (*sumError)(nil); errors.As(err, &sum) {
+	if sum := (*checksumError)(nil); errors.As(err, &sum) {
 		return &operatorError{err}
 	}
 	if err != nil {
 		return err
 	}
-	rec := record{Instance: inst.id, Executor: e.config.Name, Plugin: e.config.Plugin, Boot: e.sup.boot}
-	if err := rec.write(e.sup.records); err != nil {
+	rec := record{Instance: inst.id, Executor: e.config.Name, Plugin: e.config.Plugin, Boot: e.supervisor.boot}
+	if err := rec.write(e.supervisor.recordDir); err != nil {
 		return err
 	}
 	inst.record = rec
@@ -67,13 +67,13 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	cmd := exec.Command(binary)
 	cmd.Args[0] = path // the name that operators know
 	cmd.Dir = e.dataDir
-	cmd.Env = append(allowed(os.Environ(), defaultEnv, e.opts.Env), instanceVar+"="+inst.id)
-	inst.proc = newProcess(cmd, inst.out, func(pid int, start uint64) error {
+	cmd.Env = append(filterEnv(os.Environ(), defaultEnv, e.options.Env), instanceVar+"="+inst.id)
+	inst.process = newProcess(cmd, inst.output, func(pid int, start uint64) error {
 		rec.Pid, rec.Start = pid, start
-		inst.started(pid)
-		return rec.write(e.sup.records)
+		inst.showPid(pid)
+		return rec.write(e.supervisor.recordDir)
 	})
-	inst.client = e.client(inst)
+	inst.client = e.newClient(inst)
 
 	type answer struct {
 		conn sdk.HostConnection
@@ -86,8 +86,8 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	}()
 	select {
 	case a := <-answers:
-		if inst.conn, err = a.conn, a.err; err != nil && inst.proc.pid() == 0 {
-			inst.proc.abandon()
+		if inst.conn, err = a.conn, a.err; err != nil && inst.process.pid() == 0 {
+			inst.process.markNeverStarted()
 		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -118,30 +118,30 @@ func connect(client *plugin.Client) (sdk.HostConnection, error) {
 	return conn, nil
 }
 
-// client makes go-plugin's half. It is used for one start: a client whose
+// newClient makes go-plugin's half. It is used for one start: a client whose
 // process died answers the next Start with the old address.
-func (e *Executor) client(inst *instance) *plugin.Client {
+func (e *Executor) newClient(inst *instance) *plugin.Client {
 	config := sdk.NewConfig(e.config.Name, e.config.Config, nil)
-	config.DataDir, config.HostURL, config.Slots, config.Log = e.dataDir, e.opts.HostURL, e.config.Slots, e.log
+	config.DataDir, config.HostURL, config.Slots, config.Log = e.dataDir, e.options.HostURL, e.config.Slots, e.log
 	return plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins: sdk.HostSide(sdk.HostOptions{
-			Config: config, Epoch: e.opts.Epoch, Grace: e.opts.Grace,
-			Start: e.opts.StartTimeout, Silence: e.opts.Silence,
+			Config: config, Epoch: e.options.Epoch, Grace: e.options.Grace,
+			Start: e.options.StartTimeout, Silence: e.options.Silence,
 		}),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 			// go-plugin's additions (cookie, certificate, socket directory) to ours
-			inst.proc.cmd.Env = append(inst.proc.cmd.Env, cmd.Env...)
-			return inst.proc, nil
+			inst.process.cmd.Env = append(inst.process.cmd.Env, cmd.Env...)
+			return inst.process, nil
 		},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		StartTimeout:     e.opts.StartTimeout,
+		StartTimeout:     e.options.StartTimeout,
 		GRPCDialOptions:  sdk.HostDialOptions(),
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: e.sup.sockets},
-		SyncStdout:       inst.out,
-		SyncStderr:       inst.out,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: e.supervisor.socketDir},
+		SyncStdout:       inst.output,
+		SyncStderr:       inst.output,
 		// Off: go-plugin parses what plugins print only to log it, and a line
 		// that it does not expect makes the parser panic.
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
@@ -152,14 +152,14 @@ func (e *Executor) client(inst *instance) *plugin.Client {
 // that the plugin printed. What go-plugin says of it is only used where nothing
 // better is known.
 func (e *Executor) startError(path string, inst *instance, err error) error {
-	p := inst.proc
+	p := inst.process
 	if errors.Is(err, sdk.ErrConfigRefused) {
 		return &operatorError{err}
 	}
-	line, spoke := p.first.text()
+	line, spoke := p.firstLine.text()
 	late := errors.Is(err, context.DeadlineExceeded) || !spoke
 	if !late {
-		p.settled(250 * time.Millisecond) // an exit explains more than what it broke
+		p.waitOutputRead(250 * time.Millisecond) // an exit explains more than what it broke
 	}
 	var what string
 	switch {
@@ -168,24 +168,24 @@ func (e *Executor) startError(path string, inst *instance, err error) error {
 			return &operatorError{execError(path, exec.Err)}
 		}
 		return fmt.Errorf("plugin %s could not be started: %w", path, err)
-	case p.died() && line == "":
-		what = p.ended() + " before it said that it is ready. A plugin calls sdk.Serve in main and does not return"
+	case p.endedUnkilled() && line == "":
+		what = p.howItEnded() + " before it said that it is ready. A plugin calls sdk.Serve in main and does not return"
 	case !isHandshake(line) && line != "":
 		what = fmt.Sprintf("printed %q where the handshake belongs. Nothing may be written to stdout before sdk.Serve: use stderr", line)
-	case p.died():
-		what = p.ended() + " while it was being connected to"
+	case p.endedUnkilled():
+		what = p.howItEnded() + " while it was being connected to"
 	case late && line == "":
-		what = fmt.Sprintf("said nothing for %s. A plugin calls sdk.Serve first and does slow work later", e.opts.StartTimeout)
+		what = fmt.Sprintf("said nothing for %s. A plugin calls sdk.Serve first and does slow work later", e.options.StartTimeout)
 	case late:
-		what = fmt.Sprintf("said that it is ready and then did not answer for %s", e.opts.StartTimeout)
+		what = fmt.Sprintf("said that it is ready and then did not answer for %s", e.options.StartTimeout)
 	case line == "":
 		what = "closed its stdout without a handshake. A plugin calls sdk.Serve in main"
 	default:
 		what = handshakeError(line, err)
 	}
 	p.kill()
-	p.settled(time.Second) // the last lines come with its end
-	return fmt.Errorf("plugin %s %s%s", path, what, inst.out.last())
+	p.waitOutputRead(time.Second) // the last lines come with its end
+	return fmt.Errorf("plugin %s %s%s", path, what, inst.output.tailText())
 }
 
 // isHandshake tells a handshake line from whatever else a program may print.

@@ -24,24 +24,24 @@ import (
 // not for its pipes, which a grandchild may hold open; and of stdout only the
 // handshake line is passed on, so that nothing else can confuse or block anyone.
 type process struct {
-	cmd     *exec.Cmd
-	out     *output
-	started func(pid int, start uint64) error // puts the process on record
+	cmd       *exec.Cmd
+	output    *output
+	onStarted func(pid int, start uint64) error // puts the process on record
 
-	first   *handshake    // the first line of stdout
-	exited  chan struct{} // closed when the process has ended
-	drained chan struct{} // closed when all that it printed has been read, too
-	pipes   sync.WaitGroup
-	closer  sync.Once
-	files   []*os.File // the host's ends of the pipes
-	state   *os.ProcessState
-	id      atomic.Int64
-	killed  atomic.Bool // by us
+	firstLine  *handshakeLine // the first line of stdout
+	exited     chan struct{}  // closed when the process has ended
+	outputRead chan struct{}  // closed when all that it printed has been read, too
+	pipes      sync.WaitGroup
+	closeOnce  sync.Once
+	files      []*os.File // the host's ends of the pipes
+	state      *os.ProcessState
+	pidValue   atomic.Int64
+	killed     atomic.Bool // by us
 }
 
 func newProcess(cmd *exec.Cmd, out *output, started func(int, uint64) error) *process {
-	return &process{cmd: cmd, out: out, started: started,
-		first: newHandshake(), exited: make(chan struct{}), drained: make(chan struct{})}
+	return &process{cmd: cmd, output: out, onStarted: started,
+		firstLine: newHandshakeLine(), exited: make(chan struct{}), outputRead: make(chan struct{})}
 }
 
 // Start executes the binary. Part of runner.Runner.
@@ -59,36 +59,36 @@ func (p *process) Start(context.Context) error {
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin[0], stdout[1], stderr[1]
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.files = []*os.File{stdin[1], stdout[0], stderr[0]}
-	err := startBusy(p.cmd)
+	err := startRetryingBusy(p.cmd)
 	closeAll(stdin[0], stdout[1], stderr[1])
 	if err != nil {
-		p.letGo()
+		p.closePipes()
 		return err
 	}
-	p.id.Store(int64(p.cmd.Process.Pid))
+	p.pidValue.Store(int64(p.cmd.Process.Pid))
 	p.pipes.Add(2)
 	go func() { defer p.pipes.Done(); p.readStdout(stdout[0]) }()
-	go func() { defer p.pipes.Done(); p.out.read(stderr[0]) }()
+	go func() { defer p.pipes.Done(); p.output.read(stderr[0]) }()
 	go p.wait()
 	start, _ := startTime(p.pid()) // 0 if it is over already
-	err = p.started(p.pid(), start)
+	err = p.onStarted(p.pid(), start)
 	if err != nil || p.killed.Load() { // a kill may have come before there was a pid
 		p.kill()
 	}
 	return err
 }
 
-// abandon says that a process which was never started never will be.
-func (p *process) abandon() {
-	p.first.end()
+// markNeverStarted says that a process which was never started never will be.
+func (p *process) markNeverStarted() {
+	p.firstLine.end()
 	close(p.exited)
-	close(p.drained)
+	close(p.outputRead)
 }
 
-// startBusy starts cmd. A fresh copy can be "busy" for a moment: a child that
+// startRetryingBusy starts cmd. A fresh copy can be "busy" for a moment: a child that
 // another goroutine forked while the copy was open for writing holds it until
 // its own exec.
-func startBusy(cmd *exec.Cmd) error {
+func startRetryingBusy(cmd *exec.Cmd) error {
 	for try := 0; ; try++ {
 		err := cmd.Start()
 		if !errors.Is(err, syscall.ETXTBSY) || try == 50 {
@@ -112,11 +112,11 @@ func (p *process) wait() {
 	close(p.exited)
 	// A grandchild that left the group may hold the pipes: read what is there,
 	// then let go.
-	timer := time.AfterFunc(time.Second, p.letGo)
+	timer := time.AfterFunc(time.Second, p.closePipes)
 	p.pipes.Wait()
 	timer.Stop()
-	p.letGo()
-	close(p.drained)
+	p.closePipes()
+	close(p.outputRead)
 }
 
 // running says whether the process may still do something.
@@ -129,25 +129,25 @@ func (p *process) running() bool {
 	}
 }
 
-// settled waits until the process has ended and its last words are read, for at
+// waitOutputRead waits until the process has ended and its last words are read, for at
 // most d.
-func (p *process) settled(d time.Duration) {
+func (p *process) waitOutputRead(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-p.drained:
+	case <-p.outputRead:
 	case <-timer.C:
 	}
 }
 
-func (p *process) letGo() { p.closer.Do(func() { closeAll(p.files...) }) }
+func (p *process) closePipes() { p.closeOnce.Do(func() { closeAll(p.files...) }) }
 
 func (p *process) readStdout(r io.Reader) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	line, err := br.ReadSlice('\n')
-	p.first.set(line)
+	p.firstLine.set(line)
 	if err == nil || errors.Is(err, bufio.ErrBufferFull) {
-		p.out.read(br)
+		p.output.read(br)
 	}
 }
 
@@ -167,10 +167,10 @@ func killGroup(pid int) {
 }
 
 // pid is 0 before the start.
-func (p *process) pid() int { return int(p.id.Load()) }
+func (p *process) pid() int { return int(p.pidValue.Load()) }
 
-// died says whether the process ended without our doing.
-func (p *process) died() bool {
+// endedUnkilled says whether the process ended without our doing.
+func (p *process) endedUnkilled() bool {
 	if p.running() || p.state == nil {
 		return false
 	}
@@ -178,8 +178,8 @@ func (p *process) died() bool {
 	return !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL || !p.killed.Load()
 }
 
-// ended says how the process ended, in words.
-func (p *process) ended() string {
+// howItEnded says how the process ended, in words.
+func (p *process) howItEnded() string {
 	if p.running() {
 		return "runs"
 	}
@@ -199,7 +199,7 @@ func (p *process) ended() string {
 // What follows is the rest of runner.Runner.
 
 // Stdout gives the handshake line and no more.
-func (p *process) Stdout() io.ReadCloser { return p.first }
+func (p *process) Stdout() io.ReadCloser { return p.firstLine }
 
 // Stderr gives nothing: it is read where it cannot panic.
 func (p *process) Stderr() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }
@@ -242,18 +242,18 @@ func (p *process) HostToPlugin(network, addr string) (string, string, error) {
 
 var _ runner.Runner = (*process)(nil)
 
-// handshake is the first line of stdout, as a reader for go-plugin: it gives the
+// handshakeLine is the first line of stdout, as a reader for go-plugin: it gives the
 // line when it is there, and then the end.
-type handshake struct {
+type handshakeLine struct {
 	ready chan struct{}
 	once  sync.Once
 	line  []byte
 	rest  []byte
 }
 
-func newHandshake() *handshake { return &handshake{ready: make(chan struct{})} }
+func newHandshakeLine() *handshakeLine { return &handshakeLine{ready: make(chan struct{})} }
 
-func (h *handshake) set(line []byte) {
+func (h *handshakeLine) set(line []byte) {
 	h.once.Do(func() {
 		h.line = bytes.Clone(line)
 		h.rest = h.line
@@ -261,10 +261,10 @@ func (h *handshake) set(line []byte) {
 	})
 }
 
-func (h *handshake) end() { h.set(nil) }
+func (h *handshakeLine) end() { h.set(nil) }
 
 // Read waits for the line. Only one goroutine reads.
-func (h *handshake) Read(b []byte) (int, error) {
+func (h *handshakeLine) Read(b []byte) (int, error) {
 	<-h.ready
 	if len(h.rest) == 0 {
 		return 0, io.EOF
@@ -274,10 +274,10 @@ func (h *handshake) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (h *handshake) Close() error { return nil }
+func (h *handshakeLine) Close() error { return nil }
 
 // text is the line if it has come, shortened for an error.
-func (h *handshake) text() (string, bool) {
+func (h *handshakeLine) text() (string, bool) {
 	select {
 	case <-h.ready:
 		line := string(bytes.TrimSpace(h.line))

@@ -72,7 +72,7 @@ func TestToldToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := r.another(e, old)
-	if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != toldToStop {
+	if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != reasonDrainingByItself {
 		t.Errorf("beside the successor: %+v", st.Instances)
 	}
 	if pid := get[int](r, e, "pid", struct{}{}); pid == old {
@@ -114,7 +114,7 @@ func TestStuckAttempts(t *testing.T) {
 
 			e.Settled(stuck.Token)
 			st := r.another(e, old)
-			if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != stuckAttempt {
+			if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != reasonStuckAttempt {
 				t.Errorf("beside the successor: %+v", st.Instances)
 			}
 			if pid := get[int](r, e, "pid", struct{}{}); pid == old {
@@ -160,7 +160,7 @@ func TestHandedOnAttemptsAreNotTheProcess(t *testing.T) {
 	suspect.Suspect = true
 	end := r.begun(e, suspect)
 	e.Settled(suspect.Token)
-	if len(e.stuck) != 0 {
+	if len(e.stuckSignal) != 0 {
 		t.Error("its process is looked at")
 	}
 	if got := get[int](r, e, "pid", struct{}{}); got != pid {

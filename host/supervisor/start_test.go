@@ -195,7 +195,7 @@ func TestEnvironment(t *testing.T) {
 func TestSum(t *testing.T) {
 	r := newRig(t)
 	self, _ := os.Executable()
-	sum, _, err := sumOf(self)
+	sum, _, err := checksum(self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestCopyIsPrivate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("one"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sum, _, _ := sumOf(path)
+	sum, _, _ := checksum(path)
 	to, err := privateCopy(path, filepath.Join(dir, "copy"), sum)
 	if err != nil {
 		t.Fatal(err)

@@ -15,12 +15,12 @@ import (
 
 // Supervisor keeps the plugin processes of one host.
 type Supervisor struct {
-	opts    Options
-	lock    *os.File
-	records string // a record of each instance that may be alive
-	copies  string // private copies of binaries
-	sockets string
-	boot    string
+	options   Options
+	lock      *os.File
+	recordDir string // a record of each instance that may be alive
+	copyDir   string // private copies of binaries
+	socketDir string
+	boot      string
 
 	mu        sync.Mutex
 	executors map[string]*Executor
@@ -35,9 +35,9 @@ func Open(o Options) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{
-		opts: o, boot: bootID(), executors: map[string]*Executor{},
-		records: filepath.Join(o.RunDir, "instances"),
-		copies:  filepath.Join(o.RunDir, "bin"),
+		options: o, boot: bootID(), executors: map[string]*Executor{},
+		recordDir: filepath.Join(o.RunDir, "instances"),
+		copyDir:   filepath.Join(o.RunDir, "bin"),
 	}
 	if err := os.MkdirAll(o.RunDir, 0o700); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
@@ -56,17 +56,17 @@ func Open(o Options) (*Supervisor, error) {
 }
 
 func (s *Supervisor) prepare() error {
-	if err := os.MkdirAll(s.records, 0o700); err != nil {
+	if err := os.MkdirAll(s.recordDir, 0o700); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
-	if err := sweep(s.records, s.opts.Log); err != nil {
+	if err := sweep(s.recordDir, s.options.Log); err != nil {
 		return err
 	}
-	if err := emptied(s.copies); err != nil {
+	if err := makeEmptyDir(s.copyDir); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	var err error
-	s.sockets, err = socketDir(s.opts.RunDir)
+	s.socketDir, err = makeSocketDir(s.options.RunDir)
 	return err
 }
 
@@ -101,7 +101,7 @@ func (s *Supervisor) Start(config task.ExecutorConfig, dataDir string) (*Executo
 	if s.closed {
 		return nil, errors.New("supervisor is closed")
 	}
-	if e := s.executors[config.Name]; e != nil && e.running() {
+	if e := s.executors[config.Name]; e != nil && e.isRunning() {
 		return nil, fmt.Errorf("executor %q is running already", config.Name)
 	}
 	e := newExecutor(s, config, dataDir)
@@ -116,7 +116,7 @@ func (s *Supervisor) checkConfig(config task.ExecutorConfig) error {
 		return errors.New("an executor needs a name")
 	case config.Plugin == "" || config.Plugin != filepath.Base(config.Plugin) || strings.HasPrefix(config.Plugin, "."):
 		return fmt.Errorf("plugin %q: write the name of a file in a plugin directory, not a path", config.Plugin)
-	case config.SHA256 != "" && !isSum(config.SHA256):
+	case config.SHA256 != "" && !isSHA256(config.SHA256):
 		return fmt.Errorf("sha256 %q: want 64 hexadecimal digits, as sha256sum prints them", config.SHA256)
 	case config.OnHostExit == task.OnHostExitSurvive:
 		return errors.New(`on_host_exit = "survive" is not supported yet: leave it out, or write "die"`)
@@ -126,7 +126,7 @@ func (s *Supervisor) checkConfig(config task.ExecutorConfig) error {
 	return nil
 }
 
-func isSum(s string) bool {
+func isSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(strings.ToLower(s), "0123456789abcdef") == ""
 }
 
@@ -151,8 +151,8 @@ func (s *Supervisor) Close(ctx context.Context) error {
 		wg.Go(func() { errs[i] = e.Stop(ctx) })
 	}
 	wg.Wait()
-	if !strings.HasPrefix(s.sockets, s.opts.RunDir) {
-		errs = append(errs, os.RemoveAll(s.sockets))
+	if !strings.HasPrefix(s.socketDir, s.options.RunDir) {
+		errs = append(errs, os.RemoveAll(s.socketDir))
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }

@@ -143,7 +143,7 @@ func TestOnRecord(t *testing.T) {
 	r := newRig(t)
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	st := r.ready(e)
-	records, err := readRecords(r.sup.records)
+	records, err := readRecords(r.sup.recordDir)
 	if err != nil || len(records) != 1 {
 		t.Fatalf("records %+v, %v", records, err)
 	}
@@ -153,7 +153,7 @@ func TestOnRecord(t *testing.T) {
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if records, _ := readRecords(r.sup.records); len(records) != 0 {
+	if records, _ := readRecords(r.sup.recordDir); len(records) != 0 {
 		t.Errorf("records after close: %+v", records)
 	}
 }
@@ -163,17 +163,17 @@ func TestOnRecord(t *testing.T) {
 func TestLongRunDir(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long", 30), "run")
 	r := newRig(t, func(o *Options) { o.RunDir = long })
-	if strings.HasPrefix(r.sup.sockets, long) {
-		t.Fatalf("sockets in %s", r.sup.sockets)
+	if strings.HasPrefix(r.sup.socketDir, long) {
+		t.Fatalf("sockets in %s", r.sup.socketDir)
 	}
-	if info, err := os.Stat(r.sup.sockets); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(r.sup.socketDir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("socket directory: %v, %v", info, err)
 	}
 	r.ready(r.start(task.ExecutorConfig{Plugin: r.serving("good")}))
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(r.sup.sockets); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(r.sup.socketDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("socket directory after close: %v", err)
 	}
 
