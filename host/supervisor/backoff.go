@@ -33,31 +33,31 @@ const maxExcusedWait = time.Second
 // endings is what is remembered of how an executor's processes ended, and the rule for
 // what follows.
 type endings struct {
-	failures, excuses recent
+	failures, excuses recentEvents
 	afterQuarantine   bool // it was in quarantine: the next failure puts it back
 }
 
 // next says, after an end at now, how long to wait before the next start, and whether
 // the executor is in quarantine meanwhile. count is how many failures, or excused ends, there
 // were within the window. An excused end never leads to quarantine.
-func (e *endings) next(how ending, now time.Time, o Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
+func (e *endings) next(how ending, now time.Time, options Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
 	switch how {
 	case endNeedsOperator:
-		return o.QuarantineRetry, true, 0
+		return options.QuarantineRetry, true, 0
 	case endFileMissing: // to look costs little
-		return min(o.BackoffMax, o.QuarantineRetry), true, 0
+		return min(options.BackoffMax, options.QuarantineRetry), true, 0
 	case endExcused:
-		if count = e.excuses.add(now, o.QuarantineWindow); count == 1 {
+		if count = e.excuses.add(now, options.QuarantineWindow); count == 1 {
 			return 0, false, count
 		}
-		return backoffDelay(count-1, o.BackoffMin, min(o.BackoffMax, maxExcusedWait), jitter), false, count
+		return backoffDelay(count-1, options.BackoffMin, min(options.BackoffMax, maxExcusedWait), jitter), false, count
 	}
-	count = e.failures.add(now, o.QuarantineWindow)
-	if count >= o.QuarantineAfter || e.afterQuarantine {
+	count = e.failures.add(now, options.QuarantineWindow)
+	if count >= options.QuarantineAfter || e.afterQuarantine {
 		e.afterQuarantine = true
-		return o.QuarantineRetry, true, count
+		return options.QuarantineRetry, true, count
 	}
-	return backoffDelay(count, o.BackoffMin, o.BackoffMax, jitter), false, count
+	return backoffDelay(count, options.BackoffMin, options.BackoffMax, jitter), false, count
 }
 
 // noteReady notes how long a process was ready before it ended: long enough, and what was
@@ -68,13 +68,13 @@ func (e *endings) noteReady(ready time.Duration, o Options) {
 	}
 }
 
-// recent remembers events within a window.
-type recent struct {
+// recentEvents remembers events within a window.
+type recentEvents struct {
 	at []time.Time
 }
 
 // add records one at now and says how many there were within the window.
-func (r *recent) add(now time.Time, window time.Duration) int {
+func (r *recentEvents) add(now time.Time, window time.Duration) int {
 	within := r.at[:0]
 	for _, t := range r.at {
 		if now.Sub(t) < window {

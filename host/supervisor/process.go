@@ -33,10 +33,10 @@ type process struct {
 	outputRead chan struct{}  // closed when all that it printed has been read, too
 	pipes      sync.WaitGroup
 	closeOnce  sync.Once
-	files      []*os.File // the host's ends of the pipes
-	state      *os.ProcessState
-	pidValue   atomic.Int64
-	killed     atomic.Bool // by us
+	files      []*os.File       // the host's ends of the pipes
+	state      *os.ProcessState // set when exited is closed
+	pidValue   atomic.Int64     // 0 before the start
+	killed     atomic.Bool      // kill was called
 }
 
 func newProcess(cmd *exec.Cmd, out *output, started func(int, uint64) error) *process {
@@ -53,10 +53,13 @@ func (p *process) Start(context.Context) error {
 			closeAll(stdin[0], stdin[1], stdout[0], stdout[1])
 			return fmt.Errorf("start plugin: %w", err)
 		}
-		pipe[0], pipe[1] = r, w
+		pipe[0] = r
+		pipe[1] = w
 	}
 	// Stdin never says anything and ends with the host, also after kill -9.
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin[0], stdout[1], stderr[1]
+	p.cmd.Stdin = stdin[0]
+	p.cmd.Stdout = stdout[1]
+	p.cmd.Stderr = stderr[1]
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.files = []*os.File{stdin[1], stdout[0], stderr[0]}
 	err := startRetryingBusy(p.cmd)
@@ -69,7 +72,7 @@ func (p *process) Start(context.Context) error {
 	p.pipes.Add(2)
 	go func() { defer p.pipes.Done(); p.readStdout(stdout[0]) }()
 	go func() { defer p.pipes.Done(); p.output.read(stderr[0]) }()
-	go p.wait()
+	go p.reap()
 	start, _ := startTime(p.pid()) // 0 if it is over already
 	err = p.onStarted(p.pid(), start)
 	if err != nil || p.killed.Load() { // a kill may have come before there was a pid
@@ -78,7 +81,8 @@ func (p *process) Start(context.Context) error {
 	return err
 }
 
-// markNeverStarted says that a process which was never started never will be.
+// markNeverStarted ends all waiting for a process that was never started and never will
+// be.
 func (p *process) markNeverStarted() {
 	p.firstLine.end()
 	close(p.exited)
@@ -101,8 +105,8 @@ func startRetryingBusy(cmd *exec.Cmd) error {
 	}
 }
 
-// wait reaps the process, ends its group, and sees that the pipes end too.
-func (p *process) wait() {
+// reap reaps the process, ends its group, and sees that the pipes end too.
+func (p *process) reap() {
 	_ = p.cmd.Wait() // the state says it all
 	p.state = p.cmd.ProcessState
 	// Whoever is left in the group lost its plugin. While one is left, the
@@ -111,7 +115,7 @@ func (p *process) wait() {
 	killGroup(p.pid())
 	close(p.exited)
 	// A grandchild that left the group may hold the pipes: read what is there,
-	// then let go.
+	// then close them.
 	timer := time.AfterFunc(time.Second, p.closePipes)
 	p.pipes.Wait()
 	timer.Stop()
@@ -241,54 +245,6 @@ func (p *process) HostToPlugin(network, addr string) (string, string, error) {
 }
 
 var _ runner.Runner = (*process)(nil)
-
-// handshakeLine is the first line of stdout, as a reader for go-plugin: it gives the
-// line when it is there, and then the end.
-type handshakeLine struct {
-	ready chan struct{}
-	once  sync.Once
-	line  []byte
-	rest  []byte
-}
-
-func newHandshakeLine() *handshakeLine { return &handshakeLine{ready: make(chan struct{})} }
-
-func (h *handshakeLine) set(line []byte) {
-	h.once.Do(func() {
-		h.line = bytes.Clone(line)
-		h.rest = h.line
-		close(h.ready)
-	})
-}
-
-func (h *handshakeLine) end() { h.set(nil) }
-
-// Read waits for the line. Only one goroutine reads.
-func (h *handshakeLine) Read(b []byte) (int, error) {
-	<-h.ready
-	if len(h.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, h.rest)
-	h.rest = h.rest[n:]
-	return n, nil
-}
-
-func (h *handshakeLine) Close() error { return nil }
-
-// text is the line if it has come, shortened for an error.
-func (h *handshakeLine) text() (string, bool) {
-	select {
-	case <-h.ready:
-		line := string(bytes.TrimSpace(h.line))
-		if len(line) > 200 {
-			line = line[:200] + "…"
-		}
-		return line, true
-	default:
-		return "", false
-	}
-}
 
 func closeAll(files ...*os.File) {
 	for _, f := range files {

@@ -29,7 +29,7 @@ func TestDelay(t *testing.T) {
 }
 
 func TestEventsFallOutOfTheWindow(t *testing.T) {
-	var r recent
+	var r recentEvents
 	at := time.Now()
 	for i, want := range []int{1, 2, 3, 3, 3} {
 		if got := r.add(at.Add(time.Duration(i)*time.Minute), 3*time.Minute); got != want {
