@@ -26,7 +26,7 @@ var table = map[string]struct{ own, libs []string }{
 	"host/sqlite":                    {own: s("host/task", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
 	"host/registry":                  {own: s("host/task", "sdk"), libs: s("github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/...", "github.com/hashicorp/go-hclog")},
 	"host/engine":                    {own: s("host/task", "host/registry", "host/flow", "sdk"), libs: s("github.com/google/uuid", "github.com/hashicorp/go-hclog")},
-	"host/supervisor":                {own: s("sdk", "host/files"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
+	"host/supervisor":                {own: s("sdk", "host/files", "host/task"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
 	"host/config":                    {own: s("host/task"), libs: s("github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...")},
 	"host/api":                       {own: s("host/task", "host/flow"), libs: s("github.com/danielgtaylor/huma/...")},
 	"host/console":                   {},
