@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -76,7 +77,7 @@ func (p *program) explain(err error) string {
 		return err.Error()
 	}
 	switch e.Code {
-	case api.CodeUnreachable:
+	case client.CodeUnreachable:
 		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
 	case task.CodeUnauthenticated:
 		return fold(e.Message) + " (put it into TASKHOST_TOKEN)"

@@ -54,7 +54,7 @@ type Instance struct {
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`
 	Restarts int       `json:"restarts"`
-	Reason   string    `json:"reason,omitempty"`
+	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 
 // Node is a machine or worker behind an executor.

@@ -1,0 +1,25 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// handlers are what the routes are answered by: a method for each route, in the
+// file of the noun that it is about. They share what they serve and the bounds
+// within which they do, and hold nothing of a request: each may run any number of
+// times at once.
+type handlers struct {
+	svc  Service
+	opts Options
+	// openAPI is the document that describe made of the routes, once.
+	openAPI []byte
+	// openAPIErr is why there is no document. That would be a mistake of this
+	// package, and no reason to serve nothing.
+	openAPIErr error
+}
+
+// handlerFunc answers a request of a caller. An error is answered as a problem if
+// the answer has not begun, and otherwise breaks the connection off.
+type handlerFunc func(w http.ResponseWriter, r *http.Request, s task.Scope) error
