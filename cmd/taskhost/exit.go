@@ -85,7 +85,7 @@ func (p *program) explain(err error) string {
 	msg := fold(e.Message)
 	if len(e.Fields) > 1 || len(e.Fields) == 1 && e.Code == task.CodeInvalidInput {
 		for _, f := range e.Fields {
-			msg += "\n  " + fold(f.Pointer+": "+f.Message)
+			msg += "\n  " + fold(api.Pointer(f.Path)+": "+f.Message)
 		}
 	}
 	return msg

@@ -40,7 +40,7 @@ const (
 func (p Problem) AsError(retryAfter time.Duration) *task.Error {
 	e := &task.Error{Code: p.Code, Message: p.Detail, RetryAfter: retryAfter}
 	for _, f := range p.Errors {
-		e.Fields = append(e.Fields, task.FieldError{Pointer: f.Pointer, Message: f.Detail})
+		e.Fields = append(e.Fields, task.FieldError{Path: path(f.Pointer), Message: f.Detail})
 	}
 	return e
 }

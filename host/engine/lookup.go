@@ -24,7 +24,7 @@ func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
 	x := g.byName[pinned]
 	if x == nil {
 		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
-			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
+			Fields: []task.FieldError{{Path: []string{"executor"}, Message: "unknown"}}}
 	}
 	o := x.offer.Load()
 	switch {
@@ -36,7 +36,7 @@ func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
 		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
 	}
 	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
-		Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
+		Fields: []task.FieldError{{Path: []string{"executor"}, Message: "does not offer the type"}}}
 }
 
 // notOffered tells a type that is unknown for good from one that may come: one that config
@@ -58,7 +58,7 @@ func (g *registry) notOffered(name string, types map[string]*taskType) error {
 		}
 	}
 	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
-		Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
+		Fields: []task.FieldError{{Path: []string{"type"}, Message: "unknown"}}}
 }
 
 func unavailable(format string, args ...any) error {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -14,38 +14,35 @@ import (
 // better understood for being told in full.
 const maxFieldErrors = 100
 
+// place is where in a request something stands: see task.FieldError.Path. What is
+// made of it by to shares nothing with it.
+type place []string
+
+// to is the place of the member, or the element, of that name at p.
+func (p place) to(name string) place { return append(slices.Clip(p), name) }
+
 // faults gathers what is wrong with a request, so that one answer says it all.
 type faults []task.FieldError
 
-func (f *faults) add(pointer, format string, args ...any) {
+func (f *faults) add(at place, format string, args ...any) {
 	if len(*f) < maxFieldErrors {
-		*f = append(*f, task.FieldError{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+		*f = append(*f, task.FieldError{Path: at, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
+// err is nil if nothing is wrong.
 func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return &task.Error{Code: task.CodeInvalidRequest, Message: strings.TrimSpace(orBody(f[0].Pointer) + " " + f[0].Message), Fields: f}
-}
-
-func orBody(pointer string) string {
-	if pointer == "" {
-		return "the body"
+	where := f[0].Place()
+	if where == "" {
+		where = "the body"
 	}
-	return pointer
+	return &task.Error{Code: task.CodeInvalidRequest, Message: where + " " + f[0].Message, Fields: f}
 }
 
-// escape escapes one reference token of a JSON pointer (RFC 6901).
-func escape(s string) string {
-	if !strings.ContainsAny(s, "~/") { // a Replacer is dear to make, and hardly ever needed
-		return s
-	}
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
-}
-
-func (f *faults) str(raw json.RawMessage, at string) string {
+func (f *faults) str(raw json.RawMessage, at place) string {
 	if raw[0] != '"' {
 		f.add(at, "is not a string")
 		return ""
@@ -53,7 +50,7 @@ func (f *faults) str(raw json.RawMessage, at string) string {
 	return unquote(raw)
 }
 
-func (f *faults) integer(raw json.RawMessage, at string) int {
+func (f *faults) integer(raw json.RawMessage, at place) int {
 	var n int32
 	if err := json.Unmarshal(raw, &n); err != nil {
 		f.add(at, "is not an integer of 32 bits")
@@ -61,7 +58,7 @@ func (f *faults) integer(raw json.RawMessage, at string) int {
 	return int(n)
 }
 
-func (f *faults) time(raw json.RawMessage, at string) time.Time {
+func (f *faults) time(raw json.RawMessage, at place) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
 	if err != nil {
 		f.add(at, "is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z")
@@ -73,7 +70,7 @@ func (f *faults) time(raw json.RawMessage, at string) time.Time {
 }
 
 // duration is a string such as "1h30m", or a number of seconds.
-func (f *faults) duration(raw json.RawMessage, at string) time.Duration {
+func (f *faults) duration(raw json.RawMessage, at place) time.Duration {
 	const want = `is not a duration: want a string such as "30s" or "1h30m", or a number of seconds`
 	if raw[0] == '"' {
 		d, err := time.ParseDuration(unquote(raw))
@@ -90,10 +87,10 @@ func (f *faults) duration(raw json.RawMessage, at string) time.Duration {
 	return time.Duration(s * float64(time.Second))
 }
 
-func (f *faults) stringMap(raw json.RawMessage, at string) map[string]string {
+func (f *faults) stringMap(raw json.RawMessage, at place) map[string]string {
 	out := map[string]string{}
 	scanObject(raw, at, f, func(name string, value json.RawMessage) {
-		out[name] = f.str(value, at+"/"+escape(name))
+		out[name] = f.str(value, at.to(name))
 	})
 	return out
 }

@@ -26,7 +26,7 @@ func FuzzSubmit(f *testing.F) {
 			return
 		}
 		var bad faults
-		spec := decodeSpec(body, "", &bad)
+		spec := decodeSpec(body, nil, &bad)
 		if err := bad.err(); err != nil {
 			if task.CodeOf(err) != task.CodeInvalidRequest || len(bad) > maxFieldErrors {
 				t.Fatalf("%v with %d fields", err, len(bad))

@@ -18,21 +18,21 @@ func (q *query) filter() task.Filter {
 	for _, v := range q.all("state") {
 		var s task.State
 		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
-			q.bad.add("/state", "%q is not a state: want one of %v", v, task.States())
+			q.bad.add(place{"state"}, "%q is not a state: want one of %v", v, task.States())
 		}
 		f.States = append(f.States, s)
 	}
 	for _, v := range q.all("label") {
 		k, value, ok := strings.Cut(v, "=")
 		if !ok || k == "" {
-			q.bad.add("/label", "%q is not a label: want name=value", v)
+			q.bad.add(place{"label"}, "%q is not a label: want name=value", v)
 			continue
 		}
 		if f.Labels == nil {
 			f.Labels = map[string]string{}
 		}
 		if old, twice := f.Labels[k]; twice && old != value {
-			q.bad.add("/label", "label %q is asked to have two values", k)
+			q.bad.add(place{"label"}, "label %q is asked to have two values", k)
 		}
 		f.Labels[k] = value
 	}
@@ -41,7 +41,7 @@ func (q *query) filter() task.Filter {
 	case "asc":
 		f.Ascending = true
 	default:
-		q.bad.add("/order", "%q is not an order: want desc (newest first) or asc", v)
+		q.bad.add(place{"order"}, "%q is not an order: want desc (newest first) or asc", v)
 	}
 	if f.Limit == 0 {
 		f.Limit = task.DefaultListed

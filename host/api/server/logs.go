@@ -42,12 +42,12 @@ func (q *query) logs() logQuery {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= 0 {
 			l.after = n
 		} else if l.since, err = time.Parse(time.RFC3339Nano, v); err != nil {
-			q.bad.add("/since", "query parameter since is neither the seq of a line nor a time of RFC 3339")
+			q.bad.add(place{"since"}, "query parameter since is neither the seq of a line nor a time of RFC 3339")
 		}
 	}
 	if v := q.one("level"); v != "" {
 		if l.level = levelRank(v); l.level == 0 {
-			q.bad.add("/level", "%q is not a level: want trace, debug, info, warn or error", v)
+			q.bad.add(place{"level"}, "%q is not a level: want trace, debug, info, warn or error", v)
 		}
 	}
 	return l

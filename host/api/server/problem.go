@@ -75,7 +75,7 @@ func problemOf(err error) (p api.Problem, retryAfter int) {
 		p.Code, p.Type = task.CodeInternal, api.ProblemType+string(task.CodeInternal)
 	}
 	for _, f := range e.Fields {
-		p.Errors = append(p.Errors, api.ProblemField{Pointer: f.Pointer, Detail: f.Message})
+		p.Errors = append(p.Errors, api.ProblemField{Pointer: api.Pointer(f.Path), Detail: f.Message})
 	}
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		retryAfter = max(1, int(math.Ceil(e.RetryAfter.Seconds())))

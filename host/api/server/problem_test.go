@@ -15,7 +15,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 		"idempotency_mismatch": 422, "not_final": 409, "already_final": 409, "precondition_failed": 412, "too_large": 413, "queue_full": 429,
 		"executor_unavailable": 503, "store_unavailable": 503, "store_full": 507, "internal": 500,
 	} {
-		p, after := problemOf(fmt.Errorf("while doing it: %w", &task.Error{Code: code, Message: "m", Fields: []task.FieldError{{Pointer: "/a", Message: "b"}}}))
+		p, after := problemOf(fmt.Errorf("while doing it: %w", &task.Error{Code: code, Message: "m", Fields: []task.FieldError{{Path: []string{"a"}, Message: "b"}}}))
 		if p.Status != status || p.Code != code || p.Detail != "m" || p.Title == "" || len(p.Errors) != 1 || p.Errors[0] != (api.ProblemField{Pointer: "/a", Detail: "b"}) {
 			t.Errorf("%s: %+v", code, p)
 		}

@@ -21,7 +21,7 @@ func newQuery(r *http.Request) *query {
 	q := &query{used: map[string]bool{}}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		q.bad.add("", "the query cannot be read: %v", err)
+		q.bad.add(nil, "the query cannot be read: %v", err)
 	}
 	q.values = values
 	return q
@@ -35,7 +35,7 @@ func (q *query) all(name string) []string {
 func (q *query) one(name string) string {
 	v := q.all(name)
 	if len(v) > 1 {
-		q.bad.add("/"+name, "query parameter %s may be given once", name)
+		q.bad.add(place{name}, "query parameter %s may be given once", name)
 	}
 	if len(v) == 0 {
 		return ""
@@ -50,7 +50,7 @@ func (q *query) integer(name string, lo, hi int64) int64 {
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < lo || n > hi {
-		q.bad.add("/"+name, "query parameter %s is not an integer from %d to %d", name, lo, hi)
+		q.bad.add(place{name}, "query parameter %s is not an integer from %d to %d", name, lo, hi)
 		return 0
 	}
 	return n
@@ -64,7 +64,7 @@ func (q *query) cursor(name string) task.ID {
 	}
 	id, err := task.ParseID(v)
 	if err != nil || id.IsZero() {
-		q.bad.add("/"+name, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
+		q.bad.add(place{name}, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
 	}
 	return id
 }
@@ -76,9 +76,9 @@ func (q *query) time(name string) time.Time {
 	}
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
-		q.bad.add("/"+name, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
+		q.bad.add(place{name}, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
 	} else if !task.ValidTime(t) {
-		q.bad.add("/"+name, "query parameter %s is not %s", name, task.TimeRange)
+		q.bad.add(place{name}, "query parameter %s is not %s", name, task.TimeRange)
 		return time.Time{}
 	}
 	return t.UTC()
@@ -93,7 +93,7 @@ func (q *query) flag(name string) bool {
 	}
 	b, err := strconv.ParseBool(v)
 	if err != nil {
-		q.bad.add("/"+name, "query parameter %s is neither true nor false", name)
+		q.bad.add(place{name}, "query parameter %s is neither true nor false", name)
 	}
 	return b
 }
@@ -110,7 +110,7 @@ func (q *query) wait(name string) time.Duration {
 		d, err = time.Duration(n)*time.Second, nerr
 	}
 	if err != nil || d < 0 {
-		q.bad.add("/"+name, "query parameter %s is not a duration such as 30s", name)
+		q.bad.add(place{name}, "query parameter %s is not a duration such as 30s", name)
 		return 0
 	}
 	return d
@@ -119,7 +119,7 @@ func (q *query) wait(name string) time.Duration {
 func (q *query) err() error {
 	for name := range q.values {
 		if !q.used[name] {
-			q.bad.add("/"+escape(name), "%q is not a query parameter of this route", name)
+			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
 		}
 	}
 	if len(q.bad) == 0 {

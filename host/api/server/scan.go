@@ -32,7 +32,7 @@ func checkJSON(body []byte) error {
 // passed. The standard decoder would do for this, but it takes the last of two
 // equal names, matches names whatever their case, and copies what it visits.
 // False says that it is no object.
-func scanObject(data []byte, at string, bad *faults, visit func(name string, value json.RawMessage)) bool {
+func scanObject(data []byte, at place, bad *faults, visit func(name string, value json.RawMessage)) bool {
 	s := scanner{data: data}
 	s.space()
 	if !s.take('{') {
@@ -50,7 +50,7 @@ func scanObject(data []byte, at string, bad *faults, visit func(name string, val
 		s.space()
 		s.take(',')
 		if _, twice := seen[name]; twice {
-			bad.add(at+"/"+escape(name), "stands twice")
+			bad.add(at.to(name), "stands twice")
 			continue
 		}
 		seen[name] = struct{}{}
@@ -60,7 +60,7 @@ func scanObject(data []byte, at string, bad *faults, visit func(name string, val
 }
 
 // scanArray visits the elements of the array in data, which checkJSON has passed.
-func scanArray(data []byte, at string, bad *faults, visit func(i int, value json.RawMessage)) {
+func scanArray(data []byte, at place, bad *faults, visit func(i int, value json.RawMessage)) {
 	s := scanner{data: data}
 	s.space()
 	if !s.take('[') {

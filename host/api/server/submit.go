@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ func (h *handlers) submit(w http.ResponseWriter, r *http.Request, s task.Scope) 
 		return err
 	}
 	var bad faults
-	spec := decodeSpec(body, "", &bad)
+	spec := decodeSpec(body, nil, &bad)
 	if err := bad.err(); err != nil {
 		return err
 	}
@@ -80,20 +81,21 @@ func (h *handlers) batch(w http.ResponseWriter, r *http.Request, s task.Scope) e
 	return h.writeJSON(w, http.StatusAccepted, out)
 }
 
-// inBatch puts the place in the batch into the pointers of an error that lack
-// it: for whom one task is submitted, there is nothing to be told apart.
+// inBatch is an error about one task of a batch as one about the batch: its fields
+// are found below that task. Where only one was submitted, the error numbers none.
 func inBatch(err error) error {
 	var e *task.Error
-	if !errors.As(err, &e) || len(e.Fields) == 0 {
+	if !errors.As(err, &e) || e.TaskNumber == 0 && len(e.Fields) == 0 {
 		return err
 	}
+	at := taskInBatch(max(e.TaskNumber, 1) - 1)
 	out := *e
+	if e.TaskNumber > 0 {
+		out.Message = api.Pointer(at) + ": " + e.Message
+	}
 	out.Fields = make([]task.FieldError, len(e.Fields))
 	for i, f := range e.Fields {
-		if !strings.HasPrefix(f.Pointer, "/tasks/") {
-			f.Pointer = "/tasks/0" + f.Pointer
-		}
-		out.Fields[i] = f
+		out.Fields[i] = task.FieldError{Path: slices.Concat(at, f.Path), Message: f.Message}
 	}
 	return &out
 }

@@ -288,7 +288,10 @@ func TestBatches(t *testing.T) {
 			t.Errorf("%.60s: %.300s, want pointer %s", c.body, a.body, c.pointer)
 		}
 	}
-	r.wants(r.do("POST", "/v1/batches", `{"tasks":[{"type":"text","key":"k"},{"type":"text","key":"k"}]}`), 409, task.CodeConflict)
+	p := r.wants(r.do("POST", "/v1/batches", `{"tasks":[{"type":"text","key":"k"},{"type":"text","key":"k"}]}`), 409, task.CodeConflict)
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/tasks/1/key" || !strings.HasPrefix(p.Detail, "/tasks/1: key ") {
+		t.Errorf("the conflict is told as %+v", p)
+	}
 	var list api.TaskList
 	r.do("GET", "/v1/tasks", "").json(t, &list)
 	if len(list.Tasks) != 2 {
