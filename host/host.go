@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/sqlite"
@@ -120,7 +121,7 @@ func (h *Host) listen() error {
 	if h.opts.Listen == "" {
 		return nil
 	}
-	if len(h.opts.Tokens) == 0 && !isLoopback(h.opts.Listen) {
+	if len(h.opts.Tokens) == 0 && !config.IsLoopback(h.opts.Listen) {
 		return fmt.Errorf("listen = %q is not a loopback address: without tokens everyone who reaches it would be the admin", h.opts.Listen)
 	}
 	l, err := net.Listen("tcp", h.opts.Listen)
@@ -133,12 +134,6 @@ func (h *Host) listen() error {
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }
-
-func isLoopback(addr string) bool {
-	name, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(name)
-	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
-}
 
 func (h *Host) url() string {
 	if h.listener == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // submission is the flags of task submit.
@@ -164,7 +165,7 @@ func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) er
 	if err := p.writeResult(data); err != nil {
 		return err
 	}
-	if (isJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
+	if (task.IsJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
 		_, err = io.WriteString(p.out, "\n")
 	}
 	return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +64,7 @@ func (p *program) showTask(t api.Task) error {
 	}
 	if t.ResultType != nil {
 		result := string(t.Result)
-		if result == "null" && !isJSON(*t.ResultType) {
+		if result == "null" && !task.IsJSON(*t.ResultType) {
 			result = "see `taskhost task result " + t.ID + "`"
 		}
 		fields = append(fields, pair{"Result", result}, pair{"Result type", *t.ResultType})
@@ -73,11 +72,6 @@ func (p *program) showTask(t api.Task) error {
 	fields = append(fields, pair{"Created", stamp(&t.CreatedAt)}, pair{"Run at", stamp(&t.RunAt)}, pair{"Started", stamp(t.StartedAt)},
 		pair{"Finished", stamp(t.FinishedAt)}, pair{"Expires", stamp(t.ExpiresAt)}, pair{"Cancel asked", stamp(t.CancelAt)}, pair{"Version", strconv.FormatInt(t.Version, 10)})
 	return show(p, t, t.ID, fields)
-}
-
-func isJSON(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
 func deref(s *string) string {

@@ -11,15 +11,11 @@ import (
 )
 
 func wantJSON(r *http.Request) error {
-	ct := r.Header.Get("Content-Type")
-	if ct == "" || ct == "application/json" {
+	kind := r.Header.Get("Content-Type")
+	if kind == "" || task.IsJSON(kind) {
 		return nil
 	}
-	kind, _, err := mime.ParseMediaType(ct)
-	if err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) {
-		return nil
-	}
-	return task.Errorf(api.CodeUnsupportedMediaType, "the body is %q: send JSON with Content-Type: application/json", ct)
+	return task.Errorf(api.CodeUnsupportedMediaType, "the body is %q: send JSON with Content-Type: application/json", kind)
 }
 
 // accepts says whether the client takes an answer of one of these types. No

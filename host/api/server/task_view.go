@@ -55,19 +55,22 @@ func toTask(t *task.Task, whole bool) api.Task {
 // inlineResult is a result as part of a task's JSON: JSON as it is, text as a
 // string, null for anything else, which is read from /result.
 func inlineResult(contentType string, data []byte) json.RawMessage {
-	kind, _, err := mime.ParseMediaType(contentType)
 	switch {
-	case err != nil || contentType == "":
-	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
+	case task.IsJSON(contentType):
 		if len(data) > 0 && json.Valid(data) { // a script may call anything JSON
 			return data
 		}
-	case strings.HasPrefix(kind, "text/") && utf8.Valid(data):
+	case isText(contentType) && utf8.Valid(data):
 		if s, err := api.Encode(string(data)); err == nil {
 			return bytes.TrimRight(s, "\n")
 		}
 	}
 	return json.RawMessage("null")
+}
+
+func isText(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && strings.HasPrefix(kind, "text/")
 }
 
 func toEvent(e *task.Event) api.Event {
