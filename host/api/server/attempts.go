@@ -13,25 +13,6 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// attemptRoutes carry by reference what a broker cannot: a worker fetches an
-// attempt's input from here and puts its result here. The attempt's token is
-// the key, so they are open to callers without another.
-func (h *handlers) attemptRoutes() []route {
-	const tag = "attempts"
-	return []route{
-		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "The input of a running attempt", open: true,
-			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptInput,
-			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
-		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "The checkpoint of a running attempt", open: true,
-			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
-			answers: []answer{{status: http.StatusOK, doc: "what an earlier attempt left", media: "application/octet-stream"}}},
-		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
-			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
-			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge, api.CodeRequestTimeout}, handle: h.putAttemptResult,
-			answers: []answer{{status: http.StatusNoContent, doc: "kept until the outcome is reported"}}},
-	}
-}
-
 func attemptToken(r *http.Request) (task.Token, error) {
 	var t task.Token
 	b, err := hex.DecodeString(r.PathValue("token"))

@@ -45,13 +45,3 @@ func (h *handlers) controlExecutor(action string) handlerFunc {
 		return h.writeJSON(w, http.StatusOK, toExecutor(&e))
 	}
 }
-
-func (h *handlers) admin(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if !s.All {
-		return task.Errorf(task.CodeForbidden, "only an admin may do this")
-	}
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
-	return h.noBody(w, r)
-}

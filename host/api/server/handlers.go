@@ -1,11 +1,5 @@
 package server
 
-import (
-	"net/http"
-
-	"github.com/taskhost/taskhost/host/task"
-)
-
 // handlers are what the routes are answered by: a method for each route, in the
 // file of the noun that it is about. They share what they serve and the bounds
 // within which they do, and hold nothing of a request: each may run any number of
@@ -19,7 +13,3 @@ type handlers struct {
 	// package, and no reason to serve nothing.
 	openAPIErr error
 }
-
-// handlerFunc answers a request of a caller. An error is answered as a problem if
-// the answer has not begun, and otherwise breaks the connection off.
-type handlerFunc func(w http.ResponseWriter, r *http.Request, s task.Scope) error

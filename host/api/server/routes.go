@@ -7,37 +7,6 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// route is one entry of the API: what is served and what is said of it. Both
-// come from here, so that neither can lack what the other has.
-type route struct {
-	method, path string
-	id           string // of the operation
-	tag          string
-	summary      string
-	description  string
-	open         bool // to callers without a token
-	params       []param
-	body         any // a value of the request's type; nil for none
-	answers      []answer
-	codes        []task.Code // besides those of every route
-	handle       handlerFunc
-}
-
-// param is a query parameter or a header.
-type param struct {
-	name, in, doc, kind string // kind: a JSON type, "date-time", "strings", or "state"
-	enum                []string
-}
-
-// answer is what a route says when all is well.
-type answer struct {
-	status  int
-	doc     string
-	body    any    // a value of the answer's type; nil for none
-	media   string // of a body that is no JSON
-	headers []param
-}
-
 // routes are all that is served.
 func (h *handlers) routes() []route {
 	var all []route
@@ -172,6 +141,25 @@ func (h *handlers) registryRoutes() []route {
 			handle: h.controlExecutor(c.action), codes: control, answers: []answer{{status: http.StatusOK, doc: "the executor", body: api.Executor{}}}})
 	}
 	return out
+}
+
+// attemptRoutes carry by reference what a broker cannot: a worker fetches an
+// attempt's input from here and puts its result here. The attempt's token is
+// the key, so they are open to callers without another.
+func (h *handlers) attemptRoutes() []route {
+	const tag = "attempts"
+	return []route{
+		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "The input of a running attempt", open: true,
+			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptInput,
+			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "The checkpoint of a running attempt", open: true,
+			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
+			answers: []answer{{status: http.StatusOK, doc: "what an earlier attempt left", media: "application/octet-stream"}}},
+		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
+			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
+			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge, api.CodeRequestTimeout}, handle: h.putAttemptResult,
+			answers: []answer{{status: http.StatusNoContent, doc: "kept until the outcome is reported"}}},
+	}
 }
 
 func (h *handlers) hostRoutes() []route {

@@ -5,6 +5,16 @@ import (
 	"time"
 )
 
+const (
+	// logLag is how long a follower waits before it looks for lines that it heard
+	// of but that are not yet stored: hosts write them a few times a second.
+	logLag = 200 * time.Millisecond
+	// settling is how many such looks a new watch takes whether it heard of
+	// anything or not: what was said just before it began is told to nobody, and
+	// stored only now.
+	settling = 5
+)
+
 // stream is an answer that is written piece by piece, each with a deadline: a
 // client that stops reading is cut off, and never holds up who tells it.
 type stream struct {

@@ -117,3 +117,5 @@ func timeOrNull(t time.Time) *time.Time {
 	t = task.Shown(t)
 	return &t
 }
+
+func taskPath(id task.ID) string { return "/v1/tasks/" + id.String() }

@@ -1,26 +1,15 @@
 package server
 
 import (
+	"fmt"
+	"hash/fnv"
 	"net/http"
+	"strings"
+	"time"
 
+	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
 )
-
-// minPrefix is how much of an id must be given where its beginning will do.
-const minPrefix = 4
-
-// find is the task that a path names by id, or by the beginning of one.
-func (h *handlers) find(r *http.Request, s task.Scope) (task.Task, error) {
-	name := r.PathValue("id")
-	if len(name) >= minPrefix && len(name) < 36 {
-		return h.svc.ByPrefix(r.Context(), s, name)
-	}
-	id, err := task.ParseID(name)
-	if err != nil {
-		return task.Task{}, err
-	}
-	return h.svc.Get(r.Context(), s, id)
-}
 
 func (h *handlers) get(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
@@ -48,16 +37,40 @@ func (h *handlers) byKey(w http.ResponseWriter, r *http.Request, s task.Scope) e
 	return h.showAfter(w, r, s, t, wait)
 }
 
-// wholeID is the task that a path names, by all of its id: what changes
-// something takes no beginnings.
-func (h *handlers) wholeID(w http.ResponseWriter, r *http.Request) (task.ID, error) {
-	if err := newQuery(r).err(); err != nil {
-		return task.ID{}, err
+// showAfter answers with t once it is final, or as it is after wait.
+func (h *handlers) showAfter(w http.ResponseWriter, r *http.Request, s task.Scope, t task.Task, wait time.Duration) error {
+	t, err := h.hold(r, s, t, min(wait, h.opts.MaxWait))
+	if err != nil {
+		return err
 	}
-	if err := h.noBody(w, r); err != nil {
-		return task.ID{}, err
+	body, err := api.Encode(toTask(&t, true))
+	if err != nil {
+		return err
 	}
-	return task.ParseID(r.PathValue("id"))
+	// The version alone would not do: progress and the reason to wait change without it.
+	sum := fnv.New64a()
+	_, _ = sum.Write(body) // never fails
+	tag := fmt.Sprintf(`"%d-%016x"`, t.Version, sum.Sum64())
+	header := w.Header()
+	header.Set("Etag", tag)
+	header.Set("Content-Location", taskPath(t.ID))
+	header.Set("Cache-Control", "no-cache")
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return h.writeBytes(w, http.StatusOK, body)
+}
+
+func matches(header []string, tag string) bool {
+	for _, v := range header {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part == "*" || strings.TrimPrefix(part, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (h *handlers) cancel(w http.ResponseWriter, r *http.Request, s task.Scope) error {

@@ -3,13 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"hash/fnv"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -37,41 +33,3 @@ func (h *handlers) hold(r *http.Request, s task.Scope, t task.Task, d time.Durat
 	}
 	return now, err
 }
-
-// showAfter answers with t once it is final, or as it is after wait.
-func (h *handlers) showAfter(w http.ResponseWriter, r *http.Request, s task.Scope, t task.Task, wait time.Duration) error {
-	t, err := h.hold(r, s, t, min(wait, h.opts.MaxWait))
-	if err != nil {
-		return err
-	}
-	body, err := api.Encode(toTask(&t, true))
-	if err != nil {
-		return err
-	}
-	// The version alone would not do: progress and the reason to wait change without it.
-	sum := fnv.New64a()
-	_, _ = sum.Write(body) // never fails
-	tag := fmt.Sprintf(`"%d-%016x"`, t.Version, sum.Sum64())
-	header := w.Header()
-	header.Set("Etag", tag)
-	header.Set("Content-Location", taskPath(t.ID))
-	header.Set("Cache-Control", "no-cache")
-	if matches(r.Header.Values("If-None-Match"), tag) {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	return h.writeBytes(w, http.StatusOK, body)
-}
-
-func matches(header []string, tag string) bool {
-	for _, v := range header {
-		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part == "*" || strings.TrimPrefix(part, "W/") == tag {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func taskPath(id task.ID) string { return "/v1/tasks/" + id.String() }
