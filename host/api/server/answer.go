@@ -23,10 +23,10 @@ func (h *handlers) writeBytes(w http.ResponseWriter, status int, data []byte) er
 	header["Content-Type"] = jsonType
 	header["X-Content-Type-Options"] = noSniff
 	header["Content-Length"] = []string{strconv.Itoa(len(data))}
-	h.writeBy(w, time.Now().Add(h.opts.WriteTimeout))
+	h.extendWriteDeadline(w)
 	w.WriteHeader(status)
 	_, err := w.Write(data)
-	return gone(err)
+	return clientGone(err)
 }
 
 // jsonType and noSniff are shared by all answers and never written to.
@@ -35,32 +35,33 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// writeSlowly writes in pieces with a deadline each, so that a large answer may
+// writeInPieces writes in pieces with a deadline each, so that a large answer may
 // take its time as long as it is read.
-func (h *handlers) writeSlowly(w http.ResponseWriter, data []byte) error {
+func (h *handlers) writeInPieces(w http.ResponseWriter, data []byte) error {
 	const piece = 256 << 10
 	for len(data) > 0 {
 		n := min(piece, len(data))
-		h.writeBy(w, time.Now().Add(h.opts.WriteTimeout))
+		h.extendWriteDeadline(w)
 		if _, err := w.Write(data[:n]); err != nil {
-			return errGone
+			return errClientGone
 		}
 		data = data[n:]
 	}
 	return nil
 }
 
-// writeBy bounds how long a client may take to read what is written next.
-func (h *handlers) writeBy(w http.ResponseWriter, t time.Time) {
-	_ = http.NewResponseController(w).SetWriteDeadline(t) // a test's recorder has none
+// extendWriteDeadline gives the client WriteTimeout from now to read what is written next.
+func (h *handlers) extendWriteDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.opts.WriteTimeout)) // a test's recorder has none
 }
 
-// errGone says that the client went away in the middle of an answer.
-var errGone = errors.New("client is gone")
+// errClientGone says that the client went away in the middle of an answer.
+var errClientGone = errors.New("client is gone")
 
-func gone(err error) error {
+// clientGone is the error of a write, of which only one cause is expected.
+func clientGone(err error) error {
 	if err != nil {
-		return errGone
+		return errClientGone
 	}
 	return nil
 }

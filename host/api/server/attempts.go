@@ -43,7 +43,7 @@ func (h *handlers) attemptPayload(w http.ResponseWriter, r *http.Request, read f
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	w.WriteHeader(http.StatusOK)
-	return h.writeSlowly(w, data)
+	return h.writeInPieces(w, data)
 }
 
 // resultTimeout bounds how long a worker may take to put a result.

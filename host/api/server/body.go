@@ -15,7 +15,7 @@ import (
 // readBody reads a JSON body of at most limit bytes. The deadline is on the
 // body alone: once it is here the request may be held for as long as it asks.
 func (h *handlers) readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if err := wantJSON(r); err != nil {
+	if err := requireJSON(r); err != nil {
 		return nil, err
 	}
 	if r.ContentLength > limit {
@@ -45,9 +45,9 @@ func (h *handlers) readBody(w http.ResponseWriter, r *http.Request, limit int64)
 	return body, checkJSON(body)
 }
 
-// noBody refuses a body where none belongs, so that a mistaken one is not
+// requireNoBody refuses a body where none belongs, so that a mistaken one is not
 // silently without effect. An empty JSON object passes.
-func (h *handlers) noBody(w http.ResponseWriter, r *http.Request) error {
+func (h *handlers) requireNoBody(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
 	}

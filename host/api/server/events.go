@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -13,25 +12,10 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// maxStream ends a stream that has gone on for a week: its client comes back.
-const maxStream = 7 * 24 * time.Hour
-
-// eventStream writes a task's events: each transition once, in order.
-type eventStream struct {
-	h    *handlers
-	out  *stream
-	s    task.Scope
-	id   task.ID
-	last int64 // the seq of the last event written
-	done bool  // and whether it led to a final state
-	told task.Progress
-}
-
-// events streams what happens to a task as server-sent events: all of its
+// watchTask streams what happens to a task as server-sent events: all of its
 // history, or what came after Last-Event-ID, and then what comes, until it is final.
-func (h *handlers) events(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	q := newQuery(r)
-	if err := q.err(); err != nil {
+func (h *handlers) watchTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
 		return err
 	}
 	if !accepts(r, "text/event-stream") {
@@ -41,7 +25,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request, s task.Scope) 
 	if err != nil {
 		return err
 	}
-	t, err := h.find(r, s)
+	t, err := h.findTask(r, s)
 	if err != nil {
 		return err
 	}
@@ -50,45 +34,17 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request, s task.Scope) 
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	ctx, cancel := held(r, maxStream)
+	ctx, cancel := requestContext(r, maxStream)
 	defer cancel()
 	out, err := h.stream(w, "text/event-stream")
-	if err != nil {
+	if err != nil || r.Method == http.MethodHead {
 		return err
 	}
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	es := &eventStream{h: h, out: out, s: s, id: t.ID, last: last}
-	if err := out.write([]byte("retry: 2000\n\n")); err != nil {
+	es := &eventStream{handlers: h, out: out, scope: s, id: t.ID, lastSeq: last}
+	if err := es.begin(t.Version); err != nil {
 		return err
 	}
-	if last > t.Version { // of a store that is gone: nothing follows from there
-		es.last = 0
-		if err := es.send("reset", 0, struct {
-			Reason string `json:"reason"`
-		}{"the task's history does not reach this id: it is told from its beginning"}); err != nil {
-			return err
-		}
-	}
-	for {
-		end, err := es.once(ctx)
-		if end || ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return brokenOff(err)
-		}
-	}
-}
-
-// brokenOff is the end of a stream whose task is gone, or that cannot go on:
-// there is no way to say more, the answer has long begun.
-func brokenOff(err error) error {
-	if task.CodeOf(err) == task.CodeNotFound || errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return untilFinal(ctx, es.watchOnce)
 }
 
 func lastEventID(r *http.Request) (int64, error) {
@@ -103,41 +59,71 @@ func lastEventID(r *http.Request) (int64, error) {
 	return n, nil
 }
 
-// once tells of the task until it is final (end), or its watch is over.
-func (es *eventStream) once(ctx context.Context) (end bool, err error) {
+// eventStream sends a task's events: each transition once, in order.
+type eventStream struct {
+	handlers *handlers
+	out      *stream
+	scope    task.Scope
+	id       task.ID
+	// lastSeq is the seq of the last transition that was sent; of those before it
+	// none is sent again.
+	lastSeq int64
+	// final says that the last transition sent led to a final state.
+	final bool
+	// progress is what was sent last, which is not repeated.
+	progress task.Progress
+}
+
+// begin says how soon to come back, and where the client's last event is none of
+// this task, whose version is given: its store is gone, and nothing follows from there.
+func (es *eventStream) begin(version int64) error {
+	if err := es.out.send([]byte("retry: 2000\n\n")); err != nil {
+		return err
+	}
+	if es.lastSeq <= version {
+		return nil
+	}
+	es.lastSeq = 0
+	return es.send("reset", 0, struct {
+		Reason string `json:"reason"`
+	}{"the task's history does not reach this id: it is told from its beginning"})
+}
+
+// watchOnce tells of the task until it is final, or this watch of it is over.
+func (es *eventStream) watchOnce(ctx context.Context) (final bool, err error) {
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
-	updates, err := es.h.svc.Watch(watch, es.s, es.id)
+	updates, err := es.handlers.svc.Watch(watch, es.scope, es.id)
 	if err != nil {
 		return false, err
 	}
-	if end, err := es.replay(ctx); end || err != nil {
-		return end, err
+	if final, err := es.sendStored(ctx); final || err != nil {
+		return final, err
 	}
-	beat := time.NewTicker(es.h.opts.Heartbeat)
-	defer beat.Stop()
-	settled := time.NewTimer(settling * logLag)
-	defer settled.Stop()
+	heartbeat := time.NewTicker(es.handlers.opts.Heartbeat)
+	defer heartbeat.Stop()
+	stored := time.NewTimer(looksAtStart * storeLag)
+	defer stored.Stop()
 	for {
 		select {
-		case u, ok := <-updates:
-			if !ok {
+		case u, open := <-updates:
+			if !open {
 				return false, nil
 			}
 			if u.Progress != nil {
-				settled.Stop()
+				stored.Stop()
 			}
-			if end, err := es.tell(ctx, u); end || err != nil {
-				return end, err
+			if final, err := es.sendUpdate(ctx, u); final || err != nil {
+				return final, err
 			}
-		case <-settled.C:
+		case <-stored.C:
 			// Progress said just before the watch began is on record by now, and was
 			// told to nobody; a script may say no more for an hour.
-			if err := es.progress(ctx); err != nil {
+			if err := es.sendStoredProgress(ctx); err != nil {
 				return false, err
 			}
-		case <-beat.C:
-			if err := es.out.write([]byte(": still here\n\n")); err != nil {
+		case <-heartbeat.C:
+			if err := es.out.send([]byte(": still here\n\n")); err != nil {
 				return false, err
 			}
 		case <-ctx.Done():
@@ -146,25 +132,25 @@ func (es *eventStream) once(ctx context.Context) (end bool, err error) {
 	}
 }
 
-// replay tells what is on record after the last event, and the progress now.
-func (es *eventStream) replay(ctx context.Context) (end bool, err error) {
+// sendStored sends what is on record after the last event, and the progress now.
+func (es *eventStream) sendStored(ctx context.Context) (final bool, err error) {
 	for {
-		events, err := es.h.svc.History(ctx, es.s, es.id, es.last)
+		events, err := es.handlers.svc.History(ctx, es.scope, es.id, es.lastSeq)
 		if err != nil {
 			return false, err
 		}
 		// Read after the history: never older than what the events say.
-		t, err := es.h.svc.Get(ctx, es.s, es.id)
+		t, err := es.handlers.svc.Get(ctx, es.scope, es.id)
 		if err != nil {
 			return false, err
 		}
-		if err := es.states(events, &t); err != nil {
+		if err := es.sendEvents(events, &t); err != nil {
 			return false, err
 		}
 		if !t.State.Final() {
-			return false, es.sayProgress(t.Progress)
+			return false, es.sendProgress(t.Progress)
 		}
-		if es.last >= t.Version || len(events) == 0 && es.done {
+		if es.lastSeq >= t.Version || len(events) == 0 && es.final {
 			return true, nil
 		}
 		if ctx.Err() != nil { // it ended between the two reads: read on
@@ -173,12 +159,13 @@ func (es *eventStream) replay(ctx context.Context) (end bool, err error) {
 	}
 }
 
-func (es *eventStream) tell(ctx context.Context, u task.Update) (end bool, err error) {
+// sendUpdate sends what a watch told.
+func (es *eventStream) sendUpdate(ctx context.Context, u task.Update) (final bool, err error) {
 	switch {
-	case u.Event != nil && u.Event.Seq > es.last:
+	case u.Event != nil && u.Event.Seq > es.lastSeq:
 		t := u.Task
 		if t == nil {
-			now, err := es.h.svc.Get(ctx, es.s, es.id)
+			now, err := es.handlers.svc.Get(ctx, es.scope, es.id)
 			if err != nil {
 				return false, err
 			}
@@ -186,48 +173,47 @@ func (es *eventStream) tell(ctx context.Context, u task.Update) (end bool, err e
 		}
 		// From the record rather than from the update: told out of order, an
 		// earlier event may not have been heard of yet.
-		events, err := es.h.svc.History(ctx, es.s, es.id, es.last)
+		events, err := es.handlers.svc.History(ctx, es.scope, es.id, es.lastSeq)
 		if err != nil {
 			return false, err
 		}
-		err = es.states(events, t)
-		return err == nil && es.done, err
+		err = es.sendEvents(events, t)
+		return err == nil && es.final, err
 	case u.Progress != nil:
-		return false, es.sayProgress(*u.Progress)
+		return false, es.sendProgress(*u.Progress)
 	}
 	return false, nil
 }
 
-func (es *eventStream) progress(ctx context.Context) error {
-	t, err := es.h.svc.Get(ctx, es.s, es.id)
+func (es *eventStream) sendStoredProgress(ctx context.Context) error {
+	t, err := es.handlers.svc.Get(ctx, es.scope, es.id)
 	if err != nil || t.State.Final() {
 		return err
 	}
-	return es.sayProgress(t.Progress)
+	return es.sendProgress(t.Progress)
 }
 
-// sayProgress tells of progress unless it was just told, or there is none.
-func (es *eventStream) sayProgress(p task.Progress) error {
-	d := toProgress(p)
-	if d == nil || p == es.told {
+// sendProgress tells of progress unless it was just told, or there is none.
+func (es *eventStream) sendProgress(p task.Progress) error {
+	progress := toProgress(p)
+	if progress == nil || p == es.progress {
 		return nil
 	}
-	es.told = p
-	return es.send("progress", 0, d)
+	es.progress = p
+	return es.send("progress", 0, progress)
 }
 
-func (es *eventStream) states(events []task.Event, t *task.Task) error {
+// sendEvents sends transitions, each with the task as it is now.
+func (es *eventStream) sendEvents(events []task.Event, t *task.Task) error {
 	for i := range events {
-		if err := es.state(&events[i], t); err != nil {
+		e := &events[i]
+		es.lastSeq = e.Seq
+		es.final = e.To.Final()
+		if err := es.send("state", e.Seq, api.StateEvent{Event: toEvent(e), Task: toTask(t, false)}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (es *eventStream) state(e *task.Event, t *task.Task) error {
-	es.last, es.done = e.Seq, e.To.Final()
-	return es.send("state", e.Seq, api.StateEvent{Event: toEvent(e), Task: toTask(t, false)})
 }
 
 // send writes one event; id 0 leaves the client's last id as it is.
@@ -242,5 +228,5 @@ func (es *eventStream) send(kind string, id int64, v any) error {
 		fmt.Fprintf(&b, "id: %d\n", id)
 	}
 	fmt.Fprintf(&b, "data: %s\n\n", strings.TrimSuffix(string(data), "\n"))
-	return es.out.write([]byte(b.String()))
+	return es.out.send([]byte(b.String()))
 }

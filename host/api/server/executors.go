@@ -7,7 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) executors(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) listExecutors(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (h *handlers) executors(w http.ResponseWriter, r *http.Request, _ task.Scop
 	return h.writeJSON(w, http.StatusOK, out)
 }
 
-func (h *handlers) executor(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) getExecutor(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (h *handlers) executor(w http.ResponseWriter, r *http.Request, _ task.Scope
 // controlExecutor makes the handler of one action, which only admins may ask for.
 func (h *handlers) controlExecutor(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.admin(w, r, s); err != nil {
+		if err := h.requireAdmin(w, r, s); err != nil {
 			return err
 		}
 		e, err := h.svc.ControlExecutor(r.Context(), r.PathValue("name"), action)

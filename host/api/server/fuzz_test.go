@@ -103,7 +103,7 @@ func TestPreferences(t *testing.T) {
 	for header, want := range map[string]string{
 		"wait=5": "5s", "respond-async, WAIT = 7": "7s", `wait="8"; foo`: "8s", "wait=-1": "", "wait": "", "": "", "x=1,wait=0": "0s",
 	} {
-		d, ok := preferWait(&http.Request{Header: http.Header{"Prefer": {header}}})
+		d, ok := preferredWait(&http.Request{Header: http.Header{"Prefer": {header}}})
 		if got := d.String(); ok != (want != "") || ok && got != want {
 			t.Errorf("%q: %s %v, want %q", header, got, ok, want)
 		}

@@ -16,9 +16,9 @@ const DefaultOwner = "default"
 
 // guard decides who may call, and from where.
 type guard struct {
-	tokens []tokenHash
-	hosts  map[string]bool
-	cross  *http.CrossOriginProtection
+	tokens      []tokenHash
+	hosts       map[string]bool
+	crossOrigin *http.CrossOriginProtection
 }
 
 type tokenHash struct {
@@ -27,7 +27,7 @@ type tokenHash struct {
 }
 
 func newGuard(opts Options) guard {
-	g := guard{hosts: map[string]bool{}, cross: http.NewCrossOriginProtection()}
+	g := guard{hosts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection()}
 	for _, t := range opts.Tokens {
 		if t.Secret != "" {
 			g.tokens = append(g.tokens, tokenHash{sha256.Sum256([]byte(t.Secret)), t.Scope})
@@ -47,7 +47,7 @@ func (g *guard) check(r *http.Request) error {
 	if len(g.tokens) == 0 && !g.knownHost(r.Host) {
 		return task.Errorf(task.CodeForbidden, "host %q is not this server's: without tokens it answers to loopback names only", r.Host)
 	}
-	if err := g.cross.Check(r); err != nil {
+	if err := g.crossOrigin.Check(r); err != nil {
 		return &task.Error{Code: task.CodeForbidden, Message: "a page of another origin may not do this", Cause: err}
 	}
 	return nil

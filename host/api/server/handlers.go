@@ -1,9 +1,9 @@
 package server
 
-// handlers are what the routes are answered by: a method for each route, in the
-// file of the noun that it is about. They share what they serve and the bounds
-// within which they do, and hold nothing of a request: each may run any number of
-// times at once.
+// handlers are what the routes are answered by: a method for each, named as its
+// operation and in the file of the noun that it is about. They share what they serve
+// and the bounds within which they do, and hold nothing of a request: each may run any
+// number of times at once.
 type handlers struct {
 	svc  Service
 	opts Options

@@ -15,7 +15,7 @@ func (h *handlers) health(w http.ResponseWriter, _ *http.Request, _ task.Scope) 
 
 func (h *handlers) ready(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	q := newQuery(r)
-	verbose := q.flag("verbose")
+	verbose := q.boolean("verbose")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (h *handlers) version(w http.ResponseWriter, _ *http.Request, _ task.Scope)
 	return h.writeJSON(w, http.StatusOK, api.VersionInfo{Name: "taskhost", Version: h.opts.Version, API: "v1", Go: runtime.Version()})
 }
 
-func (h *handlers) document(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) openAPIDocument(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if !accepts(r, "application/json", "application/vnd.oai.openapi+json") {
 		return task.Errorf(api.CodeNotAcceptable, "the document is application/json")
 	}

@@ -11,18 +11,18 @@ import (
 // filter reads the list's filters.
 func (q *query) filter() task.Filter {
 	f := task.Filter{
-		Types: q.all("type"), Executor: q.one("executor"), Owner: q.one("owner"), Key: q.one("key"),
+		Types: q.repeated("type"), Executor: q.single("executor"), Owner: q.single("owner"), Key: q.single("key"),
 		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
 	}
-	for _, v := range q.all("state") {
+	for _, v := range q.repeated("state") {
 		var s task.State
 		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
 			q.bad.add(place{"state"}, "%q is not a state: want one of %v", v, task.States())
 		}
 		f.States = append(f.States, s)
 	}
-	for _, v := range q.all("label") {
+	for _, v := range q.repeated("label") {
 		k, value, ok := strings.Cut(v, "=")
 		if !ok || k == "" {
 			q.bad.add(place{"label"}, "%q is not a label: want name=value", v)
@@ -36,7 +36,7 @@ func (q *query) filter() task.Filter {
 		}
 		f.Labels[k] = value
 	}
-	switch v := q.one("order"); v {
+	switch v := q.single("order"); v {
 	case "", "desc":
 	case "asc":
 		f.Ascending = true
@@ -49,7 +49,7 @@ func (q *query) filter() task.Filter {
 	return f
 }
 
-func (h *handlers) list(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
 	f := q.filter()
 	if err := q.err(); err != nil {

@@ -26,19 +26,20 @@ type logQuery struct {
 	follow  bool
 }
 
+// logs reads which lines are asked for.
 func (q *query) logs() logQuery {
-	l := logQuery{attempt: int(q.integer("attempt", 1, 1<<31-1)), limit: int(q.integer("limit", 1, 10_000)), follow: q.flag("follow")}
+	l := logQuery{attempt: int(q.integer("attempt", 1, 1<<31-1)), limit: int(q.integer("limit", 1, 10_000)), follow: q.boolean("follow")}
 	if l.limit == 0 {
 		l.limit = logsListed
 	}
-	if v := q.one("since"); v != "" {
+	if v := q.single("since"); v != "" {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= 0 {
 			l.after = n
 		} else if l.since, err = time.Parse(time.RFC3339Nano, v); err != nil {
 			q.bad.add(place{"since"}, "query parameter since is neither the seq of a line nor a time of RFC 3339")
 		}
 	}
-	if v := q.one("level"); v != "" {
+	if v := q.single("level"); v != "" {
 		if l.level = levelRank(v); l.level == 0 {
 			q.bad.add(place{"level"}, "%q is not a level: want trace, debug, info, warn or error", v)
 		}
@@ -63,6 +64,7 @@ func levelRank(level string) int {
 	return 0
 }
 
+// wants says whether a line is asked for; its number apart, which the store looks at.
 func (l *logQuery) wants(line *task.LogLine) bool {
 	return (l.attempt == 0 || line.Attempt == l.attempt) && levelRank(line.Level) >= l.level && (l.since.IsZero() || !line.At.Before(l.since))
 }

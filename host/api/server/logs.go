@@ -8,13 +8,13 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) logs(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) getLogs(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
 	l := q.logs()
 	if err := q.err(); err != nil {
 		return err
 	}
-	t, err := h.find(r, s)
+	t, err := h.findTask(r, s)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func wantJSON(r *http.Request) error {
+func requireJSON(r *http.Request) error {
 	kind := r.Header.Get("Content-Type")
 	if kind == "" || task.IsJSON(kind) {
 		return nil

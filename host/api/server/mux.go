@@ -96,7 +96,7 @@ func (m *mux) handle(rt route) http.HandlerFunc {
 			err = rt.handle(w, r, scope)
 		}
 		switch {
-		case err == nil, errors.Is(err, errGone):
+		case err == nil, errors.Is(err, errClientGone):
 		case w.(*startedWriter).started:
 			m.log.LogAttrs(r.Context(), slog.LevelError, "answer broken off", slog.String("path", r.URL.Path), slog.Any("error", err))
 			panic(http.ErrAbortHandler)

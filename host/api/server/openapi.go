@@ -27,24 +27,24 @@ func describe(routes []route, version string) (doc []byte, err error) {
 	if version == "" {
 		version = "dev"
 	}
-	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	d := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "taskhost", Version: version, Description: "Durable tasks, and the executors that run them.",
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}},
-		Components: &huma.Components{Schemas: reg, SecuritySchemes: map[string]*huma.SecurityScheme{
+		Components: &huma.Components{Schemas: schemas, SecuritySchemes: map[string]*huma.SecurityScheme{
 			"token": {Type: "http", Scheme: "bearer", Description: "needed where the server has tokens; without any it listens on loopback and asks for none"}}},
 		Security: []map[string][]string{{"token": {}}, {}},
 	}
-	problem := reg.Schema(reflect.TypeFor[api.Problem](), true, "")
+	problem := schemas.Schema(reflect.TypeFor[api.Problem](), true, "")
 	for _, rt := range routes {
-		d.AddOperation(operation(rt, reg, problem))
+		d.AddOperation(operation(rt, schemas, problem))
 	}
-	finish(reg)
+	refineSchemas(schemas)
 	return json.Marshal(d)
 }
 
-func operation(rt route, reg huma.Registry, problem *huma.Schema) *huma.Operation {
+func operation(rt route, schemas huma.Registry, problem *huma.Schema) *huma.Operation {
 	op := &huma.Operation{Method: rt.method, Path: rt.path, OperationID: rt.id, Summary: rt.summary, Description: rt.description,
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
@@ -58,10 +58,10 @@ func operation(rt route, reg huma.Registry, problem *huma.Schema) *huma.Operatio
 	}
 	if rt.body != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: reg.Schema(reflect.TypeOf(rt.body), true, "")}}}
+			"application/json": {Schema: schemas.Schema(reflect.TypeOf(rt.body), true, "")}}}
 	}
 	for _, a := range rt.answers {
-		addAnswer(op, a, reg)
+		addAnswer(op, a, schemas)
 	}
 	addProblems(op, rt, problem)
 	return op
@@ -101,7 +101,7 @@ func stateNames() []any {
 	return out
 }
 
-func addAnswer(op *huma.Operation, a answer, reg huma.Registry) {
+func addAnswer(op *huma.Operation, a answer, schemas huma.Registry) {
 	key := strconv.Itoa(a.status)
 	r := op.Responses[key]
 	if r == nil {
@@ -116,7 +116,7 @@ func addAnswer(op *huma.Operation, a answer, reg huma.Registry) {
 	}
 	media, schema := a.media, &huma.Schema{}
 	if a.body != nil {
-		media, schema = "application/json", reg.Schema(reflect.TypeOf(a.body), true, "")
+		media, schema = "application/json", schemas.Schema(reflect.TypeOf(a.body), true, "")
 	}
 	if media == "" {
 		return
@@ -136,7 +136,7 @@ func addProblems(op *huma.Operation, rt route, problem *huma.Schema) {
 	byStatus := map[int][]string{}
 	seen := map[task.Code]bool{}
 	for _, c := range codes {
-		if status, _ := answerOf(c); !seen[c] {
+		if status, _ := statusOf(c); !seen[c] {
 			byStatus[status] = append(byStatus[status], string(c))
 			seen[c] = true
 		}
@@ -150,10 +150,10 @@ func addProblems(op *huma.Operation, rt route, problem *huma.Schema) {
 	}
 }
 
-// finish says what huma's derivation cannot.
-func finish(reg huma.Registry) {
-	schemas := reg.Map()
-	for name, s := range schemas {
+// refineSchemas says what huma's derivation cannot.
+func refineSchemas(schemas huma.Registry) {
+	byName := schemas.Map()
+	for name, s := range byName {
 		if name != "TaskRequest" && name != "BatchRequest" {
 			s.AdditionalProperties = true // answers grow; a client that forbids it breaks
 		}
@@ -163,10 +163,10 @@ func finish(reg huma.Registry) {
 			}
 		}
 	}
-	schemas["Task"].Properties["state"].Enum = stateNames()
-	schemas["Task"].Properties["waiting"].Enum = waitingNames()
+	byName["Task"].Properties["state"].Enum = stateNames()
+	byName["Task"].Properties["waiting"].Enum = waitingNames()
 	for _, name := range []string{"Event", "StateEvent"} {
-		if e := schemas[name]; e != nil {
+		if e := byName[name]; e != nil {
 			e.Properties["to"].Enum = stateNames()
 			e.Properties["from"].Enum = append(stateNames(), nil)
 		}
@@ -175,7 +175,7 @@ func finish(reg huma.Registry) {
 		return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString, Examples: []any{"30s", "1h30m"}}, {Type: huma.TypeNumber}},
 			Description: doc + `; a string such as "1h30m", or a number of seconds`}
 	}
-	req := schemas["TaskRequest"].Properties
+	req := byName["TaskRequest"].Properties
 	req["timeout"] = duration("of one attempt")
 	req["retain"] = duration("how long the task is kept once final")
 }

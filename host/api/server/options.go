@@ -20,19 +20,23 @@ type Options struct {
 	// Hosts are names besides loopback's that a Host header may carry while there
 	// are no tokens.
 	Hosts []string
-	// MaxBody bounds a request of one task, MaxBatch one of many; in bytes.
-	// 0: 2 MiB and 64 MiB.
-	MaxBody, MaxBatch int64
-	// BodyTimeout bounds how long a body may take to arrive, WriteTimeout how long
-	// a client may take to read what is written to it. 0: 30 s each.
-	BodyTimeout, WriteTimeout time.Duration
+	// MaxBody bounds the body of a request for one task, in bytes. 0: 2 MiB.
+	MaxBody int64
+	// MaxBatch bounds the body of a batch, and the result that a worker puts, in bytes.
+	// 0: 64 MiB.
+	MaxBatch int64
+	// BodyTimeout bounds how long a body may take to arrive. 0: 30 s.
+	BodyTimeout time.Duration
+	// WriteTimeout bounds how long a client may take to read what is written to it;
+	// of a large answer or a stream, each piece. 0: 30 s.
+	WriteTimeout time.Duration
 	// Heartbeat is how often a silent event stream says that it is there. 0: 15 s.
 	Heartbeat time.Duration
-	// MaxWait bounds how long a request is held. 0: 5 minutes.
+	// MaxWait bounds how long a request waits for its task to be final. 0: 5 minutes.
 	MaxWait time.Duration
 }
 
-// Token lets its bearer act in a scope.
+// Token lets whoever sends it act in a scope. One with an empty Secret is nobody's.
 type Token struct {
 	Secret string
 	Scope  task.Scope
@@ -42,18 +46,17 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.MaxBody <= 0 {
-		o.MaxBody = 2 << 20
+	o.MaxBody = orDefault(o.MaxBody, 2<<20)
+	o.MaxBatch = orDefault(o.MaxBatch, 64<<20)
+	o.BodyTimeout = orDefault(o.BodyTimeout, 30*time.Second)
+	o.WriteTimeout = orDefault(o.WriteTimeout, 30*time.Second)
+	o.Heartbeat = orDefault(o.Heartbeat, 15*time.Second)
+	o.MaxWait = orDefault(o.MaxWait, 5*time.Minute)
+}
+
+func orDefault[T int64 | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
 	}
-	if o.MaxBatch <= 0 {
-		o.MaxBatch = 64 << 20
-	}
-	for _, d := range []struct {
-		at *time.Duration
-		to time.Duration
-	}{{&o.BodyTimeout, 30 * time.Second}, {&o.WriteTimeout, 30 * time.Second}, {&o.Heartbeat, 15 * time.Second}, {&o.MaxWait, 5 * time.Minute}} {
-		if *d.at <= 0 {
-			*d.at = d.to
-		}
-	}
+	return v
 }

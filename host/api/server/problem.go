@@ -8,56 +8,43 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// answerOf is the one table from error code to HTTP. A code that is not in it is
-// a mistake of ours, and answered as internal.
-func answerOf(code task.Code) (status int, title string) {
-	switch code {
-	case task.CodeInvalidRequest:
-		return http.StatusBadRequest, "The request is not valid"
-	case task.CodeInvalidInput:
-		return http.StatusUnprocessableEntity, "The input does not match the task type's schema"
-	case task.CodeUnauthenticated:
-		return http.StatusUnauthorized, "A valid token is needed"
-	case task.CodeForbidden:
-		return http.StatusForbidden, "The caller may not do this"
-	case task.CodeNotFound:
-		return http.StatusNotFound, "There is no such thing"
-	case task.CodeUnknownType:
-		return http.StatusUnprocessableEntity, "No executor offers this task type"
-	case task.CodeConflict:
-		return http.StatusConflict, "The request conflicts with what is there"
-	case task.CodeIdempotencyMismatch:
-		return http.StatusUnprocessableEntity, "The idempotency key was used for another request"
-	case task.CodeNotFinal:
-		return http.StatusConflict, "The task is not final yet"
-	case task.CodeAlreadyFinal:
-		return http.StatusConflict, "The task is final already"
-	case task.CodePreconditionFailed:
-		return http.StatusPreconditionFailed, "The task has changed"
-	case task.CodeTooLarge:
-		return http.StatusRequestEntityTooLarge, "The request is too large"
-	case task.CodeQueueFull:
-		return http.StatusTooManyRequests, "The queue is full"
-	case task.CodeExecutorUnavailable:
-		return http.StatusServiceUnavailable, "The executor is not available"
-	case task.CodeStoreUnavailable:
-		return http.StatusServiceUnavailable, "The store is not available"
-	case task.CodeStoreFull:
-		return http.StatusInsufficientStorage, "The store is full"
-	case api.CodeMethodNotAllowed:
-		return http.StatusMethodNotAllowed, "The method is not allowed here"
-	case api.CodeNotAcceptable:
-		return http.StatusNotAcceptable, "The answer has another media type"
-	case api.CodeUnsupportedMediaType:
-		return http.StatusUnsupportedMediaType, "The request has another media type"
-	case api.CodeRequestTimeout:
-		return http.StatusRequestTimeout, "The request took too long to arrive"
+// statuses is the one table from error code to HTTP.
+var statuses = map[task.Code]struct {
+	status int
+	title  string
+}{
+	task.CodeInvalidRequest:      {http.StatusBadRequest, "The request is not valid"},
+	task.CodeInvalidInput:        {http.StatusUnprocessableEntity, "The input does not match the task type's schema"},
+	task.CodeUnauthenticated:     {http.StatusUnauthorized, "A valid token is needed"},
+	task.CodeForbidden:           {http.StatusForbidden, "The caller may not do this"},
+	task.CodeNotFound:            {http.StatusNotFound, "There is no such thing"},
+	task.CodeUnknownType:         {http.StatusUnprocessableEntity, "No executor offers this task type"},
+	task.CodeConflict:            {http.StatusConflict, "The request conflicts with what is there"},
+	task.CodeIdempotencyMismatch: {http.StatusUnprocessableEntity, "The idempotency key was used for another request"},
+	task.CodeNotFinal:            {http.StatusConflict, "The task is not final yet"},
+	task.CodeAlreadyFinal:        {http.StatusConflict, "The task is final already"},
+	task.CodePreconditionFailed:  {http.StatusPreconditionFailed, "The task has changed"},
+	task.CodeTooLarge:            {http.StatusRequestEntityTooLarge, "The request is too large"},
+	task.CodeQueueFull:           {http.StatusTooManyRequests, "The queue is full"},
+	task.CodeExecutorUnavailable: {http.StatusServiceUnavailable, "The executor is not available"},
+	task.CodeStoreUnavailable:    {http.StatusServiceUnavailable, "The store is not available"},
+	task.CodeStoreFull:           {http.StatusInsufficientStorage, "The store is full"},
+	api.CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	api.CodeNotAcceptable:        {http.StatusNotAcceptable, "The answer has another media type"},
+	api.CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The request has another media type"},
+	api.CodeRequestTimeout:       {http.StatusRequestTimeout, "The request took too long to arrive"},
+}
+
+// statusOf looks a code up. One that is not in the table is a mistake of ours, and
+// answered as internal.
+func statusOf(code task.Code) (status int, title string) {
+	if s, ok := statuses[code]; ok {
+		return s.status, s.title
 	}
 	return http.StatusInternalServerError, "The server failed"
 }
@@ -69,7 +56,7 @@ func problemOf(err error) (p api.Problem, retryAfter int) {
 	if !errors.As(err, &e) {
 		e = &task.Error{Code: task.CodeInternal, Message: "internal error: the server's log says more"}
 	}
-	status, title := answerOf(e.Code)
+	status, title := statusOf(e.Code)
 	p = api.Problem{Type: api.ProblemType + string(e.Code), Title: title, Status: status, Detail: e.Message, Code: e.Code}
 	if status == http.StatusInternalServerError {
 		p.Code, p.Type = task.CodeInternal, api.ProblemType+string(task.CodeInternal)
@@ -115,7 +102,7 @@ func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(data)+1))
-	h.writeBy(w, time.Now().Add(h.opts.WriteTimeout))
+	h.extendWriteDeadline(w)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(data, '\n')) // the client may be gone
 }

@@ -14,11 +14,11 @@ import (
 type query struct {
 	values url.Values
 	bad    faults
-	used   map[string]bool
+	asked  map[string]bool // asked are the names that the route reads.
 }
 
 func newQuery(r *http.Request) *query {
-	q := &query{used: map[string]bool{}}
+	q := &query{asked: map[string]bool{}}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		q.bad.add(nil, "the query cannot be read: %v", err)
@@ -27,13 +27,15 @@ func newQuery(r *http.Request) *query {
 	return q
 }
 
-func (q *query) all(name string) []string {
-	q.used[name] = true
+// repeated is every value of a parameter that may repeat.
+func (q *query) repeated(name string) []string {
+	q.asked[name] = true
 	return q.values[name]
 }
 
-func (q *query) one(name string) string {
-	v := q.all(name)
+// single is the value of a parameter that may be given once; "" if it is not.
+func (q *query) single(name string) string {
+	v := q.repeated(name)
 	if len(v) > 1 {
 		q.bad.add(place{name}, "query parameter %s may be given once", name)
 	}
@@ -43,8 +45,9 @@ func (q *query) one(name string) string {
 	return v[0]
 }
 
+// integer is between lo and hi; 0 if it is not given.
 func (q *query) integer(name string, lo, hi int64) int64 {
-	v := q.one(name)
+	v := q.single(name)
 	if v == "" {
 		return 0
 	}
@@ -56,9 +59,9 @@ func (q *query) integer(name string, lo, hi int64) int64 {
 	return n
 }
 
-// cursor reads what a page gave as its next.
+// cursor is what a page gave as its next.
 func (q *query) cursor(name string) task.ID {
-	v := q.one(name)
+	v := q.single(name)
 	if v == "" {
 		return task.ID{}
 	}
@@ -69,8 +72,9 @@ func (q *query) cursor(name string) task.ID {
 	return id
 }
 
+// time is in UTC; zero if it is not given.
 func (q *query) time(name string) time.Time {
-	v := q.one(name)
+	v := q.single(name)
 	if v == "" {
 		return time.Time{}
 	}
@@ -84,10 +88,10 @@ func (q *query) time(name string) time.Time {
 	return t.UTC()
 }
 
-// flag is true for "?name", "?name=true" and "?name=1".
-func (q *query) flag(name string) bool {
+// boolean is true for "?name", "?name=true" and "?name=1".
+func (q *query) boolean(name string) bool {
 	_, there := q.values[name]
-	v := q.one(name)
+	v := q.single(name)
 	if !there || v == "" {
 		return there
 	}
@@ -98,9 +102,9 @@ func (q *query) flag(name string) bool {
 	return b
 }
 
-// wait is a duration such as 30s, or a number of seconds.
-func (q *query) wait(name string) time.Duration {
-	v := q.one(name)
+// duration is a duration such as 30s, or a number of seconds.
+func (q *query) duration(name string) time.Duration {
+	v := q.single(name)
 	if v == "" {
 		return 0
 	}
@@ -116,9 +120,10 @@ func (q *query) wait(name string) time.Duration {
 	return d
 }
 
+// err says what is wrong with the query, once every parameter of the route was asked for.
 func (q *query) err() error {
 	for name := range q.values {
-		if !q.used[name] {
+		if !q.asked[name] {
 			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
 		}
 	}

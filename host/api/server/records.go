@@ -8,13 +8,13 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// result answers with the bytes that the script left. They are someone else's:
+// getResult answers with the bytes that the script left. They are someone else's:
 // a browser must neither guess what they are nor run them in our origin.
-func (h *handlers) result(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) getResult(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	t, err := h.find(r, s)
+	t, err := h.findTask(r, s)
 	if err != nil {
 		return err
 	}
@@ -34,14 +34,14 @@ func (h *handlers) result(w http.ResponseWriter, r *http.Request, s task.Scope) 
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return h.writeSlowly(w, t.Result)
+	return h.writeInPieces(w, t.Result)
 }
 
-func (h *handlers) history(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) getHistory(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	t, err := h.find(r, s)
+	t, err := h.findTask(r, s)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (h *handlers) taskRoutes() []route {
 	submitCodes := []task.Code{task.CodeInvalidInput, task.CodeUnknownType, task.CodeConflict, task.CodeIdempotencyMismatch,
 		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeExecutorUnavailable, task.CodeStoreFull}
 	return []route{
-		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submit,
+		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
 			description: "The task is on disk when this answers. key is unique within owner and type while the task exists: a second one is 409 conflict, naming the first.",
 			params:      []param{{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at most"}, idemParam},
 			body:        api.TaskRequest{}, codes: submitCodes,
@@ -40,26 +40,26 @@ func (h *handlers) taskRoutes() []route {
 				{status: http.StatusAccepted, doc: "accepted", body: api.Task{}, headers: []param{location, replayed, applied}},
 				{status: http.StatusOK, doc: "final within the wait", body: api.Task{}, headers: []param{location, replayed, applied}},
 			}},
-		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.batch,
+		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
 			params: []param{idemParam}, body: api.BatchRequest{}, codes: submitCodes,
 			answers: []answer{{status: http.StatusAccepted, doc: "all accepted, in their order", body: api.BatchAnswer{}, headers: []param{replayed}}}},
-		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.list,
+		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
 			description: "Newest first, without inputs, results and the details of errors.", params: listParams(),
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.get,
+		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
 			description: "The id may be any beginning of it that is unique, of 4 characters or more.",
 			params:      []param{waitParam, {name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}},
 			codes:       []task.Code{task.CodeNotFound, task.CodeConflict}, answers: showAnswers()},
-		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key}", id: "getTaskByKey", tag: tag, summary: "Read the task of that type and key", handle: h.byKey,
+		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key}", id: "getTaskByKey", tag: tag, summary: "Read the task of that type and key", handle: h.getTaskByKey,
 			params: []param{waitParam, {name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}},
 			codes:  []task.Code{task.CodeNotFound}, answers: showAnswers()},
-		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task and all that belongs to it", handle: h.remove,
+		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task and all that belongs to it", handle: h.deleteTask,
 			codes: []task.Code{task.CodeNotFound, task.CodeNotFinal}, answers: []answer{{status: http.StatusNoContent, doc: "deleted"}}},
-		{method: http.MethodPost, path: "/v1/tasks/{id}/cancel", id: "cancelTask", tag: tag, summary: "Ask a task to end", handle: h.cancel,
+		{method: http.MethodPost, path: "/v1/tasks/{id}/cancel", id: "cancelTask", tag: tag, summary: "Ask a task to end", handle: h.cancelTask,
 			codes: []task.Code{task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict},
 			answers: []answer{{status: http.StatusAccepted, doc: "canceling: its attempt's end is awaited", body: api.Task{}},
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
-		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a failed, canceled or reverted task again, with fresh attempts", handle: h.retry,
+		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a failed, canceled or reverted task again, with fresh attempts", handle: h.retryTask,
 			codes: []task.Code{task.CodeNotFound, task.CodeNotFinal, task.CodeConflict}, answers: []answer{{status: http.StatusAccepted, doc: "waiting again", body: api.Task{}}}},
 	}
 }
@@ -88,12 +88,12 @@ func (h *handlers) recordRoutes() []route {
 	const tag = "records"
 	notFound := []task.Code{task.CodeNotFound, task.CodeConflict}
 	return []route{
-		{method: http.MethodGet, path: "/v1/tasks/{id}/result", id: "getResult", tag: tag, summary: "Read the result's bytes", handle: h.result,
+		{method: http.MethodGet, path: "/v1/tasks/{id}/result", id: "getResult", tag: tag, summary: "Read the result's bytes", handle: h.getResult,
 			codes:   []task.Code{task.CodeNotFound, task.CodeNotFinal, task.CodeConflict},
 			answers: []answer{{status: http.StatusOK, doc: "the bytes, with the content type that the script gave them", media: "*/*"}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}/history", id: "getHistory", tag: tag, summary: "Read every transition, oldest first", handle: h.history,
+		{method: http.MethodGet, path: "/v1/tasks/{id}/history", id: "getHistory", tag: tag, summary: "Read every transition, oldest first", handle: h.getHistory,
 			codes: notFound, answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow log lines", handle: h.logs,
+		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow log lines", handle: h.getLogs,
 			description: "With follow the answer is application/x-ndjson, a line of JSON for each, until the task is final.",
 			params: []param{
 				{name: "follow", in: "query", kind: "boolean", doc: "stream lines as they come"},
@@ -102,7 +102,7 @@ func (h *handlers) recordRoutes() []route {
 				{name: "attempt", in: "query", kind: "integer", doc: "lines of this attempt"},
 				{name: "limit", in: "query", kind: "integer", doc: "lines to an answer that is not followed: 1 to 10000, by default 1000"}},
 			codes: append(notFound, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}}, {status: http.StatusOK, doc: "the lines", media: "application/x-ndjson"}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}/events", id: "watchTask", tag: tag, summary: "Watch a task", handle: h.events,
+		{method: http.MethodGet, path: "/v1/tasks/{id}/events", id: "watchTask", tag: tag, summary: "Watch a task", handle: h.watchTask,
 			description: "Server-sent events until the task is final: `state` (id: the seq; data: the transition and the task as it is then), `progress` (data: done, total, message), " +
 				"and `reset` if Last-Event-ID is not of this task's history. All of the history is told first, or what came after Last-Event-ID. " +
 				"204 if the task is final and Last-Event-ID was its last.",
@@ -115,17 +115,17 @@ func (h *handlers) registryRoutes() []route {
 	named := []task.Code{task.CodeNotFound}
 	control := []task.Code{task.CodeNotFound, task.CodeConflict, task.CodeForbidden, task.CodeExecutorUnavailable}
 	out := []route{
-		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: "types", summary: "List task types", handle: h.types,
+		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: "types", summary: "List task types", handle: h.listTypes,
 			answers: []answer{{status: http.StatusOK, doc: "by name", body: api.TypeList{}}}},
-		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: "types", summary: "Read a task type", handle: h.typ, codes: named,
+		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: "types", summary: "Read a task type", handle: h.getType, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "schemas, executor, limits and counts", body: api.Type{}}}},
-		{method: http.MethodGet, path: "/v1/executors", id: "listExecutors", tag: "executors", summary: "List executors", handle: h.executors,
+		{method: http.MethodGet, path: "/v1/executors", id: "listExecutors", tag: "executors", summary: "List executors", handle: h.listExecutors,
 			answers: []answer{{status: http.StatusOK, doc: "in the order of the config", body: api.ExecutorList{}}}},
-		{method: http.MethodGet, path: "/v1/executors/{name}", id: "getExecutor", tag: "executors", summary: "Read an executor", handle: h.executor, codes: named,
+		{method: http.MethodGet, path: "/v1/executors/{name}", id: "getExecutor", tag: "executors", summary: "Read an executor", handle: h.getExecutor, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "state, processes, slots, types and workers", body: api.Executor{}}}},
-		{method: http.MethodGet, path: "/v1/workers", id: "listWorkers", tag: "workers", summary: "List workers", handle: h.workers,
+		{method: http.MethodGet, path: "/v1/workers", id: "listWorkers", tag: "workers", summary: "List workers", handle: h.listWorkers,
 			answers: []answer{{status: http.StatusOK, doc: "the workers of all executors", body: api.WorkerList{}}}},
-		{method: http.MethodGet, path: "/v1/workers/{name}", id: "getWorker", tag: "workers", summary: "Read the workers of a name", handle: h.worker, codes: named,
+		{method: http.MethodGet, path: "/v1/workers/{name}", id: "getWorker", tag: "workers", summary: "Read the workers of a name", handle: h.getWorker, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "one, or several while one is restarted or two have one name", body: api.WorkerList{}}}},
 		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: "workers", summary: "Give a worker no more attempts",
 			description: "It finishes what it runs. The drain holds for the name, over restarts of the worker and of the host, until it is resumed.",
@@ -172,7 +172,7 @@ func (h *handlers) hostRoutes() []route {
 			answers: []answer{{status: http.StatusOK, doc: "they can", body: api.Health{}}}},
 		{method: http.MethodGet, path: "/version", id: "version", tag: tag, summary: "What answers", open: true, handle: h.version,
 			answers: []answer{{status: http.StatusOK, doc: "name and versions", body: api.VersionInfo{}}}},
-		{method: http.MethodGet, path: "/openapi.json", id: "openapi", tag: tag, summary: "This document", open: true, handle: h.document,
+		{method: http.MethodGet, path: "/openapi.json", id: "openapi", tag: tag, summary: "This document", open: true, handle: h.openAPIDocument,
 			codes: []task.Code{api.CodeNotAcceptable}, answers: []answer{{status: http.StatusOK, doc: "OpenAPI 3.1", media: "application/json"}}},
 	}
 }

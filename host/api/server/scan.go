@@ -34,20 +34,20 @@ func checkJSON(body []byte) error {
 // False says that it is no object.
 func scanObject(data []byte, at place, bad *faults, visit func(name string, value json.RawMessage)) bool {
 	s := scanner{data: data}
-	s.space()
+	s.skipSpace()
 	if !s.take('{') {
 		bad.add(at, "is not an object")
 		return false
 	}
 	seen := make(map[string]struct{}, 8)
-	for s.space(); !s.take('}'); s.space() {
+	for s.skipSpace(); !s.take('}'); s.skipSpace() {
 		raw := s.value()
 		name := unquote(raw)
-		s.space()
+		s.skipSpace()
 		s.pos++ // the colon
-		s.space()
+		s.skipSpace()
 		value := s.value()
-		s.space()
+		s.skipSpace()
 		s.take(',')
 		if _, twice := seen[name]; twice {
 			bad.add(at.to(name), "stands twice")
@@ -62,16 +62,16 @@ func scanObject(data []byte, at place, bad *faults, visit func(name string, valu
 // scanArray visits the elements of the array in data, which checkJSON has passed.
 func scanArray(data []byte, at place, bad *faults, visit func(i int, value json.RawMessage)) {
 	s := scanner{data: data}
-	s.space()
+	s.skipSpace()
 	if !s.take('[') {
 		bad.add(at, "is not an array")
 		return
 	}
 	i := 0
-	for s.space(); !s.take(']'); s.space() {
+	for s.skipSpace(); !s.take(']'); s.skipSpace() {
 		visit(i, s.value())
 		i++
-		s.space()
+		s.skipSpace()
 		s.take(',')
 	}
 }
@@ -82,7 +82,7 @@ type scanner struct {
 	pos  int
 }
 
-func (s *scanner) space() {
+func (s *scanner) skipSpace() {
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -93,6 +93,7 @@ func (s *scanner) space() {
 	}
 }
 
+// take passes over c if that comes next.
 func (s *scanner) take(c byte) bool {
 	if s.pos >= len(s.data) {
 		return c == '}' || c == ']' // not in valid JSON; end rather than loop
@@ -104,12 +105,13 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
+// value passes over a whole value, and gives it.
 func (s *scanner) value() json.RawMessage {
 	start, depth := s.pos, 0
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
 		case '"':
-			s.str()
+			s.skipString()
 		case '{', '[':
 			depth++
 			s.pos++
@@ -118,7 +120,7 @@ func (s *scanner) value() json.RawMessage {
 			s.pos++
 		default:
 			if depth == 0 {
-				s.scalar()
+				s.skipScalar()
 			} else {
 				s.pos++
 			}
@@ -130,7 +132,7 @@ func (s *scanner) value() json.RawMessage {
 	return s.data[start:min(s.pos, len(s.data))]
 }
 
-func (s *scanner) str() {
+func (s *scanner) skipString() {
 	for s.pos++; s.pos < len(s.data); s.pos++ {
 		switch s.data[s.pos] {
 		case '\\':
@@ -142,7 +144,7 @@ func (s *scanner) str() {
 	}
 }
 
-func (s *scanner) scalar() {
+func (s *scanner) skipScalar() {
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
 		case ',', '}', ']', ':', ' ', '\t', '\n', '\r':
@@ -152,6 +154,7 @@ func (s *scanner) scalar() {
 	}
 }
 
+// unquote is the text of a JSON string.
 func unquote(raw []byte) string {
 	if len(raw) >= 2 && bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1])

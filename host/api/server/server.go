@@ -36,7 +36,7 @@ func New(h http.Handler, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler: h,
 		// The head of a request must be here in 10 s; bodies and answers have
-		// deadlines of their own, by route: see readBody and writeBy.
+		// deadlines of their own, by route: see readBody and extendWriteDeadline.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,

@@ -13,7 +13,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) submit(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	body, err := h.readBody(w, r, h.opts.MaxBody)
 	if err != nil {
 		return err
@@ -36,9 +36,9 @@ func (h *handlers) submit(w http.ResponseWriter, r *http.Request, s task.Scope) 
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
-	if wait, ok := preferWait(r); ok {
+	if wait, ok := preferredWait(r); ok {
 		wait = min(wait, h.opts.MaxWait)
-		if t, err = h.hold(r, s, t, wait); err != nil {
+		if t, err = h.waitFinal(r, s, t, wait); err != nil {
 			return err
 		}
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
@@ -50,7 +50,7 @@ func (h *handlers) submit(w http.ResponseWriter, r *http.Request, s task.Scope) 
 	return h.writeJSON(w, status, toTask(&t, true))
 }
 
-func (h *handlers) batch(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	body, err := h.readBody(w, r, h.opts.MaxBatch)
 	if err != nil {
 		return err
@@ -121,8 +121,8 @@ func idempotencyOf(r *http.Request, s task.Scope, body []byte) (*task.Idempotenc
 	return idem, nil
 }
 
-// preferWait is the wait of RFC 7240; what cannot be read is ignored, as it says.
-func preferWait(r *http.Request) (time.Duration, bool) {
+// preferredWait is the wait of RFC 7240; what cannot be read is ignored, as it says.
+func preferredWait(r *http.Request) (time.Duration, bool) {
 	for _, v := range r.Header.Values("Prefer") {
 		for part := range strings.SplitSeq(v, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")

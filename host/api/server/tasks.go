@@ -11,22 +11,22 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) get(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) getTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	wait := q.wait("wait")
+	wait := q.duration("wait")
 	if err := q.err(); err != nil {
 		return err
 	}
-	t, err := h.find(r, s)
+	t, err := h.findTask(r, s)
 	if err != nil {
 		return err
 	}
-	return h.showAfter(w, r, s, t, wait)
+	return h.answerTask(w, r, s, t, wait)
 }
 
-func (h *handlers) byKey(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) getTaskByKey(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	wait := q.wait("wait")
+	wait := q.duration("wait")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -34,12 +34,12 @@ func (h *handlers) byKey(w http.ResponseWriter, r *http.Request, s task.Scope) e
 	if err != nil {
 		return err
 	}
-	return h.showAfter(w, r, s, t, wait)
+	return h.answerTask(w, r, s, t, wait)
 }
 
-// showAfter answers with t once it is final, or as it is after wait.
-func (h *handlers) showAfter(w http.ResponseWriter, r *http.Request, s task.Scope, t task.Task, wait time.Duration) error {
-	t, err := h.hold(r, s, t, min(wait, h.opts.MaxWait))
+// answerTask answers with t once it is final, or as it is after wait.
+func (h *handlers) answerTask(w http.ResponseWriter, r *http.Request, s task.Scope, t task.Task, wait time.Duration) error {
+	t, err := h.waitFinal(r, s, t, wait)
 	if err != nil {
 		return err
 	}
@@ -55,14 +55,15 @@ func (h *handlers) showAfter(w http.ResponseWriter, r *http.Request, s task.Scop
 	header.Set("Etag", tag)
 	header.Set("Content-Location", taskPath(t.ID))
 	header.Set("Cache-Control", "no-cache")
-	if matches(r.Header.Values("If-None-Match"), tag) {
+	if hasETag(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	return h.writeBytes(w, http.StatusOK, body)
 }
 
-func matches(header []string, tag string) bool {
+// hasETag says whether the values of If-None-Match name this tag, or any.
+func hasETag(header []string, tag string) bool {
 	for _, v := range header {
 		for part := range strings.SplitSeq(v, ",") {
 			if part = strings.TrimSpace(part); part == "*" || strings.TrimPrefix(part, "W/") == tag {
@@ -73,8 +74,8 @@ func matches(header []string, tag string) bool {
 	return false
 }
 
-func (h *handlers) cancel(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.wholeID(w, r)
+func (h *handlers) cancelTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
 	if err != nil {
 		return err
 	}
@@ -89,8 +90,8 @@ func (h *handlers) cancel(w http.ResponseWriter, r *http.Request, s task.Scope) 
 	return h.writeJSON(w, status, toTask(&t, true))
 }
 
-func (h *handlers) retry(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.wholeID(w, r)
+func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
 	if err != nil {
 		return err
 	}
@@ -101,8 +102,8 @@ func (h *handlers) retry(w http.ResponseWriter, r *http.Request, s task.Scope) e
 	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
 }
 
-func (h *handlers) remove(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.wholeID(w, r)
+func (h *handlers) deleteTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
 	if err != nil {
 		return err
 	}

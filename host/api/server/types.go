@@ -7,7 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) types(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (h *handlers) types(w http.ResponseWriter, r *http.Request, _ task.Scope) e
 	return h.writeJSON(w, http.StatusOK, out)
 }
 
-func (h *handlers) typ(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) getType(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}

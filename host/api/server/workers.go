@@ -7,15 +7,15 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) workers(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) listWorkers(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
 	return h.writeJSON(w, http.StatusOK, h.workersNamed(""))
 }
 
-// worker gives all workers of one name: there are two while one is restarted.
-func (h *handlers) worker(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+// getWorker gives all workers of one name: there are two while one is restarted.
+func (h *handlers) getWorker(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (h *handlers) workersNamed(name string) api.WorkerList {
 // controlWorker makes the handler of one action, which only admins may ask for.
 func (h *handlers) controlWorker(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.admin(w, r, s); err != nil {
+		if err := h.requireAdmin(w, r, s); err != nil {
 			return err
 		}
 		n, err := h.svc.ControlNode(r.Context(), r.PathValue("name"), action)
