@@ -20,7 +20,7 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 	o := &insertOp{sub: sub, rows: make([]insertRow, len(sub.Tasks))}
 	for i, t := range sub.Tasks {
 		if err := o.rows[i].encode(t); err != nil {
-			return task.Receipt{}, err
+			return task.Receipt{}, task.WithTaskNumber(err, i, len(sub.Tasks))
 		}
 	}
 	if err := s.w.do(ctx, o); err != nil {
@@ -192,13 +192,9 @@ func (o *insertOp) keysFree(w *writer) (bool, error) {
 }
 
 // keyTaken is the refusal of the i-th of so many tasks, whose key another has.
-func keyTaken(t *task.Task, holder task.ID, i, of int) *task.Error {
-	pointer := "/key"
-	if of > 1 {
-		pointer = fmt.Sprintf("/tasks/%d/key", i)
-	}
-	return &task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
-		Fields: []task.FieldError{{Pointer: pointer, Message: "is taken by task " + holder.String()}}}
+func keyTaken(t *task.Task, holder task.ID, i, of int) error {
+	return task.WithTaskNumber(&task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
+		Fields: []task.FieldError{{Path: []string{"key"}, Message: "is taken by task " + holder.String()}}}, i, of)
 }
 
 // insert writes one task. Its first statement is the only one that can fail by
