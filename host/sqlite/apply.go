@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -126,19 +127,19 @@ func (w *writer) succeed(c *task.Change, route string) (bool, error) {
 	if !plain(c) {
 		return false, nil
 	}
-	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}]
+	n := w.lanes.ByKey(keyOf(t, route))
 	if n == nil {
 		return false, nil
 	}
 	st := w.st.taskSucceed
 	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.row)
+		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
 	}
 	w.release(t.Seq)
-	w.lanes.move(n, phaseActive, n, phaseDone)
+	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
 	return true, w.beside(c, resultNone)
 }
 
@@ -182,8 +183,8 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	to := from
 	if t.Suspect != from.Suspect {
-		k := keyOf(&from.Lane)
-		k.suspect = t.Suspect
+		k := lane.KeyOf(&from.Lane)
+		k.Suspect = t.Suspect
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -194,21 +195,22 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	if err := w.beside(c, old.result); err != nil {
 		return err
 	}
-	p, q := phaseOf(old.state, old.waiting), phaseOf(t.State, t.Waiting)
-	w.lanes.move(from, p, to, q)
-	if q == phaseReady {
-		to.window.add(entry{old.priority, t.Seq})
+	was := lane.CounterOf(old.state, old.waiting)
+	is := lane.CounterOf(t.State, t.Waiting)
+	w.lanes.Move(from, was, to, is)
+	if is == lane.Ready {
+		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})
 	}
-	if p == phaseActive && q != phaseActive {
+	if was == lane.Active && is != lane.Active {
 		w.release(t.Seq)
 	}
-	if q == phaseActive && p != phaseActive {
+	if is == lane.Active && was != lane.Active {
 		return w.hold(t.Seq)
 	}
 	return nil
 }
 
-func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
 	t := &c.Task
 	progress, code, attempt, result := t.Progress, old.errorCode, old.errorAttempt, old.result
 	if progress == (task.Progress{}) && !c.From.Final() {
@@ -224,7 +226,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
 		result = resultKind(t.Result, t.ResultType)
 	}
 	st := w.st.taskUpdate
-	a := st.bind().int(to.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
+	a := st.bind().int(to.Row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
 	if t.Token.IsZero() {
 		a.value(nil)
 	} else {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkRawStatements(b *testing.B) {
 	s := openStore(b, b.TempDir())
 	s.w.stop() // the connection is the benchmark's from here on
 	w := s.w
-	if _, err := w.lane(laneKey{typ: "noop", owner: "default"}); err != nil {
+	if _, err := w.lane(lane.Key{Type: "noop", Owner: "default"}); err != nil {
 		b.Fatal(err)
 	}
 	ok := func(err error) {

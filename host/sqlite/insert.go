@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -47,7 +48,7 @@ type insertOp struct {
 
 // insertRow is what can be made ready of a task before the writer has it.
 type insertRow struct {
-	lane   laneKey
+	lane   lane.Key
 	labels string
 	seq    int64
 }
@@ -70,7 +71,7 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.Version == 0 {
 		t.Version = 1
 	}
-	r.lane = laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}
+	r.lane = keyOf(t, route)
 	return nil
 }
 
@@ -243,21 +244,21 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 }
 
 // enter counts a new task in its lane.
-func (w *writer) enter(n *lane, seq int64, t *task.Task) error {
-	p := phaseOf(t.State, t.Waiting)
-	w.lanes.move(n, phaseDone, n, p)
-	switch p {
-	case phaseReady:
-		n.window.add(entry{int64(t.Priority), seq})
-	case phaseActive:
+func (w *writer) enter(n *lane.Lane, seq int64, t *task.Task) error {
+	counter := lane.CounterOf(t.State, t.Waiting)
+	w.lanes.Move(n, lane.Uncounted, n, counter)
+	switch counter {
+	case lane.Ready:
+		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: seq})
+	case lane.Active:
 		return w.hold(seq)
 	}
 	return nil
 }
 
-func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane) error {
+func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane.Lane) error {
 	st := w.st.taskInsert
-	a := st.bind().int(r.seq).blob(t.ID[:]).int(n.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
+	a := st.bind().int(r.seq).blob(t.ID[:]).int(n.Row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
 		int(int64(t.Attempt)).int(t.Version)
 	if t.Token.IsZero() {
 		a.value(nil)

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"maps"
 	"slices"
+
+	"github.com/taskhost/taskhost/host/lane"
 )
 
 // What is read once, at open.
@@ -18,8 +20,8 @@ const (
 // counts, and what is held.
 func (w *writer) load() error {
 	counts := laneCounts{}
-	for sql, p := range map[string]phase{sqlCountReady: phaseReady, sqlCountScheduled: phaseWaiting, sqlCountResting: phaseWaiting} {
-		if err := w.query(sql, 2, nil, func(r row) error { counts.add(p, r.int(0), r.int(1)); return nil }); err != nil {
+	for sql, counter := range map[string]lane.Counter{sqlCountReady: lane.Ready, sqlCountScheduled: lane.Waiting, sqlCountResting: lane.Waiting} {
+		if err := w.query(sql, 2, nil, func(r row) error { counts.add(counter, r.int(0), r.int(1)); return nil }); err != nil {
 			return err
 		}
 	}
@@ -29,31 +31,31 @@ func (w *writer) load() error {
 	}); err != nil {
 		return err
 	}
-	if err := w.query(`SELECT coalesce(max(id), 0) FROM lane`, 1, nil, func(r row) error { w.lanes.lastRow = r.int(0); return nil }); err != nil {
+	if err := w.query(`SELECT coalesce(max(id), 0) FROM lane`, 1, nil, func(r row) error { w.lastLane = r.int(0); return nil }); err != nil {
 		return err
 	}
 	if err := w.loadHeld(counts); err != nil {
 		return err
 	}
 	for _, row := range slices.Sorted(maps.Keys(counts)) {
-		n, err := w.laneOf(row)
+		l, err := w.laneOf(row)
 		if err != nil {
 			return err
 		}
-		w.lanes.touch(n).delta = *counts[row]
+		w.lanes.Include(l, *counts[row])
 	}
-	w.lanes.commit()
+	w.lanes.Commit()
 	return nil
 }
 
 // laneCounts are the counts of lanes by their rows.
-type laneCounts map[int64]*[phaseActive + 1]int64
+type laneCounts map[int64]*lane.Counts
 
-func (c laneCounts) add(p phase, row, n int64) {
+func (c laneCounts) add(counter lane.Counter, row, n int64) {
 	if c[row] == nil {
-		c[row] = &[phaseActive + 1]int64{}
+		c[row] = &lane.Counts{}
 	}
-	c[row][p] += n
+	c[row][counter] += n
 }
 
 func (w *writer) loadHeld(counts laneCounts) error {
@@ -67,7 +69,7 @@ func (w *writer) loadHeld(counts laneCounts) error {
 	for b, c := range w.held.blocks {
 		if err := w.query(sqlCountHeld, 2, []int64{b << heldShift, (b + 1) << heldShift}, func(r row) error {
 			c.rows++
-			counts.add(phaseActive, r.int(1), 1)
+			counts.add(lane.Active, r.int(1), 1)
 			return nil
 		}); err != nil {
 			return err

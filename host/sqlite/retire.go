@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -47,8 +48,8 @@ func (o *promoteOp) run(w *writer) error {
 		if err != nil {
 			return err
 		}
-		w.lanes.move(n, phaseWaiting, n, phaseReady)
-		n.window.add(entry{d.priority, d.seq})
+		w.lanes.Move(n, lane.Waiting, n, lane.Ready)
+		n.Window.Add(lane.Entry{Priority: d.priority, Seq: d.seq})
 	}
 	o.n = len(ready)
 	found, err := w.st.nextDue.one()

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/taskhost/taskhost/host/files"
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -40,7 +41,7 @@ type Store struct {
 	dir   string
 	lock  *dirLock
 	w     *writer
-	lanes *lanes
+	lanes *lane.Set
 	db    *sql.DB // readers
 	epoch uint64
 
@@ -87,7 +88,7 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	s := &Store{dir: dir, lock: lock, lanes: newLanes()}
+	s := &Store{dir: dir, lock: lock, lanes: lane.NewSet()}
 	s.w = &writer{conn: conn, lanes: s.lanes, fatal: opts.Fatal, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	defer func() {
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -51,20 +52,21 @@ const (
 // the last group was being written, runs it in one transaction, commits and
 // answers: the fsync is the batching window, so no timer delays anyone.
 type writer struct {
-	conn  *sqlite3.SQLiteConn
-	st    statements
-	lanes *lanes
-	held  held
-	fatal func(error)
-	next  int64 // the last order key given
+	conn     *sqlite3.SQLiteConn
+	st       statements
+	lanes    *lane.Set
+	lastLane int64 // the id of table lane given last
+	held     held
+	fatal    func(error)
+	next     int64 // the last order key given
 	// marked is up to where table meta says that keys were given: those of rows
 	// that were deleted are at most this. kept is what of it is committed.
 	marked, kept int64
 	dropLanes    []*dropLanesOp // of the open transaction
 	mark         *marker
-	batch        []entry
-	debt         int // bytes written since the last checkpoint
-	rows         int // of the group
+	batch        []lane.Entry // for readReady
+	debt         int          // bytes written since the last checkpoint
+	rows         int          // of the group
 
 	mu      sync.Mutex
 	queue   []*ticket
@@ -249,11 +251,11 @@ func (w *writer) commit() error {
 		return err
 	}
 	w.mark.committed(w.rows)
-	w.lanes.commit()
+	w.lanes.Commit()
 	w.held.commit()
 	w.kept = w.marked
 	for _, o := range w.dropLanes {
-		o.n = w.lanes.dropEmpty()
+		o.n = w.lanes.DropEmpty()
 	}
 	w.dropLanes = w.dropLanes[:0]
 	return nil
@@ -267,7 +269,7 @@ func (w *writer) undo() {
 			w.die(err)
 		}
 	}
-	w.lanes.rollback()
+	w.lanes.Rollback()
 	w.held.rollback()
 	w.marked = w.kept
 	w.dropLanes = w.dropLanes[:0]

@@ -10,6 +10,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -145,12 +146,12 @@ func TestWindow(t *testing.T) {
 	s := stopped(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	ready := map[int64]int64{} // seq to priority: what should be claimable
-	sorted := func() []entry {
-		var es []entry
+	sorted := func() []lane.Entry {
+		var es []lane.Entry
 		for seq, p := range ready {
-			es = append(es, entry{p, seq})
+			es = append(es, lane.Entry{Priority: p, Seq: seq})
 		}
-		slices.SortFunc(es, entry.compare)
+		slices.SortFunc(es, lane.Entry.Compare)
 		return es
 	}
 	var running []task.Task
@@ -206,8 +207,8 @@ func TestWindow(t *testing.T) {
 			for i := range o.taken {
 				n := o.taken[i].Change.Task
 				running = append(running, n)
-				if n.Seq != want[i].seq {
-					t.Fatalf("claim %d took seq %d priority %d, want seq %d priority %d", i, n.Seq, n.Priority, want[i].seq, want[i].priority)
+				if n.Seq != want[i].Seq {
+					t.Fatalf("claim %d took seq %d priority %d, want seq %d priority %d", i, n.Seq, n.Priority, want[i].Seq, want[i].Priority)
 				}
 				delete(ready, n.Seq)
 			}
