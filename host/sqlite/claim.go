@@ -74,7 +74,7 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++
-	if err := w.begin(&c.Task); err != nil {
+	if err := w.writeBegin(&c.Task); err != nil {
 		return false, err
 	}
 	if err := w.event(seq, c.Task.Version, c.Event); err != nil {
@@ -82,11 +82,11 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	}
 	w.lanes.Move(l, lane.Ready, l, lane.Active)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
-	return true, w.hold(seq)
+	return true, w.enterFlight(seq)
 }
 
-// begin writes what Begin changed: one narrow update.
-func (w *writer) begin(t *task.Task) error {
+// writeBegin writes what Begin changed: one narrow update.
+func (w *writer) writeBegin(t *task.Task) error {
 	st := w.st.taskBegin
 	st.bind().int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version).blob(t.Token[:]).
 		text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq)

@@ -209,8 +209,8 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err != nil {
 		return err
 	}
-	w.next++
-	r.seq = w.next
+	w.lastSeq++
+	r.seq = w.lastSeq
 	if err := w.insertTask(t, r, n); err != nil {
 		return err
 	}
@@ -236,40 +236,33 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		}
 	}
 	if len(t.Checkpoint) > 0 {
-		if err := w.keep(w.st.memoCheckpoint, r.seq, t.Checkpoint); err != nil {
+		if err := w.setDetail(w.st.detailCheckpoint, r.seq, t.Checkpoint); err != nil {
 			return err
 		}
 	}
-	return w.enter(n, r.seq, t)
+	return w.countNew(n, r.seq, t)
 }
 
-// enter counts a new task in its lane.
-func (w *writer) enter(n *lane.Lane, seq int64, t *task.Task) error {
+// countNew counts a new task in its lane.
+func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	switch counter {
 	case lane.Ready:
 		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: seq})
 	case lane.Active:
-		return w.hold(seq)
+		return w.enterFlight(seq)
 	}
 	return nil
 }
 
-func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane.Lane) error {
+func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
+	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
 	st := w.st.taskInsert
-	a := st.bind().int(r.seq).blob(t.ID[:]).int(n.Row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
-		int(int64(t.Attempt)).int(t.Version)
-	if t.Token.IsZero() {
-		a.value(nil)
-	} else {
-		a.blob(t.Token[:])
+	a := st.bind()
+	for i := range insertColumns {
+		insertColumns[i].bind(a, &w.row)
 	}
-	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.MaxAttempts)).int(int64(t.Lost)).int(int64(t.MaxLost)).
-		int(t.Timeout.Microseconds()).int(t.Retain.Microseconds()).int(micros(t.CreatedAt)).int(micros(t.RunAt)).
-		opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).
-		opt(micros(t.Deadline)).text(t.Key).text(r.labels).
-		blob(idBlob(&t.Group)).blob(idBlob(&t.Flow)).blob(idBlob(&t.Parent)).text(t.Step).text(t.Trace)
 	return st.run()
 }
 

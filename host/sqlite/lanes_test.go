@@ -41,7 +41,7 @@ func TestLanesLeaveNothing(t *testing.T) {
 	}
 	left(s, 0)
 	s.w.stop()
-	twin, broken := newTask(t, task.Spec{Route: map[string]string{"to": "1"}}), born(t)
+	twin, broken := newTask(t, task.Spec{Route: map[string]string{"to": "1"}}), newRunning(t)
 	broken.Token = task.Token{}
 	drop := &dropLanesOp{}
 	group := []*ticket{insertion(t, twin), {op: drop, done: make(chan struct{})}, insertion(t, broken)}

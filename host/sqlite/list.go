@@ -21,9 +21,12 @@ const (
 // A list is in the order of ids. They begin with the time they were made, so it
 // is that of age, whoever wrote the row; and the index that keeps them unique
 // serves: one of (created_at, id) would be written once more for every task.
-const (
+var (
 	sqlListDown = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id < +? AND t.id >= +?`
 	sqlListUp   = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id > +? AND t.id <= +?`
+)
+
+const (
 	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
 	sqlUp       = ` ORDER BY t.id LIMIT ?`
 	sqlSpanDown = `SELECT id FROM task WHERE id < +? ORDER BY id DESC LIMIT 1 OFFSET ?`

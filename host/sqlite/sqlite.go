@@ -45,8 +45,8 @@ type Store struct {
 	db    *sql.DB // readers
 	epoch uint64
 
-	retireMu   sync.Mutex
-	retireFrom int64
+	expiryMu      sync.Mutex
+	expiryScanned int64
 
 	closeOnce sync.Once
 	closeErr  error
@@ -75,7 +75,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 
 func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Store, err error) {
 	path := filepath.Join(dir, FileName)
-	if err := inspect(path, lock.known, opts.AcceptOlder); err != nil {
+	if err := refuseUnusableFile(path, lock.known, opts.AcceptOlder); err != nil {
 		return nil, err
 	}
 	if err := private(path); err != nil {

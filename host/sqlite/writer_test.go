@@ -36,10 +36,10 @@ func insertion(t *testing.T, tasks ...*task.Task) *ticket {
 // group; the others are made, once, and memory agrees with the tables.
 func TestGroupFailsAlone(t *testing.T) {
 	s := stopped(t)
-	a, b, c, d := newTask(t, task.Spec{}), newTask(t, task.Spec{Type: "new"}), newTask(t, task.Spec{}), born(t)
+	a, b, c, d := newTask(t, task.Spec{}), newTask(t, task.Spec{Type: "new"}), newTask(t, task.Spec{}), newRunning(t)
 	c.ID = a.ID
 	other := newTask(t, task.Spec{Type: "newer"})
-	broken := born(t)
+	broken := newRunning(t)
 	broken.Token = task.Token{} // running without an attempt
 	group := []*ticket{insertion(t, a), insertion(t, b), insertion(t, other, c), insertion(t, d), insertion(t, broken),
 		{op: &claimOp{claim: task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 1}}, Max: 1, Now: time.Now(), NewToken: newToken, Executor: "x"}}}}
@@ -231,12 +231,12 @@ func (f *failing) run(w *writer) error {
 	return errors.Join(f.claimOp.run(w), errors.New("undo"))
 }
 
-// TestHeldSweep: blocks that hold nothing any more are taken off the record.
-func TestHeldSweep(t *testing.T) {
+// TestEmptyBlocksAreSwept: blocks that hold nothing any more are taken off the record.
+func TestEmptyBlocksAreSwept(t *testing.T) {
 	s := stopped(t)
 	for block := range int64(200) {
-		s.w.next = block << heldShift
-		n := born(t)
+		s.w.lastSeq = block << blockShift
+		n := newRunning(t)
 		tk := insertion(t, n)
 		s.w.write([]*ticket{tk})
 		n.Seq = tk.op.(*insertOp).rows[0].seq
@@ -250,7 +250,7 @@ func TestHeldSweep(t *testing.T) {
 		}
 	}
 	var blocks int64
-	if err := s.rows(t.Context(), `SELECT count(*) FROM held`, nil, 1, func(r row) bool { blocks = r.int(0); return true }); err != nil {
+	if err := s.rows(t.Context(), `SELECT count(*) FROM in_flight_block`, nil, 1, func(r row) bool { blocks = r.int(0); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if blocks > 70 {

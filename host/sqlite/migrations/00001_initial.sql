@@ -84,7 +84,7 @@ CREATE INDEX task_deadline ON task (deadline) WHERE state = 1 AND deadline IS NO
 -- Blocks of 4096 order keys that may have a row that an attempt holds: what to
 -- look through after a crash. An index of those rows would be written twice in
 -- the life of every task (measured: 14 to 16 % of the rate), this once in 4096.
-CREATE TABLE held (
+CREATE TABLE in_flight_block (
   block INTEGER PRIMARY KEY
 );
 
@@ -98,7 +98,7 @@ CREATE TABLE result (
   type TEXT NOT NULL,
   data BLOB NOT NULL
 );
-CREATE TABLE memo (
+CREATE TABLE task_detail (
   task          INTEGER PRIMARY KEY,
   checkpoint    BLOB,
   error_message TEXT,
