@@ -50,9 +50,16 @@ type TypeConfig struct {
 	Backoff     *task.Backoff
 }
 
+// Store is what an engine needs of a store.
+type Store interface {
+	task.Store
+	task.OfferStore
+	task.HostStore
+}
+
 // Options are what New needs. Store is required.
 type Options struct {
-	Store     task.Store
+	Store     Store
 	Executors []Executor // in the order of the config file: the first that offers a type gets it
 	Types     map[string]TypeConfig
 	Log       hclog.Logger
@@ -69,7 +76,7 @@ type Options struct {
 
 // Engine runs tasks. Make one with New, then call Start; Close ends it.
 type Engine struct {
-	store task.Store
+	store Store
 	log   hclog.Logger
 	opts  Options
 

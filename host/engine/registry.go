@@ -16,7 +16,7 @@ import (
 
 // registry knows which executor offers what, and which serves which type and lane.
 type registry struct {
-	store     task.Store
+	store     Store
 	log       hclog.Logger
 	executors []*executor // in the config's order
 	byName    map[string]*executor

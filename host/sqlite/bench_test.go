@@ -42,7 +42,7 @@ func BenchmarkRawStatements(b *testing.B) {
 			w.lastSeq++
 			id, token := newID(), newToken()
 			w.st.taskInsert.bind().int(w.lastSeq).blob(id[:]).int(1).int(2).int(0).int(0).int(1).int(1).blob(token[:]).
-				text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).
+				text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).int(resultNone).
 				value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil)
 			ok(w.st.taskInsert.run())
 			w.st.historyInsert.bind().int(w.lastSeq).int(1).int(at).int(0).int(2).int(1).text("default").value(nil)

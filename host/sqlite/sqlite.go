@@ -36,7 +36,8 @@ type Options struct {
 	Readers int
 }
 
-// Store is a task.Store in a data directory.
+// Store is a task.Store, and keeps the other ports of host/task, in a data directory.
+// It is one host's alone. Its methods are safe for many callers at once.
 type Store struct {
 	dir   string
 	lock  *dirLock
@@ -52,7 +53,11 @@ type Store struct {
 	closeErr  error
 }
 
-var _ task.Store = (*Store)(nil)
+var (
+	_ task.Store      = (*Store)(nil)
+	_ task.OfferStore = (*Store)(nil)
+	_ task.HostStore  = (*Store)(nil)
+)
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
 // host out of dir until Close. It refuses a directory in use, a store of a newer
@@ -156,5 +161,5 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// Epoch implements task.Journal.
+// Epoch implements task.HostStore.
 func (s *Store) Epoch() uint64 { return s.epoch }

@@ -120,6 +120,8 @@ type ProgressNote struct {
 // Store keeps tasks. Each method is safe for many callers at once. Whatever a
 // method has written is on disk when it returns without error. Errors carry the
 // codes of this package: not_found, conflict, store_full, store_unavailable.
+// What else a store can keep is asked of it by ports of their own, here or beside the
+// rules that need them: this one does not grow.
 type Store interface {
 	Queue
 	Ledger
@@ -197,10 +199,19 @@ type Journal interface {
 	AppendLogs(ctx context.Context, seq int64, lines []LogLine) error
 	// Logs reads log lines in order.
 	Logs(ctx context.Context, s Scope, id ID, f LogFilter) ([]LogLine, error)
-	// SaveOffer keeps what an executor last offered (an opaque document), Offers
-	// reads all: a plugin that is down must not make its types unknown.
+}
+
+// OfferStore keeps what executors offer: a plugin that is down must not make its types unknown.
+type OfferStore interface {
+	// SaveOffer keeps what an executor last offered, an opaque document.
 	SaveOffer(ctx context.Context, executor string, offer []byte) error
+	// Offers reads all, by executor.
 	Offers(ctx context.Context) (map[string][]byte, error)
-	// Epoch is raised at every open.
+}
+
+// HostStore is what a store knows of the hosts that use it.
+type HostStore interface {
+	// Epoch is this host's: no other host and no earlier open of the store had it, and
+	// those of earlier opens were lower.
 	Epoch() uint64
 }

@@ -218,18 +218,3 @@ func logs(s *suite) {
 		}
 	}
 }
-
-func offers(s *suite) {
-	if got, err := s.store.Offers(s.ctx); err != nil || len(got) != 0 {
-		s.Fatalf("offers of a new store: %v, %v", got, err)
-	}
-	s.must(s.store.SaveOffer(s.ctx, "local", []byte("1")))
-	s.must(s.store.SaveOffer(s.ctx, "fleet", []byte("2")))
-	s.must(s.store.SaveOffer(s.ctx, "local", []byte("3")))
-	s.reopen()
-	got, err := s.store.Offers(s.ctx)
-	s.must(err)
-	if len(got) != 2 || string(got["local"]) != "3" || string(got["fleet"]) != "2" {
-		s.Fatalf("offers %v", got)
-	}
-}

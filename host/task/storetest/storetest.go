@@ -16,16 +16,19 @@ import (
 // fails the test if it can't. The suite closes what it opens if it has a Close method.
 type Open func(t *testing.T, dir string) task.Store
 
-// Run holds a store against all that the port promises. Each test has a store of its own.
+// testCase is one test of a suite.
+type testCase struct {
+	name string
+	test func(*suite)
+}
+
+// Run holds a store against all that task.Store promises. Each test has a store of its own.
 func Run(t *testing.T, open Open) {
-	for _, c := range []struct {
-		name string
-		test func(*suite)
-	}{
+	run(t, open, []testCase{
 		{"insert and get", insertAndGet},
 		{"every field comes back", everyField},
 		{"null inputs and results", nulls},
-		{"born running", bornRunning},
+		{"inserted running", insertedRunning},
 		{"batches are all or none", allOrNone},
 		{"keys", keys},
 		{"idempotency", idempotency},
@@ -50,8 +53,8 @@ func Run(t *testing.T, open Open) {
 		{"progress", progress},
 		{"promote", promote},
 		{"overdue", overdue},
-		{"held", heldTasks},
-		{"retire", retire},
+		{"in flight", inFlight},
+		{"delete expired", deleteExpired},
 		{"delete", deleteTask},
 		{"scope", scope},
 		{"by prefix", byPrefix},
@@ -62,12 +65,16 @@ func Run(t *testing.T, open Open) {
 		{"list results", listResults},
 		{"history", history},
 		{"logs", logs},
-		{"offers", offers},
 		{"reopen", reopen},
 		{"ended context", endedContext},
 		{"many at once", manyAtOnce},
 		{"one change wins", oneChangeWins},
-	} {
+	})
+}
+
+// run runs each case on a store of its own.
+func run(t *testing.T, open Open, cases []testCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := &suite{T: t, dir: t.TempDir(), open: open, ctx: t.Context()}
 			s.reopen()
