@@ -46,9 +46,12 @@ func (o *applyOp) refuse(i int, err error) {
 	o.broken[i] = err
 }
 
-func (o *applyOp) size() (rows, bytes int) {
-	for i := range o.changes {
-		c := &o.changes[i]
+func (o *applyOp) size() (rows, bytes int) { return sizeOfChanges(o.changes) }
+
+// sizeOfChanges is about how many rows changes write, and how many bytes of payload.
+func sizeOfChanges(changes []task.Change) (rows, bytes int) {
+	for i := range changes {
+		c := &changes[i]
 		rows += 2
 		if c.SetResult {
 			bytes += len(c.Task.Result)
@@ -81,27 +84,37 @@ func (o *applyOp) run(w *writer) error {
 
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
-	t := &c.Task
 	for _, narrow := range [...]func(*task.Change, string) (bool, error){w.tryStart, w.trySucceed} {
 		if done, err := narrow(c, route); done || err != nil {
 			return nil, err
 		}
 	}
+	old, refused, err := w.checkGuard(c)
+	if refused != nil || err != nil {
+		return refused, err
+	}
+	return nil, w.change(c, &old)
+}
+
+// checkGuard reads what the stored row of a change's task is now; refused says why the
+// change's guard does not hold.
+func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
+	t := &c.Task
 	st := w.st.taskGuard
 	st.bind().int(t.Seq)
 	found, err := st.one()
 	if err != nil {
-		return nil, err
+		return old, nil, err
 	}
 	if !found {
-		return task.Errorf(task.CodeConflict, "task %s exists no more", t.ID), nil
+		return old, task.Errorf(task.CodeConflict, "task %s exists no more", t.ID), nil
 	}
-	old := readGuard(st.row)
+	old = readGuard(st.row)
 	if old.state != c.From || old.attempt != int64(c.FromAttempt) || old.version != t.Version {
-		return task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
+		return old, task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
 			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
 	}
-	return nil, w.change(c, &old)
+	return old, nil, nil
 }
 
 // tryStart makes the common beginning of a dispatched attempt, for which a narrower

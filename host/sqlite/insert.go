@@ -18,12 +18,11 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 	if len(sub.Tasks) == 0 {
 		return task.Receipt{}, task.Errorf(task.CodeInvalidRequest, "nothing to submit: there are no tasks in the request")
 	}
-	o := &insertOp{sub: sub, rows: make([]insertRow, len(sub.Tasks))}
-	for i, t := range sub.Tasks {
-		if err := o.rows[i].encode(t); err != nil {
-			return task.Receipt{}, err
-		}
+	rows, err := encodeRows(sub.Tasks)
+	if err != nil {
+		return task.Receipt{}, err
 	}
+	o := &insertOp{sub: sub, rows: rows}
 	if err := s.w.do(ctx, o); err != nil {
 		return task.Receipt{}, err
 	}
@@ -53,6 +52,17 @@ type insertRow struct {
 	seq    int64
 }
 
+// encodeRows makes ready of new tasks what can be.
+func encodeRows(tasks []*task.Task) ([]insertRow, error) {
+	rows := make([]insertRow, len(tasks))
+	for i, t := range tasks {
+		if err := rows[i].encode(t); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
 func (r *insertRow) encode(t *task.Task) error {
 	if err := checkTimes(t); err != nil {
 		return err
@@ -75,12 +85,15 @@ func (r *insertRow) encode(t *task.Task) error {
 	return nil
 }
 
-func (o *insertOp) size() (rows, size int) {
-	for _, t := range o.sub.Tasks {
+func (o *insertOp) size() (rows, bytes int) { return sizeOfTasks(o.sub.Tasks) }
+
+// sizeOfTasks is about how many rows new tasks write, and how many bytes of payload.
+func sizeOfTasks(tasks []*task.Task) (rows, bytes int) {
+	for _, t := range tasks {
 		rows += 2
-		size += len(t.Input)
+		bytes += len(t.Input)
 	}
-	return rows, size
+	return rows, bytes
 }
 
 func (o *insertOp) run(w *writer) error {
@@ -89,7 +102,7 @@ func (o *insertOp) run(w *writer) error {
 	if done || err != nil {
 		return err
 	}
-	if free, err := o.keysFree(w); !free || err != nil {
+	if o.refused, err = w.checkKeys(o.sub.Tasks); o.refused != nil || err != nil {
 		return err
 	}
 	for i, t := range o.sub.Tasks {
@@ -159,11 +172,11 @@ func (o *insertOp) remember(w *writer) error {
 	return st.run()
 }
 
-// keysFree refuses the submission if a key of it is taken, before anything of
-// it is written: so all or none needs no savepoint.
-func (o *insertOp) keysFree(w *writer) (bool, error) {
+// checkKeys refuses tasks if a key of theirs is taken, before anything of them is
+// written: so all or none needs no savepoint.
+func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
 	var own map[[3]string]task.ID
-	for i, t := range o.sub.Tasks {
+	for i, t := range tasks {
 		if t.Key == "" {
 			continue
 		}
@@ -172,24 +185,22 @@ func (o *insertOp) keysFree(w *writer) (bool, error) {
 		if !taken {
 			st := w.st.keyHolder
 			st.bind().value(t.Owner).value(t.Type).value(t.Key)
-			found, err := st.one()
-			if err != nil {
-				return false, err
+			if taken, err = st.one(); err != nil {
+				return nil, err
 			}
-			if taken = found; found {
+			if taken {
 				copy(holder[:], st.row.blob(0))
 			}
 		}
 		if taken {
-			o.refused = keyTaken(t, holder, i, len(o.sub.Tasks))
-			return false, nil
+			return keyTaken(t, holder, i, len(tasks)), nil
 		}
 		if own == nil {
 			own = map[[3]string]task.ID{}
 		}
 		own[k] = t.ID
 	}
-	return true, nil
+	return nil, nil
 }
 
 // keyTaken is the refusal of the i-th of so many tasks, whose key another has.

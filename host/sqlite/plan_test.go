@@ -36,6 +36,7 @@ func TestPlans(t *testing.T) {
 		"held":            {sqlInFlight, "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		"overdue":         {sqlOverdue, "SEARCH t USING INDEX task_deadline (deadline>? AND deadline<?)"},
 		"retire":          {sqlScanExpiry, "SEARCH task USING INTEGER PRIMARY KEY (rowid>?)"},
+		"version":         {sqlVersionGet, "SEARCH version USING PRIMARY KEY (name=?)"},
 		"history":         {sqlHistory, "SEARCH history USING PRIMARY KEY (task=? AND n>?)"},
 		"logs":            {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},
 		"deletable":       {sqlDeletable, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},

@@ -54,9 +54,10 @@ type Store struct {
 }
 
 var (
-	_ task.Store      = (*Store)(nil)
-	_ task.OfferStore = (*Store)(nil)
-	_ task.HostStore  = (*Store)(nil)
+	_ task.Store            = (*Store)(nil)
+	_ task.OfferStore       = (*Store)(nil)
+	_ task.HostStore        = (*Store)(nil)
+	_ task.TransactionStore = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

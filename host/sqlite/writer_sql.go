@@ -19,6 +19,7 @@ type statements struct {
 	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
 	keyHolder, keyInsert, keyDelete                                                               *stmt
 	idemGet, idemInsert, idemExpire                                                               *stmt
+	versionGet, versionPut, versionDelete                                                         *stmt
 	logInsert, offerPut                                                                           *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
@@ -109,6 +110,9 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
 	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
+	p(&st.versionGet, sqlVersionGet, 1)
+	p(&st.versionPut, sqlVersionPut, 0)
+	p(&st.versionDelete, `DELETE FROM version WHERE name = ?`, 0)
 	p(&st.deletable, sqlDeletable, 7)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)

@@ -200,18 +200,3 @@ type Journal interface {
 	// Logs reads log lines in order.
 	Logs(ctx context.Context, s Scope, id ID, f LogFilter) ([]LogLine, error)
 }
-
-// OfferStore keeps what executors offer: a plugin that is down must not make its types unknown.
-type OfferStore interface {
-	// SaveOffer keeps what an executor last offered, an opaque document.
-	SaveOffer(ctx context.Context, executor string, offer []byte) error
-	// Offers reads all, by executor.
-	Offers(ctx context.Context) (map[string][]byte, error)
-}
-
-// HostStore is what a store knows of the hosts that use it.
-type HostStore interface {
-	// Epoch is this host's: no other host and no earlier open of the store had it, and
-	// those of earlier opens were lower.
-	Epoch() uint64
-}

@@ -138,6 +138,12 @@ CREATE TABLE log (
   PRIMARY KEY (task, n)
 ) WITHOUT ROWID;
 
+-- Versions of what several callers decide about (a flow, a group): guards of commits.
+CREATE TABLE version (
+  name    TEXT PRIMARY KEY,
+  version INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE offer (
   executor TEXT PRIMARY KEY,
   data     BLOB NOT NULL
