@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,9 +44,9 @@ type Options struct {
 	AllowWritablePlugins bool
 	// Executors in order: the first that offers a type serves it, unless Types
 	// says otherwise. None: one of each built-in, by the plugin's name.
-	Executors []Executor
+	Executors []task.ExecutorConfig
 	// Types is the operator's word on task types.
-	Types map[string]engine.TypeConfig
+	Types map[string]task.TypeConfig
 	// Log gets the host's lines and the plugins'; nil discards them.
 	Log hclog.Logger
 	// Version is shown to operators.
@@ -64,16 +63,6 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
-}
-
-// Executor is one executor block of the config.
-type Executor struct {
-	Name       string
-	Plugin     string // a built-in's name, or a binary in PluginDirs
-	SHA256     string // of the binary; refused if it differs
-	Slots      int
-	OnHostExit string
-	Config     json.RawMessage // its attributes, one JSON object
 }
 
 // Host is a running task host. Make one with Open; Run serves its REST side;

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // plugin is one line of plugin list.
@@ -89,7 +90,7 @@ func (p *program) pluginCheckCmd() *cobra.Command {
 			ctx, cancel := context.WithTimeout(ctx, pluginCheckTimeout)
 			defer cancel()
 			info, err := host.TryExecutor(ctx, host.Options{PluginDirs: []string{filepath.Dir(path)}},
-				host.Executor{Name: "check", Plugin: filepath.Base(path), Config: []byte(block)})
+				task.ExecutorConfig{Name: "check", Plugin: filepath.Base(path), Config: []byte(block)})
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // serve runs a host until SIGTERM or an interrupt, and ends it in good order. A
@@ -112,7 +113,7 @@ func (p *program) devCmd() *cobra.Command {
 			return p.serve(host.Options{
 				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
 				AcceptOlderStore: older,
-				Executors:        []host.Executor{{Name: "local", Plugin: "eventlet-style"}},
+				Executors:        []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style"}},
 			}, nil)
 		}}
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")

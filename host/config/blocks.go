@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 var (
@@ -21,10 +23,10 @@ var (
 	typeName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
 )
 
-func (d *decoder) executors(content *hcl.BodyContent) []Executor {
-	var out []Executor
+func (d *decoder) executors(content *hcl.BodyContent) []task.ExecutorConfig {
+	var out []task.ExecutorConfig
 	for _, b := range content.Blocks.OfType("executor") {
-		x := Executor{Name: b.Labels[0], OnHostExit: "die"}
+		x := task.ExecutorConfig{Name: b.Labels[0], OnHostExit: "die"}
 		path := "executor." + x.Name
 		if !blockName.MatchString(x.Name) {
 			d.fault(b.LabelRanges[0], "Not a name for an executor", "A name is 1 to 63 letters, digits, '.', '_' or '-', and begins with a letter or digit.")
@@ -49,7 +51,7 @@ func (d *decoder) executors(content *hcl.BodyContent) []Executor {
 	return out
 }
 
-func (d *decoder) taskType(b *hcl.Block, executors []Executor) TaskType {
+func (d *decoder) taskType(b *hcl.Block, executors []task.ExecutorConfig) TaskType {
 	t := TaskType{Name: b.Labels[0]}
 	if !typeName.MatchString(t.Name) {
 		d.fault(b.LabelRanges[0], "Not a name for a task type", "A name is 1 to 100 letters, digits, '.', '_' or '-', and begins with a letter.")
@@ -58,8 +60,8 @@ func (d *decoder) taskType(b *hcl.Block, executors []Executor) TaskType {
 	inner := d.body(b.Body, "task_type."+t.Name, nil, map[string]setter{
 		"executor": text(&t.Executor), "timeout": duration(&t.Timeout), "max_attempts": count(&t.MaxAttempts, 1, 1000),
 		"max_lost": count(&maxLost, 0, 1000), "retain": durationOrZero(&retain), "queue_limit": count(&t.QueueLimit, 1, math.MaxInt32),
-		"max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000), "route": textMap(&t.Route),
-		"backoff": duration(&t.BackoffMin), "backoff_max": duration(&t.BackoffMax),
+		"max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000), "route": textMap((*map[string]string)(&t.Route)),
+		"backoff": duration(&t.Backoff.Initial), "backoff_max": duration(&t.Backoff.Max),
 	})
 	if maxLost >= 0 {
 		t.MaxLost = &maxLost
@@ -67,7 +69,7 @@ func (d *decoder) taskType(b *hcl.Block, executors []Executor) TaskType {
 	if retain >= 0 {
 		t.Retain = &retain
 	}
-	if a := inner.Attributes["executor"]; a != nil && t.Executor != "" && !slices.ContainsFunc(executors, func(x Executor) bool { return x.Name == t.Executor }) {
+	if a := inner.Attributes["executor"]; a != nil && t.Executor != "" && !slices.ContainsFunc(executors, func(x task.ExecutorConfig) bool { return x.Name == t.Executor }) {
 		names := make([]string, len(executors))
 		for i, x := range executors {
 			names[i] = strconv.Quote(x.Name)

@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // Config is the server's config: file, environment and flags laid over one
@@ -27,37 +29,17 @@ type Config struct {
 	PluginEnv    []string      // further environment variables that plugins may see
 	// AllowWritablePlugins takes plugin files that others than their owner may write.
 	AllowWritablePlugins bool
-	Executors            []Executor
+	Executors            []task.ExecutorConfig
 	Types                []TaskType
 
 	origins map[string]string // by the key's path, such as executor.local.slots
 	values  map[string]string // as shown
 }
 
-// Executor is one executor block.
-type Executor struct {
-	Name       string
-	Plugin     string
-	SHA256     string
-	Slots      int
-	OnHostExit string
-	Config     json.RawMessage // the attributes of its config block, one JSON object; nil if there is none
-}
-
-// TaskType is one task_type block. Zero and nil say nothing.
+// TaskType is one task_type block.
 type TaskType struct {
-	Name        string
-	Executor    string
-	Timeout     time.Duration
-	MaxAttempts int
-	MaxLost     *int
-	Retain      *time.Duration
-	QueueLimit  int64
-	MaxInput    int64
-	Priority    int
-	Route       map[string]string
-	BackoffMin  time.Duration
-	BackoffMax  time.Duration
+	Name string
+	task.TypeConfig
 }
 
 // Worker is the config of `taskhost worker`.
@@ -73,7 +55,7 @@ type Worker struct {
 	AllowWritablePlugins bool
 
 	Queue     json.RawMessage // the queue block's attributes, one JSON object: the plugin's to read
-	Executors []Executor
+	Executors []task.ExecutorConfig
 }
 
 // Setting is one value in force, for `config show`.

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // Error is all that is wrong with a file, each with line and snippet.
@@ -57,7 +59,7 @@ func (c *Config) parse(name string, src []byte, over map[string]bool) error {
 
 // standIn is what a newcomer wants: an executor for the built-in scripts.
 func (c *Config) standIn() {
-	c.Executors = []Executor{{Name: "local", Plugin: "eventlet-style", OnHostExit: "die"}}
+	c.Executors = []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style", OnHostExit: "die"}}
 	c.note("executor.local.plugin", "eventlet-style", "default")
 }
 

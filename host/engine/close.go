@@ -31,7 +31,7 @@ func (g *launchGate) await() {
 func (e *Engine) Close(ctx context.Context) error {
 	e.cancel()
 	e.launches.await()
-	e.detach(func(a *attempt) bool { return a.executor.outlives() })
+	e.detach(func(a *attempt) bool { return a.executor.Outlives() })
 	e.awaitIdle(ctx, e.opts.DrainTimeout)
 	e.detach(func(*attempt) bool { return true })
 	left := e.awaitIdle(ctx, e.opts.CancelGrace)

@@ -72,8 +72,8 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err error) {
 	n, next, err = e.store.Promote(ctx, e.now(), promoteAtOnce)
 	if n > 0 { // whose they are is for the executors to find out
-		e.registry.serveNew()
-		e.registry.wakeAll()
+		e.registry.ServeNew()
+		e.registry.WakeAll()
 	}
 	return n, next, err
 }
@@ -107,12 +107,12 @@ func (e *Engine) committed(c *task.Change) {
 	}
 	switch c.Task.Waiting {
 	case task.WaitQueued:
-		e.registry.serveNew() // its lane may be new
-		if x := e.registry.serving(&c.Task); x != nil {
-			x.wake()
+		e.registry.ServeNew() // its lane may be new
+		if x := e.registry.Serving(&c.Task); x != nil {
+			x.Wake()
 		}
 	case task.WaitScheduled:
-		e.registry.serveNew()
+		e.registry.ServeNew()
 		if c.Delay > 0 {
 			e.delays.add(c)
 		}

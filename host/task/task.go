@@ -81,7 +81,7 @@ type Task struct {
 	Owner    string
 	Key      string // unique within owner and type while the task exists; "" for none
 	Labels   map[string]string
-	Route    map[string]string
+	Route    Route
 	Pinned   string // the executor that the submit named; "" leaves it to config
 	Priority int    // higher first
 
@@ -177,37 +177,13 @@ type Spec struct {
 	Priority    int
 	RunAt       time.Time
 	Labels      map[string]string
-	Route       map[string]string
+	Route       Route
 	Timeout     time.Duration
 	Deadline    time.Time
 	MaxAttempts int
 	MaxLost     *int
 	Retain      *time.Duration
 	Trace       string
-}
-
-// Limits are the bounds and defaults of a task type, from its executor and the
-// operator's config.
-type Limits struct {
-	Timeout     time.Duration
-	MaxAttempts int
-	MaxLost     int
-	Retain      time.Duration
-	Priority    int
-	MaxInput    int64 // bytes
-	MaxResult   int64
-	QueueLimit  int64 // waiting tasks of the type; 0 for no limit
-	Route       map[string]string
-	Backoff     Backoff
-}
-
-// DefaultLimits hold where nobody says otherwise.
-func DefaultLimits() Limits {
-	return Limits{
-		Timeout: time.Hour, MaxAttempts: 3, MaxLost: 3, Retain: 48 * time.Hour,
-		MaxInput: 1 << 20, MaxResult: 16 << 20,
-		Backoff: Backoff{Initial: time.Second, Max: 5 * time.Minute},
-	}
 }
 
 // The bounds of what a client may ask for.
