@@ -156,7 +156,7 @@ func BenchmarkBacklogMillion(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
-		if missing := backlog - int(s.Ready([]task.LaneID{1})); missing > 0 {
+		if missing := backlog - int(s.lanes.Ready([]task.LaneID{1})); missing > 0 {
 			fill(b, s, missing)
 		}
 		b.StartTimer()

@@ -12,11 +12,16 @@ import (
 // Lanes implements task.Queue.
 func (s *Store) Lanes(after task.LaneID) []task.Lane { return s.lanes.List(after) }
 
-// Ready implements task.Queue.
-func (s *Store) Ready(ids []task.LaneID) int64 { return s.lanes.Ready(ids) }
+// Ready implements task.Queue. It is from memory, exact as of the last commit, and
+// never an error.
+func (s *Store) Ready(_ context.Context, ids []task.LaneID) (int64, error) {
+	return s.lanes.Ready(ids), nil
+}
 
-// Count implements task.Queue.
-func (s *Store) Count(id task.LaneID) task.LaneCount { return s.lanes.Count(id) }
+// Count implements task.Queue, as Ready does.
+func (s *Store) Count(_ context.Context, id task.LaneID) (task.LaneCount, error) {
+	return s.lanes.Count(id), nil
+}
 
 // DropEmptyLanes implements task.Queue. The rows of the lanes stay: final tasks
 // say by them of what type they are and whose.

@@ -395,7 +395,7 @@ func reopen(s *suite) {
 	perLane := func() map[task.Lane]task.LaneCount {
 		out := map[task.Lane]task.LaneCount{}
 		for _, l := range s.store.Lanes(0) {
-			if n := s.store.Count(l.ID); n != (task.LaneCount{}) {
+			if n := s.count(l.ID); n != (task.LaneCount{}) {
 				l.ID = 0 // of the process
 				out[l] = n
 			}

@@ -260,15 +260,29 @@ func (s *suite) wantCount(want task.LaneCount) {
 	s.Helper()
 	var got task.LaneCount
 	for _, l := range s.lanes() {
-		n := s.store.Count(l)
+		n := s.count(l)
 		got.Ready, got.Waiting, got.Active = got.Ready+n.Ready, got.Waiting+n.Waiting, got.Active+n.Active
 	}
 	if got != want {
 		s.Fatalf("the lanes count %+v, want %+v", got, want)
 	}
-	if ready := s.store.Ready(s.lanes()); ready != want.Ready {
+	if ready := s.ready(s.lanes()); ready != want.Ready {
 		s.Fatalf("Ready says %d, want %d", ready, want.Ready)
 	}
+}
+
+func (s *suite) ready(lanes []task.LaneID) int64 {
+	s.Helper()
+	n, err := s.store.Ready(s.ctx, lanes)
+	s.must(err)
+	return n
+}
+
+func (s *suite) count(lane task.LaneID) task.LaneCount {
+	s.Helper()
+	n, err := s.store.Count(s.ctx, lane)
+	s.must(err)
+	return n
 }
 
 func ids(ts []task.Task) []task.ID {

@@ -121,6 +121,9 @@ func transactionIsNone(s *suite) {
 		s.wantVersion("flow/2", 0)
 		s.wantCount(task.LaneCount{Ready: 1, Active: 2})
 	}
+	err := s.commit(task.Transaction{Inserts: []*task.Task{s.make(task.Spec{Key: "taken"})}})
+	s.wantCode(err, task.CodeConflict)
+	s.wantPointer(err, "/key")
 }
 
 func versions(s *suite) {
@@ -178,8 +181,8 @@ func oneDecisionWins(s *suite) {
 	s.wantVersion("flow/1", each)
 	s.wantCount(task.LaneCount{Ready: each})
 	for i, l := range s.store.Lanes(0) {
-		if l.Type != fmt.Sprint("step ", i) || s.store.Count(l.ID).Ready != 1 {
-			s.Fatalf("the lane of step %d is %+v with %+v", i, l, s.store.Count(l.ID))
+		if l.Type != fmt.Sprint("step ", i) || s.count(l.ID).Ready != 1 {
+			s.Fatalf("the lane of step %d is %+v with %+v", i, l, s.count(l.ID))
 		}
 	}
 }
