@@ -87,6 +87,9 @@ type Filter struct {
 	Owner         string
 	Key           string
 	Labels        map[string]string
+	Group         ID // of which the tasks are members; zero for any or none
+	Flow          ID // of which they are steps
+	Parent        ID // that yielded until they are done
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	Ascending     bool // oldest (lowest id) first; newest first otherwise

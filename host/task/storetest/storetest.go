@@ -62,6 +62,7 @@ func Run(t *testing.T, open Open) {
 		{"list order", listOrder},
 		{"order keys", orderKeys},
 		{"list filters", listFilters},
+		{"list members", listMembers},
 		{"list results", listResults},
 		{"history", history},
 		{"logs", logs},
