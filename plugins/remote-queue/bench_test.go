@@ -51,7 +51,7 @@ func BenchmarkRawLoop(b *testing.B) {
 		MaxAckPending: 20_000}); err != nil {
 		b.Fatal(err)
 	}
-	far, err := nats.Connect(f.broker.srv.ClientURL(), nats.UserInfo(hostUser, f.broker.secret))
+	far, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo(hostUser, f.broker.secret))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func benchWorker(b *testing.B, f *fleet, scripts ...sdk.Script) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w, err := NewWorker(WorkerOptions{Name: "w1", URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1000}}})
+	w, err := NewWorker(WorkerOptions{Name: "w1", URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}

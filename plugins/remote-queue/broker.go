@@ -23,23 +23,23 @@ const maxPayload = 4 << 20
 // hostUser is how the host itself logs in to its embedded broker.
 const hostUser = "taskhost"
 
-// broker is the embedded NATS server.
-type broker struct {
-	srv    *server.Server
+// embeddedBroker is the embedded NATS server.
+type embeddedBroker struct {
+	server *server.Server
 	secret string // of the host's own connection; changes with each start
 }
 
 // startBroker runs a server in this process, its data in dir, and writes the join
 // file there.
-func startBroker(c *config, dir string, log hclog.Logger) (*broker, error) {
+func startBroker(c *config, dir string, log hclog.Logger) (*embeddedBroker, error) {
 	join, err := readJoin(filepath.Join(dir, joinFile))
 	if err != nil {
 		join = joinInfo{Token: rand.Text()} // a new directory, or a file that nobody could join by
 	}
-	b := &broker{secret: rand.Text()}
-	auth := &workerAuth{names: names{c.Queue}, host: b.secret, join: join.Token,
-		shared: c.Token, byName: c.WorkerTokens}
-	auth.open = c.open()
+	b := &embeddedBroker{secret: rand.Text()}
+	auth := &workerAuth{names: subjects{c.Queue}, hostSecret: b.secret, joinToken: join.Token,
+		sharedToken: c.Token, tokenByName: c.WorkerTokens}
+	auth.openToAll = c.openToAll()
 	opts := &server.Options{
 		ServerName: "taskhost-" + c.Queue, NoSigs: true, MaxPayload: maxPayload, MaxPending: 256 << 20,
 		JetStream: true, StoreDir: filepath.Join(dir, "jetstream"), JetStreamMaxMemory: 64 << 20,
@@ -61,7 +61,7 @@ func startBroker(c *config, dir string, log hclog.Logger) (*broker, error) {
 
 // listen starts the server where the config says, or else on the loopback port it
 // had before, so that workers find it again, or else on any.
-func (b *broker) listen(c *config, opts *server.Options, last joinInfo, log hclog.Logger) error {
+func (b *embeddedBroker) listen(c *config, opts *server.Options, last joinInfo, log hclog.Logger) error {
 	if c.Listen != "" {
 		host, port, err := net.SplitHostPort(c.Listen)
 		if err != nil {
@@ -76,7 +76,7 @@ func (b *broker) listen(c *config, opts *server.Options, last joinInfo, log hclo
 		return b.start(opts, log)
 	}
 	opts.Host, opts.Port = "127.0.0.1", server.RANDOM_PORT
-	if _, port, err := net.SplitHostPort(hostPort(last.URL)); err == nil {
+	if _, port, err := net.SplitHostPort(withoutScheme(last.URL)); err == nil {
 		if l, err := net.Listen("tcp", net.JoinHostPort(opts.Host, port)); err == nil {
 			_ = l.Close() // only to see that it is free
 			opts.Port, _ = strconv.Atoi(port)
@@ -85,7 +85,7 @@ func (b *broker) listen(c *config, opts *server.Options, last joinInfo, log hclo
 	return b.start(opts, log)
 }
 
-func (b *broker) start(opts *server.Options, log hclog.Logger) error {
+func (b *embeddedBroker) start(opts *server.Options, log hclog.Logger) error {
 	// A port that is taken is fatal to the server, which says so to its logger
 	// only, long after it began: ask first.
 	if opts.Port > 0 {
@@ -106,12 +106,12 @@ func (b *broker) start(opts *server.Options, log hclog.Logger) error {
 		srv.WaitForShutdown()
 		return errors.New("embedded broker: it did not begin to listen; its log says why")
 	}
-	b.srv = srv
+	b.server = srv
 	return nil
 }
 
-func (b *broker) joinURL(secure bool) string {
-	host, port, _ := net.SplitHostPort(b.srv.Addr().String())
+func (b *embeddedBroker) joinURL(secure bool) string {
+	host, port, _ := net.SplitHostPort(b.server.Addr().String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
@@ -122,9 +122,9 @@ func (b *broker) joinURL(secure bool) string {
 	return scheme + net.JoinHostPort(host, port)
 }
 
-func (b *broker) stop() {
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
+func (b *embeddedBroker) stop() {
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
 }
 
 func serverTLS(c *config) (*tls.Config, error) {
@@ -138,7 +138,7 @@ func serverTLS(c *config) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }
 
-func hostPort(url string) string {
+func withoutScheme(url string) string {
 	_, rest, ok := strings.Cut(url, "://")
 	if !ok {
 		return url
@@ -149,29 +149,29 @@ func hostPort(url string) string {
 // workerAuth lets workers in and holds each to the subjects of its name: one can
 // neither speak as another nor read what another is told.
 type workerAuth struct {
-	names  names
-	host   string            // the host's own secret
-	join   string            // the join file's: any name
-	shared string            // any name
-	byName map[string]string // that name only
-	open   bool              // loopback without any token: any name
+	names       subjects
+	hostSecret  string            // the host's own secret
+	joinToken   string            // the join file's: any name
+	sharedToken string            // any name
+	tokenByName map[string]string // that name only
+	openToAll   bool              // loopback without any token: any name
 }
 
 // Check is the server's question about a new connection. A worker's user is its
 // name and its password the token.
 func (a *workerAuth) Check(c server.ClientAuthentication) bool {
 	o := c.GetOpts()
-	if same(o.Password, a.host) && o.Username == hostUser {
+	if equalSecrets(o.Password, a.hostSecret) && o.Username == hostUser {
 		return true
 	}
 	if !workerName.MatchString(o.Username) {
 		return false
 	}
-	own, named := a.byName[o.Username]
+	own, named := a.tokenByName[o.Username]
 	switch {
-	case same(o.Password, a.join), a.open:
-	case named && same(o.Password, own):
-	case !named && a.shared != "" && same(o.Password, a.shared):
+	case equalSecrets(o.Password, a.joinToken), a.openToAll:
+	case named && equalSecrets(o.Password, own):
+	case !named && a.sharedToken != "" && equalSecrets(o.Password, a.sharedToken):
 	default:
 		return false
 	}
@@ -189,8 +189,8 @@ func (a *workerAuth) permissions(worker string) *server.Permissions {
 	}
 }
 
-// same compares secrets in constant time; an empty one matches nothing.
-func same(given, want string) bool {
+// equalSecrets compares secrets in constant time; an empty one matches nothing.
+func equalSecrets(given, want string) bool {
 	return want != "" && subtle.ConstantTimeCompare([]byte(given), []byte(want)) == 1
 }
 

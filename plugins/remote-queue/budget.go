@@ -40,13 +40,13 @@ const (
 	maxInstances = 8
 )
 
-// overBudget says what of a worker's message exceeds which bound.
-type overBudget struct{ what string }
+// overBudgetError says what of a worker's message exceeds which bound.
+type overBudgetError struct{ reason string }
 
-func (e *overBudget) Error() string { return e.what }
+func (e *overBudgetError) Error() string { return e.reason }
 
-func exceeds(what string, n, limit int) error {
-	return &overBudget{fmt.Sprintf("%s: %d, and at most %d are allowed", what, n, limit)}
+func exceedError(what string, n, limit int) error {
+	return &overBudgetError{fmt.Sprintf("%s: %d, and at most %d are allowed", what, n, limit)}
 }
 
 // checkOutcome makes a protocol error of an outcome that is larger than an attempt's
@@ -59,9 +59,9 @@ func checkOutcome(o sdk.Outcome) sdk.Outcome {
 	}
 	switch {
 	case len(o.Details) > maxDetails:
-		return protocolError(exceeds("the outcome's error details", len(o.Details), maxDetails).Error())
+		return protocolError(exceedError("the outcome's error details", len(o.Details), maxDetails).Error())
 	case text > maxOutcomeText:
-		return protocolError(exceeds("bytes of the outcome's message and error details", text, maxOutcomeText).Error())
+		return protocolError(exceedError("bytes of the outcome's message and error details", text, maxOutcomeText).Error())
 	}
 	return o
 }
@@ -70,21 +70,21 @@ func protocolError(why string) sdk.Outcome {
 	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true, Message: why}
 }
 
-// check says what of a heartbeat makes no sense, or is more than a worker may say.
-func (h *heartbeat) check() error {
+// validate says what of a heartbeat makes no sense, or is more than a worker may say.
+func (h *heartbeat) validate() error {
 	if len(h.Running)%len(token{}) != 0 || h.Used < 0 || h.Used > maxWorkerSlots || len(h.Offer) > maxWorkerText {
 		return errGarbage
 	}
 	if n := len(h.Running) / len(token{}); n > maxNamed {
-		return exceeds("attempts that one worker names", n, maxNamed)
+		return exceedError("attempts that one worker names", n, maxNamed)
 	}
-	if h.About != nil {
-		return h.About.check()
+	if h.Info != nil {
+		return h.Info.validate()
 	}
 	return nil
 }
 
-func (a *about) check() error {
+func (a *workerInfo) validate() error {
 	text := len(a.Version) + len(a.Address)
 	for k, v := range a.Labels {
 		text += len(k) + len(v)
@@ -106,15 +106,15 @@ func (a *about) check() error {
 	case a.Slots < 0:
 		return errGarbage
 	case a.Slots > maxWorkerSlots:
-		return exceeds("slots of one worker", a.Slots, maxWorkerSlots)
+		return exceedError("slots of one worker", a.Slots, maxWorkerSlots)
 	case len(a.Types) > maxWorkerTypes:
-		return exceeds("task types of one worker", len(a.Types), maxWorkerTypes)
+		return exceedError("task types of one worker", len(a.Types), maxWorkerTypes)
 	case size > maxWorkerTypeBytes:
-		return exceeds("bytes of the schemas and descriptions of one worker's task types", size, maxWorkerTypeBytes)
+		return exceedError("bytes of the schemas and descriptions of one worker's task types", size, maxWorkerTypeBytes)
 	case len(a.Labels) > maxWorkerLabels:
-		return exceeds("labels of one worker", len(a.Labels), maxWorkerLabels)
+		return exceedError("labels of one worker", len(a.Labels), maxWorkerLabels)
 	case text > maxWorkerText:
-		return exceeds("bytes of one worker's labels, version and address", text, maxWorkerText)
+		return exceedError("bytes of one worker's labels, version and address", text, maxWorkerText)
 	}
 	return nil
 }
@@ -123,39 +123,39 @@ func (a *about) check() error {
 // takes the name of a predecessor which died is welcome at once: the one of the name
 // that was silent longest goes, if it missed a heartbeat. f.mu is held.
 func (f *fleet) admitWorker(p peer) error {
-	var silent *worker
+	var silent *remoteWorker
 	same := 0
 	for _, w := range f.workers {
 		if w.peer.name == p.name {
 			same++
-			if silent == nil || w.seen < silent.seen {
+			if silent == nil || w.heardAt < silent.heardAt {
 				silent = w
 			}
 		}
 	}
 	if same >= maxInstances {
-		if f.clock.now()-silent.seen <= 2*f.heartbeat() {
-			return &overBudget{fmt.Sprintf("%d workers of the name %q are here already: give each a name of its own", same, p.name)}
+		if f.clock.now()-silent.heardAt <= 2*f.heartbeat() {
+			return &overBudgetError{fmt.Sprintf("%d workers of the name %q are here already: give each a name of its own", same, p.name)}
 		}
 		delete(f.workers, silent.peer)
 		return nil
 	}
 	if len(f.workers) >= maxWorkers {
-		return &overBudget{fmt.Sprintf("%d workers are here already, more are not taken", len(f.workers))}
+		return &overBudgetError{fmt.Sprintf("%d workers are here already, more are not taken", len(f.workers))}
 	}
 	return nil
 }
 
-// dismiss ends a worker's session, and has it say why. It says whether there was one.
+// dismissWorker ends a worker's session, and has it say why. It says whether there was one.
 // f.mu is held.
-func (f *fleet) dismiss(p peer, why string) (was bool) {
-	if n := f.count.dismissed.Add(1); n&(n-1) == 0 {
+func (f *fleet) dismissWorker(p peer, why string) (was bool) {
+	if n := f.counters.dismissedWorkers.Add(1); n&(n-1) == 0 {
 		f.log.Error("a worker is refused", "worker", p.name, "reason", why, "count", n)
 	}
 	w := f.workers[p]
 	if w != nil {
-		f.leave(w)
+		f.removeWorker(w)
 	}
-	f.tell(p, &item{kind: kindDismiss, text: why})
+	f.queueItem(p, &item{kind: kindDismiss, text: why})
 	return w != nil
 }

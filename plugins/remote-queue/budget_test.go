@@ -82,13 +82,13 @@ func TestHeartbeatBudget(t *testing.T) {
 	}{
 		"tokens":      {heartbeat{Running: make([]byte, 16*(maxNamed+1))}, "attempts that one worker names"},
 		"bytes":       {heartbeat{Running: make([]byte, 16*1_000_000)}, "bytes of a heartbeat"},
-		"types":       {heartbeat{About: &about{Types: types(maxWorkerTypes+1, 0)}}, "task types of one worker"},
-		"schemas":     {heartbeat{About: &about{Types: types(2, maxWorkerTypeBytes/2)}}, "schemas"},
-		"labels":      {heartbeat{About: &about{Labels: manyDetails(maxWorkerLabels+1, 1)}}, "labels of one worker"},
-		"long labels": {heartbeat{About: &about{Labels: manyDetails(2, maxWorkerText/2)}}, "bytes of one worker's labels"},
-		"slots":       {heartbeat{About: &about{Slots: 1 << 40}}, "slots"},
-		"twice":       {heartbeat{About: &about{Types: []sdk.TypeInfo{{Name: "a"}, {Name: "a"}}}}, ""},
-		"type slots":  {heartbeat{About: &about{TypeSlots: map[string]int{"a": 1}}}, ""},
+		"types":       {heartbeat{Info: &workerInfo{Types: types(maxWorkerTypes+1, 0)}}, "task types of one worker"},
+		"schemas":     {heartbeat{Info: &workerInfo{Types: types(2, maxWorkerTypeBytes/2)}}, "schemas"},
+		"labels":      {heartbeat{Info: &workerInfo{Labels: manyDetails(maxWorkerLabels+1, 1)}}, "labels of one worker"},
+		"long labels": {heartbeat{Info: &workerInfo{Labels: manyDetails(2, maxWorkerText/2)}}, "bytes of one worker's labels"},
+		"slots":       {heartbeat{Info: &workerInfo{Slots: 1 << 40}}, "slots"},
+		"twice":       {heartbeat{Info: &workerInfo{Types: []sdk.TypeInfo{{Name: "a"}, {Name: "a"}}}}, ""},
+		"type slots":  {heartbeat{Info: &workerInfo{TypeSlots: map[string]int{"a": 1}}}, ""},
 		"used":        {heartbeat{Used: 1 << 40}, ""},
 	} {
 		data, err := json.Marshal(c.h)
@@ -96,12 +96,12 @@ func TestHeartbeatBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = decodeHeartbeat(data)
-		over := (*overBudget)(nil)
+		over := (*overBudgetError)(nil)
 		if errors.As(err, &over) != (c.want != "") || err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	most, err := json.Marshal(heartbeat{Running: make([]byte, 16*maxNamed), About: &about{Types: types(maxWorkerTypes, 500), Labels: manyDetails(maxWorkerLabels, 200)}})
+	most, err := json.Marshal(heartbeat{Running: make([]byte, 16*maxNamed), Info: &workerInfo{Types: types(maxWorkerTypes, 500), Labels: manyDetails(maxWorkerLabels, 200)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 10}, {Name: "more", Executor: e, Slots: 10}}})
+	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 10}, {Name: "more", Executor: e, Slots: 10}}})
 	serves(t, f, "details")
 	beside := execute(t, f, newTask("gate", `"k"`))
 	beside.started(t)
@@ -135,7 +135,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 // do not notice.
 func TestWorkerBeyondItsBudgetIsRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "good", URL: url})
 	serves(t, f, "gate")
@@ -164,24 +164,24 @@ func TestWorkerBeyondItsBudgetIsRefused(t *testing.T) {
 // place of those that fell silent is welcome.
 func TestInstancesOfANameAreBounded(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	about := &about{Slots: 1, Types: []sdk.TypeInfo{{Name: "quick"}}}
+	about := &workerInfo{Slots: 1, Types: []sdk.TypeInfo{{Name: "quick"}}}
 	for i := range 2000 {
 		a := *about
-		f.heard(peer{"w1", fmt.Sprintf("INSTANCE%04d", i)}, heartbeat{About: &a})
+		f.handleHeartbeat(peer{"w1", fmt.Sprintf("INSTANCE%04d", i)}, heartbeat{Info: &a})
 	}
 	if n := f.present(t); n != maxInstances {
 		t.Errorf("%d workers of one name are kept", n)
 	}
-	if f.count.dismissed.Load() == 0 {
+	if f.counters.dismissedWorkers.Load() == 0 {
 		t.Error("nobody was refused")
 	}
-	f.heard(peer{"w2", "ANOTHERNAME"}, heartbeat{About: about})
+	f.handleHeartbeat(peer{"w2", "ANOTHERNAME"}, heartbeat{Info: about})
 	if n := f.present(t); n != maxInstances+1 {
 		t.Errorf("another name's worker is not here: %d are", n)
 	}
 	began := f.clock.now()
 	eventually(t, "they fell silent", func() bool { return f.clock.now()-began > 4*f.heartbeat() })
-	w := newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	w := newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	eventually(t, "its successor is here", func() bool {
 		for _, n := range f.shown(t) {
 			if n.Instance == w.peer.instance {
@@ -198,15 +198,15 @@ func TestInstancesOfANameAreBounded(t *testing.T) {
 // What one worker names that nobody wants is refused in turns.
 func TestRefusalsAreBounded(t *testing.T) {
 	f := bareFleet()
-	f.out = newOutbox(func(peer, []byte) {})
+	f.outbox = newOutbox(func(peer, []byte) {})
 	f.clock.ns.Store(int64(time.Hour))
 	w := f.join("w1", "a")
-	w.beat.Running = make([]byte, 16*maxNamed)
+	w.lastHeartbeat.Running = make([]byte, 16*maxNamed)
 	for i := range maxNamed {
-		w.beat.Running[16*i], w.beat.Running[16*i+1] = byte(i), byte(i>>8)
+		w.lastHeartbeat.Running[16*i], w.lastHeartbeat.Running[16*i+1] = byte(i), byte(i>>8)
 	}
-	f.named(w)
-	if n := f.out.items.Load(); n != maxRefused {
+	f.noteNamedTokens(w)
+	if n := f.outbox.itemCount.Load(); n != maxRefused {
 		t.Errorf("%d refusals at once", n)
 	}
 }
@@ -217,7 +217,7 @@ func TestCheckpointFlood(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "1m", "lapse": "10s"})
 	task := newTask("x", `1`)
 	p := peer{"w1", "AAAAAAAAAAAAAAAA"}
-	task.Rejoin, task.Handle = true, handle(p)
+	task.Rejoin, task.Handle = true, encodeHandle(p)
 	let := make(chan struct{})
 	written := make(chan int, 100)
 	r := sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func(data []byte) error { <-let; written <- len(data); return nil }})
@@ -231,7 +231,7 @@ func TestCheckpointFlood(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for i := range all {
-			f.take(p, item{kind: kindCheckpoint, token: task.Token, seq: uint64(i + 1), data: make([]byte, each)})
+			f.handleWorkerItem(p, item{kind: kindCheckpoint, token: task.Token, seq: uint64(i + 1), data: make([]byte, each)})
 		}
 	}
 	flood()
@@ -248,6 +248,6 @@ func TestCheckpointFlood(t *testing.T) {
 		flood()
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.attempts[task.Token].saved == all
+		return f.attempts[task.Token].lastSavedSeq == all
 	})
 }

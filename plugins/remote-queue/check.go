@@ -10,48 +10,48 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// check looks after the starts that nobody asked for in a while.
-func (s *stream) check() error {
-	ctx, cancel := context.WithTimeout(s.f.ctx, 10*time.Second)
+// checkStarts looks after the starts that nobody asked for in a while.
+func (s *stream) checkStarts() error {
+	ctx, cancel := context.WithTimeout(s.fleet.ctx, 10*time.Second)
 	defer cancel()
-	st, err := s.f.js.Stream(ctx, s.f.names.stream())
+	st, err := s.fleet.js.Stream(ctx, s.fleet.names.stream())
 	if err != nil {
 		return err
 	}
 	info := st.CachedInfo()
-	s.f.mu.Lock()
-	if !s.created.Equal(info.Created) {
-		s.renewed(info.Created)
-		s.f.mu.Unlock()
+	s.fleet.mu.Lock()
+	if !s.createdAt.Equal(info.Created) {
+		s.noteCreated(info.Created)
+		s.fleet.mu.Unlock()
 		return nil
 	}
 	old := make(map[lane][]*attempt)
-	now := s.f.clock.now()
-	for _, a := range s.f.attempts {
-		quiet := now - max(a.published, a.seen)
-		if a.phase == waiting && a.seq > 0 && quiet > time.Duration(s.f.conf.Lapse) {
+	now := s.fleet.clock.now()
+	for _, a := range s.fleet.attempts {
+		quiet := now - max(a.publishedAt, a.lastNamed)
+		if a.phase == waiting && a.streamSeq > 0 && quiet > time.Duration(s.fleet.queueConfig.Lapse) {
 			old[a.lane] = append(old[a.lane], a)
 		}
 	}
-	idle := s.idleLanes(now)
-	s.f.mu.Unlock()
+	idle := s.removeIdleLanes(now)
+	s.fleet.mu.Unlock()
 	for _, l := range idle {
 		if err := st.DeleteConsumer(ctx, l.consumer()); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("delete consumer %s: %w", l.consumer(), err)
 		}
 	}
 	for l, list := range old {
-		if err := s.checkLane(ctx, st, info, l, list); err != nil && !errors.Is(err, errLane) {
+		if err := s.checkLaneStarts(ctx, st, info, l, list); err != nil && !errors.Is(err, errLaneRefused) {
 			return err
 		}
 	}
 	return nil
 }
 
-// idleLanes takes out the lanes of routes that nobody asks for. fleet.mu is held.
-func (s *stream) idleLanes(now time.Duration) (idle []lane) {
+// removeIdleLanes takes out the lanes of routes that nobody asks for. fleet.mu is held.
+func (s *stream) removeIdleLanes(now time.Duration) (idle []lane) {
 	busy := make(map[lane]bool)
-	for _, a := range s.f.attempts {
+	for _, a := range s.fleet.attempts {
 		busy[a.lane] = true
 	}
 	used := make(map[string]bool)
@@ -65,48 +65,48 @@ func (s *stream) idleLanes(now time.Duration) (idle []lane) {
 	}
 	for _, l := range idle {
 		if !used[l.route] {
-			delete(s.f.routes, l.route)
+			delete(s.fleet.routes, l.route)
 		}
 	}
 	return idle
 }
 
-// checkLane finds the starts that left the stream without anybody asking for them:
+// checkLaneStarts finds the starts that left the stream without anybody asking for them:
 // a worker died between accepting and asking, or the broker forgot them.
-func (s *stream) checkLane(ctx context.Context, st jetstream.Stream, info *jetstream.StreamInfo, l lane, list []*attempt) error {
+func (s *stream) checkLaneStarts(ctx context.Context, st jetstream.Stream, info *jetstream.StreamInfo, l lane, list []*attempt) error {
 	c, err := st.Consumer(ctx, l.consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		s.f.mu.Lock()
+		s.fleet.mu.Lock()
 		delete(s.lanes, l)
-		s.f.mu.Unlock()
-		return s.ensure(l)
+		s.fleet.mu.Unlock()
+		return s.ensureLane(l)
 	}
 	if err != nil {
 		return err
 	}
 	delivered := c.CachedInfo().Delivered.Stream
 	for _, a := range list {
-		s.f.mu.Lock()
-		seq := a.seq
-		s.f.mu.Unlock()
+		s.fleet.mu.Lock()
+		seq := a.streamSeq
+		s.fleet.mu.Unlock()
 		if seq > delivered && seq <= info.State.LastSeq && seq >= info.State.FirstSeq {
 			continue // waits for a worker
 		}
-		there, err := s.holds(ctx, st, a, seq)
+		there, err := s.holdsStart(ctx, st, a, seq)
 		if err != nil {
 			return err
 		}
-		s.f.mu.Lock()
-		if !there && a.phase == waiting && a.seq == seq {
-			s.f.log.Warn("a start left the broker and nobody asked for it: published again", "task", a.id)
-			s.again(a)
+		s.fleet.mu.Lock()
+		if !there && a.phase == waiting && a.streamSeq == seq {
+			s.fleet.log.Warn("a start left the broker and nobody asked for it: published again", "task", a.id)
+			s.republish(a)
 		}
-		s.f.mu.Unlock()
+		s.fleet.mu.Unlock()
 	}
 	return nil
 }
 
-func (s *stream) holds(ctx context.Context, st jetstream.Stream, a *attempt, seq uint64) (bool, error) {
+func (s *stream) holdsStart(ctx context.Context, st jetstream.Stream, a *attempt, seq uint64) (bool, error) {
 	m, err := st.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
@@ -118,11 +118,11 @@ func (s *stream) holds(ctx context.Context, st jetstream.Stream, a *attempt, seq
 	return err == nil && start.task.Token == a.token, nil
 }
 
-func (s *stream) erase(w withdrawn) {
+func (s *stream) deleteStart(w withdrawal) {
 	// By request rather than through the Stream, which would be looked up first.
 	data, err := json.Marshal(map[string]any{"seq": w.seq, "no_erase": true})
-	if err != nil || !s.f.nc.IsConnected() {
+	if err != nil || !s.fleet.nc.IsConnected() {
 		return
 	}
-	s.f.send("$JS.API.STREAM.MSG.DELETE."+s.f.names.stream(), data)
+	s.fleet.send("$JS.API.STREAM.MSG.DELETE."+s.fleet.names.stream(), data)
 }

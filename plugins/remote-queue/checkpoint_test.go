@@ -34,7 +34,7 @@ func TestItemsOutliveTheirBatch(t *testing.T) {
 func joined(t *testing.T, f *fleet, p peer, r sdk.Reporter) sdk.Task {
 	t.Helper()
 	task := newTask("gate", `1`)
-	task.Rejoin, task.Handle = true, handle(p)
+	task.Rejoin, task.Handle = true, encodeHandle(p)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan struct{})
 	go func() { _, _ = f.Execute(ctx, task, r); close(done) }()
@@ -63,12 +63,12 @@ func TestCheckpointInABatch(t *testing.T) {
 	hold := make(chan struct{})
 	task := joined(t, f, p, sdk.NewReporter(sdk.ReporterFuncs{Checkpoint: func(data []byte) error { <-hold; wrote <- data; return nil }}))
 	say(t, f, p, item{kind: kindCheckpoint, token: task.Token, seq: 7, data: []byte("c")}, item{kind: kindProgress, token: task.Token, done: 1})
-	eventually(t, "heard", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.attempts[task.Token].saving) == 1 })
+	eventually(t, "heard", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.attempts[task.Token].savingSeqs) == 1 })
 	close(hold)
 	if data := <-wrote; string(data) != "c" {
 		t.Errorf("%q was written", data)
 	}
-	eventually(t, "acked as number 7", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].saved == 7 })
+	eventually(t, "acked as number 7", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].lastSavedSeq == 7 })
 }
 
 // Scripts that report all they can, many at once, all come back from Checkpoint.
@@ -87,7 +87,7 @@ func TestCheckpointsOfMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 50}}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 50}}})
 	serves(t, f, "saves")
 	var all []*try
 	for range 200 {
@@ -103,7 +103,7 @@ type ear struct{ sub *nats.Subscription }
 
 func listen(t *testing.T, f *fleet, p peer) ear {
 	t.Helper()
-	nc, err := nats.Connect(f.broker.srv.ClientURL(), nats.UserInfo(p.name, ""))
+	nc, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo(p.name, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestRepeatedCheckpoint(t *testing.T) {
 		say(t, f, p, save)
 		e.until(t, what, func(it item) bool { return it.kind == kindDeny && it.seq == 1 && it.text == "no room" })
 	}
-	eventually(t, "lost", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].phase == over })
+	eventually(t, "lost", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].phase == ended })
 	say(t, f, p, save)
 	e.until(t, "refused", func(it item) bool { return it.kind == kindRefuse && it.token == task.Token })
 }
@@ -161,7 +161,7 @@ func TestFencedInCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1}}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1}}})
 	serves(t, f, "saves")
 	task := newTask("saves", `1`)
 	writing, hold := make(chan struct{}), make(chan struct{})
@@ -194,8 +194,8 @@ func TestDetailsAreNotChanged(t *testing.T) {
 	long := string(make([]byte, 2*maxLine))
 	details := map[string]string{"stack": long}
 	w := &Worker{}
-	w.payload.Store(1 << 20)
-	o := w.fit(sdk.Outcome{Kind: sdk.Failed, Details: details})
+	w.brokerPayload.Store(1 << 20)
+	o := w.limitOutcome(sdk.Outcome{Kind: sdk.Failed, Details: details})
 	if len(o.Details["stack"]) != maxLine || len(details["stack"]) != len(long) {
 		t.Errorf("%d bytes travel; the script's have become %d", len(o.Details["stack"]), len(details["stack"]))
 	}

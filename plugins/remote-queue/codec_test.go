@@ -23,11 +23,11 @@ func sampleItems() []item {
 		{kind: kindCancel, token: tok, cause: causePause},
 		{kind: kindCheckpoint, token: tok, seq: 9, data: []byte("data")},
 		{kind: kindProgress, token: tok, done: 5, total: -1, text: "copying"},
-		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, dropped: 2},
+		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, droppedLines: 2},
 		{kind: kindHandback, token: tok}, {kind: kindDismiss, text: "why"}, {kind: kindDescribe},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, host: "PROCESS"},
-		{kind: kindPut, token: tok, host: "PROCESS"},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, hostProcess: "PROCESS"},
+		{kind: kindPut, token: tok, hostProcess: "PROCESS"},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
 		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
@@ -108,7 +108,7 @@ func sampleTask() sdk.Task {
 
 func TestStartTravels(t *testing.T) {
 	for _, task := range []sdk.Task{sampleTask(), {Type: "t", Token: token{1}}, {Type: "t", Token: token{1}, Checkpoint: []byte{}}} {
-		body, refs, fits := encodeStart(actRevert, task, 1<<20)
+		body, refs, fits := encodeStartWithin(actRevert, task, 1<<20)
 		if !fits || refs {
 			t.Fatalf("fits %v, refs %v", fits, refs)
 		}
@@ -130,7 +130,7 @@ func TestStartSheds(t *testing.T) {
 		input, checkpoint, result bool
 		fits                      bool
 	}{{10000, false, false, false, true}, {4000, true, false, false, true}, {2000, true, true, false, true}, {500, true, true, true, true}, {50, false, false, false, false}} {
-		body, refs, fits := encodeStart(actRevert, task, c.limit)
+		body, refs, fits := encodeStartWithin(actRevert, task, c.limit)
 		if fits != c.fits {
 			t.Errorf("%d: fits %v", c.limit, fits)
 		}
@@ -170,9 +170,9 @@ func FuzzBatch(f *testing.F) {
 }
 
 func FuzzStart(f *testing.F) {
-	body, _, _ := encodeStart(actExecute, sampleTask(), 1<<20)
+	body, _, _ := encodeStartWithin(actExecute, sampleTask(), 1<<20)
 	f.Add(body)
-	body, _, _ = encodeStart(actRevert, sampleTask(), 150)
+	body, _, _ = encodeStartWithin(actRevert, sampleTask(), 150)
 	f.Add(body)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decodeStart(b)
@@ -195,7 +195,7 @@ func FuzzHeartbeat(f *testing.F) {
 			return
 		}
 		n := 0
-		h.tokens(func(token) { n++ })
+		h.eachToken(func(token) { n++ })
 		if n*len(token{}) != len(h.Running) {
 			t.Errorf("%d tokens of %d bytes", n, len(h.Running))
 		}
@@ -212,7 +212,7 @@ func FuzzOffer(f *testing.F) {
 }
 
 func TestClock(t *testing.T) {
-	var c clock
+	var c lapseClock
 	usual := time.Second
 	c.tick(time.Second, usual, true)
 	c.tick(time.Hour, usual, true)    // the process stood still
@@ -228,7 +228,7 @@ func TestRouteKey(t *testing.T) {
 		routeKey(map[string]string{"a": "b\"=\"c"}) == routeKey(map[string]string{"a\"=\"b": "c"}) {
 		t.Error("routes are confused")
 	}
-	if !satisfies(a, map[string]string{"x": "1"}) || satisfies(a, map[string]string{"x": "2"}) || satisfies(nil, a) || !satisfies(nil, nil) {
+	if !labelsSatisfy(a, map[string]string{"x": "1"}) || labelsSatisfy(a, map[string]string{"x": "2"}) || labelsSatisfy(nil, a) || !labelsSatisfy(nil, nil) {
 		t.Error("labels are confused")
 	}
 }

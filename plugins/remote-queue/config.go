@@ -81,13 +81,13 @@ func parseConfig(cfg sdk.Config) (config, error) {
 	if c.Rejoin == 0 {
 		c.Rejoin = duration(max(30*time.Second, 3*time.Duration(c.Lapse)))
 	}
-	if err := c.check(); err != nil {
+	if err := c.validate(); err != nil {
 		return c, fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
 	}
 	return c, nil
 }
 
-func (c *config) check() error {
+func (c *config) validate() error {
 	switch {
 	case !queueName.MatchString(c.Queue):
 		return fmt.Errorf("queue %q: letters, digits, '_' and '-', 32 at the most", c.Queue)
@@ -115,18 +115,18 @@ func (c *config) credentials() credentials {
 	return credentials{Token: c.Token, User: c.User, Password: c.Password, Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key}
 }
 
-// open says that whoever reaches the broker may be a worker, or a host: what runs is
+// openToAll says that whoever reaches the broker may be a worker, or a host: what runs is
 // theirs to read and to answer.
-func (c *config) open() bool {
+func (c *config) openToAll() bool {
 	if c.URL != "" {
-		return !c.credentials().prove(c.URL)
+		return !c.credentials().canAuthenticate(c.URL)
 	}
 	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
 }
 
 // checkCredentials insists on some for a broker that other machines reach.
 func checkCredentials(urls string, c credentials, allowed bool) error {
-	if allowed || onLoopback(urls) || c.prove(urls) {
+	if allowed || onLoopback(urls) || c.canAuthenticate(urls) {
 		return nil
 	}
 	return errors.New("the broker at url is not on this machine, and anyone who reaches it could take tasks and answer for them: " +
@@ -147,13 +147,13 @@ func (c *config) checkListen() error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	if !loopback(host) && c.Token == "" && len(c.WorkerTokens) == 0 {
+	if !isLoopback(host) && c.Token == "" && len(c.WorkerTokens) == 0 {
 		return fmt.Errorf("listen %q is open to other machines: set worker_tokens (or token), so that workers can prove who they are", c.Listen)
 	}
 	return nil
 }
 
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
@@ -163,7 +163,7 @@ func loopback(host string) bool {
 func (c *config) restURL(hosts string) string {
 	switch c.HostURL {
 	case "":
-		if u, err := url.Parse(hosts); err != nil || loopback(u.Hostname()) && !c.near() {
+		if u, err := url.Parse(hosts); err != nil || isLoopback(u.Hostname()) && !c.onlyLocal() {
 			return ""
 		}
 		return strings.TrimSuffix(hosts, "/")
@@ -173,11 +173,11 @@ func (c *config) restURL(hosts string) string {
 	return strings.TrimSuffix(c.HostURL, "/")
 }
 
-// near says that only this machine reaches the broker.
-func (c *config) near() bool {
+// onlyLocal says that only this machine reaches the broker.
+func (c *config) onlyLocal() bool {
 	if c.URL == "" {
 		host, _, err := net.SplitHostPort(c.Listen)
-		return c.Listen == "" || err == nil && loopback(host)
+		return c.Listen == "" || err == nil && isLoopback(host)
 	}
 	return onLoopback(c.URL)
 }
@@ -186,7 +186,7 @@ func (c *config) near() bool {
 func onLoopback(urls string) bool {
 	all := brokerURLs(urls)
 	for _, u := range all {
-		if !loopback(u.Hostname()) {
+		if !isLoopback(u.Hostname()) {
 			return false
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func (w *Worker) connect() error {
-	opts := []nats.Option{nats.Name("taskhost worker " + w.o.Name), nats.MaxReconnects(-1), nats.ReconnectErrHandler(sparse(w.log)), nats.RetryOnFailedConnect(true),
+	opts := []nats.Option{nats.Name("taskhost worker " + w.options.Name), nats.MaxReconnects(-1), nats.ReconnectErrHandler(logSparsely(w.log)), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { w.log.Warn("broker", "error", err) }),
@@ -18,12 +18,12 @@ func (w *Worker) connect() error {
 				w.log.Warn("the broker is away; what runs goes on and its results are kept", "error", err)
 			}
 		}),
-		nats.ConnectHandler(w.connected),
-		nats.ReconnectHandler(func(nc *nats.Conn) { w.log.Info("the broker is back"); w.connected(nc) })}
-	c := w.o.credentials()
-	url := w.o.URL
-	if w.dial != nil {
-		j, err := readJoin(w.dial.path)
+		nats.ConnectHandler(w.handleConnected),
+		nats.ReconnectHandler(func(nc *nats.Conn) { w.log.Info("the broker is back"); w.handleConnected(nc) })}
+	c := w.options.credentials()
+	url := w.options.URL
+	if w.joinDialer != nil {
+		j, err := readJoin(w.joinDialer.path)
 		if err != nil {
 			return err
 		}
@@ -31,14 +31,14 @@ func (w *Worker) connect() error {
 		if c.CA == "" {
 			c.CA = j.CA
 		}
-		opts = append(opts, nats.SetCustomDialer(w.dial))
+		opts = append(opts, nats.SetCustomDialer(w.joinDialer))
 	}
 	if c.User == "" && c.Password == "" && c.Token != "" && c.Creds == "" {
 		// The embedded broker knows a worker by its name and token; one with a token
 		// of its own for all looks at that alone.
-		c.User, c.Password = w.o.Name, c.Token
+		c.User, c.Password = w.options.Name, c.Token
 	} else if c.User == "" && c.Creds == "" {
-		c.User = w.o.Name
+		c.User = w.options.Name
 	}
 	more, err := clientOptions(c)
 	if err != nil {
@@ -47,43 +47,43 @@ func (w *Worker) connect() error {
 	if w.nc, err = nats.Connect(url, append(opts, more...)...); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	if _, err := w.nc.Subscribe(w.names.down(w.peer), w.receive); err != nil {
+	if _, err := w.nc.Subscribe(w.names.down(w.peer), w.receiveFromHost); err != nil {
 		return err
 	}
-	_, err = w.nc.Subscribe(w.names.inbox(w.o.Name)+"."+w.peer.instance+".ack.*", w.accepted)
+	_, err = w.nc.Subscribe(w.names.inbox(w.options.Name)+"."+w.peer.instance+".ack.*", w.handleAcceptConfirmed)
 	return err
 }
 
-// connected begins anew with a broker that just came (back): what was asked of the
+// handleConnected begins anew with a broker that just came (back): what was asked of the
 // old connection is not answered any more.
-func (w *Worker) connected(nc *nats.Conn) {
-	w.payload.Store(nc.MaxPayload())
+func (w *Worker) handleConnected(nc *nats.Conn) {
+	w.brokerPayload.Store(nc.MaxPayload())
 	w.mu.Lock()
-	for _, l := range w.locals {
+	for _, l := range w.executors {
 		for _, p := range l.pullers {
-			p.out = 0
+			p.requested = 0
 		}
 	}
 	w.mu.Unlock()
-	w.describe.Store(true)
-	signal(w.beats)
-	signal(w.pulls)
+	w.describeNext.Store(true)
+	wake(w.heartbeatWanted)
+	wake(w.pullWanted)
 }
 
-func signal(c chan struct{}) {
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-func (w *Worker) send(subject string, data []byte) {
+func (w *Worker) publish(subject string, data []byte) {
 	if err := w.nc.Publish(subject, data); err != nil {
 		w.log.Trace("publish", "subject", subject, "error", err)
 	}
 }
 
-func (w *Worker) tell(it *item) { w.out.add(w.peer, it) }
+func (w *Worker) queueItem(it *item) { w.outbox.add(w.peer, it) }
 
 // joinDialer finds a broker by its join file each time: after a restart it may
 // listen elsewhere.
@@ -92,7 +92,7 @@ type joinDialer struct{ path string }
 // Dial connects to where the join file says, whatever address was known before.
 func (d *joinDialer) Dial(network, address string) (net.Conn, error) {
 	if j, err := readJoin(d.path); err == nil {
-		address = hostPort(j.URL)
+		address = withoutScheme(j.URL)
 	}
 	return net.DialTimeout(network, address, 2*time.Second)
 }

@@ -10,27 +10,27 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// stopTaking takes nothing more, and gives back what has not started.
-func (w *Worker) stopTaking() {
+// stopPulling takes nothing more, and gives back what has not started.
+func (w *Worker) stopPulling() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.draining = true
-	w.handBack()
+	w.handBackUnstarted()
 }
 
 // takesNothing says that the worker ends or was drained by the host. w.mu is held.
 func (w *Worker) takesNothing() bool { return w.draining || w.offer.Drain }
 
-// handBack gives back what has not started. w.mu is held.
-func (w *Worker) handBack() {
+// handBackUnstarted gives back what has not started. w.mu is held.
+func (w *Worker) handBackUnstarted() {
 	for t, r := range w.runs {
 		if r.phase == accepting || r.phase == asking {
-			w.tell(&item{kind: kindHandback, token: t})
-			w.remove(t, r)
+			w.queueItem(&item{kind: kindHandback, token: t})
+			w.removeRun(t, r)
 		}
 	}
-	signal(w.beats)
-	signal(w.idle)
+	wake(w.heartbeatWanted)
+	wake(w.runRemoved)
 }
 
 // Drain takes nothing more, gives back what has not started, and waits until the
@@ -40,28 +40,28 @@ func (w *Worker) handBack() {
 // ends or not, and Drain returns the context's error.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
-	began := w.began
+	began := w.started
 	w.mu.Unlock()
 	if !began {
 		return errors.New("the worker does not run")
 	}
-	w.stopTaking()
-	err := w.empty(ctx)
+	w.stopPulling()
+	err := w.waitEmpty(ctx)
 	if err != nil {
 		wait := 3 * time.Second
 		if errors.Is(ctx.Err(), context.Canceled) {
 			wait = 500 * time.Millisecond
 		}
-		w.abandon(wait)
+		w.stopRuns(wait)
 		err = fmt.Errorf("drain: %w", err)
 	}
 	w.cancel()
-	<-w.gone
+	<-w.returned
 	return err
 }
 
-// empty waits until nothing is left to run or to report.
-func (w *Worker) empty(ctx context.Context) error {
+// waitEmpty waits until nothing is left to run or to report.
+func (w *Worker) waitEmpty(ctx context.Context) error {
 	for {
 		w.mu.Lock()
 		n := len(w.runs)
@@ -70,8 +70,8 @@ func (w *Worker) empty(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-w.idle:
-		case <-w.gone:
+		case <-w.runRemoved:
+		case <-w.returned:
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("%d attempts are left: %w", n, context.Cause(ctx))
@@ -79,10 +79,10 @@ func (w *Worker) empty(ctx context.Context) error {
 	}
 }
 
-// abandon stops what runs, as the host's own executors are stopped when it lets go,
+// stopRuns stops what runs, as the host's own executors are stopped when it lets go,
 // and gives up what has not stopped within wait.
-func (w *Worker) abandon(wait time.Duration) {
-	w.stopTaking()
+func (w *Worker) stopRuns(wait time.Duration) {
+	w.stopPulling()
 	w.mu.Lock()
 	for _, r := range w.runs {
 		if r.phase == working {
@@ -92,20 +92,20 @@ func (w *Worker) abandon(wait time.Duration) {
 	w.mu.Unlock()
 	stopped, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	if w.empty(stopped) == nil {
+	if w.waitEmpty(stopped) == nil {
 		return
 	}
-	w.giveUp()
+	w.reportUnstopped()
 	heard, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
-	if err := w.empty(heard); err != nil {
+	if err := w.waitEmpty(heard); err != nil {
 		w.log.Warn("the host may not have heard how all attempts ended", "error", err)
 	}
 }
 
-// giveUp reports what ignores that it is to stop: it has run in part, and ends with
+// reportUnstopped reports what ignores that it is to stop: it has run in part, and ends with
 // this process at the latest.
-func (w *Worker) giveUp() {
+func (w *Worker) reportUnstopped() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for t, r := range w.runs {
@@ -113,12 +113,12 @@ func (w *Worker) giveUp() {
 			continue
 		}
 		w.log.Warn("an attempt does not stop and is given up", "task", r.start.task.ID)
-		w.ended(t, r, sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "the worker ended, and the attempt did not stop"})
+		w.keepOutcome(t, r, sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "the worker ended, and the attempt did not stop"})
 	}
 }
 
-// waitFor waits for a group, but no longer than d.
-func waitFor(group *sync.WaitGroup, d time.Duration) bool {
+// waitGroup waits for a group, but no longer than d.
+func waitGroup(group *sync.WaitGroup, d time.Duration) bool {
 	done := make(chan struct{})
 	go func() {
 		group.Wait()

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// writeWhole replaces a file in one step that a power cut cannot tear: whoever
+// replaceFile replaces a file in one step that a power cut cannot tear: whoever
 // reads it, now or after a crash, finds the old bytes or all of the new ones.
 // Only the owner may read it. Two at once must not write the same path.
-func writeWhole(path string, data []byte) error {
+func replaceFile(path string, data []byte) error {
 	tmp := path + ".new"
 	// One that a crash left may have another mode.
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -22,43 +22,43 @@ import (
 
 // fleet is the executor: the host's half.
 type fleet struct {
-	cfg   sdk.Config
-	conf  config
-	names names
-	log   hclog.Logger
-	self  string // this process of the host, at random
-	rest  string // the host's REST for workers; "" if there is none
+	cfg         sdk.Config
+	queueConfig config
+	names       subjects
+	log         hclog.Logger
+	process     string // this process of the host, at random
+	restURL     string // the host's REST for workers; "" if there is none
 
-	broker *broker // nil if it is another's
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	sub    *nats.Subscription
-	out    *outbox
-	clock  clock
-	stream stream
-	owner  owner
-	status status
+	broker         *embeddedBroker // nil if it is another's
+	nc             *nats.Conn
+	js             jetstream.JetStream
+	upSubscription *nats.Subscription
+	outbox         *outbox
+	clock          lapseClock
+	stream         stream
+	owner          owner
+	status         status
 
-	cancel  context.CancelFunc
-	ctx     context.Context
-	loops   sync.WaitGroup
-	count   counters
-	payload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
+	cancel        context.CancelFunc
+	ctx           context.Context
+	loops         sync.WaitGroup
+	counters      counters
+	brokerPayload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
 
-	drainMu sync.Mutex // held while drained and its file change; before mu
+	drainedMu sync.Mutex // held while drained and its file change; before mu
 
 	mu       sync.Mutex
 	attempts map[token]*attempt
-	// ended are tokens whose end was settled while workers may still come back
+	// forgottenTokens are tokens whose end was settled while workers may still come back
 	// from before this process; afterwards every unknown token is a stranger.
-	ended   map[token]struct{}
-	workers map[peer]*worker
-	gone    map[string]goneWorker // by name; of names that are not among the workers
-	drained map[string]struct{}   // the names that an operator drained
-	// known are the types of present workers, and of those that are away.
-	known      map[string]*knownType
-	typesDirty bool      // not as on file
-	typesSaved time.Time // when last
+	forgottenTokens map[token]struct{}
+	workers         map[peer]*remoteWorker
+	goneWorkers     map[string]goneWorker // by name; of names that are not among the workers
+	drained         map[string]struct{}   // the names that an operator drained
+	// knownTypes are the types of present workers, and of those that are away.
+	knownTypes   map[string]*knownType
+	typesUnsaved bool      // not as on file
+	typesSaved   time.Time // when last
 
 	routes map[string]map[string]string
 	closed bool
@@ -66,22 +66,22 @@ type fleet struct {
 
 // counters are what should not happen often, for those who look for a fault.
 type counters struct {
-	garbage atomic.Int64 // messages or items that could not be read
-	refused atomic.Int64 // reports whose token is not wanted
-	copies  atomic.Int64 // starts that had to be published again
-	// dismissed are the messages for which a worker's session was ended.
-	dismissed atomic.Int64
+	garbled        atomic.Int64 // messages or items that could not be read
+	refusedReports atomic.Int64 // reports whose token is not wanted
+	republished    atomic.Int64 // starts that had to be published again
+	// dismissedWorkers are the messages for which a worker's session was ended.
+	dismissedWorkers atomic.Int64
 }
 
 // open starts a fleet. The broker, if it is the host's own, listens when it returns.
 func open(cfg sdk.Config, c config) (_ *fleet, err error) {
-	f := &fleet{cfg: cfg, conf: c, names: names{c.Queue}, log: cfg.Log, self: rand.Text(), rest: c.restURL(cfg.HostURL),
-		attempts: make(map[token]*attempt), ended: make(map[token]struct{}), workers: make(map[peer]*worker),
-		known: make(map[string]*knownType), typesSaved: time.Now(), gone: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{anyRoute: nil}}
+	f := &fleet{cfg: cfg, queueConfig: c, names: subjects{c.Queue}, log: cfg.Log, process: rand.Text(), restURL: c.restURL(cfg.HostURL),
+		attempts: make(map[token]*attempt), forgottenTokens: make(map[token]struct{}), workers: make(map[peer]*remoteWorker),
+		knownTypes: make(map[string]*knownType), typesSaved: time.Now(), goneWorkers: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{anyRoute: nil}}
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}
-	if c.open() {
+	if c.openToAll() {
 		f.log.Warn("the broker asks nobody who they are: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -98,23 +98,23 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 	}
 	f.stream.init(f)
 	f.owner.init(f, id)
-	f.out = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
+	f.outbox = newOutbox(func(to peer, data []byte) { f.send(f.names.down(to), data) })
 	if err := f.connect(); err != nil {
 		return nil, err
 	}
-	if f.sub, err = f.nc.Subscribe(f.names.allUp(), f.receive); err != nil {
+	if f.upSubscription, err = f.nc.Subscribe(f.names.allUp(), f.receiveFromWorkers); err != nil {
 		return nil, err
 	}
-	if err := f.sub.SetPendingLimits(1<<20, maxUnread); err != nil {
+	if err := f.upSubscription.SetPendingLimits(1<<20, maxUnread); err != nil {
 		return nil, err
 	}
-	if _, err = f.nc.Subscribe(f.names.claim(f.self), f.owner.answer); err != nil {
+	if _, err = f.nc.Subscribe(f.names.claim(f.process), f.owner.answerAlive); err != nil {
 		return nil, err
 	}
-	f.owner.look() // a broker that is there answers at once
-	f.loops.Go(func() { f.out.run(f.ctx) })
+	f.owner.renewOrTake() // a broker that is there answers at once
+	f.loops.Go(func() { f.outbox.run(f.ctx) })
 	f.loops.Go(f.owner.run)
-	f.loops.Go(f.watch)
+	f.loops.Go(f.watchAttempts)
 	f.loops.Go(f.stream.run)
 	return f, nil
 }
@@ -124,7 +124,7 @@ func open(cfg sdk.Config, c config) (_ *fleet, err error) {
 const maxUnread = 128 << 20
 
 // heartbeat is how often a worker is heard.
-func (f *fleet) heartbeat() time.Duration { return time.Duration(f.conf.Heartbeat) }
+func (f *fleet) heartbeat() time.Duration { return time.Duration(f.queueConfig.Heartbeat) }
 
 // hostID tells this host from others on the same broker, and stays the same.
 func hostID(dir string) (string, error) {
@@ -133,12 +133,12 @@ func hostID(dir string) (string, error) {
 		return string(data), nil
 	}
 	id := rand.Text()
-	return id, writeWhole(path, []byte(id))
+	return id, replaceFile(path, []byte(id))
 }
 
 func (f *fleet) connect() (err error) {
-	f.status.away("no answer yet")
-	seldom := sparse(f.log)
+	f.status.noteBroker("no answer yet")
+	seldom := logSparsely(f.log)
 	opts := []nats.Option{nats.Name("taskhost " + f.cfg.Executor), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectErrHandler(func(nc *nats.Conn, err error) { f.disconnected(err); seldom(nc, err) }),
 		nats.RetryOnFailedConnect(true), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
@@ -152,51 +152,51 @@ func (f *fleet) connect() (err error) {
 		}),
 		nats.ConnectHandler(f.connected),
 		nats.ReconnectHandler(func(nc *nats.Conn) { f.log.Info("the broker is back"); f.connected(nc) })}
-	if f.conf.URL == "" {
-		if f.broker, err = startBroker(&f.conf, f.cfg.DataDir, f.log); err != nil {
+	if f.queueConfig.URL == "" {
+		if f.broker, err = startBroker(&f.queueConfig, f.cfg.DataDir, f.log); err != nil {
 			return err
 		}
-		opts = append(opts, nats.InProcessServer(f.broker.srv), nats.UserInfo(hostUser, f.broker.secret))
+		opts = append(opts, nats.InProcessServer(f.broker.server), nats.UserInfo(hostUser, f.broker.secret))
 	} else {
-		more, err := clientOptions(f.conf.credentials())
+		more, err := clientOptions(f.queueConfig.credentials())
 		if err != nil {
 			return err
 		}
 		opts = append(opts, more...)
 	}
-	if f.nc, err = nats.Connect(f.conf.URL, opts...); err != nil {
+	if f.nc, err = nats.Connect(f.queueConfig.URL, opts...); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	if f.nc.IsConnected() {
-		f.payload.Store(f.nc.MaxPayload())
-		f.status.away("")
+		f.brokerPayload.Store(f.nc.MaxPayload())
+		f.status.noteBroker("")
 	}
 	f.js, err = jetstream.New(f.nc, jetstream.WithPublishAsyncMaxPending(4096),
 		jetstream.WithPublishAsyncTimeout(5*time.Second), jetstream.WithDefaultTimeout(5*time.Second),
-		jetstream.WithPublishAsyncAckHandler(f.stream.published), jetstream.WithPublishAsyncErrHandler(f.stream.unpublished))
+		jetstream.WithPublishAsyncAckHandler(f.stream.publishConfirmed), jetstream.WithPublishAsyncErrHandler(f.stream.publishFailed))
 	return err
 }
 
 func (f *fleet) connected(nc *nats.Conn) {
-	f.payload.Store(nc.MaxPayload())
-	if f.status.away("") {
+	f.brokerPayload.Store(nc.MaxPayload())
+	if f.status.noteBroker("") {
 		f.cfg.Changed()
 	}
-	signal(f.owner.kick)
-	f.stream.wake()
+	wake(f.owner.wakeUp)
+	f.stream.wakeLoop()
 }
 
 // disconnected notes why the broker is not there. Whose the queue is has to be asked
 // again before anything else.
 func (f *fleet) disconnected(err error) {
-	f.owner.doubt()
-	if f.status.away(err.Error()) {
+	f.owner.invalidate()
+	if f.status.noteBroker(err.Error()) {
 		f.cfg.Changed()
 	}
 }
 
-// sparse logs why a broker cannot be reached: at first, and then ever more rarely.
-func sparse(log hclog.Logger) func(*nats.Conn, error) {
+// logSparsely logs why a broker cannot be reached: at first, and then ever more rarely.
+func logSparsely(log hclog.Logger) func(*nats.Conn, error) {
 	var n atomic.Int64
 	return func(_ *nats.Conn, err error) {
 		if i := n.Add(1); i&(i-1) == 0 {
@@ -208,8 +208,8 @@ func sparse(log hclog.Logger) func(*nats.Conn, error) {
 // credentials are how one proves to a broker who one is.
 type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
 
-// prove says that there is something to prove it by. A ca says who the broker is.
-func (c credentials) prove(urls string) bool {
+// canAuthenticate says that there is something to prove it by. A ca says who the broker is.
+func (c credentials) canAuthenticate(urls string) bool {
 	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
 		return true
 	}
@@ -254,7 +254,7 @@ func clientOptions(c credentials) ([]nats.Option, error) {
 // send is a core publish. What it loses is repeated by whoever needs the answer. A
 // host that does not surely have the queue says nothing.
 func (f *fleet) send(subject string, data []byte) {
-	if !f.owner.sure() {
+	if !f.owner.ownsQueue() {
 		return
 	}
 	if err := f.nc.Publish(subject, data); err != nil && !f.isClosed() {
@@ -264,8 +264,8 @@ func (f *fleet) send(subject string, data []byte) {
 
 func (f *fleet) isClosed() bool { return f.ctx.Err() != nil }
 
-// tell queues an item for a worker.
-func (f *fleet) tell(p peer, it *item) { f.out.add(p, it) }
+// queueItem queues an item for a worker.
+func (f *fleet) queueItem(p peer, it *item) { f.outbox.add(p, it) }
 
 // Close lets go of the broker, and ends it if it is the host's own. What runs on
 // workers goes on; every Execute that has not returned returns sdk.ErrDetach.
@@ -290,19 +290,19 @@ func (f *fleet) Close() error {
 }
 
 // maxMessage is what a message may hold, less room for what stands around it.
-func (f *fleet) maxMessage() int { return roomIn(f.payload.Load()) }
+func (f *fleet) maxMessage() int { return messageLimit(f.brokerPayload.Load()) }
 
 // maxStart is what a start may take: the stream has to hold it as well.
 func (f *fleet) maxStart() int {
-	if n := f.conf.MaxBytes; n > 0 {
-		return min(f.maxMessage(), roomIn(n))
+	if n := f.queueConfig.MaxBytes; n > 0 {
+		return min(f.maxMessage(), messageLimit(n))
 	}
 	return f.maxMessage()
 }
 
-// roomIn is what a message of a broker that carries so much may hold; 0 is a broker
+// messageLimit is what a message of a broker that carries so much may hold; 0 is a broker
 // that was never seen.
-func roomIn(payload int64) int {
+func messageLimit(payload int64) int {
 	if payload <= 0 {
 		payload = 1 << 20
 	}
@@ -310,7 +310,7 @@ func roomIn(payload int64) int {
 }
 
 // sendOffer tells a worker where to pull. f.mu is held.
-func (f *fleet) sendOffer(w *worker) {
+func (f *fleet) sendOffer(w *remoteWorker) {
 	o := f.offerFor(w)
 	data, err := json.Marshal(o)
 	if err != nil {

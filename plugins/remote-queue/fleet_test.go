@@ -105,7 +105,7 @@ func takenAddress(t *testing.T) string {
 // A token lets in the worker of that name and no other, and holds it to its subjects.
 func TestTokens(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "worker_tokens": map[string]string{"w1": "one", "w2": "two"}})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	for _, c := range []struct {
 		user, password string
 		ok             bool
@@ -164,7 +164,7 @@ func TestWithdraw(t *testing.T) {
 		eventually(t, "taken out of the broker", func() bool { return pending(t, f) == 0 })
 	}
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	if n := g.count("k"); n > 0 {
@@ -184,7 +184,7 @@ func pending(t *testing.T, f *fleet) uint64 {
 // A task goes where its labels are, and waits while they are nowhere.
 func TestRoutes(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "a", URL: url, Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "quick")
@@ -222,7 +222,7 @@ func TestTypesAreRemembered(t *testing.T) {
 	dir := t.TempDir()
 	f := openFleet(t, dir, map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	w := g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"}, Version: "7"})
+	w := g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"}, Version: "7"})
 	serves(t, f, "gate")
 	info, err := f.Describe(t.Context())
 	if err != nil || len(info.Nodes) != 1 {
@@ -253,7 +253,7 @@ func TestTypesAreRemembered(t *testing.T) {
 // A draining worker finishes what runs and takes nothing more.
 func TestDrain(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: url})
 	serves(t, f, "gate")
@@ -291,7 +291,7 @@ func TestDrain(t *testing.T) {
 func TestDrainBounded(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	w := g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	w := g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "gate")
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.at
@@ -310,7 +310,7 @@ func TestDrainBounded(t *testing.T) {
 func TestTimeoutOnTheWorker(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "gate")
 	task := newTask("gate", `"k"`)
 	task.Timeout = 20 * time.Millisecond
@@ -323,7 +323,7 @@ func TestTimeoutOnTheWorker(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "gate")
 	_, err := f.Execute(t.Context(), newTask("gate", `"k"`), sdk.NewReporter(sdk.ReporterFuncs{
 		Started: func([]byte, string) error { return errors.New("somebody canceled it") }}))
@@ -339,14 +339,14 @@ func TestStartRefused(t *testing.T) {
 // What comes twice runs once, and what makes no sense is counted and nothing else.
 func TestDuplicatesAndGarbage(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: url})
 	g.worker(t, WorkerOptions{Name: "w2", URL: url})
 	serves(t, f, "gate")
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.at
-	body, _, _ := encodeStart(actExecute, a.task, f.maxMessage())
+	body, _, _ := encodeStartWithin(actExecute, a.task, f.maxMessage())
 	subject := f.names.starts(lane{anyRoute, "gate"})
 	for range 5 {
 		if _, err := f.js.Publish(t.Context(), subject, body); err != nil {
@@ -374,7 +374,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	if _, err := f.js.Publish(t.Context(), subject, junk); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "counted", func() bool { return f.count.garbage.Load() >= 3 && f.count.refused.Load() >= 1 })
+	eventually(t, "counted", func() bool { return f.counters.garbled.Load() >= 3 && f.counters.refusedReports.Load() >= 1 })
 	eventually(t, "the copies are gone", func() bool { return pending(t, f) == 0 })
 	g.let("k")
 	if out := a.wait(t, sdk.Succeeded); string(out.Result.Data) != `"through k"` {
@@ -389,7 +389,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 // More than the slots are given back to the broker, not kept.
 func TestFlowControl(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g := newGates()
 	one := []Local{{Name: "local", Executor: g.executor(t), Slots: 1}}
 	g.worker(t, WorkerOptions{URL: url, Local: one})
@@ -411,13 +411,13 @@ func TestFlowControl(t *testing.T) {
 
 // A start can come for a lane that was just taken away: nothing more is asked for there.
 func TestLaneTakenAway(t *testing.T) {
-	l := &local{slots: 4, pullers: map[string]*puller{}}
-	p := &puller{l: l, consumer: "any_quick"}
-	if n := l.wants(p); n != 0 {
+	l := &localExecutor{slots: 4, pullers: map[string]*puller{}}
+	p := &puller{executor: l, consumer: "any_quick"}
+	if n := l.pullCount(p); n != 0 {
 		t.Errorf("%d are asked for", n)
 	}
 	l.pullers[p.consumer] = p
-	if n := l.wants(p); n != 4 {
+	if n := l.pullCount(p); n != 4 {
 		t.Errorf("%d are asked for with the lane there", n)
 	}
 }
@@ -425,13 +425,13 @@ func TestLaneTakenAway(t *testing.T) {
 func TestJSONOfNode(t *testing.T) {
 	p := peer{"worker-1.example", "ABCDEFGH"}
 	var h handleData
-	if err := json.Unmarshal(handle(p), &h); err != nil || h.Worker != p.name || h.Instance != p.instance {
-		t.Errorf("handle %s: %+v, %v", handle(p), h, err)
+	if err := json.Unmarshal(encodeHandle(p), &h); err != nil || h.Worker != p.name || h.Instance != p.instance {
+		t.Errorf("handle %s: %+v, %v", encodeHandle(p), h, err)
 	}
-	if q, err := parseHandle(handle(p)); err != nil || q != p {
+	if q, err := parseHandle(encodeHandle(p)); err != nil || q != p {
 		t.Errorf("%v, %v", q, err)
 	}
-	if q, what, ok := (names{"q"}).peerOf((names{"q"}).up(p, upItems)); !ok || q != p || what != upItems {
+	if q, what, ok := (subjects{"q"}).peerOf((subjects{"q"}).up(p, upItems)); !ok || q != p || what != upItems {
 		t.Errorf("%v %q %v", q, what, ok)
 	}
 }
@@ -445,10 +445,10 @@ func TestTLS(t *testing.T) {
 		"listen": "127.0.0.1:0", "token": "secret", "ca": ca, "cert": cert, "key": key})
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "joins", Join: host})
-	g.worker(t, WorkerOptions{Name: "tells", URL: "tls://" + f.broker.srv.Addr().String(), CA: ca, Token: "secret"})
+	g.worker(t, WorkerOptions{Name: "tells", URL: "tls://" + f.broker.server.Addr().String(), CA: ca, Token: "secret"})
 	eventually(t, "both are there", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 2 })
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if nc, err := nats.Connect(f.broker.srv.ClientURL(), nats.UserInfo("x", "secret")); err == nil {
+	if nc, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo("x", "secret")); err == nil {
 		nc.Close()
 		t.Error("connected without knowing the authority")
 	}
@@ -539,7 +539,7 @@ func TestCredentials(t *testing.T) {
 		if err := checkCredentials(c.url, c.c, c.allow); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := c.c.prove(c.url); got != c.prove {
+		if got := c.c.canAuthenticate(c.url); got != c.prove {
 			t.Errorf("%s: they prove: %v", name, got)
 		}
 	}

@@ -37,7 +37,7 @@ func writeJoin(path string, j joinInfo) error {
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(path, append(data, '\n')); err != nil {
+	if err := replaceFile(path, append(data, '\n')); err != nil {
 		return fmt.Errorf("join file: %w", err)
 	}
 	return nil

@@ -8,60 +8,60 @@ import (
 
 type token = sdk.Token
 
-// kind is what an item of a batch says.
-type kind uint8
+// itemKind is what an item of a batch says.
+type itemKind uint8
 
 // From a worker to the host.
 const (
-	kindAsk        kind = iota + 1 // accepted; may it start?
-	kindFinished                   // how it ended; repeated until acked
-	kindCheckpoint                 // repeated until acked
-	kindHandback                   // accepted, and surely not started
-	kindProgress                   // never repeated
+	kindAsk        itemKind = iota + 1 // accepted; may it start?
+	kindFinished                       // how it ended; repeated until acked
+	kindCheckpoint                     // repeated until acked
+	kindHandback                       // accepted, and surely not started
+	kindProgress                       // never repeated
 	kindLog
 )
 
 // From the host to a worker.
 const (
-	kindGo       kind = iota + 32 // it is on record: start
-	kindRefuse                    // nothing of this token is wanted
-	kindAck                       // seq 0: the outcome is committed; else that checkpoint
-	kindCancel                    // end its context, for the cause given
-	kindDismiss                   // the worker's session ends, for the reason in text
-	kindDescribe                  // say in the next heartbeat what you run
-	kindDeny                      // the checkpoint seq was not taken
-	kindPut                       // the bytes of its result are not with this process of the host
+	kindGo       itemKind = iota + 32 // it is on record: start
+	kindRefuse                        // nothing of this token is wanted
+	kindAck                           // seq 0: the outcome is committed; else that checkpoint
+	kindCancel                        // end its context, for the cause given
+	kindDismiss                       // the worker's session ends, for the reason in text
+	kindDescribe                      // say in the next heartbeat what you run
+	kindDeny                          // the checkpoint seq was not taken
+	kindPut                           // the bytes of its result are not with this process of the host
 )
 
 // item is one thing said about an attempt. Which fields count is the kind's.
 type item struct {
-	kind    kind
-	token   token
-	seq     uint64
-	timeout time.Duration // go
-	cause   cause
-	outcome sdk.Outcome // finished
-	data    []byte      // checkpoint
-	ref     bool        // … which is at the host already
-	host    string      // finished: the process of the host that has a Stored result; put: the one that asks
-	text    string      // progress, log, refuse, deny
-	done    int64
-	total   int64
-	at      time.Time // log
-	level   int       // hclog's
-	args    []string
-	dropped uint64 // lines of this attempt dropped before this one
+	kind         itemKind
+	token        token
+	seq          uint64
+	timeout      time.Duration // go
+	cause        stopCause
+	outcome      sdk.Outcome // finished
+	data         []byte      // checkpoint
+	atHost       bool        // … which is at the host already
+	hostProcess  string      // finished: the process of the host that has a Stored result; put: the one that asks
+	text         string      // progress, log, refuse, deny
+	done         int64
+	total        int64
+	at           time.Time // log
+	level        int       // hclog's
+	args         []string
+	droppedLines uint64 // lines of this attempt dropped before this one
 }
 
-type cause uint8
+type stopCause uint8
 
 const (
-	causeCancel cause = iota + 1
+	causeCancel stopCause = iota + 1
 	causeTimeout
 	causePause
 )
 
-func (c cause) err() error {
+func (c stopCause) err() error {
 	switch c {
 	case causeTimeout:
 		return sdk.ErrTimeout
@@ -79,11 +79,11 @@ func appendItem(b []byte, it *item) []byte {
 	case kindGo:
 		body = putInt(body, int64(it.timeout))
 	case kindFinished:
-		body = putString(appendOutcome(body, it.outcome), it.host)
+		body = putString(appendOutcome(body, it.outcome), it.hostProcess)
 	case kindPut:
-		body = putString(body, it.host)
+		body = putString(body, it.hostProcess)
 	case kindCheckpoint:
-		body = putBytes(putBool(putUint(body, it.seq), it.ref), it.data)
+		body = putBytes(putBool(putUint(body, it.seq), it.atHost), it.data)
 	case kindAck:
 		body = putUint(body, it.seq)
 	case kindDeny:
@@ -95,7 +95,7 @@ func appendItem(b []byte, it *item) []byte {
 	case kindProgress:
 		body = putString(putInt(putInt(body, it.done), it.total), it.text)
 	case kindLog:
-		body = putUint(putInt(putTime(body, it.at), int64(it.level)), it.dropped)
+		body = putUint(putInt(putTime(body, it.at), int64(it.level)), it.droppedLines)
 		body = putUint(putString(body, it.text), uint64(len(it.args)))
 		for _, a := range it.args {
 			body = putString(body, a)
@@ -108,21 +108,21 @@ func decodeItem(b []byte) (item, error) {
 	d := decoder{b: b}
 	var it item
 	if k := d.take(1); len(k) == 1 {
-		it.kind = kind(k[0])
+		it.kind = itemKind(k[0])
 	}
 	it.token = d.token()
 	switch it.kind {
 	case kindGo:
 		it.timeout = time.Duration(d.int())
 	case kindFinished:
-		it.outcome, it.host = decodeOutcome(&d), d.string()
+		it.outcome, it.hostProcess = decodeOutcome(&d), d.string()
 		if d.bad && it.token != (token{}) { // the attempt is over, whatever came of it
 			d.bad, it.outcome = false, protocolError("the worker reports an outcome that cannot be read")
 		}
 	case kindPut:
-		it.host = d.string()
+		it.hostProcess = d.string()
 	case kindCheckpoint:
-		it.seq, it.ref = d.uint(), d.bool()
+		it.seq, it.atHost = d.uint(), d.bool()
 		it.data = d.bytes()
 	case kindAck:
 		it.seq = d.uint()
@@ -130,14 +130,14 @@ func decodeItem(b []byte) (item, error) {
 		it.seq, it.text = d.uint(), d.string()
 	case kindCancel:
 		if c := d.take(1); len(c) == 1 {
-			it.cause = cause(c[0])
+			it.cause = stopCause(c[0])
 		}
 	case kindRefuse, kindDismiss:
 		it.text = d.string()
 	case kindProgress:
 		it.done, it.total, it.text = d.int(), d.int(), d.string()
 	case kindLog:
-		it.at, it.level, it.dropped = d.time(), int(d.int()), d.uint()
+		it.at, it.level, it.droppedLines = d.time(), int(d.int()), d.uint()
 		it.text = d.string()
 		it.args = d.strings()
 	}

@@ -30,23 +30,23 @@ const (
 func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info := sdk.Info{Deferred: true, Outlives: true, ControlsNodes: true, Slots: f.cfg.Slots, Unavailable: f.unavailable()}
+	info := sdk.Info{Deferred: true, Outlives: true, ControlsNodes: true, Slots: f.cfg.Slots, Unavailable: f.unavailableReason()}
 	if info.Slots == 0 {
 		info.Slots = defaultSlots
 	}
 	served := make(map[string]bool)
-	byReference := f.rest != ""
+	byReference := f.restURL != ""
 	for _, w := range f.workers {
-		if w.known && !f.draining(w) {
+		if w.described && !f.draining(w) {
 			for _, typ := range w.types {
 				served[typ] = true
 			}
 		}
-		byReference = byReference && !w.beat.Unreachable
+		byReference = byReference && !w.lastHeartbeat.Unreachable
 	}
-	info.Nodes = f.nodes()
-	for _, name := range slices.Sorted(maps.Keys(f.known)) {
-		t := f.known[name].TypeInfo
+	info.Nodes = f.describeNodes()
+	for _, name := range slices.Sorted(maps.Keys(f.knownTypes)) {
+		t := f.knownTypes[name].TypeInfo
 		t.Unavailable = !served[name]
 		info.Types = append(info.Types, t)
 	}
@@ -58,14 +58,14 @@ func (f *fleet) Describe(context.Context) (sdk.Info, error) {
 
 // draining says that w takes nothing more: it says so itself, or was told to.
 // f.mu is held.
-func (f *fleet) draining(w *worker) bool {
+func (f *fleet) draining(w *remoteWorker) bool {
 	_, told := f.drained[w.peer.name]
-	return told || w.beat.Draining
+	return told || w.lastHeartbeat.Draining
 }
 
-// nodes are the workers that are here, those that left not long ago, and those that
+// describeNodes are the workers that are here, those that left not long ago, and those that
 // are drained wherever they are. f.mu is held.
-func (f *fleet) nodes() (out []sdk.Node) {
+func (f *fleet) describeNodes() (out []sdk.Node) {
 	runs := make(map[peer][]string)
 	for _, a := range f.attempts {
 		if a.phase == running {
@@ -74,14 +74,14 @@ func (f *fleet) nodes() (out []sdk.Node) {
 	}
 	here := make(map[string]bool)
 	for p, w := range f.workers {
-		if w.known {
+		if w.described {
 			here[p.name] = true
-			n := f.node(w)
+			n := f.describeNode(w)
 			n.Running = runs[p]
 			out = append(out, n)
 		}
 	}
-	for name, g := range f.gone {
+	for name, g := range f.goneWorkers {
 		if !here[name] {
 			here[name] = true
 			n := g.node
@@ -100,46 +100,46 @@ func (f *fleet) nodes() (out []sdk.Node) {
 	return out
 }
 
-// node is w as it was last heard, without what it runs. f.mu is held.
-func (f *fleet) node(w *worker) sdk.Node {
-	n := sdk.Node{Name: w.peer.name, Instance: w.peer.instance, Address: w.about.Address, Version: w.about.Version,
-		Types: slices.Clone(w.types), Slots: w.about.Slots, Used: w.beat.Used, Labels: w.about.Labels,
-		Draining: f.draining(w), LastSeen: w.at}
-	if len(w.about.TypeSlots) > 0 {
-		n.TypeSlots = maps.Clone(w.about.TypeSlots)
+// describeNode is w as it was last heard, without what it runs. f.mu is held.
+func (f *fleet) describeNode(w *remoteWorker) sdk.Node {
+	n := sdk.Node{Name: w.peer.name, Instance: w.peer.instance, Address: w.info.Address, Version: w.info.Version,
+		Types: slices.Clone(w.types), Slots: w.info.Slots, Used: w.lastHeartbeat.Used, Labels: w.info.Labels,
+		Draining: f.draining(w), LastSeen: w.heardTime}
+	if len(w.info.TypeSlots) > 0 {
+		n.TypeSlots = maps.Clone(w.info.TypeSlots)
 	}
 	return n
 }
 
 // goneWorker is one that left.
 type goneWorker struct {
-	node sdk.Node
-	left time.Time
+	node   sdk.Node
+	leftAt time.Time
 }
 
-// leave takes a worker out, and keeps it to be shown if it was the last of its name.
+// removeWorker takes a worker out, and keeps it to be shown if it was the last of its name.
 // f.mu is held.
-func (f *fleet) leave(w *worker) {
+func (f *fleet) removeWorker(w *remoteWorker) {
 	delete(f.workers, w.peer)
 	for p := range f.workers {
 		if p.name == w.peer.name {
 			return
 		}
 	}
-	n := f.node(w)
+	n := f.describeNode(w)
 	n.Gone, n.Used = true, 0
-	f.gone[n.Name] = goneWorker{n, time.Now()}
-	if len(f.gone) > maxGone {
-		oldest := slices.MinFunc(slices.Collect(maps.Values(f.gone)), func(a, b goneWorker) int { return a.left.Compare(b.left) })
-		delete(f.gone, oldest.node.Name)
+	f.goneWorkers[n.Name] = goneWorker{n, time.Now()}
+	if len(f.goneWorkers) > maxGone {
+		oldest := slices.MinFunc(slices.Collect(maps.Values(f.goneWorkers)), func(a, b goneWorker) int { return a.leftAt.Compare(b.leftAt) })
+		delete(f.goneWorkers, oldest.node.Name)
 	}
 }
 
-// forgetGone drops those that left long ago. f.mu is held.
-func (f *fleet) forgetGone(now time.Time) (changed bool) {
-	for name, g := range f.gone {
-		if now.Sub(g.left) > keepGone {
-			delete(f.gone, name)
+// forgetGoneWorkers drops those that left long ago. f.mu is held.
+func (f *fleet) forgetGoneWorkers(now time.Time) (changed bool) {
+	for name, g := range f.goneWorkers {
+		if now.Sub(g.leftAt) > keepGone {
+			delete(f.goneWorkers, name)
 			changed = true
 		}
 	}
@@ -153,10 +153,10 @@ func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	if action != "drain" && action != "resume" {
 		return fmt.Errorf("%w: %q; drain and resume are", sdk.ErrUnknownAction, action)
 	}
-	f.drainMu.Lock()
-	defer f.drainMu.Unlock()
+	f.drainedMu.Lock()
+	defer f.drainedMu.Unlock()
 	f.mu.Lock()
-	known := slices.ContainsFunc(f.nodes(), func(n sdk.Node) bool { return n.Name == node })
+	known := slices.ContainsFunc(f.describeNodes(), func(n sdk.Node) bool { return n.Name == node })
 	drained := maps.Clone(f.drained)
 	f.mu.Unlock()
 	if !known {
@@ -188,7 +188,7 @@ func (f *fleet) drainedPath() string { return filepath.Join(f.cfg.DataDir, "drai
 func (f *fleet) saveDrained(drained map[string]struct{}) error {
 	data, err := json.Marshal(slices.Sorted(maps.Keys(drained)))
 	if err == nil {
-		err = writeWhole(f.drainedPath(), append(data, '\n'))
+		err = replaceFile(f.drainedPath(), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("keep which workers are drained: %w", err)

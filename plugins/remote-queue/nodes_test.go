@@ -102,7 +102,7 @@ func TestGoneWorkersAreShown(t *testing.T) {
 	dir := t.TempDir()
 	f := openFleet(t, dir, map[string]any{"listen": freeAddress(t)})
 	g := newGates()
-	o := WorkerOptions{Name: "w1", Version: "7", URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"},
+	o := WorkerOptions{Name: "w1", Version: "7", URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"},
 		Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 3}, {Name: "more", Executor: g.executor(t), Slots: 5}}}
 	first, stop := startWorker(t, o)
 	serves(t, f, "gate")
@@ -124,8 +124,8 @@ func TestGoneWorkersAreShown(t *testing.T) {
 		t.Errorf("a drain of one that is away: %v", err)
 	}
 	f.mu.Lock()
-	early := f.forgetGone(time.Now().Add(keepGone - time.Minute))
-	late := f.forgetGone(time.Now().Add(keepGone + time.Minute))
+	early := f.forgetGoneWorkers(time.Now().Add(keepGone - time.Minute))
+	late := f.forgetGoneWorkers(time.Now().Add(keepGone + time.Minute))
 	f.mu.Unlock()
 	if early || !late {
 		t.Errorf("forgotten early %v, late %v", early, late)
@@ -144,10 +144,10 @@ func TestGoneWorkersAreShown(t *testing.T) {
 func TestGoneWorkersAreBounded(t *testing.T) {
 	f := bareFleet()
 	for i := range maxGone + 10 {
-		f.leave(f.join(fmt.Sprintf("w%d", i), "a"))
+		f.removeWorker(f.join(fmt.Sprintf("w%d", i), "a"))
 	}
-	if len(f.gone) != maxGone {
-		t.Errorf("%d are kept", len(f.gone))
+	if len(f.goneWorkers) != maxGone {
+		t.Errorf("%d are kept", len(f.goneWorkers))
 	}
 }
 
@@ -156,7 +156,7 @@ func TestGoneWorkersAreBounded(t *testing.T) {
 func TestTwoOfOneName(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	a := g.worker(t, WorkerOptions{URL: url})
 	b := g.worker(t, WorkerOptions{URL: url})
 	eventually(t, "both are there", func() bool { return f.present(t) == 2 })

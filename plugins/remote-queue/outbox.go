@@ -15,90 +15,90 @@ const batchSize = 128 << 10
 type outbox struct {
 	publish func(to peer, data []byte)
 
-	sending sync.Mutex // keeps batches in order
+	sendMu sync.Mutex // keeps batches in order
 
-	mu             sync.Mutex
-	boxes          map[peer]*box
-	woken          bool // the kick for what is waiting was given
-	spare          [][]byte
-	kick           chan struct{}
-	items, batches atomic.Int64
+	mu                    sync.Mutex
+	waiting               map[peer]*peerBatches
+	wakeUpSent            bool // the kick for what is waiting was given
+	spareBuffers          [][]byte
+	wakeUp                chan struct{}
+	itemCount, batchCount atomic.Int64
 }
 
-type box struct {
-	open []byte   // the batch that is being filled
-	full [][]byte // those before it
+type peerBatches struct {
+	filling []byte   // the batch that is being filled
+	full    [][]byte // those before it
 }
 
 func newOutbox(publish func(to peer, data []byte)) *outbox {
-	return &outbox{publish: publish, boxes: make(map[peer]*box), kick: make(chan struct{}, 1)}
+	return &outbox{publish: publish, waiting: make(map[peer]*peerBatches), wakeUp: make(chan struct{}, 1)}
 }
 
 // add queues an item. It never blocks.
 func (o *outbox) add(to peer, it *item) {
 	o.mu.Lock()
-	b := o.boxes[to]
+	b := o.waiting[to]
 	if b == nil {
-		b = &box{}
-		o.boxes[to] = b
+		b = &peerBatches{}
+		o.waiting[to] = b
 	}
 	large := len(it.data) + len(it.outcome.Result.Data)
-	if len(b.open) > 1 && len(b.open)+large > batchSize {
-		b.full, b.open = append(b.full, b.open), nil
+	if len(b.filling) > 1 && len(b.filling)+large > batchSize {
+		b.full, b.filling = append(b.full, b.filling), nil
 	}
-	if len(b.open) == 0 {
-		b.open = append(o.buffer(), formatVersion)
+	if len(b.filling) == 0 {
+		b.filling = append(o.takeBuffer(), formatVersion)
 	}
-	b.open = appendItem(b.open, it)
-	first := !o.woken
-	o.woken = true
+	b.filling = appendItem(b.filling, it)
+	first := !o.wakeUpSent
+	o.wakeUpSent = true
 	o.mu.Unlock()
-	o.items.Add(1)
+	o.itemCount.Add(1)
 	if first {
-		signal(o.kick)
+		wake(o.wakeUp)
 	}
 }
 
-// buffer is one that was sent, or a new one. o.mu is held.
-func (o *outbox) buffer() []byte {
-	if n := len(o.spare); n > 0 {
-		b := o.spare[n-1]
-		o.spare = o.spare[:n-1]
+// takeBuffer is one that was sent, or a new one. o.mu is held.
+func (o *outbox) takeBuffer() []byte {
+	if n := len(o.spareBuffers); n > 0 {
+		b := o.spareBuffers[n-1]
+		o.spareBuffers = o.spareBuffers[:n-1]
 		return b[:0]
 	}
 	return make([]byte, 0, 4<<10)
 }
 
-// backlog is how many bytes wait for one.
-func (o *outbox) backlog(to peer) int {
+// waitingBytes is how many bytes wait for one.
+func (o *outbox) waitingBytes(to peer) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b := o.boxes[to]
+	b := o.waiting[to]
 	if b == nil {
 		return 0
 	}
-	return len(b.full)*batchSize + len(b.open)
+	return len(b.full)*batchSize + len(b.filling)
 }
 
 // flush sends what is waiting.
 func (o *outbox) flush() {
-	o.sending.Lock()
-	defer o.sending.Unlock()
+	o.sendMu.Lock()
+	defer o.sendMu.Unlock()
 	o.mu.Lock()
-	boxes := o.boxes
-	o.boxes = make(map[peer]*box, len(boxes))
-	o.woken = false
+	boxes := o.waiting
+	o.waiting = make(map[peer]*peerBatches, len(boxes))
+	o.wakeUpSent = false
 	o.mu.Unlock()
 	for to, b := range boxes {
 		for _, data := range b.full {
 			o.publish(to, data)
 		}
-		o.publish(to, b.open)
-		o.batches.Add(int64(len(b.full)) + 1)
-		if cap(b.open) <= batchSize {
+		o.publish(to, b.filling)
+		o.batchCount.Add(int64(len(b.full)) + 1)
+		if cap(b.filling) <= batchSize {
 			o.mu.Lock()
-			if len(o.spare) < 16 { // the connection copied it
-				o.spare = append(o.spare, b.open)
+			if len(o.spareBuffers) < 16 { // the connection copied it
+				o.spareBuffers = append(o.spareBuffers, b.filling)
 			}
 			o.mu.Unlock()
 		}
@@ -109,7 +109,7 @@ func (o *outbox) flush() {
 func (o *outbox) run(ctx context.Context) {
 	for {
 		select {
-		case <-o.kick:
+		case <-o.wakeUp:
 			o.flush()
 		case <-ctx.Done():
 			o.flush()

@@ -22,7 +22,7 @@ type claim struct {
 	Lease      time.Duration `json:"lease"`      // unrenewed for so long, the queue may be taken
 }
 
-var errNotOurs = errors.New("the queue is not surely this host's")
+var errQueueNotOwned = errors.New("the queue is not surely this host's")
 
 // claimKey is the only key in a queue's bucket.
 const claimKey = "owner"
@@ -33,145 +33,145 @@ const claimKey = "owner"
 // renewal the queue is surely this process's; without one it is nobody's that this
 // process could tell, and it neither hears, answers nor publishes anything.
 type owner struct {
-	f  *fleet
-	id string // of this host
+	fleet  *fleet
+	hostID string // of this host
 
-	every time.Duration // between renewals
-	hold  time.Duration // a renewal is good for so long; others wait longer
-	kick  chan struct{}
+	renewEvery time.Duration // between renewals
+	validFor   time.Duration // a renewal is good for so long; others wait longer
+	wakeUp     chan struct{}
 
-	confirmed atomic.Pointer[time.Time] // when the last good renewal was asked for; nil if none is good
-	held      atomic.Bool               // the claim is this process's, as far as it knows
+	confirmedAt atomic.Pointer[time.Time] // when the last good renewal was asked for; nil if none is good
+	claimed     atomic.Bool               // the claim is this process's, as far as it knows
 
 	// What follows belongs to run.
-	kv   jetstream.KeyValue // nil before it was found
-	mine claim
-	rev  uint64 // of mine
-	// seen is the last claim of another, as it was at seenRev, first read at seenAt.
+	kv          jetstream.KeyValue // nil before it was found
+	ownClaim    claim
+	ownRevision uint64 // of mine
+	// otherClaim is the last claim of another, as it was at seenRev, first read at seenAt.
 	// The clock counts the time in which the broker could be asked.
-	seen     claim
-	seenRev  uint64
-	seenAt   time.Duration
-	seenTime time.Time
-	rival    string // a process that lives beside this one, whatever its host's id
-	clock    clock
-	lastLook time.Time
+	otherClaim       claim
+	otherRevision    uint64
+	otherRenewedAt   time.Duration
+	otherRenewedTime time.Time
+	liveRival        string // a process that lives beside this one, whatever its host's id
+	clock            lapseClock
+	lastLook         time.Time
 }
 
 func (o *owner) init(f *fleet, id string) {
-	lapse := time.Duration(f.conf.Lapse)
-	o.f, o.id, o.kick = f, id, make(chan struct{}, 1)
-	o.every, o.hold = lapse/2, 2*lapse
+	lapse := time.Duration(f.queueConfig.Lapse)
+	o.fleet, o.hostID, o.wakeUp = f, id, make(chan struct{}, 1)
+	o.renewEvery, o.validFor = lapse/2, 2*lapse
 	name, err := os.Hostname()
 	if err != nil {
 		name = "unknown"
 	}
-	o.mine = claim{Host: id, Process: f.self, Name: name, Lease: 3 * lapse}
+	o.ownClaim = claim{Host: id, Process: f.process, Name: name, Lease: 3 * lapse}
 }
 
-// sure says that the queue is this process's. The wall clock counts too, for the
+// ownsQueue says that the queue is this process's. The wall clock counts too, for the
 // monotonic one stands still while the machine sleeps.
-func (o *owner) sure() bool {
-	at := o.confirmed.Load()
+func (o *owner) ownsQueue() bool {
+	at := o.confirmedAt.Load()
 	if at == nil {
 		return false
 	}
 	now := time.Now()
-	return now.Sub(*at) < o.hold && now.Round(0).Sub(at.Round(0)) < o.hold
+	return now.Sub(*at) < o.validFor && now.Round(0).Sub(at.Round(0)) < o.validFor
 }
 
-// doubt takes back that the queue is this process's until the broker says so again.
-func (o *owner) doubt() { o.confirmed.Store(nil) }
+// invalidate takes back that the queue is this process's until the broker says so again.
+func (o *owner) invalidate() { o.confirmedAt.Store(nil) }
 
 // run keeps the claim, or waits until it may be taken.
 func (o *owner) run() {
-	tick := time.NewTicker(o.every)
+	tick := time.NewTicker(o.renewEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-o.f.ctx.Done():
+		case <-o.fleet.ctx.Done():
 			return
 		case <-tick.C:
-		case <-o.kick:
+		case <-o.wakeUp:
 		}
-		o.look()
+		o.renewOrTake()
 	}
 }
 
-// look renews the claim, or sees whether it may be taken.
-func (o *owner) look() {
-	if !o.f.nc.IsConnected() {
+// renewOrTake renews the claim, or sees whether it may be taken.
+func (o *owner) renewOrTake() {
+	if !o.fleet.nc.IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(o.f.ctx, max(o.every, 2*time.Second))
+	ctx, cancel := context.WithTimeout(o.fleet.ctx, max(o.renewEvery, 2*time.Second))
 	defer cancel()
 	var again bool
 	var err error
 	for range 3 { // whoever wrote at the same time is read first
-		if again, err = o.try(ctx); err != nil || !again {
+		if again, err = o.tryClaim(ctx); err != nil || !again {
 			break
 		}
 	}
 	if err != nil {
 		o.kv = nil // it may be gone, with all that the broker kept
 	}
-	if o.f.status.claimed(err) {
-		o.f.cfg.Changed()
+	if o.fleet.status.noteClaim(err) {
+		o.fleet.cfg.Changed()
 	}
 }
 
-// try is one look; again says that the claim turned out to be another one.
-func (o *owner) try(ctx context.Context) (again bool, err error) {
-	if err := o.find(ctx); err != nil {
+// tryClaim is one look; again says that the claim turned out to be another one.
+func (o *owner) tryClaim(ctx context.Context) (again bool, err error) {
+	if err := o.openBucket(ctx); err != nil {
 		return false, err
 	}
 	asked := time.Now()
 	refused := error(nil)
-	if o.held.Load() {
-		if refused = o.write(ctx, o.mine, o.rev); refused == nil {
-			o.confirm(asked)
+	if o.claimed.Load() {
+		if refused = o.writeClaim(ctx, o.ownClaim, o.ownRevision); refused == nil {
+			o.noteConfirmed(asked)
 			return false, nil
 		}
 	}
-	there, rev, err := o.read(ctx)
+	there, rev, err := o.readClaim(ctx)
 	switch {
 	case err != nil:
 		return false, errors.Join(refused, err)
-	case there.Process == o.f.self && errors.Is(refused, jetstream.ErrKeyRevisionMismatch):
-		stale := rev <= o.rev // a copy of the broker's that lags behind
-		o.rev = max(o.rev, rev)
+	case there.Process == o.fleet.process && errors.Is(refused, jetstream.ErrKeyRevisionMismatch):
+		stale := rev <= o.ownRevision // a copy of the broker's that lags behind
+		o.ownRevision = max(o.ownRevision, rev)
 		return !stale, nil
-	case there.Process == o.f.self && refused != nil && rev == o.rev:
+	case there.Process == o.fleet.process && refused != nil && rev == o.ownRevision:
 		// The broker is full, say: nobody else can write either, and whoever tries
 		// asks this process before.
-		o.confirm(asked)
+		o.noteConfirmed(asked)
 		return false, nil
-	case there.Process == o.f.self: // its first write was not answered
-		o.mine, o.rev = there, rev
-		o.held.Store(true)
+	case there.Process == o.fleet.process: // its first write was not answered
+		o.ownClaim, o.ownRevision = there, rev
+		o.claimed.Store(true)
 		return true, nil
-	case o.held.Load() && rev > 0:
-		o.lose(there)
+	case o.claimed.Load() && rev > 0:
+		o.loseQueue(there)
 	}
-	o.observe(there, rev, asked)
-	if !o.held.Load() && !o.free(ctx, there, rev) {
-		o.stay()
+	o.noteOtherClaim(there, rev, asked)
+	if !o.claimed.Load() && !o.mayTake(ctx, there, rev) {
+		o.noteNotOwner()
 		return false, nil
 	}
-	return o.take(ctx, there, rev, asked)
+	return o.takeQueue(ctx, there, rev, asked)
 }
 
-// find opens the bucket, and makes it where it is not there.
-func (o *owner) find(ctx context.Context) (err error) {
+// openBucket opens the bucket, and makes it where it is not there.
+func (o *owner) openBucket(ctx context.Context) (err error) {
 	if o.kv != nil {
 		return nil
 	}
-	bucket := o.f.names.stream()
-	o.kv, err = o.f.js.KeyValue(ctx, bucket)
+	bucket := o.fleet.names.stream()
+	o.kv, err = o.fleet.js.KeyValue(ctx, bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		// It has room of its own, so that it can be written when the starts fill theirs.
-		o.kv, err = o.f.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, Description: "which host serves a taskhost queue",
-			MaxBytes: 1 << 20, Replicas: o.f.conf.Replicas})
+		o.kv, err = o.fleet.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, Description: "which host serves a taskhost queue",
+			MaxBytes: 1 << 20, Replicas: o.fleet.queueConfig.Replicas})
 	}
 	if err != nil {
 		o.kv = nil
@@ -180,8 +180,8 @@ func (o *owner) find(ctx context.Context) (err error) {
 	return nil
 }
 
-// write replaces the claim of that revision; 0 is none.
-func (o *owner) write(ctx context.Context, c claim, rev uint64) error {
+// writeClaim replaces the claim of that revision; 0 is none.
+func (o *owner) writeClaim(ctx context.Context, c claim, rev uint64) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -190,12 +190,12 @@ func (o *owner) write(ctx context.Context, c claim, rev uint64) error {
 	if err != nil {
 		return fmt.Errorf("claim the queue: %w", err)
 	}
-	o.rev = now
+	o.ownRevision = now
 	return nil
 }
 
-// read is the claim as it stands; revision 0 if there is none.
-func (o *owner) read(ctx context.Context) (c claim, rev uint64, err error) {
+// readClaim is the claim as it stands; revision 0 if there is none.
+func (o *owner) readClaim(ctx context.Context) (c claim, rev uint64, err error) {
 	e, err := o.kv.Get(ctx, claimKey)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return c, 0, nil
@@ -204,61 +204,61 @@ func (o *owner) read(ctx context.Context) (c claim, rev uint64, err error) {
 		return c, 0, fmt.Errorf("read who serves the queue: %w", err)
 	}
 	if err := json.Unmarshal(e.Value(), &c); err != nil || c.Process == "" {
-		return claim{Name: "unknown", Process: "?", Lease: o.mine.Lease}, e.Revision(), nil
+		return claim{Name: "unknown", Process: "?", Lease: o.ownClaim.Lease}, e.Revision(), nil
 	}
 	return c, e.Revision(), nil
 }
 
-// observe notes when another's claim was last seen to be renewed. Only time counts
+// noteOtherClaim notes when another's claim was last seen to be renewed. Only time counts
 // in which the broker answered, and that once it is gone nobody renews.
-func (o *owner) observe(c claim, rev uint64, now time.Time) {
+func (o *owner) noteOtherClaim(c claim, rev uint64, now time.Time) {
 	if !o.lastLook.IsZero() {
-		o.clock.tick(now.Sub(o.lastLook), o.every, true)
+		o.clock.tick(now.Sub(o.lastLook), o.renewEvery, true)
 	}
 	o.lastLook = now
-	if rev == 0 || rev == o.seenRev && c.Process == o.seen.Process {
+	if rev == 0 || rev == o.otherRevision && c.Process == o.otherClaim.Process {
 		return
 	}
-	if c.Process == o.seen.Process {
-		o.rival = c.Process
+	if c.Process == o.otherClaim.Process {
+		o.liveRival = c.Process
 	}
-	o.seen, o.seenRev, o.seenAt, o.seenTime = c, rev, o.clock.now(), now
+	o.otherClaim, o.otherRevision, o.otherRenewedAt, o.otherRenewedTime = c, rev, o.clock.now(), now
 }
 
-// stay notes that the queue is another's.
-func (o *owner) stay() {
-	if o.f.status.belongs(&o.seen, o.seen.Host == o.id, o.seenTime) {
-		o.f.log.Error("the queue belongs to another host: nothing runs here", "queue", o.f.names.queue, "host", o.seen.Name)
-		o.f.cfg.Changed()
+// noteNotOwner notes that the queue is another's.
+func (o *owner) noteNotOwner() {
+	if o.fleet.status.noteOwner(&o.otherClaim, o.otherClaim.Host == o.hostID, o.otherRenewedTime) {
+		o.fleet.log.Error("the queue belongs to another host: nothing runs here", "queue", o.fleet.names.queue, "host", o.otherClaim.Name)
+		o.fleet.cfg.Changed()
 	}
-	if o.clock.now() > time.Duration(o.f.conf.Rejoin) {
-		o.f.mu.Lock()
-		defer o.f.mu.Unlock()
-		o.f.loseRunning(o.seen)
+	if o.clock.now() > time.Duration(o.fleet.queueConfig.Rejoin) {
+		o.fleet.mu.Lock()
+		defer o.fleet.mu.Unlock()
+		o.fleet.endRunningAsLost(o.otherClaim)
 	}
 }
 
-// free says whether the queue may be taken: nobody has it, its owner did not renew
+// mayTake says whether the queue may be taken: nobody has it, its owner did not renew
 // its claim for the lease, or the owner is an earlier process of this host. An owner
 // that answers keeps it.
-func (o *owner) free(ctx context.Context, c claim, rev uint64) bool {
+func (o *owner) mayTake(ctx context.Context, c claim, rev uint64) bool {
 	if rev == 0 { // or a broker that lost all it kept, whose owner is on its way
-		c = o.seen
+		c = o.otherClaim
 		if c.Process == "" {
 			return true
 		}
 	}
-	lapsed := o.clock.now()-o.seenAt > c.Lease
-	restarted := c.Host == o.id && c.Process != o.rival
+	lapsed := o.clock.now()-o.otherRenewedAt > c.Lease
+	restarted := c.Host == o.hostID && c.Process != o.liveRival
 	if !lapsed && !restarted {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_, err := o.f.nc.RequestWithContext(ctx, o.f.names.claim(c.Process), nil)
+	_, err := o.fleet.nc.RequestWithContext(ctx, o.fleet.names.claim(c.Process), nil)
 	switch {
 	case err == nil:
-		o.rival = c.Process
+		o.liveRival = c.Process
 		return false
 	case errors.Is(err, nats.ErrNoResponders):
 		return true
@@ -266,82 +266,82 @@ func (o *owner) free(ctx context.Context, c claim, rev uint64) bool {
 	return lapsed
 }
 
-// take writes the claim of this process in place of another. Somebody else may be
+// takeQueue writes the claim of this process in place of another. Somebody else may be
 // faster: the broker decides.
-func (o *owner) take(ctx context.Context, last claim, rev uint64, asked time.Time) (again bool, err error) {
-	c := o.mine
-	if !o.held.Load() {
-		c.Generation = max(last.Generation, o.seen.Generation, c.Generation) + 1
+func (o *owner) takeQueue(ctx context.Context, last claim, rev uint64, asked time.Time) (again bool, err error) {
+	c := o.ownClaim
+	if !o.claimed.Load() {
+		c.Generation = max(last.Generation, o.otherClaim.Generation, c.Generation) + 1
 	}
-	err = o.write(ctx, c, rev)
+	err = o.writeClaim(ctx, c, rev)
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	o.mine = c
-	if !o.held.Swap(true) {
-		o.f.log.Debug("the queue is this host's", "queue", o.f.names.queue, "generation", c.Generation)
-		o.seen, o.seenRev = claim{}, 0
-		o.f.queueTaken()
+	o.ownClaim = c
+	if !o.claimed.Swap(true) {
+		o.fleet.log.Debug("the queue is this host's", "queue", o.fleet.names.queue, "generation", c.Generation)
+		o.otherClaim, o.otherRevision = claim{}, 0
+		o.fleet.noteQueueTaken()
 	}
-	o.confirm(asked)
+	o.noteConfirmed(asked)
 	return false, nil
 }
 
-// confirm notes that the queue was this process's when the broker was asked.
-func (o *owner) confirm(asked time.Time) {
-	was := o.sure()
-	o.confirmed.Store(&asked)
-	changed := o.f.status.belongs(nil, false, time.Time{})
+// noteConfirmed notes that the queue was this process's when the broker was asked.
+func (o *owner) noteConfirmed(asked time.Time) {
+	was := o.ownsQueue()
+	o.confirmedAt.Store(&asked)
+	changed := o.fleet.status.noteOwner(nil, false, time.Time{})
 	if !was {
-		o.f.stream.wake()
+		o.fleet.stream.wakeLoop()
 	}
 	if changed || !was {
-		o.f.cfg.Changed()
+		o.fleet.cfg.Changed()
 	}
 }
 
-// lose lets go of the queue, which another has.
-func (o *owner) lose(to claim) {
-	o.doubt()
-	o.held.Store(false)
-	o.f.queueLost(to)
+// loseQueue lets go of the queue, which another has.
+func (o *owner) loseQueue(to claim) {
+	o.invalidate()
+	o.claimed.Store(false)
+	o.fleet.noteQueueLost(to)
 }
 
-// answer tells others that this process lives.
-func (o *owner) answer(m *nats.Msg) {
-	if o.held.Load() {
+// answerAlive tells others that this process lives.
+func (o *owner) answerAlive(m *nats.Msg) {
+	if o.claimed.Load() {
 		_ = m.Respond(nil) // unheard, it is asked again
 	}
 }
 
-// queueTaken begins anew with the queue: what it holds is of an earlier owner.
-func (f *fleet) queueTaken() {
+// noteQueueTaken begins anew with the queue: what it holds is of an earlier owner.
+func (f *fleet) noteQueueTaken() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stream.ready = false
-	f.stream.era++
+	f.stream.isSetUp = false
+	f.stream.ownership++
 }
 
-// queueLost ends what another host's workers do: the new owner tells them to stop,
+// noteQueueLost ends what another host's workers do: the new owner tells them to stop,
 // and nobody tells this one how it ends. What was not begun waits.
-func (f *fleet) queueLost(to claim) {
+func (f *fleet) noteQueueLost(to claim) {
 	f.log.Error("the queue was taken by another host: what runs is lost to this one", "queue", f.names.queue, "host", to.Name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loseRunning(to)
+	f.endRunningAsLost(to)
 	clear(f.workers)
 	clear(f.stream.lanes)
-	f.stream.ready = false
+	f.stream.isSetUp = false
 }
 
-// loseRunning ends what workers run, of which nothing more will be heard. f.mu is held.
-func (f *fleet) loseRunning(to claim) {
+// endRunningAsLost ends what workers run, of which nothing more will be heard. f.mu is held.
+func (f *fleet) endRunningAsLost(to claim) {
 	for _, a := range f.attempts {
 		if a.phase == running {
-			f.finish(a, lost(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.names.queue, to.Name)))
+			f.endAttempt(a, lostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.names.queue, to.Name)))
 		}
 	}
 }

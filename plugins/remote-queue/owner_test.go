@@ -56,7 +56,7 @@ func TestQueueIsOneHosts(t *testing.T) {
 	serves(t, own, "quick")
 	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 
-	watches(t, other, 6*time.Duration(f.conf.Lapse))
+	watches(t, other, 6*time.Duration(f.queueConfig.Lapse))
 	if n := pending(t, f); n != 1 {
 		t.Errorf("%d starts are left of the first host's one", n)
 	}
@@ -68,8 +68,8 @@ func TestQueueIsOneHosts(t *testing.T) {
 	other.mu.Lock()
 	heard := len(other.workers)
 	other.mu.Unlock()
-	if heard > 0 || other.count.refused.Load() > 0 {
-		t.Errorf("the second host hears %d workers of the first, and refused %d attempts", heard, other.count.refused.Load())
+	if heard > 0 || other.counters.refusedReports.Load() > 0 {
+		t.Errorf("the second host hears %d workers of the first, and refused %d attempts", heard, other.counters.refusedReports.Load())
 	}
 	g.let("runs")
 	runs.wait(t, sdk.Succeeded)
@@ -93,7 +93,7 @@ func TestHostsAtOnce(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = f.Close() })
 			eventually(t, "decided", func() bool { r := why(t, f); return r == "" || strings.Contains(r, "belongs to") })
-			if f.owner.sure() {
+			if f.owner.ownsQueue() {
 				have++
 			}
 		}
@@ -112,8 +112,8 @@ func TestOwnerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := openFleet(t, dir, map[string]any{"url": s.url(), "lapse": "1h"})
-	if r := why(t, next); r != "" || next.owner.mine.Generation <= f.owner.mine.Generation {
-		t.Errorf("generation %d after %d: %q", next.owner.mine.Generation, f.owner.mine.Generation, r)
+	if r := why(t, next); r != "" || next.owner.ownClaim.Generation <= f.owner.ownClaim.Generation {
+		t.Errorf("generation %d after %d: %q", next.owner.ownClaim.Generation, f.owner.ownClaim.Generation, r)
 	}
 }
 
@@ -134,9 +134,9 @@ func TestCopiedDataDirectory(t *testing.T) {
 	if r := why(t, second); !strings.Contains(r, "copy of this data directory") {
 		t.Errorf("the copy says %q", r)
 	}
-	watches(t, second, 6*time.Duration(f.conf.Lapse))
-	if second.owner.sure() || !f.owner.sure() {
-		t.Errorf("the queue went to the copy: %v, %v", f.owner.sure(), second.owner.sure())
+	watches(t, second, 6*time.Duration(f.queueConfig.Lapse))
+	if second.owner.ownsQueue() || !f.owner.ownsQueue() {
+		t.Errorf("the queue went to the copy: %v, %v", f.owner.ownsQueue(), second.owner.ownsQueue())
 	}
 }
 
@@ -168,7 +168,7 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 	}
 	p.cut()
 	eventually(t, "the other has it", func() bool { return why(t, other) == "" })
-	if f.owner.sure() {
+	if f.owner.ownsQueue() {
 		t.Error("both have the queue")
 	}
 	p.heal()
@@ -202,7 +202,7 @@ func TestOwnerIsBackInTime(t *testing.T) {
 	<-g.at
 	other := openFleet(t, t.TempDir(), map[string]any{"url": s.url(), "lapse": "5s"})
 	p.cut()
-	eventually(t, "noticed", func() bool { return !f.owner.sure() })
+	eventually(t, "noticed", func() bool { return !f.owner.ownsQueue() })
 	p.heal()
 	eventually(t, "back", func() bool { return why(t, f) == "" })
 	g.let("runs")
@@ -223,7 +223,7 @@ func TestOwnerOfAWipedBroker(t *testing.T) {
 	s.start()
 	eventually(t, "the owner has it again", func() bool { return why(t, f) == "" })
 	eventually(t, "the other knows", func() bool { return strings.Contains(why(t, second), "belongs to host") })
-	if second.owner.sure() {
+	if second.owner.ownsQueue() {
 		t.Error("both have the queue")
 	}
 }
@@ -247,9 +247,9 @@ func TestOwnerWhereTheClaimCannotBeRenewed(t *testing.T) {
 	if _, err := kv.Put(t.Context(), claimKey, []byte("refused")); err == nil {
 		t.Fatal("the broker takes it")
 	}
-	from := *f.owner.confirmed.Load()
+	from := *f.owner.confirmedAt.Load()
 	eventually(t, "confirmed for longer than a renewal is good", func() bool {
-		return f.owner.sure() && f.owner.confirmed.Load().Sub(from) > f.owner.hold
+		return f.owner.ownsQueue() && f.owner.confirmedAt.Load().Sub(from) > f.owner.validFor
 	})
 }
 
@@ -259,7 +259,7 @@ func TestBrokerAwayIsShown(t *testing.T) {
 	p := newProxy(t, s.address)
 	p.cut()
 	changed := make(chan struct{}, 1)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://user:secret@" + p.l.Addr().String(), "changed": func() { signal(changed) }})
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://user:secret@" + p.l.Addr().String(), "changed": func() { wake(changed) }})
 	says := func(what string, ok func(string) bool) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -20,12 +20,12 @@ type heartbeat struct {
 	Unreachable bool `json:"unreachable,omitempty"`
 	// Bye says that the worker ends, and that nothing it named is left.
 	Bye bool `json:"bye,omitempty"`
-	// About is there when it changed, or the host asked.
-	About *about `json:"about,omitempty"`
+	// Info is there when it changed, or the host asked.
+	Info *workerInfo `json:"about,omitempty"`
 }
 
-// about is what a worker is.
-type about struct {
+// workerInfo is what a worker is.
+type workerInfo struct {
 	Version string            `json:"version,omitempty"`
 	Address string            `json:"address,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
@@ -40,15 +40,15 @@ type about struct {
 func decodeHeartbeat(b []byte) (heartbeat, error) {
 	var h heartbeat
 	if len(b) > maxHeartbeat {
-		return h, exceeds("bytes of a heartbeat", len(b), maxHeartbeat)
+		return h, exceedError("bytes of a heartbeat", len(b), maxHeartbeat)
 	}
 	if err := json.Unmarshal(b, &h); err != nil {
 		return h, errGarbage
 	}
-	return h, h.check()
+	return h, h.validate()
 }
 
-func (h *heartbeat) tokens(each func(token)) {
+func (h *heartbeat) eachToken(each func(token)) {
 	for b := h.Running; len(b) >= len(token{}); b = b[len(token{}):] {
 		each(token(b[:len(token{})]))
 	}

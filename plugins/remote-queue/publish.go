@@ -13,14 +13,14 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// refusal is a lane that the broker does not make.
-type refusal struct {
-	tries int
-	until time.Time // not tried again before
+// laneRefusal is a lane that the broker does not make.
+type laneRefusal struct {
+	tries      int
+	retryAfter time.Time // not tried again before
 }
 
-// errLane is a lane that the broker refuses; the others go on.
-var errLane = errors.New("the broker refuses a lane")
+// errLaneRefused is a lane that the broker refuses; the others go on.
+var errLaneRefused = errors.New("the broker refuses a lane")
 
 const (
 	// maxRefusals is how often a start or its lane may be refused before the attempt
@@ -29,15 +29,15 @@ const (
 	maxRefusalWait = time.Minute
 )
 
-// refuse sets a lane aside for a while, and gives back what waits in it once that is
+// refuseLane sets a lane aside for a while, and gives back what waits in it once that is
 // no exception any more. A broker that does not answer, as one does that denies it,
 // holds up all others with each try: it is tried rarely. fleet.mu is held.
-func (s *stream) refuse(l lane, err error) {
-	r := s.refused[l]
+func (s *stream) refuseLane(l lane, err error) {
+	r := s.refusedLanes[l]
 	if r == nil {
-		r = &refusal{}
-		s.refused[l] = r
-		s.f.log.Warn("the broker refuses a lane; it is tried again", "type", l.typ, "route", l.route, "error", err)
+		r = &laneRefusal{}
+		s.refusedLanes[l] = r
+		s.fleet.log.Warn("the broker refuses a lane; it is tried again", "type", l.taskType, "route", l.route, "error", err)
 	}
 	r.tries++
 	wait := retryPause << min(r.tries, 10)
@@ -46,14 +46,14 @@ func (s *stream) refuse(l lane, err error) {
 		wait = maxRefusalWait / 4 << min(r.tries, 10)
 	}
 	wait = min(wait, maxRefusalWait)
-	r.until = time.Now().Add(wait)
-	time.AfterFunc(wait, s.wake)
+	r.retryAfter = time.Now().Add(wait)
+	time.AfterFunc(wait, s.wakeLoop)
 	if r.tries < maxRefusals {
 		return
 	}
-	for _, a := range s.f.attempts {
+	for _, a := range s.fleet.attempts {
 		if a.lane == l && a.phase == waiting {
-			s.f.takeBack(a, fmt.Sprintf("the broker refuses to make the queue of type %q for this route: %s", l.typ, err))
+			s.fleet.withdrawAttempt(a, fmt.Sprintf("the broker refuses to make the queue of type %q for this route: %s", l.taskType, err))
 		}
 	}
 }
@@ -61,19 +61,19 @@ func (s *stream) refuse(l lane, err error) {
 // publishQueued publishes all that is queued, and keeps what it could not: what the
 // broker refuses does not hold up the rest.
 func (s *stream) publishQueued() error {
-	s.f.mu.Lock()
-	if time.Now().Before(s.until) {
-		s.f.mu.Unlock()
+	s.fleet.mu.Lock()
+	if time.Now().Before(s.pausedUntil) {
+		s.fleet.mu.Unlock()
 		return nil
 	}
-	queue := s.queue
-	s.queue = nil
-	s.f.mu.Unlock()
+	queue := s.toPublish
+	s.toPublish = nil
+	s.fleet.mu.Unlock()
 	var kept []*attempt
 	var err error
 	for i, a := range queue {
 		err = s.publish(a)
-		if errors.Is(err, errLane) {
+		if errors.Is(err, errLaneRefused) {
 			kept, err = append(kept, a), nil
 		}
 		if err != nil {
@@ -81,101 +81,101 @@ func (s *stream) publishQueued() error {
 			break
 		}
 	}
-	s.f.mu.Lock()
-	s.queue = append(kept, s.queue...)
-	s.f.mu.Unlock()
-	return s.failed(err)
+	s.fleet.mu.Lock()
+	s.toPublish = append(kept, s.toPublish...)
+	s.fleet.mu.Unlock()
+	return s.noteFailure(err)
 }
 
 func (s *stream) publish(a *attempt) error {
-	s.f.mu.Lock()
+	s.fleet.mu.Lock()
 	gone := a.phase != waiting
-	s.f.mu.Unlock()
+	s.fleet.mu.Unlock()
 	if gone {
 		return nil
 	}
-	if err := s.ensure(a.lane); err != nil {
+	if err := s.ensureLane(a.lane); err != nil {
 		return err
 	}
-	if !s.f.owner.sure() {
-		return errNotOurs
+	if !s.fleet.owner.ownsQueue() {
+		return errQueueNotOwned
 	}
-	s.f.mu.Lock()
+	s.fleet.mu.Lock()
 	if a.phase != waiting {
-		s.f.mu.Unlock()
+		s.fleet.mu.Unlock()
 		return nil
 	}
-	if err := s.f.encode(a); err != nil { // admitted before the broker said what it carries
-		s.f.finish(a, tooMuch(err))
-		s.f.mu.Unlock()
+	if err := s.fleet.encodeStart(a); err != nil { // admitted before the broker said what it carries
+		s.fleet.endAttempt(a, taskTooLarge(err))
+		s.fleet.mu.Unlock()
 		return nil
 	}
-	a.published = s.f.clock.now()
-	s.lanes[a.lane] = a.published
+	a.publishedAt = s.fleet.clock.now()
+	s.lanes[a.lane] = a.publishedAt
 	id := a.token.String()
-	if a.copies > 0 { // else the broker would take it for the one it lost
-		id = fmt.Sprintf("%s.%d", id, a.copies)
+	if a.republished > 0 { // else the broker would take it for the one it lost
+		id = fmt.Sprintf("%s.%d", id, a.republished)
 	}
-	body := a.body
-	s.f.mu.Unlock()
-	msg := nats.NewMsg(s.f.names.starts(a.lane))
+	body := a.encodedStart
+	s.fleet.mu.Unlock()
+	msg := nats.NewMsg(s.fleet.names.starts(a.lane))
 	msg.Data = body
 	msg.Header.Set(nats.MsgIdHdr, id)
-	if _, err := s.f.js.PublishMsgAsync(msg); err != nil {
+	if _, err := s.fleet.js.PublishMsgAsync(msg); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
 }
 
-// published notes where the broker put a start.
-func (s *stream) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
+// publishConfirmed notes where the broker put a start.
+func (s *stream) publishConfirmed(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
 	s.pause = 0
 	a := s.attemptOf(m)
 	if a != nil {
-		a.seq = ack.Sequence
+		a.streamSeq = ack.Sequence
 	}
-	if a == nil || a.phase == over { // taken back before the broker answered
+	if a == nil || a.phase == ended { // taken back before the broker answered
 		s.withdraw(ack.Sequence)
 	}
 }
 
-// unpublished tries again what the broker did not take, or did not answer to: it
+// publishFailed tries again what the broker did not take, or did not answer to: it
 // may be full or between two leaders. The attempt stays dispatched and costs nothing.
 // One that it refuses again and again is given back, one that it never takes fails.
-func (s *stream) unpublished(_ jetstream.JetStream, m *nats.Msg, err error) {
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
+func (s *stream) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
 	a := s.attemptOf(m)
 	if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
 		if a != nil && a.phase == waiting {
-			s.f.finish(a, tooMuch(err))
+			s.fleet.endAttempt(a, taskTooLarge(err))
 		}
 		return
 	}
 	if s.pause == 0 {
-		s.f.log.Warn("the broker does not take what is dispatched; it is tried again", "error", err)
+		s.fleet.log.Warn("the broker does not take what is dispatched; it is tried again", "error", err)
 	}
-	if now := time.Now(); now.After(s.until) {
+	if now := time.Now(); now.After(s.pausedUntil) {
 		s.pause = min(max(2*s.pause, retryPause), maxPause)
-		s.until = now.Add(s.pause)
-		time.AfterFunc(s.pause, s.wake)
+		s.pausedUntil = now.Add(s.pause)
+		time.AfterFunc(s.pause, s.wakeLoop)
 	}
-	if noStream(err) {
-		s.ready = false
+	if streamMissing(err) {
+		s.isSetUp = false
 	}
-	if a == nil || a.phase != waiting || a.seq != 0 {
+	if a == nil || a.phase != waiting || a.streamSeq != 0 {
 		return
 	}
-	if refused := (*jetstream.APIError)(nil); errors.As(err, &refused) && !noStream(err) {
+	if refused := (*jetstream.APIError)(nil); errors.As(err, &refused) && !streamMissing(err) {
 		a.refusals++
 	}
 	if a.refusals >= 4*maxRefusals {
-		s.f.finish(a, released("the broker does not take the task: "+err.Error()))
+		s.fleet.endAttempt(a, releasedOutcome("the broker does not take the task: "+err.Error()))
 		return
 	}
-	s.queue = append(s.queue, a)
+	s.toPublish = append(s.toPublish, a)
 }
 
 // attemptOf is the attempt that a published start belongs to. fleet.mu is held.
@@ -185,5 +185,5 @@ func (s *stream) attemptOf(m *nats.Msg) *attempt {
 	if err != nil {
 		return nil
 	}
-	return s.f.attempts[t]
+	return s.fleet.attempts[t]
 }

@@ -61,7 +61,7 @@ func TestRejoin(t *testing.T) {
 	unrecorded.Rejoin = true
 	execute(t, f, unrecorded).wait(t, sdk.AttemptReleased)
 	gone := newTask("gate", `"k"`)
-	gone.Rejoin, gone.Handle = true, handle(peer{"w1", "GONEGONEGONE"})
+	gone.Rejoin, gone.Handle = true, encodeHandle(peer{"w1", "GONEGONEGONE"})
 	execute(t, f, gone).wait(t, sdk.AttemptLost)
 	broken := newTask("gate", `"k"`)
 	broken.Rejoin, broken.Handle = true, []byte("?")
@@ -90,7 +90,7 @@ func TestUnwantedIsStopped(t *testing.T) {
 // A worker that dies is noticed by its silence, and what it ran is lost.
 func TestWorkerKilled(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	cmd := reexec(t, f.broker.srv.ClientURL())
+	cmd := reexec(t, f.broker.server.ClientURL())
 	serves(t, f, "sleep")
 	a := execute(t, f, newTask("sleep", `null`))
 	a.started(t)
@@ -100,7 +100,7 @@ func TestWorkerKilled(t *testing.T) {
 	if out := a.wait(t, sdk.AttemptLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
 		t.Errorf("the outcome is %+v", out)
 	}
-	reexec(t, f.broker.srv.ClientURL())
+	reexec(t, f.broker.server.ClientURL())
 	eventually(t, "its successor serves", func() bool {
 		a := execute(t, f, newTask("quick", `1`))
 		<-a.done
@@ -112,7 +112,7 @@ func TestWorkerKilled(t *testing.T) {
 // nobody wants; what it began in the meantime is stopped. A short cut is nothing.
 func TestPartition(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	p := newProxy(t, f.broker.srv.Addr().String())
+	p := newProxy(t, f.broker.server.Addr().String())
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: "nats://" + p.l.Addr().String()})
 	serves(t, f, "gate")
@@ -199,14 +199,14 @@ func TestHostCutOff(t *testing.T) {
 	before := f.clock.now()
 	p.cut()
 	eventually(t, "noticed", func() bool { return !f.nc.IsConnected() })
-	held := time.NewTimer(2 * time.Duration(f.conf.Lapse)) // there is no event for nothing happening
+	held := time.NewTimer(2 * time.Duration(f.queueConfig.Lapse)) // there is no event for nothing happening
 	<-held.C
 	select {
 	case <-a.done:
 		t.Fatalf("ended while nobody could hear of it: %+v", a.out)
 	default:
 	}
-	if passed := f.clock.now() - before; passed > time.Duration(f.conf.Lapse) {
+	if passed := f.clock.now() - before; passed > time.Duration(f.queueConfig.Lapse) {
 		t.Errorf("%s passed in the host's silence", passed)
 	}
 	p.heal()
@@ -223,7 +223,7 @@ func TestBrokerFull(t *testing.T) {
 		all = append(all, execute(t, f, newTask("quick", pad)))
 	}
 	eventually(t, "full", func() bool { n := pending(t, f); return n > 0 && n < 10 })
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	for _, a := range all {
 		a.wait(t, sdk.Succeeded)
 	}
@@ -283,11 +283,11 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 // is given back with the broker's word.
 func TestLaneRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
-	err := f.broker.srv.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
+	err := f.broker.server.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
 		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
 	if err != nil {
 		t.Fatal(err)
@@ -295,7 +295,7 @@ func TestLaneRefused(t *testing.T) {
 	task := newTask("quick", `1`)
 	task.Route = map[string]string{"zone": "a"}
 	refused := execute(t, f, task)
-	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refused) == 1 })
+	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refusedLanes) == 1 })
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	select {
 	case <-refused.done:
@@ -310,7 +310,7 @@ func TestLaneRefused(t *testing.T) {
 // A start that the stream refuses for its size fails.
 func TestStartTooLargeForItsStream(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "quick")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded) // the stream is there
 	st, err := f.js.Stream(t.Context(), f.names.stream())
@@ -392,7 +392,7 @@ func TestByReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "copy")
 	if info, _ := f.Describe(t.Context()); info.MaxInput != 0 || info.MaxResult != 0 {
 		t.Errorf("limits though the host can be reached: %+v", info)
@@ -446,7 +446,7 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	a := execute(t, f, task)
 	eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
 	// As a worker does that has not heard the new host's offer yet.
-	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, host: "EARLIER",
+	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, hostProcess: "EARLIER",
 		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
 	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
 		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
@@ -462,7 +462,7 @@ func TestStoredIsNotTheScriptsToSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "claims")
 	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
 		t.Errorf("the outcome is %+v", out)
@@ -475,7 +475,7 @@ func TestUnreachableHost(t *testing.T) {
 	for name, url := range map[string]string{"nobody there": "http://" + freeAddress(t), "none": ""} {
 		t.Run(name, func(t *testing.T) {
 			f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": url})
-			newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+			newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 			serves(t, f, "quick")
 			eventually(t, "limits", func() bool { i, _ := f.Describe(t.Context()); return i.MaxInput > 0 && i.MaxResult > 0 })
 			if url != "" {

@@ -29,21 +29,21 @@ func (w *Worker) attemptURL(t token, part string) (string, error) {
 	return base + "/v1/attempts/" + t.String() + "/" + part, nil
 }
 
-// fetch gets the payloads that the start left with the host.
-func (w *Worker) fetch(ctx context.Context, s *start, t *sdk.Task) (err error) {
+// fetchPayloads gets the payloads that the start left with the host.
+func (w *Worker) fetchPayloads(ctx context.Context, s *startMessage, t *sdk.Task) (err error) {
 	if s.refInput {
-		if t.Input, err = w.get(ctx, t.Token, "input"); err != nil {
+		if t.Input, err = w.getPayload(ctx, t.Token, "input"); err != nil {
 			return err
 		}
 	}
 	if s.refCheckpoint {
-		if t.Checkpoint, err = w.get(ctx, t.Token, "checkpoint"); err != nil {
+		if t.Checkpoint, err = w.getPayload(ctx, t.Token, "checkpoint"); err != nil {
 			return err
 		}
 	}
 	if s.refResult {
 		r := *t.Result
-		if r.Data, err = w.get(ctx, t.Token, "result"); err != nil {
+		if r.Data, err = w.getPayload(ctx, t.Token, "result"); err != nil {
 			return err
 		}
 		t.Result = &r
@@ -51,8 +51,8 @@ func (w *Worker) fetch(ctx context.Context, s *start, t *sdk.Task) (err error) {
 	return nil
 }
 
-func (w *Worker) get(ctx context.Context, t token, part string) (data []byte, err error) {
-	err = w.insist(ctx, func() (retry bool, err error) {
+func (w *Worker) getPayload(ctx context.Context, t token, part string) (data []byte, err error) {
+	err = w.retryUntil(ctx, func() (retry bool, err error) {
 		url, err := w.attemptURL(t, part)
 		if err != nil {
 			return false, err
@@ -81,9 +81,9 @@ func (w *Worker) get(ctx context.Context, t token, part string) (data []byte, er
 	return data, nil
 }
 
-var errTooLarge = errors.New("the host takes no result of this size")
+var errResultTooLarge = errors.New("the host takes no result of this size")
 
-func (w *Worker) put(ctx context.Context, t token, res *sdk.Result) error {
+func (w *Worker) putResult(ctx context.Context, t token, res *sdk.Result) error {
 	url, err := w.attemptURL(t, "result")
 	if err != nil {
 		return err
@@ -103,14 +103,14 @@ func (w *Worker) put(ctx context.Context, t token, res *sdk.Result) error {
 	case resp.StatusCode/100 == 2:
 		return nil
 	case resp.StatusCode == http.StatusRequestEntityTooLarge:
-		return errTooLarge
+		return errResultTooLarge
 	}
 	return fmt.Errorf("the host answers %s", resp.Status)
 }
 
-// insist tries until it works, until it is of no use, or until ctx ends: the host
+// retryUntil tries until it works, until it is of no use, or until ctx ends: the host
 // may be restarting.
-func (w *Worker) insist(ctx context.Context, try func() (retry bool, err error)) error {
+func (w *Worker) retryUntil(ctx context.Context, try func() (retry bool, err error)) error {
 	pause := 200 * time.Millisecond
 	for {
 		retry, err := try()
@@ -129,8 +129,8 @@ func (w *Worker) insist(ctx context.Context, try func() (retry bool, err error))
 // maxResult is the largest result that goes in a message, with all around it.
 func (w *Worker) maxResult() int { return w.maxMessage() - min(64<<10, w.maxMessage()/4) }
 
-// fit makes an outcome small enough for a message, all but a result.
-func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
+// limitOutcome makes an outcome small enough for a message, all but a result.
+func (w *Worker) limitOutcome(o sdk.Outcome) sdk.Outcome {
 	o.Message = clip(o.Message, maxLine)
 	o.Details = maps.Clone(o.Details) // the script's, which may have given it to several
 	for k, v := range o.Details {
@@ -146,7 +146,7 @@ func (w *Worker) fit(o sdk.Outcome) sdk.Outcome {
 			size += len(id) + 2
 		}
 		if size > limit {
-			return tooLarge("the checkpoint with the list of children", size, limit)
+			return resultTooLarge("the checkpoint with the list of children", size, limit)
 		}
 	}
 	return checkOutcome(o)
@@ -165,18 +165,18 @@ func (w *Worker) upload(t token, r *run) {
 			if !wanted {
 				return
 			}
-			err := errTooLarge
-			if len(r.large.Data) <= w.maxResult() {
-				w.inline(t, r) // the broker carries more than it did
+			err := errResultTooLarge
+			if len(r.largeResult.Data) <= w.maxResult() {
+				w.reportInline(t, r) // the broker carries more than it did
 				return
 			}
 			if known {
 				ctx, cancel := context.WithTimeout(w.ctx, 5*time.Minute)
-				err = w.put(ctx, t, r.large)
+				err = w.putResult(ctx, t, r.largeResult)
 				cancel()
 			}
-			if err == nil || errors.Is(err, errTooLarge) {
-				w.uploaded(t, r, host, err)
+			if err == nil || errors.Is(err, errResultTooLarge) {
+				w.reportUploaded(t, r, host, err)
 				return
 			}
 			w.log.Warn("a result is not with the host yet", "task", r.start.task.ID, "error", err)
@@ -189,65 +189,65 @@ func (w *Worker) upload(t token, r *run) {
 	})
 }
 
-// putAgain is a host that lacks the bytes of a result: they went to its predecessor.
+// uploadAgain is a host that lacks the bytes of a result: they went to its predecessor.
 // Before the host's offer was heard, nobody knows where to put them. w.mu is held.
-func (w *Worker) putAgain(t token, r *run, host string) {
+func (w *Worker) uploadAgain(t token, r *run, host string) {
 	switch {
-	case r.phase != finishedRun || r.large == nil:
+	case r.phase != reporting || r.largeResult == nil:
 	case w.offer.Host == host:
 		w.upload(t, r)
 	default:
-		signal(w.beats) // the offer follows, and then the repetition
+		wake(w.heartbeatWanted) // the offer follows, and then the repetition
 	}
 }
 
-// inline reports a result that fits into a message after all.
-func (w *Worker) inline(t token, r *run) {
+// reportInline reports a result that fits into a message after all.
+func (w *Worker) reportInline(t token, r *run) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.outcome.Result, r.large = *r.large, nil
-	w.report(t, r, time.Second)
+	r.outcome.Result, r.largeResult = *r.largeResult, nil
+	w.reportOutcome(t, r, time.Second)
 }
 
-// report tells the host how an attempt ended, and again if that is not answered within
+// reportOutcome tells the host how an attempt ended, and again if that is not answered within
 // wait. w.mu is held.
-func (w *Worker) report(t token, r *run, wait time.Duration) {
-	r.phase, r.sent, r.wait = finishedRun, time.Now(), wait
+func (w *Worker) reportOutcome(t token, r *run, wait time.Duration) {
+	r.phase, r.reportedAt, r.repeatAfter = reporting, time.Now(), wait
 	if w.runs[t] == r {
-		w.tell(&item{kind: kindFinished, token: t, outcome: r.outcome, host: r.putTo})
+		w.queueItem(&item{kind: kindFinished, token: t, outcome: r.outcome, hostProcess: r.uploadedTo})
 	}
 }
 
-// uploaded reports what became of a large result.
-func (w *Worker) uploaded(t token, r *run, host string, err error) {
+// reportUploaded reports what became of a large result.
+func (w *Worker) reportUploaded(t token, r *run, host string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		r.outcome = tooLarge("the result", len(r.large.Data), w.maxResult())
-		r.large = nil
+		r.outcome = resultTooLarge("the result", len(r.largeResult.Data), w.maxResult())
+		r.largeResult = nil
 	}
-	r.putTo = host
-	w.report(t, r, time.Second)
+	r.uploadedTo = host
+	w.reportOutcome(t, r, time.Second)
 }
 
-func tooLarge(what string, n, limit int) sdk.Outcome {
+func resultTooLarge(what string, n, limit int) sdk.Outcome {
 	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeResultTooLarge, Permanent: true,
 		Message: fmt.Sprintf("%s has %d bytes: the broker carries %d, and the host's REST does not take it", what, n, limit)}
 }
 
-// probe finds out whether the host's REST answers here, and keeps trying if not.
-func (w *Worker) probe() {
+// probeHost finds out whether the host's REST answers here, and keeps trying if not.
+func (w *Worker) probeHost() {
 	for {
 		w.mu.Lock()
 		url := w.offer.HostURL
 		w.mu.Unlock()
-		ok := url == "" || w.answers(url)
+		ok := url == "" || w.hostAnswers(url)
 		w.mu.Lock()
-		changed := w.unreachable == ok
-		w.unreachable = !ok
+		changed := w.restUnreachable == ok
+		w.restUnreachable = !ok
 		w.mu.Unlock()
 		if changed {
-			signal(w.beats)
+			wake(w.heartbeatWanted)
 			if !ok {
 				w.log.Warn("the host's REST does not answer here: what the broker cannot carry is refused at submit", "url", url)
 			}
@@ -263,7 +263,7 @@ func (w *Worker) probe() {
 	}
 }
 
-func (w *Worker) answers(url string) bool {
+func (w *Worker) hostAnswers(url string) bool {
 	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/healthz", nil)

@@ -10,25 +10,25 @@ import (
 	"time"
 )
 
-// worker is one process of a worker, as the host knows it.
-type worker struct {
-	peer  peer
-	about about    // but for its types
-	types []string // that it offers and the host knows
-	known bool     // about was heard
-	beat  heartbeat
-	seen  time.Duration // of the fleet's clock
-	at    time.Time
+// remoteWorker is one process of a worker, as the host knows it.
+type remoteWorker struct {
+	peer          peer
+	info          workerInfo // but for its types
+	types         []string   // that it offers and the host knows
+	described     bool       // about was heard
+	lastHeartbeat heartbeat
+	heardAt       time.Duration // of the fleet's clock
+	heardTime     time.Time
 }
 
-// heard takes a heartbeat. The host is asked to look again only when the offer
+// handleHeartbeat takes a heartbeat. The host is asked to look again only when the offer
 // changed, not for what a worker happens to run.
-func (f *fleet) heard(p peer, h heartbeat) {
+func (f *fleet) handleHeartbeat(p peer, h heartbeat) {
 	f.mu.Lock()
 	w := f.workers[p]
 	if h.Bye {
 		if w != nil {
-			f.leave(w)
+			f.removeWorker(w)
 		}
 		f.mu.Unlock()
 		f.log.Info("worker left", "worker", p.name)
@@ -37,93 +37,93 @@ func (f *fleet) heard(p peer, h heartbeat) {
 	}
 	if w == nil {
 		if err := f.admitWorker(p); err != nil {
-			f.dismiss(p, err.Error())
+			f.dismissWorker(p, err.Error())
 			f.mu.Unlock()
 			return
 		}
-		w = &worker{peer: p}
+		w = &remoteWorker{peer: p}
 		f.workers[p] = w
-		delete(f.gone, p.name)
-		f.warnTwins(p)
+		delete(f.goneWorkers, p.name)
+		f.warnSameName(p)
 	}
-	changed := w.known && (w.beat.Draining != h.Draining || w.beat.Unreachable != h.Unreachable)
-	types := h.About != nil && f.remember(w, h.About.Types)
-	if h.About != nil {
-		h.About.Types = nil
-		changed = changed || types || !w.known || !reflect.DeepEqual(w.about, *h.About)
-		w.about, w.known = *h.About, true
+	changed := w.described && (w.lastHeartbeat.Draining != h.Draining || w.lastHeartbeat.Unreachable != h.Unreachable)
+	types := h.Info != nil && f.rememberTypes(w, h.Info.Types)
+	if h.Info != nil {
+		h.Info.Types = nil
+		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
+		w.info, w.described = *h.Info, true
 	}
-	w.beat, w.seen, w.at = h, f.clock.now(), time.Now()
-	w.beat.About = nil
-	f.named(w)
-	w.beat.Running = nil // it can be long, and who runs what is known from the attempts
+	w.lastHeartbeat, w.heardAt, w.heardTime = h, f.clock.now(), time.Now()
+	w.lastHeartbeat.Info = nil
+	f.noteNamedTokens(w)
+	w.lastHeartbeat.Running = nil // it can be long, and who runs what is known from the attempts
 	if f.offerFor(w).ID != h.Offer {
 		f.sendOffer(w)
 	}
 	f.mu.Unlock()
 	// The answer, empty at the least, is how the worker knows that the host lives.
-	if !w.known {
-		f.tell(p, &item{kind: kindDescribe})
+	if !w.described {
+		f.queueItem(p, &item{kind: kindDescribe})
 	} else {
 		f.send(f.names.down(p), []byte{formatVersion})
 	}
 	if types {
-		f.stream.wake()
+		f.stream.wakeLoop()
 	}
 	if changed {
 		f.cfg.Changed()
 	}
 }
 
-// warnTwins: two workers of one name are kept apart by their instances, but an
+// warnSameName: two workers of one name are kept apart by their instances, but an
 // operator will not have meant it. f.mu is held.
-func (f *fleet) warnTwins(p peer) {
+func (f *fleet) warnSameName(p peer) {
 	for q, other := range f.workers {
-		if q != p && q.name == p.name && f.clock.now()-other.seen < 2*time.Duration(f.conf.Heartbeat) {
+		if q != p && q.name == p.name && f.clock.now()-other.heardAt < 2*time.Duration(f.queueConfig.Heartbeat) {
 			f.log.Warn("a worker of this name was here a moment ago: restarted, or two of one name?", "worker", p.name)
 		}
 	}
 }
 
-// named notes which attempts a heartbeat answers for. f.mu is held.
-func (f *fleet) named(w *worker) {
+// noteNamedTokens notes which attempts a heartbeat answers for. f.mu is held.
+func (f *fleet) noteNamedTokens(w *remoteWorker) {
 	now, refused := f.clock.now(), 0
-	w.beat.tokens(func(t token) {
+	w.lastHeartbeat.eachToken(func(t token) {
 		a := f.attempts[t]
 		switch {
 		case a != nil && a.phase == waiting:
-			a.seen = now // accepted by somebody: it will ask
+			a.lastNamed = now // accepted by somebody: it will ask
 		case a != nil && a.peer == w.peer:
-			a.seen = now
-		case a == nil && !f.stranger(t):
+			a.lastNamed = now
+		case a == nil && !f.unknownForGood(t):
 		case refused >= maxRefused: // with the next heartbeat
 		default: // somebody else's, or nobody's
 			refused++
-			f.count.refused.Add(1)
-			f.tell(w.peer, &item{kind: kindRefuse, token: t, text: "the attempt is not this worker's"})
+			f.counters.refusedReports.Add(1)
+			f.queueItem(w.peer, &item{kind: kindRefuse, token: t, text: "the attempt is not this worker's"})
 		}
 	})
 }
 
-// stranger says whether a token that is not among the attempts is surely not
+// unknownForGood says whether a token that is not among the attempts is surely not
 // wanted. Early in the life of a host it may be one that is yet to be rejoined.
 // f.mu is held.
-func (f *fleet) stranger(t token) bool {
-	_, ended := f.ended[t]
-	return ended || f.clock.now() > time.Duration(f.conf.Rejoin)
+func (f *fleet) unknownForGood(t token) bool {
+	_, ended := f.forgottenTokens[t]
+	return ended || f.clock.now() > time.Duration(f.queueConfig.Rejoin)
 }
 
 // offerFor is where w may pull. f.mu is held.
-func (f *fleet) offerFor(w *worker) offer {
-	o := offer{Host: f.self, Heartbeat: time.Duration(f.conf.Heartbeat), HostURL: f.rest}
+func (f *fleet) offerFor(w *remoteWorker) offer {
+	o := offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL}
 	_, o.Drain = f.drained[w.peer.name]
-	if w.known && !o.Drain {
+	if w.described && !o.Drain {
 		for _, key := range slices.Sorted(maps.Keys(f.routes)) {
-			if !satisfies(w.about.Labels, f.routes[key]) {
+			if !labelsSatisfy(w.info.Labels, f.routes[key]) {
 				continue
 			}
 			for _, typ := range w.types {
-				if l := (lane{key, typ}); f.stream.has(l) {
+				if l := (lane{key, typ}); f.stream.hasLane(l) {
 					o.Lanes = append(o.Lanes, offerLane{l.consumer(), typ})
 				}
 			}
@@ -135,22 +135,22 @@ func (f *fleet) offerFor(w *worker) offer {
 	return o
 }
 
-// offerAll tells every worker that is concerned of a new lane. f.mu is held.
-func (f *fleet) offerAll() {
+// sendChangedOffers tells every worker that is concerned of a new lane. f.mu is held.
+func (f *fleet) sendChangedOffers() {
 	for _, w := range f.workers {
-		if f.offerFor(w).ID != w.beat.Offer {
+		if f.offerFor(w).ID != w.lastHeartbeat.Offer {
 			f.sendOffer(w)
 		}
 	}
 }
 
-// forget drops workers that were silent for the lapse. f.mu is held.
-func (f *fleet) forget() (changed bool) {
+// forgetSilentWorkers drops workers that were silent for the lapse. f.mu is held.
+func (f *fleet) forgetSilentWorkers() (changed bool) {
 	for p, w := range f.workers {
-		if f.clock.now()-w.seen > time.Duration(f.conf.Lapse) {
-			f.leave(w)
+		if f.clock.now()-w.heardAt > time.Duration(f.queueConfig.Lapse) {
+			f.removeWorker(w)
 			changed = true
-			f.log.Warn("worker is gone", "worker", p.name, "address", w.about.Address, "last_seen", w.at)
+			f.log.Warn("worker is gone", "worker", p.name, "address", w.info.Address, "last_seen", w.heardTime)
 		}
 	}
 	return changed

@@ -4,22 +4,22 @@ import (
 	"time"
 )
 
-// beatLoop speaks to the host and repeats what it has not answered.
-func (w *Worker) beatLoop() {
+// heartbeatLoop speaks to the host and repeats what it has not answered.
+func (w *Worker) heartbeatLoop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-w.ctx.Done():
 			return
-		case <-w.beats:
+		case <-w.heartbeatWanted:
 		case <-timer.C:
 		}
 		if w.nc.IsConnected() {
-			w.beat(false)
-			w.repeat()
+			w.sendHeartbeat(false)
+			w.repeatUnanswered()
 		}
-		w.watchHost()
+		w.watchHostSilence()
 		w.mu.Lock()
 		every := w.offer.Heartbeat
 		w.mu.Unlock()
@@ -27,48 +27,48 @@ func (w *Worker) beatLoop() {
 			every = time.Second
 		}
 		timer.Reset(every)
-		signal(w.pulls) // pulls whose end was not heard
+		wake(w.pullWanted) // pulls whose end was not heard
 	}
 }
 
 // maxRepeat is the longest that an unanswered report waits to be repeated.
 const maxRepeat = 10 * time.Second
 
-// repeat says again what the host has not answered.
-func (w *Worker) repeat() {
-	if w.out.backlog(w.peer) > 4<<20 {
+// repeatUnanswered says again what the host has not answered.
+func (w *Worker) repeatUnanswered() {
+	if w.outbox.waitingBytes(w.peer) > 4<<20 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
 	for t, r := range w.runs {
-		if r.phase == accepting && now.Sub(r.since) > ackWait {
-			w.remove(t, r)
+		if r.phase == accepting && now.Sub(r.receivedAt) > acceptWait {
+			w.removeRun(t, r)
 			continue
 		}
 		if r.phase == working {
-			r.flush(w)
+			r.sendProgress(w)
 		}
-		for seq, s := range r.saves {
+		for seq, s := range r.unackedSaves {
 			if now.Sub(s.sent) >= time.Second {
 				s.sent = now
-				w.tell(&item{kind: kindCheckpoint, token: t, seq: seq, data: s.data})
+				w.queueItem(&item{kind: kindCheckpoint, token: t, seq: seq, data: s.data})
 			}
 		}
-		if now.Sub(r.sent) < r.wait || r.fenced {
+		if now.Sub(r.reportedAt) < r.repeatAfter || r.fenced {
 			continue
 		}
 		switch r.phase {
 		case asking:
-			r.sent, r.wait = now, time.Second
-			w.tell(&item{kind: kindAsk, token: t})
-		case finishedRun:
-			if r.large != nil && r.putTo != w.offer.Host { // the one that had it is gone
+			r.reportedAt, r.repeatAfter = now, time.Second
+			w.queueItem(&item{kind: kindAsk, token: t})
+		case reporting:
+			if r.largeResult != nil && r.uploadedTo != w.offer.Host { // the one that had it is gone
 				w.upload(t, r)
 				continue
 			}
-			w.report(t, r, min(max(2*r.wait, time.Second), maxRepeat))
+			w.reportOutcome(t, r, min(max(2*r.repeatAfter, time.Second), maxRepeat))
 		}
 	}
 }
@@ -76,22 +76,22 @@ func (w *Worker) repeat() {
 // hostSilence is when a host that says nothing counts as gone.
 const hostSilence = 10 * time.Second
 
-func (w *Worker) hostSpoke() {
+func (w *Worker) noteHostHeard() {
 	w.mu.Lock()
-	back := w.hostGone
-	w.heardHost, w.hostGone = time.Now(), false
+	back := w.hostSilent
+	w.heardHost, w.hostSilent = time.Now(), false
 	w.mu.Unlock()
 	if back {
 		w.log.Info("the host is back")
 	}
 }
 
-// watchHost notices a host that is gone. What runs goes on; results are kept.
-func (w *Worker) watchHost() {
+// watchHostSilence notices a host that is gone. What runs goes on; results are kept.
+func (w *Worker) watchHostSilence() {
 	w.mu.Lock()
-	gone := !w.hostGone && !w.heardHost.IsZero() && time.Since(w.heardHost) > hostSilence
+	gone := !w.hostSilent && !w.heardHost.IsZero() && time.Since(w.heardHost) > hostSilence
 	if gone {
-		w.hostGone = true
+		w.hostSilent = true
 	}
 	kept := len(w.runs)
 	w.mu.Unlock()

@@ -6,42 +6,42 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// action is what is done with a task.
-type action uint8
+// taskAction is what is done with a task.
+type taskAction uint8
 
 const (
-	actExecute action = iota + 1
+	actExecute taskAction = iota + 1
 	actRevert
 )
 
-// start is what the stream carries: one attempt. Payloads that are too large for
+// startMessage is what the stream carries: one attempt. Payloads that are too large for
 // a message stay with the host, and the worker fetches them by the token.
-type start struct {
-	action action
+type startMessage struct {
+	action taskAction
 	task   sdk.Task
 	// refs says which payloads the host keeps.
 	refInput, refCheckpoint, refResult bool
 }
 
-// encodeStart writes the start of t so that it takes at most limit bytes, leaving
+// encodeStartWithin writes the start of t so that it takes at most limit bytes, leaving
 // the largest payloads out first: refs says that it left some. It does not fit if
 // even that is not enough.
-func encodeStart(act action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
-	s := start{action: act, task: t}
+func encodeStartWithin(act taskAction, t sdk.Task, limit int) (body []byte, refs, fits bool) {
+	s := startMessage{action: act, task: t}
 	for {
-		if n := s.payload(); n <= limit {
+		if n := s.payloadSize(); n <= limit {
 			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
 				return b, refs, true
 			}
 		}
-		if !s.shed() {
+		if !s.dropLargest() {
 			return nil, refs, false
 		}
 		refs = true
 	}
 }
 
-func (s *start) payload() int {
+func (s *startMessage) payloadSize() int {
 	n := len(s.task.Input) + len(s.task.Checkpoint)
 	if s.task.Result != nil {
 		n += len(s.task.Result.Data)
@@ -49,8 +49,8 @@ func (s *start) payload() int {
 	return n
 }
 
-// shed leaves the largest payload to the host.
-func (s *start) shed() bool {
+// dropLargest leaves the largest payload to the host.
+func (s *startMessage) dropLargest() bool {
 	var result []byte
 	if s.task.Result != nil {
 		result = s.task.Result.Data
@@ -70,7 +70,7 @@ func (s *start) shed() bool {
 	return true
 }
 
-func appendStart(b []byte, s *start) []byte {
+func appendStart(b []byte, s *startMessage) []byte {
 	t := &s.task
 	b = append(b, formatVersion, byte(s.action))
 	b = append(b, t.Token[:]...)
@@ -89,12 +89,12 @@ func appendStart(b []byte, s *start) []byte {
 }
 
 // decodeStart reads what appendStart wrote. The payloads are part of b.
-func decodeStart(b []byte) (start, error) {
-	var s start
+func decodeStart(b []byte) (startMessage, error) {
+	var s startMessage
 	if len(b) < 2 || b[0] != formatVersion {
 		return s, errGarbage
 	}
-	s.action = action(b[1])
+	s.action = taskAction(b[1])
 	d := decoder{b: b[2:]}
 	t := &s.task
 	t.Token = d.token()
@@ -116,7 +116,7 @@ func decodeStart(b []byte) (start, error) {
 	}
 	t.Suspect = d.bool()
 	if d.bad || t.Type == "" || t.Token == (token{}) || s.action != actExecute && s.action != actRevert {
-		return start{}, errGarbage
+		return startMessage{}, errGarbage
 	}
 	return s, nil
 }

@@ -13,7 +13,7 @@ import (
 func TestOneSuspectOnEachWorker(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	g := newGates()
-	url := f.broker.srv.ClientURL()
+	url := f.broker.server.ClientURL()
 	g.worker(t, WorkerOptions{Name: "a", URL: url})
 	serves(t, f, "gate")
 	suspect := func(key string) *try {
@@ -65,7 +65,7 @@ func TestSuspectOfADeafScriptIsCleared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 10}}})
+	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 10}}})
 	t.Cleanup(func() { close(hang) })
 	serves(t, f, "deaf")
 	task := newTask("deaf", `1`)

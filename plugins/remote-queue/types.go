@@ -18,8 +18,8 @@ import (
 // knownType is a task type that a worker offers or once offered.
 type knownType struct {
 	sdk.TypeInfo
-	// Offered is when a worker was last here that offers it.
-	Offered time.Time `json:"last_offered,omitzero"`
+	// LastOffered is when a worker was last here that offers it.
+	LastOffered time.Time `json:"last_offered,omitzero"`
 }
 
 const (
@@ -38,20 +38,20 @@ func (t *knownType) size() int {
 	return len(t.Name) + len(t.Description) + len(t.Input) + len(t.Result)
 }
 
-// remember keeps what w offers, as far as there is room. f.mu is held.
-func (f *fleet) remember(w *worker, types []sdk.TypeInfo) (changed bool) {
+// rememberTypes keeps what w offers, as far as there is room. f.mu is held.
+func (f *fleet) rememberTypes(w *remoteWorker, types []sdk.TypeInfo) (changed bool) {
 	now, before, full := time.Now(), w.types, false
 	w.types = make([]string, 0, len(types))
 	for _, t := range types {
 		t.Unavailable = false
-		old, ok := f.known[t.Name]
+		old, ok := f.knownTypes[t.Name]
 		if ok && sameType(old.TypeInfo, t) {
-			old.Offered = now
+			old.LastOffered = now
 			w.types = append(w.types, old.Name) // that string, which all share
 			continue
 		}
-		fresh := &knownType{TypeInfo: t, Offered: now}
-		if full = full || !f.roomFor(fresh); full {
+		fresh := &knownType{TypeInfo: t, LastOffered: now}
+		if full = full || !f.makeRoomForType(fresh); full {
 			f.log.Error("a worker's type is left out: the workers of this executor offer too many types, or too large ones",
 				"type", t.Name, "worker", w.peer.name, "most_types", maxTypes, "most_bytes", maxTypesBytes)
 			continue
@@ -59,16 +59,16 @@ func (f *fleet) remember(w *worker, types []sdk.TypeInfo) (changed bool) {
 		if ok {
 			f.log.Info("a worker describes a type anew: its word holds from now on", "type", t.Name, "worker", w.peer.name)
 		}
-		f.known[t.Name], f.typesDirty, changed = fresh, true, true
+		f.knownTypes[t.Name], f.typesUnsaved, changed = fresh, true, true
 		w.types = append(w.types, fresh.Name)
 	}
 	return changed || !slices.Equal(before, w.types)
 }
 
-// roomFor says whether t may be kept, and forgets for it what nobody needs. f.mu is held.
-func (f *fleet) roomFor(t *knownType) bool {
+// makeRoomForType says whether t may be kept, and forgets for it what nobody needs. f.mu is held.
+func (f *fleet) makeRoomForType(t *knownType) bool {
 	count, size := 1, t.size()
-	for name, have := range f.known {
+	for name, have := range f.knownTypes {
 		if name != t.Name {
 			count, size = count+1, size+have.size()
 		}
@@ -77,11 +77,11 @@ func (f *fleet) roomFor(t *knownType) bool {
 	if fits() {
 		return true
 	}
-	for _, old := range f.unneeded() {
+	for _, old := range f.unneededTypes() {
 		if old.Name == t.Name {
 			continue
 		}
-		delete(f.known, old.Name)
+		delete(f.knownTypes, old.Name)
 		if count, size = count-1, size-old.size(); fits() {
 			return true
 		}
@@ -89,9 +89,9 @@ func (f *fleet) roomFor(t *knownType) bool {
 	return false
 }
 
-// unneeded are the types that no present worker offers and no attempt is of, those
+// unneededTypes are the types that no present worker offers and no attempt is of, those
 // that were offered last at the end. f.mu is held.
-func (f *fleet) unneeded() []*knownType {
+func (f *fleet) unneededTypes() []*knownType {
 	needed := make(map[string]bool)
 	for _, w := range f.workers {
 		for _, name := range w.types {
@@ -99,16 +99,16 @@ func (f *fleet) unneeded() []*knownType {
 		}
 	}
 	for _, a := range f.attempts {
-		needed[a.lane.typ] = true
+		needed[a.lane.taskType] = true
 	}
 	var out []*knownType
-	for name, t := range f.known {
+	for name, t := range f.knownTypes {
 		if !needed[name] {
 			out = append(out, t)
 		}
 	}
 	slices.SortFunc(out, func(a, b *knownType) int {
-		return cmp.Or(a.Offered.Compare(b.Offered), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(a.LastOffered.Compare(b.LastOffered), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -117,17 +117,17 @@ func (f *fleet) unneeded() []*knownType {
 func (f *fleet) forgetTypes(now time.Time) (changed bool) {
 	for _, w := range f.workers {
 		for _, name := range w.types {
-			f.known[name].Offered = now
+			f.knownTypes[name].LastOffered = now
 		}
 	}
-	for _, t := range f.unneeded() {
-		if now.Sub(t.Offered) > keepTypes {
-			f.log.Info("no worker has offered the type for long: it is forgotten", "type", t.Name, "last_offered", t.Offered)
-			delete(f.known, t.Name)
+	for _, t := range f.unneededTypes() {
+		if now.Sub(t.LastOffered) > keepTypes {
+			f.log.Info("no worker has offered the type for long: it is forgotten", "type", t.Name, "last_offered", t.LastOffered)
+			delete(f.knownTypes, t.Name)
 			changed = true
 		}
 	}
-	f.typesDirty = f.typesDirty || changed
+	f.typesUnsaved = f.typesUnsaved || changed
 	return changed
 }
 
@@ -155,13 +155,13 @@ func (f *fleet) loadTypes() {
 		return
 	}
 	for _, t := range list {
-		if t == nil || !sdk.ValidTypeName(t.Name) || !f.roomFor(t) {
+		if t == nil || !sdk.ValidTypeName(t.Name) || !f.makeRoomForType(t) {
 			continue
 		}
-		if t.Offered.IsZero() || t.Offered.After(time.Now()) {
-			t.Offered = time.Now()
+		if t.LastOffered.IsZero() || t.LastOffered.After(time.Now()) {
+			t.LastOffered = time.Now()
 		}
-		f.known[t.Name] = t
+		f.knownTypes[t.Name] = t
 	}
 }
 
@@ -170,19 +170,19 @@ func (f *fleet) loadTypes() {
 func (f *fleet) saveTypes() {
 	f.mu.Lock()
 	now := time.Now()
-	if !f.typesDirty && (now.Sub(f.typesSaved) < saveTypesEvery || len(f.known) == 0) {
+	if !f.typesUnsaved && (now.Sub(f.typesSaved) < saveTypesEvery || len(f.knownTypes) == 0) {
 		f.mu.Unlock()
 		return
 	}
-	f.typesDirty, f.typesSaved = false, now
-	list := make([]knownType, 0, len(f.known))
-	for _, name := range slices.Sorted(maps.Keys(f.known)) {
-		list = append(list, *f.known[name])
+	f.typesUnsaved, f.typesSaved = false, now
+	list := make([]knownType, 0, len(f.knownTypes))
+	for _, name := range slices.Sorted(maps.Keys(f.knownTypes)) {
+		list = append(list, *f.knownTypes[name])
 	}
 	f.mu.Unlock()
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err == nil {
-		err = writeWhole(f.typesPath(), data)
+		err = replaceFile(f.typesPath(), data)
 	}
 	if err != nil {
 		f.log.Error("the workers' types could not be kept: while no worker serves them, a restart forgets them", "error", err)

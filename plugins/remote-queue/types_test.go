@@ -17,18 +17,18 @@ import (
 
 // bareFleet has no broker: for what is decided in memory alone.
 func bareFleet() *fleet {
-	return &fleet{log: hclog.NewNullLogger(), attempts: map[token]*attempt{}, ended: map[token]struct{}{},
-		workers: map[peer]*worker{}, known: map[string]*knownType{}, gone: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{anyRoute: nil}}
+	return &fleet{log: hclog.NewNullLogger(), attempts: map[token]*attempt{}, forgottenTokens: map[token]struct{}{},
+		workers: map[peer]*remoteWorker{}, knownTypes: map[string]*knownType{}, goneWorkers: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{anyRoute: nil}}
 }
 
-func (f *fleet) join(name string, types ...string) *worker {
-	w := &worker{peer: peer{name, "AAAAAAAA"}, known: true}
+func (f *fleet) join(name string, types ...string) *remoteWorker {
+	w := &remoteWorker{peer: peer{name, "AAAAAAAA"}, described: true}
 	f.workers[w.peer] = w
 	var infos []sdk.TypeInfo
 	for _, t := range types {
 		infos = append(infos, sdk.TypeInfo{Name: t})
 	}
-	f.remember(w, infos)
+	f.rememberTypes(w, infos)
 	return w
 }
 
@@ -43,7 +43,7 @@ func TestTypesFileIsACache(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := openFleet(t, dir, map[string]any{"listen": "127.0.0.1:0"})
-			newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+			newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 			serves(t, f, "gate")
 			eventually(t, "the file is whole", func() bool {
 				data, err := os.ReadFile(f.typesPath())
@@ -62,7 +62,7 @@ func TestTypesFileWithoutTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.loadTypes()
-	if k := f.known["a"]; k == nil || k.Description != "d" || time.Since(k.Offered) > time.Minute {
+	if k := f.knownTypes["a"]; k == nil || k.Description != "d" || time.Since(k.LastOffered) > time.Minute {
 		t.Errorf("%+v", k)
 	}
 }
@@ -74,7 +74,7 @@ func TestWriteWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := writeWhole(path, []byte("new")); err != nil {
+	if err := replaceFile(path, []byte("new")); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -85,7 +85,7 @@ func TestWriteWhole(t *testing.T) {
 	if _, err := os.Stat(path + ".new"); !os.IsNotExist(err) {
 		t.Errorf("the temporary file is left: %v", err)
 	}
-	if err := writeWhole(filepath.Join(path, "no-directory"), nil); err == nil {
+	if err := replaceFile(filepath.Join(path, "no-directory"), nil); err == nil {
 		t.Error("it said nothing of a directory that is not there")
 	}
 }
@@ -134,22 +134,22 @@ func TestTypesAreBounded(t *testing.T) {
 	old := f.join("old", many("old")...)
 	delete(f.workers, old.peer)
 	f.join("a", "first")
-	if len(f.known) != maxTypes || f.known["first"] == nil {
-		t.Fatalf("%d types, first %v", len(f.known), f.known["first"])
+	if len(f.knownTypes) != maxTypes || f.knownTypes["first"] == nil {
+		t.Fatalf("%d types, first %v", len(f.knownTypes), f.knownTypes["first"])
 	}
 	full := f.join("full", many("new")...)
-	if len(f.known) != maxTypes || len(full.types) != maxTypes-1 || f.known["first"] == nil {
-		t.Fatalf("%d types, %d of the second worker", len(f.known), len(full.types))
+	if len(f.knownTypes) != maxTypes || len(full.types) != maxTypes-1 || f.knownTypes["first"] == nil {
+		t.Fatalf("%d types, %d of the second worker", len(f.knownTypes), len(full.types))
 	}
 	if late := f.join("late", "new0", "another"); len(late.types) != 1 || late.types[0] != "new0" {
 		t.Errorf("with no room left: %v", late.types)
 	}
 	delete(f.workers, full.peer)
-	w := &worker{peer: peer{"large", "AAAAAAAA"}}
+	w := &remoteWorker{peer: peer{"large", "AAAAAAAA"}}
 	f.workers[w.peer] = w
 	large := json.RawMessage(`"` + strings.Repeat("x", maxTypesBytes/2) + `"`)
-	f.remember(w, []sdk.TypeInfo{{Name: "l1", Input: large}, {Name: "l2", Input: large}})
-	if len(w.types) != 1 || f.known["first"] == nil {
+	f.rememberTypes(w, []sdk.TypeInfo{{Name: "l1", Input: large}, {Name: "l2", Input: large}})
+	if len(w.types) != 1 || f.knownTypes["first"] == nil {
 		t.Errorf("large ones: %v", w.types)
 	}
 }
@@ -158,13 +158,13 @@ func TestTypesAreBounded(t *testing.T) {
 func TestHeartbeatsAreNoChange(t *testing.T) {
 	var changes atomic.Int64
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "changed": func() { changes.Add(1) }})
-	w := newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
+	w := newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
 	serves(t, f, "gate")
 	heard := func() time.Duration {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if w := f.workers[w.peer]; w != nil {
-			return w.seen
+			return w.heardAt
 		}
 		return 0
 	}
@@ -182,8 +182,8 @@ func TestHeartbeatsAreNoChange(t *testing.T) {
 	}
 	a := execute(t, f, newTask("gate", `"k"`))
 	a.started(t)
-	w.describe.Store(true) // as after each loss of the connection
-	beats(60)              // three seconds, as long as it was between two such changes, and more
+	w.describeNext.Store(true) // as after each loss of the connection
+	beats(60)                  // three seconds, as long as it was between two such changes, and more
 	if n := changes.Load(); n != before {
 		t.Errorf("%d changes by heartbeats alone", n-before)
 	}

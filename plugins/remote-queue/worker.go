@@ -90,48 +90,48 @@ type Local struct {
 // Worker takes attempts from a broker and runs them on its executors. It looks for
 // a host for ever, and keeps results while there is none.
 type Worker struct {
-	o      WorkerOptions
-	names  names
-	peer   peer
-	log    hclog.Logger
-	nc     *nats.Conn
-	out    *outbox
-	http   *http.Client
-	dial   *joinDialer // of Join
-	hands  chan *run   // to a goroutine that is free
-	pulls  chan struct{}
-	beats  chan struct{}
-	idle   chan struct{} // signaled whenever a run leaves
-	count  counters
-	ctx    context.Context
-	cancel context.CancelFunc
-	loops  sync.WaitGroup
+	options         WorkerOptions
+	names           subjects
+	peer            peer
+	log             hclog.Logger
+	nc              *nats.Conn
+	outbox          *outbox
+	http            *http.Client
+	joinDialer      *joinDialer // of Join
+	idleScripts     chan *run   // to a goroutine that is free
+	pullWanted      chan struct{}
+	heartbeatWanted chan struct{}
+	runRemoved      chan struct{} // signaled whenever a run leaves
+	counters        counters
+	ctx             context.Context
+	cancel          context.CancelFunc
+	loops           sync.WaitGroup
 	// scripts are waited for as long as they listen to their contexts, and no longer.
-	scripts sync.WaitGroup
-	gone    chan struct{} // closed when Run has returned
+	scripts  sync.WaitGroup
+	returned chan struct{} // closed when Run has returned
 	// dismissed has why the host ended the worker's session.
 	dismissed chan error
 
-	payload  atomic.Int64 // what a message of the broker may hold; 0 before it was seen
-	describe atomic.Bool  // the next heartbeat says what the worker is
+	brokerPayload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
+	describeNext  atomic.Bool  // the next heartbeat says what the worker is
 
-	mu          sync.Mutex
-	began, left bool
-	draining    bool
-	locals      []*local
-	runs        map[token]*run
-	suspect     *run // the one that has the worker's place for suspects
-	offer       offer
-	heardHost   time.Time
-	hostGone    bool
-	unreachable bool
+	mu              sync.Mutex
+	started, closed bool
+	draining        bool
+	executors       []*localExecutor
+	runs            map[token]*run
+	suspect         *run // the one that has the worker's place for suspects
+	offer           offer
+	heardHost       time.Time
+	hostSilent      bool
+	restUnreachable bool
 }
 
-// local is an executor with what it offers and has free.
-type local struct {
+// localExecutor is an executor with what it offers and has free.
+type localExecutor struct {
 	Local
 	types   map[string]sdk.TypeInfo
-	order   []sdk.TypeInfo
+	offered []sdk.TypeInfo
 	slots   int
 	used    int
 	pullers map[string]*puller // by consumer
@@ -156,12 +156,12 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		if err := checkCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
 			return nil, err
 		}
-		if !o.credentials().prove(o.URL) {
+		if !o.credentials().canAuthenticate(o.URL) {
 			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 		}
 	}
-	w := &Worker{o: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
-		hands: make(chan *run), pulls: make(chan struct{}, 1), beats: make(chan struct{}, 1), idle: make(chan struct{}, 1), gone: make(chan struct{}), dismissed: make(chan error, 1),
+	w := &Worker{options: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
+		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
@@ -169,7 +169,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.dial = &joinDialer{path: path}
+		w.joinDialer = &joinDialer{path: path}
 		j, err := readJoin(path)
 		if err != nil {
 			return nil, err
@@ -182,10 +182,10 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if !queueName.MatchString(o.Queue) {
 		return nil, fmt.Errorf("queue %q: letters, digits, '_' and '-', 32 at the most", o.Queue)
 	}
-	w.names = names{o.Queue}
-	w.out = newOutbox(func(to peer, data []byte) { w.send(w.names.up(to, upItems), data) })
+	w.names = subjects{o.Queue}
+	w.outbox = newOutbox(func(to peer, data []byte) { w.publish(w.names.up(to, upItems), data) })
 	for _, l := range o.Local {
-		w.locals = append(w.locals, &local{Local: l, pullers: make(map[string]*puller)})
+		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
 	}
 	return w, nil
 }
@@ -194,46 +194,46 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 // stopped, and its outcome told if the host can be reached at once.
 func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
-	if w.began {
+	if w.started {
 		w.mu.Unlock()
 		return errors.New("a worker runs once")
 	}
-	w.began = true
+	w.started = true
 	w.mu.Unlock()
-	defer close(w.gone)
+	defer close(w.returned)
 	defer w.cancel()
-	for _, l := range w.locals {
-		w.ask(ctx, l)
+	for _, l := range w.executors {
+		w.describeExecutor(ctx, l)
 	}
 	if err := w.connect(); err != nil {
 		return err
 	}
-	defer w.leave()
-	w.loops.Go(func() { w.out.run(w.ctx) })
+	defer w.closeAll()
+	w.loops.Go(func() { w.outbox.run(w.ctx) })
 	w.loops.Go(w.pullLoop)
-	w.loops.Go(w.beatLoop)
-	for _, l := range w.locals {
+	w.loops.Go(w.heartbeatLoop)
+	for _, l := range w.executors {
 		if l.Changed != nil {
-			w.loops.Go(func() { w.follow(l) })
+			w.loops.Go(func() { w.watchOffer(l) })
 		}
 	}
 	select {
 	case <-ctx.Done():
-		w.abandon(time.Second)
+		w.stopRuns(time.Second)
 		return ctx.Err()
 	case err := <-w.dismissed:
 		w.log.Error("the worker ends", "error", err)
-		w.abandon(time.Second)
+		w.stopRuns(time.Second)
 		return err
 	case <-w.ctx.Done(): // drained
 		return nil
 	}
 }
 
-// leave closes what Run opened.
-func (w *Worker) leave() {
+// closeAll closes what Run opened.
+func (w *Worker) closeAll() {
 	w.mu.Lock()
-	w.left = true
+	w.closed = true
 	for _, r := range w.runs {
 		if r.phase == working {
 			r.cancel(sdk.ErrDetach)
@@ -242,11 +242,11 @@ func (w *Worker) leave() {
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()
-	if !waitFor(&w.scripts, 500*time.Millisecond) {
+	if !waitGroup(&w.scripts, 500*time.Millisecond) {
 		w.log.Warn("scripts that do not stop are left behind: they end with the process")
 	}
 	if w.nc.IsConnected() {
-		w.beat(true)
+		w.sendHeartbeat(true)
 		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
 	}
 	w.nc.Close()
@@ -255,13 +255,13 @@ func (w *Worker) leave() {
 
 // spawn runs f until the worker leaves. w.mu is held.
 func (w *Worker) spawn(f func()) {
-	if !w.left {
+	if !w.closed {
 		w.loops.Go(f)
 	}
 }
 
-// ask learns what an executor offers.
-func (w *Worker) ask(ctx context.Context, l *local) {
+// describeExecutor learns what an executor offers.
+func (w *Worker) describeExecutor(ctx context.Context, l *localExecutor) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	info, err := l.Executor.Describe(ctx)
@@ -277,21 +277,21 @@ func (w *Worker) ask(ctx context.Context, l *local) {
 	if l.slots == 0 {
 		l.slots = defaultWorkerSlots
 	}
-	l.types, l.order = make(map[string]sdk.TypeInfo, len(info.Types)), nil
+	l.types, l.offered = make(map[string]sdk.TypeInfo, len(info.Types)), nil
 	for _, t := range info.Types {
 		if !t.Unavailable {
 			l.types[t.Name] = t
-			l.order = append(l.order, t)
+			l.offered = append(l.offered, t)
 		}
 	}
 	w.mu.Unlock()
-	w.describe.Store(true)
-	signal(w.beats)
-	signal(w.pulls)
+	w.describeNext.Store(true)
+	wake(w.heartbeatWanted)
+	wake(w.pullWanted)
 }
 
-// follow asks again when an executor's offer changes.
-func (w *Worker) follow(l *local) {
+// watchOffer asks again when an executor's offer changes.
+func (w *Worker) watchOffer(l *localExecutor) {
 	for {
 		select {
 		case <-w.ctx.Done():
@@ -300,24 +300,24 @@ func (w *Worker) follow(l *local) {
 			if !ok {
 				return
 			}
-			w.ask(w.ctx, l)
+			w.describeExecutor(w.ctx, l)
 		}
 	}
 }
 
-// about is what the worker is. w.mu is held.
-func (w *Worker) about() *about {
-	a := &about{Version: w.o.Version, Labels: w.o.Labels, Address: localAddress(w.nc), TypeSlots: make(map[string]int)}
+// describeSelf is what the worker is. w.mu is held.
+func (w *Worker) describeSelf() *workerInfo {
+	a := &workerInfo{Version: w.options.Version, Labels: w.options.Labels, Address: localAddress(w.nc), TypeSlots: make(map[string]int)}
 	seen := make(map[string]bool)
-	for _, l := range w.locals {
+	for _, l := range w.executors {
 		a.Slots += l.slots
-		for _, t := range l.order {
+		for _, t := range l.offered {
 			if seen[t.Name] {
 				continue
 			}
 			seen[t.Name] = true
 			a.Types = append(a.Types, t)
-			if len(w.locals) > 1 { // the slots of each are its own
+			if len(w.executors) > 1 { // the slots of each are its own
 				a.TypeSlots[t.Name] = l.slots
 			}
 		}
@@ -333,11 +333,11 @@ func localAddress(nc *nats.Conn) string {
 	return host
 }
 
-// beat tells the host what goes on here.
-func (w *Worker) beat(bye bool) {
+// sendHeartbeat tells the host what goes on here.
+func (w *Worker) sendHeartbeat(bye bool) {
 	w.mu.Lock()
-	h := heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.unreachable, Bye: bye}
-	for _, l := range w.locals {
+	h := heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye}
+	for _, l := range w.executors {
 		h.Used += l.used
 	}
 	for t, r := range w.runs {
@@ -345,8 +345,8 @@ func (w *Worker) beat(bye bool) {
 			h.Running = append(h.Running, t[:]...)
 		}
 	}
-	if w.describe.Swap(false) {
-		h.About = w.about()
+	if w.describeNext.Swap(false) {
+		h.Info = w.describeSelf()
 	}
 	w.mu.Unlock()
 	data, err := json.Marshal(h)
@@ -354,7 +354,7 @@ func (w *Worker) beat(bye bool) {
 		w.log.Error("heartbeat", "error", err)
 		return
 	}
-	if err := w.nc.Publish(w.names.up(w.peer, upHeartbeat), data); err != nil && h.About != nil {
-		w.describe.Store(true)
+	if err := w.nc.Publish(w.names.up(w.peer, upHeartbeat), data); err != nil && h.Info != nil {
+		w.describeNext.Store(true)
 	}
 }
