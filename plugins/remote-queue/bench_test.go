@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -36,54 +33,6 @@ func benchToken(n uint64) (t token) {
 	return t
 }
 
-// BenchmarkRawLoop is what a loop without any of our rules does on the same broker:
-// publish to the stream, pull in hundreds, acknowledge, work, reply over core NATS.
-func BenchmarkRawLoop(b *testing.B) {
-	f := benchFleet(b)
-	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Minute)
-	defer cancel()
-	js := f.js
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "raw", Subjects: []string{"raw.start"},
-		Retention: jetstream.WorkQueuePolicy}); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := js.CreateConsumer(ctx, "raw", jetstream.ConsumerConfig{Durable: "raw", AckPolicy: jetstream.AckExplicitPolicy,
-		MaxAckPending: 20_000}); err != nil {
-		b.Fatal(err)
-	}
-	far, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo(hostUser, f.broker.secret))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer far.Close()
-	rawWorker(b, ctx, far)
-	slots := make(chan struct{}, defaultSlots)
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	done := make(chan struct{})
-	if _, err := f.nc.Subscribe("raw.reply", func(*nats.Msg) {
-		<-slots
-		if left.Add(-1) == 0 {
-			close(done)
-		}
-	}); err != nil {
-		b.Fatal(err)
-	}
-	before := cpuTime()
-	b.ResetTimer()
-	for n := range b.N {
-		slots <- struct{}{}
-		m := nats.NewMsg("raw.start")
-		m.Data = []byte(benchInput)
-		m.Header.Set(nats.MsgIdHdr, benchToken(uint64(n)).String())
-		if _, err := js.PublishMsgAsync(m); err != nil {
-			b.Fatal(err)
-		}
-	}
-	<-done
-	report(b, before)
-}
-
 // report gives the rate and, since that depends on what else the machine does, the
 // processor time of a task.
 func report(b *testing.B, before time.Duration) {
@@ -97,30 +46,6 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-func rawWorker(b *testing.B, ctx context.Context, far *nats.Conn) {
-	b.Helper()
-	js, err := jetstream.New(far)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c, err := js.Consumer(ctx, "raw", "raw")
-	if err != nil {
-		b.Fatal(err)
-	}
-	consume, err := c.Consume(func(m jetstream.Msg) {
-		var v any
-		if err := json.Unmarshal(m.Data(), &v); err != nil {
-			b.Error(err)
-		}
-		_ = m.Ack()
-		_ = far.Publish("raw.reply", m.Data())
-	}, jetstream.PullMaxMessages(500))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(consume.Stop)
 }
 
 // BenchmarkFleet is the same through the executor: a worker beside it over TCP, with
@@ -172,7 +97,7 @@ func benchWorker(b *testing.B, f *fleet, scripts ...sdk.Script) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w, err := NewWorker(WorkerOptions{Name: "w1", URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1000}}})
+	w, err := NewWorker(WorkerOptions{Name: "w1", URL: brokerURL(b, f), Local: []Local{{Name: "local", Executor: e, Slots: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}

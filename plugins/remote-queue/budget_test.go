@@ -120,7 +120,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 10}, {Name: "more", Executor: e, Slots: 10}}})
+	g.worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 10}, {Name: "more", Executor: e, Slots: 10}}})
 	serves(t, f, "details")
 	beside := execute(t, f, newTask("gate", `"k"`))
 	beside.started(t)
@@ -135,7 +135,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 // do not notice.
 func TestWorkerBeyondItsBudgetIsRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "good", URL: url})
 	serves(t, f, "gate")
@@ -181,10 +181,10 @@ func TestInstancesOfANameAreBounded(t *testing.T) {
 	}
 	began := f.clock.now()
 	eventually(t, "they fell silent", func() bool { return f.clock.now()-began > 4*f.heartbeat() })
-	w := newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	eventually(t, "its successor is here", func() bool {
 		for _, n := range f.shown(t) {
-			if n.Instance == w.peer.instance {
+			if n.Name == "w1" && !strings.HasPrefix(n.Instance, "INSTANCE") {
 				return true
 			}
 		}

@@ -50,7 +50,7 @@ func say(t *testing.T, f *fleet, p peer, items ...item) {
 	for i := range items {
 		data = appendItem(data, &items[i])
 	}
-	if err := f.nc.Publish(f.names.up(p, upItems), data); err != nil {
+	if err := brokerConn(f).Publish(subjectsOf(f).up(p, upItems), data); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,7 +87,7 @@ func TestCheckpointsOfMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 50}}})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e, Slots: 50}}})
 	serves(t, f, "saves")
 	var all []*try
 	for range 200 {
@@ -103,12 +103,12 @@ type ear struct{ sub *nats.Subscription }
 
 func listen(t *testing.T, f *fleet, p peer) ear {
 	t.Helper()
-	nc, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo(p.name, ""))
+	nc, err := nats.Connect(brokerURL(t, f), nats.UserInfo(p.name, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	sub, err := nc.SubscribeSync(f.names.down(p))
+	sub, err := nc.SubscribeSync(subjectsOf(f).down(p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestFencedInCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 1}}})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e, Slots: 1}}})
 	serves(t, f, "saves")
 	task := newTask("saves", `1`)
 	writing, hold := make(chan struct{}), make(chan struct{})
@@ -193,9 +193,7 @@ func TestFencedInCheckpoint(t *testing.T) {
 func TestDetailsAreNotChanged(t *testing.T) {
 	long := string(make([]byte, 2*maxLine))
 	details := map[string]string{"stack": long}
-	w := &Worker{}
-	w.brokerPayload.Store(1 << 20)
-	o := w.limitOutcome(sdk.Outcome{Kind: sdk.Failed, Details: details})
+	o := limitOutcome(sdk.Outcome{Kind: sdk.Failed, Details: details}, 1<<20)
 	if len(o.Details["stack"]) != maxLine || len(details["stack"]) != len(long) {
 		t.Errorf("%d bytes travel; the script's have become %d", len(o.Details["stack"]), len(details["stack"]))
 	}

@@ -192,3 +192,20 @@ func onLoopback(urls string) bool {
 	}
 	return len(all) == strings.Count(urls, ",")+1
 }
+
+// credentials are how one proves to a broker who one is.
+type credentials struct{ Token, User, Password, Creds, CA, Cert, Key string }
+
+// canAuthenticate says that there is something to prove it by. A ca says who the broker is.
+func (c credentials) canAuthenticate(urls string) bool {
+	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
+		return true
+	}
+	all := brokerURLs(urls)
+	for _, u := range all {
+		if u.User == nil {
+			return false
+		}
+	}
+	return len(all) > 0
+}

@@ -40,7 +40,7 @@ func TestDeafScript(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := NewWorker(WorkerOptions{Name: "w1", URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e}}, Log: testLog(t, "w1")})
+			w, err := NewWorker(WorkerOptions{Name: "w1", URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e}}, Log: testLog(t, "w1")})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -105,7 +105,7 @@ func takenAddress(t *testing.T) string {
 // A token lets in the worker of that name and no other, and holds it to its subjects.
 func TestTokens(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "worker_tokens": map[string]string{"w1": "one", "w2": "two"}})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	for _, c := range []struct {
 		user, password string
 		ok             bool
@@ -127,12 +127,12 @@ func TestTokens(t *testing.T) {
 	defer nc.Close()
 	other := peer{"w2", "ABCDEFGH"}
 	for what, do := range map[string]func() error{
-		"read another's subject": func() error { _, err := nc.SubscribeSync(f.names.down(other)); return err },
-		"read another's inbox":   func() error { _, err := nc.SubscribeSync(f.names.inbox("w2") + ".>"); return err },
-		"read the starts":        func() error { _, err := nc.SubscribeSync(f.names.allStarts()); return err },
-		"speak as another":       func() error { return nc.Publish(f.names.up(other, upHeartbeat), nil) },
-		"speak as the host":      func() error { return nc.Publish(f.names.down(other), nil) },
-		"delete the stream":      func() error { return nc.Publish("$JS.API.STREAM.DELETE."+f.names.stream(), nil) },
+		"read another's subject": func() error { _, err := nc.SubscribeSync(subjectsOf(f).down(other)); return err },
+		"read another's inbox":   func() error { _, err := nc.SubscribeSync(subjectsOf(f).inbox("w2") + ".>"); return err },
+		"read the starts":        func() error { _, err := nc.SubscribeSync(subjectsOf(f).allStarts()); return err },
+		"speak as another":       func() error { return nc.Publish(subjectsOf(f).up(other, upHeartbeat), nil) },
+		"speak as the host":      func() error { return nc.Publish(subjectsOf(f).down(other), nil) },
+		"delete the stream":      func() error { return nc.Publish("$JS.API.STREAM.DELETE."+subjectsOf(f).stream(), nil) },
 	} {
 		if err := do(); err != nil {
 			t.Fatal(err)
@@ -164,7 +164,7 @@ func TestWithdraw(t *testing.T) {
 		eventually(t, "taken out of the broker", func() bool { return pending(t, f) == 0 })
 	}
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	g.worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	if n := g.count("k"); n > 0 {
@@ -174,7 +174,7 @@ func TestWithdraw(t *testing.T) {
 
 func pending(t *testing.T, f *fleet) uint64 {
 	t.Helper()
-	st, err := f.js.Stream(t.Context(), f.names.stream())
+	st, err := jetStream(t, f).Stream(t.Context(), subjectsOf(f).stream())
 	if err != nil {
 		return 0
 	}
@@ -184,7 +184,7 @@ func pending(t *testing.T, f *fleet) uint64 {
 // A task goes where its labels are, and waits while they are nowhere.
 func TestRoutes(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "a", URL: url, Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "quick")
@@ -222,7 +222,7 @@ func TestTypesAreRemembered(t *testing.T) {
 	dir := t.TempDir()
 	f := openFleet(t, dir, map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	w := g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"}, Version: "7"})
+	w := g.worker(t, WorkerOptions{URL: brokerURL(t, f), Labels: map[string]string{"zone": "a"}, Version: "7"})
 	serves(t, f, "gate")
 	info, err := f.Describe(t.Context())
 	if err != nil || len(info.Nodes) != 1 {
@@ -253,7 +253,7 @@ func TestTypesAreRemembered(t *testing.T) {
 // A draining worker finishes what runs and takes nothing more.
 func TestDrain(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: url})
 	serves(t, f, "gate")
@@ -291,7 +291,7 @@ func TestDrain(t *testing.T) {
 func TestDrainBounded(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	w := g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	w := g.worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "gate")
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.at
@@ -310,7 +310,7 @@ func TestDrainBounded(t *testing.T) {
 func TestTimeoutOnTheWorker(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	g.worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "gate")
 	task := newTask("gate", `"k"`)
 	task.Timeout = 20 * time.Millisecond
@@ -323,7 +323,7 @@ func TestTimeoutOnTheWorker(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	g.worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	g.worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "gate")
 	_, err := f.Execute(t.Context(), newTask("gate", `"k"`), sdk.NewReporter(sdk.ReporterFuncs{
 		Started: func([]byte, string) error { return errors.New("somebody canceled it") }}))
@@ -339,7 +339,7 @@ func TestStartRefused(t *testing.T) {
 // What comes twice runs once, and what makes no sense is counted and nothing else.
 func TestDuplicatesAndGarbage(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: url})
 	g.worker(t, WorkerOptions{Name: "w2", URL: url})
@@ -347,9 +347,9 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.at
 	body, _, _ := encodeStartWithin(actExecute, a.task, f.maxMessage())
-	subject := f.names.starts(lane{anyRoute, "gate"})
+	subject := subjectsOf(f).starts(lane{anyRoute, "gate"})
 	for range 5 {
-		if _, err := f.js.Publish(t.Context(), subject, body); err != nil {
+		if _, err := jetStream(t, f).Publish(t.Context(), subject, body); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -364,14 +364,14 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	junk := make([]byte, 300)
 	_, _ = rand.Read(junk)
 	for what, data := range map[string][]byte{upItems: junk, upHeartbeat: junk, "other": junk} {
-		if err := nc.Publish(f.names.up(liar, what), data); err != nil {
+		if err := nc.Publish(subjectsOf(f).up(liar, what), data); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.Publish(f.names.up(liar, upItems), forged); err != nil {
+	if err := nc.Publish(subjectsOf(f).up(liar, upItems), forged); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.js.Publish(t.Context(), subject, junk); err != nil {
+	if _, err := jetStream(t, f).Publish(t.Context(), subject, junk); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "counted", func() bool { return f.counters.garbled.Load() >= 3 && f.counters.refusedReports.Load() >= 1 })
@@ -389,7 +389,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 // More than the slots are given back to the broker, not kept.
 func TestFlowControl(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g := newGates()
 	one := []Local{{Name: "local", Executor: g.executor(t), Slots: 1}}
 	g.worker(t, WorkerOptions{URL: url, Local: one})
@@ -445,10 +445,10 @@ func TestTLS(t *testing.T) {
 		"listen": "127.0.0.1:0", "token": "secret", "ca": ca, "cert": cert, "key": key})
 	g := newGates()
 	g.worker(t, WorkerOptions{Name: "joins", Join: host})
-	g.worker(t, WorkerOptions{Name: "tells", URL: "tls://" + f.broker.server.Addr().String(), CA: ca, Token: "secret"})
+	g.worker(t, WorkerOptions{Name: "tells", URL: "tls://" + withoutScheme(brokerURL(t, f)), CA: ca, Token: "secret"})
 	eventually(t, "both are there", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 2 })
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if nc, err := nats.Connect(f.broker.server.ClientURL(), nats.UserInfo("x", "secret")); err == nil {
+	if nc, err := nats.Connect(brokerURL(t, f), nats.UserInfo("x", "secret")); err == nil {
 		nc.Close()
 		t.Error("connected without knowing the authority")
 	}

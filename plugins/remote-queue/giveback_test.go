@@ -11,7 +11,7 @@ import (
 func TestWaitingIsGivenBackWithoutWorkers(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	one := func() []Local { return []Local{{Name: "local", Executor: g.executor(t), Slots: 1}} }
 	routed := func(zone, key string) *try {
 		task := newTask("gate", `"`+key+`"`)
@@ -56,7 +56,7 @@ func TestWaitingIsGivenBackWithoutWorkers(t *testing.T) {
 // A worker that comes back within the lapse finds what waits for it.
 func TestWaitingStaysForARestart(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
-	o := WorkerOptions{Name: "a", URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: newGates().executor(t), Slots: 1}}}
+	o := WorkerOptions{Name: "a", URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: newGates().executor(t), Slots: 1}}}
 	_, stop := startWorker(t, o)
 	serves(t, f, "quick")
 	stop()

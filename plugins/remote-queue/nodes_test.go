@@ -60,16 +60,8 @@ func TestDrainOutlastsRestarts(t *testing.T) {
 	}
 	waits := execute(t, f, newTask("quick", `1`))
 	stop()
-	w, _ := startWorker(t, o) // its successor of the same name
-	told := func(w *Worker, drain bool) {
-		t.Helper()
-		eventually(t, fmt.Sprintf("told %v", drain), func() bool {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return w.offer.ID != "" && w.offer.Drain == drain
-		})
-	}
-	told(w, true)
+	startWorker(t, o) // its successor of the same name
+	eventually(t, "told", func() bool { return told(f, true) })
 	waits.cancel(sdk.ErrDetach)
 	<-waits.done
 	if err := f.Close(); err != nil {
@@ -80,7 +72,7 @@ func TestDrainOutlastsRestarts(t *testing.T) {
 	if n := f.shown(t)[0]; !n.Draining || n.SlotsFor("quick") != 0 {
 		t.Errorf("the next host shows %+v", n)
 	}
-	told(w, true)
+	eventually(t, "told by the next host", func() bool { return told(f, true) })
 	a := execute(t, f, newTask("quick", `2`))
 	if err := f.ControlNode(t.Context(), "w1", "resume"); err != nil {
 		t.Fatal(err)
@@ -102,12 +94,13 @@ func TestGoneWorkersAreShown(t *testing.T) {
 	dir := t.TempDir()
 	f := openFleet(t, dir, map[string]any{"listen": freeAddress(t)})
 	g := newGates()
-	o := WorkerOptions{Name: "w1", Version: "7", URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"},
+	o := WorkerOptions{Name: "w1", Version: "7", URL: brokerURL(t, f), Labels: map[string]string{"zone": "a"},
 		Local: []Local{{Name: "local", Executor: g.executor(t), Slots: 3}, {Name: "more", Executor: g.executor(t), Slots: 5}}}
-	first, stop := startWorker(t, o)
+	_, stop := startWorker(t, o)
 	serves(t, f, "gate")
+	first := peers(f)[0]
 	n := f.shown(t)[0]
-	if n.Gone || n.Instance != first.peer.instance || n.Slots != 8 || n.SlotsFor("gate") != 3 {
+	if n.Gone || n.Instance != first.instance || n.Slots != 8 || n.SlotsFor("gate") != 3 {
 		t.Errorf("here: %+v", n)
 	}
 	stop()
@@ -156,9 +149,9 @@ func TestGoneWorkersAreBounded(t *testing.T) {
 func TestTwoOfOneName(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
-	url := f.broker.server.ClientURL()
-	a := g.worker(t, WorkerOptions{URL: url})
-	b := g.worker(t, WorkerOptions{URL: url})
+	url := brokerURL(t, f)
+	g.worker(t, WorkerOptions{URL: url})
+	g.worker(t, WorkerOptions{URL: url})
 	eventually(t, "both are there", func() bool { return f.present(t) == 2 })
 	all := f.shown(t)
 	if all[0].Instance == all[1].Instance || all[0].Name != all[1].Name {
@@ -167,9 +160,7 @@ func TestTwoOfOneName(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "w1", "drain"); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []*Worker{a, b} {
-		eventually(t, "drained", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.takesNothing() })
-	}
+	eventually(t, "both drain", func() bool { return told(f, true) })
 }
 
 // A file of drained workers that cannot be read does not stop the host.

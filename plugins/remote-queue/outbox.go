@@ -117,3 +117,11 @@ func (o *outbox) run(ctx context.Context) {
 		}
 	}
 }
+
+// wake signals a channel that holds one signal; more than one at a time is one.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

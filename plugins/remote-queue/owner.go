@@ -8,9 +8,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // claim is who serves a queue, as it stands in the broker.
@@ -22,10 +19,10 @@ type claim struct {
 	Lease      time.Duration `json:"lease"`      // unrenewed for so long, the queue may be taken
 }
 
-var errQueueNotOwned = errors.New("the queue is not surely this host's")
-
-// claimKey is the only key in a queue's bucket.
-const claimKey = "owner"
+var (
+	errQueueNotOwned = errors.New("the queue is not surely this host's")
+	errBrokerAway    = errors.New("the broker is away")
+)
 
 // owner sees to it that one process of one host serves the queue. The claim in the
 // broker is written by compare-and-set alone, and each renewal is one: whoever took
@@ -44,7 +41,6 @@ type owner struct {
 	claimed     atomic.Bool               // the claim is this process's, as far as it knows
 
 	// What follows belongs to run.
-	kv          jetstream.KeyValue // nil before it was found
 	ownClaim    claim
 	ownRevision uint64 // of mine
 	// otherClaim is the last claim of another, as it was at seenRev, first read at seenAt.
@@ -100,7 +96,7 @@ func (o *owner) run() {
 
 // renewOrTake renews the claim, or sees whether it may be taken.
 func (o *owner) renewOrTake() {
-	if !o.fleet.nc.IsConnected() {
+	if !o.fleet.broker.Connected() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(o.fleet.ctx, max(o.renewEvery, 2*time.Second))
@@ -112,9 +108,6 @@ func (o *owner) renewOrTake() {
 			break
 		}
 	}
-	if err != nil {
-		o.kv = nil // it may be gone, with all that the broker kept
-	}
 	if o.fleet.status.noteClaim(err) {
 		o.fleet.cfg.Changed()
 	}
@@ -122,9 +115,6 @@ func (o *owner) renewOrTake() {
 
 // tryClaim is one look; again says that the claim turned out to be another one.
 func (o *owner) tryClaim(ctx context.Context) (again bool, err error) {
-	if err := o.openBucket(ctx); err != nil {
-		return false, err
-	}
 	asked := time.Now()
 	refused := error(nil)
 	if o.claimed.Load() {
@@ -137,7 +127,7 @@ func (o *owner) tryClaim(ctx context.Context) (again bool, err error) {
 	switch {
 	case err != nil:
 		return false, errors.Join(refused, err)
-	case there.Process == o.fleet.process && errors.Is(refused, jetstream.ErrKeyRevisionMismatch):
+	case there.Process == o.fleet.process && errors.Is(refused, errClaimChanged):
 		stale := rev <= o.ownRevision // a copy of the broker's that lags behind
 		o.ownRevision = max(o.ownRevision, rev)
 		return !stale, nil
@@ -161,34 +151,15 @@ func (o *owner) tryClaim(ctx context.Context) (again bool, err error) {
 	return o.takeQueue(ctx, there, rev, asked)
 }
 
-// openBucket opens the bucket, and makes it where it is not there.
-func (o *owner) openBucket(ctx context.Context) (err error) {
-	if o.kv != nil {
-		return nil
-	}
-	bucket := o.fleet.names.stream()
-	o.kv, err = o.fleet.js.KeyValue(ctx, bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		// It has room of its own, so that it can be written when the starts fill theirs.
-		o.kv, err = o.fleet.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, Description: "which host serves a taskhost queue",
-			MaxBytes: 1 << 20, Replicas: o.fleet.queueConfig.Replicas})
-	}
-	if err != nil {
-		o.kv = nil
-		return fmt.Errorf("bucket %s: %w", bucket, err)
-	}
-	return nil
-}
-
 // writeClaim replaces the claim of that revision; 0 is none.
 func (o *owner) writeClaim(ctx context.Context, c claim, rev uint64) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	now, err := o.kv.Update(ctx, claimKey, data, rev)
+	now, err := o.fleet.broker.WriteClaim(ctx, data, rev)
 	if err != nil {
-		return fmt.Errorf("claim the queue: %w", err)
+		return err
 	}
 	o.ownRevision = now
 	return nil
@@ -196,17 +167,14 @@ func (o *owner) writeClaim(ctx context.Context, c claim, rev uint64) error {
 
 // readClaim is the claim as it stands; revision 0 if there is none.
 func (o *owner) readClaim(ctx context.Context) (c claim, rev uint64, err error) {
-	e, err := o.kv.Get(ctx, claimKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return c, 0, nil
+	data, rev, err := o.fleet.broker.ReadClaim(ctx)
+	if err != nil || rev == 0 {
+		return c, 0, err
 	}
-	if err != nil {
-		return c, 0, fmt.Errorf("read who serves the queue: %w", err)
+	if err := json.Unmarshal(data, &c); err != nil || c.Process == "" {
+		return claim{Name: "unknown", Process: "?", Lease: o.ownClaim.Lease}, rev, nil
 	}
-	if err := json.Unmarshal(e.Value(), &c); err != nil || c.Process == "" {
-		return claim{Name: "unknown", Process: "?", Lease: o.ownClaim.Lease}, e.Revision(), nil
-	}
-	return c, e.Revision(), nil
+	return c, rev, nil
 }
 
 // noteOtherClaim notes when another's claim was last seen to be renewed. Only time counts
@@ -228,7 +196,7 @@ func (o *owner) noteOtherClaim(c claim, rev uint64, now time.Time) {
 // noteNotOwner notes that the queue is another's.
 func (o *owner) noteNotOwner() {
 	if o.fleet.status.noteOwner(&o.otherClaim, o.otherClaim.Host == o.hostID, o.otherRenewedTime) {
-		o.fleet.log.Error("the queue belongs to another host: nothing runs here", "queue", o.fleet.names.queue, "host", o.otherClaim.Name)
+		o.fleet.log.Error("the queue belongs to another host: nothing runs here", "queue", o.fleet.queueConfig.Queue, "host", o.otherClaim.Name)
 		o.fleet.cfg.Changed()
 	}
 	if o.clock.now() > time.Duration(o.fleet.queueConfig.Rejoin) {
@@ -255,12 +223,12 @@ func (o *owner) mayTake(ctx context.Context, c claim, rev uint64) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_, err := o.fleet.nc.RequestWithContext(ctx, o.fleet.names.claim(c.Process), nil)
+	err := o.fleet.broker.AskAlive(ctx, c.Process)
 	switch {
 	case err == nil:
 		o.liveRival = c.Process
 		return false
-	case errors.Is(err, nats.ErrNoResponders):
+	case errors.Is(err, errNobody):
 		return true
 	}
 	return lapsed
@@ -274,7 +242,7 @@ func (o *owner) takeQueue(ctx context.Context, last claim, rev uint64, asked tim
 		c.Generation = max(last.Generation, o.otherClaim.Generation, c.Generation) + 1
 	}
 	err = o.writeClaim(ctx, c, rev)
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+	if errors.Is(err, errClaimChanged) {
 		return true, nil
 	}
 	if err != nil {
@@ -282,7 +250,7 @@ func (o *owner) takeQueue(ctx context.Context, last claim, rev uint64, asked tim
 	}
 	o.ownClaim = c
 	if !o.claimed.Swap(true) {
-		o.fleet.log.Debug("the queue is this host's", "queue", o.fleet.names.queue, "generation", c.Generation)
+		o.fleet.log.Debug("the queue is this host's", "queue", o.fleet.queueConfig.Queue, "generation", c.Generation)
 		o.otherClaim, o.otherRevision = claim{}, 0
 		o.fleet.noteQueueTaken()
 	}
@@ -310,13 +278,6 @@ func (o *owner) loseQueue(to claim) {
 	o.fleet.noteQueueLost(to)
 }
 
-// answerAlive tells others that this process lives.
-func (o *owner) answerAlive(m *nats.Msg) {
-	if o.claimed.Load() {
-		_ = m.Respond(nil) // unheard, it is asked again
-	}
-}
-
 // noteQueueTaken begins anew with the queue: what it holds is of an earlier owner.
 func (f *fleet) noteQueueTaken() {
 	f.mu.Lock()
@@ -328,7 +289,7 @@ func (f *fleet) noteQueueTaken() {
 // noteQueueLost ends what another host's workers do: the new owner tells them to stop,
 // and nobody tells this one how it ends. What was not begun waits.
 func (f *fleet) noteQueueLost(to claim) {
-	f.log.Error("the queue was taken by another host: what runs is lost to this one", "queue", f.names.queue, "host", to.Name)
+	f.log.Error("the queue was taken by another host: what runs is lost to this one", "queue", f.queueConfig.Queue, "host", to.Name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.endRunningAsLost(to)
@@ -341,7 +302,7 @@ func (f *fleet) noteQueueLost(to claim) {
 func (f *fleet) endRunningAsLost(to claim) {
 	for _, a := range f.attempts {
 		if a.phase == running {
-			f.endAttempt(a, lostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.names.queue, to.Name)))
+			f.endAttempt(a, lostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.queueConfig.Queue, to.Name)))
 		}
 	}
 }

@@ -231,17 +231,17 @@ func TestOwnerOfAWipedBroker(t *testing.T) {
 // A broker that is full of starts still says whose the queue is.
 func TestOwnerWhereTheClaimCannotBeRenewed(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	kv, err := f.js.KeyValue(t.Context(), f.names.stream())
+	kv, err := jetStream(t, f).KeyValue(t.Context(), subjectsOf(f).stream())
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := f.js.Stream(t.Context(), "KV_"+f.names.stream())
+	st, err := jetStream(t, f).Stream(t.Context(), "KV_"+subjectsOf(f).stream())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := st.CachedInfo().Config
 	c.MaxMsgSize = 1
-	if _, err := f.js.UpdateStream(t.Context(), c); err != nil {
+	if _, err := jetStream(t, f).UpdateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := kv.Put(t.Context(), claimKey, []byte("refused")); err == nil {

@@ -45,5 +45,10 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
 	}
-	return open(cfg, c)
+	return open(cfg, c, func(c hostConnection, e hostEvents) (hostBroker, error) { return connectHost(c, e) })
+}
+
+// NewWorker checks the options. Run does the rest.
+func NewWorker(o WorkerOptions) (*Worker, error) {
+	return newWorker(o, func(c workerConnection, e workerEvents) (workerBroker, error) { return connectWorker(c, e) })
 }

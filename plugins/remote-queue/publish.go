@@ -4,13 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // laneRefusal is a lane that the broker does not make.
@@ -112,43 +106,33 @@ func (s *stream) publish(a *attempt) error {
 	}
 	a.publishedAt = s.fleet.clock.now()
 	s.lanes[a.lane] = a.publishedAt
-	id := a.token.String()
-	if a.republished > 0 { // else the broker would take it for the one it lost
-		id = fmt.Sprintf("%s.%d", id, a.republished)
-	}
-	body := a.encodedStart
+	start, copy := a.encodedStart, a.republished
 	s.fleet.mu.Unlock()
-	msg := nats.NewMsg(s.fleet.names.starts(a.lane))
-	msg.Data = body
-	msg.Header.Set(nats.MsgIdHdr, id)
-	if _, err := s.fleet.js.PublishMsgAsync(msg); err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
+	return s.fleet.broker.Publish(a.lane, a.token, copy, start)
 }
 
 // publishConfirmed notes where the broker put a start.
-func (s *stream) publishConfirmed(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
+func (s *stream) publishConfirmed(t token, position uint64) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
 	s.pause = 0
-	a := s.attemptOf(m)
+	a := s.fleet.attempts[t]
 	if a != nil {
-		a.streamSeq = ack.Sequence
+		a.streamSeq = position
 	}
 	if a == nil || a.phase == ended { // taken back before the broker answered
-		s.withdraw(ack.Sequence)
+		s.withdraw(position)
 	}
 }
 
 // publishFailed tries again what the broker did not take, or did not answer to: it
 // may be full or between two leaders. The attempt stays dispatched and costs nothing.
 // One that it refuses again and again is given back, one that it never takes fails.
-func (s *stream) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
+func (s *stream) publishFailed(t token, err error) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
-	a := s.attemptOf(m)
-	if errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
+	a := s.fleet.attempts[t]
+	if errors.Is(err, errStartTooLarge) {
 		if a != nil && a.phase == waiting {
 			s.fleet.endAttempt(a, taskTooLarge(err))
 		}
@@ -162,13 +146,13 @@ func (s *stream) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
 		s.pausedUntil = now.Add(s.pause)
 		time.AfterFunc(s.pause, s.wakeLoop)
 	}
-	if streamMissing(err) {
+	if errors.Is(err, errStoreMissing) {
 		s.isSetUp = false
 	}
 	if a == nil || a.phase != waiting || a.streamSeq != 0 {
 		return
 	}
-	if refused := (*jetstream.APIError)(nil); errors.As(err, &refused) && !streamMissing(err) {
+	if errors.Is(err, errRefused) {
 		a.refusals++
 	}
 	if a.refusals >= 4*maxRefusals {
@@ -176,14 +160,4 @@ func (s *stream) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
 		return
 	}
 	s.toPublish = append(s.toPublish, a)
-}
-
-// attemptOf is the attempt that a published start belongs to. fleet.mu is held.
-func (s *stream) attemptOf(m *nats.Msg) *attempt {
-	id, _, _ := strings.Cut(m.Header.Get(nats.MsgIdHdr), ".")
-	t, err := sdk.ParseToken(id)
-	if err != nil {
-		return nil
-	}
-	return s.fleet.attempts[t]
 }

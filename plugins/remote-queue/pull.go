@@ -1,35 +1,24 @@
 package remotequeue
 
 import (
-	"encoding/hex"
-	"encoding/json"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // puller takes the starts of one lane for one executor. It asks for as many as the
 // executor has slots free, and for more only as they are used up.
 type puller struct {
-	executor     *localExecutor
-	consumer     string
-	taskType     string
-	inbox        string
-	subscription *nats.Subscription
+	executor *localExecutor
+	consumer string
+	taskType string
+	lane     laneConsumer
 	// guarded by the worker's mu
 	requested   int       // asked for and not come
 	requestedAt time.Time // when last asked
 	pausedUntil time.Time // not before: the broker refused
 }
 
-const (
-	pullExpiry = 30 * time.Second
-	maxPull    = 512 // at a time
-	// suspectLater puts a start back for a second.
-	suspectLater = `-NAK {"delay":1000000000}`
-)
+// maxPull is how many starts are asked for at a time.
+const maxPull = 512
 
 // pullLoop asks for work whenever something changed.
 func (w *Worker) pullLoop() {
@@ -63,7 +52,7 @@ func (w *Worker) updatePullers() {
 	for _, l := range w.executors {
 		for c, p := range l.pullers {
 			if offered[c] != l {
-				_ = p.subscription.Unsubscribe() // what still comes is delivered again, to others
+				p.lane.Close()
 				delete(l.pullers, c)
 			}
 		}
@@ -72,25 +61,22 @@ func (w *Worker) updatePullers() {
 
 func (w *Worker) openPuller(l *localExecutor, o offerLane) {
 	p := &puller{executor: l, consumer: o.Consumer, taskType: o.Type}
-	p.inbox = w.names.inbox(w.options.Name) + "." + w.peer.instance + ".pull." + o.Consumer
 	var err error
-	if p.subscription, err = w.nc.Subscribe(p.inbox, func(m *nats.Msg) { w.handleDelivery(p, m) }); err != nil {
-		w.log.Warn("subscribe", "consumer", o.Consumer, "error", err)
+	p.lane, err = w.broker.Consume(o.Consumer, laneEvents{
+		Delivered: func(d delivery) { w.handleDelivery(p, d) },
+		PullEnded: func(unused int, refused bool) { w.handlePullEnded(p, unused, refused) },
+	})
+	if err != nil {
+		w.log.Warn("a lane cannot be taken from", "lane", o.Consumer, "error", err)
 		return
 	}
 	l.pullers[o.Consumer] = p
 }
 
-// pullRequest is what JetStream wants to know.
-type pullRequest struct {
-	Batch   int           `json:"batch"`
-	Expires time.Duration `json:"expires"`
-}
-
 func (w *Worker) sendPulls() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.takesNothing() || len(w.runs) >= maxRuns || !w.nc.IsConnected() {
+	if w.takesNothing() || len(w.runs) >= maxRuns || !w.broker.Connected() {
 		return
 	}
 	now := time.Now()
@@ -123,11 +109,7 @@ func (l *localExecutor) pullCount(p *puller) int {
 }
 
 func (w *Worker) sendPull(p *puller, n int, now time.Time) {
-	data, err := json.Marshal(pullRequest{Batch: n, Expires: pullExpiry})
-	if err == nil {
-		err = w.nc.PublishRequest(w.names.pull(p.consumer), p.inbox, data)
-	}
-	if err != nil {
+	if err := p.lane.Pull(n); err != nil {
 		p.pausedUntil = now.Add(time.Second)
 		return
 	}
@@ -136,19 +118,15 @@ func (w *Worker) sendPull(p *puller, n int, now time.Time) {
 }
 
 // handleDelivery is a start, or the broker's word about a pull.
-func (w *Worker) handleDelivery(p *puller, m *nats.Msg) {
-	if status := m.Header.Get("Status"); status != "" && len(m.Data) == 0 {
-		w.handlePullStatus(p, status, m)
-		return
-	}
-	s, err := decodeStart(m.Data)
+func (w *Worker) handleDelivery(p *puller, d delivery) {
+	s, err := decodeStart(d.Data())
 	w.mu.Lock()
 	p.requested = max(p.requested-1, 0)
 	if err != nil || s.task.Type != p.taskType {
 		w.mu.Unlock()
 		w.counters.garbled.Add(1)
 		w.log.Warn("a start that makes no sense was thrown away", "consumer", p.consumer)
-		w.answerDelivery(m, "+TERM")
+		d.Discard()
 		return
 	}
 	_, known := w.runs[s.task.Token]
@@ -166,14 +144,13 @@ func (w *Worker) handleDelivery(p *puller, m *nats.Msg) {
 	w.mu.Unlock()
 	switch {
 	case known: // delivered twice: it must not come a third time
-		w.answerDelivery(m, "+ACK")
+		d.Acknowledge()
 	case full:
-		w.answerDelivery(m, "-NAK")
+		d.GiveBack(0)
 	case later: // for another worker, or for this one when the suspect here has ended
-		w.answerDelivery(m, suspectLater)
+		d.GiveBack(time.Second)
 	default:
-		inbox := w.names.inbox(w.options.Name) + "." + w.peer.instance + ".ack." + s.task.Token.String()
-		if err := w.nc.PublishRequest(m.Reply, inbox, []byte("+ACK")); err != nil {
+		if err := d.Accept(s.task.Token); err != nil {
 			w.dropUnaccepted(s.task.Token)
 		}
 	}
@@ -182,20 +159,16 @@ func (w *Worker) handleDelivery(p *puller, m *nats.Msg) {
 	}
 }
 
-func (w *Worker) answerDelivery(m *nats.Msg, word string) { w.publish(m.Reply, []byte(word)) }
-
-func (w *Worker) handlePullStatus(p *puller, status string, m *nats.Msg) {
+// handlePullEnded notes what will not come of what was asked for, and asks anew: at once
+// where it merely expired, else after a second.
+func (w *Worker) handlePullEnded(p *puller, unused int, refused bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); {
-	case status == "100": // a heartbeat, which nobody asked for
-		return
-	case err == nil:
-		p.requested = max(p.requested-n, 0)
-	default:
-		p.requested = 0
+	if unused < 0 {
+		unused = p.requested
 	}
-	if status != "408" { // not just expired: the consumer is not there, or full of askers
+	p.requested = max(p.requested-unused, 0)
+	if refused {
 		p.pausedUntil = time.Now().Add(time.Second)
 		time.AfterFunc(time.Second+10*time.Millisecond, func() { wake(w.pullWanted) })
 		return
@@ -205,12 +178,7 @@ func (w *Worker) handlePullStatus(p *puller, status string, m *nats.Msg) {
 
 // handleAcceptConfirmed is the broker's confirmation that a start is out of its hands. Only now
 // may the host be asked: what it answers go to must not be handed out again.
-func (w *Worker) handleAcceptConfirmed(m *nats.Msg) {
-	_, last, _ := strings.Cut(m.Subject, ".ack.")
-	var t token
-	if n, err := hex.Decode(t[:], []byte(last)); err != nil || n != len(t) {
-		return
-	}
+func (w *Worker) handleAcceptConfirmed(t token) {
 	w.mu.Lock()
 	r := w.runs[t]
 	ask := r != nil && r.phase == accepting

@@ -7,25 +7,23 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/nats-io/nats.go"
 
 	"github.com/taskhost/taskhost/sdk"
 )
 
 // receiveFromWorkers takes what workers say, one message after the other. It must not block:
 // whatever waits for the store is done in a goroutine of its attempt.
-func (f *fleet) receiveFromWorkers(m *nats.Msg) {
+func (f *fleet) receiveFromWorkers(p peer, channel string, data []byte) {
 	if !f.owner.ownsQueue() {
 		return // repeated to whoever has the queue then
 	}
-	p, what, ok := f.names.peerOf(m.Subject)
-	if !ok {
-		f.countGarbage(m.Subject)
+	if p == (peer{}) {
+		f.countGarbage(p, channel)
 		return
 	}
-	switch what {
+	switch channel {
 	case upHeartbeat:
-		h, err := decodeHeartbeat(m.Data)
+		h, err := decodeHeartbeat(data)
 		over := (*overBudgetError)(nil)
 		switch {
 		case errors.As(err, &over):
@@ -36,26 +34,26 @@ func (f *fleet) receiveFromWorkers(m *nats.Msg) {
 				f.cfg.Changed()
 			}
 		case err != nil:
-			f.countGarbage(m.Subject)
+			f.countGarbage(p, channel)
 		default:
 			f.handleHeartbeat(p, h)
 		}
 	case upItems:
 		f.mu.Lock() // once for all: batches are long when there is much to do
-		bad, err := decodeBatch(m.Data, func(it item) { f.handleWorkerItem(p, it) })
+		bad, err := decodeBatch(data, func(it item) { f.handleWorkerItem(p, it) })
 		f.mu.Unlock()
 		if bad > 0 || err != nil {
-			f.countGarbage(m.Subject)
+			f.countGarbage(p, channel)
 		}
 	default:
-		f.countGarbage(m.Subject)
+		f.countGarbage(p, channel)
 	}
 }
 
 // countGarbage is counted and otherwise ignored; the log speaks of it rarely.
-func (f *fleet) countGarbage(subject string) {
+func (f *fleet) countGarbage(p peer, channel string) {
 	if n := f.counters.garbled.Add(1); n&(n-1) == 0 {
-		f.log.Warn("messages that make no sense", "subject", subject, "count", n)
+		f.log.Warn("messages that make no sense", "worker", p.name, "channel", channel, "count", n)
 	}
 }
 
@@ -236,10 +234,10 @@ func (f *fleet) watchAttempts() {
 // silenceCounts says whether silence means anything: not while the broker is away or the
 // queue may be another host's, nor while what workers said is still unread.
 func (f *fleet) silenceCounts() bool {
-	if !f.nc.IsConnected() || !f.owner.ownsQueue() {
+	if !f.broker.Connected() || !f.owner.ownsQueue() {
 		return false
 	}
-	unread, _, err := f.upSubscription.Pending()
+	unread, err := f.broker.Unread()
 	return err == nil && unread < 1000
 }
 

@@ -90,7 +90,7 @@ func TestUnwantedIsStopped(t *testing.T) {
 // A worker that dies is noticed by its silence, and what it ran is lost.
 func TestWorkerKilled(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	cmd := reexec(t, f.broker.server.ClientURL())
+	cmd := reexec(t, brokerURL(t, f))
 	serves(t, f, "sleep")
 	a := execute(t, f, newTask("sleep", `null`))
 	a.started(t)
@@ -100,7 +100,7 @@ func TestWorkerKilled(t *testing.T) {
 	if out := a.wait(t, sdk.AttemptLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
 		t.Errorf("the outcome is %+v", out)
 	}
-	reexec(t, f.broker.server.ClientURL())
+	reexec(t, brokerURL(t, f))
 	eventually(t, "its successor serves", func() bool {
 		a := execute(t, f, newTask("quick", `1`))
 		<-a.done
@@ -112,7 +112,7 @@ func TestWorkerKilled(t *testing.T) {
 // nobody wants; what it began in the meantime is stopped. A short cut is nothing.
 func TestPartition(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	p := newProxy(t, f.broker.server.Addr().String())
+	p := newProxy(t, withoutScheme(brokerURL(t, f)))
 	g := newGates()
 	w := g.worker(t, WorkerOptions{URL: "nats://" + p.l.Addr().String()})
 	serves(t, f, "gate")
@@ -133,15 +133,16 @@ func TestPartition(t *testing.T) {
 	eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 	g.let("late")
 	p.heal()
-	eventually(t, "the late result is thrown away and the other stopped", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return len(w.runs) == 0
-	})
+	eventually(t, "the other is stopped", func() bool { return g.ended("runs") != nil })
 	if err := g.ended("runs"); !errors.Is(err, sdk.ErrCancel) {
 		t.Errorf("the script was told %v", err)
 	}
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := w.Drain(ctx); err != nil {
+		t.Errorf("the late result was not thrown away: %v", err)
+	}
 }
 
 // An external broker: killed and back, wiped, and the host itself cut off. Nothing
@@ -198,7 +199,7 @@ func TestHostCutOff(t *testing.T) {
 	<-g.at
 	before := f.clock.now()
 	p.cut()
-	eventually(t, "noticed", func() bool { return !f.nc.IsConnected() })
+	eventually(t, "noticed", func() bool { return !f.broker.Connected() })
 	held := time.NewTimer(2 * time.Duration(f.queueConfig.Lapse)) // there is no event for nothing happening
 	<-held.C
 	select {
@@ -223,14 +224,14 @@ func TestBrokerFull(t *testing.T) {
 		all = append(all, execute(t, f, newTask("quick", pad)))
 	}
 	eventually(t, "full", func() bool { n := pending(t, f); return n > 0 && n < 10 })
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	for _, a := range all {
 		a.wait(t, sdk.Succeeded)
 	}
 }
 
-// brokerAt runs a broker that carries little.
-func brokerAt(t *testing.T, address string, payload int32) {
+// brokerAt runs a broker that carries as much in a message.
+func brokerAt(t *testing.T, address string, payload int32) *server.Server {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -246,6 +247,7 @@ func brokerAt(t *testing.T, address string, payload int32) {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	return srv
 }
 
 // A task that turns out to be too large for its broker fails, by name, and holds up
@@ -282,12 +284,14 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 // A route whose consumer the broker refuses holds up no other, and what waits for it
 // is given back with the broker's word.
 func TestLaneRefused(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Labels: map[string]string{"zone": "a"}})
+	address := freeAddress(t)
+	broker := brokerAt(t, address, 1<<20)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address})
+	newGates().worker(t, WorkerOptions{URL: "nats://" + address, Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
 	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
-	err := f.broker.server.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
+	err := broker.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
 		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
 	if err != nil {
 		t.Fatal(err)
@@ -310,16 +314,16 @@ func TestLaneRefused(t *testing.T) {
 // A start that the stream refuses for its size fails.
 func TestStartTooLargeForItsStream(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "quick")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded) // the stream is there
-	st, err := f.js.Stream(t.Context(), f.names.stream())
+	st, err := jetStream(t, f).Stream(t.Context(), subjectsOf(f).stream())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := st.CachedInfo().Config
 	c.MaxMsgSize = 8 << 10
-	if _, err := f.js.UpdateStream(t.Context(), c); err != nil {
+	if _, err := jetStream(t, f).UpdateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	big := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 10<<10)+`"`))
@@ -392,7 +396,7 @@ func TestByReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "copy")
 	if info, _ := f.Describe(t.Context()); info.MaxInput != 0 || info.MaxResult != 0 {
 		t.Errorf("limits though the host can be reached: %+v", info)
@@ -427,8 +431,9 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newGates().worker(t, WorkerOptions{URL: "nats://" + settings["listen"].(string), Local: []Local{{Name: "local", Executor: e}}})
+	newGates().worker(t, WorkerOptions{URL: "nats://" + settings["listen"].(string), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "big")
+	worker := peers(f)[0]
 	task := newTask("big", `1`)
 	var on []byte
 	res, err := f.Execute(t.Context(), task, sdk.NewReporter(sdk.ReporterFuncs{Started: func(handle []byte, _ string) error { on = handle; return nil }}))
@@ -446,7 +451,7 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	a := execute(t, f, task)
 	eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
 	// As a worker does that has not heard the new host's offer yet.
-	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, hostProcess: "EARLIER",
+	say(t, f, worker, item{kind: kindFinished, token: task.Token, hostProcess: "EARLIER",
 		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
 	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
 		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
@@ -462,7 +467,7 @@ func TestStoredIsNotTheScriptsToSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "claims")
 	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
 		t.Errorf("the outcome is %+v", out)
@@ -475,7 +480,7 @@ func TestUnreachableHost(t *testing.T) {
 	for name, url := range map[string]string{"nobody there": "http://" + freeAddress(t), "none": ""} {
 		t.Run(name, func(t *testing.T) {
 			f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": url})
-			newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+			newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 			serves(t, f, "quick")
 			eventually(t, "limits", func() bool { i, _ := f.Describe(t.Context()); return i.MaxInput > 0 && i.MaxResult > 0 })
 			if url != "" {

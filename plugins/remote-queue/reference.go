@@ -129,14 +129,14 @@ func (w *Worker) retryUntil(ctx context.Context, try func() (retry bool, err err
 // maxResult is the largest result that goes in a message, with all around it.
 func (w *Worker) maxResult() int { return w.maxMessage() - min(64<<10, w.maxMessage()/4) }
 
-// limitOutcome makes an outcome small enough for a message, all but a result.
-func (w *Worker) limitOutcome(o sdk.Outcome) sdk.Outcome {
+// limitOutcome makes an outcome small enough for a message that holds limit bytes, all but
+// a result.
+func limitOutcome(o sdk.Outcome, limit int) sdk.Outcome {
 	o.Message = clip(o.Message, maxLine)
 	o.Details = maps.Clone(o.Details) // the script's, which may have given it to several
 	for k, v := range o.Details {
 		o.Details[k] = clip(v, maxLine)
 	}
-	limit := w.maxResult()
 	if o.Result.Stored { // which only this worker can say, and only of what it has put there
 		return protocolError("the executor says that its result is with the host, which did not ask for it")
 	}

@@ -65,7 +65,7 @@ func (f *fleet) handleHeartbeat(p peer, h heartbeat) {
 	if !w.described {
 		f.queueItem(p, &item{kind: kindDescribe})
 	} else {
-		f.send(f.names.down(p), []byte{formatVersion})
+		f.send(p, []byte{formatVersion})
 	}
 	if types {
 		f.stream.wakeLoop()

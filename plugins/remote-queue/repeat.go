@@ -15,7 +15,7 @@ func (w *Worker) heartbeatLoop() {
 		case <-w.heartbeatWanted:
 		case <-timer.C:
 		}
-		if w.nc.IsConnected() {
+		if w.broker.Connected() {
 			w.sendHeartbeat(false)
 			w.repeatUnanswered()
 		}

@@ -31,7 +31,7 @@ func (w *Worker) reporter(r *run) sdk.Reporter {
 }
 
 func (w *Worker) lagging() bool {
-	return !w.nc.IsConnected() || w.outbox.waitingBytes(w.peer) > maxLag
+	return !w.broker.Connected() || w.outbox.waitingBytes(w.peer) > maxLag
 }
 
 // reportProgress passes on what is new; a value that comes soon after another waits, and
@@ -106,7 +106,7 @@ func (w *Worker) saveCheckpoint(r *run, data []byte) error {
 	}
 }
 
-func (w *Worker) maxMessage() int { return messageLimit(w.brokerPayload.Load()) }
+func (w *Worker) maxMessage() int { return messageLimit(w.broker.MaxPayload()) }
 
 func clip(s string, n int) string {
 	if len(s) <= n {

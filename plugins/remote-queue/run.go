@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -55,10 +53,10 @@ type unackedSave struct {
 }
 
 // receiveFromHost takes what the host says.
-func (w *Worker) receiveFromHost(m *nats.Msg) {
+func (w *Worker) receiveFromHost(data []byte) {
 	w.noteHostHeard()
-	if len(m.Data) > 0 && m.Data[0] == '{' {
-		o, err := decodeOffer(m.Data)
+	if len(data) > 0 && data[0] == '{' {
+		o, err := decodeOffer(data)
 		if err != nil {
 			w.counters.garbled.Add(1)
 			return
@@ -67,7 +65,7 @@ func (w *Worker) receiveFromHost(m *nats.Msg) {
 		return
 	}
 	w.mu.Lock()
-	bad, err := decodeBatch(m.Data, w.handleHostItem)
+	bad, err := decodeBatch(data, w.handleHostItem)
 	w.mu.Unlock()
 	if bad > 0 || err != nil {
 		w.counters.garbled.Add(1)
@@ -222,7 +220,7 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 	} else {
 		res, err = sdk.Execute(ctx, r.executor.Executor, task, to)
 	}
-	return w.limitOutcome(sdk.OutcomeOf(ctx, res, err))
+	return limitOutcome(sdk.OutcomeOf(ctx, res, err), w.maxResult())
 }
 
 // scriptReturned keeps the outcome until the host has it on record, and frees the slot:

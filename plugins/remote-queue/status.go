@@ -88,15 +88,15 @@ func (f *fleet) unavailableReason() string {
 			what = "it runs on a copy of this data directory: stop it, or remove host-id from one of the two and choose another queue there"
 		}
 		return fmt.Sprintf("queue %q on this broker belongs to host %q (%.8s), seen %s ago: %s",
-			f.names.queue, s.otherOwner.Name, s.otherOwner.Host, time.Since(s.otherRenewed).Round(time.Second), what)
+			f.queueConfig.Queue, s.otherOwner.Name, s.otherOwner.Host, time.Since(s.otherRenewed).Round(time.Second), what)
 	case f.owner.ownsQueue() && s.setUp.reason != "":
-		return fmt.Sprintf("the broker%s refuses what queue %q needs since %s: %s", f.queueConfig.brokerAddress(), f.names.queue, timestamp(s.setUp.since), s.setUp.reason)
+		return fmt.Sprintf("the broker%s refuses what queue %q needs since %s: %s", f.queueConfig.brokerAddress(), f.queueConfig.Queue, timestamp(s.setUp.since), s.setUp.reason)
 	case f.owner.ownsQueue():
 		return ""
 	case s.claim.reason != "":
-		return fmt.Sprintf("the broker%s does not say whose queue %q is since %s: %s", f.queueConfig.brokerAddress(), f.names.queue, timestamp(s.claim.since), s.claim.reason)
+		return fmt.Sprintf("the broker%s does not say whose queue %q is since %s: %s", f.queueConfig.brokerAddress(), f.queueConfig.Queue, timestamp(s.claim.since), s.claim.reason)
 	}
-	return fmt.Sprintf("whose queue %q is on this broker is not known yet", f.names.queue)
+	return fmt.Sprintf("whose queue %q is on this broker is not known yet", f.queueConfig.Queue)
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

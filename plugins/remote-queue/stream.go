@@ -3,11 +3,7 @@ package remotequeue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // stream is the work-queue stream as the host keeps it: it makes it, fills it, and
@@ -35,7 +31,6 @@ type stream struct {
 type withdrawal struct{ seq uint64 }
 
 const (
-	acceptWait = 10 * time.Second // between delivery and acceptance, which is at once
 	retryPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
 	// A route that no task asked for in this time leaves the broker.
@@ -105,8 +100,8 @@ func (s *stream) run() {
 
 // maintain does what there is to do: set up, look after, publish.
 func (s *stream) maintain(look bool) error {
-	if !s.fleet.nc.IsConnected() {
-		return nats.ErrConnectionClosed
+	if !s.fleet.broker.Connected() {
+		return errBrokerAway
 	}
 	if !s.fleet.owner.ownsQueue() {
 		return nil // whoever has the queue next is woken then
@@ -129,17 +124,12 @@ func (s *stream) maintain(look bool) error {
 
 // noteFailure notes that the stream may be gone.
 func (s *stream) noteFailure(err error) error {
-	if streamMissing(err) {
+	if errors.Is(err, errStoreMissing) {
 		s.fleet.mu.Lock()
 		s.isSetUp = false
 		s.fleet.mu.Unlock()
 	}
 	return err
-}
-
-// streamMissing says that the stream, or the whole of JetStream, is not there.
-func streamMissing(err error) bool {
-	return errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
 // setUpStream makes the stream. What it holds from an earlier owner of the queue is purged,
@@ -153,24 +143,9 @@ func (s *stream) setUpStream() error {
 	}
 	ctx, cancel := context.WithTimeout(s.fleet.ctx, 5*time.Second)
 	defer cancel()
-	c := &s.fleet.queueConfig
-	st, err := s.fleet.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: s.fleet.names.stream(), Subjects: []string{s.fleet.names.allStarts()},
-		Description: "attempts that a taskhost hands out; its store refills it",
-		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: max(c.MaxBytes, 0) - boolInt(c.MaxBytes <= 0), Replicas: c.Replicas, Duplicates: 2 * time.Minute,
-	})
+	created, err := s.fleet.broker.SetUp(ctx, purged != era)
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", s.fleet.names.stream(), err)
-	}
-	if purged != era {
-		if err := st.Purge(ctx); err != nil {
-			return fmt.Errorf("purge stream %s: %w", s.fleet.names.stream(), err)
-		}
-	}
-	info, err := st.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", s.fleet.names.stream(), err)
+		return err
 	}
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
@@ -182,7 +157,7 @@ func (s *stream) setUpStream() error {
 		s.purgedFor = era
 		s.republishAll()
 	}
-	s.noteCreated(info.Created)
+	s.noteCreated(created)
 	return nil
 }
 
@@ -193,13 +168,6 @@ func (s *stream) republishAll() {
 			s.republish(a)
 		}
 	}
-}
-
-func boolInt(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // noteCreated takes in that the stream is another one: it is empty. fleet.mu is held.
@@ -260,14 +228,11 @@ func (s *stream) ensureLane(l lane) error {
 	}
 	ctx, cancel := context.WithTimeout(s.fleet.ctx, 5*time.Second)
 	defer cancel()
-	_, err := s.fleet.js.CreateOrUpdateConsumer(ctx, s.fleet.names.stream(), jetstream.ConsumerConfig{
-		Durable: l.consumer(), FilterSubject: s.fleet.names.starts(l), AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: acceptWait, MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 8192,
-	})
+	err := s.fleet.broker.MakeLane(ctx, l)
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
-	if err != nil && (streamMissing(err) || !s.fleet.nc.IsConnected()) {
-		return fmt.Errorf("consumer %s: %w", l.consumer(), err)
+	if err != nil && (errors.Is(err, errStoreMissing) || !s.fleet.broker.Connected()) {
+		return err
 	}
 	if err != nil {
 		s.refuseLane(l, err)

@@ -12,10 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -68,6 +71,50 @@ func tryFleet(t *testing.T, dir string, settings map[string]any) (*fleet, error)
 		return nil, err
 	}
 	return e.(*fleet), nil
+}
+
+// brokerURL is where the fleet's embedded broker listens.
+func brokerURL(t testing.TB, f *fleet) string {
+	t.Helper()
+	j, err := readJoin(filepath.Join(f.cfg.DataDir, joinFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.URL
+}
+
+// brokerConn is the fleet's own connection to its broker.
+func brokerConn(f *fleet) *nats.Conn { return f.broker.(*natsHost).Conn() }
+
+// jetStream looks into the fleet's broker as the host may.
+func jetStream(t testing.TB, f *fleet) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(brokerConn(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func subjectsOf(f *fleet) subjects { return subjects{f.queueConfig.Queue} }
+
+// peers are the workers that are here.
+func peers(f *fleet) []peer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.workers))
+}
+
+// told says whether every worker has heard its last offer, and whether it drains.
+func told(f *fleet, drain bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.workers {
+		if w.lastHeartbeat.Offer != f.offerFor(w).ID || w.lastHeartbeat.Draining != drain {
+			return false
+		}
+	}
+	return len(f.workers) > 0
 }
 
 // try is one attempt that a test makes.

@@ -13,7 +13,7 @@ import (
 func TestOneSuspectOnEachWorker(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1m"})
 	g := newGates()
-	url := f.broker.server.ClientURL()
+	url := brokerURL(t, f)
 	g.worker(t, WorkerOptions{Name: "a", URL: url})
 	serves(t, f, "gate")
 	suspect := func(key string) *try {
@@ -51,7 +51,7 @@ func TestOneSuspectOnEachWorker(t *testing.T) {
 // redelivered is how many starts of a lane were handed out before and are out again.
 func redelivered(t *testing.T, f *fleet, l lane) int {
 	t.Helper()
-	c, err := f.js.Consumer(t.Context(), f.names.stream(), l.consumer())
+	c, err := jetStream(t, f).Consumer(t.Context(), subjectsOf(f).stream(), l.consumer())
 	if err != nil {
 		return 0
 	}
@@ -65,7 +65,7 @@ func TestSuspectOfADeafScriptIsCleared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL(), Local: []Local{{Name: "local", Executor: e, Slots: 10}}})
+	newGates().worker(t, WorkerOptions{URL: brokerURL(t, f), Local: []Local{{Name: "local", Executor: e, Slots: 10}}})
 	t.Cleanup(func() { close(hang) })
 	serves(t, f, "deaf")
 	task := newTask("deaf", `1`)

@@ -17,7 +17,7 @@ import (
 
 // bareFleet has no broker: for what is decided in memory alone.
 func bareFleet() *fleet {
-	return &fleet{log: hclog.NewNullLogger(), attempts: map[token]*attempt{}, forgottenTokens: map[token]struct{}{},
+	return &fleet{log: hclog.NewNullLogger(), restURL: "http://127.0.0.1:1", attempts: map[token]*attempt{}, forgottenTokens: map[token]struct{}{},
 		workers: map[peer]*remoteWorker{}, knownTypes: map[string]*knownType{}, goneWorkers: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{anyRoute: nil}}
 }
 
@@ -43,7 +43,7 @@ func TestTypesFileIsACache(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := openFleet(t, dir, map[string]any{"listen": "127.0.0.1:0"})
-			newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+			newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 			serves(t, f, "gate")
 			eventually(t, "the file is whole", func() bool {
 				data, err := os.ReadFile(f.typesPath())
@@ -158,12 +158,13 @@ func TestTypesAreBounded(t *testing.T) {
 func TestHeartbeatsAreNoChange(t *testing.T) {
 	var changes atomic.Int64
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "changed": func() { changes.Add(1) }})
-	w := newGates().worker(t, WorkerOptions{URL: f.broker.server.ClientURL()})
+	w := newGates().worker(t, WorkerOptions{URL: brokerURL(t, f)})
 	serves(t, f, "gate")
+	p := peers(f)[0]
 	heard := func() time.Duration {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if w := f.workers[w.peer]; w != nil {
+		if w := f.workers[p]; w != nil {
 			return w.heardAt
 		}
 		return 0
@@ -182,8 +183,8 @@ func TestHeartbeatsAreNoChange(t *testing.T) {
 	}
 	a := execute(t, f, newTask("gate", `"k"`))
 	a.started(t)
-	w.describeNext.Store(true) // as after each loss of the connection
-	beats(60)                  // three seconds, as long as it was between two such changes, and more
+	f.queueItem(p, &item{kind: kindDescribe}) // it also describes itself after each loss of the connection
+	beats(60)                                 // three seconds, as long as it was between two such changes, and more
 	if n := changes.Load(); n != before {
 		t.Errorf("%d changes by heartbeats alone", n-before)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/nats-io/nats.go"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -91,14 +89,15 @@ type Local struct {
 // a host for ever, and keeps results while there is none.
 type Worker struct {
 	options         WorkerOptions
-	names           subjects
 	peer            peer
 	log             hclog.Logger
-	nc              *nats.Conn
+	broker          workerBroker // nil before Run has connected
+	dial            workerDialer
+	queue           string
+	joinFile        string // empty where the options have the address
 	outbox          *outbox
 	http            *http.Client
-	joinDialer      *joinDialer // of Join
-	idleScripts     chan *run   // to a goroutine that is free
+	idleScripts     chan *run // to a goroutine that is free
 	pullWanted      chan struct{}
 	heartbeatWanted chan struct{}
 	runRemoved      chan struct{} // signaled whenever a run leaves
@@ -112,8 +111,7 @@ type Worker struct {
 	// dismissed has why the host ended the worker's session.
 	dismissed chan error
 
-	brokerPayload atomic.Int64 // what a message of the broker may hold; 0 before it was seen
-	describeNext  atomic.Bool  // the next heartbeat says what the worker is
+	describeNext atomic.Bool // the next heartbeat says what the worker is
 
 	mu              sync.Mutex
 	started, closed bool
@@ -139,8 +137,8 @@ type localExecutor struct {
 
 const defaultWorkerSlots = 16
 
-// NewWorker checks the options. Run does the rest.
-func NewWorker(o WorkerOptions) (*Worker, error) {
+// newWorker checks the options. Run does the rest.
+func newWorker(o WorkerOptions, dial workerDialer) (*Worker, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -160,7 +158,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 		}
 	}
-	w := &Worker{options: o, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
+	w := &Worker{options: o, dial: dial, log: o.Log, peer: peer{o.Name, rand.Text()[:16]}, runs: make(map[token]*run),
 		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
 		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -169,7 +167,7 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.joinDialer = &joinDialer{path: path}
+		w.joinFile = path
 		j, err := readJoin(path)
 		if err != nil {
 			return nil, err
@@ -182,8 +180,12 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	if !queueName.MatchString(o.Queue) {
 		return nil, fmt.Errorf("queue %q: letters, digits, '_' and '-', 32 at the most", o.Queue)
 	}
-	w.names = subjects{o.Queue}
-	w.outbox = newOutbox(func(to peer, data []byte) { w.publish(w.names.up(to, upItems), data) })
+	w.queue = o.Queue
+	w.outbox = newOutbox(func(_ peer, data []byte) {
+		if err := w.broker.Send(upItems, data); err != nil {
+			w.log.Trace("send", "error", err)
+		}
+	})
 	for _, l := range o.Local {
 		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
 	}
@@ -245,13 +247,42 @@ func (w *Worker) closeAll() {
 	if !waitGroup(&w.scripts, 500*time.Millisecond) {
 		w.log.Warn("scripts that do not stop are left behind: they end with the process")
 	}
-	if w.nc.IsConnected() {
+	if w.broker.Connected() {
 		w.sendHeartbeat(true)
-		_ = w.nc.FlushTimeout(time.Second) // unheard, the host notices by the silence
 	}
-	w.nc.Close()
+	w.broker.Close()
 	w.http.CloseIdleConnections()
 }
+
+// connect joins the worker to its broker.
+func (w *Worker) connect() error {
+	b, err := w.dial(workerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
+		Credentials: w.options.credentials(), Log: w.log},
+		workerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
+	if err != nil {
+		return err
+	}
+	w.broker = b
+	return nil
+}
+
+// handleConnected begins anew with a broker that just came (back): what was asked of the
+// old connection is not answered any more.
+func (w *Worker) handleConnected() {
+	w.mu.Lock()
+	for _, l := range w.executors {
+		for _, p := range l.pullers {
+			p.requested = 0
+		}
+	}
+	w.mu.Unlock()
+	w.describeNext.Store(true)
+	wake(w.heartbeatWanted)
+	wake(w.pullWanted)
+}
+
+// queueItem has an item told to the host.
+func (w *Worker) queueItem(it *item) { w.outbox.add(w.peer, it) }
 
 // spawn runs f until the worker leaves. w.mu is held.
 func (w *Worker) spawn(f func()) {
@@ -307,7 +338,7 @@ func (w *Worker) watchOffer(l *localExecutor) {
 
 // describeSelf is what the worker is. w.mu is held.
 func (w *Worker) describeSelf() *workerInfo {
-	a := &workerInfo{Version: w.options.Version, Labels: w.options.Labels, Address: localAddress(w.nc), TypeSlots: make(map[string]int)}
+	a := &workerInfo{Version: w.options.Version, Labels: w.options.Labels, Address: w.broker.LocalAddress(), TypeSlots: make(map[string]int)}
 	seen := make(map[string]bool)
 	for _, l := range w.executors {
 		a.Slots += l.slots
@@ -323,14 +354,6 @@ func (w *Worker) describeSelf() *workerInfo {
 		}
 	}
 	return a
-}
-
-func localAddress(nc *nats.Conn) string {
-	host, _, err := net.SplitHostPort(nc.LocalAddr())
-	if err != nil {
-		return nc.LocalAddr()
-	}
-	return host
 }
 
 // sendHeartbeat tells the host what goes on here.
@@ -354,7 +377,7 @@ func (w *Worker) sendHeartbeat(bye bool) {
 		w.log.Error("heartbeat", "error", err)
 		return
 	}
-	if err := w.nc.Publish(w.names.up(w.peer, upHeartbeat), data); err != nil && h.Info != nil {
+	if err := w.broker.Send(upHeartbeat, data); err != nil && h.Info != nil {
 		w.describeNext.Store(true)
 	}
 }
