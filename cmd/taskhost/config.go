@@ -2,78 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/taskhost/taskhost/host"
-	"github.com/taskhost/taskhost/host/config"
 )
-
-// configFlags are how a command is told of the server's config.
-type configFlags struct {
-	path string
-	over config.Flags
-}
-
-func (f *configFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.path, "config", os.Getenv("TASKHOST_CONFIG"), "config file (TASKHOST_CONFIG); without one, defaults hold")
-	c.Flags().StringVar(&f.over.Listen, "listen", "", "address of the REST side (TASKHOST_LISTEN)")
-	c.Flags().StringVar(&f.over.DataDir, "data-dir", "", "where the store is (TASKHOST_DATA_DIR)")
-	c.Flags().StringVar(&f.over.PluginDir, "plugin-dir", "", "where plugin binaries are (TASKHOST_PLUGIN_DIR)")
-	c.Flags().StringVar(&f.over.LogLevel, "log-level", "", "trace, debug, info, warn or error (TASKHOST_LOG_LEVEL)")
-}
-
-func (f *configFlags) load() (*config.Config, error) {
-	return config.Load(f.path, os.Environ(), f.over)
-}
-
-func (p *program) serverCmd() *cobra.Command {
-	var f configFlags
-	var strict, older bool
-	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, err := f.load()
-			if err != nil {
-				return err
-			}
-			o := host.FromConfig(cfg)
-			o.Builtins, o.Version = p.builtins, version()
-			o.Strict, o.AcceptOlderStore = strict, older
-			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
-				return err
-			}
-			return p.serve(o, func() (host.Options, error) {
-				cfg, err := p.checkConfig(&f)
-				if err != nil {
-					return host.Options{}, err
-				}
-				return host.FromConfig(cfg), nil
-			})
-		}}
-	f.add(c)
-	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
-	acceptOlder(c, &older)
-	return c
-}
-
-// acceptOlder is the flag by which an operator takes a loss. It is none of the
-// config's: it is for one start.
-func acceptOlder(c *cobra.Command, to *bool) {
-	c.Flags().BoolVar(to, "accept-older-store", false, "start on a store that lacks work which was acknowledged: put back from a backup, or without its log")
-}
-
-// checkConfig reads the config and asks what only the host knows: whether each
-// executor's plugin exists, and built-ins take their block.
-func (p *program) checkConfig(f *configFlags) (*config.Config, error) {
-	cfg, err := f.load()
-	if err != nil {
-		return nil, err
-	}
-	o := host.FromConfig(cfg)
-	o.Builtins = p.builtins
-	return cfg, host.CheckPlugins(o)
-}
 
 func (p *program) configCmd() *cobra.Command {
 	var f, g configFlags

@@ -21,8 +21,6 @@ func executorRows() rows[api.Executor] {
 	}
 }
 
-func slotText(s api.Slots) string { return fmt.Sprintf("%d/%d", s.Used, s.Max) }
-
 func (p *program) executorCmd() *cobra.Command {
 	cmd := group("executor", "What runs tasks",
 		&cobra.Command{Use: "list", Short: "List executors", Args: cobra.NoArgs,

@@ -7,13 +7,11 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"github.com/taskhost/taskhost/host/supervisor"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 const (
@@ -164,40 +162,3 @@ func isTerminal(w any) bool {
 }
 
 func colors(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
-
-func orDash(s *string) string {
-	if s == nil || *s == "" {
-		return "-"
-	}
-	return *s
-}
-
-func stamp(t *time.Time) string {
-	if t == nil || t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05.000 MST")
-}
-
-// age is how long ago t was, in the unit that says most.
-func age(t time.Time) string {
-	d := max(time.Since(t), 0)
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
-func logLine(l *task.LogLine) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
-	for _, k := range sortedKeys(l.Fields) {
-		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
-	}
-	return fold(b.String())
-}

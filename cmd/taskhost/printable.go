@@ -47,12 +47,3 @@ func (l logWriter) Write(entry []byte) (int, error) {
 	}
 	return len(entry), nil
 }
-
-// writeResult writes a result byte for byte, unless a terminal would act upon it.
-func (p *program) writeResult(data []byte) error {
-	if isTerminal(p.out) {
-		data = []byte(clean(string(data)))
-	}
-	_, err := p.out.Write(data)
-	return err
-}

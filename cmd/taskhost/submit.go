@@ -12,7 +12,6 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 // submission is the flags of task submit.
@@ -115,22 +114,6 @@ func readInput(arg string, in io.Reader) (json.RawMessage, error) {
 	return v, nil
 }
 
-// futureTime reads a time, or how long until then.
-func futureTime(flag, s string) (*time.Time, error) {
-	if s == "" {
-		return nil, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		t := time.Now().Add(d).UTC()
-		return &t, nil
-	}
-	t, err := parseTime(flag, s)
-	if err != nil {
-		return nil, err
-	}
-	return &t, nil
-}
-
 func (p *program) submit(ctx context.Context, c *client.Client, s *submission) error {
 	o := client.SubmitOptions{IdempotencyKey: s.idempotencyKey}
 	t, err := c.Submit(ctx, s.req, o)
@@ -145,28 +128,4 @@ func (p *program) submit(ctx context.Context, c *client.Client, s *submission) e
 		return err
 	}
 	return p.finished(ctx, c, t)
-}
-
-// finished writes the result of a final task, or the task where that was asked for.
-func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) error {
-	if p.format != formatTable {
-		if err := show(p, t, t.ID, nil); err != nil {
-			return err
-		}
-		return outcome(&t)
-	}
-	if err := outcome(&t); err != nil || t.ResultType == nil {
-		return err
-	}
-	contentType, data, err := c.Result(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	if err := p.writeResult(data); err != nil {
-		return err
-	}
-	if (task.IsJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
-		_, err = io.WriteString(p.out, "\n")
-	}
-	return err
 }
