@@ -19,14 +19,14 @@ func orDash(s *string) string {
 	return *s
 }
 
-func deref(s *string) string {
+func orEmpty(s *string) string {
 	if s == nil {
 		return ""
 	}
 	return *s
 }
 
-func stamp(t *time.Time) string {
+func timeText(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
@@ -47,14 +47,14 @@ func age(t time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-func yes(b bool) string {
+func yesNo(b bool) string {
 	if b {
 		return "yes"
 	}
 	return "no"
 }
 
-func indented(raw json.RawMessage) string {
+func indentedJSON(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
 	}

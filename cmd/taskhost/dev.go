@@ -19,7 +19,7 @@ func (p *program) devCmd() *cobra.Command {
 		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			log, err := p.logger(level, false)
+			log, err := p.newLogger(level, false)
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ func (p *program) devCmd() *cobra.Command {
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
 	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address of the REST side")
 	c.Flags().StringVar(&plugins, "plugin-dir", besideBinary("plugins"), "where plugin binaries are")
-	acceptOlder(c, &older)
+	addAcceptOlder(c, &older)
 	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")
 	return c
 }

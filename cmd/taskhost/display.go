@@ -12,60 +12,63 @@ import (
 	"github.com/taskhost/taskhost/host/supervisor"
 )
 
-// screen is a terminal with a bar in its last line, or a file of plain lines.
-type screen struct {
+// display is a terminal with a bar in its last line, or a file of plain lines.
+type display struct {
 	mu    sync.Mutex
 	w     io.Writer
 	bars  bool
 	bar   *progressbar.ProgressBar
 	total int64
-	said  time.Time // when progress was last said in a plain line
+	// lastLine is when progress was last written as a plain line.
+	lastLine time.Time
 }
 
-// sayEvery bounds how often progress makes a line where there is no terminal.
-const sayEvery = 2 * time.Second
+func newDisplay(w io.Writer) *display { return &display{w: w, bars: isTerminal(w)} }
 
-func (s *screen) line(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bar != nil {
-		_ = s.bar.Clear() // it is decoration
+// progressLineEvery bounds how often progress makes a line where there is no terminal.
+const progressLineEvery = 2 * time.Second
+
+func (d *display) line(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bar != nil {
+		_ = d.bar.Clear() // it is decoration
 	}
-	fmt.Fprintln(s.w, text)
-	if s.bar != nil {
-		_ = s.bar.RenderBlank()
+	fmt.Fprintln(d.w, text)
+	if d.bar != nil {
+		_ = d.bar.RenderBlank()
 	}
 }
 
-func (s *screen) progress(p *api.TaskProgress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.bars {
-		if time.Since(s.said) < sayEvery && (p.Total == 0 || p.Done < p.Total) {
+func (d *display) progress(p *api.TaskProgress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.bars {
+		if time.Since(d.lastLine) < progressLineEvery && (p.Total == 0 || p.Done < p.Total) {
 			return
 		}
-		s.said = time.Now()
-		fmt.Fprintln(s.w, supervisor.Printable(fmt.Sprintf("progress %d of %d (%s) %s", p.Done, p.Total, progressText(p), p.Message)))
+		d.lastLine = time.Now()
+		fmt.Fprintln(d.w, supervisor.Printable(fmt.Sprintf("progress %d of %d (%s) %s", p.Done, p.Total, progressText(p), p.Message)))
 		return
 	}
 	total := p.Total
 	if total == 0 {
 		total = -1 // a spinner
 	}
-	if s.bar == nil || s.total != total {
-		s.total = total
-		s.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(s.w), progressbar.OptionSetWidth(30),
+	if d.bar == nil || d.total != total {
+		d.total = total
+		d.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(d.w), progressbar.OptionSetWidth(30),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
-	s.bar.Describe(supervisor.Printable(p.Message))
-	_ = s.bar.Set64(p.Done)
+	d.bar.Describe(supervisor.Printable(p.Message))
+	_ = d.bar.Set64(p.Done)
 }
 
-func (s *screen) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bar != nil {
-		_ = s.bar.Clear()
+func (d *display) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bar != nil {
+		_ = d.bar.Clear()
 	}
-	s.bar, s.bars = nil, false
+	d.bar, d.bars = nil, false
 }

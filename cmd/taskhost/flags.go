@@ -46,8 +46,8 @@ func parseTime(flag, s string) (time.Time, error) {
 	return t, nil
 }
 
-// pairs reads name=value flags.
-func pairs(flag string, values []string) (map[string]string, error) {
+// parsePairs reads name=value flags.
+func parsePairs(flag string, values []string) (map[string]string, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}

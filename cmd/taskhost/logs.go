@@ -21,12 +21,12 @@ func (p *program) logsCmd() *cobra.Command {
 	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m")
 	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
 	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
-	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		var err error
 		if o.Since, err = pastTime("--since", since); err != nil {
 			return err
 		}
-		id, err := wholeID(ctx, c, args[0])
+		id, err := fullID(ctx, c, args[0])
 		if err != nil {
 			return err
 		}
@@ -61,5 +61,5 @@ func logLine(l *task.LogLine) string {
 	for _, k := range sortedKeys(l.Fields) {
 		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
 	}
-	return fold(b.String())
+	return foldLines(b.String())
 }

@@ -14,6 +14,6 @@ type program struct {
 
 	addr   string
 	format string
-	// begun says that flags and arguments were understood: an error before is one of usage.
-	begun bool
+	// parsed says that flags and arguments were understood: an error before is one of usage.
+	parsed bool
 }

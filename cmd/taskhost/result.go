@@ -14,14 +14,14 @@ import (
 
 func (p *program) resultCmd() *cobra.Command {
 	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])
 			if err == nil {
 				return p.writeResult(data)
 			}
 			if task.CodeOf(err) == task.CodeNotFound { // no task, or none that left a result?
 				if t, gerr := c.Get(ctx, args[0]); gerr == nil {
-					if failed := outcome(&t); failed != nil {
+					if failed := outcomeError(&t); failed != nil {
 						return failed
 					}
 				}
@@ -30,15 +30,15 @@ func (p *program) resultCmd() *cobra.Command {
 		})}
 }
 
-// finished writes the result of a final task, or the task where that was asked for.
-func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) error {
+// printOutcome writes the result of a final task, or the task where that was asked for.
+func (p *program) printOutcome(ctx context.Context, c *client.Client, t api.Task) error {
 	if p.format != formatTable {
-		if err := show(p, t, t.ID, nil); err != nil {
+		if err := printFields(p, t, t.ID, nil); err != nil {
 			return err
 		}
-		return outcome(&t)
+		return outcomeError(&t)
 	}
-	if err := outcome(&t); err != nil || t.ResultType == nil {
+	if err := outcomeError(&t); err != nil || t.ResultType == nil {
 		return err
 	}
 	contentType, data, err := c.Result(ctx, t.ID)
@@ -57,7 +57,7 @@ func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) er
 // writeResult writes a result byte for byte, unless a terminal would act upon it.
 func (p *program) writeResult(data []byte) error {
 	if isTerminal(p.out) {
-		data = []byte(clean(string(data)))
+		data = []byte(printable(string(data)))
 	}
 	_, err := p.out.Write(data)
 	return err

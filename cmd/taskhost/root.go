@@ -39,7 +39,7 @@ func (p *program) root() *cobra.Command {
 		Long:          "taskhost makes work durable: submit a task, and it is run until it is final.\n\n" + exitHelp + "\n\n" + envHelp,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			p.begun = true
+			p.parsed = true
 			if !slices.Contains(formats, p.format) {
 				return usagef("-o %s: want one of %s", p.format, strings.Join(formats, ", "))
 			}

@@ -16,7 +16,7 @@ import (
 // second signal ends the process at once.
 // reload, if not nil, reads the config anew on SIGHUP.
 func (p *program) serve(o host.Options, reload func() (host.Options, error)) error {
-	easeGC()
+	relaxGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	h, err := host.Open(ctx, o)
@@ -24,11 +24,11 @@ func (p *program) serve(o host.Options, reload func() (host.Options, error)) err
 		return err
 	}
 	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
-	notify(o.Log, daemon.SdNotifyReady)
-	go hangups(ctx, h, reload, o.Log)
+	notifySystemd(o.Log, daemon.SdNotifyReady)
+	go reloadOnHangup(ctx, h, reload, o.Log)
 	err = h.Run(ctx)
 	stop()
-	notify(o.Log, daemon.SdNotifyStopping)
+	notifySystemd(o.Log, daemon.SdNotifyStopping)
 	o.Log.Info("stopping: running attempts get to finish; a second signal ends at once")
 	if cerr := h.Close(); err == nil {
 		err = cerr
@@ -36,9 +36,9 @@ func (p *program) serve(o host.Options, reload func() (host.Options, error)) err
 	return err
 }
 
-// hangups puts a changed config in force on each SIGHUP: all of it is read and
+// reloadOnHangup puts a changed config in force on each SIGHUP: all of it is read and
 // checked first, and the old one stays if anything is wrong.
-func hangups(ctx context.Context, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
+func reloadOnHangup(ctx context.Context, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

@@ -18,7 +18,7 @@ func (p *program) serverCmd() *cobra.Command {
 			o := host.FromConfig(cfg)
 			o.Builtins, o.Version = p.builtins, version()
 			o.Strict, o.AcceptOlderStore = strict, older
-			if o.Log, err = p.logger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
+			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
 			return p.serve(o, func() (host.Options, error) {
@@ -31,12 +31,12 @@ func (p *program) serverCmd() *cobra.Command {
 		}}
 	f.add(c)
 	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
-	acceptOlder(c, &older)
+	addAcceptOlder(c, &older)
 	return c
 }
 
-// acceptOlder is the flag by which an operator takes a loss. It is none of the
+// addAcceptOlder adds the flag by which an operator takes a loss. It is none of the
 // config's: it is for one start.
-func acceptOlder(c *cobra.Command, to *bool) {
+func addAcceptOlder(c *cobra.Command, to *bool) {
 	c.Flags().BoolVar(to, "accept-older-store", false, "start on a store that lacks work which was acknowledged: put back from a backup, or without its log")
 }

@@ -55,7 +55,7 @@ func (p *program) submitCmd() *cobra.Command {
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
 	}
-	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		s.req.Type = args[0]
 		if maxLostSet {
 			s.req.MaxLost = &s.maxLost
@@ -83,11 +83,11 @@ func (s *submission) fill(in io.Reader) error {
 	if s.req.Deadline, err = futureTime("--deadline", s.deadline); err != nil {
 		return err
 	}
-	if s.req.Labels, err = pairs("--label", s.labels); err != nil {
+	if s.req.Labels, err = parsePairs("--label", s.labels); err != nil {
 		return err
 	}
 	s.req.Timeout = api.Duration(s.timeout)
-	s.req.Route, err = pairs("--route", s.route)
+	s.req.Route, err = parsePairs("--route", s.route)
 	return err
 }
 
@@ -121,11 +121,11 @@ func (p *program) submit(ctx context.Context, c *client.Client, s *submission) e
 		return err
 	}
 	if !s.wait && !s.follow {
-		return list(p, taskRows(), []api.Task{t}, t)
+		return printList(p, taskTable(), []api.Task{t}, t)
 	}
-	t, err = p.await(ctx, c, t.ID, s.waitTimeout, s.follow)
+	t, err = p.waitTask(ctx, c, t.ID, s.waitTimeout, s.follow)
 	if err != nil {
 		return err
 	}
-	return p.finished(ctx, c, t)
+	return p.printOutcome(ctx, c, t)
 }

@@ -14,14 +14,14 @@ import (
 func (p *program) taskCmd() *cobra.Command {
 	return group("task", "Submit, watch and change tasks",
 		p.submitCmd(), p.getCmd(), p.listCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
-		p.changeCmd("cancel", "Ask tasks to end", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Cancel(ctx, id) }),
-		p.changeCmd("retry", "Run failed, canceled or reverted tasks again", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Retry(ctx, id) }),
+		p.changeTasksCmd("cancel", "Ask tasks to end", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Cancel(ctx, id) }),
+		p.changeTasksCmd("retry", "Run failed, canceled or reverted tasks again", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Retry(ctx, id) }),
 		p.deleteCmd())
 }
 
 func (p *program) getCmd() *cobra.Command {
 	return &cobra.Command{Use: "get ID", Short: "Show a task", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			t, err := c.Get(ctx, args[0])
 			if err != nil {
 				return err
@@ -30,11 +30,11 @@ func (p *program) getCmd() *cobra.Command {
 		})}
 }
 
-func (p *program) changeCmd(verb, short string, do func(context.Context, *client.Client, string) (api.Task, error)) *cobra.Command {
+func (p *program) changeTasksCmd(verb, short string, do func(context.Context, *client.Client, string) (api.Task, error)) *cobra.Command {
 	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			var done []api.Task
-			err := eachID(ctx, c, args, func(id string) error {
+			err := forEachTask(ctx, c, args, func(id string) error {
 				t, err := do(ctx, c, id)
 				if err == nil {
 					done = append(done, t)
@@ -44,18 +44,14 @@ func (p *program) changeCmd(verb, short string, do func(context.Context, *client
 			if len(done) == 0 {
 				return err
 			}
-			var body any = api.TaskList{Tasks: done}
-			if len(args) == 1 {
-				body = done[0]
-			}
-			return errors.Join(list(p, taskRows(), done, body), err)
+			return errors.Join(p.printTasks(done, len(args) == 1), err)
 		})}
 }
 
 func (p *program) deleteCmd() *cobra.Command {
 	return &cobra.Command{Use: "delete ID...", Short: "Delete final tasks and all that belongs to them", Args: cobra.MinimumNArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			return eachID(ctx, c, args, func(id string) error {
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+			return forEachTask(ctx, c, args, func(id string) error {
 				if err := c.Delete(ctx, id); err != nil {
 					return err
 				}

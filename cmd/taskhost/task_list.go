@@ -30,7 +30,7 @@ func (p *program) listCmd() *cobra.Command {
 	f.BoolVar(&o.Ascending, "oldest", false, "oldest first")
 	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error
 		if o.CreatedAfter, err = pastTime("--created-after", after); err != nil {
 			return err
@@ -38,7 +38,7 @@ func (p *program) listCmd() *cobra.Command {
 		if o.CreatedBefore, err = pastTime("--created-before", before); err != nil {
 			return err
 		}
-		if o.Labels, err = pairs("--label", labels); err != nil {
+		if o.Labels, err = parsePairs("--label", labels); err != nil {
 			return err
 		}
 		for _, s := range states {
@@ -73,7 +73,7 @@ func (p *program) listTasks(ctx context.Context, c *client.Client, o task.Filter
 			return err
 		}
 	}
-	if err := list(p, taskRows(), body.Tasks, body); err != nil {
+	if err := printList(p, taskTable(), body.Tasks, body); err != nil {
 		return err
 	}
 	if body.Next != nil && p.format == formatTable {

@@ -14,38 +14,38 @@ import (
 
 func (p *program) watchCmd() *cobra.Command {
 	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			id, err := wholeID(ctx, c, args[0])
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+			id, err := fullID(ctx, c, args[0])
 			if err != nil {
 				return err
 			}
-			s := &screen{w: p.err, bars: isTerminal(p.err)}
-			for w, err := range c.Events(ctx, id, 0) {
+			d := newDisplay(p.err)
+			for u, err := range c.Events(ctx, id, 0) {
 				if ctx.Err() != nil {
-					return &detached{id}
+					return &detachedError{id}
 				}
 				if err != nil {
 					return err
 				}
 				switch {
-				case w.Progress != nil:
-					s.progress(w.Progress)
-				case w.State != nil:
-					if err := p.watched(w.State); err != nil {
+				case u.Progress != nil:
+					d.progress(u.Progress)
+				case u.State != nil:
+					if err := p.printTransition(u.State); err != nil {
 						return err
 					}
 				}
 			}
-			s.close()
+			d.close()
 			t, err := c.Get(ctx, id)
 			if err != nil {
 				return err
 			}
-			return outcome(&t)
+			return outcomeError(&t)
 		})}
 }
 
-func (p *program) watched(e *api.StateEvent) error {
+func (p *program) printTransition(e *api.StateEvent) error {
 	switch p.format {
 	case formatJSON, formatLines:
 		return p.jsonLine(e)
@@ -53,13 +53,13 @@ func (p *program) watched(e *api.StateEvent) error {
 		_, err := fmt.Fprintln(p.out, e.To)
 		return err
 	}
-	_, err := fmt.Fprintln(p.out, transition(e))
+	_, err := fmt.Fprintln(p.out, transitionLine(e))
 	return err
 }
 
-// follow shows progress, transitions and logs on stderr until the task is final.
-func (p *program) follow(ctx context.Context, c *client.Client, id string) (api.Task, error) {
-	s := &screen{w: p.err, bars: isTerminal(p.err)}
+// followTask shows progress, transitions and logs on stderr until the task is final.
+func (p *program) followTask(ctx context.Context, c *client.Client, id string) (api.Task, error) {
+	d := newDisplay(p.err)
 	logs, stop := context.WithCancel(ctx)
 	defer stop()
 	logsDone := make(chan struct{})
@@ -69,18 +69,18 @@ func (p *program) follow(ctx context.Context, c *client.Client, id string) (api.
 			if err != nil { // the events say what is wrong with the server
 				return
 			}
-			s.line(logLine(&l))
+			d.line(logLine(&l))
 		}
 	}()
-	for w, err := range c.Events(ctx, id, 0) {
+	for u, err := range c.Events(ctx, id, 0) {
 		if err != nil {
 			return api.Task{}, err
 		}
 		switch {
-		case w.Progress != nil:
-			s.progress(w.Progress)
-		case w.State != nil:
-			s.line(transition(w.State))
+		case u.Progress != nil:
+			d.progress(u.Progress)
+		case u.State != nil:
+			d.line(transitionLine(u.State))
 		}
 	}
 	// The last lines come a moment after the end; not for ever, should the server be stuck.
@@ -89,11 +89,11 @@ func (p *program) follow(ctx context.Context, c *client.Client, id string) (api.
 	case <-time.After(5 * time.Second):
 	case <-ctx.Done():
 	}
-	s.close()
+	d.close()
 	return c.Get(ctx, id)
 }
 
-func transition(e *api.StateEvent) string {
+func transitionLine(e *api.StateEvent) string {
 	text := fmt.Sprintf("%s %s", e.At.Local().Format("15:04:05.000"), e.To)
 	if e.To == task.Pending && e.Task.Waiting != nil {
 		text += " (" + *e.Task.Waiting + ")"
@@ -104,5 +104,5 @@ func transition(e *api.StateEvent) string {
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
-	return fold(text)
+	return foldLines(text)
 }
