@@ -129,7 +129,7 @@ func (e *Engine) reserveSlot(n *newTask) {
 	if n.task.Waiting != task.WaitQueued || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
-	if n.share = x.ReserveFor(&n.task, e.store.Ready); n.share != nil {
+	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
 		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
 }

@@ -102,13 +102,22 @@ func (g *Registry) LimitsOf(taskType string) task.Limits {
 	return task.DefaultLimits()
 }
 
-// Waiting is how many tasks of the type wait, whoever is to run them.
+// count is about what a lane holds; nothing if the store can't say.
+func (g *Registry) count(lane task.LaneID) task.LaneCount {
+	n, err := g.store.Count(context.Background(), lane)
+	if err != nil {
+		g.log.Warn("the tasks of a lane can't be counted", "lane", lane, "error", err)
+	}
+	return n
+}
+
+// Waiting is about how many tasks of the type wait, whoever is to run them.
 func (g *Registry) Waiting(taskType string) (n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ty := (*g.types.Load())[taskType]; ty != nil {
 		for _, l := range ty.lanes {
-			c := g.store.Count(l)
+			c := g.count(l)
 			n += c.Ready + c.Waiting
 		}
 	}
@@ -127,7 +136,7 @@ func (g *Registry) Types() []task.TypeStatus {
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c := g.store.Count(l)
+			c := g.count(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active

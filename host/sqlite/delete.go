@@ -7,57 +7,6 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// Promote implements task.Queue.
-func (s *Store) Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error) {
-	o := &promoteOp{now: now, limit: limit}
-	if err := s.w.do(ctx, o); err != nil {
-		return 0, time.Time{}, err
-	}
-	return o.n, o.next, nil
-}
-
-type promoteOp struct {
-	now   time.Time
-	limit int
-	n     int
-	next  time.Time
-}
-
-func (o *promoteOp) size() (rows, bytes int) { return o.limit, 0 }
-
-func (o *promoteOp) run(w *writer) error {
-	type due struct{ seq, lane, priority int64 }
-	var ready []due
-	o.n, o.next = 0, time.Time{}
-	st := w.st.due
-	st.bind().int(micros(o.now)).int(int64(o.limit))
-	if err := st.each(func(r row) bool {
-		ready = append(ready, due{r.int(0), r.int(1), r.int(2)})
-		return true
-	}); err != nil {
-		return err
-	}
-	for _, d := range ready {
-		st := w.st.promote
-		st.bind().int(micros(o.now)).int(d.seq)
-		if err := st.run(); err != nil {
-			return err
-		}
-		n, err := w.laneOf(d.lane)
-		if err != nil {
-			return err
-		}
-		w.lanes.move(n, phaseWaiting, n, phaseReady)
-		n.window.add(entry{d.priority, d.seq})
-	}
-	o.n = len(ready)
-	found, err := w.st.nextDue.one()
-	if found {
-		o.next = w.st.nextDue.row.time(0)
-	}
-	return err
-}
-
 // Delete implements task.Ledger.
 func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error {
 	t, err := s.Get(ctx, scope, id)
@@ -78,14 +27,14 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 }
 
 // DeleteExpired implements task.Ledger. It looks through order keys from the oldest and
-// starts over when it came to the end, retireLook rows a call.
+// starts over when it came to the end, expiryScanRows rows a call.
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
-	s.retireMu.Lock()
-	defer s.retireMu.Unlock()
+	s.expiryMu.Lock()
+	defer s.expiryMu.Unlock()
 	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
-	last := s.retireFrom
+	last := s.expiryScanned
 	looked := 0
-	err = s.rows(ctx, sqlRetire, []any{s.retireFrom, retireLook}, 3, func(r row) bool {
+	err = s.rows(ctx, sqlScanExpiry, []any{s.expiryScanned, expiryScanRows}, 3, func(r row) bool {
 		looked++
 		last = r.int(0)
 		if r.int(1) >= int64(task.Succeeded) && r.int(2) <= o.expired {
@@ -99,17 +48,17 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (go
 	if err := s.w.do(ctx, o); err != nil {
 		return nil, false, err
 	}
-	more = looked == retireLook || len(o.seqs) >= limit
-	s.retireFrom = last
+	more = looked == expiryScanRows || len(o.seqs) >= limit
+	s.expiryScanned = last
 	if !more {
-		s.retireFrom = 0
+		s.expiryScanned = 0
 	}
 	return o.gone, more, nil
 }
 
 const (
-	retireLook = 10_000
-	sqlRetire  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT ?`
+	expiryScanRows = 10_000
+	sqlScanExpiry  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT ?`
 )
 
 // deleteOp removes those of the tasks that are final (and, if expired is set,
@@ -130,7 +79,7 @@ func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
 func (o *deleteOp) run(w *writer) error {
 	o.gone, o.found = o.gone[:0], false
 	for _, seq := range o.seqs {
-		st := w.st.doomed
+		st := w.st.deletable
 		st.bind().int(seq)
 		found, err := st.one()
 		if err != nil {
@@ -145,7 +94,7 @@ func (o *deleteOp) run(w *writer) error {
 		}
 		var id task.ID
 		copy(id[:], st.row.blob(6))
-		if err := w.markOrder(seq); err != nil {
+		if err := w.recordSeqs(seq); err != nil {
 			return err
 		}
 		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
@@ -160,19 +109,19 @@ func (o *deleteOp) run(w *writer) error {
 	return w.st.idemExpire.run()
 }
 
-// markOrder puts on record that the order key was given, before its row goes: a
+// recordSeqs puts on record that the order key was given, before its row goes: a
 // key is never given twice. All that were given so far go on record at once, so
 // that only the first of them to be deleted costs a write.
-func (w *writer) markOrder(seq int64) error {
-	if seq <= w.marked {
+func (w *writer) recordSeqs(seq int64) error {
+	if seq <= w.seqOnRecord {
 		return nil
 	}
-	st := w.st.orderMark
-	st.bind().int(w.next)
+	st := w.st.seqRecord
+	st.bind().int(w.lastSeq)
 	if err := st.run(); err != nil {
 		return err
 	}
-	w.marked = w.next
+	w.seqOnRecord = w.lastSeq
 	return nil
 }
 
@@ -183,7 +132,7 @@ func (w *writer) remove(seq int64, key, owner, typ string) error {
 			return err
 		}
 	}
-	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete, w.st.inputDelete, w.st.resultDelete, w.st.memoDelete, w.st.taskDelete} {
+	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete, w.st.inputDelete, w.st.resultDelete, w.st.detailDelete, w.st.taskDelete} {
 		st.bind().int(seq)
 		if err := st.run(); err != nil {
 			return err

@@ -17,6 +17,7 @@ type stmt struct {
 	s    *sqlite3.SQLiteStmt
 	sql  string
 	args []driver.NamedValue
+	next arg
 	row  row
 }
 
@@ -40,7 +41,10 @@ type arg struct {
 	n  int
 }
 
-func (s *stmt) bind() *arg { return &arg{to: s.args} }
+func (s *stmt) bind() *arg {
+	s.next = arg{to: s.args}
+	return &s.next
+}
 
 func (a *arg) value(v driver.Value) *arg {
 	a.to[a.n].Value = v
@@ -72,6 +76,14 @@ func (a *arg) blob(v []byte) *arg {
 		return a.value(nil)
 	}
 	return a.value(v)
+}
+
+// id is NULL for one of zeros only.
+func (a *arg) id(v *[16]byte) *arg {
+	if *v == [16]byte{} {
+		return a.value(nil)
+	}
+	return a.value(v[:])
 }
 
 // run executes a statement that returns no rows.

@@ -22,18 +22,18 @@ const (
 	doAccept  = `or start once with --accept-older-store to go on with what is there`
 )
 
-// inspect refuses what must not be opened as the store at path: what is none, what
+// refuseUnusableFile refuses what must not be opened as the store at path: what is none, what
 // has lost its log, what is another or an older one than was opened last. All of
 // that would otherwise go unseen: SQLite makes a new store of an empty file, carries
 // any log that lies beside a file over into it, and goes on without one that has
 // gone. It changes nothing. acceptOlder lets a store pass that lacks the last
 // work; a log is never carried over into a store that it is not of.
-func inspect(path string, k known, acceptOlder bool) error {
-	if done, err := inspectFile(path, k); done || err != nil {
+func refuseUnusableFile(path string, k lockRecord, acceptOlder bool) error {
+	if done, err := lookAtFile(path, k); done || err != nil {
 		return err
 	}
 	logSize := sizeOf(path + "-wal")
-	alone, err := readFacts(path, url.Values{"mode": {"ro"}, "immutable": {"1"}})
+	alone, err := readMetaOf(path, url.Values{"mode": {"ro"}, "immutable": {"1"}})
 	if err != nil && logSize == 0 {
 		if k.epoch == 0 {
 			return nil // perhaps a first open was cut short; opening it will tell
@@ -41,19 +41,19 @@ func inspect(path string, k known, acceptOlder bool) error {
 		return damaged(path, err)
 	}
 	if err == nil {
-		if err := alone.inspectAlone(path, k, logSize); err != nil {
+		if err := alone.refuseWithoutLog(path, k, logSize); err != nil {
 			return err
 		}
 	}
 	if k.epoch == 0 || acceptOlder {
 		return nil
 	}
-	return inspectAge(path, k, alone, err == nil && (alone.whole || logSize == 0), logSize)
+	return refuseOlder(path, k, alone, err == nil && (alone.whole || logSize == 0), logSize)
 }
 
-// inspectFile looks at names and at the first bytes; done says that there is
+// lookAtFile looks at names and at the first bytes; done says that there is
 // nothing to look at yet.
-func inspectFile(path string, k known) (done bool, err error) {
+func lookAtFile(path string, k lockRecord) (done bool, err error) {
 	refuse := func(format string, args ...any) (bool, error) {
 		return false, task.Errorf(task.CodeStoreUnavailable, format, args...)
 	}
@@ -92,8 +92,8 @@ func inspectFile(path string, k known) (done bool, err error) {
 	return false, nil
 }
 
-// inspectAlone judges the file without its log.
-func (f facts) inspectAlone(path string, k known, logSize int64) error {
+// refuseWithoutLog judges the file without its log.
+func (f storeMeta) refuseWithoutLog(path string, k lockRecord, logSize int64) error {
 	switch {
 	case !f.ours && (k.epoch > 0 || f.tables > 0 && logSize == 0):
 		return task.Errorf(task.CodeStoreUnavailable,
@@ -110,9 +110,9 @@ func (f facts) inspectAlone(path string, k known, logSize int64) error {
 	return nil
 }
 
-// inspectAge refuses a store that has not all that was acknowledged: one that is
+// refuseOlder refuses a store that has not all that was acknowledged: one that is
 // older than the last that was opened, and one whose log is gone or cut.
-func inspectAge(path string, k known, alone facts, readable bool, logSize int64) error {
+func refuseOlder(path string, k lockRecord, alone storeMeta, readable bool, logSize int64) error {
 	missing := func(what string) error {
 		return task.Errorf(task.CodeStoreUnavailable, "%s: work that was acknowledged may be missing. Put back what is right, %s, %s; nothing was touched", what, doRestore, doAccept)
 	}
@@ -127,7 +127,7 @@ func inspectAge(path string, k known, alone facts, readable bool, logSize int64)
 	whole := alone
 	if logSize > 0 {
 		var err error
-		if whole, err = readFacts(path, url.Values{"mode": {"ro"}}); err != nil {
+		if whole, err = readMetaOf(path, url.Values{"mode": {"ro"}}); err != nil {
 			return damaged(path, err)
 		}
 	}
@@ -143,26 +143,26 @@ func inspectAge(path string, k known, alone facts, readable bool, logSize int64)
 	return missing(fmt.Sprintf("the store %s is older than it was when it was opened last (epoch %d, and was %d)", path, whole.epoch, k.epoch))
 }
 
-// facts are what a store says of itself.
-type facts struct {
+// storeMeta is what a store says of itself.
+type storeMeta struct {
 	tables int
 	ours   bool   // it has the tables of a store
 	epoch  uint64 // how often it was opened
 	store  int64  // its identity; 0 for a backup, negative if it has none yet
-	mark   int64  // see known
+	mark   int64  // see lockRecord
 	whole  bool   // the four are of one commit
 }
 
 // sum is kept beside the numbers: a power cut while the log is carried over leaves
 // half a page in the file, and then they do not fit.
-func (f facts) sum() int64 {
+func (f storeMeta) sum() int64 {
 	h := fnv.New64a()
 	_ = binary.Write(h, binary.LittleEndian, []int64{int64(f.epoch), f.store, f.mark}) // never fails
 	return int64(h.Sum64() >> 1)
 }
 
-// readFacts reads them, beside a host or without one.
-func readFacts(path string, how url.Values) (f facts, err error) {
+// readMetaOf reads them, beside a host or without one.
+func readMetaOf(path string, how url.Values) (f storeMeta, err error) {
 	how.Set("_busy_timeout", "10000")
 	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn(path, how))
 	if err != nil {

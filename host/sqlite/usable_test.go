@@ -25,7 +25,7 @@ type carryNow struct{}
 func (carryNow) size() (rows, bytes int) { return 1, 0 }
 
 func (carryNow) run(w *writer) error {
-	w.debt = checkpointBytes
+	w.walBytes = checkpointBytes
 	return nil
 }
 
