@@ -19,10 +19,10 @@ import (
 	remotequeue "github.com/taskhost/taskhost/plugins/remote-queue"
 )
 
-// work runs a worker until SIGTERM or an interrupt, and then drains it: for at most
-// bound. A second signal ends it at once.
-func (p *program) work(path string, bound time.Duration) error {
-	easeGC()
+// runWorker runs a worker until SIGTERM or an interrupt, and then drains it: for at most
+// drainTimeout. A second signal ends it at once.
+func (p *program) runWorker(path string, drainTimeout time.Duration) error {
+	relaxGC()
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
@@ -31,7 +31,7 @@ func (p *program) work(path string, bound time.Duration) error {
 	if err != nil {
 		return err
 	}
-	log, err := p.logger(cfg.LogLevel, cfg.LogFormat == "json")
+	log, err := p.newLogger(cfg.LogLevel, cfg.LogFormat == "json")
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (p *program) work(path string, bound time.Duration) error {
 	for _, x := range set.All() {
 		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
 	}
-	err = runWorker(o, bound, log)
+	err = runUntilSignaled(o, drainTimeout, log)
 	patience := 20 * time.Second
 	if errors.Is(err, errSecondSignal) {
 		patience = time.Second
@@ -73,7 +73,7 @@ func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Ex
 	return host.OpenExecutors(o, 1, "")
 }
 
-func runWorker(o remotequeue.WorkerOptions, bound time.Duration, log hclog.Logger) error {
+func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger) error {
 	w, err := remotequeue.NewWorker(o)
 	if err != nil {
 		return err
@@ -84,16 +84,16 @@ func runWorker(o remotequeue.WorkerOptions, bound time.Duration, log hclog.Logge
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(context.Background()) }()
 	log.Info("worker runs", "name", o.Name, "version", o.Version)
-	notify(log, daemon.SdNotifyReady)
+	notifySystemd(log, daemon.SdNotifyReady)
 	select {
 	case err := <-ended:
 		return err
 	case <-signals:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	notify(log, daemon.SdNotifyStopping)
-	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", bound)
+	notifySystemd(log, daemon.SdNotifyStopping)
+	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", drainTimeout)
 	drained := make(chan error, 1)
 	go func() { drained <- w.Drain(ctx) }()
 	select {
