@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -96,11 +97,11 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 		},
 		"an error": func(p *program) error { p.exit(task.Errorf(task.CodeInvalidRequest, "%s", evil)); return nil },
 		"an error's fields": func(p *program) error {
-			p.exit(&task.Error{Code: task.CodeInvalidInput, Message: evil, Fields: []task.FieldError{{Pointer: evil, Message: evil}}})
+			p.exit(&task.Error{Code: task.CodeInvalidInput, Message: evil, Fields: []task.FieldError{{Path: []string{evil}, Message: evil}}})
 			return nil
 		},
 		"no credentials":    func(p *program) error { p.exit(task.Errorf(task.CodeUnauthenticated, "%s", evil)); return nil },
-		"a config refused":  func(p *program) error { p.exit(&sdk.ConfigError{Executor: evil, Message: evil}); return nil },
+		"a config refused":  func(p *program) error { p.exit(fmt.Errorf("%w: %s", sdk.ErrConfigRefused, evil)); return nil },
 		"the end of a task": func(p *program) error { p.exit(outcome(&it)); return nil },
 	} {
 		for _, format := range formats {

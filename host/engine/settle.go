@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -48,7 +47,7 @@ func (a *attempt) goesOn(err error) bool {
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	o := sdk.OutcomeOf(a.ctx, res, err)
 	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter,
-		Suspect: o.Kind == sdk.AttemptLost}
+		Suspect: o.Kind == sdk.OutcomeLost}
 	if len(o.Details) > 0 {
 		out.Details = map[string]any{}
 		for k, v := range o.Details {
@@ -56,18 +55,18 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 		}
 	}
 	switch o.Kind {
-	case sdk.Succeeded:
+	case sdk.OutcomeSucceeded:
 		a.takeResult(&out, o.Result)
-	case sdk.Yielded:
+	case sdk.OutcomeYielded:
 		takeYield(&out, o.Yield)
 	}
 	return out
 }
 
-var kinds = map[sdk.Kind]task.OutcomeKind{
-	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
-	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
-	sdk.AttemptInterrupted: task.OutcomeInterrupted,
+var kinds = map[sdk.OutcomeKind]task.OutcomeKind{
+	sdk.OutcomeSucceeded: task.OutcomeSucceeded, sdk.OutcomeFailed: task.OutcomeFailed, sdk.OutcomeCanceled: task.OutcomeCanceled,
+	sdk.OutcomeLost: task.OutcomeLost, sdk.OutcomeReleased: task.OutcomeReleased, sdk.OutcomeYielded: task.OutcomeYielded,
+	sdk.OutcomeInterrupted: task.OutcomeInterrupted,
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
@@ -86,17 +85,12 @@ func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
 	case int64(len(res.Data)) > limit:
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureResultSize, Permanent: true,
 			Message: fmt.Sprintf("the result has %d bytes, the limit is %d", len(res.Data), limit)}
-	case isJSON(res.ContentType) && !json.Valid(res.Data):
+	case task.IsJSON(res.ContentType) && !json.Valid(res.Data):
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true,
 			Message: fmt.Sprintf("the result says it is %s and is not JSON", res.ContentType)}
 	default:
 		out.Result, out.ResultType = res.Data, res.ContentType
 	}
-}
-
-func isJSON(contentType string) bool {
-	mime, _, _ := strings.Cut(contentType, ";")
-	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
 // takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
