@@ -40,15 +40,15 @@ func TryExecutor(ctx context.Context, o Options, x task.ExecutorConfig) (sdk.Inf
 func describe(ctx context.Context, set *Executors) (sdk.Info, error) {
 	x := set.list[0]
 	for {
-		switch s := x.Status(); s.State {
+		switch s := x.Source.Status(); s.State {
 		case "ready":
-			return x.Impl.Describe(ctx)
+			return x.Executor.Describe(ctx)
 		case "starting":
 		default:
 			return sdk.Info{}, fmt.Errorf("executor %q is %s: %s", x.Name, s.State, strings.TrimSpace(s.Reason+"\n"+s.LastError))
 		}
 		select {
-		case <-x.Changed:
+		case <-x.Source.Changed():
 		case <-ctx.Done():
 			return sdk.Info{}, ctx.Err()
 		}

@@ -47,7 +47,7 @@ func (p *program) work(path string, bound time.Duration) error {
 		return err
 	}
 	for _, x := range set.All() {
-		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Impl, Slots: x.Slots, Changed: x.Changed})
+		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
 	}
 	err = runWorker(o, bound, log)
 	patience := 20 * time.Second

@@ -17,6 +17,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -58,7 +59,7 @@ func (r *rig) serve(exec sdk.Executor, opts api.Options) {
 	t.Cleanup(func() { _ = store.Close() })
 	r.engine = engine.New(engine.Options{
 		Store: store, CancelGrace: 5 * time.Second, DrainTimeout: 10 * time.Millisecond,
-		Executors: []engine.Executor{{Name: "x", Plugin: "scripts", Slots: 50, Impl: exec}},
+		Executors: []registry.Binding{{Name: "x", Plugin: "scripts", Slots: 50, Executor: exec}},
 		Types: map[string]task.TypeConfig{
 			"flaky":   {MaxAttempts: 2, Backoff: task.Backoff{Initial: time.Millisecond, Max: time.Millisecond}},
 			"crowded": {QueueLimit: 1},

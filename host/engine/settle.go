@@ -29,7 +29,7 @@ func (a *attempt) acknowledge() {
 	due := a.hold == settled && !a.acked
 	a.acked = a.acked || due
 	a.mu.Unlock()
-	if s, ok := a.executor.Impl.(sdk.Settler); ok && due {
+	if s, ok := a.executor.Executor.(sdk.Settler); ok && due {
 		s.Settled(sdk.Token(a.token))
 	}
 }
@@ -38,7 +38,7 @@ func (a *attempt) acknowledge() {
 // One that was asked to stop before may be let go as well, by an executor that closes:
 // the next host asks it again.
 func (a *attempt) goesOn(err error) bool {
-	if err == nil || a.engine.ctx.Err() == nil || !a.executor.outlives() || errors.Is(err, sdk.ErrLost) {
+	if err == nil || a.engine.ctx.Err() == nil || !a.executor.Outlives() || errors.Is(err, sdk.ErrLost) {
 		return false
 	}
 	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)
@@ -71,7 +71,7 @@ var kinds = map[sdk.OutcomeKind]task.OutcomeKind{
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
-	limit := a.engine.registry.limitsOf(a.taskType).MaxResult
+	limit := a.engine.registry.LimitsOf(a.taskType).MaxResult
 	if res.Stored {
 		a.mu.Lock()
 		up := a.upload
@@ -178,7 +178,7 @@ func (a *attempt) trySettle(o task.Outcome) error {
 		if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
 			t.Progress = p
 		}
-		return task.Settle(t, o, a.engine.registry.limitsOf(t.Type).Backoff, a.engine.now(), chance())
+		return task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, a.engine.now(), chance())
 	})
 	return err
 }

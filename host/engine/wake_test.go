@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -81,7 +82,7 @@ func TestTaskThatComesBackWakesItsNewExecutor(t *testing.T) {
 			b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 			s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100)}
 			r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
-				Executors: []engine.Executor{{Name: "a", Impl: a}, {Name: "b", Impl: b}}})
+				Executors: []registry.Binding{{Name: "a", Executor: a}, {Name: "b", Executor: b}}})
 			r.wait(r.submit(task.Spec{Type: "own"}).ID) // the lane by which b is known
 			id := r.submit(task.Spec{}).ID
 			<-began
@@ -102,7 +103,7 @@ func TestSubmitWakesTheExecutorThatServesNow(t *testing.T) {
 	b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 	s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100), inserts: make(chan chan struct{})}
 	r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
-		Executors: []engine.Executor{{Name: "a", Impl: a, Slots: 1}, {Name: "b", Impl: b}}})
+		Executors: []registry.Binding{{Name: "a", Executor: a, Slots: 1}, {Name: "b", Executor: b}}})
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "own"}}, nil) // the lane by which b is known
 	close(<-s.inserts)
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "other"}}, nil) // a's only slot
@@ -148,7 +149,7 @@ func (s *late) Ready(lanes []task.LaneID) int64 {
 func TestMissedWakeUpIsMadeGood(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", instant))
 	s := &late{Store: openStore(t, t.TempDir()), looks: make(chan struct{}, 100)}
-	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -16,7 +17,7 @@ import (
 // the fleet is told, and the slot is free again.
 func TestDispatchedTaskMissesItsDeadline(t *testing.T) {
 	x := &remote{calls: make(chan call, 2)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
 	id := r.submit(task.Spec{Deadline: time.Now().Add(100 * time.Millisecond)}).ID
 	c := <-x.calls
 	if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureTimeout {
@@ -46,7 +47,7 @@ func TestCancelMeetsTheBegin(t *testing.T) {
 			} else {
 				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
 			}
-			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +96,7 @@ func (s settler) Settled(t sdk.Token) { s.settled <- t }
 // and hears it once.
 func TestGivenUpAttemptIsSettled(t *testing.T) {
 	x := settler{&remote{calls: make(chan call, 1)}, make(chan sdk.Token, 10)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{}).ID
 	c := <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
@@ -137,7 +138,7 @@ func (s strict) Apply(ctx context.Context, cs []task.Change) []error {
 // An outcome that the store will never take must not hold a task for ever.
 func TestOutcomeThatTheStoreRefuses(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
-	e := engine.New(engine.Options{Store: strict{openStore(t, t.TempDir())}, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	e := engine.New(engine.Options{Store: strict{openStore(t, t.TempDir())}, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +152,57 @@ func TestOutcomeThatTheStoreRefuses(t *testing.T) {
 	got, err := e.Wait(ctx, me, ts[0].ID)
 	if err != nil || got.State != task.Failed || got.Error.Code != task.FailureExecutor {
 		t.Errorf("%v, %s, %+v", err, got.State, got.Error)
+	}
+}
+
+func TestCancelIsConfirmed(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, nil, script("work", g.run))
+	running := r.submit(task.Spec{})
+	<-g.began
+	waiting := r.submit(task.Spec{})
+	if got, err := r.Cancel(t.Context(), me, waiting.ID); err != nil || got.State != task.Canceled {
+		t.Errorf("cancel of a waiting task: %v, %s", err, got.State)
+	}
+	if got, err := r.Cancel(t.Context(), me, running.ID); err != nil || got.State != task.Canceling {
+		t.Errorf("cancel of a running task: %v, %s", err, got.State)
+	}
+	got := r.wait(running.ID)
+	if got.State != task.Canceled || got.Error.Details["confirmed"] != true {
+		t.Errorf("got %s, %+v", got.State, got.Error)
+	}
+	if _, err := r.Cancel(t.Context(), me, running.ID); task.CodeOf(err) != task.CodeAlreadyFinal {
+		t.Errorf("second cancel: %v", err)
+	}
+}
+
+func TestAttemptThatDoesNotStopIsGivenUp(t *testing.T) {
+	g := newGate()
+	g.deaf = true
+	x, _ := sdk.NewScripts(script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond,
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
+	first := r.submit(task.Spec{})
+	<-g.began
+	if _, err := r.Cancel(t.Context(), me, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := r.wait(first.ID)
+	if got.State != task.Canceled || got.Error.Details["confirmed"] != false {
+		t.Errorf("got %s, %+v", got.State, got.Error)
+	}
+	if s := r.Executors()[0]; s.Used != 1 {
+		t.Errorf("%d slots in use, want 1: the goroutine is still there", s.Used)
+	}
+	second := r.submit(task.Spec{})
+	if second.State != task.Pending {
+		t.Errorf("the slot was given away: %s", second.State)
+	}
+	close(g.let)
+	if got := r.wait(second.ID); got.State != task.Succeeded {
+		t.Errorf("after the goroutine came back: %s", got.State)
+	}
+	if r.Ignored() == 0 {
+		t.Error("the late end of the first was not counted")
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package registry
 
 import (
 	"fmt"
@@ -9,9 +9,30 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
+// WithWaitReason is the task as clients see it: a queued one whose executor is not ready
+// waits for the executor. Which serves it is config, so this is no stored state.
+func (g *Registry) WithWaitReason(t task.Task) task.Task {
+	if t.State != task.Pending || t.Waiting != task.WaitQueued {
+		return t
+	}
+	x := g.Serving(&t)
+	if x == nil { // its executor is in the config no more, or nobody offers its type
+		t.Executor = t.Pinned
+		t.Waiting = task.WaitExecutor
+		t.WaitReason = waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
+		return t
+	}
+	t.Executor = x.Name
+	if !x.Ready() || !x.Runs(t.Type, t.Route) {
+		t.Waiting = task.WaitExecutor
+		t.WaitReason = x.waitReason(&t)
+	}
+	return t
+}
+
 // waitReason says why the executor does not take the task.
-func (x *executor) waitReason(t *task.Task) string {
-	s, o := x.status(), x.offer.Load()
+func (x *Executor) waitReason(t *task.Task) string {
+	s, o := x.sourceStatus(), x.offer.Load()
 	if s.State == task.ExecutorReady {
 		x.explain(&s, o)
 	}

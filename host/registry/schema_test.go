@@ -1,4 +1,4 @@
-package engine
+package registry
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -263,20 +262,6 @@ func TestSchemaBounds(t *testing.T) {
 	}
 }
 
-// asked is a context that tells when somebody begins to wait for its end.
-type asked struct {
-	context.Context
-	waiting chan struct{}
-}
-
-func (a asked) Done() <-chan struct{} {
-	select {
-	case a.waiting <- struct{}{}:
-	default:
-	}
-	return a.Context.Done()
-}
-
 // busy has the validator's guards all be in use, so that a check waits.
 func (v *validator) busy() { v.made.Store(int64(cap(v.guards))) }
 
@@ -295,50 +280,5 @@ func TestCheckEndsWithItsClient(t *testing.T) {
 				t.Errorf("%s is gone %s: %v", who, name, err)
 			}
 		}
-	}
-}
-
-// A submit whose input is being checked holds up neither others nor the end of the host.
-func TestCheckHoldsNobodyUp(t *testing.T) {
-	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	run := func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }
-	x, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "list", Input: json.RawMessage(`{"items":{"type":"number"}}`)}, Run: run},
-		sdk.Script{TypeInfo: sdk.TypeInfo{Name: "any"}, Run: run})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := New(Options{Store: store, Executors: []Executor{{Name: "x", Impl: x}}})
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ty, _, err := e.registry.lookup("list", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ty.schema.busy()
-	me := task.Scope{Owner: "me"}
-	client := asked{t.Context(), make(chan struct{}, 1)}
-	ended := make(chan error, 1)
-	go func() {
-		_, _, err := e.Submit(client, me, []task.Spec{{Type: "list", Input: json.RawMessage("[" + strings.Repeat("1,", 100_000) + "1]")}}, nil)
-		ended <- err
-	}()
-	<-client.waiting // it is being checked
-	if !e.launches.mu.TryLock() {
-		t.Fatal("a check holds the lock that the end of the host waits for")
-	}
-	e.launches.mu.Unlock()
-	if _, _, err := e.Submit(t.Context(), me, []task.Spec{{Type: "any"}}, nil); err != nil {
-		t.Errorf("another submit: %v", err)
-	}
-	if err := e.Close(context.Background()); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; task.CodeOf(err) != task.CodeStoreUnavailable {
-		t.Errorf("the submit ended with %v", err)
 	}
 }

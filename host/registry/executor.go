@@ -1,10 +1,9 @@
-package engine
+package registry
 
 import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -13,66 +12,72 @@ import (
 // defaultSlots hold where neither operator nor executor says how many.
 const defaultSlots = 64
 
-// executor is a configured executor with its slots and what it may claim.
-type executor struct {
-	Executor
+// Executor is a configured executor with its slots and what it may claim.
+type Executor struct {
+	Binding
 	offer          atomic.Pointer[offer]
 	describeFailed atomic.Pointer[error] // it is ready, and did not say what it offers
 	paused         atomic.Bool           // by an operator
 	used           atomic.Int64          // slots
 	max            atomic.Int64
-	shares         atomic.Pointer[shareSet]
+	shares         atomic.Pointer[ShareSet]
 	work           chan struct{} // wakes its dispatcher
 
 	saving sync.Mutex
 	saved  string // as the store has it; guarded by saving
-
-	suspectsSince time.Time // since when suspects wait behind others; the dispatcher's own
 }
 
-func newExecutor(x Executor) *executor {
-	n := &executor{Executor: x, work: make(chan struct{}, 1)}
+func newExecutor(b Binding) *Executor {
+	n := &Executor{Binding: b, work: make(chan struct{}, 1)}
 	n.offer.Store(newOffer(sdk.Info{}, false, nil))
 	n.setShares(n.newShareSet())
 	return n
 }
 
-func (x *executor) outlives() bool { return x.offer.Load().Info.Outlives }
+// Outlives says that its attempts go on when the host ends.
+func (x *Executor) Outlives() bool { return x.offer.Load().Info.Outlives }
 
-func (x *executor) deferred() bool { return x.offer.Load().Info.Deferred }
+// Deferred says that it hands attempts on, which begin when it says so.
+func (x *Executor) Deferred() bool { return x.offer.Load().Info.Deferred }
 
-// wake has the dispatcher look for work. It never blocks.
-func (x *executor) wake() {
+// Wake has the dispatcher look for work. It never blocks.
+func (x *Executor) Wake() {
 	select {
 	case x.work <- struct{}{}:
 	default:
 	}
 }
 
-// ready says whether attempts can be handed over now.
-func (x *executor) ready() bool {
+// Work is received from by the executor's dispatcher: there may be work.
+func (x *Executor) Work() <-chan struct{} { return x.work }
+
+// InHost says that its attempts run in the host's own process.
+func (x *Executor) InHost() bool { return x.Process == nil && !x.Deferred() }
+
+// Ready says whether attempts can be handed over now.
+func (x *Executor) Ready() bool {
 	o := x.offer.Load()
-	return o.live && o.Info.Unavailable == "" && !x.paused.Load() && x.status().State == task.ExecutorReady
+	return o.live && o.Info.Unavailable == "" && !x.paused.Load() && x.sourceStatus().State == task.ExecutorReady
 }
 
-func (x *executor) status() task.ExecutorStatus {
-	if x.Status == nil {
+func (x *Executor) sourceStatus() task.ExecutorStatus {
+	if x.Source == nil {
 		return task.ExecutorStatus{State: task.ExecutorReady}
 	}
-	return x.Status()
+	return x.Source.Status()
 }
 
 // neverDescribed says that nobody knows yet what the executor offers.
-func (x *executor) neverDescribed() bool {
+func (x *Executor) neverDescribed() bool {
 	o := x.offer.Load()
 	return !o.live && len(o.types) == 0
 }
 
 // servingRank orders executors that offer a type: one that runs it, or is about to again,
 // goes before one whose nodes are away, and that before one that is only remembered.
-func (x *executor) servingRank(taskType string) int {
+func (x *Executor) servingRank(taskType string) int {
 	o := x.offer.Load()
-	switch state := x.status().State; {
+	switch state := x.sourceStatus().State; {
 	case o.live && o.types[taskType].info.Unavailable:
 		return 1
 	case o.live, state == task.ExecutorStarting, state == task.ExecutorDegraded, state == task.ExecutorReady:
@@ -81,9 +86,9 @@ func (x *executor) servingRank(taskType string) int {
 	return 2
 }
 
-// runs says whether the executor can run the type now, with workers of these
+// Runs says whether the executor can run the type now, with workers of these
 // labels: only executors that hand attempts on to nodes look at a route.
-func (x *executor) runs(taskType string, route map[string]string) bool {
+func (x *Executor) Runs(taskType string, route map[string]string) bool {
 	o := x.offer.Load()
 	t, ok := o.types[taskType]
 	if !ok || !o.live || t.info.Unavailable {
@@ -99,14 +104,21 @@ func nodeRuns(n *sdk.Node, taskType string, route map[string]string) bool {
 	return n.Takes(taskType) && len(n.Lacks(route)) == 0
 }
 
-// reserve takes up to n free slots and says how many it got.
-func (x *executor) reserve(n int64) int64 { return reserveUpTo(&x.used, x.max.Load(), n) }
+// Reserve takes up to n free slots and says how many it got.
+func (x *Executor) Reserve(n int64) int64 { return reserveUpTo(&x.used, x.max.Load(), n) }
 
-// release gives slots back.
-func (x *executor) release(n int64) {
+// Hold takes a slot for an attempt that is there already, whatever the limit.
+func (x *Executor) Hold() { x.used.Add(1) }
+
+// Unreserve gives back slots that were not needed, and wakes nobody: what could have used
+// them was just looked for.
+func (x *Executor) Unreserve(n int64) { x.used.Add(-n) }
+
+// Release gives slots back.
+func (x *Executor) Release(n int64) {
 	if n > 0 {
 		x.used.Add(-n)
-		x.wake()
+		x.Wake()
 	}
 }
 
@@ -135,9 +147,9 @@ func slots(operator, offered int) int {
 	return defaultSlots
 }
 
-// describe is the executor as operators see it.
-func (x *executor) describe() task.ExecutorStatus {
-	s := x.status()
+// Status is the executor as operators see it, without its nodes: see LiveNodes.
+func (x *Executor) Status() task.ExecutorStatus {
+	s := x.sourceStatus()
 	o := x.offer.Load()
 	s.Name, s.Plugin = x.Name, x.Plugin
 	s.Used, s.Max = int(x.used.Load()), int(x.max.Load())
@@ -149,7 +161,7 @@ func (x *executor) describe() task.ExecutorStatus {
 }
 
 // explain says why an executor whose process is well is not simply ready.
-func (x *executor) explain(s *task.ExecutorStatus, o *offer) {
+func (x *Executor) explain(s *task.ExecutorStatus, o *offer) {
 	failed := x.describeFailed.Load()
 	switch {
 	case x.paused.Load():

@@ -1,6 +1,7 @@
-package engine
+package registry
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,15 +12,15 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// lookup finds a type and who would run it, for a submit that may pin an executor.
-func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
+// Lookup finds a type and who would run it, for a submit that may pin an executor.
+func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	types := *g.types.Load()
 	t := types[name]
 	if t == nil {
 		return nil, nil, g.notOffered(name, types)
 	}
 	if pinned == "" {
-		return t, t.executor, nil
+		return t, t.Executor, nil
 	}
 	x := g.byName[pinned]
 	if x == nil {
@@ -28,7 +29,7 @@ func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
 	}
 	o := x.offer.Load()
 	switch {
-	case x == t.executor:
+	case x == t.Executor:
 		return t, x, nil
 	case o.has(name):
 		return g.newType(name, x, o), x, nil
@@ -41,7 +42,7 @@ func (g *registry) lookup(name, pinned string) (*taskType, *executor, error) {
 
 // notOffered tells a type that is unknown for good from one that may come: one that config
 // places on an executor, or that an executor may offer which was not heard yet.
-func (g *registry) notOffered(name string, types map[string]*taskType) error {
+func (g *Registry) notOffered(name string, types map[string]*Type) error {
 	if placed := (*g.config.Load())[name].Executor; placed != "" {
 		if x := g.byName[placed]; x != nil {
 			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
@@ -66,15 +67,15 @@ func unavailable(format string, args ...any) error {
 }
 
 // why is the executor's state with its reason, for a sentence.
-func (x *executor) why() string {
-	s := x.describe()
+func (x *Executor) why() string {
+	s := x.Status()
 	if s.Reason == "" {
 		return fmt.Sprintf("it is %s", s.State)
 	}
 	return fmt.Sprintf("it is %s (%s)", s.State, s.Reason)
 }
 
-func knownNames(types map[string]*taskType) string {
+func knownNames(types map[string]*Type) string {
 	names := slices.Sorted(maps.Keys(types))
 	if len(names) == 0 {
 		return "none"
@@ -82,27 +83,27 @@ func knownNames(types map[string]*taskType) string {
 	return strings.Join(names, ", ")
 }
 
-// serving is the executor that would run the task now; nil if it is not in the config.
-func (g *registry) serving(t *task.Task) *executor {
+// Serving is the executor that would run the task now; nil if it is not in the config.
+func (g *Registry) Serving(t *task.Task) *Executor {
 	if t.Pinned != "" {
 		return g.byName[t.Pinned]
 	}
 	if ty := (*g.types.Load())[t.Type]; ty != nil {
-		return ty.executor
+		return ty.Executor
 	}
 	return nil
 }
 
-// limitsOf are the limits under which a stored task runs.
-func (g *registry) limitsOf(taskType string) task.Limits {
+// LimitsOf are the limits under which a stored task runs.
+func (g *Registry) LimitsOf(taskType string) task.Limits {
 	if ty := (*g.types.Load())[taskType]; ty != nil {
-		return ty.limits
+		return ty.Limits
 	}
 	return task.DefaultLimits()
 }
 
-// waiting is how many tasks of the type wait, whoever is to run them.
-func (g *registry) waiting(taskType string) (n int64) {
+// Waiting is how many tasks of the type wait, whoever is to run them.
+func (g *Registry) Waiting(taskType string) (n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ty := (*g.types.Load())[taskType]; ty != nil {
@@ -115,18 +116,18 @@ func (g *registry) waiting(taskType string) (n int64) {
 }
 
 // Types are the task types that are known, by name.
-func (e *Engine) Types() []task.TypeStatus {
-	e.registry.mu.Lock()
-	defer e.registry.mu.Unlock()
+func (g *Registry) Types() []task.TypeStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	var out []task.TypeStatus
-	for _, t := range *e.registry.types.Load() {
+	for _, t := range *g.types.Load() {
 		s := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
-			Revertible: t.info.Revertible, Executor: t.executor.Name, Limits: t.limits,
-			Available: t.executor.ready() && t.executor.runs(t.info.Name, nil),
+			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
+			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c := e.store.Count(l)
+			c := g.store.Count(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active
@@ -137,12 +138,13 @@ func (e *Engine) Types() []task.TypeStatus {
 	return out
 }
 
-// Executors are all executors, in the config's order.
-func (e *Engine) Executors() []task.ExecutorStatus {
-	out := make([]task.ExecutorStatus, 0, len(e.registry.executors))
-	for _, x := range e.registry.executors {
-		s := x.describe()
-		s.Nodes = x.liveNodes(e.ctx)
+// Statuses are all executors as operators see them, with what their nodes do at this
+// moment, in the config's order.
+func (g *Registry) Statuses(ctx context.Context) []task.ExecutorStatus {
+	out := make([]task.ExecutorStatus, 0, len(g.executors))
+	for _, x := range g.executors {
+		s := x.Status()
+		s.Nodes = x.LiveNodes(ctx)
 		out = append(out, s)
 	}
 	return out

@@ -1,4 +1,4 @@
-package engine
+package registry
 
 import (
 	"math"
@@ -8,10 +8,10 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// share is what some waiting tasks may have of an executor together: how many of them may
+// Share is what some waiting tasks may have of an executor together: how many of them may
 // be in flight. Tasks of one type and route whose workers are busy must not take all the
 // slots of a fleet, and of suspects one at a time may run.
-type share struct {
+type Share struct {
 	key   shareKey
 	limit atomic.Int64
 	used  atomic.Int64
@@ -25,20 +25,20 @@ type shareKey struct {
 	suspect  bool
 }
 
-// shareSet are the shares of one executor. It does not change once it is in force, but
+// ShareSet are the shares of one executor. It does not change once it is in force, but
 // for the shares' counters.
-type shareSet struct {
-	executor *executor
-	byKey    map[shareKey]*share
-	plain    []*share
-	suspects []*share
-	lanes    map[*share][]task.LaneID // while it is built
+type ShareSet struct {
+	executor *Executor
+	byKey    map[shareKey]*Share
+	Plain    []*Share // of tasks that are no suspects
+	Suspects []*Share
+	lanes    map[*Share][]task.LaneID // while it is built
 }
 
 // newShareSet begins a set that takes over the counters of the one in force. To executors
 // without nodes it gives one share for all tasks that are no suspects.
-func (x *executor) newShareSet() *shareSet {
-	s := &shareSet{executor: x, byKey: map[shareKey]*share{}, lanes: map[*share][]task.LaneID{}}
+func (x *Executor) newShareSet() *ShareSet {
+	s := &ShareSet{executor: x, byKey: map[shareKey]*Share{}, lanes: map[*Share][]task.LaneID{}}
 	if !x.hasNodes() {
 		s.share(shareKey{}, nil)
 	}
@@ -46,19 +46,19 @@ func (x *executor) newShareSet() *shareSet {
 }
 
 // hasNodes says that attempts are handed on to nodes, whose slots bound what is in flight.
-func (x *executor) hasNodes() bool {
+func (x *Executor) hasNodes() bool {
 	info := &x.offer.Load().Info
 	return info.Deferred && len(info.Nodes) > 0
 }
 
 // add gives a lane to the share that it belongs to.
-func (s *shareSet) add(l *task.Lane) {
+func (s *ShareSet) add(l *task.Lane) {
 	route, _ := task.ParseRoute(l.Route) // this program wrote it
 	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), route)
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
 
-func (s *shareSet) keyOf(taskType, route string, suspect bool) shareKey {
+func (s *ShareSet) keyOf(taskType, route string, suspect bool) shareKey {
 	switch {
 	case s.executor.hasNodes():
 		return shareKey{taskType, route, suspect}
@@ -69,23 +69,23 @@ func (s *shareSet) keyOf(taskType, route string, suspect bool) shareKey {
 }
 
 // share finds or makes the share of that key, with the limit that holds now.
-func (s *shareSet) share(key shareKey, route map[string]string) *share {
+func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 	if n := s.byKey[key]; n != nil {
 		return n
 	}
-	var n *share
+	var n *Share
 	if before := s.executor.shares.Load(); before != nil {
 		n = before.byKey[key]
 	}
 	if n == nil {
-		n = &share{key: key}
+		n = &Share{key: key}
 	}
 	n.limit.Store(s.executor.shareLimit(key, route))
 	s.byKey[key] = n
 	if key.suspect {
-		s.suspects = append(s.suspects, n)
+		s.Suspects = append(s.Suspects, n)
 	} else {
-		s.plain = append(s.plain, n)
+		s.Plain = append(s.Plain, n)
 	}
 	return n
 }
@@ -94,7 +94,7 @@ func (s *shareSet) share(key shareKey, route map[string]string) *share {
 // nodes that take them can run, and a quarter more, at hand when one is free; of suspects
 // one for each of those nodes, which see that none runs two at once. Without nodes only
 // the executor's slots bound it, and one suspect of each type runs at a time.
-func (x *executor) shareLimit(key shareKey, route map[string]string) int64 {
+func (x *Executor) shareLimit(key shareKey, route map[string]string) int64 {
 	if !x.hasNodes() {
 		if key.suspect {
 			return 1
@@ -120,7 +120,7 @@ func (x *executor) shareLimit(key shareKey, route map[string]string) int64 {
 
 // setShares puts a set in force. Shares whose attempts are still in flight keep their
 // counters, also if they have no lane now.
-func (x *executor) setShares(s *shareSet) {
+func (x *Executor) setShares(s *ShareSet) {
 	if before := x.shares.Load(); before != nil {
 		for key, n := range before.byKey {
 			if s.byKey[key] == nil && n.used.Load() > 0 {
@@ -140,49 +140,68 @@ func (x *executor) setShares(s *shareSet) {
 // manyShares is the most of them that a submit looks through.
 const manyShares = 64
 
-// reserveFor takes a place of the task's share and a slot, if both are free and no task
+// ReserveFor takes a place of the task's share and a slot, if both are free and no task
 // waits that could use the slot. nil if the task is to wait.
-func (x *executor) reserveFor(t *task.Task, ready func([]task.LaneID) int64) *share {
+func (x *Executor) ReserveFor(t *task.Task, ready func([]task.LaneID) int64) *Share {
 	set := x.shares.Load()
-	if len(set.plain) > manyShares {
+	if len(set.Plain) > manyShares {
 		return nil
 	}
 	own := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), false)]
 	if own == nil || own.room() <= 0 {
 		return nil
 	}
-	for _, n := range set.plain {
-		if n.room() > 0 && ready(*n.lanes.Load()) > 0 {
+	for _, n := range set.Plain {
+		if n.room() > 0 && ready(n.Lanes()) > 0 {
 			return nil
 		}
 	}
-	if own.reserve(1) == 0 {
+	if own.Reserve(1) == 0 {
 		return nil
 	}
-	if x.reserve(1) == 0 {
-		own.release(1)
+	if x.Reserve(1) == 0 {
+		own.Release(1)
 		return nil
 	}
 	return own
 }
 
-// shareOf is the share that an attempt at the task counts against, which may be one that
+// ShareOf is the share that an attempt at the task counts against, which may be one that
 // nothing waits for any more.
-func (x *executor) shareOf(t *task.Task) *share {
+func (x *Executor) ShareOf(t *task.Task) *Share {
 	set := x.shares.Load()
 	if n := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), t.Suspect)]; n != nil {
 		return n
 	}
-	return &share{}
+	return &Share{}
 }
 
-func (s *share) room() int64 { return s.limit.Load() - s.used.Load() }
+func (s *Share) room() int64 { return s.limit.Load() - s.used.Load() }
 
-func (s *share) reserve(n int64) int64 { return reserveUpTo(&s.used, s.limit.Load(), n) }
+// Reserve takes up to n places and says how many it got.
+func (s *Share) Reserve(n int64) int64 { return reserveUpTo(&s.used, s.limit.Load(), n) }
 
-func (s *share) release(n int64) { s.used.Add(-n) }
+// Release gives places back.
+func (s *Share) Release(n int64) { s.used.Add(-n) }
 
-// waitReady says whether a task waits in a lane of these shares.
-func waitReady(shares []*share, ready func([]task.LaneID) int64) bool {
-	return slices.ContainsFunc(shares, func(n *share) bool { return ready(*n.lanes.Load()) > 0 })
+// Hold takes a place for an attempt that is there already, whatever the bound.
+func (s *Share) Hold() { s.used.Add(1) }
+
+// Suspect says that it is a share of suspects.
+func (s *Share) Suspect() bool { return s.key.suspect }
+
+// Lanes are those whose tasks it bounds.
+func (s *Share) Lanes() []task.LaneID {
+	if l := s.lanes.Load(); l != nil {
+		return *l
+	}
+	return nil
+}
+
+// Shares are those of the executor that are in force.
+func (x *Executor) Shares() *ShareSet { return x.shares.Load() }
+
+// AnyReady says whether a task waits in a lane of these shares.
+func AnyReady(shares []*Share, ready func([]task.LaneID) int64) bool {
+	return slices.ContainsFunc(shares, func(n *Share) bool { return ready(n.Lanes()) > 0 })
 }
