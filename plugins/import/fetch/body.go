@@ -16,8 +16,8 @@ type body struct {
 	source    io.ReadCloser
 	watch     *watch
 	url       *url.URL
-	limit     int64 // 0: none
-	remaining int64
+	limit     int64 // bytes that may be read; 0 if any number may
+	remaining int64 // of limit
 	closeOnce sync.Once
 	closeErr  error
 }

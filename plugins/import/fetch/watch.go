@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// watch ends a request that takes too long, or that stands still.
+// watch ends a request that takes too long, or for which nothing arrives any more. ctx is
+// the request's.
 type watch struct {
 	parent     context.Context
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
-	deadline   *time.Timer // nil without a bound
+	deadline   *time.Timer // nil if the request may take any time
 	stallTimer *time.Timer
 	stall      time.Duration
 }
@@ -30,7 +31,7 @@ func newWatch(parent context.Context, whole, stall time.Duration) *watch {
 	return w
 }
 
-// dataArrived says that something arrived.
+// dataArrived begins the wait for data anew.
 func (w *watch) dataArrived() { w.stallTimer.Reset(w.stall) }
 
 func (w *watch) stop() {
