@@ -16,6 +16,18 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
+// BrokerAddress is the broker's address, without its secrets.
+func (c *Executor) BrokerAddress() string {
+	if c.URL == "" {
+		return ""
+	}
+	var all []string
+	for _, one := range brokerURLs(c.URL) {
+		all = append(all, one.Scheme+"://"+one.Host)
+	}
+	return " at " + strings.Join(all, ", ")
+}
+
 // Executor is an executor block of this plugin.
 type Executor struct {
 	// URL is a broker that exists; several, separated by commas, are a cluster.

@@ -1,28 +1,12 @@
 package fleet
 
 import (
-	"fmt"
-	"hash/fnv"
-	"maps"
 	"reflect"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-// remoteWorker is one process of a worker, as the host knows it.
-type remoteWorker struct {
-	peer          wire.Peer
-	info          wire.WorkerInfo // but for its types
-	types         []string        // that it offers and the host knows
-	described     bool            // about was heard
-	lastHeartbeat wire.Heartbeat
-	heardAt       time.Duration // of the fleet's clock
-	heardTime     time.Time
-}
 
 // handleHeartbeat takes a heartbeat. The host is asked to look again only when the offer
 // changed, not for what a worker happens to run.
@@ -114,47 +98,4 @@ func (f *fleet) noteNamedTokens(w *remoteWorker) {
 func (f *fleet) unknownForGood(t sdk.Token) bool {
 	_, ended := f.forgottenTokens[t]
 	return ended || f.clock.now() > time.Duration(f.queueConfig.Rejoin)
-}
-
-// offerFor is where w may pull. f.mu is held.
-func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
-	o := wire.Offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL}
-	_, o.Drain = f.drained[w.peer.Name]
-	if w.described && !o.Drain {
-		for _, key := range slices.Sorted(maps.Keys(f.routes)) {
-			if !wire.LabelsSatisfy(w.info.Labels, f.routes[key]) {
-				continue
-			}
-			for _, typ := range w.types {
-				if l := (wire.Lane{Route: key, Type: typ}); f.starts.hasLane(l) {
-					o.Lanes = append(o.Lanes, wire.OfferLane{Name: l.Name(), Type: typ})
-				}
-			}
-		}
-	}
-	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, o) // a hash takes any write
-	o.ID = strconv.FormatUint(h.Sum64(), 36)
-	return o
-}
-
-// sendChangedOffers tells every worker that is concerned of a new lane. f.mu is held.
-func (f *fleet) sendChangedOffers() {
-	for _, w := range f.workers {
-		if f.offerFor(w).ID != w.lastHeartbeat.Offer {
-			f.sendOffer(w)
-		}
-	}
-}
-
-// forgetSilentWorkers drops workers that were silent for the lapse. f.mu is held.
-func (f *fleet) forgetSilentWorkers() (changed bool) {
-	for p, w := range f.workers {
-		if f.clock.now()-w.heardAt > time.Duration(f.queueConfig.Lapse) {
-			f.removeWorker(w)
-			changed = true
-			f.log.Warn("worker is gone", "worker", p.Name, "address", w.info.Address, "last_seen", w.heardTime)
-		}
-	}
-	return changed
 }

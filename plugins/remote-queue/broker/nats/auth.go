@@ -55,3 +55,6 @@ func (a *workerAuth) permissions(worker string) *server.Permissions {
 func equalSecrets(given, want string) bool {
 	return want != "" && subtle.ConstantTimeCompare([]byte(given), []byte(want)) == 1
 }
+
+// hostUser is how the host itself logs in to its embedded broker.
+const hostUser = "taskhost"
