@@ -46,7 +46,7 @@ func (s *startQueue) checkStarts() error {
 	return nil
 }
 
-// checkLaneStarts finds the starts that left the stream without anybody asking for them:
+// checkLaneStarts finds the starts that left the broker without anybody asking for them:
 // a worker died between accepting and asking, or the broker forgot them.
 func (s *startQueue) checkLaneStarts(ctx context.Context, l wire.Lane, starts []broker.PlacedStart) error {
 	missing, err := s.fleet.broker.Missing(ctx, l, starts)

@@ -35,7 +35,7 @@ func (s *startQueue) run() {
 			look = true
 		}
 		if err := s.maintain(look); err != nil && !s.fleet.isClosed() {
-			s.fleet.log.Debug("stream", "error", err)
+			s.fleet.log.Debug("starts", "error", err)
 			again.Reset(retryPause)
 		}
 	}
@@ -65,7 +65,7 @@ func (s *startQueue) maintain(look bool) error {
 	return errors.Join(err, s.publishQueued())
 }
 
-// setUp makes the stream. What it holds from an earlier owner of the queue is purged,
+// setUp makes the broker's store of starts. What it holds from an earlier owner of the queue is purged,
 // once: the store hands out anew what was never started.
 func (s *startQueue) setUp() error {
 	s.fleet.mu.Lock()

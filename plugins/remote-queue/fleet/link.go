@@ -25,17 +25,6 @@ func (f *fleet) isClosed() bool { return f.ctx.Err() != nil }
 // queueItem queues an item for a worker.
 func (f *fleet) queueItem(p wire.Peer, it *wire.Item) { f.outbox.Add(p, it) }
 
-// maxMessage is what a message may hold, less room for what stands around it.
-func (f *fleet) maxMessage() int { return wire.MessageLimit(f.broker.MaxPayload()) }
-
-// maxStart is what a start may take: the stream has to hold it as well.
-func (f *fleet) maxStart() int {
-	if n := f.queueConfig.MaxBytes; n > 0 {
-		return min(f.maxMessage(), wire.MessageLimit(n))
-	}
-	return f.maxMessage()
-}
-
 // ownsQueue says that the queue is this process's. The wall clock counts too, for the
 // monotonic one stands still while the machine sleeps.
 func (o *owner) ownsQueue() bool {

@@ -12,20 +12,6 @@ import (
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 )
 
-// sendOffer tells a worker where to pull. f.mu is held.
-func (f *fleet) sendOffer(w *remoteWorker) {
-	o := f.offerFor(w)
-	data, err := json.Marshal(o)
-	if err != nil {
-		f.log.Error("offer", "worker", w.peer.Name, "error", err)
-		return
-	}
-	f.send(w.peer, data)
-}
-
-// hasLane says whether a lane's consumer is there. fleet.mu is held.
-func (s *startQueue) hasLane(l wire.Lane) bool { _, ok := s.lanes[l]; return ok }
-
 // offerFor is where w may pull. f.mu is held.
 func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
 	o := wire.Offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL}
@@ -46,6 +32,20 @@ func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
 	_, _ = fmt.Fprint(h, o) // a hash takes any write
 	o.ID = strconv.FormatUint(h.Sum64(), 36)
 	return o
+}
+
+// hasLane says whether a lane's consumer is there. fleet.mu is held.
+func (s *startQueue) hasLane(l wire.Lane) bool { _, ok := s.lanes[l]; return ok }
+
+// sendOffer tells a worker where to pull. f.mu is held.
+func (f *fleet) sendOffer(w *remoteWorker) {
+	o := f.offerFor(w)
+	data, err := json.Marshal(o)
+	if err != nil {
+		f.log.Error("offer", "worker", w.peer.Name, "error", err)
+		return
+	}
+	f.send(w.peer, data)
 }
 
 // sendChangedOffers tells every worker that is concerned of a new lane. f.mu is held.

@@ -8,6 +8,44 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
+// endAttempt ends an attempt with o, if it has not ended. f.mu is held.
+func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
+	if a.phase == ended {
+		return
+	}
+	a.phase, a.outcome = ended, o
+	a.forgetStart()
+	a.lastNamed = f.clock.now()
+	close(a.done)
+}
+
+// withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
+func (f *fleet) withdrawAttempt(a *attempt, why string) {
+	f.starts.withdraw(a.position)
+	f.endAttempt(a, wire.ReleasedOutcome(why))
+}
+
+// detachAttempt forgets an attempt that goes on without this host.
+func (f *fleet) detachAttempt(a *attempt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a.phase == waiting {
+		f.starts.withdraw(a.position)
+	}
+	if f.attempts[a.token] == a {
+		delete(f.attempts, a.token)
+	}
+}
+
+// endRunningAsLost ends what workers run, of which nothing more will be heard. f.mu is held.
+func (f *fleet) endRunningAsLost(to claim) {
+	for _, a := range f.attempts {
+		if a.phase == running {
+			f.endAttempt(a, wire.LostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.queueConfig.Queue, to.Name)))
+		}
+	}
+}
+
 // Settled forgets an attempt, and tells its worker to.
 func (f *fleet) Settled(t sdk.Token) {
 	f.mu.Lock()
@@ -34,63 +72,5 @@ func (f *fleet) forgetAttempt(t sdk.Token) {
 	delete(f.attempts, t)
 	if f.clock.now() <= time.Duration(f.queueConfig.Rejoin) {
 		f.forgottenTokens[t] = struct{}{}
-	}
-}
-
-// encodeStart writes the start of a so that the broker carries it. What that is may have
-// changed since it was written.
-func (f *fleet) encodeStart(a *attempt) error {
-	limit := f.maxStart()
-	if a.encodedStart != nil && len(a.encodedStart) <= limit {
-		return nil
-	}
-	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
-	if !fits || refs && f.restURL == "" {
-		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
-	}
-	a.encodedStart = body
-	return nil
-}
-
-// taskTooLarge is what becomes of a task that the broker never carries.
-func taskTooLarge(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
-}
-
-// withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
-func (f *fleet) withdrawAttempt(a *attempt, why string) {
-	f.starts.withdraw(a.position)
-	f.endAttempt(a, wire.ReleasedOutcome(why))
-}
-
-// detachAttempt forgets an attempt that goes on without this host.
-func (f *fleet) detachAttempt(a *attempt) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if a.phase == waiting {
-		f.starts.withdraw(a.position)
-	}
-	if f.attempts[a.token] == a {
-		delete(f.attempts, a.token)
-	}
-}
-
-// endAttempt ends an attempt with o, if it has not ended. f.mu is held.
-func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
-	if a.phase == ended {
-		return
-	}
-	a.phase, a.outcome = ended, o
-	a.forgetStart()
-	a.lastNamed = f.clock.now()
-	close(a.done)
-}
-
-// endRunningAsLost ends what workers run, of which nothing more will be heard. f.mu is held.
-func (f *fleet) endRunningAsLost(to claim) {
-	for _, a := range f.attempts {
-		if a.phase == running {
-			f.endAttempt(a, wire.LostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.queueConfig.Queue, to.Name)))
-		}
 	}
 }

@@ -17,7 +17,7 @@ func (s *startQueue) enqueue(a *attempt) {
 	s.wakeLoop()
 }
 
-// withdraw takes a start out of the stream, if the broker gets to it: a worker that
+// withdraw takes a start out of the broker, if the broker gets to it: a worker that
 // pulls it before is refused.
 func (s *startQueue) withdraw(seq uint64) {
 	if seq == 0 {
@@ -29,7 +29,7 @@ func (s *startQueue) withdraw(seq uint64) {
 	}
 }
 
-// noteFailure notes that the stream may be gone.
+// noteFailure notes that the broker's store may be gone, and returns err.
 func (s *startQueue) noteFailure(err error) error {
 	if errors.Is(err, broker.ErrStoreMissing) {
 		s.fleet.mu.Lock()
@@ -39,7 +39,7 @@ func (s *startQueue) noteFailure(err error) error {
 	return err
 }
 
-// republishAll has everything published again that was in the stream. fleet.mu is held.
+// republishAll has everything published again that was in the broker. fleet.mu is held.
 func (s *startQueue) republishAll() {
 	for _, a := range s.fleet.attempts {
 		if a.phase == waiting && a.position > 0 {
@@ -48,7 +48,7 @@ func (s *startQueue) republishAll() {
 	}
 }
 
-// noteCreated takes in that the stream is another one: it is empty. fleet.mu is held.
+// noteCreated notes that the broker's store is another one: it is empty. fleet.mu is held.
 func (s *startQueue) noteCreated(created time.Time) {
 	if s.createdAt.Equal(created) {
 		return
@@ -59,7 +59,7 @@ func (s *startQueue) noteCreated(created time.Time) {
 	if first {
 		return
 	}
-	s.fleet.log.Warn("the broker's stream is new: what was not started yet is published again")
+	s.fleet.log.Warn("the broker's queue is new: what was not started yet is published again")
 	s.republishAll()
 }
 

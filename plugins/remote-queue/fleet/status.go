@@ -6,18 +6,23 @@ import (
 )
 
 // status is why nothing can run, for those who ask. Its methods that change it say
-// whether the answer became another one.
+// whether the answer became another one. They may be called at any time, also with the
+// fleet's mu held.
 type status struct {
-	mu           sync.Mutex
-	broker       problem // it cannot be reached
-	claim        problem // it does not say whose the queue is
-	setUp        problem // it refuses what the queue needs
-	otherOwner   *claim  // whose the queue is, if not this process's
-	sameHostID   bool    // … though its host's id is the same
+	mu sync.Mutex
+	// broker is a problem if the broker cannot be reached, claim if it does not say whose
+	// the queue is, and setUp if it refuses what the queue needs.
+	broker problem
+	claim  problem
+	setUp  problem
+	// otherOwner is whose the queue is, if not this process's, with when that was last
+	// renewed. sameHostID says that it has this host's id: one of the two is a copy.
+	otherOwner   *claim
 	otherRenewed time.Time
+	sameHostID   bool
 }
 
-// problem is what does not work; none if why is empty.
+// problem is what does not work, and since when; it works if reason is empty.
 type problem struct {
 	reason string
 	since  time.Time
@@ -33,18 +38,21 @@ func (t *problem) note(why string) (changed bool) {
 	return changed
 }
 
+// noteBroker notes why the broker cannot be reached; empty if it can.
 func (s *status) noteBroker(why string) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broker.note(why)
 }
 
+// noteClaim notes why the broker does not say whose the queue is.
 func (s *status) noteClaim(err error) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claim.note(errorText(err))
 }
 
+// noteSetUp notes why the broker refuses what the queue needs.
 func (s *status) noteSetUp(err error) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,17 +33,7 @@ func (f *fleet) handleHeartbeat(p wire.Peer, h wire.Heartbeat) {
 		delete(f.goneWorkers, p.Name)
 		f.warnSameName(p)
 	}
-	changed := w.described && (w.lastHeartbeat.Draining != h.Draining || w.lastHeartbeat.Unreachable != h.Unreachable)
-	types := h.Info != nil && f.rememberTypes(w, h.Info.Types)
-	if h.Info != nil {
-		h.Info.Types = nil
-		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
-		w.info, w.described = *h.Info, true
-	}
-	w.lastHeartbeat, w.heardAt, w.heardTime = h, f.clock.now(), time.Now()
-	w.lastHeartbeat.Info = nil
-	f.noteNamedTokens(w)
-	w.lastHeartbeat.Running = nil // it can be long, and who runs what is known from the attempts
+	changed, types := f.noteHeartbeat(w, h)
 	if f.offerFor(w).ID != h.Offer {
 		f.sendOffer(w)
 	}
@@ -60,6 +50,26 @@ func (f *fleet) handleHeartbeat(p wire.Peer, h wire.Heartbeat) {
 	if changed {
 		f.cfg.Changed()
 	}
+}
+
+// noteHeartbeat keeps what a worker says of itself and of its attempts. It says whether the
+// worker's offer changed, and whether its types did. f.mu is held.
+func (f *fleet) noteHeartbeat(w *remoteWorker, h wire.Heartbeat) (changed, types bool) {
+	changed = w.described && (w.lastHeartbeat.Draining != h.Draining || w.lastHeartbeat.Unreachable != h.Unreachable)
+	if h.Info != nil {
+		types = f.rememberTypes(w, h.Info.Types)
+		h.Info.Types = nil
+		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
+		w.info = *h.Info
+		w.described = true
+	}
+	w.lastHeartbeat = h
+	w.heardAt = f.clock.now()
+	w.heardTime = time.Now()
+	f.noteNamedTokens(w)
+	w.lastHeartbeat.Info = nil
+	w.lastHeartbeat.Running = nil // it can be long, and who runs what is known from the attempts
+	return changed, types
 }
 
 // warnSameName: two workers of one name are kept apart by their instances, but an

@@ -6,27 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-// puller takes the starts of one lane for one executor. It asks for as many as the
-// executor has slots free, and for more only as they are used up.
-type puller struct {
-	executor *localExecutor
-	laneName string
-	taskType string
-	lane     broker.LaneConsumer
-
-	// What follows is guarded by the worker's mu.
-
-	// requested is how many starts were asked for and have not come, requestedAt when that
-	// was, and pausedUntil how long the broker is left alone after a refusal.
-	requested   int
-	requestedAt time.Time
-	pausedUntil time.Time
-}
 
 // workerPhase is how far an attempt is, as its worker knows it.
 type workerPhase uint8

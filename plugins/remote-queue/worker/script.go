@@ -9,37 +9,6 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// scriptReturned keeps the outcome until the host has it on record, and frees the slot:
-// that of a large result only when it is acked, since its bytes are still here.
-func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r.phase == working { // else it was given up
-		w.keepOutcome(t, r, o)
-	}
-}
-
-// keepOutcome is scriptReturned with w.mu held.
-func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
-	r.failSaves()
-	w.clearSuspect(r)
-	r.sendProgress(w)
-	r.outcome = o
-	if r.fenced {
-		r.phase = reporting
-		w.removeRun(t, r)
-		return
-	}
-	if o.Kind == sdk.Succeeded && len(o.Result.Data) > w.maxResult() {
-		r.largeResult = &o.Result
-		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
-		w.upload(t, r)
-		return
-	}
-	r.freeSlot(w)
-	w.reportOutcome(t, r, time.Second)
-}
-
 // startScript starts the script. w.mu is held.
 func (w *Worker) startScript(r *run, timeout time.Duration) {
 	// Not below the worker's own context: it would keep a list of thousands.
@@ -114,4 +83,35 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 		res, err = sdk.Execute(ctx, r.executor.Executor, task, to)
 	}
 	return limitOutcome(sdk.OutcomeOf(ctx, res, err), w.maxResult())
+}
+
+// scriptReturned keeps the outcome until the host has it on record, and frees the slot:
+// that of a large result only when it is acked, since its bytes are still here.
+func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.phase == working { // else it was given up
+		w.keepOutcome(t, r, o)
+	}
+}
+
+// keepOutcome is scriptReturned with w.mu held.
+func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
+	r.failSaves()
+	w.clearSuspect(r)
+	r.sendProgress(w)
+	r.outcome = o
+	if r.fenced {
+		r.phase = reporting
+		w.removeRun(t, r)
+		return
+	}
+	if o.Kind == sdk.Succeeded && len(o.Result.Data) > w.maxResult() {
+		r.largeResult = &o.Result
+		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
+		w.upload(t, r)
+		return
+	}
+	r.freeSlot(w)
+	w.reportOutcome(t, r, time.Second)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -82,6 +83,23 @@ type localExecutor struct {
 	used    int
 	// pullers are those of the lanes that it serves, by the lanes' names.
 	pullers map[string]*puller
+}
+
+// puller takes the starts of one lane for one executor. It asks for as many as the
+// executor has slots free, and for more only as they are used up.
+type puller struct {
+	executor *localExecutor
+	laneName string
+	taskType string
+	lane     broker.LaneConsumer
+
+	// What follows is guarded by the worker's mu.
+
+	// requested is how many starts were asked for and have not come, requestedAt when that
+	// was, and pausedUntil how long the broker is left alone after a refusal.
+	requested   int
+	requestedAt time.Time
+	pausedUntil time.Time
 }
 
 // queueItem has an item told to the host.

@@ -8,6 +8,9 @@ import (
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 )
 
+// hostUser is how the host itself logs in to its embedded broker.
+const hostUser = "taskhost"
+
 // workerAuth lets workers in and holds each to the subjects of its name: one can
 // neither speak as another nor read what another is told.
 type workerAuth struct {
@@ -55,6 +58,3 @@ func (a *workerAuth) permissions(worker string) *server.Permissions {
 func equalSecrets(given, want string) bool {
 	return want != "" && subtle.ConstantTimeCompare([]byte(given), []byte(want)) == 1
 }
-
-// hostUser is how the host itself logs in to its embedded broker.
-const hostUser = "taskhost"
