@@ -32,10 +32,10 @@ func New(o Options, dial Dialer) (*Worker, error) {
 		return nil, errors.New("a worker needs at least one executor")
 	}
 	if o.URL != "" {
-		if err := config.CheckCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
+		if err := config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials); err != nil {
 			return nil, err
 		}
-		if !o.credentials().CanAuthenticate(o.URL) {
+		if !o.Credentials.CanAuthenticate(o.URL) {
 			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 		}
 	}
@@ -138,7 +138,7 @@ func (w *Worker) closeAll() {
 // connect joins the worker to its broker.
 func (w *Worker) connect() error {
 	b, err := w.dial(broker.WorkerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
-		Credentials: w.options.credentials(), Log: w.log},
+		Credentials: w.options.Credentials, Log: w.log},
 		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
 	if err != nil {
 		return err

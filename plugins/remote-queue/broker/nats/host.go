@@ -86,7 +86,7 @@ func (h *Host) connect() error {
 func (h *Host) where() ([]nats.Option, error) {
 	c := h.connection.Config
 	if c.URL != "" {
-		return clientOptions(c.Credentials())
+		return clientOptions(c.Credentials)
 	}
 	var err error
 	if h.embedded, err = startServer(c, h.connection.DataDir, h.connection.Log); err != nil {
