@@ -126,7 +126,7 @@ func (c *Executor) checkPlace() error {
 // theirs to read and to answer.
 func (c *Executor) OpenToAll() bool {
 	if c.URL != "" {
-		return !c.Credentials.CanAuthenticate(c.URL)
+		return !CanAuthenticate(c.URL, c.Credentials)
 	}
 	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
 }

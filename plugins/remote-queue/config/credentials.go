@@ -19,8 +19,9 @@ type Credentials struct {
 	Key  string `json:"key"`
 }
 
-// CanAuthenticate says that there is something to prove it by. A ca says who the broker is.
-func (c Credentials) CanAuthenticate(urls string) bool {
+// CanAuthenticate says that there is something to prove to the brokers at urls who one is. A
+// ca says who the broker is.
+func CanAuthenticate(urls string, c Credentials) bool {
 	if c.Token != "" || c.User != "" && c.Password != "" || c.Creds != "" || c.Cert != "" {
 		return true
 	}
@@ -35,7 +36,7 @@ func (c Credentials) CanAuthenticate(urls string) bool {
 
 // CheckCredentials insists on some for a broker that other machines reach.
 func CheckCredentials(urls string, c Credentials, allowed bool) error {
-	if allowed || onLoopback(urls) || c.CanAuthenticate(urls) {
+	if allowed || onLoopback(urls) || CanAuthenticate(urls, c) {
 		return nil
 	}
 	return errors.New("the broker at url is not on this machine, and anyone who reaches it could take tasks and answer for them: " +

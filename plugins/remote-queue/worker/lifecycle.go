@@ -35,7 +35,7 @@ func New(o Options, dial Dialer) (*Worker, error) {
 		if err := config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials); err != nil {
 			return nil, err
 		}
-		if !o.Credentials.CanAuthenticate(o.URL) {
+		if !config.CanAuthenticate(o.URL, o.Credentials) {
 			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 		}
 	}
