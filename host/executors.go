@@ -114,29 +114,13 @@ func signal(c chan struct{}) {
 }
 
 func (s *Executors) process(b task.ExecutorConfig, dir string) (registry.Binding, error) {
-	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
-		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
+	x, err := s.sup.Start(b, dir)
 	if err != nil {
 		return registry.Binding{}, err
 	}
-	out := bind(b, x, process{x})
+	out := bind(b, x, x)
 	out.Process = x
 	return out, nil
-}
-
-// process tells of a supervised process in the registry's words.
-type process struct{ *supervisor.Executor }
-
-// Status is the supervisor's.
-func (p process) Status() task.ExecutorStatus { return statusOf(p.Executor.Status()) }
-
-func statusOf(s supervisor.Status) task.ExecutorStatus {
-	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
-	for _, i := range s.Instances {
-		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts, Reason: i.Reason})
-		out.Version = i.Version
-	}
-	return out
 }
 
 // All are the executors in the config's order.

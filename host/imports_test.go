@@ -27,7 +27,7 @@ var table = map[string]struct{ own, libs []string }{
 	"host/sqlite":                    {own: s("host/task", "host/lane", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
 	"host/registry":                  {own: s("host/task", "sdk"), libs: s("github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/...", "github.com/hashicorp/go-hclog")},
 	"host/engine":                    {own: s("host/task", "host/registry", "host/flow", "sdk"), libs: s("github.com/google/uuid", "github.com/hashicorp/go-hclog")},
-	"host/supervisor":                {own: s("sdk", "host/files"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
+	"host/supervisor":                {own: s("sdk", "host/files", "host/task"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
 	"host/config":                    {own: s("host/task"), libs: s("github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...")},
 	"host/api":                       {own: s("host/task", "host/flow"), libs: s("github.com/danielgtaylor/huma/...")},
 	"host/console":                   {},
@@ -40,7 +40,7 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/import/script": {own: s("sdk", "plugins/import/fetch"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/import/fetch":  {own: s("sdk")},
 	"plugins/remote-queue":  {own: s("sdk"), libs: s("github.com/nats-io/...", "github.com/hashicorp/go-hclog", "github.com/cenkalti/backoff/...", "golang.org/x/...", "github.com/google/uuid")},
-	"cmd/taskhost":          {own: s("host", "host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
+	"cmd/taskhost":          {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
 }
 
 func s(v ...string) []string { return v }

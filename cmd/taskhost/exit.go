@@ -69,7 +69,7 @@ func exitCode(err error) int {
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
-	if refused := (*sdk.ConfigError)(nil); errors.As(err, &refused) {
+	if errors.Is(err, sdk.ErrConfigRefused) {
 		return fold(err.Error()) // in the plugin's words
 	}
 	if !errors.As(err, &e) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 			return nil
 		},
 		"no credentials":    func(p *program) error { p.exit(task.Errorf(task.CodeUnauthenticated, "%s", evil)); return nil },
-		"a config refused":  func(p *program) error { p.exit(&sdk.ConfigError{Executor: evil, Message: evil}); return nil },
+		"a config refused":  func(p *program) error { p.exit(fmt.Errorf("%w: %s", sdk.ErrConfigRefused, evil)); return nil },
 		"the end of a task": func(p *program) error { p.exit(outcome(&it)); return nil },
 	} {
 		for _, format := range formats {

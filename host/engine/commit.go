@@ -97,11 +97,24 @@ func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) err
 	return err
 }
 
+// logChange has the log tell of each task that fails, and at debug of every transition.
+func (e *Engine) logChange(c *task.Change) {
+	t := &c.Task
+	if t.State == task.Failed && c.Event != nil && t.Error != nil {
+		e.log.Info("task failed", "task", t.ID, "type", t.Type, "attempt", t.Attempt, "executor", t.Executor, "code", t.Error.Code, "message", t.Error.Message)
+		return
+	}
+	if c.Event != nil && e.log.IsDebug() {
+		e.log.Debug("task", "task", t.ID, "type", t.Type, "from", c.Event.From, "to", t.State, "waiting", t.Waiting, "attempt", t.Attempt, "by", c.Event.By, "message", c.Event.Message)
+	}
+}
+
 // committed tells what follows from a change that is on record: its watchers hear of
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
 	e.publish(c)
+	e.logChange(c)
 	if c.Task.State != task.Pending {
 		return
 	}

@@ -48,7 +48,7 @@ func (a *attempt) goesOn(err error) bool {
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	o := sdk.OutcomeOf(a.ctx, res, err)
 	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter,
-		Suspect: o.Kind == sdk.AttemptLost}
+		Suspect: o.Kind == sdk.OutcomeLost}
 	if len(o.Details) > 0 {
 		out.Details = map[string]any{}
 		for k, v := range o.Details {
@@ -56,18 +56,18 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 		}
 	}
 	switch o.Kind {
-	case sdk.Succeeded:
+	case sdk.OutcomeSucceeded:
 		a.takeResult(&out, o.Result)
-	case sdk.Yielded:
+	case sdk.OutcomeYielded:
 		takeYield(&out, o.Yield)
 	}
 	return out
 }
 
-var kinds = map[sdk.Kind]task.OutcomeKind{
-	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
-	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
-	sdk.AttemptInterrupted: task.OutcomeInterrupted,
+var kinds = map[sdk.OutcomeKind]task.OutcomeKind{
+	sdk.OutcomeSucceeded: task.OutcomeSucceeded, sdk.OutcomeFailed: task.OutcomeFailed, sdk.OutcomeCanceled: task.OutcomeCanceled,
+	sdk.OutcomeLost: task.OutcomeLost, sdk.OutcomeReleased: task.OutcomeReleased, sdk.OutcomeYielded: task.OutcomeYielded,
+	sdk.OutcomeInterrupted: task.OutcomeInterrupted,
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {

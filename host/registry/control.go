@@ -28,6 +28,7 @@ func (g *Registry) ControlExecutor(ctx context.Context, name, action string) (ta
 	if err != nil {
 		return task.ExecutorStatus{}, err
 	}
+	g.log.Info("an operator's word on an executor", "executor", name, "action", action)
 	return x.Status(), nil
 }
 
@@ -77,6 +78,7 @@ func (g *Registry) ControlNode(ctx context.Context, name, action string) (task.N
 		if err != nil {
 			return n, task.Errorf(task.CodeExecutorUnavailable, "%s worker %q: %v", action, name, err)
 		}
+		g.log.Info("an operator's word on a worker", "executor", x.Name, "worker", name, "action", action)
 		if now, ok := findNode(x.LiveNodes(ctx), name); ok {
 			return now, nil
 		}

@@ -178,7 +178,7 @@ type Ledger interface {
 	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
-	// List reads one page, without inputs, results and messages, in the order of
+	// List reads one page, without inputs, results and details of errors, in the order of
 	// ids: they are made by time, so it is that of age, and rests on the rows
 	// alone. Whatever was there when a walk began and stays is on one page of it;
 	// what comes or goes meanwhile may be.

@@ -73,7 +73,7 @@ func (t Token) String() string { return hex.EncodeToString(t[:]) }
 func (t Token) IsZero() bool { return t == Token{} }
 
 // Task is one durable unit of work and what became of it. Values read from a
-// list carry no Input, Result, Checkpoint, Handle or Error.Message.
+// list carry no Input, Result, Checkpoint, Handle or Error.Details.
 type Task struct {
 	Seq      int64 // order key, given by the store in commit order
 	ID       ID

@@ -119,7 +119,7 @@ func TestPoolIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(sdk.ErrCancel)
 	_, err = p.Execute(ctx, task(3), nil)
-	if !errors.Is(err, sdk.ErrCancel) || sdk.OutcomeOf(ctx, sdk.Result{}, err).Kind != sdk.Canceled {
+	if !errors.Is(err, sdk.ErrCancel) || sdk.OutcomeOf(ctx, sdk.Result{}, err).Kind != sdk.OutcomeCanceled {
 		t.Errorf("called off while it waited: %v", err)
 	}
 	if len(entered) != 0 {

@@ -74,16 +74,16 @@ func (a *attempt) limit() time.Duration {
 
 // result turns an outcome into what Execute returns.
 func result(o sdk.Outcome) (sdk.Result, error) {
-	if o.Kind == sdk.Succeeded {
+	if o.Kind == sdk.OutcomeSucceeded {
 		return o.Result, nil
 	}
 	return sdk.Result{}, sdk.FailedWith(o)
 }
 
 func lost(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.AttemptLost, Code: sdk.CodeExecutorLost, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeLost, Code: sdk.CodeExecutorLost, Message: why}
 }
 
 func released(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.AttemptReleased, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeReleased, Message: why}
 }

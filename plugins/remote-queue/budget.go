@@ -67,7 +67,7 @@ func checkOutcome(o sdk.Outcome) sdk.Outcome {
 }
 
 func protocolError(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeProtocolError, Permanent: true, Message: why}
 }
 
 // check says what of a heartbeat makes no sense, or is more than a worker may say.

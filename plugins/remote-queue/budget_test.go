@@ -24,22 +24,22 @@ func manyDetails(n, size int) map[string]string {
 // An outcome that is larger than an attempt's may be ends that attempt, with the
 // reason, wherever it is noticed; one just within is as it was.
 func TestOutcomeBudget(t *testing.T) {
-	within := sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Details: manyDetails(maxDetails, 600)}
+	within := sdk.Outcome{Kind: sdk.OutcomeFailed, Code: "c", Message: "m", Details: manyDetails(maxDetails, 600)}
 	if got := checkOutcome(within); !reflect.DeepEqual(got, within) {
 		t.Errorf("within the budget: %+v", got)
 	}
 	for name, o := range map[string]sdk.Outcome{
-		"many details":  {Kind: sdk.Failed, Details: manyDetails(20_000, 1000)},
-		"one too many":  {Kind: sdk.Failed, Details: manyDetails(maxDetails+1, 1)},
-		"large details": {Kind: sdk.Failed, Details: manyDetails(4, maxOutcomeText/4)},
-		"message":       {Kind: sdk.Canceled, Message: strings.Repeat("x", maxOutcomeText+1)},
-		"content type":  {Kind: sdk.Succeeded, Result: sdk.Result{ContentType: strings.Repeat("x", maxOutcomeText+1)}},
-		"children":      {Kind: sdk.Yielded, Yield: &sdk.Yield{Children: make([]string, maxListed+1)}},
+		"many details":  {Kind: sdk.OutcomeFailed, Details: manyDetails(20_000, 1000)},
+		"one too many":  {Kind: sdk.OutcomeFailed, Details: manyDetails(maxDetails+1, 1)},
+		"large details": {Kind: sdk.OutcomeFailed, Details: manyDetails(4, maxOutcomeText/4)},
+		"message":       {Kind: sdk.OutcomeCanceled, Message: strings.Repeat("x", maxOutcomeText+1)},
+		"content type":  {Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: strings.Repeat("x", maxOutcomeText+1)}},
+		"children":      {Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: make([]string, maxListed+1)}},
 	} {
 		data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: token{1}, outcome: o})
 		n := 0
 		bad, err := decodeBatch(data, func(it item) {
-			if n++; it.outcome.Kind != sdk.Failed || it.outcome.Code != sdk.CodeProtocolError || it.outcome.Message == "" {
+			if n++; it.outcome.Kind != sdk.OutcomeFailed || it.outcome.Code != sdk.CodeProtocolError || it.outcome.Message == "" {
 				t.Errorf("%s became %+v", name, it.outcome)
 			}
 		})
@@ -58,7 +58,7 @@ func TestTimesFarAway(t *testing.T) {
 			t.Errorf("%s became %s, %v", at, got, d.err())
 		}
 	}
-	o := sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	o := sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: token{1}, outcome: o})
 	if _, err := decodeBatch(data, func(it item) {
 		if it.outcome.Code != sdk.CodeProtocolError {
@@ -115,7 +115,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := newGates()
 	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "details"}, Run: func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
-		return sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Message: "no", Details: manyDetails(20_000, 1000)})
+		return sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Message: "no", Details: manyDetails(20_000, 1000)})
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -124,11 +124,11 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	serves(t, f, "details")
 	beside := execute(t, f, newTask("gate", `"k"`))
 	beside.started(t)
-	if out := execute(t, f, newTask("details", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError || !strings.Contains(out.Message, "details") {
+	if out := execute(t, f, newTask("details", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeProtocolError || !strings.Contains(out.Message, "details") {
 		t.Errorf("the outcome is %s: %s", out.Code, out.Message)
 	}
 	g.let("k")
-	beside.wait(t, sdk.Succeeded)
+	beside.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A worker that says more of itself than it may ends with the reason; its neighbours
@@ -157,7 +157,7 @@ func TestWorkerBeyondItsBudgetIsRefused(t *testing.T) {
 		}
 	}
 	g.let("k")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 }
 
 // Of one name a few workers may be here: more are refused, and one that takes the

@@ -94,7 +94,7 @@ func TestCheckpointsOfMany(t *testing.T) {
 		all = append(all, execute(t, f, newTask("saves", `1`)))
 	}
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestFencedInCheckpoint(t *testing.T) {
 		}
 	}
 	write()
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // The details of a failure are the script's own, which may have given the same ones
@@ -195,7 +195,7 @@ func TestDetailsAreNotChanged(t *testing.T) {
 	details := map[string]string{"stack": long}
 	w := &Worker{}
 	w.payload.Store(1 << 20)
-	o := w.fit(sdk.Outcome{Kind: sdk.Failed, Details: details})
+	o := w.fit(sdk.Outcome{Kind: sdk.OutcomeFailed, Details: details})
 	if len(o.Details["stack"]) != maxLine || len(details["stack"]) != len(long) {
 		t.Errorf("%d bytes travel; the script's have become %d", len(o.Details["stack"]), len(details["stack"]))
 	}

@@ -25,16 +25,16 @@ func sampleItems() []item {
 		{kind: kindProgress, token: tok, done: 5, total: -1, text: "copying"},
 		{kind: kindLog, token: tok, at: at, level: 3, text: "line", args: []string{"k", "v"}, dropped: 2},
 		{kind: kindHandback, token: tok}, {kind: kindDismiss, text: "why"}, {kind: kindDescribe},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, host: "PROCESS"},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Text("hello")}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, host: "PROCESS"},
 		{kind: kindPut, token: tok, host: "PROCESS"},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeFailed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
-		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeInterrupted, Message: "m"}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
+		{kind: kindFinished, token: tok, outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
 	}
 }
 
@@ -87,10 +87,10 @@ func TestTimesBeyond2262Travel(t *testing.T) {
 }
 
 func TestOutcomesThatMakeNoSense(t *testing.T) {
-	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.Yielded}, {Kind: sdk.Succeeded, Yield: &sdk.Yield{}}} {
+	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.OutcomeYielded}, {Kind: sdk.OutcomeSucceeded, Yield: &sdk.Yield{}}} {
 		data := appendItem([]byte{formatVersion}, &item{kind: kindFinished, outcome: o})
 		_, err := decodeBatch(data, func(it item) {
-			if it.outcome.Kind != sdk.Failed || it.outcome.Code != sdk.CodeProtocolError {
+			if it.outcome.Kind != sdk.OutcomeFailed || it.outcome.Code != sdk.CodeProtocolError {
 				t.Errorf("%+v became %+v", o, it.outcome)
 			}
 		})
@@ -235,9 +235,9 @@ func TestRouteKey(t *testing.T) {
 
 // Every kind of outcome travels.
 func TestOutcomeKindsTravel(t *testing.T) {
-	for k := sdk.Succeeded; k.String() != sdk.Kind(0).String(); k++ {
+	for k := sdk.OutcomeSucceeded; k.String() != sdk.OutcomeKind(0).String(); k++ {
 		o := sdk.Outcome{Kind: k}
-		if k == sdk.Yielded {
+		if k == sdk.OutcomeYielded {
 			o.Yield = &sdk.Yield{Resume: true}
 		}
 		d := decoder{b: appendOutcome(nil, o)}

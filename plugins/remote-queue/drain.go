@@ -113,7 +113,7 @@ func (w *Worker) giveUp() {
 			continue
 		}
 		w.log.Warn("an attempt does not stop and is given up", "task", r.start.task.ID)
-		w.ended(t, r, sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "the worker ended, and the attempt did not stop"})
+		w.ended(t, r, sdk.Outcome{Kind: sdk.OutcomeInterrupted, Message: "the worker ended, and the attempt did not stop"})
 	}
 }
 

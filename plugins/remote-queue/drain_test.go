@@ -62,7 +62,7 @@ func TestDeafScript(t *testing.T) {
 			}
 			close(hang)
 			<-through
-			a.wait(t, sdk.AttemptInterrupted)
+			a.wait(t, sdk.OutcomeInterrupted)
 			eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 		})
 	}

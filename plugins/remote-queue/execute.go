@@ -82,7 +82,7 @@ func (f *fleet) encode(a *attempt) error {
 
 // tooMuch is what becomes of a task that the broker never carries.
 func tooMuch(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
 }
 
 // admit enters an attempt, or finds the one that is there. The owner is the one

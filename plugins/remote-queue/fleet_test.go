@@ -38,7 +38,7 @@ func TestJoinByFile(t *testing.T) {
 	g.worker(t, WorkerOptions{Join: host})
 	serves(t, f, "quick")
 	a := execute(t, f, newTask("quick", `"x"`))
-	if out := a.wait(t, sdk.Succeeded); string(out.Result.Data) != `"x"` {
+	if out := a.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"x"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	if a.node != "w1" {
@@ -150,7 +150,7 @@ func TestTokens(t *testing.T) {
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: url, Token: "one"})
 	serves(t, f, "quick")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // What nobody has started can be taken back, and costs nothing.
@@ -160,13 +160,13 @@ func TestWithdraw(t *testing.T) {
 		a := execute(t, f, newTask("gate", `"k"`))
 		eventually(t, "published", func() bool { return pending(t, f) == 1 })
 		a.cancel(cause)
-		a.wait(t, sdk.AttemptReleased)
+		a.wait(t, sdk.OutcomeReleased)
 		eventually(t, "taken out of the broker", func() bool { return pending(t, f) == 0 })
 	}
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
 	serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.count("k"); n > 0 {
 		t.Errorf("it ran %d times", n)
 	}
@@ -195,24 +195,24 @@ func TestRoutes(t *testing.T) {
 	}
 	for range 5 {
 		a := routed(map[string]string{"zone": "a"})
-		if a.wait(t, sdk.Succeeded); a.node != "a" {
+		if a.wait(t, sdk.OutcomeSucceeded); a.node != "a" {
 			t.Errorf("zone a ran on %q", a.node)
 		}
 	}
 	b := routed(map[string]string{"zone": "b"})
 	both := routed(map[string]string{"zone": "b", "disk": "ssd"})
-	routed(map[string]string{"zone": "a"}).wait(t, sdk.Succeeded)
+	routed(map[string]string{"zone": "a"}).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-b.begun:
 		t.Error("zone b ran though nobody is there")
 	default:
 	}
 	g.worker(t, WorkerOptions{Name: "b", URL: url, Labels: map[string]string{"zone": "b"}})
-	if b.wait(t, sdk.Succeeded); b.node != "b" {
+	if b.wait(t, sdk.OutcomeSucceeded); b.node != "b" {
 		t.Errorf("zone b ran on %q", b.node)
 	}
 	g.worker(t, WorkerOptions{Name: "c", URL: url, Labels: map[string]string{"zone": "b", "disk": "ssd", "more": "x"}})
-	if both.wait(t, sdk.Succeeded); both.node != "c" {
+	if both.wait(t, sdk.OutcomeSucceeded); both.node != "c" {
 		t.Errorf("zone b with ssd ran on %q", both.node)
 	}
 }
@@ -273,7 +273,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- w.Drain(t.Context()) }()
 	g.let("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 	if err := <-drained; err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestDrain(t *testing.T) {
 	}
 	g.worker(t, WorkerOptions{Name: "w2", URL: url})
 	g.let("later")
-	if later.wait(t, sdk.Succeeded); later.node != "w2" {
+	if later.wait(t, sdk.OutcomeSucceeded); later.node != "w2" {
 		t.Errorf("it ran on %q", later.node)
 	}
 }
@@ -300,7 +300,7 @@ func TestDrainBounded(t *testing.T) {
 	if err := w.Drain(ctx); err == nil {
 		t.Error("the drain says that all is finished")
 	}
-	a.wait(t, sdk.AttemptInterrupted)
+	a.wait(t, sdk.OutcomeInterrupted)
 	if err := g.ended("k"); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("the script was told %v", err)
 	}
@@ -314,7 +314,7 @@ func TestTimeoutOnTheWorker(t *testing.T) {
 	serves(t, f, "gate")
 	task := newTask("gate", `"k"`)
 	task.Timeout = 20 * time.Millisecond
-	if out := execute(t, f, task).wait(t, sdk.Failed); out.Code != sdk.CodeTimeout {
+	if out := execute(t, f, task).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeTimeout {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -330,7 +330,7 @@ func TestStartRefused(t *testing.T) {
 	if !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("the outcome is %v", err)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.count("k"); n > 0 {
 		t.Errorf("it ran %d times", n)
 	}
@@ -360,7 +360,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	defer nc.Close()
 	liar := peer{"w3", "ABCDEFGHIJKLMNOP"}
 	forged := appendItem([]byte{formatVersion}, &item{kind: kindFinished, token: a.task.Token,
-		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("forged")}})
+		outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Text("forged")}})
 	junk := make([]byte, 300)
 	_, _ = rand.Read(junk)
 	for what, data := range map[string][]byte{upItems: junk, upHeartbeat: junk, "other": junk} {
@@ -377,13 +377,13 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	eventually(t, "counted", func() bool { return f.count.garbage.Load() >= 3 && f.count.refused.Load() >= 1 })
 	eventually(t, "the copies are gone", func() bool { return pending(t, f) == 0 })
 	g.let("k")
-	if out := a.wait(t, sdk.Succeeded); string(out.Result.Data) != `"through k"` {
+	if out := a.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"through k"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	if n := g.count("k"); n != 1 {
 		t.Errorf("it ran %d times", n)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // More than the slots are given back to the broker, not kept.
@@ -405,7 +405,7 @@ func TestFlowControl(t *testing.T) {
 	<-g.at
 	g.let("k")
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -447,7 +447,7 @@ func TestTLS(t *testing.T) {
 	g.worker(t, WorkerOptions{Name: "joins", Join: host})
 	g.worker(t, WorkerOptions{Name: "tells", URL: "tls://" + f.broker.srv.Addr().String(), CA: ca, Token: "secret"})
 	eventually(t, "both are there", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 2 })
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if nc, err := nats.Connect(f.broker.srv.ClientURL(), nats.UserInfo("x", "secret")); err == nil {
 		nc.Close()
 		t.Error("connected without knowing the authority")

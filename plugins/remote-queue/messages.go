@@ -187,7 +187,7 @@ func appendOutcome(b []byte, o sdk.Outcome) []byte {
 func decodeOutcome(d *decoder) sdk.Outcome {
 	var o sdk.Outcome
 	if k := d.take(1); len(k) == 1 {
-		o.Kind = sdk.Kind(k[0])
+		o.Kind = sdk.OutcomeKind(k[0])
 	}
 	o.Result.ContentType, o.Result.Data, o.Result.Stored = d.string(), d.bytes(), d.bool()
 	o.Code, o.Message, o.Details = d.string(), d.string(), d.stringMap()
@@ -199,7 +199,7 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		}
 		o.Yield = y
 	}
-	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
+	if o.Kind < sdk.OutcomeSucceeded || o.Kind > sdk.OutcomeInterrupted || (o.Kind == sdk.OutcomeYielded) != (o.Yield != nil) {
 		return protocolError("the worker reports an outcome that makes no sense")
 	}
 	return checkOutcome(o)

@@ -54,7 +54,7 @@ func TestQueueIsOneHosts(t *testing.T) {
 	own := openFleet(t, t.TempDir(), map[string]any{"url": s.url(), "queue": "own"})
 	g.worker(t, WorkerOptions{Name: "w2", URL: s.url(), Queue: "own"})
 	serves(t, own, "quick")
-	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, own, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
 	watches(t, other, 6*time.Duration(f.conf.Lapse))
 	if n := pending(t, f); n != 1 {
@@ -72,7 +72,7 @@ func TestQueueIsOneHosts(t *testing.T) {
 		t.Errorf("the second host hears %d workers of the first, and refused %d attempts", heard, other.count.refused.Load())
 	}
 	g.let("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 }
 
 // Of hosts that start at the same time, exactly one has the queue.
@@ -172,11 +172,11 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 		t.Error("both have the queue")
 	}
 	p.heal()
-	runs.wait(t, sdk.AttemptLost)
+	runs.wait(t, sdk.OutcomeLost)
 	eventually(t, "the first says whose it is", func() bool { return strings.Contains(why(t, f), "belongs to host") })
 	eventually(t, "the new owner stops what it does not know", func() bool { return g.ended("runs") != nil })
 	serves(t, other, "quick")
-	execute(t, other, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, other, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-waits.done:
 		t.Errorf("what nobody began has ended: %+v", waits.out)
@@ -187,7 +187,7 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.worker(t, WorkerOptions{Name: "later", URL: s.url(), Labels: waiting.Route})
-	waits.wait(t, sdk.Succeeded)
+	waits.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A short cut costs nothing: the owner is back before anybody may take the queue.
@@ -206,7 +206,7 @@ func TestOwnerIsBackInTime(t *testing.T) {
 	p.heal()
 	eventually(t, "back", func() bool { return why(t, f) == "" })
 	g.let("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 	if !strings.Contains(why(t, other), "belongs to host") {
 		t.Errorf("the other host says %q", why(t, other))
 	}

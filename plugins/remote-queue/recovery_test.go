@@ -41,11 +41,11 @@ func TestHostRestart(t *testing.T) {
 
 	f = openFleet(t, dir, settings)
 	ends, long = execute(t, f, endsTask), execute(t, f, longTask)
-	if out := ends.wait(t, sdk.Succeeded); string(out.Result.Data) != `"through ends"` {
+	if out := ends.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"through ends"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	g.let("long")
-	long.wait(t, sdk.Succeeded)
+	long.wait(t, sdk.OutcomeSucceeded)
 	for _, key := range []string{"long", "ends"} {
 		if n := g.count(key); n != 1 {
 			t.Errorf("%s ran %d times", key, n)
@@ -59,13 +59,13 @@ func TestRejoin(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "1s"})
 	unrecorded := newTask("gate", `"k"`)
 	unrecorded.Rejoin = true
-	execute(t, f, unrecorded).wait(t, sdk.AttemptReleased)
+	execute(t, f, unrecorded).wait(t, sdk.OutcomeReleased)
 	gone := newTask("gate", `"k"`)
 	gone.Rejoin, gone.Handle = true, handle(peer{"w1", "GONEGONEGONE"})
-	execute(t, f, gone).wait(t, sdk.AttemptLost)
+	execute(t, f, gone).wait(t, sdk.OutcomeLost)
 	broken := newTask("gate", `"k"`)
 	broken.Rejoin, broken.Handle = true, []byte("?")
-	execute(t, f, broken).wait(t, sdk.AttemptLost)
+	execute(t, f, broken).wait(t, sdk.OutcomeLost)
 }
 
 // What a worker runs that no host wants is stopped, once the host has had time to
@@ -97,14 +97,14 @@ func TestWorkerKilled(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if out := a.wait(t, sdk.AttemptLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
+	if out := a.wait(t, sdk.OutcomeLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
 		t.Errorf("the outcome is %+v", out)
 	}
 	reexec(t, f.broker.srv.ClientURL())
 	eventually(t, "its successor serves", func() bool {
 		a := execute(t, f, newTask("quick", `1`))
 		<-a.done
-		return a.out.Kind == sdk.Succeeded
+		return a.out.Kind == sdk.OutcomeSucceeded
 	})
 }
 
@@ -122,14 +122,14 @@ func TestPartition(t *testing.T) {
 	p.cut()
 	g.let("short") // its result has to wait
 	p.heal()
-	short.wait(t, sdk.Succeeded)
+	short.wait(t, sdk.OutcomeSucceeded)
 
 	late, runs := execute(t, f, newTask("gate", `"late"`)), execute(t, f, newTask("gate", `"runs"`))
 	<-g.at
 	<-g.at
 	p.cut()
-	late.wait(t, sdk.AttemptLost)
-	runs.wait(t, sdk.AttemptLost)
+	late.wait(t, sdk.OutcomeLost)
+	runs.wait(t, sdk.OutcomeLost)
 	eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 	g.let("late")
 	p.heal()
@@ -141,7 +141,7 @@ func TestPartition(t *testing.T) {
 	if err := g.ended("runs"); !errors.Is(err, sdk.ErrCancel) {
 		t.Errorf("the script was told %v", err)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // An external broker: killed and back, wiped, and the host itself cut off. Nothing
@@ -155,7 +155,7 @@ func TestExternalBroker(t *testing.T) {
 	g := newGates()
 	g.worker(t, WorkerOptions{URL: s.url()})
 	serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
 	for _, wiped := range []bool{false, true} {
 		name := fmt.Sprintf("wiped=%v", wiped)
@@ -172,11 +172,11 @@ func TestExternalBroker(t *testing.T) {
 			}
 			g.let("runs " + name) // ends while the broker is away
 			s.start()
-			runs.wait(t, sdk.Succeeded)
+			runs.wait(t, sdk.OutcomeSucceeded)
 			eventually(t, "in the broker again", func() bool { return pending(t, f) == 1 })
 			g.worker(t, WorkerOptions{Name: "later", URL: s.url(), Labels: task.Route})
 			g.let("waits " + name)
-			waits.wait(t, sdk.Succeeded)
+			waits.wait(t, sdk.OutcomeSucceeded)
 			for _, key := range []string{"runs " + name, "waits " + name} {
 				if n := g.count(key); n != 1 {
 					t.Errorf("%q ran %d times", key, n)
@@ -211,7 +211,7 @@ func TestHostCutOff(t *testing.T) {
 	}
 	p.heal()
 	g.let("k")
-	a.wait(t, sdk.Succeeded)
+	a.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A broker that is full keeps nothing from being done: it waits.
@@ -225,7 +225,7 @@ func TestBrokerFull(t *testing.T) {
 	eventually(t, "full", func() bool { n := pending(t, f); return n > 0 && n < 10 })
 	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -267,12 +267,12 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 			small := execute(t, f, newTask("quick", `"small"`))
 			brokerAt(t, address, 64<<10)
 			newGates().worker(t, WorkerOptions{URL: "nats://" + address})
-			small.wait(t, sdk.Succeeded)
+			small.wait(t, sdk.OutcomeSucceeded)
 			if url != "" {
-				big.wait(t, sdk.Succeeded)
+				big.wait(t, sdk.OutcomeSucceeded)
 				return
 			}
-			if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+			if out := big.wait(t, sdk.OutcomeFailed); !out.Permanent || !strings.Contains(out.Message, "too large") {
 				t.Errorf("the outcome is %+v", out)
 			}
 		})
@@ -285,7 +285,7 @@ func TestLaneRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Labels: map[string]string{"zone": "a"}})
 	serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.lanes) == 2 })
 	err := f.broker.srv.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
 		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
@@ -296,13 +296,13 @@ func TestLaneRefused(t *testing.T) {
 	task.Route = map[string]string{"zone": "a"}
 	refused := execute(t, f, task)
 	eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.stream.refused) == 1 })
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-refused.done:
 		t.Error("the other had to wait until the refused one was given back")
 	default:
 	}
-	if out := refused.wait(t, sdk.AttemptReleased); !strings.Contains(out.Message, "maximum consumers") {
+	if out := refused.wait(t, sdk.OutcomeReleased); !strings.Contains(out.Message, "maximum consumers") {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -312,7 +312,7 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL()})
 	serves(t, f, "quick")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded) // the stream is there
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded) // the stream is there
 	st, err := f.js.Stream(t.Context(), f.names.stream())
 	if err != nil {
 		t.Fatal(err)
@@ -323,8 +323,8 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	big := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 10<<10)+`"`))
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
+	if out := big.wait(t, sdk.OutcomeFailed); !out.Permanent || !strings.Contains(out.Message, "too large") {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -399,7 +399,7 @@ func TestByReference(t *testing.T) {
 	}
 	task := newTask("copy", `"`+strings.Repeat("y", 6<<20)+`"`)
 	s.inputs[task.Token.String()], s.fails = task.Input, 2
-	out := execute(t, f, task).wait(t, sdk.Succeeded)
+	out := execute(t, f, task).wait(t, sdk.OutcomeSucceeded)
 	if !out.Result.Stored || len(out.Result.Data) != 0 || out.Result.ContentType != sdk.ContentJSON {
 		t.Errorf("the result is %d bytes, stored %v", len(out.Result.Data), out.Result.Stored)
 	}
@@ -408,7 +408,7 @@ func TestByReference(t *testing.T) {
 		t.Error("the host has another result than the script gave")
 	}
 	s.mu.Unlock()
-	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
+	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
 		t.Errorf("what the host does not take: %+v", out)
 	}
 }
@@ -447,8 +447,8 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
 	// As a worker does that has not heard the new host's offer yet.
 	say(t, f, w.peer, item{kind: kindFinished, token: task.Token, host: "EARLIER",
-		outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
-	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
+		outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
+	if out := a.wait(t, sdk.OutcomeSucceeded); !out.Result.Stored || !second.has(task) {
 		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
 	}
 }
@@ -464,7 +464,7 @@ func TestStoredIsNotTheScriptsToSay(t *testing.T) {
 	}
 	newGates().worker(t, WorkerOptions{URL: f.broker.srv.ClientURL(), Local: []Local{{Name: "local", Executor: e}}})
 	serves(t, f, "claims")
-	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
+	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeProtocolError {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -481,7 +481,7 @@ func TestUnreachableHost(t *testing.T) {
 			if url != "" {
 				return
 			}
-			out := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 6<<20)+`"`)).wait(t, sdk.Failed)
+			out := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 6<<20)+`"`)).wait(t, sdk.OutcomeFailed)
 			if !out.Permanent || !strings.Contains(out.Message, "broker carries") {
 				t.Errorf("too large an input: %+v", out)
 			}

@@ -231,7 +231,7 @@ func (w *Worker) uploaded(t token, r *run, host string, err error) {
 }
 
 func tooLarge(what string, n, limit int) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeResultTooLarge, Permanent: true,
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeResultTooLarge, Permanent: true,
 		Message: fmt.Sprintf("%s has %d bytes: the broker carries %d, and the host's REST does not take it", what, n, limit)}
 }
 

@@ -120,7 +120,7 @@ func execute(t *testing.T, f *fleet, task sdk.Task) *try {
 	return a
 }
 
-func (a *try) wait(t *testing.T, kind sdk.Kind) sdk.Outcome {
+func (a *try) wait(t *testing.T, kind sdk.OutcomeKind) sdk.Outcome {
 	t.Helper()
 	select {
 	case <-a.done:

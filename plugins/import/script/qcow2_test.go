@@ -175,13 +175,13 @@ func TestImagesMadeByQEMU(t *testing.T) {
 			qemuImg(t, b.root, strings.Fields(c.args)...)
 			out, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "x.img"}))
 			if c.want != "" {
-				if o.Kind != sdk.Failed || !o.Permanent || !strings.Contains(o.Message, c.want) {
+				if o.Kind != sdk.OutcomeFailed || !o.Permanent || !strings.Contains(o.Message, c.want) {
 					t.Errorf("%+v, want %q", o, c.want)
 				}
 				b.empty()
 				return
 			}
-			if o.Kind != sdk.Succeeded || out.DiskFormat != "qcow2" || out.VirtualSize != c.virtual {
+			if o.Kind != sdk.OutcomeSucceeded || out.DiskFormat != "qcow2" || out.VirtualSize != c.virtual {
 				t.Errorf("%+v, %+v", out, o)
 			}
 		})
@@ -195,7 +195,7 @@ func TestImagesChangedByQEMU(t *testing.T) {
 	qemuImg(t, b.root, "snapshot", "-c", "one", "x.img")
 	qemuImg(t, b.root, "resize", "-q", "x.img", "16G")
 	out, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "x.img"}))
-	if o.Kind != sdk.Succeeded || out.VirtualSize != 16<<30 {
+	if o.Kind != sdk.OutcomeSucceeded || out.VirtualSize != 16<<30 {
 		t.Errorf("%+v, %+v", out, o)
 	}
 	whole, err := os.ReadFile(filepath.Join(b.root, "x.img"))
@@ -245,7 +245,7 @@ func TestExtensionsFillTheCluster(t *testing.T) {
 				return
 			}
 			qemuImg(t, b.root, "info", "-f", "qcow2", "x.img") // which fails if it refuses the image
-			if o.Kind != sdk.Succeeded || out.VirtualSize != 1<<20 {
+			if o.Kind != sdk.OutcomeSucceeded || out.VirtualSize != 1<<20 {
 				t.Errorf("%+v, %+v", out, o)
 			}
 		})

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -17,7 +17,7 @@ var (
 
 // Describe asks the current process. Without one it fails and says why.
 func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
-	conn, err := e.current()
+	conn, err := e.currentConnection()
 	if err != nil {
 		return sdk.Info{}, err
 	}
@@ -25,7 +25,7 @@ func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil { // not signaled: who asked knows, and would ask again
-		e.status.LastError, e.status.LastErrorAt = err.Error(), time.Now()
+		e.status.LastError = err.Error()
 		return sdk.Info{}, err
 	}
 	e.deferred = info.Deferred
@@ -35,30 +35,30 @@ func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
 // ControlNode asks the current process to tell one of its nodes. Without one it
 // fails and says why.
 func (e *Executor) ControlNode(ctx context.Context, node, action string) error {
-	conn, err := e.current()
+	conn, err := e.currentConnection()
 	if err != nil {
 		return err
 	}
 	return conn.ControlNode(ctx, node, action)
 }
 
-// current is the connection that takes new attempts, or why there is none.
-func (e *Executor) current() (sdk.Connection, error) {
+// currentConnection is the connection that takes new attempts, or why there is none.
+func (e *Executor) currentConnection() (sdk.HostConnection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.serving == nil {
-		return nil, fmt.Errorf("executor %q is %s: %s", e.spec.Name, e.status.State, e.status.Reason)
+	if e.current == nil {
+		return nil, fmt.Errorf("executor %q is %s: %s", e.config.Name, e.status.State, e.status.Reason)
 	}
-	return e.serving.conn, nil
+	return e.current.conn, nil
 }
 
 // Execute makes the attempt on the current process. Without one it returns
-// sdk.Released at once; only an attempt to be joined waits for a process that is
+// sdk.ErrReleased at once; only an attempt to be joined waits for a process that is
 // being started, because its loss costs more than its wait.
 func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	inst := e.take(ctx, t)
+	inst := e.enter(ctx, t)
 	if inst == nil {
-		return sdk.Result{}, without(ctx, t)
+		return sdk.Result{}, outcomeWithoutProcess(ctx, t)
 	}
 	defer e.returned(t.Token, inst)
 	return inst.conn.Execute(ctx, t, r)
@@ -66,51 +66,52 @@ func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
-	inst := e.take(ctx, t)
+	inst := e.enter(ctx, t)
 	if inst == nil {
-		return without(ctx, t)
+		return outcomeWithoutProcess(ctx, t)
 	}
 	defer e.returned(t.Token, inst)
 	return inst.conn.Revert(ctx, t, r)
 }
 
+// returned notes that a call of Execute or Revert is back.
 func (e *Executor) returned(t sdk.Token, inst *instance) {
 	dead := inst.conn.Err() != nil
 	e.mu.Lock()
-	e.board.returned(t, dead)
-	e.lookForStuck() // it may be the last that is waited for
+	e.attempts.returned(t, dead)
+	e.checkStuck() // it may be the last that is waited for
 	e.mu.Unlock()
 }
 
-// lookForStuck has processes looked after on which attempts go on that were given up.
+// checkStuck has the controller look at the processes on which abandoned attempts go on.
 // What is handed on runs elsewhere, and the end of this process would not end it. It
 // needs the lock held.
-func (e *Executor) lookForStuck() {
-	if e.board.givenUp > 0 && !e.deferred {
-		poke(e.stuck)
+func (e *Executor) checkStuck() {
+	if e.attempts.abandoned > 0 && !e.deferred {
+		signal(e.stuckSignal)
 	}
 }
 
-// Settled tells the process that ran the attempt. One that has not returned was
-// given up: no new attempt goes to its process, which is ended when nothing else
+// Settled tells the process that ran the attempt. One that has not returned is
+// abandoned: no new attempt goes to its process, which is ended when nothing else
 // is left on it, unless the executor hands attempts on.
 func (e *Executor) Settled(t sdk.Token) {
 	e.mu.Lock()
-	inst := e.board.settled(t)
+	inst := e.attempts.settled(t)
 	if inst == nil {
-		inst = e.serving // of its Hello, or nothing
+		inst = e.current // of its Hello, or nothing
 	}
-	e.lookForStuck()
+	e.checkStuck()
 	e.mu.Unlock()
 	if inst != nil {
 		inst.conn.Settled(t)
 	}
 }
 
-// without is the outcome where there is no process: an attempt that ran before
+// outcomeWithoutProcess is the outcome where there is no process: an attempt that ran before
 // may have done anything. A host that lets go before the process was there has
 // lost nothing: the next one joins the attempt.
-func without(ctx context.Context, t sdk.Task) error {
+func outcomeWithoutProcess(ctx context.Context, t sdk.Task) error {
 	switch {
 	case t.Rejoin && errors.Is(context.Cause(ctx), sdk.ErrDetach):
 		return sdk.ErrDetach
@@ -120,20 +121,21 @@ func without(ctx context.Context, t sdk.Task) error {
 	return sdk.ErrReleased
 }
 
-// take enters t on the process that takes new attempts.
-func (e *Executor) take(ctx context.Context, t sdk.Task) *instance {
+// enter puts t on the process that takes new attempts, or on the one that runs its token
+// already. It gives nil if there is no process for it.
+func (e *Executor) enter(ctx context.Context, t sdk.Task) *instance {
 	for {
 		e.mu.Lock()
-		inst, state, moved := e.serving, e.status.State, e.moved
+		inst, state, changed := e.current, e.status.State, e.statusChanged
 		if inst != nil {
-			inst = e.board.begin(t, inst)
+			inst = e.attempts.enter(t, inst)
 		}
 		e.mu.Unlock()
-		if inst != nil || !t.Rejoin || state != Starting && state != Degraded {
+		if inst != nil || !t.Rejoin || state != task.ExecutorStarting && state != task.ExecutorDegraded {
 			return inst
 		}
 		select {
-		case <-moved:
+		case <-changed:
 		case <-ctx.Done():
 			return nil
 		}
@@ -144,13 +146,13 @@ func (e *Executor) take(ctx context.Context, t sdk.Task) *instance {
 func (e *Executor) loads() map[*instance]load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.board.loads()
+	return e.attempts.loads()
 }
 
-// bury drops what is remembered of a process that is gone, and says whether a
+// forgetInstance drops what is remembered of a process that is gone, and says whether a
 // suspect that ran on it explains that.
-func (e *Executor) bury(inst *instance) (suspect bool) {
+func (e *Executor) forgetInstance(inst *instance) (suspect bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.board.bury(inst) && !e.deferred
+	return e.attempts.forgetInstance(inst) && !e.deferred
 }

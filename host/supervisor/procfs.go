@@ -66,9 +66,9 @@ func bootID() string {
 	return strings.TrimSpace(string(data))
 }
 
-// marked are the processes whose environment carries one of the instance ids.
+// processesMarked are the processes whose environment carries one of the instance ids.
 // Those of other users cannot be read, and are not ours.
-func marked(ids map[string]bool) []int {
+func processesMarked(ids map[string]bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil || len(ids) == 0 {
 		return nil
