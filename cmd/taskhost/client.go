@@ -9,14 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 )
 
 // remote makes the RunE of a command that talks to a server. An interrupt ends
 // it with its own exit code.
-func (p *program) remote(do func(ctx context.Context, c *api.Client, args []string) error) func(*cobra.Command, []string) error {
+func (p *program) remote(do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(_ *cobra.Command, args []string) error {
-		c, err := api.NewClient(p.addr, os.Getenv("TASKHOST_TOKEN"))
+		c, err := client.New(p.addr, os.Getenv("TASKHOST_TOKEN"))
 		if err != nil {
 			return usagef("%v", err)
 		}
@@ -46,7 +46,7 @@ func interrupted(err error) string {
 }
 
 // wholeID is the id that arg begins, asked for where the server takes no less.
-func wholeID(ctx context.Context, c *api.Client, arg string) (string, error) {
+func wholeID(ctx context.Context, c *client.Client, arg string) (string, error) {
 	if len(arg) == 36 {
 		return arg, nil
 	}
@@ -55,7 +55,7 @@ func wholeID(ctx context.Context, c *api.Client, arg string) (string, error) {
 }
 
 // eachID does something for each task that the arguments name.
-func eachID(ctx context.Context, c *api.Client, args []string, do func(id string) error) error {
+func eachID(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
 	for _, arg := range args {
 		id, err := wholeID(ctx, c, arg)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 )
 
 func executorRows() rows[api.Executor] {
@@ -25,7 +26,7 @@ func slotText(s api.Slots) string { return fmt.Sprintf("%d/%d", s.Used, s.Max) }
 func (p *program) executorCmd() *cobra.Command {
 	cmd := group("executor", "What runs tasks",
 		&cobra.Command{Use: "list", Short: "List executors", Args: cobra.NoArgs,
-			RunE: p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 				all, err := c.Executors(ctx)
 				if err != nil {
 					return err
@@ -33,7 +34,7 @@ func (p *program) executorCmd() *cobra.Command {
 				return list(p, executorRows(), all, api.ExecutorList{Executors: all})
 			})},
 		&cobra.Command{Use: "get NAME", Short: "Show an executor with its processes", Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 				e, err := c.Executor(ctx, args[0])
 				if err != nil {
 					return err
@@ -45,7 +46,7 @@ func (p *program) executorCmd() *cobra.Command {
 		{"drain", "Let an executor finish what it runs, then stop it"}, {"restart", "Replace an executor's process"},
 	} {
 		cmd.AddCommand(&cobra.Command{Use: v.verb + " NAME", Short: v.short, Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 				e, err := c.ControlExecutor(ctx, args[0], v.verb)
 				if err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -76,7 +77,7 @@ func (p *program) explain(err error) string {
 		return err.Error()
 	}
 	switch e.Code {
-	case api.CodeUnreachable:
+	case client.CodeUnreachable:
 		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
 	case task.CodeUnauthenticated:
 		return fold(e.Message) + " (put it into TASKHOST_TOKEN)"
@@ -84,7 +85,7 @@ func (p *program) explain(err error) string {
 	msg := fold(e.Message)
 	if len(e.Fields) > 1 || len(e.Fields) == 1 && e.Code == task.CodeInvalidInput {
 		for _, f := range e.Fields {
-			msg += "\n  " + fold(f.Pointer+": "+f.Message)
+			msg += "\n  " + fold(api.Pointer(f.Path)+": "+f.Message)
 		}
 	}
 	return msg

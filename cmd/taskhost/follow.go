@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -20,7 +21,7 @@ import (
 var errWaited = errors.New("the wait timed out")
 
 // await returns the task once it is final, showing what happens if follow is set.
-func (p *program) await(ctx context.Context, c *api.Client, id string, most time.Duration, follow bool) (api.Task, error) {
+func (p *program) await(ctx context.Context, c *client.Client, id string, most time.Duration, follow bool) (api.Task, error) {
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if most > 0 {
 		waiting, cancel = context.WithTimeoutCause(ctx, most, errWaited)
@@ -45,14 +46,14 @@ func (p *program) await(ctx context.Context, c *api.Client, id string, most time
 }
 
 // follow shows progress, transitions and logs on stderr until the task is final.
-func (p *program) follow(ctx context.Context, c *api.Client, id string) (api.Task, error) {
+func (p *program) follow(ctx context.Context, c *client.Client, id string) (api.Task, error) {
 	s := &screen{w: p.err, bars: isTerminal(p.err)}
 	logs, stop := context.WithCancel(ctx)
 	defer stop()
 	logsDone := make(chan struct{})
 	go func() {
 		defer close(logsDone)
-		for l, err := range c.Logs(logs, id, api.LogOptions{Follow: true}) {
+		for l, err := range c.Logs(logs, id, client.LogOptions{Follow: true}) {
 			if err != nil { // the events say what is wrong with the server
 				return
 			}
@@ -157,7 +158,7 @@ func (p *program) waitCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "wait ID...", Short: "Wait until tasks are final", Args: cobra.MinimumNArgs(1),
 		Long: "Wait until tasks are final and show them. The exit code is that of the first which did not succeed."}
 	cmd.Flags().DurationVar(&most, "timeout", 0, "wait no longer than this for all (exit code 124); 0 for ever")
-	cmd.RunE = p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 		var done []api.Task
 		end := time.Now().Add(most)
 		err := eachID(ctx, c, args, func(id string) error {
@@ -193,7 +194,7 @@ func (p *program) waitCmd() *cobra.Command {
 
 func (p *program) watchCmd() *cobra.Command {
 	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			id, err := wholeID(ctx, c, args[0])
 			if err != nil {
 				return err
@@ -237,7 +238,7 @@ func (p *program) watched(e *api.StateEvent) error {
 }
 
 func (p *program) logsCmd() *cobra.Command {
-	var o api.LogOptions
+	var o client.LogOptions
 	var since string
 	cmd := &cobra.Command{Use: "logs ID", Short: "Print a task's log lines", Args: cobra.ExactArgs(1)}
 	f := cmd.Flags()
@@ -245,7 +246,7 @@ func (p *program) logsCmd() *cobra.Command {
 	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m")
 	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
 	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
-	cmd.RunE = p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 		var err error
 		if o.Since, err = pastTime("--since", since); err != nil {
 			return err

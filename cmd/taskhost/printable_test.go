@@ -97,7 +97,7 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 		},
 		"an error": func(p *program) error { p.exit(task.Errorf(task.CodeInvalidRequest, "%s", evil)); return nil },
 		"an error's fields": func(p *program) error {
-			p.exit(&task.Error{Code: task.CodeInvalidInput, Message: evil, Fields: []task.FieldError{{Pointer: evil, Message: evil}}})
+			p.exit(&task.Error{Code: task.CodeInvalidInput, Message: evil, Fields: []task.FieldError{{Path: []string{evil}, Message: evil}}})
 			return nil
 		},
 		"no credentials":    func(p *program) error { p.exit(task.Errorf(task.CodeUnauthenticated, "%s", evil)); return nil },

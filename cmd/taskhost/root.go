@@ -9,10 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-const defaultAddr = "127.0.0.1:7070"
 
 // program is one run of the command line.
 type program struct {
@@ -39,7 +38,7 @@ const exitHelp = `Exit codes:
   130  interrupted`
 
 const envHelp = `Environment:
-  TASKHOST_ADDR    address of the server (default ` + defaultAddr + `)
+  TASKHOST_ADDR    address of the server (default ` + config.DefaultListen + `)
   TASKHOST_TOKEN   token to call it with
   TASKHOST_CONFIG  config file of the server
   NO_COLOR         no colors, if set`
@@ -47,7 +46,7 @@ const envHelp = `Environment:
 func (p *program) root() *cobra.Command {
 	addr := os.Getenv("TASKHOST_ADDR")
 	if addr == "" {
-		addr = defaultAddr
+		addr = config.DefaultListen
 	}
 	root := &cobra.Command{
 		Use:           "taskhost",

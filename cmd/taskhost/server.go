@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -117,7 +118,7 @@ func (p *program) devCmd() *cobra.Command {
 			}, nil)
 		}}
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
-	c.Flags().StringVar(&listen, "listen", defaultAddr, "address of the REST side")
+	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address of the REST side")
 	c.Flags().StringVar(&plugins, "plugin-dir", besideBinary("plugins"), "where plugin binaries are")
 	acceptOlder(c, &older)
 	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // submission is the flags of task submit.
@@ -54,7 +56,7 @@ func (p *program) submitCmd() *cobra.Command {
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
 	}
-	cmd.RunE = p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 		s.req.Type = args[0]
 		if maxLostSet {
 			s.req.MaxLost = &s.maxLost
@@ -129,8 +131,8 @@ func futureTime(flag, s string) (*time.Time, error) {
 	return &t, nil
 }
 
-func (p *program) submit(ctx context.Context, c *api.Client, s *submission) error {
-	o := api.SubmitOptions{IdempotencyKey: s.idempotencyKey}
+func (p *program) submit(ctx context.Context, c *client.Client, s *submission) error {
+	o := client.SubmitOptions{IdempotencyKey: s.idempotencyKey}
 	t, err := c.Submit(ctx, s.req, o)
 	if err != nil {
 		return err
@@ -146,7 +148,7 @@ func (p *program) submit(ctx context.Context, c *api.Client, s *submission) erro
 }
 
 // finished writes the result of a final task, or the task where that was asked for.
-func (p *program) finished(ctx context.Context, c *api.Client, t api.Task) error {
+func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) error {
 	if p.format != formatTable {
 		if err := show(p, t, t.ID, nil); err != nil {
 			return err
@@ -163,7 +165,7 @@ func (p *program) finished(ctx context.Context, c *api.Client, t api.Task) error
 	if err := p.writeResult(data); err != nil {
 		return err
 	}
-	if (isJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
+	if (task.IsJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
 		_, err = io.WriteString(p.out, "\n")
 	}
 	return err

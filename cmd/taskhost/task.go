@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,14 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/task"
 )
 
 func (p *program) taskCmd() *cobra.Command {
 	return group("task", "Submit, watch and change tasks",
 		p.submitCmd(), p.getCmd(), p.listCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
-		p.changeCmd("cancel", "Ask tasks to end", func(ctx context.Context, c *api.Client, id string) (api.Task, error) { return c.Cancel(ctx, id) }),
-		p.changeCmd("retry", "Run failed, canceled or reverted tasks again", func(ctx context.Context, c *api.Client, id string) (api.Task, error) { return c.Retry(ctx, id) }),
+		p.changeCmd("cancel", "Ask tasks to end", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Cancel(ctx, id) }),
+		p.changeCmd("retry", "Run failed, canceled or reverted tasks again", func(ctx context.Context, c *client.Client, id string) (api.Task, error) { return c.Retry(ctx, id) }),
 		p.deleteCmd())
 }
 
@@ -64,7 +64,7 @@ func (p *program) showTask(t api.Task) error {
 	}
 	if t.ResultType != nil {
 		result := string(t.Result)
-		if result == "null" && !isJSON(*t.ResultType) {
+		if result == "null" && !task.IsJSON(*t.ResultType) {
 			result = "see `taskhost task result " + t.ID + "`"
 		}
 		fields = append(fields, pair{"Result", result}, pair{"Result type", *t.ResultType})
@@ -72,11 +72,6 @@ func (p *program) showTask(t api.Task) error {
 	fields = append(fields, pair{"Created", stamp(&t.CreatedAt)}, pair{"Run at", stamp(&t.RunAt)}, pair{"Started", stamp(t.StartedAt)},
 		pair{"Finished", stamp(t.FinishedAt)}, pair{"Expires", stamp(t.ExpiresAt)}, pair{"Cancel asked", stamp(t.CancelAt)}, pair{"Version", strconv.FormatInt(t.Version, 10)})
 	return show(p, t, t.ID, fields)
-}
-
-func isJSON(contentType string) bool {
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
 func deref(s *string) string {
@@ -98,7 +93,7 @@ func labelText(m map[string]string) string {
 
 func (p *program) getCmd() *cobra.Command {
 	return &cobra.Command{Use: "get ID", Short: "Show a task", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			t, err := c.Get(ctx, args[0])
 			if err != nil {
 				return err
@@ -109,7 +104,7 @@ func (p *program) getCmd() *cobra.Command {
 
 func (p *program) listCmd() *cobra.Command {
 	var states, labels []string
-	var o api.ListOptions
+	var o task.Filter
 	var after, before string
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List tasks, newest first", Args: cobra.NoArgs}
@@ -125,7 +120,7 @@ func (p *program) listCmd() *cobra.Command {
 	f.BoolVar(&o.Ascending, "oldest", false, "oldest first")
 	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	cmd.RunE = p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
+	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error
 		if o.CreatedAfter, err = pastTime("--created-after", after); err != nil {
 			return err
@@ -157,7 +152,7 @@ func stateList() []string {
 }
 
 // listTasks prints up to limit tasks, of as many pages as that takes.
-func (p *program) listTasks(ctx context.Context, c *api.Client, o api.ListOptions, limit int) error {
+func (p *program) listTasks(ctx context.Context, c *client.Client, o task.Filter, limit int) error {
 	body := api.TaskList{Tasks: []api.Task{}}
 	for {
 		o.Limit = task.MaxListLimit
@@ -172,7 +167,9 @@ func (p *program) listTasks(ctx context.Context, c *api.Client, o api.ListOption
 		if page.Next == nil || limit > 0 && len(body.Tasks) >= limit {
 			break
 		}
-		o.Cursor = *page.Next
+		if o.Cursor, err = page.Cursor(); err != nil {
+			return err
+		}
 	}
 	if err := list(p, taskRows(), body.Tasks, body); err != nil {
 		return err
@@ -185,7 +182,7 @@ func (p *program) listTasks(ctx context.Context, c *api.Client, o api.ListOption
 
 func (p *program) historyCmd() *cobra.Command {
 	return &cobra.Command{Use: "history ID", Short: "Show every transition of a task, oldest first", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			events, err := c.History(ctx, args[0])
 			if err != nil {
 				return err
@@ -206,7 +203,7 @@ func (p *program) historyCmd() *cobra.Command {
 
 func (p *program) resultCmd() *cobra.Command {
 	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])
 			if err == nil {
 				return p.writeResult(data)
@@ -222,9 +219,9 @@ func (p *program) resultCmd() *cobra.Command {
 		})}
 }
 
-func (p *program) changeCmd(verb, short string, do func(context.Context, *api.Client, string) (api.Task, error)) *cobra.Command {
+func (p *program) changeCmd(verb, short string, do func(context.Context, *client.Client, string) (api.Task, error)) *cobra.Command {
 	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			var done []api.Task
 			err := eachID(ctx, c, args, func(id string) error {
 				t, err := do(ctx, c, id)
@@ -246,7 +243,7 @@ func (p *program) changeCmd(verb, short string, do func(context.Context, *api.Cl
 
 func (p *program) deleteCmd() *cobra.Command {
 	return &cobra.Command{Use: "delete ID...", Short: "Delete final tasks and all that belongs to them", Args: cobra.MinimumNArgs(1),
-		RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			return eachID(ctx, c, args, func(id string) error {
 				if err := c.Delete(ctx, id); err != nil {
 					return err

@@ -10,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 )
 
 func (p *program) typeCmd() *cobra.Command {
 	return group("type", "What can be submitted",
 		&cobra.Command{Use: "list", Short: "List task types", Args: cobra.NoArgs,
-			RunE: p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 				types, err := c.Types(ctx)
 				if err != nil {
 					return err
@@ -30,7 +31,7 @@ func (p *program) typeCmd() *cobra.Command {
 				}, types, api.TypeList{Types: types})
 			})},
 		&cobra.Command{Use: "get NAME", Short: "Show a task type with its schemas", Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 				t, err := c.Type(ctx, args[0])
 				if err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 )
 
 func workerRows() rows[api.Worker] {
@@ -55,7 +56,7 @@ func (p *program) showWorkers(all []api.Worker) error {
 func (p *program) workerCmd() *cobra.Command {
 	c := group("worker", "Run a worker, or ask of the workers behind an executor",
 		&cobra.Command{Use: "list", Short: "List workers, also those that left within the last hour", Args: cobra.NoArgs,
-			RunE: p.remote(func(ctx context.Context, c *api.Client, _ []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 				all, err := c.Workers(ctx)
 				if err != nil {
 					return err
@@ -63,7 +64,7 @@ func (p *program) workerCmd() *cobra.Command {
 				return list(p, workerRows(), all, api.WorkerList{Workers: all})
 			})},
 		&cobra.Command{Use: "get NAME", Short: "Show a worker with what it runs", Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 				all, err := c.Worker(ctx, args[0])
 				if err != nil {
 					return err
@@ -74,7 +75,7 @@ func (p *program) workerCmd() *cobra.Command {
 		{"drain", "Give a worker no more tasks, until it is resumed"}, {"resume", "Give a drained worker tasks again"},
 	} {
 		c.AddCommand(&cobra.Command{Use: v.verb + " NAME", Short: v.short, Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *api.Client, args []string) error {
+			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
 				w, err := c.ControlWorker(ctx, args[0], v.verb)
 				if err != nil {
 					return err

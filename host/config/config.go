@@ -111,15 +111,19 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
+// DefaultListen is where a host serves, and where a client looks for one, unless they
+// are told otherwise.
+const DefaultListen = "127.0.0.1:7070"
+
 func defaults() *Config {
 	c := &Config{origins: map[string]string{}, values: map[string]string{}}
 	for key, v := range map[string]string{
-		"listen": "127.0.0.1:7070", "data_dir": stateDir(), "plugin_dir": pluginDir(), "log_level": "info", "log_format": "text",
+		"listen": DefaultListen, "data_dir": stateDir(), "plugin_dir": pluginDir(), "log_level": "info", "log_format": "text",
 		"drain_timeout": "5s", "cancel_grace": "10s", "allow_writable_plugins": "false",
 	} {
 		c.note(key, v, "default")
 	}
-	c.Listen, c.DataDir, c.PluginDir = "127.0.0.1:7070", stateDir(), pluginDir()
+	c.Listen, c.DataDir, c.PluginDir = DefaultListen, stateDir(), pluginDir()
 	c.LogLevel, c.LogFormat, c.DrainTimeout, c.CancelGrace = "info", "text", 5*time.Second, 10*time.Second
 	return c
 }
@@ -191,9 +195,9 @@ func overrides(env []string, f Flags) []override {
 // checked where it can be shown.
 func (c *Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		return fmt.Errorf("listen = %q (%s): want host:port, such as 127.0.0.1:7070", c.Listen, c.origins["listen"])
+		return fmt.Errorf("listen = %q (%s): want host:port, such as %s", c.Listen, c.origins["listen"], DefaultListen)
 	}
-	if !loopback(c.Listen) {
+	if !IsLoopback(c.Listen) {
 		return fmt.Errorf("listen = %q (%s) is not a loopback address: %s", c.Listen, c.origins["listen"], onlyLoopback)
 	}
 	if err := oneOf("log_level", c.LogLevel, logLevels); err != nil {
@@ -207,15 +211,15 @@ func (c *Config) validate() error {
 
 const onlyLoopback = "the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1"
 
-// loopback says whether only this machine reaches addr. What is no address is
-// not judged here.
-func loopback(addr string) bool {
+// IsLoopback says whether only this machine reaches addr, which is host:port. What is
+// no such address is not loopback.
+func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host == "localhost" {
-		return true
+	if err != nil {
+		return false
 	}
 	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 var (

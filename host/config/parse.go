@@ -44,7 +44,7 @@ func (c *Config) parse(name string, src []byte, over map[string]bool) error {
 			"drain_timeout": duration(&c.DrainTimeout), "cancel_grace": duration(&c.CancelGrace), "plugin_env": texts(&c.PluginEnv),
 			"allow_writable_plugins": truth(&c.AllowWritablePlugins),
 		})
-		if a := content.Attributes["listen"]; a != nil && c.Listen != "" && !over["listen"] && !loopback(c.Listen) {
+		if a := content.Attributes["listen"]; a != nil && c.Listen != "" && !over["listen"] && !IsLoopback(c.Listen) {
 			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
 		}
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {

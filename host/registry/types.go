@@ -25,7 +25,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	x := g.byName[pinned]
 	if x == nil {
 		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
-			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
+			Fields: []task.FieldError{{Path: []string{"executor"}, Message: "unknown"}}}
 	}
 	o := x.offer.Load()
 	switch {
@@ -37,7 +37,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
 	}
 	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
-		Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
+		Fields: []task.FieldError{{Path: []string{"executor"}, Message: "does not offer the type"}}}
 }
 
 // notOffered tells a type that is unknown for good from one that may come: one that config
@@ -59,7 +59,7 @@ func (g *Registry) notOffered(name string, types map[string]*Type) error {
 		}
 	}
 	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
-		Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
+		Fields: []task.FieldError{{Path: []string{"type"}, Message: "unknown"}}}
 }
 
 func unavailable(format string, args ...any) error {

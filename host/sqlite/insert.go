@@ -57,7 +57,7 @@ func encodeRows(tasks []*task.Task) ([]insertRow, error) {
 	rows := make([]insertRow, len(tasks))
 	for i, t := range tasks {
 		if err := rows[i].encode(t); err != nil {
-			return nil, err
+			return nil, task.WithTaskNumber(err, i, len(tasks))
 		}
 	}
 	return rows, nil
@@ -204,13 +204,9 @@ func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
 }
 
 // keyTaken is the refusal of the i-th of so many tasks, whose key another has.
-func keyTaken(t *task.Task, holder task.ID, i, of int) *task.Error {
-	pointer := "/key"
-	if of > 1 {
-		pointer = fmt.Sprintf("/tasks/%d/key", i)
-	}
-	return &task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
-		Fields: []task.FieldError{{Pointer: pointer, Message: "is taken by task " + holder.String()}}}
+func keyTaken(t *task.Task, holder task.ID, i, of int) error {
+	return task.WithTaskNumber(&task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
+		Fields: []task.FieldError{{Path: []string{"key"}, Message: "is taken by task " + holder.String()}}}, i, of)
 }
 
 // insert writes one task. Its first statement is the only one that can fail by

@@ -52,7 +52,7 @@ func checkTimes(t *task.Task) error {
 	} {
 		if !task.ValidTime(at.time) {
 			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not %s: give another time", t.ID, at.name, task.TimeRange),
-				Fields: []task.FieldError{{Pointer: "/" + at.name, Message: "is not " + task.TimeRange}}}
+				Fields: []task.FieldError{{Path: []string{at.name}, Message: "is not " + task.TimeRange}}}
 		}
 	}
 	return nil

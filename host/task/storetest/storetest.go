@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -249,11 +250,13 @@ func (s *suite) wantCode(err error, want task.Code) {
 	}
 }
 
-// wantPointer says which field of a submission an error is about.
-func (s *suite) wantPointer(err error, want string) {
+// wantField says which task of a submission an error is about (0 where there is one), and
+// which field of it.
+func (s *suite) wantField(err error, number int, field string) {
 	s.Helper()
-	if te := (*task.Error)(nil); !errors.As(err, &te) || len(te.Fields) != 1 || te.Fields[0].Pointer != want {
-		s.Fatalf("error %+v does not point at %s", err, want)
+	te := (*task.Error)(nil)
+	if !errors.As(err, &te) || te.TaskNumber != number || len(te.Fields) != 1 || !slices.Equal(te.Fields[0].Path, []string{field}) {
+		s.Fatalf("error %+v is not about %s of task %d", err, field, number)
 	}
 }
 

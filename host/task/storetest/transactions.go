@@ -123,7 +123,7 @@ func transactionIsNone(s *suite) {
 	}
 	err := s.commit(task.Transaction{Inserts: []*task.Task{s.make(task.Spec{Key: "taken"})}})
 	s.wantCode(err, task.CodeConflict)
-	s.wantPointer(err, "/key")
+	s.wantField(err, 0, "key")
 }
 
 func versions(s *suite) {

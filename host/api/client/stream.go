@@ -1,0 +1,79 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// errSilent ends a stream on which not even a heartbeat came.
+var errSilent = errors.New("the server fell silent")
+
+// silence is how long an event stream may say nothing; servers beat every 15 s.
+const silence = time.Minute
+
+// stream reads one connection: visit gets each line without its end. It returns
+// nil when the server ended the answer.
+func (c *Client) stream(ctx context.Context, req request, quiet time.Duration, p *persistence, visit func(line []byte) error) (status int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	resp, err := c.answer(ctx, req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	p.met()
+	beat := func() {}
+	if quiet > 0 {
+		t := time.AfterFunc(quiet, func() { cancel(errSilent) })
+		defer t.Stop()
+		beat = func() { t.Reset(quiet) }
+	}
+	rd := bufio.NewReaderSize(resp.Body, 64<<10)
+	for {
+		line, err := readLine(rd)
+		if err == nil {
+			beat()
+			p.met()
+			if err := visit(line); err != nil {
+				return resp.StatusCode, err
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			return resp.StatusCode, nil
+		}
+		if errors.Is(context.Cause(ctx), errSilent) {
+			return 0, &task.Error{Code: CodeUnreachable, Message: errSilent.Error()}
+		}
+		return resp.StatusCode, c.broken(ctx, req, err)
+	}
+}
+
+// maxLine bounds what a server can make a client keep.
+const maxLine = 64 << 20
+
+func readLine(rd *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := rd.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > maxLine:
+			return nil, errors.New("a line of the stream is too long")
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err != nil:
+			return nil, err // a line without its end was cut off
+		default:
+			return bytes.TrimRight(line, "\r\n"), nil
+		}
+	}
+}
+
+// errStop says that the reader of an iterator has had enough.
+var errStop = errors.New("stop")
