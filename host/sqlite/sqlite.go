@@ -161,6 +161,3 @@ func (s *Store) Close() error {
 	})
 	return s.closeErr
 }
-
-// Epoch implements task.HostStore.
-func (s *Store) Epoch() uint64 { return s.epoch }

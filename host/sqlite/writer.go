@@ -106,18 +106,34 @@ func (w *writer) do(ctx context.Context, o op) error {
 
 func (w *writer) enqueue(t *ticket) error {
 	w.mu.Lock()
-	if w.closing || w.dead != nil {
-		cause := w.dead
-		w.mu.Unlock()
-		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: cause}
+	err := w.closed()
+	if err == nil {
+		w.queue = append(w.queue, t)
 	}
-	w.queue = append(w.queue, t)
 	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// unusable says why nothing can be written any more; nil if it can.
+func (w *writer) unusable() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed()
+}
+
+// closed is unusable for who has mu locked.
+func (w *writer) closed() error {
+	if !w.closing && w.dead == nil {
+		return nil
+	}
+	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: w.dead}
 }
 
 // loop is the writer's goroutine.

@@ -1,6 +1,9 @@
 package task
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The ports of this file are kept by a store beside Store; each has cases of its own
 // in storetest. Whoever needs one asks for it, and for no more.
@@ -43,9 +46,30 @@ type OfferStore interface {
 	Offers(ctx context.Context) (map[string][]byte, error)
 }
 
-// HostStore is what a store knows of the hosts that use it.
+// HostID names a host among those that share a store: the same after a restart.
+type HostID string
+
+// Host is one run of a host on a store.
+type Host struct {
+	ID HostID
+	// Epoch is this run's alone: no other host and no other run had it, and those of
+	// earlier runs of the host were lower. Executors obey only the highest.
+	Epoch uint64
+}
+
+// HostStore is what a store knows of the hosts that share it. Whoever opens the store is
+// a run of a host, and holds every attempt that begins through it. A host has a lease, on
+// the store's clock, not the host's. One whose lease lapses may be fenced by another: what
+// it still writes is refused with conflict, and its attempts are the others' to settle or
+// to join. A store that one host has to itself keeps that host's lease for as long as it
+// is open.
 type HostStore interface {
-	// Epoch is this host's: no other host and no earlier open of the store had it, and
-	// those of earlier opens were lower.
-	Epoch() uint64
+	// Host is the run of a host that this store was opened by.
+	Host() Host
+	// RenewLease has this host's lease lapse no sooner than after ttl from now. An error
+	// of code conflict says that the host was fenced, and must end: it writes no more.
+	RenewLease(ctx context.Context, ttl time.Duration) error
+	// FenceLapsed fences the hosts whose lease has lapsed, and names those among the
+	// fenced that attempts are still held by; InFlight reads these. Never this host.
+	FenceLapsed(ctx context.Context) ([]HostID, error)
 }

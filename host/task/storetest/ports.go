@@ -46,25 +46,3 @@ func offers(s *suite) {
 		s.Fatalf("offers %v", got)
 	}
 }
-
-// RunHosts holds a store against task.HostStore.
-func RunHosts[S interface {
-	task.Store
-	task.HostStore
-}](t *testing.T, open func(t *testing.T, dir string) S) {
-	run(t, opens(open), []testCase{
-		{"epochs rise", epochsRise},
-	})
-}
-
-func epochsRise(s *suite) {
-	last := uint64(0)
-	for range 3 {
-		epoch := port[task.HostStore](s).Epoch()
-		if epoch <= last {
-			s.Fatalf("the epoch went from %d to %d: it must rise at every open", last, epoch)
-		}
-		last = epoch
-		s.reopen()
-	}
-}
