@@ -58,6 +58,7 @@ var (
 	_ task.OfferStore       = (*Store)(nil)
 	_ task.HostStore        = (*Store)(nil)
 	_ task.TransactionStore = (*Store)(nil)
+	_ task.UploadStore      = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

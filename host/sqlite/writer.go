@@ -63,6 +63,7 @@ type writer struct {
 	lastLane int64        // the id of table lane given last
 	batch    []lane.Entry // for readReady
 	inFlight inFlightBlocks
+	uploads  uploads
 	row      taskRow // of the insert or update that is being bound
 	lastSeq  int64   // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
@@ -275,6 +276,7 @@ func (w *writer) commit() error {
 	w.marker.committed(w.groupSize)
 	w.lanes.Commit()
 	w.inFlight.commit()
+	w.uploads.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
 		o.n = w.lanes.DropEmpty()
@@ -293,6 +295,7 @@ func (w *writer) undo() {
 	}
 	w.lanes.Rollback()
 	w.inFlight.rollback()
+	w.uploads.rollback()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }

@@ -73,3 +73,19 @@ type HostStore interface {
 	// fenced that attempts are still held by; InFlight reads these. Never this host.
 	FenceLapsed(ctx context.Context) ([]HostID, error)
 }
+
+// Upload is a result that came before the outcome that refers to it.
+type Upload struct {
+	ContentType string
+	Data        []byte
+}
+
+// UploadStore keeps what an attempt uploaded until it ends, over a restart of the host too.
+type UploadStore interface {
+	// SaveUpload keeps a result for the attempt with that token, in place of what it
+	// uploaded before; conflict if it does not hold the task with that Seq.
+	SaveUpload(ctx context.Context, seq int64, token Token, u Upload) error
+	// Upload reads what the attempt with that token uploaded for the task with that Seq;
+	// not_found if there is nothing, as when the attempt has ended.
+	Upload(ctx context.Context, seq int64, token Token) (Upload, error)
+}
