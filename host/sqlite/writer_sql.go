@@ -21,7 +21,7 @@ type statements struct {
 	idemGet, idemInsert, idemExpire                                                               *stmt
 	versionGet, versionPut, versionDelete                                                         *stmt
 	taskToken, uploadPut, uploadDelete                                                            *stmt
-	logInsert, offerPut                                                                           *stmt
+	logInsert, offerPut, offerExpire                                                              *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
 }
@@ -110,7 +110,8 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.idemExpire, sqlIdemExpire, 0)
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
-	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
+	p(&st.offerPut, sqlOfferPut, 0)
+	p(&st.offerExpire, sqlOfferExpire, 0)
 	p(&st.taskToken, sqlTaskToken, 1)
 	p(&st.uploadPut, `INSERT OR REPLACE INTO upload (task, token, type, data) VALUES (?, ?, ?, ?)`, 0)
 	p(&st.uploadDelete, `DELETE FROM upload WHERE task = ?`, 0)

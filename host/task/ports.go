@@ -38,12 +38,24 @@ type TransactionStore interface {
 	Version(ctx context.Context, name string) (int64, error)
 }
 
-// OfferStore keeps what executors offer: a plugin that is down must not make its types unknown.
+// Offer is what an executor of a host offers, as it said last.
+type Offer struct {
+	Host     HostID
+	Executor string
+	Document []byte // as the host wrote it
+	// Expires is when nobody reads the offer any more, so that what a host offered
+	// which is gone for good is forgotten; zero for never.
+	Expires time.Time
+}
+
+// OfferStore keeps what executors offer: a plugin that is down must not make its types
+// unknown, and where several hosts share a store each knows what the others run.
 type OfferStore interface {
-	// SaveOffer keeps what an executor last offered, an opaque document.
-	SaveOffer(ctx context.Context, executor string, offer []byte) error
-	// Offers reads all, by executor.
-	Offers(ctx context.Context) (map[string][]byte, error)
+	// SaveOffer keeps an offer in place of the last one of that host and executor.
+	SaveOffer(ctx context.Context, o Offer) error
+	// Offers reads what a host offers that has not expired, by executor; "" is every
+	// host, by host and executor.
+	Offers(ctx context.Context, host HostID, now time.Time) ([]Offer, error)
 }
 
 // HostID names a host among those that share a store: the same after a restart.

@@ -157,9 +157,13 @@ CREATE TABLE version (
   version INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What executors offer. An offer without expires is kept for good.
 CREATE TABLE offer (
-  executor TEXT PRIMARY KEY,
-  data     BLOB NOT NULL
+  host     TEXT NOT NULL,
+  executor TEXT NOT NULL,
+  data     BLOB NOT NULL,
+  expires  INTEGER,
+  PRIMARY KEY (host, executor)
 ) WITHOUT ROWID;
 
 CREATE TABLE idempotency (
