@@ -102,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
-	if h.set, err = OpenExecutors(o, h.store.Epoch(), h.url()); err != nil {
+	if h.set, err = OpenExecutors(o, h.store.Host().Epoch, h.url()); err != nil {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{

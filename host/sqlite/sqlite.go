@@ -58,6 +58,7 @@ var (
 	_ task.OfferStore       = (*Store)(nil)
 	_ task.HostStore        = (*Store)(nil)
 	_ task.TransactionStore = (*Store)(nil)
+	_ task.UploadStore      = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
@@ -161,6 +162,3 @@ func (s *Store) Close() error {
 	})
 	return s.closeErr
 }
-
-// Epoch implements task.HostStore.
-func (s *Store) Epoch() uint64 { return s.epoch }
