@@ -12,6 +12,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 )
 
+// orDash is s, or a dash where a column would be empty.
 func orDash(s *string) string {
 	if s == nil || *s == "" {
 		return "-"
@@ -26,6 +27,7 @@ func orEmpty(s *string) string {
 	return *s
 }
 
+// timeText is t in the local time; "" for none.
 func timeText(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
@@ -54,6 +56,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
+// indentedJSON is raw for people to read; "" for null.
 func indentedJSON(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
@@ -65,8 +68,10 @@ func indentedJSON(raw json.RawMessage) string {
 	return b.String()
 }
 
+// slotText is how many slots are used, of how many.
 func slotText(s api.Slots) string { return fmt.Sprintf("%d/%d", s.Used, s.Max) }
 
+// labelText is labels as name=value, in order.
 func labelText(m map[string]string) string {
 	var out []string
 	for _, k := range sortedKeys(m) {

@@ -38,6 +38,7 @@ func (d *detachedError) Error() string {
 	return fmt.Sprintf("detached: task %[1]s goes on; `taskhost task watch %[1]s` follows it, `taskhost task cancel %[1]s` ends it", d.id)
 }
 
+// interruptMessage is what is said last of a command that was interrupted.
 func interruptMessage(err error) string {
 	if d, ok := err.(*detachedError); ok {
 		return d.Error()

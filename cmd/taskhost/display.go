@@ -14,9 +14,11 @@ import (
 
 // display is a terminal with a bar in its last line, or a file of plain lines.
 type display struct {
-	mu    sync.Mutex
-	w     io.Writer
-	bars  bool
+	mu sync.Mutex
+	w  io.Writer
+	// bars says that w is a terminal, which a bar is drawn on.
+	bars bool
+	// bar is nil until there is progress.
 	bar   *progressbar.ProgressBar
 	total int64
 	// lastLine is when progress was last written as a plain line.
@@ -28,6 +30,7 @@ func newDisplay(w io.Writer) *display { return &display{w: w, bars: isTerminal(w
 // progressLineEvery bounds how often progress makes a line where there is no terminal.
 const progressLineEvery = 2 * time.Second
 
+// line writes a line above the bar.
 func (d *display) line(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -40,6 +43,7 @@ func (d *display) line(text string) {
 	}
 }
 
+// progress moves the bar, or writes a line now and then where there is none.
 func (d *display) progress(p *api.TaskProgress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -64,11 +68,13 @@ func (d *display) progress(p *api.TaskProgress) {
 	_ = d.bar.Set64(p.Done)
 }
 
+// close takes the bar away; what is written after stays plain.
 func (d *display) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.bar != nil {
 		_ = d.bar.Clear()
 	}
-	d.bar, d.bars = nil, false
+	d.bar = nil
+	d.bars = false
 }

@@ -33,6 +33,7 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.msg }
 
+// usagef is an error of how the command was called.
 func usagef(format string, args ...any) error {
 	return &exitError{code: exitUsage, msg: fmt.Sprintf(format, args...)}
 }
@@ -52,6 +53,7 @@ func (p *program) exit(err error) int {
 	return code
 }
 
+// exitCode is the code that err says, or that of its error code.
 func exitCode(err error) int {
 	if e := (*exitError)(nil); errors.As(err, &e) {
 		return e.code

@@ -55,6 +55,7 @@ func (p *program) logsCmd() *cobra.Command {
 	return cmd
 }
 
+// logLine is a log line for people to read.
 func logLine(l *task.LogLine) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)

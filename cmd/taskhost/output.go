@@ -23,15 +23,18 @@ const (
 
 var formats = []string{formatTable, formatJSON, formatLines, formatName}
 
-// tableFormat is what a list prints as: a table, or one name or JSON value for each.
+// tableFormat is how things of one kind are printed in rows.
 type tableFormat[T any] struct {
+	// header are the names of the columns.
 	header []string
-	cells  func(T) []string
-	name   func(T) string
+	// cells are the columns of a row, as many as the header has.
+	cells func(T) []string
+	// name is what -o name prints of it.
+	name func(T) string
 }
 
 // printList prints items; body is the REST body that holds them.
-func printList[T any](p *program, r tableFormat[T], items []T, body any) error {
+func printList[T any](p *program, format tableFormat[T], items []T, body any) error {
 	switch p.format {
 	case formatJSON:
 		return p.json(body)
@@ -44,16 +47,16 @@ func printList[T any](p *program, r tableFormat[T], items []T, body any) error {
 		return nil
 	case formatName:
 		for _, it := range items {
-			if _, err := fmt.Fprintln(p.out, supervisor.Printable(r.name(it))); err != nil {
+			if _, err := fmt.Fprintln(p.out, supervisor.Printable(format.name(it))); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	table := make([][]string, 0, len(items)+1)
-	table = append(table, r.header)
+	table = append(table, format.header)
 	for _, it := range items {
-		table = append(table, r.cells(it))
+		table = append(table, format.cells(it))
 	}
 	return writeTable(p.out, table, colors(p.out))
 }
@@ -88,8 +91,10 @@ func printFields[T any](p *program, it T, name string, fields []field) error {
 	return nil
 }
 
+// json prints v over several lines.
 func (p *program) json(v any) error { return p.encode(v, "  ") }
 
+// jsonLine prints v on one line.
 func (p *program) jsonLine(v any) error { return p.encode(v, "") }
 
 // encode writes v with all that steers a terminal escaped, which JSON's own rules
@@ -136,6 +141,7 @@ func writeTable(w io.Writer, table [][]string, color bool) error {
 	return err
 }
 
+// paint colors the name of a state, if color is set.
 func paint(cell string, color bool) string {
 	if !color {
 		return cell
@@ -161,4 +167,5 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// colors says whether what is written to w may be colored.
 func colors(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }

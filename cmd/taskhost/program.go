@@ -12,7 +12,9 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 
-	addr   string
+	// addr is where the server is, as --addr or the environment has it.
+	addr string
+	// format is one of formats.
 	format string
 	// parsed says that flags and arguments were understood: an error before is one of usage.
 	parsed bool

@@ -16,8 +16,10 @@ func (p *program) serverCmd() *cobra.Command {
 				return err
 			}
 			o := host.FromConfig(cfg)
-			o.Builtins, o.Version = p.builtins, version()
-			o.Strict, o.AcceptOlderStore = strict, older
+			o.Builtins = p.builtins
+			o.Version = version()
+			o.Strict = strict
+			o.AcceptOlderStore = older
 			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}

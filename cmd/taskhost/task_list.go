@@ -65,7 +65,8 @@ func (p *program) listTasks(ctx context.Context, c *client.Client, o task.Filter
 		if err != nil {
 			return err
 		}
-		body.Tasks, body.Next = append(body.Tasks, page.Tasks...), page.Next
+		body.Tasks = append(body.Tasks, page.Tasks...)
+		body.Next = page.Next
 		if page.Next == nil || limit > 0 && len(body.Tasks) >= limit {
 			break
 		}

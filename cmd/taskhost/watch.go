@@ -45,6 +45,7 @@ func (p *program) watchCmd() *cobra.Command {
 		})}
 }
 
+// printTransition prints a transition as it comes.
 func (p *program) printTransition(e *api.StateEvent) error {
 	switch p.format {
 	case formatJSON, formatLines:
@@ -93,6 +94,7 @@ func (p *program) followTask(ctx context.Context, c *client.Client, id string) (
 	return c.Get(ctx, id)
 }
 
+// transitionLine is a transition for people to read.
 func transitionLine(e *api.StateEvent) string {
 	text := fmt.Sprintf("%s %s", e.At.Local().Format("15:04:05.000"), e.To)
 	if e.To == task.Pending && e.Task.Waiting != nil {

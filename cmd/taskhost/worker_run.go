@@ -68,11 +68,15 @@ func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Ex
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	o := host.FromWorker(cfg)
-	o.Builtins, o.Log, o.Version = p.builtins, log, version()
+	o.Builtins = p.builtins
+	o.Log = log
+	o.Version = version()
 	o.Strict = true // a worker that cannot run what it is there for must not look as if it could
 	return host.OpenExecutors(o, 1, "")
 }
 
+// runUntilSignaled is the worker's life between its making and its end: it runs, is told
+// to drain, and gets at most drainTimeout for that.
 func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger) error {
 	w, err := remotequeue.NewWorker(o)
 	if err != nil {

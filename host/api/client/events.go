@@ -86,8 +86,9 @@ func (s *sseParser) line(line []byte) (u Update, ok bool, err error) {
 		}
 		return Update{}, false, nil
 	}
-	kind, data := s.kind, s.data
-	s.kind, s.data = "", nil
+	kind := s.kind
+	data := s.data
+	*s = sseParser{}
 	if len(data) == 0 {
 		return Update{}, false, nil
 	}

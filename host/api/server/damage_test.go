@@ -66,7 +66,7 @@ func TestDamagedRows(t *testing.T) {
 	of := ` WHERE task = (SELECT seq FROM task WHERE id = x'` + strings.ReplaceAll(id, "-", "") + `')`
 	for _, damage := range []string{
 		`UPDATE history SET at = ` + year10000 + of, `UPDATE history SET to_state = 77, from_state = -5` + of, `UPDATE log SET at = -` + year10000 + `, fields = 'x'` + of,
-		`UPDATE input SET data = '{' ` + of, `UPDATE memo SET error_details = '{'` + of,
+		`UPDATE input SET data = '{' ` + of, `UPDATE task_detail SET error_details = '{'` + of,
 	} {
 		if _, err := db.Exec(damage); err != nil {
 			t.Fatalf("%s: %v", damage, err)
