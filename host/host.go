@@ -16,7 +16,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/sqlite"
@@ -34,7 +35,7 @@ type Options struct {
 	// Addr tells. Empty serves none: the program uses Tasks. Without Tokens it must be loopback.
 	Listen string
 	// Tokens are who may call the REST side.
-	Tokens []api.Token
+	Tokens []server.Token
 	// Builtins are the plugins that run in this process.
 	Builtins []sdk.Plugin
 	// PluginDirs hold the binaries of those that run in their own.
@@ -120,7 +121,7 @@ func (h *Host) listen() error {
 	if h.opts.Listen == "" {
 		return nil
 	}
-	if len(h.opts.Tokens) == 0 && !isLoopback(h.opts.Listen) {
+	if len(h.opts.Tokens) == 0 && !config.IsLoopback(h.opts.Listen) {
 		return fmt.Errorf("listen = %q is not a loopback address: without tokens everyone who reaches it would be the admin", h.opts.Listen)
 	}
 	l, err := net.Listen("tcp", h.opts.Listen)
@@ -133,12 +134,6 @@ func (h *Host) listen() error {
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }
-
-func isLoopback(addr string) bool {
-	name, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(name)
-	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
-}
 
 func (h *Host) url() string {
 	if h.listener == nil {
@@ -156,7 +151,7 @@ func (h *Host) serveAPI() {
 	for _, t := range h.opts.Types {
 		body = max(body, t.MaxInput)
 	}
-	h.server = api.Server(api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
+	h.server = server.New(server.NewHandler(h.engine, server.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
 		MaxBody: body + bodyBesideInput}), log)
 }
 
@@ -172,10 +167,10 @@ func (h *Host) Addr() string {
 }
 
 // Tasks is the life of tasks, for a program that has its own host.
-func (h *Host) Tasks() api.Service { return h.engine }
+func (h *Host) Tasks() server.Service { return h.engine }
 
 // DefaultScope is whose tasks they are where there are no tokens.
-func DefaultScope() task.Scope { return task.Scope{Owner: api.DefaultOwner, All: true} }
+func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
 
 // Run serves the REST side until ctx ends, and returns nil then. Call Close after.
 func (h *Host) Run(ctx context.Context) error {

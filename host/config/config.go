@@ -121,9 +121,9 @@ func (c *Config) note(key, value, origin string) {
 // checked where it can be shown.
 func (c *Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		return fmt.Errorf("listen = %q (%s): want host:port, such as %s", c.Listen, c.origins["listen"], defaultListen)
+		return fmt.Errorf("listen = %q (%s): want host:port, such as %s", c.Listen, c.origins["listen"], DefaultListen)
 	}
-	if opensToOthers(c.Listen) {
+	if !IsLoopback(c.Listen) {
 		return fmt.Errorf("listen = %q (%s) is not a loopback address: %s", c.Listen, c.origins["listen"], onlyLoopback)
 	}
 	if err := oneOf("log_level", c.LogLevel, logLevels); err != nil {
@@ -137,15 +137,15 @@ func (c *Config) validate() error {
 
 const onlyLoopback = "the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1"
 
-// opensToOthers says whether others than this machine reach addr. What is no address is
-// not judged here.
-func opensToOthers(addr string) bool {
+// IsLoopback says whether only this machine reaches addr, which is host:port. What is
+// no such address is not loopback.
+func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host == "localhost" {
+	if err != nil {
 		return false
 	}
 	ip := net.ParseIP(host)
-	return ip == nil || !ip.IsLoopback()
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 var (
@@ -180,7 +180,7 @@ func (c *Config) parse(name string, src []byte, replaced map[string]bool) error 
 		set["drain_timeout"] = duration(&c.DrainTimeout)
 		set["cancel_grace"] = duration(&c.CancelGrace)
 		content := d.body(body, "", namedBlocks("executor", "task_type"), set)
-		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && opensToOthers(c.Listen) {
+		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && !IsLoopback(c.Listen) {
 			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
 		}
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {

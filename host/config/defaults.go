@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
+// DefaultListen is where a host serves, and where a client looks for one, unless they
+// are told otherwise.
+const DefaultListen = "127.0.0.1:7070"
+
 const (
-	defaultListen    = "127.0.0.1:7070"
 	defaultLogLevel  = "info"
 	defaultLogFormat = "text"
 )
@@ -17,7 +20,7 @@ const (
 func defaults() *Config {
 	c := &Config{
 		Common:       Common{DataDir: stateDir(), PluginDir: pluginDir(), LogLevel: defaultLogLevel, LogFormat: defaultLogFormat},
-		Listen:       defaultListen,
+		Listen:       DefaultListen,
 		DrainTimeout: 5 * time.Second,
 		CancelGrace:  10 * time.Second,
 		origins:      map[string]string{},

@@ -46,12 +46,14 @@ func boolean(to *bool) setter {
 // for validate to say, when it is known which address is in force.
 func address(to *string) setter {
 	return func(v cty.Value) error {
-		if err := text(to)(v); err != nil {
+		var addr string
+		if err := text(&addr)(v); err != nil {
 			return err
 		}
-		if _, _, err := net.SplitHostPort(*to); err != nil {
-			return errors.New("is host:port, such as \"" + defaultListen + "\"")
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("is host:port, such as %q", DefaultListen)
 		}
+		*to = addr
 		return nil
 	}
 }

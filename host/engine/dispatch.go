@@ -49,14 +49,14 @@ func (d *dispatcher) claim() bool {
 	}
 	set := x.Shares()
 	took := e.claimFrom(x, set.Plain) > 0
-	if !registry.AnyReady(set.Suspects, e.store.Ready) {
+	if !registry.AnyReady(set.Suspects, e.ready) {
 		d.suspectsSince = time.Time{}
 		return took
 	}
 	if d.suspectsSince.IsZero() {
 		d.suspectsSince = time.Now()
 	}
-	if registry.AnyReady(set.Plain, e.store.Ready) && time.Since(d.suspectsSince) < suspectPatience {
+	if registry.AnyReady(set.Plain, e.ready) && time.Since(d.suspectsSince) < suspectPatience {
 		return took
 	}
 	if e.claimFrom(x, set.Suspects) > 0 {
@@ -66,6 +66,16 @@ func (d *dispatcher) claim() bool {
 	return took
 }
 
+// ready is about how many tasks wait in these lanes. If the store can't say, it is as if
+// one did: a claim will tell.
+func (e *Engine) ready(lanes []task.LaneID) int64 {
+	n, err := e.store.Ready(e.ctx, lanes)
+	if err != nil {
+		return 1
+	}
+	return n
+}
+
 // claimFrom claims for those of the shares that have something waiting and room for it.
 func (e *Engine) claimFrom(x *registry.Executor, shares []*registry.Share) int {
 	var from []*registry.Share
@@ -73,7 +83,7 @@ func (e *Engine) claimFrom(x *registry.Executor, shares []*registry.Share) int {
 	total := int64(0)
 	for _, n := range shares {
 		lanes := n.Lanes()
-		ready := e.store.Ready(lanes)
+		ready := e.ready(lanes)
 		if ready == 0 {
 			continue
 		}

@@ -21,9 +21,16 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
+// Store is what an engine needs of a store.
+type Store interface {
+	task.Store
+	task.OfferStore
+	task.HostStore
+}
+
 // Options are what New needs. Store is required.
 type Options struct {
-	Store     task.Store
+	Store     Store
 	Executors []registry.Binding // in the order of the config file: the first that offers a type gets it
 	Types     map[string]task.TypeConfig
 	Log       hclog.Logger
@@ -40,7 +47,7 @@ type Options struct {
 
 // Engine runs tasks. Make one with New, then call Start; Close ends it.
 type Engine struct {
-	store task.Store
+	store Store
 	log   hclog.Logger
 	opts  Options
 

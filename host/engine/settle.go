@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -86,17 +85,12 @@ func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
 	case int64(len(res.Data)) > limit:
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureResultSize, Permanent: true,
 			Message: fmt.Sprintf("the result has %d bytes, the limit is %d", len(res.Data), limit)}
-	case isJSON(res.ContentType) && !json.Valid(res.Data):
+	case task.IsJSON(res.ContentType) && !json.Valid(res.Data):
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true,
 			Message: fmt.Sprintf("the result says it is %s and is not JSON", res.ContentType)}
 	default:
 		out.Result, out.ResultType = res.Data, res.ContentType
 	}
-}
-
-func isJSON(contentType string) bool {
-	mime, _, _ := strings.Cut(contentType, ";")
-	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
 // takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.

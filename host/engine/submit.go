@@ -29,7 +29,7 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	at := e.now()
 	for i := range specs { // not past the gate: a check of an input may take seconds
 		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
-			return nil, false, inBatch(err, i, len(specs))
+			return nil, false, task.WithTaskNumber(err, i, len(specs))
 		}
 	}
 	return e.accept(ctx, s, batch, idem)
@@ -129,7 +129,7 @@ func (e *Engine) reserveSlot(n *newTask) {
 	if n.task.Waiting != task.WaitQueued || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
-	if n.share = x.ReserveFor(&n.task, e.store.Ready); n.share != nil {
+	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
 		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
 }
@@ -147,20 +147,4 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 		out[i] = e.registry.WithWaitReason(t)
 	}
 	return out, true, nil
-}
-
-// inBatch says which task of a batch is at fault.
-func inBatch(err error, i, of int) error {
-	te, ok := err.(*task.Error)
-	if !ok || of == 1 {
-		return err
-	}
-	at := fmt.Sprintf("/tasks/%d", i)
-	out := *te
-	out.Message = at + ": " + te.Message
-	out.Fields = nil
-	for _, f := range te.Fields {
-		out.Fields = append(out.Fields, task.FieldError{Pointer: at + f.Pointer, Message: f.Message})
-	}
-	return &out
 }

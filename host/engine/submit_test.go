@@ -26,9 +26,9 @@ func TestSubmitRefusals(t *testing.T) {
 		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}},
 	})
 	for _, c := range []struct {
-		spec    task.Spec
-		code    task.Code
-		pointer string
+		spec  task.Spec
+		code  task.Code
+		place string
 	}{
 		{task.Spec{Type: "nope"}, task.CodeUnknownType, "/type"},
 		{task.Spec{Type: "work", Executor: "y"}, task.CodeInvalidRequest, "/executor"},
@@ -40,8 +40,8 @@ func TestSubmitRefusals(t *testing.T) {
 	} {
 		_, _, err := r.Submit(t.Context(), me, []task.Spec{c.spec}, nil)
 		var e *task.Error
-		if !errors.As(err, &e) || e.Code != c.code || len(e.Fields) == 0 || e.Fields[0].Pointer != c.pointer {
-			t.Errorf("%+v: %v (%+v), want %s at %s", c.spec, err, e, c.code, c.pointer)
+		if !errors.As(err, &e) || e.Code != c.code || len(e.Fields) == 0 || e.Fields[0].Place() != c.place {
+			t.Errorf("%+v: %v (%+v), want %s at %s", c.spec, err, e, c.code, c.place)
 		}
 	}
 	r.submit(task.Spec{})

@@ -23,15 +23,15 @@ type lookedAt struct {
 	inserts chan chan struct{}
 }
 
-func (s lookedAt) Ready(lanes []task.LaneID) int64 {
-	n := s.Store.Ready(lanes)
+func (s lookedAt) Ready(ctx context.Context, lanes []task.LaneID) (int64, error) {
+	n, err := s.Store.Ready(ctx, lanes)
 	if slices.Contains(lanes, s.lane) {
 		select {
 		case s.looks <- struct{}{}:
 		default:
 		}
 	}
-	return n
+	return n, err
 }
 
 func (s lookedAt) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
@@ -134,15 +134,15 @@ type late struct {
 	looks chan struct{}
 }
 
-func (s *late) Ready(lanes []task.LaneID) int64 {
+func (s *late) Ready(ctx context.Context, lanes []task.LaneID) (int64, error) {
 	if s.shows.Load() {
-		return s.Store.Ready(lanes)
+		return s.Store.Ready(ctx, lanes)
 	}
 	select {
 	case s.looks <- struct{}{}:
 	default:
 	}
-	return 0
+	return 0, nil
 }
 
 // Nothing waits for ever because a wake-up was missed.
@@ -157,7 +157,7 @@ func TestMissedWakeUpIsMadeGood(t *testing.T) {
 	r := &rig{e, t, s.Store}
 	<-s.looks
 	id := r.submit(task.Spec{RunAt: time.Now().Add(10 * time.Millisecond)}).ID
-	r.until("it is ready", func() bool { return s.Store.Ready([]task.LaneID{1}) == 1 })
+	r.until("it is ready", func() bool { n, _ := s.Store.Ready(t.Context(), []task.LaneID{1}); return n == 1 })
 	for len(s.looks) > 0 {
 		<-s.looks
 	}

@@ -22,9 +22,9 @@ import (
 type Store interface {
 	// Lanes, Count and DropEmptyLanes are those of task.Queue.
 	Lanes(after task.LaneID) []task.Lane
-	Count(lane task.LaneID) task.LaneCount
+	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
 	DropEmptyLanes(ctx context.Context) (n int, err error)
-	// SaveOffer and Offers are those of task.Journal.
+	// SaveOffer and Offers are those of task.OfferStore.
 	SaveOffer(ctx context.Context, executor string, offer []byte) error
 	Offers(ctx context.Context) (map[string][]byte, error)
 }
@@ -298,7 +298,7 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 	for i := range lanes {
 		lane := &lanes[i]
 		last = max(last, lane.ID)
-		if g.store.Count(lane.ID) == (task.LaneCount{}) {
+		if g.count(lane.ID) == (task.LaneCount{}) {
 			empty++
 		}
 		t := types[lane.Type]

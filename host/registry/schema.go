@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -22,7 +23,7 @@ import (
 const (
 	maxFaults       = 20
 	maxFaultMessage = 300  // bytes
-	maxFaultPointer = 1000 // bytes; a fault below is told at what holds it
+	maxFaultPath    = 1000 // bytes; a fault below is told at what holds it
 )
 
 // validator checks inputs against a type's JSON Schema. A nil one takes any JSON.
@@ -84,8 +85,8 @@ func notSchema(e *jsonschema.SchemaValidationError) error {
 	if !errors.As(e.Err, &bad) {
 		return e
 	}
-	first := faultsOf(bad, "")[0]
-	return fmt.Errorf("at %s: %s", cut(first.Pointer, maxFaultMessage), first.Message)
+	first := faultsOf(bad)[0]
+	return fmt.Errorf("at %s: %s", cut(first.Place(), maxFaultMessage), first.Message)
 }
 
 // compileSchema is called anew for each guard: a compiled schema that is guarded
@@ -112,7 +113,7 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("a schema may not refer to %q", url)
 }
 
-// check gives an invalid_input error with a pointer to each fault, maxFaults at
+// check gives an invalid_input error with the path to each fault, maxFaults at
 // the most. What it may cost grows with the input, and no faster. It ends early,
 // with the context's error, when its client is gone (ctx) or the host ends (host).
 func (v *validator) check(ctx, host context.Context, typ string, input json.RawMessage) error {
@@ -142,8 +143,8 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 	case err == nil:
 		return nil
 	case errors.As(err, &bad):
-		e := &task.Error{Code: task.CodeInvalidInput, Fields: faultsOf(bad, "/input")}
-		e.Message = fmt.Sprintf("the input does not match the schema of task type %q: %s %s", typ, e.Fields[0].Pointer, e.Fields[0].Message)
+		e := &task.Error{Code: task.CodeInvalidInput, Fields: faultsOf(bad, "input")}
+		e.Message = fmt.Sprintf("the input does not match the schema of task type %q: %s %s", typ, e.Fields[0].Place(), e.Fields[0].Message)
 		return e
 	case errors.Is(err, errTooMuchWork):
 		return notInput(fmt.Sprintf("the input takes more work to check against the schema of task type %q than an input of %d bytes may: split it", typ, len(input)), err.Error())
@@ -197,12 +198,12 @@ func recovered(err *error) {
 }
 
 func notInput(whole, field string) error {
-	return &task.Error{Code: task.CodeInvalidInput, Message: whole, Fields: []task.FieldError{{Pointer: "/input", Message: field}}}
+	return &task.Error{Code: task.CodeInvalidInput, Message: whole, Fields: []task.FieldError{{Path: []string{"input"}, Message: field}}}
 }
 
 // faultsOf are the first faults that have no deeper cause; there is at least one.
-// root is the pointer to the value that was checked.
-func faultsOf(e *jsonschema.ValidationError, root string) []task.FieldError {
+// root is the path to the value that was checked.
+func faultsOf(e *jsonschema.ValidationError, root ...string) []task.FieldError {
 	f := faults{root: root, printer: message.NewPrinter(language.English)}
 	f.add(e)
 	switch {
@@ -211,13 +212,13 @@ func faultsOf(e *jsonschema.ValidationError, root string) []task.FieldError {
 	case len(f.rest) > 0:
 		return f.rest
 	}
-	return []task.FieldError{{Pointer: root, Message: notMatching}}
+	return []task.FieldError{{Path: root, Message: notMatching}}
 }
 
 const notMatching = "does not match the schema"
 
 type faults struct {
-	root    string
+	root    []string
 	printer *message.Printer
 	first   []task.FieldError
 	rest    []task.FieldError // places of which a guard kept no more
@@ -232,7 +233,7 @@ func (f *faults) add(e *jsonschema.ValidationError) {
 	if len(e.Causes) > 0 {
 		return
 	}
-	at := task.FieldError{Pointer: f.pointer(e.InstanceLocation)}
+	at := task.FieldError{Path: f.path(e.InstanceLocation)}
 	switch k := e.ErrorKind.(type) {
 	case nil: // of a branch of which only the verdict was wanted
 		return
@@ -255,17 +256,17 @@ func (f *faults) add(e *jsonschema.ValidationError) {
 	f.first = append(f.first, at)
 }
 
-// pointer is the JSON pointer of a part of the value, or of what holds it if it
-// would be longer than anybody reads.
-func (f *faults) pointer(location []string) string {
-	at := f.root
-	for _, part := range location {
-		if len(at)+len(part) >= maxFaultPointer {
+// path leads to a part of the value, or to what holds it if it would be longer than
+// anybody reads.
+func (f *faults) path(location []string) []string {
+	size := 0
+	for i, part := range location {
+		if size += len(part) + 1; size > maxFaultPath {
+			location = location[:i]
 			break
 		}
-		at += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(part)
 	}
-	return at
+	return slices.Concat(f.root, location)
 }
 
 // cut keeps s within n bytes and a mark.

@@ -136,8 +136,8 @@ func TestFaultsAreBounded(t *testing.T) {
 		}
 		size := len(te.Message)
 		for _, f := range te.Fields {
-			size += len(f.Pointer) + len(f.Message)
-			if !strings.HasPrefix(f.Pointer, "/input") {
+			size += len(f.Place()) + len(f.Message)
+			if !strings.HasPrefix(f.Place(), "/input") {
 				t.Errorf("%s: %+v", c.name, f)
 			}
 		}
@@ -156,7 +156,7 @@ func TestFaultsOfALargeInput(t *testing.T) {
 	input := `{"list":[` + strings.Repeat(`{"a":"x"},`, 10_000) + `{"a":1},{"a":"y"},{"a":null}]}`
 	err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input))
 	var te *task.Error
-	if !errors.As(err, &te) || len(te.Fields) != 2 || te.Fields[0].Pointer != "/input/list/10000/a" || te.Fields[1].Pointer != "/input/list/10002/a" {
+	if !errors.As(err, &te) || len(te.Fields) != 2 || te.Fields[0].Place() != "/input/list/10000/a" || te.Fields[1].Place() != "/input/list/10002/a" {
 		t.Errorf("%+v", err)
 	}
 }

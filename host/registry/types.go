@@ -25,7 +25,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	x := g.byName[pinned]
 	if x == nil {
 		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
-			Fields: []task.FieldError{{Pointer: "/executor", Message: "unknown"}}}
+			Fields: []task.FieldError{{Path: []string{"executor"}, Message: "unknown"}}}
 	}
 	o := x.offer.Load()
 	switch {
@@ -37,7 +37,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
 	}
 	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
-		Fields: []task.FieldError{{Pointer: "/executor", Message: "does not offer the type"}}}
+		Fields: []task.FieldError{{Path: []string{"executor"}, Message: "does not offer the type"}}}
 }
 
 // notOffered tells a type that is unknown for good from one that may come: one that config
@@ -59,7 +59,7 @@ func (g *Registry) notOffered(name string, types map[string]*Type) error {
 		}
 	}
 	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
-		Fields: []task.FieldError{{Pointer: "/type", Message: "unknown"}}}
+		Fields: []task.FieldError{{Path: []string{"type"}, Message: "unknown"}}}
 }
 
 func unavailable(format string, args ...any) error {
@@ -102,13 +102,22 @@ func (g *Registry) LimitsOf(taskType string) task.Limits {
 	return task.DefaultLimits()
 }
 
-// Waiting is how many tasks of the type wait, whoever is to run them.
+// count is about what a lane holds; nothing if the store can't say.
+func (g *Registry) count(lane task.LaneID) task.LaneCount {
+	n, err := g.store.Count(context.Background(), lane)
+	if err != nil {
+		g.log.Warn("the tasks of a lane can't be counted", "lane", lane, "error", err)
+	}
+	return n
+}
+
+// Waiting is about how many tasks of the type wait, whoever is to run them.
 func (g *Registry) Waiting(taskType string) (n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ty := (*g.types.Load())[taskType]; ty != nil {
 		for _, l := range ty.lanes {
-			c := g.store.Count(l)
+			c := g.count(l)
 			n += c.Ready + c.Waiting
 		}
 	}
@@ -127,7 +136,7 @@ func (g *Registry) Types() []task.TypeStatus {
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c := g.store.Count(l)
+			c := g.count(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active

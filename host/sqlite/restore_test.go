@@ -97,7 +97,7 @@ func TestRestoreCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lock.write(known{epoch: lock.epoch}); err != nil {
+	if err := lock.write(lockRecord{epoch: lock.known.epoch}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := setAside(filepath.Join(dir, FileName)); err != nil {

@@ -50,11 +50,11 @@ type ExecutorStatus struct {
 type Instance struct {
 	ID       string    `json:"id"` // chosen by the host; stands in the process's environment
 	Pid      int       `json:"pid"`
-	Version  string    `json:"version"`          // what the plugin says of itself; empty until it is connected
-	State    string    `json:"state"`            // an ExecutorState
-	Since    time.Time `json:"since"`            // of the state
-	Restarts int       `json:"restarts"`         // processes that this executor had before this one
-	Reason   string    `json:"reason,omitempty"` // why it is draining, where nobody asked for that
+	Version  string    `json:"version"`  // what the plugin says of itself; empty until it is connected
+	State    string    `json:"state"`    // an ExecutorState
+	Since    time.Time `json:"since"`    // of the state
+	Restarts int       `json:"restarts"` // processes that this executor had before this one
+	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 
 // Node is a machine or worker behind an executor.

@@ -202,27 +202,27 @@ const (
 )
 
 // New makes the pending task that spec asks for, for owner, under the type's
-// limits. All that is wrong with the spec is in one error, each with a pointer
-// to its field. The input's schema is the caller's to check.
+// limits. All that is wrong with the spec is in one error, each with the path
+// of its field. The input's schema is the caller's to check.
 func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
 	var bad fields
-	bad.check(len(spec.Key) <= MaxKey, "/key", "is longer than %d bytes", MaxKey)
-	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "/priority", "is not between -%d and %d", MaxPriority, MaxPriority)
-	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "/timeout", "is not between 0 and %s", MaxTimeout)
-	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "/max_attempts", "is not between 1 and %d", MaxTries)
-	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "/max_lost", "is not between 0 and %d", MaxTries)
-	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "/retain", "is not between 0 and %s", MaxRetain)
-	bad.check(ValidTime(spec.RunAt), "/run_at", "is not %s", TimeRange)
-	bad.check(ValidTime(spec.Deadline), "/deadline", "is not %s", TimeRange)
-	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "/deadline", "is in the past")
-	bad.labels("/labels", spec.Labels)
-	bad.labels("/route", spec.Route)
+	bad.check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
+	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
+	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
+	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
+	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "max_lost", "is not between 0 and %d", MaxTries)
+	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "retain", "is not between 0 and %s", MaxRetain)
+	bad.check(ValidTime(spec.RunAt), "run_at", "is not %s", TimeRange)
+	bad.check(ValidTime(spec.Deadline), "deadline", "is not %s", TimeRange)
+	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "deadline", "is in the past")
+	bad.labels("labels", spec.Labels)
+	bad.labels("route", spec.Route)
 	if err := bad.err(); err != nil {
 		return Task{}, err
 	}
 	if lim.MaxInput > 0 && int64(len(spec.Input)) > lim.MaxInput {
 		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
-			Fields: []FieldError{{Pointer: "/input", Message: "too large"}}}
+			Fields: []FieldError{{Path: []string{"input"}, Message: "too large"}}}
 	}
 	t := Task{
 		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,

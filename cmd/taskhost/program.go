@@ -1,0 +1,19 @@
+package main
+
+import (
+	"io"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// program is one run of the command line.
+type program struct {
+	builtins []sdk.Plugin
+	in       io.Reader
+	out, err io.Writer
+
+	addr   string
+	format string
+	// parsed says that flags and arguments were understood: an error before is one of usage.
+	parsed bool
+}

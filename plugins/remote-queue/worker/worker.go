@@ -1,0 +1,227 @@
+// Package worker is the consuming half of a queue: it takes starts from a broker, asks the
+// host whether it may begin, runs them on executors of its own, and repeats each outcome
+// until the host has it on record.
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
+	"github.com/taskhost/taskhost/plugins/remote-queue/config"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Worker takes attempts from a broker and runs them on its executors. It looks for
+// a host for ever, and keeps results while there is none.
+type Worker struct {
+	options         Options
+	peer            wire.Peer
+	log             hclog.Logger
+	broker          Broker // nil before Run has connected
+	dial            Dialer
+	queue           string
+	joinFile        string // empty where the options have the address
+	outbox          *wire.Outbox
+	http            *http.Client
+	idleScripts     chan *run // to a goroutine that is free
+	pullWanted      chan struct{}
+	heartbeatWanted chan struct{}
+	runRemoved      chan struct{} // signaled whenever a run leaves
+	ctx             context.Context
+	cancel          context.CancelFunc
+	loops           sync.WaitGroup
+	// scripts are waited for as long as they listen to their contexts, and no longer.
+	scripts  sync.WaitGroup
+	returned chan struct{} // closed when Run has returned
+	// dismissed has why the host ended the worker's session.
+	dismissed chan error
+
+	describeNext atomic.Bool // the next heartbeat says what the worker is
+
+	mu              sync.Mutex
+	started, closed bool
+	draining        bool
+	executors       []*localExecutor
+	runs            map[sdk.Token]*run
+	suspect         *run // the one that has the worker's place for suspects
+	offer           wire.Offer
+	heardHost       time.Time
+	hostSilent      bool
+	restUnreachable bool
+}
+
+// localExecutor is an executor with what it offers and has free.
+type localExecutor struct {
+	Local
+	types   map[string]sdk.TypeInfo
+	offered []sdk.TypeInfo
+	slots   int
+	used    int
+	pullers map[string]*puller // by consumer
+}
+
+const defaultWorkerSlots = 16
+
+// New checks the options. Run does the rest.
+func New(o Options, dial Dialer) (*Worker, error) {
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if err := wire.CheckWorkerName(o.Name); err != nil {
+		return nil, err
+	}
+	switch {
+	case (o.URL == "") == (o.Join == ""):
+		return nil, errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
+	case len(o.Local) == 0:
+		return nil, errors.New("a worker needs at least one executor")
+	}
+	if o.URL != "" {
+		if err := config.CheckCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
+			return nil, err
+		}
+		if !o.credentials().CanAuthenticate(o.URL) {
+			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
+		}
+	}
+	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
+		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
+		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	if o.Join != "" {
+		path, err := config.FindJoin(o.Join, o.JoinExecutor)
+		if err != nil {
+			return nil, err
+		}
+		w.joinFile = path
+		j, err := config.ReadJoin(path)
+		if err != nil {
+			return nil, err
+		}
+		o.Queue = j.Queue
+	}
+	if o.Queue == "" {
+		o.Queue = "default"
+	}
+	if err := wire.CheckQueueName(o.Queue); err != nil {
+		return nil, err
+	}
+	w.queue = o.Queue
+	w.outbox = wire.NewOutbox(func(_ wire.Peer, data []byte) {
+		if err := w.broker.Send(wire.ChannelItems, data); err != nil {
+			w.log.Trace("send", "error", err)
+		}
+	})
+	for _, l := range o.Local {
+		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
+	}
+	return w, nil
+}
+
+// Run works until ctx ends, or until Drain is through. When ctx ends, what runs is
+// stopped, and its outcome told if the host can be reached at once.
+func (w *Worker) Run(ctx context.Context) error {
+	w.mu.Lock()
+	if w.started {
+		w.mu.Unlock()
+		return errors.New("a worker runs once")
+	}
+	w.started = true
+	w.mu.Unlock()
+	defer close(w.returned)
+	defer w.cancel()
+	for _, l := range w.executors {
+		w.describeExecutor(ctx, l)
+	}
+	if err := w.connect(); err != nil {
+		return err
+	}
+	defer w.closeAll()
+	w.loops.Go(func() { w.outbox.Run(w.ctx) })
+	w.loops.Go(w.pullLoop)
+	w.loops.Go(w.heartbeatLoop)
+	for _, l := range w.executors {
+		if l.Changed != nil {
+			w.loops.Go(func() { w.watchOffer(l) })
+		}
+	}
+	select {
+	case <-ctx.Done():
+		w.stopRuns(time.Second)
+		return ctx.Err()
+	case err := <-w.dismissed:
+		w.log.Error("the worker ends", "error", err)
+		w.stopRuns(time.Second)
+		return err
+	case <-w.ctx.Done(): // drained
+		return nil
+	}
+}
+
+// closeAll closes what Run opened.
+func (w *Worker) closeAll() {
+	w.mu.Lock()
+	w.closed = true
+	for _, r := range w.runs {
+		if r.phase == working {
+			r.cancel(sdk.ErrDetach)
+		}
+	}
+	w.mu.Unlock()
+	w.cancel()
+	w.loops.Wait()
+	if !waitGroup(&w.scripts, 500*time.Millisecond) {
+		w.log.Warn("scripts that do not stop are left behind: they end with the process")
+	}
+	if w.broker.Connected() {
+		w.sendHeartbeat(true)
+	}
+	w.broker.Close()
+	w.http.CloseIdleConnections()
+}
+
+// connect joins the worker to its broker.
+func (w *Worker) connect() error {
+	b, err := w.dial(broker.WorkerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
+		Credentials: w.options.credentials(), Log: w.log},
+		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
+	if err != nil {
+		return err
+	}
+	w.broker = b
+	return nil
+}
+
+// handleConnected begins anew with a broker that just came (back): what was asked of the
+// old connection is not answered any more.
+func (w *Worker) handleConnected() {
+	w.mu.Lock()
+	for _, l := range w.executors {
+		for _, p := range l.pullers {
+			p.requested = 0
+		}
+	}
+	w.mu.Unlock()
+	w.describeNext.Store(true)
+	wire.Wake(w.heartbeatWanted)
+	wire.Wake(w.pullWanted)
+}
+
+// queueItem has an item told to the host.
+func (w *Worker) queueItem(it *wire.Item) { w.outbox.Add(w.peer, it) }
+
+// spawn runs f until the worker leaves. w.mu is held.
+func (w *Worker) spawn(f func()) {
+	if !w.closed {
+		w.loops.Go(f)
+	}
+}
