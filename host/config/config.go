@@ -180,7 +180,7 @@ func (c *Config) parse(name string, src []byte, replaced map[string]bool) error 
 		set["drain_timeout"] = duration(&c.DrainTimeout)
 		set["cancel_grace"] = duration(&c.CancelGrace)
 		content := d.body(body, "", namedBlocks("executor", "task_type"), set)
-		if a := content.Attributes["listen"]; a != nil && c.Listen != "" && !replaced["listen"] && !IsLoopback(c.Listen) {
+		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && !IsLoopback(c.Listen) {
 			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
 		}
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {

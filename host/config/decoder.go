@@ -52,7 +52,8 @@ func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
 	for _, x := range d.diags {
 		pl := Place{Summary: x.Summary, Detail: x.Detail}
 		if x.Subject != nil {
-			pl.Line, pl.Column = x.Subject.Start.Line, x.Subject.Start.Column
+			pl.Line = x.Subject.Start.Line
+			pl.Column = x.Subject.Start.Column
 		}
 		e.Places = append(e.Places, pl)
 	}
