@@ -30,14 +30,14 @@ import (
 func benchHost(b *testing.B, process bool) *host.Host {
 	b.Helper()
 	o := host.Options{DataDir: b.TempDir(), Listen: "127.0.0.1:0", Builtins: []sdk.Plugin{eventlet.Plugin("bench", scripts.All()...)},
-		Executors: []host.Executor{{Name: "x", Plugin: "eventlet-style", Slots: 1000}}}
+		Executors: []task.ExecutorConfig{{Name: "x", Plugin: "eventlet-style", Slots: 1000}}}
 	if process {
 		dir := b.TempDir()
 		if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "noop"), "./testdata/noop-plugin").CombinedOutput(); err != nil {
 			b.Fatalf("%v\n%s", err, out)
 		}
 		o.PluginDirs = []string{dir}
-		o.Executors = []host.Executor{{Name: "x", Plugin: "noop", Slots: 1000}}
+		o.Executors = []task.ExecutorConfig{{Name: "x", Plugin: "noop", Slots: 1000}}
 	}
 	h, err := host.Open(b.Context(), o)
 	if err != nil {
@@ -64,7 +64,7 @@ func fleetHost(b *testing.B) *host.Host {
 	}
 	data := filepath.Join(dir, "data")
 	h, err := host.Open(b.Context(), host.Options{DataDir: data, Builtins: []sdk.Plugin{remotequeue.Plugin("bench")},
-		Executors: []host.Executor{{Name: "fleet", Plugin: "remote-queue", Slots: 1000}}})
+		Executors: []task.ExecutorConfig{{Name: "fleet", Plugin: "remote-queue", Slots: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}

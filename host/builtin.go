@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -77,7 +76,11 @@ func (b *builtin) tryAgain() {
 	})
 }
 
-func (b *builtin) status() task.ExecutorStatus {
+// Changed is signaled when it was made, or says that its offer has changed.
+func (b *builtin) Changed() <-chan struct{} { return b.changed }
+
+// Status is quarantined while it cannot be made.
+func (b *builtin) Status() task.ExecutorStatus {
 	if err := b.made.Load().err; err != nil {
 		return task.ExecutorStatus{State: task.ExecutorQuarantined, Version: b.plugin.Version, LastError: err.Error(),
 			Reason: "it cannot be made, and is tried again: " + err.Error()}
@@ -154,13 +157,19 @@ func (b *builtin) Close() error {
 }
 
 // unopened stands in for an executor that can never work as its block is.
-func unopened(o Options, x Executor, err error) engine.Executor {
-	o.Log.Error("executor cannot work as it is configured", "executor", x.Name, "error", err)
-	b := &builtin{}
-	b.made.Store(&made{err: err})
-	return engine.Executor{Name: x.Name, Plugin: x.Plugin, Slots: x.Slots, Impl: b,
-		Status: func() task.ExecutorStatus {
-			return task.ExecutorStatus{State: task.ExecutorStopped, LastError: err.Error(),
-				Reason: "it cannot work as it is configured: " + err.Error()}
-		}}
+type unopened struct {
+	builtin
+	why error
+}
+
+func newUnopened(why error) *unopened {
+	u := &unopened{why: why}
+	u.made.Store(&made{err: why})
+	return u
+}
+
+// Status is stopped, with the reason.
+func (u *unopened) Status() task.ExecutorStatus {
+	return task.ExecutorStatus{State: task.ExecutorStopped, LastError: u.why.Error(),
+		Reason: "it cannot work as it is configured: " + u.why.Error()}
 }

@@ -24,7 +24,7 @@ func plugin(t *testing.T, name string) string {
 // deafHost is a host with one plugin process whose attempts do not stop.
 func deafHost(t *testing.T, dir string, o host.Options) *host.Host {
 	t.Helper()
-	o.DataDir, o.PluginDirs, o.Executors = t.TempDir(), []string{dir}, []host.Executor{{Name: "x", Plugin: "deaf", Slots: 4}}
+	o.DataDir, o.PluginDirs, o.Executors = t.TempDir(), []string{dir}, []task.ExecutorConfig{{Name: "x", Plugin: "deaf", Slots: 4}}
 	h, err := host.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

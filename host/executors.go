@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -20,7 +20,7 @@ import (
 // Executors are the executors of a config, made and supervised: those of a host,
 // or of a worker, which has no store.
 type Executors struct {
-	list  []engine.Executor
+	list  []registry.Binding
 	sup   *supervisor.Supervisor
 	close []io.Closer
 }
@@ -58,7 +58,7 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 	blocks := o.Executors
 	if len(blocks) == 0 {
 		for _, p := range o.Builtins {
-			blocks = append(blocks, Executor{Name: p.Name, Plugin: p.Name})
+			blocks = append(blocks, task.ExecutorConfig{Name: p.Name, Plugin: p.Name})
 		}
 	}
 	for _, b := range blocks {
@@ -67,7 +67,9 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 			return nil, err
 		}
 		if err != nil {
-			x = unopened(o, b, err)
+			o.Log.Error("executor cannot work as it is configured", "executor", b.Name, "error", err)
+			u := newUnopened(err)
+			x = bind(b, u, u)
 		}
 		s.list = append(s.list, x)
 	}
@@ -75,10 +77,10 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 }
 
 // open makes one executor. An error, which names it, means that it can never work as o stands.
-func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, error) {
+func (s *Executors) open(o Options, b task.ExecutorConfig, url string) (registry.Binding, error) {
 	dir := filepath.Join(o.DataDir, "executors", b.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
+		return registry.Binding{}, fmt.Errorf("executor %q: %w", b.Name, err)
 	}
 	i := slices.IndexFunc(o.Builtins, func(p sdk.Plugin) bool { return p.Name == b.Plugin })
 	if i < 0 {
@@ -92,12 +94,16 @@ func (s *Executors) open(o Options, b Executor, url string) (engine.Executor, er
 	})
 	if err := x.open(); err != nil {
 		if o.Strict {
-			return engine.Executor{}, fmt.Errorf("executor %q: %w", b.Name, err)
+			return registry.Binding{}, fmt.Errorf("executor %q: %w", b.Name, err)
 		}
 		x.tryAgain()
 	}
 	s.close = append(s.close, x)
-	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.changed, Status: x.status}, nil
+	return bind(b, x, x), nil
+}
+
+func bind(b task.ExecutorConfig, x sdk.Executor, s registry.Source) registry.Binding {
+	return registry.Binding{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Executor: x, Source: s}
 }
 
 func signal(c chan struct{}) {
@@ -107,33 +113,18 @@ func signal(c chan struct{}) {
 	}
 }
 
-func (s *Executors) process(b Executor, dir string) (engine.Executor, error) {
-	x, err := s.sup.Start(supervisor.Spec{Name: b.Name, Plugin: b.Plugin, SHA256: b.SHA256, Slots: b.Slots,
-		Config: b.Config, DataDir: dir, OnHostExit: b.OnHostExit})
+func (s *Executors) process(b task.ExecutorConfig, dir string) (registry.Binding, error) {
+	x, err := s.sup.Start(b, dir)
 	if err != nil {
-		return engine.Executor{}, err
+		return registry.Binding{}, err
 	}
-	return engine.Executor{Name: b.Name, Plugin: b.Plugin, Slots: b.Slots, Impl: x, Changed: x.Changed(),
-		Status: func() task.ExecutorStatus { return statusOf(x.Status()) },
-		Control: func(ctx context.Context, action string) error {
-			if action == "drain" {
-				return x.Drain(ctx)
-			}
-			return x.Restart(ctx)
-		}}, nil
-}
-
-func statusOf(s supervisor.Status) task.ExecutorStatus {
-	out := task.ExecutorStatus{State: task.ExecutorState(s.State), Reason: s.Reason, LastError: s.LastError}
-	for _, i := range s.Instances {
-		out.Instances = append(out.Instances, task.Instance{ID: i.ID, Pid: i.Pid, Version: i.Version, State: string(i.State), Since: i.Since, Restarts: i.Restarts, Reason: i.Reason})
-		out.Version = i.Version
-	}
-	return out
+	out := bind(b, x, x)
+	out.Process = x
+	return out, nil
 }
 
 // All are the executors in the config's order.
-func (s *Executors) All() []engine.Executor { return s.list }
+func (s *Executors) All() []registry.Binding { return s.list }
 
 // Close drains and ends the processes and closes built-ins that can be.
 func (s *Executors) Close(ctx context.Context) error {

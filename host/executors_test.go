@@ -30,7 +30,7 @@ func TestFaultyExecutorsLeaveTheRest(t *testing.T) {
 	}}
 	built := plugin(t, "noop")
 	dir := t.TempDir()
-	o := host.Options{DataDir: t.TempDir(), Builtins: []sdk.Plugin{good, taken}, PluginDirs: []string{dir}, Executors: []host.Executor{
+	o := host.Options{DataDir: t.TempDir(), Builtins: []sdk.Plugin{good, taken}, PluginDirs: []string{dir}, Executors: []task.ExecutorConfig{
 		{Name: "absent", Plugin: "noop"}, {Name: "taken", Plugin: "taken"}, {Name: "path", Plugin: "../noop"}, {Name: "good", Plugin: "good"}}}
 
 	strict := o

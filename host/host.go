@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/sqlite"
@@ -35,7 +35,7 @@ type Options struct {
 	// Addr tells. Empty serves none: the program uses Tasks. Without Tokens it must be loopback.
 	Listen string
 	// Tokens are who may call the REST side.
-	Tokens []api.Token
+	Tokens []server.Token
 	// Builtins are the plugins that run in this process.
 	Builtins []sdk.Plugin
 	// PluginDirs hold the binaries of those that run in their own.
@@ -45,9 +45,9 @@ type Options struct {
 	AllowWritablePlugins bool
 	// Executors in order: the first that offers a type serves it, unless Types
 	// says otherwise. None: one of each built-in, by the plugin's name.
-	Executors []Executor
+	Executors []task.ExecutorConfig
 	// Types is the operator's word on task types.
-	Types map[string]engine.TypeConfig
+	Types map[string]task.TypeConfig
 	// Log gets the host's lines and the plugins'; nil discards them.
 	Log hclog.Logger
 	// Version is shown to operators.
@@ -64,16 +64,6 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
-}
-
-// Executor is one executor block of the config.
-type Executor struct {
-	Name       string
-	Plugin     string // a built-in's name, or a binary in PluginDirs
-	SHA256     string // of the binary; refused if it differs
-	Slots      int
-	OnHostExit string
-	Config     json.RawMessage // its attributes, one JSON object
 }
 
 // Host is a running task host. Make one with Open; Run serves its REST side;
@@ -112,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
-	if h.set, err = OpenExecutors(o, h.store.Epoch(), h.url()); err != nil {
+	if h.set, err = OpenExecutors(o, h.store.Host().Epoch, h.url()); err != nil {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{
@@ -131,7 +121,7 @@ func (h *Host) listen() error {
 	if h.opts.Listen == "" {
 		return nil
 	}
-	if len(h.opts.Tokens) == 0 && !isLoopback(h.opts.Listen) {
+	if len(h.opts.Tokens) == 0 && !config.IsLoopback(h.opts.Listen) {
 		return fmt.Errorf("listen = %q is not a loopback address: without tokens everyone who reaches it would be the admin", h.opts.Listen)
 	}
 	l, err := net.Listen("tcp", h.opts.Listen)
@@ -140,16 +130,10 @@ func (h *Host) listen() error {
 	}
 	h.listener = l
 	// For those who asked for any free port, and for tools on this machine.
-	return files.Write(h.addressFile(), []byte(l.Addr().String()+"\n"))
+	return files.WriteDurable(h.addressFile(), []byte(l.Addr().String()+"\n"))
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }
-
-func isLoopback(addr string) bool {
-	name, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(name)
-	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
-}
 
 func (h *Host) url() string {
 	if h.listener == nil {
@@ -167,7 +151,7 @@ func (h *Host) serveAPI() {
 	for _, t := range h.opts.Types {
 		body = max(body, t.MaxInput)
 	}
-	h.server = api.Server(api.New(h.engine, api.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
+	h.server = server.New(server.NewHandler(h.engine, server.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
 		MaxBody: body + bodyBesideInput}), log)
 }
 
@@ -183,10 +167,10 @@ func (h *Host) Addr() string {
 }
 
 // Tasks is the life of tasks, for a program that has its own host.
-func (h *Host) Tasks() api.Service { return h.engine }
+func (h *Host) Tasks() server.Service { return h.engine }
 
 // DefaultScope is whose tasks they are where there are no tokens.
-func DefaultScope() task.Scope { return task.Scope{Owner: api.DefaultOwner, All: true} }
+func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
 
 // Run serves the REST side until ctx ends, and returns nil then. Call Close after.
 func (h *Host) Run(ctx context.Context) error {

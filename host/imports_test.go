@@ -21,13 +21,17 @@ var table = map[string]struct{ own, libs []string }{
 	"sdk/sdktest":                    {own: s("sdk"), libs: s("github.com/hashicorp/...", "google.golang.org/...")},
 	"host/task":                      {},
 	"host/task/storetest":            {own: s("host/task")},
+	"host/lane":                      {own: s("host/task")},
 	"host/flow":                      {own: s("host/task")},
 	"host/files":                     {},
-	"host/sqlite":                    {own: s("host/task", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
-	"host/engine":                    {own: s("host/task", "host/flow", "sdk"), libs: s("github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/...", "github.com/google/uuid", "github.com/hashicorp/go-hclog")},
-	"host/supervisor":                {own: s("sdk", "host/files"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
+	"host/sqlite":                    {own: s("host/task", "host/lane", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
+	"host/registry":                  {own: s("host/task", "sdk"), libs: s("github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/...", "github.com/hashicorp/go-hclog")},
+	"host/engine":                    {own: s("host/task", "host/registry", "host/flow", "sdk"), libs: s("github.com/google/uuid", "github.com/hashicorp/go-hclog")},
+	"host/supervisor":                {own: s("sdk", "host/files", "host/task"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
 	"host/config":                    {own: s("host/task"), libs: s("github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...")},
-	"host/api":                       {own: s("host/task", "host/flow"), libs: s("github.com/danielgtaylor/huma/...")},
+	"host/api":                       {own: s("host/task")},
+	"host/api/client":                {own: s("host/task", "host/api")},
+	"host/api/server":                {own: s("host/task", "host/flow", "host/api"), libs: s("github.com/danielgtaylor/huma/...")},
 	"host/console":                   {},
 	"host":                           {own: s("host/...", "sdk"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/eventlet-style":         {own: s("sdk", "plugins/import/..."), libs: s("github.com/hashicorp/go-hclog")},
@@ -46,7 +50,7 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/remote-queue/fleet":       {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/files", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/worker":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/queuetest":   {own: s("sdk"), libs: s("go.uber.org/goleak", "github.com/hashicorp/go-hclog")},
-	"cmd/taskhost":                     {own: s("host", "host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
+	"cmd/taskhost":                     {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
 }
 
 func s(v ...string) []string { return v }
@@ -66,7 +70,7 @@ func TestImports(t *testing.T) {
 		room := strings.TrimPrefix(p.ImportPath, module)
 		row, ok := table[room]
 		if !ok && strings.HasPrefix(room, "examples/") {
-			row, ok = struct{ own, libs []string }{own: s("sdk", "host", "host/task", "host/api", "plugins/..."), libs: s("github.com/hashicorp/go-hclog")}, true
+			row, ok = struct{ own, libs []string }{own: s("sdk", "host", "host/task", "host/api", "host/api/client", "plugins/..."), libs: s("github.com/hashicorp/go-hclog")}, true
 		}
 		if !ok && strings.Contains(room, "/testdata/") {
 			continue
@@ -104,6 +108,20 @@ func TestSDKStandsAlone(t *testing.T) {
 	for _, p := range list(t, "-deps", "./sdk", "./plugins/import", "./plugins/eventlet-style", "./plugins/remote-queue") {
 		if strings.HasPrefix(p.ImportPath, module+"host") {
 			t.Errorf("a plugin depends on %s", p.ImportPath)
+		}
+	}
+}
+
+// What a program that speaks to a host inherits: the types of /v1, and no library
+// that serves them.
+func TestClientServesNothing(t *testing.T) {
+	for _, p := range list(t, "-deps", "./host/api/client") {
+		own, isOwn := strings.CutPrefix(p.ImportPath, module)
+		switch {
+		case isOwn && !allowed(s("host/api/client", "host/api", "host/task"), own):
+			t.Errorf("the client depends on %s", own)
+		case !isOwn:
+			t.Errorf("the client depends on the library %s", p.ImportPath)
 		}
 	}
 }

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // The nodes of a plugin process are workers as those of a built-in are: shown, and drained by REST.
 func TestNodesOfAPluginProcess(t *testing.T) {
 	h, err := host.Open(t.Context(), host.Options{DataDir: t.TempDir(), Listen: "127.0.0.1:0", PluginDirs: []string{plugin(t, "nodes")},
-		Executors: []host.Executor{{Name: "x", Plugin: "nodes"}}})
+		Executors: []task.ExecutorConfig{{Name: "x", Plugin: "nodes"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/supervisor"
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -21,13 +22,13 @@ func FindPlugins(o Options) ([]supervisor.Found, error) { return supervisor.Find
 // TryExecutor makes one executor, asks what it offers, and ends it: what an
 // operator or author wants to know before a server runs it. A plugin that does
 // not come up gives its last words.
-func TryExecutor(ctx context.Context, o Options, x Executor) (sdk.Info, error) {
+func TryExecutor(ctx context.Context, o Options, x task.ExecutorConfig) (sdk.Info, error) {
 	dir, err := os.MkdirTemp("", "taskhost-check-")
 	if err != nil {
 		return sdk.Info{}, err
 	}
 	defer os.RemoveAll(dir)
-	o.DataDir, o.Executors, o.Strict = dir, []Executor{x}, true
+	o.DataDir, o.Executors, o.Strict = dir, []task.ExecutorConfig{x}, true
 	set, err := OpenExecutors(o, 1, "")
 	if err != nil {
 		return sdk.Info{}, err
@@ -39,15 +40,15 @@ func TryExecutor(ctx context.Context, o Options, x Executor) (sdk.Info, error) {
 func describe(ctx context.Context, set *Executors) (sdk.Info, error) {
 	x := set.list[0]
 	for {
-		switch s := x.Status(); s.State {
+		switch s := x.Source.Status(); s.State {
 		case "ready":
-			return x.Impl.Describe(ctx)
+			return x.Executor.Describe(ctx)
 		case "starting":
 		default:
 			return sdk.Info{}, fmt.Errorf("executor %q is %s: %s", x.Name, s.State, strings.TrimSpace(s.Reason+"\n"+s.LastError))
 		}
 		select {
-		case <-x.Changed:
+		case <-x.Source.Changed():
 		case <-ctx.Done():
 			return sdk.Info{}, ctx.Err()
 		}
@@ -76,7 +77,7 @@ func CheckPlugins(o Options) error {
 	return errors.Join(errs...)
 }
 
-func checkPlugin(o Options, x Executor, found []supervisor.Found, dir string) error {
+func checkPlugin(o Options, x task.ExecutorConfig, found []supervisor.Found, dir string) error {
 	var names []string
 	for _, b := range o.Builtins {
 		names = append(names, b.Name)
@@ -100,7 +101,7 @@ func checkPlugin(o Options, x Executor, found []supervisor.Found, dir string) er
 }
 
 // tryBuiltin has a built-in read its block.
-func tryBuiltin(p sdk.Plugin, x Executor, dir string) error {
+func tryBuiltin(p sdk.Plugin, x task.ExecutorConfig, dir string) error {
 	if p.Check == nil {
 		return nil
 	}

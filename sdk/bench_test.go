@@ -23,7 +23,7 @@ func serveTest(tb testing.TB, s *server, more ...func(*grpc.Server)) *grpc.Clien
 	if err != nil {
 		tb.Fatal(err)
 	}
-	g := GRPCServer(nil)
+	g := PluginGRPCServer(nil)
 	if s != nil {
 		pb.RegisterExecutorServiceServer(g, s)
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	errChunks     = errors.New("chunks of a payload do not fit together")
-	errStreamGone = errors.New("the stream ended before the payload was complete")
-	errCrowded    = fmt.Errorf("more than %d MiB of payloads wait to be put together", maxUnclaimed>>20)
+	errChunks       = errors.New("chunks of a payload do not fit together")
+	errStreamGone   = errors.New("the stream ended before the payload was complete")
+	errTooManyBytes = fmt.Errorf("more than %d MiB of payloads wait to be put together", maxAssembling>>20)
 )
 
 // chunkKey names a payload: whose it is, which part, and of which report (0: of
@@ -26,11 +26,11 @@ type chunkKey struct {
 // assembler puts payloads together whose chunks arrive on Data, before or after
 // the message on Control that announces them.
 type assembler struct {
-	mu    sync.Mutex
-	held  int64 // bytes of all payloads not yet taken
-	m     map[chunkKey]*assembly
-	parts map[Token]int // payloads in m; none is there with 0
-	done  bool
+	mu         sync.Mutex
+	bytes      int64 // bytes of all payloads not yet taken
+	assemblies map[chunkKey]*assembly
+	parts      map[Token]int // payloads in m; none is there with 0
+	closed     bool
 }
 
 type assembly struct {
@@ -41,15 +41,15 @@ type assembly struct {
 }
 
 func newAssembler() *assembler {
-	return &assembler{m: map[chunkKey]*assembly{}, parts: map[Token]int{}}
+	return &assembler{assemblies: map[chunkKey]*assembly{}, parts: map[Token]int{}}
 }
 
 // entry needs the lock held.
 func (a *assembler) entry(k chunkKey) *assembly {
-	e := a.m[k]
+	e := a.assemblies[k]
 	if e == nil {
 		e = &assembly{total: -1, ready: make(chan struct{})}
-		a.m[k] = e
+		a.assemblies[k] = e
 		a.parts[k.token]++
 	}
 	return e
@@ -57,8 +57,8 @@ func (a *assembler) entry(k chunkKey) *assembly {
 
 // remove needs the lock held.
 func (a *assembler) remove(k chunkKey, e *assembly) {
-	delete(a.m, k)
-	a.held -= int64(len(e.buf))
+	delete(a.assemblies, k)
+	a.bytes -= int64(len(e.buf))
 	if a.parts[k.token]--; a.parts[k.token] == 0 {
 		delete(a.parts, k.token)
 	}
@@ -83,10 +83,10 @@ func (a *assembler) add(c *pb.Chunk) error {
 	k := chunkKey{t, c.GetPart(), c.GetSeq()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.done {
+	if a.closed {
 		return nil
 	}
-	if a.m[k] == nil && a.parts[t] >= maxParts {
+	if a.assemblies[k] == nil && a.parts[t] >= maxParts {
 		return fmt.Errorf("chunks of more than %d payloads came that no message has announced", maxParts)
 	}
 	e := a.entry(k)
@@ -94,7 +94,7 @@ func (a *assembler) add(c *pb.Chunk) error {
 		return nil // said again
 	}
 	if c.GetOffset() == 0 { // the first, or the whole from the beginning again
-		a.held -= int64(len(e.buf))
+		a.bytes -= int64(len(e.buf))
 		e.total, e.buf = c.GetTotal(), nil
 	}
 	n := int64(len(c.GetData()))
@@ -103,15 +103,15 @@ func (a *assembler) add(c *pb.Chunk) error {
 		c.GetOffset() != int64(len(e.buf)), c.GetOffset()+n > e.total:
 		a.fail(e, errChunks)
 		return nil
-	case a.held+n > maxUnclaimed:
-		a.fail(e, errCrowded)
+	case a.bytes+n > maxAssembling:
+		a.fail(e, errTooManyBytes)
 		return nil
 	}
 	if e.buf == nil { // what a peer announces is not believed before it comes
 		e.buf = make([]byte, 0, min(e.total, 4*inlineBytes))
 	}
 	e.buf = append(e.buf, c.GetData()...)
-	a.held += n
+	a.bytes += n
 	if int64(len(e.buf)) == e.total {
 		close(e.ready)
 	}
@@ -127,7 +127,7 @@ func (k chunkKey) limit() int64 {
 }
 
 func (a *assembler) fail(e *assembly, err error) {
-	a.held -= int64(len(e.buf))
+	a.bytes -= int64(len(e.buf))
 	e.buf, e.err = nil, err
 	close(e.ready)
 }
@@ -135,7 +135,7 @@ func (a *assembler) fail(e *assembly, err error) {
 // take waits for a payload of this size and hands it over.
 func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, error) {
 	a.mu.Lock()
-	if a.done {
+	if a.closed {
 		a.mu.Unlock()
 		return nil, errStreamGone
 	}
@@ -149,7 +149,7 @@ func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.m[k] == e {
+	if a.assemblies[k] == e {
 		a.remove(k, e)
 	}
 	switch {
@@ -170,7 +170,7 @@ func (a *assembler) forget(t Token) {
 	if a.parts[t] == 0 {
 		return
 	}
-	for k, e := range a.m {
+	for k, e := range a.assemblies {
 		if k.token == t {
 			a.remove(k, e)
 			if !e.complete() {
@@ -185,8 +185,8 @@ func (a *assembler) forget(t Token) {
 func (a *assembler) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.done = true
-	for k, e := range a.m {
+	a.closed = true
+	for k, e := range a.assemblies {
 		a.remove(k, e)
 		if !e.complete() {
 			e.buf, e.err = nil, errStreamGone
@@ -198,10 +198,10 @@ func (a *assembler) close() {
 // packer turns bytes into payloads. What is too large to stand in place it
 // remembers, to be put on Data when the message itself is on its way.
 type packer struct {
-	token []byte
-	seq   uint64
-	bytes int // of all payloads in place
-	out   []*pb.Chunk
+	token  []byte
+	seq    uint64
+	bytes  int // of all payloads in place
+	chunks []*pb.Chunk
 }
 
 // pack gives the payload of data; nil stays nil. into saves an allocation.
@@ -216,7 +216,7 @@ func (p *packer) pack(into *pb.Payload, part pb.Part, data []byte) *pb.Payload {
 	}
 	into.Chunked = int64(len(data))
 	for off := 0; off < len(data); off += inlineBytes {
-		p.out = append(p.out, &pb.Chunk{Token: p.token, Part: part, Seq: p.seq, Offset: int64(off),
+		p.chunks = append(p.chunks, &pb.Chunk{Token: p.token, Part: part, Seq: p.seq, Offset: int64(off),
 			Data: data[off:min(off+inlineBytes, len(data))], Total: int64(len(data))})
 	}
 	return into

@@ -39,18 +39,18 @@ func FuzzAssembler(f *testing.F) {
 		a.mu.Lock()
 		held := int64(0)
 		keys := map[chunkKey]*assembly{}
-		for k, e := range a.m {
+		for k, e := range a.assemblies {
 			held += int64(len(e.buf))
 			keys[k] = e
 		}
-		if held != a.held {
-			t.Fatalf("%d bytes are held, %d are counted", held, a.held)
+		if held != a.bytes {
+			t.Fatalf("%d bytes are held, %d are counted", held, a.bytes)
 		}
 		for token, n := range a.parts {
 			if n < 1 || n > maxParts {
 				t.Fatalf("%d payloads of one attempt are kept", n)
 			}
-			for k := range a.m {
+			for k := range a.assemblies {
 				if k.token == token {
 					n--
 				}
@@ -70,8 +70,8 @@ func FuzzAssembler(f *testing.F) {
 			}
 		}
 		a.close()
-		if a.held != 0 || len(a.m) != 0 || len(a.parts) != 0 {
-			t.Fatalf("%d bytes are held after the end", a.held)
+		if a.bytes != 0 || len(a.assemblies) != 0 || len(a.parts) != 0 {
+			t.Fatalf("%d bytes are held after the end", a.bytes)
 		}
 	})
 }
@@ -91,11 +91,11 @@ func FuzzPackUnpack(f *testing.F) {
 		k := chunkKey{Token{1}, pb.Part_PART_RESULT, 9}
 		p := packer{token: k.token[:], seq: k.seq}
 		w := p.pack(new(pb.Payload), k.part, data)
-		if (size <= inlineBytes) != (len(p.out) == 0) {
-			t.Fatalf("%d bytes in %d chunks", size, len(p.out))
+		if (size <= inlineBytes) != (len(p.chunks) == 0) {
+			t.Fatalf("%d bytes in %d chunks", size, len(p.chunks))
 		}
 		a := newAssembler()
-		for _, c := range p.out {
+		for _, c := range p.chunks {
 			if err := a.add(c); err != nil {
 				t.Fatal(err)
 			}

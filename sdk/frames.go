@@ -12,7 +12,7 @@ const (
 	inlineBytes    = 256 << 10 // larger payloads travel in chunks of this size
 	maxMessage     = 16 << 20  // of one gRPC message, both ways
 	maxPayload     = 64 << 20  // of one payload, however it travels
-	maxUnclaimed   = 256 << 20 // of all payloads that are being put together
+	maxAssembling  = 256 << 20 // of all payloads that are being put together
 	maxParts       = 4         // payloads of one attempt that are being put together
 	maxReports     = 4         // unanswered Started and Checkpoints of one attempt
 	maxHandle      = 64 << 10
@@ -36,14 +36,14 @@ const (
 // the host's slots bound how many attempts can have something to say.
 type outbox[M any] struct {
 	mu     sync.Mutex
-	items  []boxed[M]
+	items  []queuedMessage[M]
 	queued uint64 // messages put so far
 	sent   uint64 // messages handed to the stream so far
 	closed bool
 	wake   chan struct{}
 }
 
-type boxed[M any] struct {
+type queuedMessage[M any] struct {
 	msg   M
 	bytes int
 }
@@ -60,7 +60,7 @@ func (b *outbox[M]) put(m M, bytes int) uint64 {
 		b.mu.Unlock()
 		return 0
 	}
-	b.items = append(b.items, boxed[M]{m, bytes})
+	b.items = append(b.items, queuedMessage[M]{m, bytes})
 	b.queued++
 	n, first := b.queued, len(b.items) == 1
 	b.mu.Unlock()
@@ -92,7 +92,7 @@ func (b *outbox[M]) close() uint64 {
 
 // drain sends what is put, frame by frame, until done is closed or send fails.
 func (b *outbox[M]) drain(done <-chan struct{}, send func([]M) error) error {
-	var taken, spare []boxed[M]
+	var taken, spare []queuedMessage[M]
 	for {
 		b.mu.Lock()
 		taken, b.items = b.items, spare[:0]
@@ -131,7 +131,7 @@ func (b *outbox[M]) drain(done <-chan struct{}, send func([]M) error) error {
 }
 
 // nextFrame takes from items what goes into one frame: one message at least.
-func nextFrame[M any](items []boxed[M]) (frame []M, n int) {
+func nextFrame[M any](items []queuedMessage[M]) (frame []M, n int) {
 	bytes := 0
 	for n < len(items) && n < frameMessages && (n == 0 || bytes+items[n].bytes <= frameBytes) {
 		bytes += items[n].bytes

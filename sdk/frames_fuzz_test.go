@@ -15,7 +15,7 @@ func fuzzConnection(t *testing.T, token Token) (*connection, *attempt) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	c := newConnection(ctx, nil, HostOptions{Config: NewConfig("fuzz", nil, nil)})
-	a := &attempt{token: token, reporter: NewReporter(ReporterFuncs{}), start: 1, begun: time.Now(), done: make(chan struct{})}
+	a := &attempt{token: token, reporter: NewReporter(ReporterFuncs{}), startNumber: 1, startedAt: time.Now(), done: make(chan struct{})}
 	c.attempts[token] = a
 	return c, a
 }
@@ -49,7 +49,7 @@ func FuzzPluginMessages(f *testing.F) {
 		c, a := fuzzConnection(t, token)
 		var d pb.DataResponse
 		if proto.Unmarshal(data, &d) == nil {
-			c.take(&d)
+			c.handleData(&d)
 		}
 		var r pb.ControlResponse
 		if proto.Unmarshal(control, &r) != nil {

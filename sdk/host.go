@@ -3,20 +3,77 @@ package sdk
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
+// HostOptions is what the host tells a plugin process when it connects.
+type HostOptions struct {
+	Config Config // with the block's attributes, as NewConfig made it
+	// Epoch is the store's; a plugin obeys only the highest it has seen.
+	Epoch uint64
+	// Survive tells the process to go on when this host ends, and to keep running
+	// attempts and unacknowledged outcomes for the next one. Info.Outlives is then
+	// true whatever the executor says, and an Execute whose context ends with
+	// ErrDetach returns ErrDetach at once and leaves its attempt running.
+	Survive bool
+	// Grace is what the host waits after a context ended before it acts; it is
+	// told to the plugin with each cancel.
+	Grace time.Duration
+	// Start bounds Configure and the first Hello; 0 means 30 seconds.
+	Start time.Duration
+	// Silence is how long a plugin may say nothing before the connection is given
+	// up; 0 means 5 seconds. Plugins send a heartbeat each second.
+	Silence time.Duration
+}
+
+// HostConnection is an executor in another process, as the host holds it. Its
+// Execute blocks for the life of the attempt, as any executor's does, and
+// returns Lost when the process dies or stops naming the attempt's token.
+type HostConnection interface {
+	Executor
+	Settler
+	// A plugin whose Info does not say ControlsNodes refuses each ControlNode.
+	NodeController
+	// Hello is what the process said of itself.
+	Hello() PluginHello
+	// Changed is signaled when Describe should be asked again.
+	Changed() <-chan struct{}
+	// Draining is closed when the process says that somebody else told it to stop: it
+	// finishes what runs, gives every further start back, and ends.
+	Draining() <-chan struct{}
+	// Drain tells the process that no start will come and waits until all that
+	// runs has finished, or ctx ends.
+	Drain(ctx context.Context) error
+	// Detach lets go: attempts that outlive the host go on, local ones stop.
+	Detach(ctx context.Context) error
+	// Done is closed when the process can no longer be spoken to; Err says why.
+	Done() <-chan struct{}
+	Err() error
+	// Close ends the streams. It does not end the process.
+	Close() error
+}
+
+// PluginHello is what a plugin process says of itself when it is connected to.
+type PluginHello struct {
+	Instance string // chosen by the process at random when it began
+	Name     string
+	Version  string
+	Pid      int
+	Running  []Token // attempts that go on, from before this connection
+	Finished []Token // … and those whose outcome is not yet acknowledged
+}
+
+// ErrConfigRefused is wrapped by the error of connecting to a plugin that refused its
+// config, with the plugin's words after it: starting it again is no use before the
+// config changes.
+var ErrConfigRefused = errors.New("config refused")
+
 // HostSide is the host's half as go-plugin takes it: dispense PluginKey, and what
-// comes is a Connection, configured and with its streams open. A refused config is
-// a *ConfigError. Dial with HostDialOptions.
+// comes is a HostConnection, configured and with its streams open. A refused config is
+// an error that wraps ErrConfigRefused. Dial with HostDialOptions.
 func HostSide(o HostOptions) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &hostSide{options: o}}
 }
@@ -38,99 +95,11 @@ func (h *hostSide) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, cc *grp
 	return c, nil
 }
 
-// connect configures the plugin behind cc and opens both streams. ctx ends the
-// connection too.
-func connect(ctx context.Context, cc grpc.ClientConnInterface, o HostOptions) (*connection, error) {
-	if o.Start <= 0 {
-		o.Start = 30 * time.Second
+// HostDialOptions are the same bounds for the host's side of a connection.
+func HostDialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
+		grpc.WithWriteBufferSize(ioBuffer), grpc.WithReadBufferSize(ioBuffer),
 	}
-	if o.Silence <= 0 {
-		o.Silence = 5 * time.Second
-	}
-	name := o.Config.Executor
-	c := newConnection(ctx, pb.NewExecutorServiceClient(cc), o)
-	late := time.AfterFunc(o.Start, func() {
-		c.cancel(fmt.Errorf("executor %q: the plugin was not ready within %s", name, o.Start))
-	})
-	err := c.open()
-	if late.Stop() && err == nil {
-		c.begin()
-		return c, nil
-	}
-	if cause := context.Cause(c.ctx); cause != nil {
-		err = cause
-	}
-	c.cancel(err)
-	return nil, err
-}
-
-// open speaks to the plugin up to its hello.
-func (c *connection) open() error {
-	cfg := c.options.Config
-	_, err := c.client.Configure(c.ctx, &pb.ConfigureRequest{Executor: cfg.Executor, Config: cfg.data,
-		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
-		Epoch: c.options.Epoch, Survive: c.options.Survive})
-	if status.Code(err) == codes.InvalidArgument {
-		return &ConfigError{Executor: cfg.Executor, Message: clip(status.Convert(err).Message(), maxText)}
-	}
-	if err != nil {
-		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)
-	}
-	if c.control, err = c.client.Control(c.ctx); err == nil {
-		err = c.control.Send(&pb.ControlRequest{Epoch: c.options.Epoch})
-	}
-	if err != nil {
-		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
-	}
-	c.first, err = c.control.Recv()
-	if err != nil {
-		return fmt.Errorf("open the control stream of executor %q: %w", cfg.Executor, err)
-	}
-	h := c.first.GetMessages()
-	if len(h) == 0 || h[0].GetHello() == nil {
-		return fmt.Errorf("executor %q: the plugin's first message is not Hello", cfg.Executor)
-	}
-	if n := len(h[0].GetHello().GetRunning()) + len(h[0].GetHello().GetFinished()); n > maxUnknown {
-		return fmt.Errorf("executor %q: the plugin's Hello names %d attempts, at most %d are taken", cfg.Executor, n, maxUnknown)
-	}
-	c.setHello(h[0].GetHello())
-	if c.data, err = c.client.Data(c.ctx); err == nil {
-		err = c.data.Send(&pb.DataRequest{Epoch: c.options.Epoch})
-	}
-	if err != nil {
-		return fmt.Errorf("open the data stream of executor %q: %w", cfg.Executor, err)
-	}
-	return nil
-}
-
-// Describe asks the plugin what it offers.
-func (c *connection) Describe(ctx context.Context) (Info, error) {
-	resp, err := c.client.Describe(ctx, &pb.DescribeRequest{})
-	if err != nil {
-		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
-	}
-	if err := boundedInfo(resp.GetInfo()); err != nil {
-		return Info{}, fmt.Errorf("describe executor %q: %w", c.options.Config.Executor, err)
-	}
-	info := infoFromWire(resp.GetInfo())
-	info.Outlives = info.Outlives || c.options.Survive
-	return info, nil
-}
-
-// ControlNode has the plugin tell one of its nodes.
-func (c *connection) ControlNode(ctx context.Context, node, action string) error {
-	_, err := c.client.ControlNode(ctx, &pb.ControlNodeRequest{Node: node, Action: action})
-	if err == nil {
-		return nil
-	}
-	name, said := c.options.Config.Executor, clip(status.Convert(err).Message(), maxText)
-	switch status.Code(err) {
-	case codes.NotFound:
-		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownNode, said)
-	case codes.InvalidArgument:
-		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownAction, said)
-	case codes.Unimplemented:
-		return fmt.Errorf("executor %q does not control its nodes", name)
-	}
-	return fmt.Errorf("executor %q: %s", name, said)
 }

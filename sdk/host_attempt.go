@@ -16,24 +16,24 @@ import (
 // attempt is one Execute or Revert as the host's half keeps it: from the Start
 // until its outcome is settled.
 type attempt struct {
-	token    Token
-	reporter Reporter
-	start    uint64 // the number of its Start on the stream
-	begun    time.Time
-	missing  int // heartbeats in a row that did not name it; the reader's own
+	token       Token
+	reporter    Reporter
+	startNumber uint64 // of its Start among the messages of the stream, from 1
+	startedAt   time.Time
+	missedBeats int // heartbeats in a row that did not name it; the reader's own
 
-	done    chan struct{} // closed with the outcome
-	over    atomic.Bool
-	outcome Outcome
-	once    sync.Once
-	seq     atomic.Uint64 // of the Finished
-	taking  atomic.Bool   // its Finished has come, and what belongs to it is awaited
+	done      chan struct{} // closed with the outcome
+	hasEnded  atomic.Bool
+	outcome   Outcome
+	once      sync.Once
+	seq       atomic.Uint64 // of the Finished
+	finishing atomic.Bool   // its Finished has come, and what belongs to it is awaited
 
-	mu      sync.Mutex
-	forget  bool // settled before it ended: whatever comes is acked unheard
-	left    bool // the host lets go of it: its reports are for the next one
-	reports []hostReport
-	busy    bool // a goroutine works off the reports
+	mu             sync.Mutex
+	settledEarly   bool // settled before it ended: whatever comes is acked unheard
+	leftToNextHost bool // the host lets go of it: its reports are for the next one
+	reports        []hostReport
+	answering      bool // a goroutine of answerReports runs
 }
 
 // hostReport is a Started or a Checkpoint of a plugin.
@@ -45,12 +45,12 @@ type hostReport struct {
 func (a *attempt) end(o Outcome) {
 	a.once.Do(func() {
 		a.outcome = o
-		a.over.Store(true)
+		a.hasEnded.Store(true)
 		close(a.done)
 	})
 }
 
-func (a *attempt) ended() bool { return a.over.Load() }
+func (a *attempt) ended() bool { return a.hasEnded.Load() }
 
 // Execute runs one attempt in the plugin process.
 func (c *connection) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
@@ -64,7 +64,7 @@ func (c *connection) Revert(ctx context.Context, t Task, r Reporter) error {
 }
 
 func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Action) (Result, error) {
-	a, err := c.begun(t, r, action)
+	a, err := c.startOrJoin(t, r, action)
 	if err != nil {
 		return Result{}, err
 	}
@@ -74,7 +74,7 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 		cause := context.Cause(ctx)
 		if errors.Is(cause, ErrDetach) && c.options.Survive {
 			a.mu.Lock()
-			a.left = true
+			a.leftToNextHost = true
 			a.mu.Unlock()
 			a.end(Outcome{})
 			return Result{}, ErrDetach
@@ -83,22 +83,22 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}}, 0)
 		<-a.done // the host has its own bound, and may stop waiting for this
 	}
-	if a.outcome.Kind == Succeeded {
+	if a.outcome.Kind == OutcomeSucceeded {
 		return a.outcome.Result, nil
 	}
 	return Result{}, FailedWith(a.outcome)
 }
 
-// begun sends the Start and enters the attempt, or finds the one that is there.
-func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, error) {
+// startOrJoin sends the Start and enters the attempt, or finds the one that is there.
+func (c *connection) startOrJoin(t Task, r Reporter, action pb.Action) (*attempt, error) {
 	for _, p := range [][]byte{t.Input, t.Checkpoint} {
 		if len(p) > maxPayload {
-			return nil, FailedWith(Outcome{Kind: Failed, Code: CodeExecutorFailed, Permanent: true,
+			return nil, FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Permanent: true,
 				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
 		}
 	}
 	msg, bytes, chunks := startToWire(t, action)
-	a := &attempt{token: t.Token, reporter: r, begun: time.Now(), done: make(chan struct{})}
+	a := &attempt{token: t.Token, reporter: r, startedAt: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempts == nil {
@@ -107,15 +107,15 @@ func (c *connection) begun(t Task, r Reporter, action pb.Action) (*attempt, erro
 	if old := c.attempts[t.Token]; old != nil {
 		return old, nil // it is joined, as it is where the attempt runs
 	}
-	if c.isLeaving() && !t.Rejoin { // it would give it back
+	if c.isPluginDraining() && !t.Rejoin { // it would give it back
 		return nil, ErrReleased
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
-	if a.start = c.out.put(msg, bytes); a.start == 0 {
+	if a.startNumber = c.out.put(msg, bytes); a.startNumber == 0 {
 		return nil, ErrReleased
 	}
 	c.attempts[t.Token] = a
-	delete(c.unclaimed, t.Token)
+	delete(c.unknownSince, t.Token)
 	for _, ch := range chunks {
 		c.chunks.put(ch, len(ch.Data))
 	}
@@ -128,14 +128,14 @@ func (c *connection) Settled(t Token) {
 	a := c.attempts[t]
 	if a != nil && !a.ended() {
 		a.mu.Lock()
-		a.forget = true
+		a.settledEarly = true
 		a.mu.Unlock()
 		if !a.ended() { // else it ended just now, and nobody else will ack it
 			c.mu.Unlock()
 			return
 		}
 	}
-	left := a != nil && a.leaving()
+	left := a != nil && a.isLeftToNextHost()
 	if !left {
 		c.remove(t)
 	}
@@ -153,9 +153,9 @@ func (c *connection) Settled(t Token) {
 func (c *connection) remove(t Token) {
 	delete(c.attempts, t)
 	c.in.forget(t)
-	if len(c.attempts) == 0 && c.emptied != nil {
-		close(c.emptied)
-		c.emptied = nil
+	if len(c.attempts) == 0 && c.drained != nil {
+		close(c.drained)
+		c.drained = nil
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 	t, ok := tokenOf(token)
 	a := c.find(t)
 	if !ok || a == nil || a.ended() {
-		if a == nil || !a.leaving() {
+		if a == nil || !a.isLeftToNextHost() {
 			c.refuse(token, seq, "the attempt is over or not known")
 		}
 		return
@@ -196,9 +196,9 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 	full := len(a.reports) >= maxReports
 	if !full {
 		a.reports = append(a.reports, rep)
-		if !a.busy {
-			a.busy = true
-			go c.workOff(a)
+		if !a.answering {
+			a.answering = true
+			go c.answerReports(a)
 		}
 	}
 	a.mu.Unlock()
@@ -207,17 +207,17 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 	}
 }
 
-func (a *attempt) leaving() bool {
+func (a *attempt) isLeftToNextHost() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.left
+	return a.leftToNextHost
 }
 
-func (c *connection) workOff(a *attempt) {
+func (c *connection) answerReports(a *attempt) {
 	for {
 		a.mu.Lock()
 		if len(a.reports) == 0 {
-			a.busy = false
+			a.answering = false
 			a.mu.Unlock()
 			return
 		}

@@ -20,50 +20,50 @@ import (
 const (
 	watchEvery   = 250 * time.Millisecond
 	missingBeats = 2               // heartbeats without a token, and it is lost
-	unclaimedFor = time.Minute     // until what a plugin still runs from before is given up
-	dataPatience = 2 * time.Second // for the last log lines of an attempt
+	unknownFor   = time.Minute     // until what a plugin still runs from before is given up
+	dataWait     = 2 * time.Second // for the last log lines of an attempt
 )
 
 // connection is the host's half of the protocol: an Executor whose attempts run in
 // another process.
 type connection struct {
-	options HostOptions
-	client  pb.ExecutorServiceClient
-	control grpc.BidiStreamingClient[pb.ControlRequest, pb.ControlResponse]
-	data    grpc.BidiStreamingClient[pb.DataRequest, pb.DataResponse]
-	first   *pb.ControlResponse
-	hello   Hello
-	log     hclog.Logger
+	options    HostOptions
+	client     pb.ExecutorServiceClient
+	control    grpc.BidiStreamingClient[pb.ControlRequest, pb.ControlResponse]
+	data       grpc.BidiStreamingClient[pb.DataRequest, pb.DataResponse]
+	firstFrame *pb.ControlResponse
+	hello      PluginHello
+	log        hclog.Logger
 
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	out     *outbox[*pb.HostMessage]
-	chunks  *outbox[*pb.Chunk]
-	in      *assembler
-	heard   atomic.Bool // a frame came since the watch last looked
-	changed chan struct{}
-	leaving chan struct{} // closed when the plugin says that it drains
-	left    sync.Once
-	done    chan struct{}
-	tasks   sync.WaitGroup
+	ctx            context.Context
+	cancel         context.CancelCauseFunc
+	out            *outbox[*pb.HostMessage]
+	chunks         *outbox[*pb.Chunk]
+	in             *assembler
+	frameCame      atomic.Bool // a frame came since the watch last looked
+	changed        chan struct{}
+	pluginDraining chan struct{} // closed when the plugin says that it drains
+	drainingOnce   sync.Once
+	done           chan struct{}
+	loops          sync.WaitGroup
 
-	mu        sync.Mutex
-	attempts  map[Token]*attempt
-	unclaimed map[Token]time.Time // what the plugin runs and nobody here knows, since when
-	emptied   chan struct{}       // made by Drain; closed when nothing is left
-	err       error               // why it ended
+	mu           sync.Mutex
+	attempts     map[Token]*attempt
+	unknownSince map[Token]time.Time // what the plugin runs and nobody here knows, since when
+	drained      chan struct{}       // made by Drain; closed when nothing is left
+	err          error               // why it ended
 
-	dataMu  sync.Mutex
-	through uint64        // the mark that Data has reached
-	moved   chan struct{} // closed and replaced when it moves, if someone waits
+	dataMu        sync.Mutex
+	dataThrough   uint64        // the mark that Data has reached
+	throughRaised chan struct{} // closed and replaced when it moves, if someone waits
 }
 
 var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
 	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[*pb.HostMessage](),
-		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}),
-		attempts: map[Token]*attempt{}, unclaimed: map[Token]time.Time{}}
+		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
+		attempts: map[Token]*attempt{}, unknownSince: map[Token]time.Time{}}
 	if c.log == nil {
 		c.log = hclog.NewNullLogger()
 	}
@@ -72,7 +72,7 @@ func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostO
 }
 
 func (c *connection) setHello(h *pb.Hello) {
-	c.hello = Hello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
+	c.hello = PluginHello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
 		Running: tokensOf(h.GetRunning()), Finished: tokensOf(h.GetFinished())}
 }
 
@@ -86,11 +86,11 @@ func tokensOf(list [][]byte) []Token {
 	return out
 }
 
-// begin starts what runs for the life of the connection: two readers, two senders,
+// startLoops starts what runs for the life of the connection: two readers, two senders,
 // the watch, and whoever cleans up when one of them ends it.
-func (c *connection) begin() {
+func (c *connection) startLoops() {
 	for _, f := range []func() error{c.readControl, c.readData, c.sendControl, c.sendChunks, c.watch} {
-		c.tasks.Go(func() {
+		c.loops.Go(func() {
 			err := f()
 			if errors.Is(err, io.EOF) {
 				err = errors.New("the plugin ended the stream")
@@ -108,7 +108,7 @@ func (c *connection) begin() {
 			err = errors.New("the plugin process has ended")
 		}
 		c.fail(err)
-		c.tasks.Wait()
+		c.loops.Wait()
 	}()
 }
 
@@ -122,14 +122,14 @@ func (c *connection) fail(err error) {
 	c.err = fmt.Errorf("executor %q: %w", c.options.Config.Executor, err)
 	attempts := c.attempts
 	c.attempts = nil
-	if c.emptied != nil {
-		close(c.emptied)
-		c.emptied = nil
+	if c.drained != nil {
+		close(c.drained)
+		c.drained = nil
 	}
 	c.mu.Unlock()
 	for _, a := range attempts {
-		if a.start > sent {
-			a.end(Outcome{Kind: AttemptReleased, Message: "the plugin was gone before the attempt was started"})
+		if a.startNumber > sent {
+			a.end(Outcome{Kind: OutcomeReleased, Message: "the plugin was gone before the attempt was started"})
 		} else {
 			a.end(lostOutcome(err.Error()))
 		}
@@ -177,7 +177,7 @@ func (c *connection) watch() error {
 		now := time.Now()
 		silence += min(now.Sub(last), 2*watchEvery)
 		last = now
-		if c.heard.Swap(false) {
+		if c.frameCame.Swap(false) {
 			silence = 0
 		}
 		if silence > c.options.Silence {
@@ -192,23 +192,23 @@ func (c *connection) readData() error {
 		if err != nil {
 			return err
 		}
-		c.heard.Store(true)
-		c.take(f)
+		c.frameCame.Store(true)
+		c.handleData(f)
 	}
 }
 
-// take hands on what one frame of Data carries.
-func (c *connection) take(f *pb.DataResponse) {
+// handleData hands on what one frame of Data carries.
+func (c *connection) handleData(f *pb.DataResponse) {
 	for _, ch := range f.GetChunks() {
-		c.chunk(ch)
+		c.handleChunk(ch)
 	}
 	for _, l := range f.GetLogs() {
-		if a := c.listener(l.GetToken()); a != nil {
+		if a := c.running(l.GetToken()); a != nil {
 			a.log(l)
 		}
 	}
 	for _, p := range f.GetProgress() {
-		if a := c.listener(p.GetToken()); a != nil {
+		if a := c.running(p.GetToken()); a != nil {
 			a.reporter.Progress(p.GetDone(), p.GetTotal(), clip(p.GetMessage(), maxText))
 		}
 	}
@@ -217,18 +217,18 @@ func (c *connection) take(f *pb.DataResponse) {
 	}
 	if f.GetThrough() > 0 {
 		c.dataMu.Lock()
-		c.through = f.GetThrough()
-		if c.moved != nil {
-			close(c.moved)
-			c.moved = nil
+		c.dataThrough = f.GetThrough()
+		if c.throughRaised != nil {
+			close(c.throughRaised)
+			c.throughRaised = nil
 		}
 		c.dataMu.Unlock()
 	}
 }
 
-// chunk takes part of a result or a checkpoint; plugins send no others.
-func (c *connection) chunk(ch *pb.Chunk) {
-	a := c.listener(ch.GetToken())
+// handleChunk takes part of a result or a checkpoint; plugins send no others.
+func (c *connection) handleChunk(ch *pb.Chunk) {
+	a := c.running(ch.GetToken())
 	switch {
 	case a == nil:
 	case ch.GetPart() != pb.Part_PART_RESULT && ch.GetPart() != pb.Part_PART_CHECKPOINT:
@@ -240,33 +240,33 @@ func (c *connection) chunk(ch *pb.Chunk) {
 	}
 }
 
-// reached says whether Data has come to mark; if not, what to wait for.
-func (c *connection) reached(mark uint64) (bool, <-chan struct{}) {
+// dataReached says whether Data has come to mark; if not, what to wait for.
+func (c *connection) dataReached(mark uint64) (bool, <-chan struct{}) {
 	if mark == 0 {
 		return true, nil
 	}
 	c.dataMu.Lock()
 	defer c.dataMu.Unlock()
-	if c.through >= mark {
+	if c.dataThrough >= mark {
 		return true, nil
 	}
-	if c.moved == nil {
-		c.moved = make(chan struct{})
+	if c.throughRaised == nil {
+		c.throughRaised = make(chan struct{})
 	}
-	return false, c.moved
+	return false, c.throughRaised
 }
 
 // waitData waits, briefly, until Data has come to mark.
 func (c *connection) waitData(mark uint64) {
-	late := time.NewTimer(dataPatience)
+	late := time.NewTimer(dataWait)
 	defer late.Stop()
 	for {
-		ok, moved := c.reached(mark)
+		ok, raised := c.dataReached(mark)
 		if ok {
 			return
 		}
 		select {
-		case <-moved:
+		case <-raised:
 		case <-late.C:
 			return
 		case <-c.ctx.Done():
@@ -275,8 +275,8 @@ func (c *connection) waitData(mark uint64) {
 	}
 }
 
-// count is how many attempts are out, with those whose outcome is not yet settled.
-func (c *connection) count() int {
+// attemptCount is how many attempts are out, with those whose outcome is not yet settled.
+func (c *connection) attemptCount() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.attempts)
@@ -288,8 +288,8 @@ func (c *connection) find(t Token) *attempt {
 	return c.attempts[t]
 }
 
-// listener is the attempt that a log line or a progress is for, if it goes on.
-func (c *connection) listener(token []byte) *attempt {
+// running is the attempt that a log line or a progress is for, if it goes on.
+func (c *connection) running(token []byte) *attempt {
 	t, ok := tokenOf(token)
 	if !ok {
 		return nil
@@ -301,17 +301,17 @@ func (c *connection) listener(token []byte) *attempt {
 }
 
 // Hello is what the process said of itself.
-func (c *connection) Hello() Hello { return c.hello }
+func (c *connection) Hello() PluginHello { return c.hello }
 
 // Changed is signaled when Describe should be asked again.
 func (c *connection) Changed() <-chan struct{} { return c.changed }
 
 // Draining is closed when the process says that it drains.
-func (c *connection) Draining() <-chan struct{} { return c.leaving }
+func (c *connection) Draining() <-chan struct{} { return c.pluginDraining }
 
-func (c *connection) isLeaving() bool {
+func (c *connection) isPluginDraining() bool {
 	select {
-	case <-c.leaving:
+	case <-c.pluginDraining:
 		return true
 	default:
 		return false
@@ -332,7 +332,7 @@ func (c *connection) Err() error {
 func (c *connection) Close() error {
 	c.cancel(errClosed)
 	<-c.done
-	c.tasks.Wait()
+	c.loops.Wait()
 	return nil
 }
 
@@ -341,22 +341,22 @@ func (c *connection) Drain(ctx context.Context) error {
 	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}}, 0)
 	for {
 		c.mu.Lock()
-		left := len(c.attempts)
-		if c.emptied == nil {
-			c.emptied = make(chan struct{})
+		running := len(c.attempts)
+		if c.drained == nil {
+			c.drained = make(chan struct{})
 		}
-		emptied, err := c.emptied, c.err
+		drained, err := c.drained, c.err
 		c.mu.Unlock()
 		switch {
 		case err != nil:
 			return err
-		case left == 0:
+		case running == 0:
 			return nil
 		}
 		select {
-		case <-emptied:
+		case <-drained:
 		case <-ctx.Done():
-			return fmt.Errorf("drain executor %q: %d attempts still run: %w", c.options.Config.Executor, left, context.Cause(ctx))
+			return fmt.Errorf("drain executor %q: %d attempts still run: %w", c.options.Config.Executor, running, context.Cause(ctx))
 		}
 	}
 }

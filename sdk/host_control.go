@@ -10,17 +10,17 @@ import (
 // readControl hears the plugin. It waits for nothing but the stream: what takes
 // time is done beside it.
 func (c *connection) readControl() error {
-	for frame, err := c.first, error(nil); ; frame, err = c.control.Recv() {
+	for frame, err := c.firstFrame, error(nil); ; frame, err = c.control.Recv() {
 		if err != nil {
 			return err
 		}
-		c.heard.Store(true)
+		c.frameCame.Store(true)
 		for _, m := range frame.GetMessages() {
 			if err := c.handle(m); err != nil {
 				return err
 			}
 		}
-		if err := c.unread(); err != nil {
+		if err := c.checkUnread(); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func (c *connection) handle(m *pb.PluginMessage) error {
 		default:
 		}
 	case *pb.PluginMessage_Draining:
-		c.left.Do(func() { close(c.leaving) })
+		c.drainingOnce.Do(func() { close(c.pluginDraining) })
 	case *pb.PluginMessage_Unsupported:
 		if t, ok := tokenOf(k.Unsupported.GetToken()); ok {
 			if a := c.find(t); a != nil {
@@ -55,10 +55,10 @@ func (c *connection) handle(m *pb.PluginMessage) error {
 	return nil
 }
 
-// unread is an error if a plugin makes its host answer and does not take the answers.
+// checkUnread is an error if a plugin makes its host answer and does not take the answers.
 // What is said of the host's own accord is bounded by its attempts.
-func (c *connection) unread() error {
-	if n := c.out.waiting(); n > maxAnswers && n > maxAnswers+4*uint64(c.count()) {
+func (c *connection) checkUnread() error {
+	if n := c.out.waiting(); n > maxAnswers && n > maxAnswers+4*uint64(c.attemptCount()) {
 		return fmt.Errorf("the plugin does not read: %d messages wait for it", n)
 	}
 	return nil
@@ -87,11 +87,11 @@ func (c *connection) finished(f *pb.Finished) {
 	if a.ended() { // said again, and acked once it is settled; or left to the next host
 		return
 	}
-	if ok, _ := c.reached(f.GetData()); ok && finishedInline(f) {
+	if ok, _ := c.dataReached(f.GetData()); ok && finishedInline(f) {
 		c.complete(a, outcomeFromWire(c.ctx, f, t, c.in))
 		return
 	}
-	if a.taking.Swap(true) { // said again while its payload is on its way
+	if a.finishing.Swap(true) { // said again while its payload is on its way
 		return
 	}
 	go func() {
@@ -105,7 +105,7 @@ func (c *connection) finished(f *pb.Finished) {
 func (c *connection) complete(a *attempt, o Outcome) {
 	a.end(o)
 	a.mu.Lock()
-	forget := a.forget
+	forget := a.settledEarly
 	a.mu.Unlock()
 	if !forget {
 		return
@@ -121,11 +121,11 @@ func (c *connection) complete(a *attempt, o Outcome) {
 	}
 }
 
-// heartbeat looks for attempts that the plugin has forgotten, and for those that it
+// heartbeat ends attempts that the plugin has forgotten, and has it stop those that it
 // runs and nobody here knows.
 func (c *connection) heartbeat(h *pb.Heartbeat) error {
 	now := time.Now()
-	if n, known := len(h.GetRunning()), c.count(); n > known+maxUnknown {
+	if n, known := len(h.GetRunning()), c.attemptCount(); n > known+maxUnknown {
 		return fmt.Errorf("the plugin names %d attempts, its host knows %d", n, known)
 	}
 	named := make(map[Token]struct{}, len(h.GetRunning()))
@@ -134,53 +134,65 @@ func (c *connection) heartbeat(h *pb.Heartbeat) error {
 			named[t] = struct{}{}
 		}
 	}
-	var lost []*attempt
-	var strangers []Token
 	c.mu.Lock()
+	lost := c.forgotten(named, h.GetReceived(), now)
+	unknown := c.unknownTooLong(named, now)
+	c.mu.Unlock()
+	for _, a := range lost {
+		a.end(lostOutcome("the plugin no longer names it"))
+	}
+	if len(unknown) > 0 {
+		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(unknown), "task_token", unknown[0].String()[:8])
+	}
+	for _, t := range unknown {
+		c.refuse(t[:], 0, "the host knows no such attempt")
+	}
+	return nil
+}
+
+// forgotten are the attempts that too many heartbeats in a row have not named, after the
+// plugin had counted their Start among the messages received. It needs the lock held.
+func (c *connection) forgotten(named map[Token]struct{}, received uint64, now time.Time) (lost []*attempt) {
 	for t, a := range c.attempts {
-		if _, ok := named[t]; ok || a.ended() || !startHandled(a, h.GetReceived(), now) {
-			a.missing = 0
+		if _, ok := named[t]; ok || a.ended() || !startCounted(a, received, now) {
+			a.missedBeats = 0
 			continue
 		}
-		if a.missing++; a.missing >= missingBeats {
+		if a.missedBeats++; a.missedBeats >= missingBeats {
 			lost = append(lost, a)
 		}
 	}
-	for t := range c.unclaimed {
+	return lost
+}
+
+// unknownTooLong are the tokens that the plugin has long named and nobody here knows. It
+// needs the lock held.
+func (c *connection) unknownTooLong(named map[Token]struct{}, now time.Time) (unknown []Token) {
+	for t := range c.unknownSince {
 		if _, ok := named[t]; !ok {
-			delete(c.unclaimed, t)
+			delete(c.unknownSince, t)
 		}
 	}
 	for t := range named {
 		if c.attempts[t] != nil {
 			continue
 		}
-		if since, ok := c.unclaimed[t]; !ok {
-			c.unclaimed[t] = now
-		} else if now.Sub(since) > unclaimedFor {
-			strangers = append(strangers, t)
+		if since, ok := c.unknownSince[t]; !ok {
+			c.unknownSince[t] = now
+		} else if now.Sub(since) > unknownFor {
+			unknown = append(unknown, t)
 		}
 	}
-	c.mu.Unlock()
-	for _, a := range lost {
-		a.end(lostOutcome("the plugin no longer names it"))
-	}
-	if len(strangers) > 0 {
-		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(strangers), "task_token", strangers[0].String()[:8])
-	}
-	for _, t := range strangers {
-		c.refuse(t[:], 0, "the host knows no such attempt")
-	}
-	return nil
+	return unknown
 }
 
-// startHandled says whether the plugin had handled a's Start when it made the list.
+// startCounted says whether the plugin had handled a's Start when it made the list.
 // One that does not count what it received is given ten seconds for it.
-func startHandled(a *attempt, received uint64, now time.Time) bool {
+func startCounted(a *attempt, received uint64, now time.Time) bool {
 	if received == 0 {
-		return now.Sub(a.begun) > 10*time.Second
+		return now.Sub(a.startedAt) > 10*time.Second
 	}
-	return received >= a.start
+	return received >= a.startNumber
 }
 
-var _ Connection = (*connection)(nil)
+var _ HostConnection = (*connection)(nil)

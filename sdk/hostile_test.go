@@ -76,7 +76,7 @@ func TestHostilePlugin(t *testing.T) {
 				}
 			}
 			return nil
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "wait for their answer"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "wait for their answer"},
 		"checkpoints whose chunks never come": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.say(checkpoint(h, i+1, &pb.Payload{Chunked: MaxCheckpoint})); err != nil {
@@ -84,7 +84,7 @@ func TestHostilePlugin(t *testing.T) {
 				}
 			}
 			return nil
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "wait for their answer"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "wait for their answer"},
 		"starts": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Started{Started: &pb.Started{Token: h.victim, Seq: uint64(i + 1), Handle: big[:maxHandle]}}}); err != nil {
@@ -92,7 +92,7 @@ func TestHostilePlugin(t *testing.T) {
 				}
 			}
 			return nil
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "wait for their answer"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "wait for their answer"},
 		"chunks that nobody announced": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_RESULT, Seq: uint64(i + 1), Data: big, Total: maxPayload}); err != nil {
@@ -100,7 +100,7 @@ func TestHostilePlugin(t *testing.T) {
 				}
 			}
 			return nil
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "no message has announced"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "no message has announced"},
 		"chunks beyond their total": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_RESULT, Seq: 1, Offset: int64(i) * inlineBytes, Data: big, Total: 3 * inlineBytes}); err != nil {
@@ -108,20 +108,20 @@ func TestHostilePlugin(t *testing.T) {
 				}
 			}
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED, Result: &pb.Payload{Chunked: 4 * inlineBytes}}))
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "did not arrive"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "did not arrive"},
 		"chunks of an input": {func(h *hostile) error {
 			return h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_INPUT, Data: big, Total: maxPayload})
-		}, Outcome{Kind: Failed, Code: CodeProtocolError}, "does not send"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "does not send"},
 		"details": {func(h *hostile) error {
 			details := map[string]string{}
 			for i := range 10_000 {
 				details[fmt.Sprint("k", i)] = strings.Repeat("x", 1000)
 			}
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Kind: pb.Kind_KIND_FAILED, Message: "no", Details: details}))
-		}, Outcome{Kind: Failed, Code: CodeScriptFailed}, "no"},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed}, "no"},
 		"a name": {func(h *hostile) error {
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Kind: pb.Kind_KIND_FAILED, Code: strings.Repeat("c", 1<<20), Message: strings.Repeat("m", 8<<20)}))
-		}, Outcome{Kind: Failed, Code: strings.Repeat("c", maxName-3) + "…"}, "mmm"},
+		}, Outcome{Kind: OutcomeFailed, Code: strings.Repeat("c", maxName-3) + "…"}, "mmm"},
 		"a heartbeat of strangers": {func(h *hostile) error {
 			return h.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: &pb.Heartbeat{Running: tokens(800_000)}}})
 		}, Outcome{}, "names 800000 attempts"},
@@ -194,10 +194,10 @@ func TestHostilePlugin(t *testing.T) {
 			v, n := <-victim, <-neighbor
 			if c.victim.Kind == 0 {
 				<-conn.Done()
-				if v.Kind != AttemptLost || n.Kind != AttemptLost || !strings.Contains(conn.Err().Error(), c.why) {
+				if v.Kind != OutcomeLost || n.Kind != OutcomeLost || !strings.Contains(conn.Err().Error(), c.why) {
 					t.Errorf("the attempts are %s and %s, and the connection ended with %v", v.Kind, n.Kind, conn.Err())
 				}
-			} else if n.Kind != Succeeded {
+			} else if n.Kind != OutcomeSucceeded {
 				t.Errorf("its neighbor is %s: %s", n.Kind, n.Message)
 			} else if v.Kind != c.victim.Kind || v.Code != c.victim.Code || !strings.Contains(v.Message, c.why) || len(v.Message) > 2*maxText {
 				t.Errorf("the outcome is %s, %q: %.200s", v.Kind, v.Code, v.Message)
@@ -229,7 +229,7 @@ func TestLargeDetailsBreakNothing(t *testing.T) {
 	neighbor := begin(t, c, t.Context(), task)
 	_, err := c.Execute(t.Context(), Task{Type: "fail", Token: randomToken()}, NewReporter(ReporterFuncs{}))
 	o := OutcomeOf(t.Context(), Result{}, err)
-	if o.Kind != Failed || o.Message != "it failed" || len(o.Details) > maxDetails || o.Details[leftOut] == "" {
+	if o.Kind != OutcomeFailed || o.Message != "it failed" || len(o.Details) > maxDetails || o.Details[leftOut] == "" {
 		t.Errorf("%s, %q, %d details, %q left out", o.Kind, o.Message, len(o.Details), o.Details[leftOut])
 	}
 	close(gate)
@@ -294,7 +294,7 @@ type failing struct {
 
 func (f failing) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
 	if t.Type == "fail" {
-		return Result{}, FailedWith(Outcome{Kind: Failed, Code: CodeScriptFailed, Message: "it failed", Details: f.details})
+		return Result{}, FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: "it failed", Details: f.details})
 	}
 	return f.Executor.Execute(ctx, t, r)
 }

@@ -9,30 +9,30 @@ import (
 // again, for executors that run attempts themselves. The zero value is ready.
 type JoinTable struct {
 	mu      sync.Mutex
-	flights map[Token]*flight
+	running map[Token]*joinable
 }
 
-// flight is one attempt that runs. landed is made by whoever joins it, so that
-// the many that nobody joins cost little.
-type flight struct {
-	landed chan struct{}
-	res    Result
-	err    error
+// joinable is one attempt that runs. The first who joins it makes the channel returned,
+// so that the many that nobody joins cost little.
+type joinable struct {
+	returned chan struct{}
+	res      Result
+	err      error
 }
 
 // Do calls run, unless t's token runs already: then it waits for that attempt and
 // returns what it returned, or returns when ctx ends. With t.Rejoin it never calls
-// run: a token that does not run here is Lost.
+// run: a token that does not run here is ErrLost.
 func (j *JoinTable) Do(ctx context.Context, t Task, run func() (Result, error)) (Result, error) {
 	j.mu.Lock()
-	if f := j.flights[t.Token]; f != nil {
-		if f.landed == nil {
-			f.landed = make(chan struct{})
+	if a := j.running[t.Token]; a != nil {
+		if a.returned == nil {
+			a.returned = make(chan struct{})
 		}
 		j.mu.Unlock()
 		select {
-		case <-f.landed:
-			return f.res, f.err
+		case <-a.returned:
+			return a.res, a.err
 		case <-ctx.Done():
 			return Result{}, context.Cause(ctx)
 		}
@@ -41,20 +41,20 @@ func (j *JoinTable) Do(ctx context.Context, t Task, run func() (Result, error)) 
 		j.mu.Unlock()
 		return Result{}, ErrLost
 	}
-	if j.flights == nil {
-		j.flights = map[Token]*flight{}
+	if j.running == nil {
+		j.running = map[Token]*joinable{}
 	}
-	f := &flight{err: ErrLost} // unless run returns: it may panic
-	j.flights[t.Token] = f
+	a := &joinable{err: ErrLost} // unless run returns: it may panic
+	j.running[t.Token] = a
 	j.mu.Unlock()
 	defer func() {
 		j.mu.Lock()
-		delete(j.flights, t.Token)
-		if f.landed != nil {
-			close(f.landed)
+		delete(j.running, t.Token)
+		if a.returned != nil {
+			close(a.returned)
 		}
 		j.mu.Unlock()
 	}()
-	f.res, f.err = run()
-	return f.res, f.err
+	a.res, a.err = run()
+	return a.res, a.err
 }

@@ -109,8 +109,8 @@ func (l *lineLogger) StandardWriter(opts *hclog.StandardLoggerOptions) io.Writer
 
 // lineWriter makes a line of each write, as package log does them.
 type lineWriter struct {
-	to    *lineLogger
-	level hclog.Level
+	logger *lineLogger
+	level  hclog.Level
 }
 
 func (w lineWriter) Write(b []byte) (int, error) {
@@ -118,6 +118,6 @@ func (w lineWriter) Write(b []byte) (int, error) {
 	for len(text) > 0 && text[len(text)-1] == '\n' {
 		text = text[:len(text)-1]
 	}
-	w.to.Log(w.level, text)
+	w.logger.Log(w.level, text)
 	return len(b), nil
 }

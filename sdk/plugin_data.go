@@ -78,7 +78,7 @@ func (q *dataQueue) signal() {
 	}
 }
 
-func (q *dataQueue) line(l *pb.LogLine, mark *itemMark) {
+func (q *dataQueue) addLine(l *pb.LogLine, mark *itemMark) {
 	size := len(l.Message)
 	for _, a := range l.Args {
 		size += len(a)
@@ -88,7 +88,7 @@ func (q *dataQueue) line(l *pb.LogLine, mark *itemMark) {
 	q.add(&dataItem{log: l, bytes: size, mark: mark})
 }
 
-func (q *dataQueue) progress(t Token, mark *itemMark, done, total int64, message string) {
+func (q *dataQueue) addProgress(t Token, mark *itemMark, done, total int64, message string) {
 	message = clip(message, 4<<10)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -140,7 +140,7 @@ func (s *server) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataRes
 	if err != nil {
 		return err
 	}
-	sess, err := s.attach(first.GetEpoch())
+	sess, err := s.claimSession(first.GetEpoch())
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *server) Data(stream grpc.BidiStreamingServer[pb.DataRequest, pb.DataRes
 		frame, err := first, error(nil)
 		for err == nil && sess.ctx.Err() == nil {
 			for _, c := range frame.GetChunks() {
-				if r := s.find(c.GetToken()); r == nil || !r.fed.Load() {
+				if r := s.find(c.GetToken()); r == nil || !r.payloadsComplete.Load() {
 					_ = sess.in.add(c) // a host that sends too much makes its own payload fail
 				}
 			}
@@ -208,8 +208,8 @@ func (s *server) sendData(sess *session, send func(*pb.DataResponse) error) {
 	}
 }
 
-// attach finds the session that a Data stream belongs to.
-func (s *server) attach(epoch uint64) (*session, error) {
+// claimSession finds the session that a Data stream belongs to.
+func (s *server) claimSession(epoch uint64) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session == nil || s.session.hasData || s.session.epoch != epoch {

@@ -18,26 +18,26 @@ import (
 // run is one attempt in a plugin process, from its Start until its outcome is
 // acknowledged. To the executor it is the Reporter.
 type run struct {
-	srv    *server
-	token  Token
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	gone   context.CancelFunc // releases what ctx holds
-	joined *session           // that may hear of it; under the server's lock
-	fed    atomic.Bool        // all its payloads have come
-	over   atomic.Bool        // Execute has returned
-	logger atomic.Pointer[lineLogger]
-	marks  itemMark   // of what it has on Data
-	turn   sync.Mutex // of who reports: one Started or Checkpoint waits for its answer at a time
+	server           *server
+	token            Token
+	ctx              context.Context
+	cancel           context.CancelCauseFunc
+	releaseContext   context.CancelFunc // releases what ctx holds
+	listener         *session           // that may hear of it; under the server's lock
+	payloadsComplete atomic.Bool        // all its payloads have come
+	returned         atomic.Bool        // Execute has returned
+	logger           atomic.Pointer[lineLogger]
+	dataMark         itemMark   // of what it has on Data
+	reportTurn       sync.Mutex // of who reports: one Started or Checkpoint waits for its answer at a time
 
-	mu       sync.Mutex
-	seq      uint64
-	reports  map[uint64]*report // started and checkpoints that wait for their ack
-	outcome  *Outcome           // when finished
-	unwanted bool
-	closed   chan struct{} // made with the first report; closed when nobody will answer
-	next     time.Time     // when to report the outcome again
-	wait     time.Duration
+	mu         sync.Mutex
+	seq        uint64
+	reports    map[uint64]*report // started and checkpoints that wait for their ack
+	outcome    *Outcome           // when finished
+	refused    bool
+	abandoned  chan struct{} // made with the first report; closed when nobody will answer
+	repeatAt   time.Time     // when to report the outcome again
+	repeatWait time.Duration
 }
 
 // report is a Started or a Checkpoint on its way.
@@ -62,21 +62,21 @@ func (s *server) start(sess *session, m *pb.Start) {
 		return
 	}
 	if r := s.attempts[token]; r != nil {
-		r.joined = sess
+		r.listener = sess
 		s.mu.Unlock()
 		sess.in.forget(token)
 		r.report(sess)
 		return
 	}
-	r := &run{srv: s, token: token, joined: sess}
+	r := &run{server: s, token: token, listener: sess}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.cancel = cancel
 	var deadline time.Time
 	if m.GetRemaining() != nil {
 		deadline = time.Now().Add(m.GetRemaining().AsDuration())
-		ctx, r.gone = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
+		ctx, r.releaseContext = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
 	} else {
-		r.gone = func() { cancel(nil) }
+		r.releaseContext = func() { cancel(nil) }
 	}
 	r.ctx = ctx
 	s.attempts[token] = r
@@ -87,7 +87,7 @@ func (s *server) start(sess *session, m *pb.Start) {
 	s.mu.Unlock()
 	switch {
 	case draining:
-		r.finish(Outcome{Kind: AttemptReleased, Message: "the plugin is draining and did not start it"})
+		r.finish(Outcome{Kind: OutcomeReleased, Message: "the plugin is draining and did not start it"})
 	case m.GetRejoin() && !info.Outlives && !info.Deferred:
 		s.running.Done()
 		r.finish(lostOutcome("this process does not know it"))
@@ -98,11 +98,11 @@ func (s *server) start(sess *session, m *pb.Start) {
 
 // execute is the life of an attempt's goroutine.
 func (r *run) execute(sess *session, m *pb.Start, deadline time.Time, exec Executor, maxResult int64) {
-	defer r.srv.running.Done()
+	defer r.server.running.Done()
 	t, err := taskFromWire(r.ctx, m, r.token, deadline, sess.in)
-	r.fed.Store(true)
+	r.payloadsComplete.Store(true)
 	if err != nil {
-		r.finish(Outcome{Kind: AttemptReleased, Message: "its input did not arrive: " + err.Error()})
+		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + err.Error()})
 		return
 	}
 	var res Result
@@ -116,29 +116,29 @@ func (r *run) execute(sess *session, m *pb.Start, deadline time.Time, exec Execu
 
 // finish records the outcome and reports it to the host, if one listens.
 func (r *run) finish(o Outcome) {
-	r.over.Store(true)
+	r.returned.Store(true)
 	r.mu.Lock()
 	r.outcome = &o
 	r.seq++
-	unwanted := r.unwanted
+	refused := r.refused
 	r.mu.Unlock()
-	r.gone()
+	r.releaseContext()
 	r.cancel(nil)
-	if unwanted {
-		r.srv.forget(r)
+	if refused {
+		r.server.forget(r)
 		return
 	}
-	r.tell()
+	r.reportToListener()
 }
 
-// tell reports to the session that has joined this attempt, if it is still there.
-func (r *run) tell() {
-	r.srv.mu.Lock()
-	sess := r.srv.session
-	if r.joined != sess {
+// reportToListener reports to the session that has joined this attempt, if it is still there.
+func (r *run) reportToListener() {
+	r.server.mu.Lock()
+	sess := r.server.session
+	if r.listener != sess {
 		sess = nil
 	}
-	r.srv.mu.Unlock()
+	r.server.mu.Unlock()
 	if sess != nil {
 		r.report(sess)
 	}
@@ -156,9 +156,9 @@ func (r *run) report(sess *session) {
 	if r.outcome == nil {
 		return
 	}
-	msg, bytes, chunks := finishedToWire(r.token, r.seq, r.marks.last.Load(), *r.outcome)
-	r.wait = max(repeatAfter, min(2*r.wait, 5*time.Minute))
-	r.next = time.Now().Add(r.wait)
+	msg, bytes, chunks := finishedToWire(r.token, r.seq, r.dataMark.last.Load(), *r.outcome)
+	r.repeatWait = max(repeatAfter, min(2*r.repeatWait, 5*time.Minute))
+	r.repeatAt = time.Now().Add(r.repeatWait)
 	sess.out.put(msg, bytes)
 	for _, c := range chunks {
 		sess.chunks.put(c, len(c.Data))
@@ -174,19 +174,19 @@ func (r *run) send(sess *session, p *report) {
 	pk := packer{token: r.token[:], seq: p.seq}
 	c := &pb.Checkpoint{Token: r.token[:], Seq: p.seq, Data: pk.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, p.checkpoint)}
 	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}}, pk.bytes)
-	for _, ch := range pk.out {
+	for _, ch := range pk.chunks {
 		sess.chunks.put(ch, len(ch.Data))
 	}
 }
 
-// due says whether the outcome should be reported again.
-func (r *run) due(now time.Time) bool {
+// repeatDue says whether the outcome should be reported again.
+func (r *run) repeatDue(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.outcome != nil && now.After(r.next)
+	return r.outcome != nil && now.After(r.repeatAt)
 }
 
-func (r *run) isFinished() bool { return r.over.Load() }
+func (r *run) isFinished() bool { return r.returned.Load() }
 
 // settle answers one report; of the outcome it ends the attempt.
 func (r *run) settle(seq uint64, err error) {
@@ -199,7 +199,7 @@ func (r *run) settle(seq uint64, err error) {
 		p.answer <- err
 	}
 	if last {
-		r.srv.forget(r)
+		r.server.forget(r)
 	}
 }
 
@@ -211,13 +211,13 @@ func (r *run) refuse(seq uint64, reason string) {
 		return
 	}
 	r.mu.Lock()
-	r.unwanted = true
+	r.refused = true
 	finished := r.outcome != nil
 	r.mu.Unlock()
 	r.cancel(ErrCancel)
 	r.abandon()
 	if finished {
-		r.srv.forget(r)
+		r.server.forget(r)
 	}
 }
 
@@ -231,27 +231,27 @@ func (r *run) abandon() {
 		delete(r.reports, seq)
 		p.answer <- errNobodyAnswers
 	}
-	if r.closed == nil {
-		r.closed = make(chan struct{})
+	if r.abandoned == nil {
+		r.abandoned = make(chan struct{})
 	}
 	select {
-	case <-r.closed:
+	case <-r.abandoned:
 	default:
-		close(r.closed)
+		close(r.abandoned)
 	}
 }
 
-// ask sends a report and waits for its answer. It does not end with the context:
+// reportAndWait sends a report and waits for its answer. It does not end with the context:
 // a script that is told to stop may want to save where it was.
-func (r *run) ask(p *report) error {
-	if r.over.Load() {
+func (r *run) reportAndWait(p *report) error {
+	if r.returned.Load() {
 		return nil
 	}
-	r.turn.Lock()
-	defer r.turn.Unlock()
+	r.reportTurn.Lock()
+	defer r.reportTurn.Unlock()
 	p.answer = make(chan error, 1)
 	r.mu.Lock()
-	if r.closed != nil {
+	if r.abandoned != nil {
 		r.mu.Unlock()
 		return errNobodyAnswers
 	}
@@ -266,10 +266,10 @@ func (r *run) ask(p *report) error {
 	r.reports[p.seq] = p
 	r.mu.Unlock()
 
-	r.srv.mu.Lock()
-	sess := r.srv.session
-	heard := sess != nil && r.joined == sess
-	r.srv.mu.Unlock()
+	r.server.mu.Lock()
+	sess := r.server.session
+	heard := sess != nil && r.listener == sess
+	r.server.mu.Unlock()
 	if heard { // else it is said when a host joins
 		r.mu.Lock()
 		if r.reports[p.seq] != nil {
@@ -287,7 +287,7 @@ func (r *run) Started(handle []byte, node string) error {
 	if len(handle) > maxHandle {
 		return Permanent(fmt.Errorf("handle has %d bytes, at most %d are kept", len(handle), maxHandle))
 	}
-	return r.ask(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
+	return r.reportAndWait(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
 }
 
 // Checkpoint saves data with the host.
@@ -298,13 +298,13 @@ func (r *run) Checkpoint(data []byte) error {
 	if data == nil {
 		data = []byte{}
 	}
-	return r.ask(&report{checkpoint: data})
+	return r.reportAndWait(&report{checkpoint: data})
 }
 
 // Progress says how far the attempt is.
 func (r *run) Progress(done, total int64, message string) {
-	if !r.over.Load() {
-		r.srv.data.progress(r.token, &r.marks, done, total, message)
+	if !r.returned.Load() {
+		r.server.data.addProgress(r.token, &r.dataMark, done, total, message)
 	}
 }
 
@@ -314,8 +314,8 @@ func (r *run) Log() hclog.Logger {
 		return l
 	}
 	l := &lineLogger{write: func(level hclog.Level, msg string, args []string) {
-		if !r.over.Load() {
-			r.srv.data.line(logLine(r.token, int32(level), msg, args), &r.marks)
+		if !r.returned.Load() {
+			r.server.data.addLine(logLine(r.token, int32(level), msg, args), &r.dataMark)
 		}
 	}}
 	if !r.logger.CompareAndSwap(nil, l) {

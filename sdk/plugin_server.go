@@ -29,30 +29,30 @@ type server struct {
 	plugin   Plugin
 	instance string
 	log      hclog.Logger
-	// configured is called once, before the executor is made.
-	configured func()
-	data       *dataQueue
-	running    sync.WaitGroup // attempts whose executor has not returned
-	configure  sync.Mutex     // one Configure at a time
+	// beforeNew is called once, before the executor is made.
+	beforeNew func()
+	data      *dataQueue
+	running   sync.WaitGroup // attempts whose executor has not returned
+	configure sync.Mutex     // one Configure at a time
 
-	mu       sync.Mutex
-	epoch    uint64 // the highest seen
-	config   *pb.ConfigureRequest
-	exec     Executor
-	info     Info // as last described
-	session  *session
-	lostAt   time.Time // when the last session ended; zero while there is one
-	attempts map[Token]*run
-	draining bool
-	leaving  bool          // draining because somebody else than the host told it to
-	emptied  chan struct{} // closed when draining and nothing is left
+	mu              sync.Mutex
+	epoch           uint64 // the highest seen
+	config          *pb.ConfigureRequest
+	exec            Executor
+	info            Info // as last described
+	session         *session
+	hostlessSince   time.Time // when the last session ended; zero while there is one
+	attempts        map[Token]*run
+	draining        bool
+	drainingUnasked bool          // draining because somebody else than the host told it to
+	emptied         chan struct{} // closed when draining and nothing is left
 }
 
 func newServer(p Plugin) *server {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand says so)
 	return &server{plugin: p, instance: hex.EncodeToString(id[:]), log: hclog.NewNullLogger(),
-		configured: func() {}, data: newDataQueue(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
+		beforeNew: func() {}, data: newDataQueue(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
 }
 
 // Configure makes the executor. A host that comes back to a process which
@@ -61,7 +61,7 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 	s.configure.Lock()
 	defer s.configure.Unlock()
 	s.mu.Lock()
-	err := s.obey(req.GetEpoch())
+	err := s.raiseEpoch(req.GetEpoch())
 	old := s.config
 	s.mu.Unlock()
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 		s.mu.Unlock()
 		return &pb.ConfigureResponse{}, nil
 	}
-	s.configured()
+	s.beforeNew()
 	cfg := NewConfig(req.GetExecutor(), req.GetConfig(), s.changed)
 	cfg.DataDir, cfg.HostURL, cfg.Slots = req.GetDataDir(), req.GetHostUrl(), int(req.GetSlots())
 	cfg.Log = s.log.With("executor", req.GetExecutor())
@@ -181,8 +181,8 @@ func controlNode(ctx context.Context, c NodeController, node, action string) (er
 
 var errNotConfigured = status.Error(codes.FailedPrecondition, "Configure must come first")
 
-// obey refuses all but the highest epoch; it needs the lock held.
-func (s *server) obey(epoch uint64) error {
+// raiseEpoch refuses all but the highest epoch; it needs the lock held.
+func (s *server) raiseEpoch(epoch uint64) error {
 	if epoch < s.epoch {
 		return status.Errorf(codes.PermissionDenied,
 			"epoch %d is over: a host with epoch %d has taken this plugin", epoch, s.epoch)
@@ -214,12 +214,12 @@ func (s *server) drain() <-chan struct{} {
 	return s.emptied
 }
 
-// leave is drain at somebody else's word, of which the host hears: it would go on
+// drainUnasked is drain at somebody else's word, of which the host hears: it would go on
 // sending starts, and get each of them back.
-func (s *server) leave() <-chan struct{} {
+func (s *server) drainUnasked() <-chan struct{} {
 	s.mu.Lock()
-	if !s.leaving {
-		s.leaving = true
+	if !s.drainingUnasked {
+		s.drainingUnasked = true
 		if s.session != nil { // else it is said after the next Hello
 			s.session.out.put(drainingMessage(), 0)
 		}
@@ -243,8 +243,8 @@ func (s *server) checkEmpty() {
 	}
 }
 
-// all is a copy of the attempts, to be walked without the lock.
-func (s *server) all() []*run {
+// runs is a copy of the attempts, to be walked without the lock.
+func (s *server) runs() []*run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	runs := make([]*run, 0, len(s.attempts))
@@ -257,7 +257,7 @@ func (s *server) all() []*run {
 // stopAll ends every attempt's context with cause. With hopeless, no host will
 // answer either: whatever waits for one goes on with an error.
 func (s *server) stopAll(cause error, hopeless bool) {
-	for _, r := range s.all() {
+	for _, r := range s.runs() {
 		r.cancel(cause)
 		if hopeless {
 			r.abandon()

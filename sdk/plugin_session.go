@@ -81,7 +81,7 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	if s.exec == nil {
 		return nil, errNotConfigured
 	}
-	if err := s.obey(epoch); err != nil {
+	if err := s.raiseEpoch(epoch); err != nil {
 		return nil, err
 	}
 	if s.session != nil {
@@ -98,10 +98,10 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 		}
 	}
 	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: hello}}, 0)
-	if s.leaving {
+	if s.drainingUnasked {
 		sess.out.put(drainingMessage(), 0)
 	}
-	s.session, s.lostAt = sess, time.Time{}
+	s.session, s.hostlessSince = sess, time.Time{}
 	return sess, nil
 }
 
@@ -117,7 +117,7 @@ func (s *server) close(sess *session) {
 	if s.session != sess {
 		return
 	}
-	s.session, s.lostAt = nil, time.Now()
+	s.session, s.hostlessSince = nil, time.Now()
 	if s.survives() || len(s.attempts) == 0 {
 		return
 	}
@@ -149,7 +149,7 @@ func (s *server) heartbeats(sess *session) {
 		s.mu.Lock()
 		for t, r := range s.attempts {
 			beat.Running = append(beat.Running, t[:])
-			if r.joined == sess && r.due(now) {
+			if r.listener == sess && r.repeatDue(now) {
 				again = append(again, r)
 			}
 		}

@@ -90,13 +90,13 @@ func runHost() int {
 }
 
 // startProcess starts the test binary as a plugin.
-func startProcess(o HostOptions, stderr io.Writer) (*plugin.Client, Connection, error) {
+func startProcess(o HostOptions, stderr io.Writer) (*plugin.Client, HostConnection, error) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "SDK_TEST_ROLE=plugin")
 	return dispense(o, &plugin.ClientConfig{Cmd: cmd, Stderr: stderr, AutoMTLS: !o.Survive, SkipHostEnv: true})
 }
 
-func dispense(o HostOptions, cfg *plugin.ClientConfig) (*plugin.Client, Connection, error) {
+func dispense(o HostOptions, cfg *plugin.ClientConfig) (*plugin.Client, HostConnection, error) {
 	if o.Config.Executor == "" {
 		o.Config = NewConfig("test", nil, nil)
 	}
@@ -112,7 +112,7 @@ func dispense(o HostOptions, cfg *plugin.ClientConfig) (*plugin.Client, Connecti
 	if err != nil {
 		return client, nil, err
 	}
-	return client, raw.(Connection), nil
+	return client, raw.(HostConnection), nil
 }
 
 // killedHost runs a host process up to its attempt, and kills it with SIGKILL.
@@ -224,9 +224,8 @@ func TestProcessPrints(t *testing.T) {
 		t.Fatalf("%s, %v", res.Data, err)
 	}
 	wrong, _, err := startProcess(HostOptions{Config: NewConfig("images", []byte(`{"sltos": 1}`), nil)}, io.Discard)
-	refused := (*ConfigError)(nil)
-	if !errors.As(err, &refused) || refused.Executor != "images" || !strings.Contains(refused.Message, "sltos") {
-		t.Errorf("want a config error that names the key: %v", err)
+	if !errors.Is(err, ErrConfigRefused) || !strings.Contains(err.Error(), `"images"`) || !strings.Contains(err.Error(), "sltos") {
+		t.Errorf("want an error that says config refused and names executor and key: %v", err)
 	}
 	wrong.Kill()
 }

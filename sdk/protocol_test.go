@@ -105,7 +105,7 @@ func drained(t *testing.T, c *connection, s *server) {
 	select {
 	case <-s.drain():
 	case <-time.After(10 * time.Second):
-		t.Fatalf("the plugin still keeps %d attempts", len(s.all()))
+		t.Fatalf("the plugin still keeps %d attempts", len(s.runs()))
 	}
 }
 
@@ -201,14 +201,14 @@ func TestConfigure(t *testing.T) {
 	} {
 		cfg := NewConfig("test", []byte(`{"sltos":3}`), nil)
 		_, err := connect(t.Context(), serveTest(t, newServer(p)), HostOptions{Config: cfg})
-		if refused := (*ConfigError)(nil); !errors.As(err, &refused) {
-			t.Errorf("%s: %v, want a *ConfigError", name, err)
+		if !errors.Is(err, ErrConfigRefused) {
+			t.Errorf("%s: %v, want one that wraps ErrConfigRefused", name, err)
 		}
 	}
 	cc := serveTest(t, newServer(Plugin{New: func(Config) (Executor, error) { return NewScripts(Func("a", answer)) }}))
 	connectTest(t, cc, HostOptions{Config: NewConfig("test", []byte(`{"a":1}`), nil)})
 	_, err := connect(t.Context(), cc, HostOptions{Config: NewConfig("test", []byte(`{"a":2}`), nil)})
-	if err == nil || errors.As(err, new(*ConfigError)) || !strings.Contains(err.Error(), "started anew") {
+	if err == nil || errors.Is(err, ErrConfigRefused) || !strings.Contains(err.Error(), "started anew") {
 		t.Errorf("another config for a running executor: %v", err)
 	}
 	_, err = connect(t.Context(), serveTest(t, stuckConfigure()), HostOptions{Config: NewConfig("slow", nil, nil), Start: 50 * time.Millisecond})
@@ -273,7 +273,7 @@ func serveFake(t *testing.T, f *fake) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := GRPCServer(nil)
+	g := PluginGRPCServer(nil)
 	pb.RegisterExecutorServiceServer(g, f)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
@@ -304,31 +304,31 @@ func TestPluginMisbehaves(t *testing.T) {
 				return err
 			}
 			return hold(s)
-		}, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
-		"ends the stream": {func(stream, []byte) error { return nil }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+		}, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
+		"ends the stream": {func(stream, []byte) error { return nil }, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
 		"breaks the stream": {func(stream, []byte) error { return status.Error(codes.Internal, "boom") },
-			Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
-		"falls silent": {func(s stream, _ []byte) error { return hold(s) }, Outcome{Kind: AttemptLost, Code: CodeExecutorLost}},
+			Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
+		"falls silent": {func(s stream, _ []byte) error { return hold(s) }, Outcome{Kind: OutcomeLost, Code: CodeExecutorLost}},
 		"does not support the start": {func(s stream, token []byte) error {
 			_ = say(s, &pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{Token: token}}})
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"reports no kind": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"yields until nothing": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"yields until after all years": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_YIELDED, Yield: &pb.Yield{Until: &timestamppb.Timestamp{Seconds: 1 << 60}}}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"announces an absurd result": {func(s stream, token []byte) error {
 			_ = say(s, finished(token, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED, Result: &pb.Payload{Chunked: 1 << 40}}))
 			return hold(s)
-		}, Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true}},
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true}},
 		"reports of strangers, then properly": {func(s stream, token []byte) error {
 			_ = say(s, finished([]byte("short"), nil), finished(make([]byte, 16), nil), finished(token, &pb.Outcome{Kind: pb.Kind_KIND_CANCELED}))
 			for { // the stranger is refused whole
@@ -342,7 +342,7 @@ func TestPluginMisbehaves(t *testing.T) {
 					}
 				}
 			}
-		}, Outcome{Kind: Canceled}},
+		}, Outcome{Kind: OutcomeCanceled}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := connectFake(t, HostOptions{Silence: 600 * time.Millisecond}, func(s stream) error {
@@ -373,11 +373,11 @@ func TestDataDropsRatherThanBlocks(t *testing.T) {
 	q := newDataQueue()
 	var mark itemMark
 	token := randomToken()
-	q.progress(token, &mark, 1, 9, "")
+	q.addProgress(token, &mark, 1, 9, "")
 	for i := range dataItems + 10 {
-		q.line(logLine(token, 3, fmt.Sprint(i), nil), &mark)
+		q.addLine(logLine(token, 3, fmt.Sprint(i), nil), &mark)
 	}
-	q.progress(token, &mark, 7, 9, "latest")
+	q.addProgress(token, &mark, 7, 9, "latest")
 	lines, through := 0, uint64(0)
 	var dropped uint64
 	for f := q.frame(); f != nil; f = q.frame() {
@@ -479,8 +479,8 @@ func TestLeavingIsSaid(t *testing.T) {
 		t.Fatal("it drains before it was told to")
 	default:
 	}
-	s.leave()
-	emptied := s.leave()
+	s.drainUnasked()
+	emptied := s.drainUnasked()
 	<-c.Draining()
 	if _, err := c.Execute(t.Context(), Task{Type: "wait", Token: randomToken()}, NewReporter(ReporterFuncs{})); !errors.Is(err, ErrReleased) {
 		t.Errorf("a start after it: %v, want Released", err)

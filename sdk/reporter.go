@@ -4,8 +4,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// A Reporter is how an attempt speaks while it runs. It may be used from many
-// goroutines, until Execute returns; after that all its methods do nothing.
+// A Reporter is how an attempt speaks while it runs. It belongs to the one attempt
+// that it was given with, and may be used from many goroutines, until Execute returns;
+// after that all its methods do nothing. Started and Checkpoint wait for
+// the host to write down what they say, also after the context has ended: a script that
+// is told to stop may save where it was. Progress and Log never wait.
 type Reporter interface {
 	// Started is for executors that hand attempts on (Info.Deferred): the
 	// attempt has begun on node, and handle is what finds it again after a
@@ -42,26 +45,26 @@ type ReporterFuncs struct {
 
 // NewReporter makes the Reporter of one attempt.
 func NewReporter(to ReporterFuncs) Reporter {
-	return &reporter{to: to, log: lineLogger{write: to.Line}}
+	return &reporter{funcs: to, log: lineLogger{write: to.Line}}
 }
 
 type reporter struct {
-	to  ReporterFuncs
-	log lineLogger
+	funcs ReporterFuncs
+	log   lineLogger
 }
 
 func (r *reporter) reporter() {}
 
 func (r *reporter) Started(handle []byte, node string) error {
-	if r.to.Started == nil {
+	if r.funcs.Started == nil {
 		return nil
 	}
-	return r.to.Started(handle, node)
+	return r.funcs.Started(handle, node)
 }
 
 func (r *reporter) Progress(done, total int64, message string) {
-	if r.to.Progress != nil {
-		r.to.Progress(done, total, message)
+	if r.funcs.Progress != nil {
+		r.funcs.Progress(done, total, message)
 	}
 }
 
@@ -71,8 +74,8 @@ func (r *reporter) Checkpoint(data []byte) error {
 	if len(data) > MaxCheckpoint {
 		return Permanent(errCheckpointTooLarge)
 	}
-	if r.to.Checkpoint == nil {
+	if r.funcs.Checkpoint == nil {
 		return nil
 	}
-	return r.to.Checkpoint(data)
+	return r.funcs.Checkpoint(data)
 }

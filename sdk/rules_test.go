@@ -21,32 +21,32 @@ func TestOutcomeOf(t *testing.T) {
 		err   error
 		want  Outcome
 	}{
-		"nothing to say": {nil, Result{}, nil, Outcome{Kind: Succeeded, Result: Result{ContentType: ContentJSON, Data: []byte("null")}}},
-		"text":           {nil, Text("a"), nil, Outcome{Kind: Succeeded, Result: Text("a")}},
+		"nothing to say": {nil, Result{}, nil, Outcome{Kind: OutcomeSucceeded, Result: Result{ContentType: ContentJSON, Data: []byte("null")}}},
+		"text":           {nil, Text("a"), nil, Outcome{Kind: OutcomeSucceeded, Result: Text("a")}},
 		"done although canceled": {ErrCancel, Text("a"), nil,
-			Outcome{Kind: Succeeded, Result: Text("a")}},
-		"error":     {nil, Result{}, boom, Outcome{Kind: Failed, Code: CodeScriptFailed, Message: "boom"}},
-		"permanent": {nil, Result{}, Permanent(boom), Outcome{Kind: Failed, Code: CodePermanent, Permanent: true, Message: "boom"}},
+			Outcome{Kind: OutcomeSucceeded, Result: Text("a")}},
+		"error":     {nil, Result{}, boom, Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: "boom"}},
+		"permanent": {nil, Result{}, Permanent(boom), Outcome{Kind: OutcomeFailed, Code: CodePermanent, Permanent: true, Message: "boom"}},
 		"wrapped permanent": {nil, Result{}, fmt.Errorf("step 2: %w", Permanent(boom)),
-			Outcome{Kind: Failed, Code: CodePermanent, Permanent: true, Message: "step 2: boom"}},
+			Outcome{Kind: OutcomeFailed, Code: CodePermanent, Permanent: true, Message: "step 2: boom"}},
 		"retry after": {nil, Result{}, RetryAfter(boom, time.Minute),
-			Outcome{Kind: Failed, Code: CodeScriptFailed, RetryAfter: time.Minute, Message: "boom"}},
+			Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, RetryAfter: time.Minute, Message: "boom"}},
 		"retry in the past": {nil, Result{}, RetryAfter(boom, -time.Minute),
-			Outcome{Kind: Failed, Code: CodeScriptFailed, Message: "boom"}},
-		"canceled":               {ErrCancel, Result{}, boom, Outcome{Kind: Canceled, Code: CodeCanceled, Message: "boom"}},
-		"permanent but canceled": {ErrCancel, Result{}, Permanent(boom), Outcome{Kind: Canceled, Code: CodeCanceled, Message: "boom"}},
+			Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: "boom"}},
+		"canceled":               {ErrCancel, Result{}, boom, Outcome{Kind: OutcomeCanceled, Code: CodeCanceled, Message: "boom"}},
+		"permanent but canceled": {ErrCancel, Result{}, Permanent(boom), Outcome{Kind: OutcomeCanceled, Code: CodeCanceled, Message: "boom"}},
 		"timed out": {ErrTimeout, Result{}, boom,
-			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+			Outcome{Kind: OutcomeFailed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
 		"timed out, explained already": {ErrTimeout, Result{},
-			FailedWith(Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}),
-			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+			FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeTimeout, Message: "attempt timed out: boom"}),
+			Outcome{Kind: OutcomeFailed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
 		"deadline of a context": {context.DeadlineExceeded, Result{}, boom,
-			Outcome{Kind: Failed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
-		"paused":   {ErrPause, Result{}, boom, Outcome{Kind: Yielded, Message: "paused"}},
-		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: AttemptInterrupted, Message: "stopped because the host detached"}},
+			Outcome{Kind: OutcomeFailed, Code: CodeTimeout, Message: "attempt timed out: boom"}},
+		"paused":   {ErrPause, Result{}, boom, Outcome{Kind: OutcomeYielded, Message: "paused"}},
+		"detached": {ErrDetach, Result{}, boom, Outcome{Kind: OutcomeInterrupted, Message: "stopped because the host detached"}},
 		"lost although canceled": {ErrCancel, Result{}, ErrLost,
-			Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: ErrLost.Error()}},
-		"yield": {nil, Result{}, YieldUntil(until, nil), Outcome{Kind: Yielded, Message: "the task rests"}},
+			Outcome{Kind: OutcomeLost, Code: CodeExecutorLost, Message: ErrLost.Error()}},
+		"yield": {nil, Result{}, YieldUntil(until, nil), Outcome{Kind: OutcomeYielded, Message: "the task rests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
@@ -55,7 +55,7 @@ func TestOutcomeOf(t *testing.T) {
 			}
 			defer cancel(nil)
 			got := OutcomeOf(ctx, c.res, c.err)
-			if (got.Kind == Yielded) != (got.Yield != nil) {
+			if (got.Kind == OutcomeYielded) != (got.Yield != nil) {
 				t.Errorf("yield: %+v", got)
 			}
 			got.Yield = nil
@@ -76,7 +76,7 @@ func TestOutcomeOf(t *testing.T) {
 
 // Every kind crosses the wire as itself, and nothing else becomes one.
 func TestKindsCross(t *testing.T) {
-	for k := Succeeded; k <= Yielded; k++ {
+	for k := OutcomeSucceeded; k <= OutcomeYielded; k++ {
 		if got := kindFromWire(kindToWire(k)); got != k || kindToWire(k) == pb.Kind_KIND_UNSPECIFIED {
 			t.Errorf("%s becomes %s", k, got)
 		}
@@ -94,18 +94,18 @@ func TestBounded(t *testing.T) {
 		max  int64
 		want string
 	}{
-		"fits":                  {Outcome{Kind: Succeeded, Result: Text("abc")}, 3, ""},
-		"over what it said":     {Outcome{Kind: Succeeded, Result: Text("abcd")}, 3, CodeResultTooLarge},
-		"over the protocol":     {Outcome{Kind: Succeeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 0, CodeResultTooLarge},
-		"says more than it may": {Outcome{Kind: Succeeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 1 << 40, CodeResultTooLarge},
-		"large yield":           {Outcome{Kind: Yielded, Yield: &Yield{Checkpoint: make([]byte, MaxCheckpoint+1)}}, 0, CodeScriptFailed},
-		"yield of nothing":      {Outcome{Kind: Yielded}, 0, CodeScriptFailed},
+		"fits":                  {Outcome{Kind: OutcomeSucceeded, Result: Text("abc")}, 3, ""},
+		"over what it said":     {Outcome{Kind: OutcomeSucceeded, Result: Text("abcd")}, 3, CodeResultTooLarge},
+		"over the protocol":     {Outcome{Kind: OutcomeSucceeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 0, CodeResultTooLarge},
+		"says more than it may": {Outcome{Kind: OutcomeSucceeded, Result: Result{Data: make([]byte, maxPayload+1)}}, 1 << 40, CodeResultTooLarge},
+		"large yield":           {Outcome{Kind: OutcomeYielded, Yield: &Yield{Checkpoint: make([]byte, MaxCheckpoint+1)}}, 0, CodeScriptFailed},
+		"yield of nothing":      {Outcome{Kind: OutcomeYielded}, 0, CodeScriptFailed},
 	} {
 		if got := bounded(c.in, c.max); got.Code != c.want || got.Permanent != (c.want != "") {
 			t.Errorf("%s: %+v", name, got.Code)
 		}
 	}
-	o := bounded(Outcome{Kind: Failed, Message: strings.Repeat("ü", maxText), Details: map[string]string{"bad": "\xff\xfe"}}, 0)
+	o := bounded(Outcome{Kind: OutcomeFailed, Message: strings.Repeat("ü", maxText), Details: map[string]string{"bad": "\xff\xfe"}}, 0)
 	if len(o.Message) > maxText || !strings.HasSuffix(o.Message, "…") || o.Details["bad"] != "��" {
 		t.Errorf("text is not clipped to valid UTF-8: %d bytes, %q", len(o.Message), o.Details)
 	}
@@ -152,15 +152,15 @@ func TestTaskDecode(t *testing.T) {
 
 // What waits goes into one frame: at most so many messages, and bytes.
 func TestNextFrame(t *testing.T) {
-	many := func(n, bytes int) []boxed[int] {
-		out := make([]boxed[int], n)
+	many := func(n, bytes int) []queuedMessage[int] {
+		out := make([]queuedMessage[int], n)
 		for i := range out {
-			out[i] = boxed[int]{i, bytes}
+			out[i] = queuedMessage[int]{i, bytes}
 		}
 		return out
 	}
 	for _, c := range []struct {
-		in   []boxed[int]
+		in   []queuedMessage[int]
 		want int
 	}{
 		{many(1, 0), 1}, {many(64, 0), 64}, {many(65, 0), 64}, {many(1000, 100), 64},

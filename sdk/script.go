@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -120,11 +119,6 @@ func NewScripts(scripts ...Script) (Executor, error) {
 	return e, nil
 }
 
-var typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)
-
-// ValidTypeName says whether name can be the name of a task type.
-func ValidTypeName(name string) bool { return typeName.MatchString(name) }
-
 type scriptExecutor struct {
 	info   Info
 	byName map[string]Script
@@ -174,6 +168,6 @@ func (e *scriptExecutor) Revert(ctx context.Context, t Task, r Reporter) error {
 }
 
 func unknownType(name string) error {
-	return FailedWith(Outcome{Kind: Failed, Code: CodeExecutorFailed, Permanent: true,
+	return FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Permanent: true,
 		Message: fmt.Sprintf("this executor does not know task type %q", name)})
 }

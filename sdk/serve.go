@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +12,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-
-	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
 // How a plugin process ends.
@@ -46,7 +43,7 @@ func Serve(p Plugin) {
 	stderr := os.Stderr
 	s := newServer(p)
 	s.log = hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true})
-	s.configured = func() {
+	s.beforeNew = func() {
 		// go-plugin reads the process's prints through pipes and a stream of its
 		// own, and they block when no host takes them. Standard error is read by
 		// the host as it is, and does not.
@@ -62,7 +59,7 @@ func Serve(p Plugin) {
 	})
 	s.drain()
 	s.stopAll(ErrDetach, true)
-	s.wait(afterStopFor)
+	s.waitReturned(afterStopFor)
 	s.mu.Lock()
 	exec := s.exec
 	s.mu.Unlock()
@@ -73,8 +70,8 @@ func Serve(p Plugin) {
 	}
 }
 
-// wait gives attempts that were told to stop this long to return.
-func (s *server) wait(d time.Duration) {
+// waitReturned gives attempts that were told to stop this long to return.
+func (s *server) waitReturned(d time.Duration) {
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
@@ -112,7 +109,7 @@ type process struct {
 func (p *process) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.grpc = GRPCServer(opts)
+	p.grpc = PluginGRPCServer(opts)
 	return p.grpc
 }
 
@@ -131,7 +128,7 @@ func (p *process) watch(parent int) {
 		case <-term:
 			p.server.log.Info("SIGTERM: draining", "at_most", drainFor.String())
 			select {
-			case <-p.server.leave():
+			case <-p.server.drainUnasked():
 			case <-time.After(drainFor):
 			}
 			p.server.awaitHost(stopFor)
@@ -156,18 +153,18 @@ func (p *process) watch(parent int) {
 func (s *server) shouldEnd(orphaned, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hostless := s.session == nil && !s.lostAt.IsZero()
+	hostless := s.session == nil && !s.hostlessSince.IsZero()
 	if !s.survives() {
 		switch {
 		case !orphaned.IsZero():
 			return "the host is gone"
-		case hostless && now.Sub(s.lostAt) > hostlessFor:
+		case hostless && now.Sub(s.hostlessSince) > hostlessFor:
 			return "the host has not come back"
 		}
 		return ""
 	}
 	if !orphaned.IsZero() && s.session == nil && len(s.attempts) == 0 &&
-		now.Sub(orphaned) > idleFor && now.Sub(s.lostAt) > idleFor {
+		now.Sub(orphaned) > idleFor && now.Sub(s.hostlessSince) > idleFor {
 		return "the host is gone and nothing is left to keep for it"
 	}
 	return ""
@@ -181,7 +178,7 @@ func (p *process) end() {
 	alone := p.server.session == nil
 	p.server.mu.Unlock()
 	p.server.stopAll(ErrDetach, alone)
-	p.server.wait(stopFor)
+	p.server.waitReturned(stopFor)
 	if !alone {
 		select {
 		case <-emptied:
@@ -196,50 +193,4 @@ func (p *process) end() {
 		time.Sleep(stopFor)
 	}
 	os.Exit(1) // it did not
-}
-
-// PluginSide is the plugin's half as go-plugin takes it, for a program that does
-// not use Serve and for tests: one executor, made by the first host's config. Use
-// it with GRPCServer.
-func PluginSide(p Plugin) plugin.PluginSet {
-	return plugin.PluginSet{PluginKey: &pluginSide{server: newServer(p)}}
-}
-
-// GRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
-// a message. The windows keep a full Data stream from holding up Control, which
-// shares its connection.
-func GRPCServer(opts []grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
-		grpc.WriteBufferSize(ioBuffer), grpc.ReadBufferSize(ioBuffer))...)
-}
-
-// HostDialOptions are the same bounds for the host's side of a connection.
-func HostDialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connWindow),
-		grpc.WithWriteBufferSize(ioBuffer), grpc.WithReadBufferSize(ioBuffer),
-	}
-}
-
-const (
-	streamWindow = 1 << 20
-	connWindow   = 8 << 20
-	ioBuffer     = 128 << 10
-)
-
-type pluginSide struct {
-	plugin.NetRPCUnsupportedPlugin
-	server *server
-}
-
-func (p *pluginSide) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
-	pb.RegisterExecutorServiceServer(g, p.server)
-	return nil
-}
-
-func (p *pluginSide) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, fmt.Errorf("this is the plugin's side; the host dispenses from HostSide")
 }

@@ -13,21 +13,21 @@ import (
 )
 
 // The two enumerations are counted alike, but neither's numbers may bind the other.
-var kindsToWire = [...]pb.Kind{Succeeded: pb.Kind_KIND_SUCCEEDED, Failed: pb.Kind_KIND_FAILED,
-	Canceled: pb.Kind_KIND_CANCELED, AttemptLost: pb.Kind_KIND_LOST,
-	AttemptReleased: pb.Kind_KIND_RELEASED, Yielded: pb.Kind_KIND_YIELDED, AttemptInterrupted: pb.Kind_KIND_INTERRUPTED}
+var kindsToWire = [...]pb.Kind{OutcomeSucceeded: pb.Kind_KIND_SUCCEEDED, OutcomeFailed: pb.Kind_KIND_FAILED,
+	OutcomeCanceled: pb.Kind_KIND_CANCELED, OutcomeLost: pb.Kind_KIND_LOST,
+	OutcomeReleased: pb.Kind_KIND_RELEASED, OutcomeYielded: pb.Kind_KIND_YIELDED, OutcomeInterrupted: pb.Kind_KIND_INTERRUPTED}
 
-func kindToWire(k Kind) pb.Kind {
+func kindToWire(k OutcomeKind) pb.Kind {
 	if int(k) < len(kindsToWire) {
 		return kindsToWire[k]
 	}
 	return pb.Kind_KIND_UNSPECIFIED
 }
 
-func kindFromWire(w pb.Kind) Kind {
+func kindFromWire(w pb.Kind) OutcomeKind {
 	for k, v := range kindsToWire {
 		if v == w && w != pb.Kind_KIND_UNSPECIFIED {
-			return Kind(k)
+			return OutcomeKind(k)
 		}
 	}
 	return 0
@@ -42,16 +42,16 @@ func bounded(o Outcome, maxResult int64) Outcome {
 		limit = min(limit, maxResult)
 	}
 	switch {
-	case o.Kind == Succeeded && int64(len(o.Result.Data)) > limit:
-		return Outcome{Kind: Failed, Code: CodeResultTooLarge, Permanent: true,
+	case o.Kind == OutcomeSucceeded && int64(len(o.Result.Data)) > limit:
+		return Outcome{Kind: OutcomeFailed, Code: CodeResultTooLarge, Permanent: true,
 			Message: fmt.Sprintf("the result has %d bytes, at most %d are allowed", len(o.Result.Data), limit)}
-	case o.Kind == Yielded && o.Yield == nil:
-		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true,
+	case o.Kind == OutcomeYielded && o.Yield == nil:
+		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true,
 			Message: "the script rests but does not say until when"}
-	case o.Kind == Yielded && len(o.Yield.Checkpoint) > MaxCheckpoint:
-		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true, Message: errCheckpointTooLarge.Error()}
-	case o.Kind == Yielded && len(o.Yield.Children) > maxChildren:
-		return Outcome{Kind: Failed, Code: CodeScriptFailed, Permanent: true,
+	case o.Kind == OutcomeYielded && len(o.Yield.Checkpoint) > MaxCheckpoint:
+		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true, Message: errCheckpointTooLarge.Error()}
+	case o.Kind == OutcomeYielded && len(o.Yield.Children) > maxChildren:
+		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true,
 			Message: fmt.Sprintf("the script waits for %d children, at most %d are allowed", len(o.Yield.Children), maxChildren)}
 	}
 	o.Message, o.Code = clip(o.Message, maxText), clip(o.Code, maxName)
@@ -125,7 +125,7 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 	w := &m.outcome
 	w.Kind, w.Code, w.Message, w.Details, w.Permanent = kindToWire(o.Kind), o.Code, o.Message, o.Details, o.Permanent
 	w.RetryAfter = durationToWire(o.RetryAfter)
-	if o.Kind == Succeeded {
+	if o.Kind == OutcomeSucceeded {
 		w.ContentType, w.ResultStored = o.Result.ContentType, o.Result.Stored
 		w.Result = p.pack(&m.result, pb.Part_PART_RESULT, o.Result.Data)
 	}
@@ -137,7 +137,7 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 	m.finished.Token, m.finished.Seq, m.finished.Data, m.finished.Outcome = m.token[:], seq, data, w
 	m.kind.Finished = &m.finished
 	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + textBytes(&o), p.out
+	return &m.msg, p.bytes + textBytes(&o), p.chunks
 }
 
 // textBytes is what an outcome's texts add to its message: frames are closed by it.
@@ -170,13 +170,13 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 	switch o.Kind {
 	case 0:
 		return protocolError(fmt.Sprintf("the plugin reports an outcome of unknown kind %d", w.GetKind()))
-	case Succeeded:
+	case OutcomeSucceeded:
 		data, err := a.unpack(ctx, w.GetResult(), chunkKey{t, pb.Part_PART_RESULT, f.GetSeq()})
 		if err != nil {
 			return brokenPayload("result", err)
 		}
 		o.Result = Result{ContentType: w.GetContentType(), Data: data, Stored: w.GetResultStored()}
-	case Yielded:
+	case OutcomeYielded:
 		y := w.GetYield()
 		if y == nil {
 			return protocolError("the plugin reports a yield without saying until when")
@@ -193,7 +193,7 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 			return brokenPayload("checkpoint", err)
 		}
 		o.Yield.Checkpoint = data
-	case Failed:
+	case OutcomeFailed:
 		if o.Code == "" {
 			o.Code = CodeScriptFailed
 		}
@@ -203,8 +203,8 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 
 // brokenPayload tells a plugin that sends nonsense from one that went away.
 func brokenPayload(what string, err error) Outcome {
-	if errors.Is(err, errCrowded) { // by its neighbors: a later attempt may find room
-		return Outcome{Kind: Failed, Code: CodeExecutorFailed, Message: "the " + what + " did not arrive: " + err.Error()}
+	if errors.Is(err, errTooManyBytes) { // by its neighbors: a later attempt may find room
+		return Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Message: "the " + what + " did not arrive: " + err.Error()}
 	}
 	if errors.Is(err, errStreamGone) {
 		return lostOutcome("its " + what + " did not arrive: " + err.Error())
@@ -213,9 +213,9 @@ func brokenPayload(what string, err error) Outcome {
 }
 
 func protocolError(message string) Outcome {
-	return Outcome{Kind: Failed, Code: CodeProtocolError, Permanent: true, Message: message}
+	return Outcome{Kind: OutcomeFailed, Code: CodeProtocolError, Permanent: true, Message: message}
 }
 
 func lostOutcome(why string) Outcome {
-	return Outcome{Kind: AttemptLost, Code: CodeExecutorLost, Message: "the attempt was lost: " + why}
+	return Outcome{Kind: OutcomeLost, Code: CodeExecutorLost, Message: "the attempt was lost: " + why}
 }

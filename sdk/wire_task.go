@@ -53,7 +53,7 @@ func startToWire(t Task, action pb.Action) (msg *pb.HostMessage, bytes int, chun
 	}
 	m.kind.Start = s
 	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + len(t.Handle), p.out
+	return &m.msg, p.bytes + len(t.Handle), p.chunks
 }
 
 func setDuration(to *durationpb.Duration, d time.Duration) {

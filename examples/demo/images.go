@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -121,7 +122,7 @@ func trickle(w http.ResponseWriter, r *http.Request, path string) {
 	}
 }
 
-func importOne(ctx context.Context, c *api.Client, src source, w way) row {
+func importOne(ctx context.Context, c *client.Client, src source, w way) row {
 	r := row{source: src, way: w}
 	input, err := json.Marshal(map[string]any{"import_from": src.from, "import_from_format": src.format,
 		"image_properties": map[string]string{"name": src.name}})
@@ -129,7 +130,7 @@ func importOne(ctx context.Context, c *api.Client, src source, w way) row {
 		r.err = err
 		return r
 	}
-	if r.task, r.err = c.Submit(ctx, api.TaskRequest{Type: "import", Input: input, Executor: w.executor}, api.SubmitOptions{}); r.err != nil {
+	if r.task, r.err = c.Submit(ctx, api.TaskRequest{Type: "import", Input: input, Executor: w.executor}, client.SubmitOptions{}); r.err != nil {
 		return r
 	}
 	shown := time.Now()

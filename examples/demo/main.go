@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -56,15 +57,15 @@ func run(ctx context.Context, bin, images string) (err error) {
 	defer func() { err = errors.Join(err, worker.stop()) }()
 	fmt.Printf("a host at %s, its worker, and a web server with the images on port %d\n\n", host.addr, web.port)
 
-	client, err := api.NewClient(host.addr, "")
+	c, err := client.New(host.addr, "")
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	if err := awaitExecutors(ctx, client); err != nil {
+	defer c.Close()
+	if err := awaitExecutors(ctx, c); err != nil {
 		return fmt.Errorf("%w\n%s\n%s", err, host.output(), worker.output())
 	}
-	rows, err := importAll(ctx, client, web.sources)
+	rows, err := importAll(ctx, c, web.sources)
 	if err != nil {
 		return fmt.Errorf("%w\n%s\n%s", err, host.output(), worker.output())
 	}
@@ -81,7 +82,7 @@ var ways = [...]way{
 }
 
 // awaitExecutors waits until each offers import.
-func awaitExecutors(ctx context.Context, c *api.Client) error {
+func awaitExecutors(ctx context.Context, c *client.Client) error {
 	for {
 		all, err := c.Executors(ctx)
 		if err != nil {
@@ -115,7 +116,7 @@ type row struct {
 	err    error
 }
 
-func importAll(ctx context.Context, c *api.Client, sources []source) ([]row, error) {
+func importAll(ctx context.Context, c *client.Client, sources []source) ([]row, error) {
 	var rows []row
 	for _, w := range ways {
 		fmt.Printf("%s: %s\n", w.executor, w.what)

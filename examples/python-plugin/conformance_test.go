@@ -15,12 +15,12 @@ import (
 
 // remote is the plugin process as an executor: what the host has of it.
 type remote struct {
-	sdk.Connection
+	sdk.HostConnection
 	client *plugin.Client
 }
 
 func (r *remote) Close() error {
-	err := r.Connection.Close()
+	err := r.HostConnection.Close()
 	r.client.Kill()
 	return err
 }
@@ -36,7 +36,7 @@ func connect(cfg sdk.Config) (sdk.Executor, error) {
 	if err == nil {
 		var conn any
 		if conn, err = protocol.Dispense(sdk.PluginKey); err == nil {
-			return &remote{conn.(sdk.Connection), client}, nil
+			return &remote{conn.(sdk.HostConnection), client}, nil
 		}
 	}
 	client.Kill()
@@ -85,12 +85,12 @@ func TestPauseAndSize(t *testing.T) {
 		return sdk.OutcomeOf(ctx, res, err)
 	}
 	t.Run("pause", func(t *testing.T) {
-		if o := execute(t, 1, 500); o.Kind != sdk.Yielded || !o.Yield.Resume || !strings.Contains(o.Message, "told to stop") {
+		if o := execute(t, 1, 500); o.Kind != sdk.OutcomeYielded || !o.Yield.Resume || !strings.Contains(o.Message, "told to stop") {
 			t.Errorf("%+v", o)
 		}
 	})
 	t.Run("input in chunks", func(t *testing.T) { // which the host, knowing max_input, would not send
-		if o := execute(t, 2, 300<<10); o.Kind != sdk.Failed || !o.Permanent || !strings.Contains(o.Message, "larger than") {
+		if o := execute(t, 2, 300<<10); o.Kind != sdk.OutcomeFailed || !o.Permanent || !strings.Contains(o.Message, "larger than") {
 			t.Errorf("%+v", o)
 		}
 	})

@@ -70,7 +70,7 @@ func open(t *testing.T, config string) *rig {
 	log := &lines{}
 	h, err := host.Open(ctx, host.Options{
 		DataDir: t.TempDir(), PluginDirs: []string{dir}, DrainTimeout: time.Second,
-		Executors: []host.Executor{{Name: "python", Plugin: "shout.py", Config: []byte(config)}},
+		Executors: []task.ExecutorConfig{{Name: "python", Plugin: "shout.py", Config: []byte(config)}},
 		Log:       hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: log}),
 	})
 	if err != nil {

@@ -1,10 +1,8 @@
-// Package api is taskhost's outside over HTTP: the routes under /v1, the one
-// table from error codes to statuses, the OpenAPI document made from the same
-// list of routes that are served, and a Client of all of it in Go.
+// Package api is /v1 as it goes over the wire: what is asked and answered, as Go
+// types that are written and read as JSON. The server, the client and programs that
+// speak to a host share them; package server serves them, package client asks.
 //
-// The handlers are plain net/http: huma describes them (types to schemas, routes
-// to operations) but does not run them. Its errors have another shape, which can
-// be changed only by a package variable; its decoder takes names whatever their
-// case and the last of two equal ones. That a submit is a little cheaper without
-// it (BenchmarkSubmit) was not the reason.
+// Where the domain has the same thing in the same words, its type is used (task.State,
+// task.Code, task.LogLine, task.Instance). The others differ in what JSON wants of
+// them: null for what is absent, durations as text, ids as text.
 package api

@@ -1,10 +1,9 @@
 package api
 
 import (
-	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -16,185 +15,53 @@ type TaskList struct {
 	Next  *string `json:"next" doc:"the cursor of the next page; null on the last"`
 }
 
-// query reads the parameters of a request; unknown ones and second values where
-// one is wanted are faults.
-type query struct {
-	values url.Values
-	bad    faults
-	used   map[string]bool
+// Cursor is the Cursor of the filter that gives the next page; zero if this is the
+// last. Its error says that the server wrote what is no cursor.
+func (l *TaskList) Cursor() (task.ID, error) {
+	if l.Next == nil {
+		return task.ID{}, nil
+	}
+	return task.ParseID(*l.Next)
 }
 
-func newQuery(r *http.Request) *query {
-	q := &query{used: map[string]bool{}}
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		q.bad.add("", "the query cannot be read: %v", err)
+// ListQuery is f as the query of GET /v1/tasks, which the server reads back into
+// the same filter, or refuses where it does not know a part of it. Empty fields are
+// left out, and match all.
+func ListQuery(f task.Filter) url.Values {
+	q := url.Values{}
+	set := func(name, v string) {
+		if v != "" {
+			q.Set(name, v)
+		}
 	}
-	q.values = values
+	for _, s := range f.States {
+		q.Add("state", s.String())
+	}
+	for _, t := range f.Types {
+		q.Add("type", t)
+	}
+	for k, v := range f.Labels {
+		q.Add("label", k+"="+v)
+	}
+	slices.Sort(q["label"])
+	set("executor", f.Executor)
+	set("owner", f.Owner)
+	set("key", f.Key)
+	for name, t := range map[string]time.Time{"created_after": f.CreatedAfter, "created_before": f.CreatedBefore} {
+		if !t.IsZero() {
+			q.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if f.Ascending {
+		q.Set("order", "asc")
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	for name, id := range map[string]task.ID{"group": f.Group, "flow": f.Flow, "parent": f.Parent, "cursor": f.Cursor} {
+		if !id.IsZero() {
+			q.Set(name, id.String())
+		}
+	}
 	return q
-}
-
-func (q *query) all(name string) []string {
-	q.used[name] = true
-	return q.values[name]
-}
-
-func (q *query) one(name string) string {
-	v := q.all(name)
-	if len(v) > 1 {
-		q.bad.add("/"+name, "query parameter %s may be given once", name)
-	}
-	if len(v) == 0 {
-		return ""
-	}
-	return v[0]
-}
-
-func (q *query) integer(name string, lo, hi int64) int64 {
-	v := q.one(name)
-	if v == "" {
-		return 0
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < lo || n > hi {
-		q.bad.add("/"+name, "query parameter %s is not an integer from %d to %d", name, lo, hi)
-		return 0
-	}
-	return n
-}
-
-// cursor reads what a page gave as its next.
-func (q *query) cursor(name string) task.ID {
-	v := q.one(name)
-	if v == "" {
-		return task.ID{}
-	}
-	id, err := task.ParseID(v)
-	if err != nil || id.IsZero() {
-		q.bad.add("/"+name, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
-	}
-	return id
-}
-
-func (q *query) time(name string) time.Time {
-	v := q.one(name)
-	if v == "" {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339Nano, v)
-	if err != nil {
-		q.bad.add("/"+name, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
-	} else if !task.ValidTime(t) {
-		q.bad.add("/"+name, "query parameter %s is not %s", name, task.TimeRange)
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-// flag is true for "?name", "?name=true" and "?name=1".
-func (q *query) flag(name string) bool {
-	_, there := q.values[name]
-	v := q.one(name)
-	if !there || v == "" {
-		return there
-	}
-	b, err := strconv.ParseBool(v)
-	if err != nil {
-		q.bad.add("/"+name, "query parameter %s is neither true nor false", name)
-	}
-	return b
-}
-
-// wait is a duration such as 30s, or a number of seconds.
-func (q *query) wait(name string) time.Duration {
-	v := q.one(name)
-	if v == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil {
-		n, nerr := strconv.ParseUint(v, 10, 31)
-		d, err = time.Duration(n)*time.Second, nerr
-	}
-	if err != nil || d < 0 {
-		q.bad.add("/"+name, "query parameter %s is not a duration such as 30s", name)
-		return 0
-	}
-	return d
-}
-
-func (q *query) err() error {
-	for name := range q.values {
-		if !q.used[name] {
-			q.bad.add("/"+escape(name), "%q is not a query parameter of this route", name)
-		}
-	}
-	if len(q.bad) == 0 {
-		return nil
-	}
-	return &task.Error{Code: task.CodeInvalidRequest, Message: q.bad[0].Message, Fields: q.bad}
-}
-
-// filter reads the list's filters.
-func (q *query) filter() task.Filter {
-	f := task.Filter{
-		Types: q.all("type"), Executor: q.one("executor"), Owner: q.one("owner"), Key: q.one("key"),
-		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
-		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
-	}
-	for _, v := range q.all("state") {
-		var s task.State
-		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
-			q.bad.add("/state", "%q is not a state: want one of %v", v, task.States())
-		}
-		f.States = append(f.States, s)
-	}
-	for _, v := range q.all("label") {
-		k, value, ok := strings.Cut(v, "=")
-		if !ok || k == "" {
-			q.bad.add("/label", "%q is not a label: want name=value", v)
-			continue
-		}
-		if f.Labels == nil {
-			f.Labels = map[string]string{}
-		}
-		if old, twice := f.Labels[k]; twice && old != value {
-			q.bad.add("/label", "label %q is asked to have two values", k)
-		}
-		f.Labels[k] = value
-	}
-	switch v := q.one("order"); v {
-	case "", "desc":
-	case "asc":
-		f.Ascending = true
-	default:
-		q.bad.add("/order", "%q is not an order: want desc (newest first) or asc", v)
-	}
-	if f.Limit == 0 {
-		f.Limit = task.DefaultListed
-	}
-	return f
-}
-
-func (a *api) list(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	q := newQuery(r)
-	f := q.filter()
-	if err := q.err(); err != nil {
-		return err
-	}
-	page, err := a.svc.List(r.Context(), s, f)
-	if err != nil {
-		return err
-	}
-	out := TaskList{Tasks: make([]Task, len(page.Tasks))}
-	for i := range page.Tasks {
-		out.Tasks[i] = toTask(&page.Tasks[i], false)
-	}
-	if !page.Next.IsZero() {
-		next := page.Next.String()
-		out.Next = &next
-		q.values.Set("cursor", next)
-		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)
-	}
-	return a.writeJSON(w, http.StatusOK, out)
 }

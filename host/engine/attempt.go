@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -15,8 +16,8 @@ import (
 // held while one is on its way to the disk.
 type attempt struct {
 	engine   *Engine
-	executor *executor
-	share    *share
+	executor *registry.Executor
+	share    *registry.Share
 	id       task.ID
 	taskType string
 	seq      int64
@@ -66,7 +67,7 @@ func (c *clock) stop() {
 
 // launch starts the attempt of t, which is on record. The caller has reserved
 // its slot and its place in the share; rejoin says that an earlier host process started it.
-func (e *Engine) launch(x *executor, s *share, t task.Task, rejoin bool) {
+func (e *Engine) launch(x *registry.Executor, s *registry.Share, t task.Task, rejoin bool) {
 	a := &attempt{engine: e, executor: x, share: s, id: t.ID, taskType: t.Type, seq: t.Seq, number: t.Attempt,
 		token: t.Token, task: t, rejoin: rejoin, turn: make(chan struct{}, 1)}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
@@ -133,9 +134,9 @@ func (a *attempt) run() {
 	var res sdk.Result
 	var err error
 	if reverting {
-		err = sdk.Revert(a.ctx, a.executor.Impl, st, rep)
+		err = sdk.Revert(a.ctx, a.executor.Executor, st, rep)
 	} else {
-		res, err = sdk.Execute(a.ctx, a.executor.Impl, st, rep)
+		res, err = sdk.Execute(a.ctx, a.executor.Executor, st, rep)
 	}
 	a.finish(res, err)
 	a.engine.forget(a)
@@ -154,7 +155,7 @@ func (e *Engine) forget(a *attempt) {
 		close(idle)
 	}
 	e.mu.Unlock()
-	a.executor.release(1)
+	a.executor.Release(1)
 }
 
 // end ends the attempt's context with a cause, and bounds how long it may take

@@ -18,7 +18,7 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		}
 		c, err := decide(t)
 		if err != nil || c.Empty() {
-			return e.withWaitReason(t), err
+			return e.registry.WithWaitReason(t), err
 		}
 		err = e.commit(ctx, &c)
 		if task.CodeOf(err) == task.CodeConflict {
@@ -27,7 +27,7 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		if err != nil {
 			return t, err
 		}
-		return e.withWaitReason(c.Task), nil
+		return e.registry.WithWaitReason(c.Task), nil
 	}
 }
 
@@ -40,7 +40,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 	if a := e.attemptOf(id); a != nil {
 		t, err := a.requestCancel(ctx, s.Owner)
 		if !errors.Is(err, errNotHeld) {
-			return e.withWaitReason(t), err
+			return e.registry.WithWaitReason(t), err
 		}
 	}
 	var held bool

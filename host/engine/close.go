@@ -31,8 +31,14 @@ func (g *launchGate) await() {
 func (e *Engine) Close(ctx context.Context) error {
 	e.cancel()
 	e.launches.await()
-	e.detach(func(a *attempt) bool { return a.executor.outlives() })
+	if n := e.running(); n > 0 {
+		e.log.Info("stopping: attempts may finish for a while", "attempts", n, "drain_timeout", e.opts.DrainTimeout)
+	}
+	e.detach(func(a *attempt) bool { return a.executor.Outlives() })
 	e.awaitIdle(ctx, e.opts.DrainTimeout)
+	if n := e.running(); n > 0 {
+		e.log.Info("stopping: attempts are told to stop", "attempts", n, "cancel_grace", e.opts.CancelGrace)
+	}
 	e.detach(func(*attempt) bool { return true })
 	left := e.awaitIdle(ctx, e.opts.CancelGrace)
 	e.loops.Wait()
@@ -43,6 +49,13 @@ func (e *Engine) Close(ctx context.Context) error {
 		return task.Errorf(task.CodeInternal, "%d attempts did not stop in time", left)
 	}
 	return nil
+}
+
+// running is how many attempts there are.
+func (e *Engine) running() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.attempts)
 }
 
 func (e *Engine) detach(which func(*attempt) bool) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -20,7 +21,7 @@ func TestDetachedAttemptIsNotTimedOut(t *testing.T) {
 	y, _ := sdk.NewScripts(script("local", local.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
 		CancelGrace: 200 * time.Millisecond, DrainTimeout: 200 * time.Millisecond,
-		Executors: []engine.Executor{{Name: "x", Impl: x}, {Name: "y", Impl: y}},
+		Executors: []registry.Binding{{Name: "x", Executor: x}, {Name: "y", Executor: y}},
 	})
 	id := r.submit(task.Spec{Timeout: 250 * time.Millisecond}).ID
 	c := <-x.calls
@@ -48,7 +49,7 @@ func TestDetachedAttemptIsNotTimedOut(t *testing.T) {
 // A remote that is closed under a canceling attempt: nobody confirmed anything.
 func TestExecutorThatLetsGoConfirmsNoCancel(t *testing.T) {
 	dir, x := t.TempDir(), &remote{calls: make(chan call, 1)}
-	list := []engine.Executor{{Name: "x", Impl: x}}
+	list := []registry.Binding{{Name: "x", Executor: x}}
 	store := openStore(t, dir)
 	r := start(t, store, engine.Options{Executors: list})
 	id := r.submit(task.Spec{}).ID
@@ -95,7 +96,7 @@ func (r *rig) accepting() bool {
 // What was said before the host let go is kept.
 func TestDetachedAttemptKeepsItsWords(t *testing.T) {
 	x := &remote{calls: make(chan call, 1)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{}).ID
 	c := <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
@@ -158,7 +159,7 @@ func TestCloseWaitsForWhatIsBeingBegun(t *testing.T) {
 			} else {
 				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
 			}
-			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -180,5 +181,31 @@ func TestCloseWaitsForWhatIsBeingBegun(t *testing.T) {
 				t.Errorf("left on record: %+v, %v", p.Tasks, err)
 			}
 		})
+	}
+}
+
+func TestGracefulStopCostsNothing(t *testing.T) {
+	dir, g := t.TempDir(), newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	list := []registry.Binding{{Name: "x", Slots: 1, Executor: x}}
+	store := openStore(t, dir)
+	first := start(t, store, engine.Options{Executors: list})
+	id := first.submit(task.Spec{MaxAttempts: 1}).ID
+	<-g.began
+	if err := first.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.get(id); got.State != task.Pending || got.Failures != 0 || got.Lost != 0 {
+		t.Errorf("after the stop: %s, %d failures, %d lost", got.State, got.Failures, got.Lost)
+	}
+	if _, _, err := first.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil); task.CodeOf(err) != task.CodeStoreUnavailable {
+		t.Errorf("submit to a stopped host: %v", err)
+	}
+	store.Close()
+	second := start(t, openStore(t, dir), engine.Options{Executors: list})
+	<-g.began
+	close(g.let)
+	if got := second.wait(id); got.State != task.Succeeded || got.Attempt != 2 {
+		t.Errorf("after the restart: %s, attempt %d", got.State, got.Attempt)
 	}
 }

@@ -72,8 +72,8 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err error) {
 	n, next, err = e.store.Promote(ctx, e.now(), promoteAtOnce)
 	if n > 0 { // whose they are is for the executors to find out
-		e.registry.serveNew()
-		e.registry.wakeAll()
+		e.registry.ServeNew()
+		e.registry.WakeAll()
 	}
 	return n, next, err
 }
@@ -97,22 +97,35 @@ func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) err
 	return err
 }
 
+// logChange has the log tell of each task that fails, and at debug of every transition.
+func (e *Engine) logChange(c *task.Change) {
+	t := &c.Task
+	if t.State == task.Failed && c.Event != nil && t.Error != nil {
+		e.log.Info("task failed", "task", t.ID, "type", t.Type, "attempt", t.Attempt, "executor", t.Executor, "code", t.Error.Code, "message", t.Error.Message)
+		return
+	}
+	if c.Event != nil && e.log.IsDebug() {
+		e.log.Debug("task", "task", t.ID, "type", t.Type, "from", c.Event.From, "to", t.State, "waiting", t.Waiting, "attempt", t.Attempt, "by", c.Event.By, "message", c.Event.Message)
+	}
+}
+
 // committed tells what follows from a change that is on record: its watchers hear of
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
 	e.publish(c)
+	e.logChange(c)
 	if c.Task.State != task.Pending {
 		return
 	}
 	switch c.Task.Waiting {
 	case task.WaitQueued:
-		e.registry.serveNew() // its lane may be new
-		if x := e.registry.serving(&c.Task); x != nil {
-			x.wake()
+		e.registry.ServeNew() // its lane may be new
+		if x := e.registry.Serving(&c.Task); x != nil {
+			x.Wake()
 		}
 	case task.WaitScheduled:
-		e.registry.serveNew()
+		e.registry.ServeNew()
 		if c.Delay > 0 {
 			e.delays.add(c)
 		}

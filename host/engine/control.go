@@ -7,47 +7,24 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
+// SetTypes puts another config of task types in force: see registry.Registry.SetTypes.
+func (e *Engine) SetTypes(types map[string]task.TypeConfig) { e.registry.SetTypes(types) }
+
+// Types are the task types that are known, by name.
+func (e *Engine) Types() []task.TypeStatus { return e.registry.Types() }
+
+// Executors are all executors, in the config's order.
+func (e *Engine) Executors() []task.ExecutorStatus { return e.registry.Statuses(e.ctx) }
+
 // ControlExecutor pauses, resumes, drains or restarts an executor. A pause is on record
 // when it returns, and outlasts the host.
 func (e *Engine) ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error) {
-	x := e.registry.byName[name]
-	if x == nil {
-		return task.ExecutorStatus{}, task.Errorf(task.CodeNotFound, "no executor is named %q", name)
-	}
-	var err error
-	switch action {
-	case "pause", "resume":
-		err = e.registry.pause(ctx, x, action == "pause")
-	case "drain", "restart":
-		err = x.controlProcess(ctx, action)
-	default:
-		err = task.Errorf(task.CodeInvalidRequest, "%q is no action on an executor: pause, resume, drain and restart are", action)
-	}
-	if err != nil {
-		return task.ExecutorStatus{}, err
-	}
-	return x.describe(), nil
+	return e.registry.ControlExecutor(ctx, name, action)
 }
 
-// pause takes effect at once, and is taken back if it can't be put on record.
-func (g *registry) pause(ctx context.Context, x *executor, paused bool) error {
-	was := x.paused.Swap(paused)
-	if err := g.save(ctx, x); err != nil {
-		x.paused.Store(was)
-		return fmt.Errorf("keep that executor %q is paused or not: %w", x.Name, err)
-	}
-	x.wake()
-	return nil
-}
-
-func (x *executor) controlProcess(ctx context.Context, action string) error {
-	if x.Control == nil {
-		return task.Errorf(task.CodeConflict, "executor %q is built in and has no process to %s", x.Name, action)
-	}
-	if err := x.Control(ctx, action); err != nil {
-		return task.Errorf(task.CodeExecutorUnavailable, "%s executor %q: %v", action, x.Name, err)
-	}
-	return nil
+// ControlNode drains or resumes the nodes of that name, and gives the first of them.
+func (e *Engine) ControlNode(ctx context.Context, name, action string) (task.Node, error) {
+	return e.registry.ControlNode(ctx, name, action)
 }
 
 // Ready says whether tasks can be accepted and run; the error, why not.
@@ -63,14 +40,14 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 	}
 	ready := 0
 	why := "there are none"
-	for _, x := range e.registry.executors {
-		s := x.describe()
+	for _, x := range e.registry.Executors() {
+		s := x.Status()
 		line := string(s.State)
 		if s.Reason != "" {
 			line += ": " + s.Reason
 		}
 		checks["executor "+x.Name] = line
-		if x.ready() {
+		if x.Ready() {
 			ready++
 		} else {
 			why = fmt.Sprintf("%q is %s", x.Name, line)
@@ -79,5 +56,5 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 	if ready == 0 && err == nil {
 		err = task.Errorf(task.CodeExecutorUnavailable, "no executor can run anything: %s", why)
 	}
-	return task.Readiness{Degraded: ready < len(e.registry.executors), Checks: checks}, err
+	return task.Readiness{Degraded: ready < len(e.registry.Executors()), Checks: checks}, err
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -15,59 +16,78 @@ const (
 
 // dispatch hands waiting tasks to one executor for as long as the engine runs:
 // whenever a slot is freed or a task becomes ready, it claims as many as fit.
-func (e *Engine) dispatch(x *executor) {
+func (e *Engine) dispatch(x *registry.Executor) {
+	d := dispatcher{engine: e, executor: x}
 	poll := time.NewTicker(e.polls.dispatch)
 	defer poll.Stop()
 	for {
 		select {
-		case <-x.work:
+		case <-x.Work():
 		case <-poll.C:
-			e.registry.serveNew()
+			e.registry.ServeNew()
 		case <-e.ctx.Done():
 			return
 		}
-		for e.claim(x) {
+		for d.claim() {
 		}
 	}
 }
 
+// dispatcher is the loop that hands tasks to one executor.
+type dispatcher struct {
+	engine        *Engine
+	executor      *registry.Executor
+	suspectsSince time.Time // since when suspects wait behind others
+}
+
 // claim takes one helping, and says whether there may be more. Innocent work goes first:
 // a suspect may end its process, and would take along what runs beside it.
-func (e *Engine) claim(x *executor) bool {
-	if e.ctx.Err() != nil || !x.ready() {
+func (d *dispatcher) claim() bool {
+	e, x := d.engine, d.executor
+	if e.ctx.Err() != nil || !x.Ready() {
 		return false
 	}
-	set := x.shares.Load()
-	took := e.claimFrom(x, set.plain) > 0
-	if !waitReady(set.suspects, e.store.Ready) {
-		x.suspectsSince = time.Time{}
+	set := x.Shares()
+	took := e.claimFrom(x, set.Plain) > 0
+	if !registry.AnyReady(set.Suspects, e.ready) {
+		d.suspectsSince = time.Time{}
 		return took
 	}
-	if x.suspectsSince.IsZero() {
-		x.suspectsSince = time.Now()
+	if d.suspectsSince.IsZero() {
+		d.suspectsSince = time.Now()
 	}
-	if waitReady(set.plain, e.store.Ready) && time.Since(x.suspectsSince) < suspectPatience {
+	if registry.AnyReady(set.Plain, e.ready) && time.Since(d.suspectsSince) < suspectPatience {
 		return took
 	}
-	if e.claimFrom(x, set.suspects) > 0 {
-		x.suspectsSince = time.Time{}
+	if e.claimFrom(x, set.Suspects) > 0 {
+		d.suspectsSince = time.Time{}
 		return true
 	}
 	return took
 }
 
+// ready is about how many tasks wait in these lanes. If the store can't say, it is as if
+// one did: a claim will tell.
+func (e *Engine) ready(lanes []task.LaneID) int64 {
+	n, err := e.store.Ready(e.ctx, lanes)
+	if err != nil {
+		return 1
+	}
+	return n
+}
+
 // claimFrom claims for those of the shares that have something waiting and room for it.
-func (e *Engine) claimFrom(x *executor, shares []*share) int {
-	var from []*share
+func (e *Engine) claimFrom(x *registry.Executor, shares []*registry.Share) int {
+	var from []*registry.Share
 	var ask []task.Share
 	total := int64(0)
 	for _, n := range shares {
-		lanes := *n.lanes.Load()
-		ready := e.store.Ready(lanes)
+		lanes := n.Lanes()
+		ready := e.ready(lanes)
 		if ready == 0 {
 			continue
 		}
-		if got := n.reserve(min(ready, claimAtOnce)); got > 0 {
+		if got := n.Reserve(min(ready, claimAtOnce)); got > 0 {
 			from = append(from, n)
 			ask = append(ask, task.Share{Lanes: lanes, Max: int(got)})
 			total += got
@@ -76,19 +96,19 @@ func (e *Engine) claimFrom(x *executor, shares []*share) int {
 	if total == 0 {
 		return 0
 	}
-	return e.claimReserved(x, from, ask, x.reserve(min(total, claimAtOnce)))
+	return e.claimReserved(x, from, ask, x.Reserve(min(total, claimAtOnce)))
 }
 
 // claimReserved claims at most most tasks, for which slots are reserved, and gives back
 // the slots and the places in the shares that it did not need.
-func (e *Engine) claimReserved(x *executor, from []*share, ask []task.Share, most int64) int {
+func (e *Engine) claimReserved(x *registry.Executor, from []*registry.Share, ask []task.Share, most int64) int {
 	e.launches.enter()
 	defer e.launches.leave()
 	var claimed []task.Claimed
 	if most > 0 {
 		var err error
 		claimed, err = e.commitClaim(e.ctx, task.Claim{
-			Executor: x.Name, Shares: ask, Max: int(most), Deferred: x.deferred(), Now: e.now(), NewToken: newToken,
+			Executor: x.Name, Shares: ask, Max: int(most), Deferred: x.Deferred(), Now: e.now(), NewToken: newToken,
 		})
 		if err != nil && e.ctx.Err() == nil {
 			e.log.Error("cannot claim tasks; trying again", "executor", x.Name, "error", err)
@@ -100,8 +120,8 @@ func (e *Engine) claimReserved(x *executor, from []*share, ask []task.Share, mos
 		e.launch(x, from[c.Share], c.Change.Task, false)
 	}
 	for i, n := range from {
-		n.release(int64(ask[i].Max))
+		n.Release(int64(ask[i].Max))
 	}
-	x.used.Add(int64(len(claimed)) - most)
+	x.Unreserve(most - int64(len(claimed)))
 	return len(claimed)
 }

@@ -17,44 +17,22 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
-	"github.com/taskhost/taskhost/sdk"
 )
 
-// Executor is a configured executor as the engine is given it.
-type Executor struct {
-	Name   string
-	Plugin string
-	Slots  int // the operator's limit; 0 leaves it to what the executor offers
-	Impl   sdk.Executor
-	// Status says how its process is; nil for built-ins, which are always ready.
-	Status func() task.ExecutorStatus
-	// Changed is signaled when Status or what Describe says may have changed.
-	Changed <-chan struct{}
-	// Control does "restart" and "drain" to the process; nil if it has none.
-	Control func(ctx context.Context, action string) error
-}
-
-// TypeConfig is the operator's word on a task type. Zero and nil leave a value
-// to the executor's defaults, and then to the host's.
-type TypeConfig struct {
-	Executor    string
-	Timeout     time.Duration
-	MaxAttempts int
-	MaxLost     *int
-	Retain      *time.Duration
-	QueueLimit  int64
-	MaxInput    int64
-	Priority    int
-	Route       map[string]string
-	Backoff     *task.Backoff
+// Store is what an engine needs of a store.
+type Store interface {
+	task.Store
+	task.OfferStore
+	task.HostStore
 }
 
 // Options are what New needs. Store is required.
 type Options struct {
-	Store     task.Store
-	Executors []Executor // in the order of the config file: the first that offers a type gets it
-	Types     map[string]TypeConfig
+	Store     Store
+	Executors []registry.Binding // in the order of the config file: the first that offers a type gets it
+	Types     map[string]task.TypeConfig
 	Log       hclog.Logger
 	// CancelGrace bounds how long an attempt whose context ended may take to
 	// return before it is settled without it; 10 s if 0.
@@ -69,11 +47,11 @@ type Options struct {
 
 // Engine runs tasks. Make one with New, then call Start; Close ends it.
 type Engine struct {
-	store task.Store
+	store Store
 	log   hclog.Logger
 	opts  Options
 
-	registry registry
+	registry *registry.Registry
 	hub      hub
 	delays   delays
 
@@ -122,7 +100,7 @@ func New(o Options) *Engine {
 		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
-	e.registry.init(o)
+	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})
 	return e
 }
 
@@ -130,19 +108,19 @@ func New(o Options) *Engine {
 // dispatch. It returns once tasks can be accepted; executors that are not ready
 // yet are waited for in the background.
 func (e *Engine) Start(ctx context.Context) error {
-	if err := e.registry.load(ctx); err != nil {
+	if err := e.registry.Load(ctx); err != nil {
 		return err
 	}
-	for _, x := range e.registry.executors {
-		e.registry.refresh(ctx, x)
+	for _, x := range e.registry.Executors() {
+		e.registry.Refresh(ctx, x)
 	}
 	if err := e.recover(ctx); err != nil {
 		return err
 	}
-	for _, x := range e.registry.executors {
-		e.loop(func() { e.registry.watchOffer(e.ctx, x) })
+	for _, x := range e.registry.Executors() {
+		e.loop(func() { e.registry.WatchOffer(e.ctx, x) })
 		e.loop(func() { e.dispatch(x) })
-		x.wake()
+		x.Wake()
 	}
 	e.loop(e.promote)
 	e.loop(e.expire)

@@ -26,7 +26,7 @@ func (e *Engine) expire() {
 		case <-retire.C:
 			e.retireExpired()
 			e.dropEmptyLanes()
-		case <-e.registry.sweep:
+		case <-e.registry.ManyEmpty():
 			e.dropEmptyLanes()
 		case <-overdue.C:
 			e.failOverdue()
@@ -54,7 +54,7 @@ func (e *Engine) retireExpired() {
 }
 
 func (e *Engine) dropEmptyLanes() {
-	if err := e.registry.dropEmptyLanes(e.ctx); err != nil && e.ctx.Err() == nil {
+	if err := e.registry.DropEmptyLanes(e.ctx); err != nil && e.ctx.Err() == nil {
 		e.log.Error("cannot drop empty lanes; trying again", "error", err)
 	}
 }

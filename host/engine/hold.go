@@ -88,8 +88,8 @@ func (a *attempt) letGo(how hold) {
 		return
 	}
 	a.notes.close()
-	a.share.release(1)
-	if a.share.key.suspect { // the next may run, though this one's goroutine may not have come back
-		a.executor.wake()
+	a.share.Release(1)
+	if a.share.Suspect() { // the next may run, though this one's goroutine may not have come back
+		a.executor.Wake()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -13,7 +14,7 @@ import (
 // everyone who comes after.
 func TestLanesThatCameAndWentAreDropped(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", instant))
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Slots: 64, Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 64, Executor: x}}})
 	const lanes, batch = 4000, 500
 	for i := 0; i < lanes; i += batch {
 		specs := make([]task.Spec, batch)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -32,7 +33,7 @@ func TestLastProgressIsKept(t *testing.T) {
 		<-let
 		return sdk.Result{}, nil
 	}))
-	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestLastProgressIsKept(t *testing.T) {
 // An attempt that lost its task speaks to nobody any more.
 func TestFencedAttemptIsNotHeard(t *testing.T) {
 	x := &remote{calls: make(chan call, 1)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 10 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 10 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{Timeout: 10 * time.Millisecond}).ID
 	c := <-x.calls
 	if err := c.r.Started([]byte("h"), "w1"); err != nil {
@@ -90,7 +91,7 @@ func TestFencedAttemptIsNotHeard(t *testing.T) {
 // in order.
 func TestLogGoesOnAfterARejoin(t *testing.T) {
 	dir, x := t.TempDir(), &remote{calls: make(chan call, 1)}
-	list := []engine.Executor{{Name: "x", Impl: x}}
+	list := []registry.Binding{{Name: "x", Executor: x}}
 	var id task.ID
 	for i, text := range []string{"one", "two", "three"} {
 		store := openStore(t, dir)
@@ -120,7 +121,7 @@ func TestLogGoesOnAfterARejoin(t *testing.T) {
 // What a broker cannot carry is asked for by the attempt's token, the checkpoint too.
 func TestPayloadsByToken(t *testing.T) {
 	x := &remote{calls: make(chan call, 1)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: quick, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: quick, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{Input: []byte(`"in"`)}).ID
 	first := <-x.calls
 	if err := first.r.Started([]byte("h"), "w1"); err != nil {

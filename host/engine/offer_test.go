@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -59,7 +60,7 @@ func (r *rig) until(what string, is func() bool) {
 func TestDefaultsOfAnOfferAreBounded(t *testing.T) {
 	lost := math.MaxInt
 	x := newOffering(sdk.Info{Types: []sdk.TypeInfo{{Name: "work", Defaults: sdk.Defaults{Timeout: math.MaxInt64, MaxAttempts: math.MaxInt, MaxLost: &lost}}}})
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if got := r.submit(task.Spec{}); got.Timeout != task.MaxTimeout || got.MaxAttempts != task.MaxTries || got.MaxLost != task.MaxTries {
 		t.Errorf("timeout %s, max_attempts %d, max_lost %d", got.Timeout, got.MaxAttempts, got.MaxLost)
 	}
@@ -77,7 +78,7 @@ func TestRefusedTypeIsLeftOutAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newOffering(sdk.Info{Types: []sdk.TypeInfo{good, bad}})
-			r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+			r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}})
 			if got := r.wait(r.submit(task.Spec{}).ID); got.State != task.Succeeded {
 				t.Errorf("the good type's task %s", got.State)
 			}
@@ -96,7 +97,7 @@ func TestExecutorThatCannotRunAnything(t *testing.T) {
 	y := newOffering(sdk.Info{})
 	boom := errors.New("boom")
 	y.fails.Store(&boom)
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}, {Name: "y", Impl: y}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: x.changed}}, {Name: "y", Executor: y}}})
 	s := r.Executors()
 	if s[0].State != task.ExecutorDegraded || s[0].Reason != "the broker is away" {
 		t.Errorf("x is shown as %s, %q", s[0].State, s[0].Reason)
@@ -121,8 +122,8 @@ func TestExecutorThatCannotRunAnything(t *testing.T) {
 // A type that config places is known before anybody came to offer it.
 func TestPlacedTypeIsNotUnknown(t *testing.T) {
 	x := newOffering(sdk.Info{Deferred: true})
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "x"}},
-		Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "x"}},
+		Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: x.changed}}}})
 	submit := func(name string) task.Code {
 		_, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: name}}, nil)
 		return task.CodeOf(err)
@@ -140,7 +141,7 @@ func TestPlacedTypeIsNotUnknown(t *testing.T) {
 // An executor that died at its first start has not said what it offers.
 func TestTypesOfAnExecutorInQuarantineAreNotUnknown(t *testing.T) {
 	status := func() task.ExecutorStatus { return task.ExecutorStatus{State: task.ExecutorQuarantined} }
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: newOffering(sdk.Info{}), Status: status}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: newOffering(sdk.Info{}), Source: source{status: status}}}})
 	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil); task.CodeOf(err) != task.CodeExecutorUnavailable {
 		t.Errorf("got %v", err)
 	}
@@ -150,7 +151,7 @@ func TestTypesOfAnExecutorInQuarantineAreNotUnknown(t *testing.T) {
 func TestRememberedTypeGivesWay(t *testing.T) {
 	away := newOffering(sdk.Info{Deferred: true, Types: []sdk.TypeInfo{{Name: "work", Unavailable: true}}})
 	here := newOffering(sdk.Info{Types: []sdk.TypeInfo{{Name: "work"}}})
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "fleet", Impl: away, Changed: away.changed}, {Name: "local", Impl: here}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "fleet", Executor: away, Source: source{changed: away.changed}}, {Name: "local", Executor: here}}})
 	if got := r.wait(r.submit(task.Spec{}).ID); got.Executor != "local" {
 		t.Errorf("ran on %q", got.Executor)
 	}
@@ -162,7 +163,7 @@ func TestRememberedTypeGivesWay(t *testing.T) {
 func TestPauseOutlastsARestart(t *testing.T) {
 	dir := t.TempDir()
 	x, _ := sdk.NewScripts(script("work", instant))
-	o := engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}}
+	o := engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}}
 	store := openStore(t, dir)
 	r := start(t, store, o)
 	if _, err := r.ControlExecutor(t.Context(), "x", "pause"); err != nil {

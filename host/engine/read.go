@@ -4,38 +4,18 @@ import (
 	"context"
 
 	"github.com/taskhost/taskhost/host/task"
-	"github.com/taskhost/taskhost/sdk"
 )
-
-// withWaitReason is the task as clients see it: a queued one whose executor is not ready
-// waits for the executor. Which serves it is config, so this is no stored state.
-func (e *Engine) withWaitReason(t task.Task) task.Task {
-	if t.State != task.Pending || t.Waiting != task.WaitQueued {
-		return t
-	}
-	x := e.registry.serving(&t)
-	if x == nil { // its executor is in the config no more, or nobody offers its type
-		t.Executor = t.Pinned
-		t.Waiting, t.WaitReason = task.WaitExecutor, waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
-		return t
-	}
-	t.Executor = x.Name
-	if !x.ready() || !x.runs(t.Type, t.Route) {
-		t.Waiting, t.WaitReason = task.WaitExecutor, x.waitReason(&t)
-	}
-	return t
-}
 
 // Get reads a task whole.
 func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	t, err := e.store.Get(ctx, s, id)
-	return e.withWaitReason(t), err
+	return e.registry.WithWaitReason(t), err
 }
 
 // ByKey reads the task of that type and key.
 func (e *Engine) ByKey(ctx context.Context, s task.Scope, taskType, key string) (task.Task, error) {
 	t, err := e.store.ByKey(ctx, s, taskType, key)
-	return e.withWaitReason(t), err
+	return e.registry.WithWaitReason(t), err
 }
 
 // ByPrefix reads the only task whose id begins so.
@@ -60,7 +40,7 @@ func (e *Engine) ByPrefix(ctx context.Context, s task.Scope, prefix string) (tas
 func (e *Engine) List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error) {
 	p, err := e.store.List(ctx, s, f)
 	for i := range p.Tasks {
-		p.Tasks[i] = e.withWaitReason(p.Tasks[i])
+		p.Tasks[i] = e.registry.WithWaitReason(p.Tasks[i])
 	}
 	return p, err
 }

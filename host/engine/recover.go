@@ -14,7 +14,7 @@ import (
 func (e *Engine) recover(ctx context.Context) error {
 	var after int64
 	for {
-		held, err := e.store.InFlight(ctx, after, 500)
+		held, err := e.store.InFlight(ctx, e.store.Host().ID, after, 500)
 		if err != nil {
 			return fmt.Errorf("read what the last host left running: %w", err)
 		}
@@ -24,17 +24,17 @@ func (e *Engine) recover(ctx context.Context) error {
 		var lost []task.Task
 		for _, t := range held {
 			after = max(after, t.Seq)
-			x := e.registry.byName[t.Executor]
+			x := e.registry.Executor(t.Executor)
 			// One that runs and was handed on has a handle; without it an executor of another kind held it
 			// under this name, and nobody can join it.
 			orphan := t.State != task.Pending && len(t.Handle) == 0
-			if x == nil || !x.outlives() || orphan && x.deferred() {
+			if x == nil || !x.Outlives() || orphan && x.Deferred() {
 				lost = append(lost, t)
 				continue
 			}
-			s := x.shareOf(&t)
-			s.used.Add(1)
-			x.used.Add(1)
+			s := x.ShareOf(&t)
+			s.Hold()
+			x.Hold()
 			e.launch(x, s, t, true)
 		}
 		if err := e.settleLost(ctx, lost); err != nil {
@@ -47,7 +47,7 @@ func (e *Engine) settleLost(ctx context.Context, lost []task.Task) error {
 	changes := make([]task.Change, 0, len(lost))
 	for i := range lost {
 		t := &lost[i]
-		c, err := task.Settle(*t, e.lostOutcome(t), e.registry.limitsOf(t.Type).Backoff, e.now(), chance())
+		c, err := task.Settle(*t, e.lostOutcome(t), e.registry.LimitsOf(t.Type).Backoff, e.now(), chance())
 		if err != nil {
 			return fmt.Errorf("settle task %s, which the last host left: %w", t.ID, err)
 		}
@@ -71,8 +71,8 @@ func (e *Engine) lostOutcome(t *task.Task) task.Outcome {
 	if t.State == task.Pending { // handed on, and surely not started: its start would be on record
 		return task.Outcome{Kind: task.OutcomeReleased, Message: "the host ended before the attempt started"}
 	}
-	x := e.registry.byName[t.Executor]
-	inHost := x != nil && x.Control == nil && !x.deferred()
+	x := e.registry.Executor(t.Executor)
+	inHost := x != nil && x.InHost()
 	return task.Outcome{Kind: task.OutcomeLost, Code: task.FailureExecutorLost, Message: "the host ended while the attempt ran",
 		Suspect: inHost && t.Lost > 0}
 }

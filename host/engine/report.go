@@ -61,7 +61,7 @@ func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []b
 	if a == nil {
 		return noAttempt()
 	}
-	if limit := e.registry.limitsOf(a.taskType).MaxResult; int64(len(data)) > limit {
+	if limit := e.registry.LimitsOf(a.taskType).MaxResult; int64(len(data)) > limit {
 		return task.Errorf(task.CodeTooLarge, "the result has %d bytes, the limit is %d", len(data), limit)
 	}
 	a.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -52,7 +53,7 @@ func TestRetryComesThoughTheClockWasSetBack(t *testing.T) {
 	}))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
 		Now:       func() time.Time { return time.Now().Add(-time.Duration(back.Load())) },
-		Executors: []engine.Executor{{Name: "x", Impl: x}}})
+		Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{RunAt: time.Now().Add(50 * time.Millisecond)}).ID
 	updates, err := r.Watch(t.Context(), me, id)
 	if err != nil {
@@ -75,7 +76,7 @@ func TestScheduledTaskGoesByTheSystemsClock(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", instant))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
 		Now:       func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
-		Executors: []engine.Executor{{Name: "x", Impl: x}}})
+		Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	id := r.submit(task.Spec{RunAt: time.Now().Add(time.Hour)}).ID
 	ahead.Store(int64(2 * time.Hour))
 	if got := r.wait(id); got.State != task.Succeeded {
@@ -111,7 +112,7 @@ func TestCancelIsAnsweredWhileTheDiskIsFull(t *testing.T) {
 	s := &fullDisk{Store: openStore(t, t.TempDir()), tries: make(chan struct{})}
 	g := newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
-	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +158,7 @@ func TestCancelEndsWithItsContext(t *testing.T) {
 	s := stuckDisk{openStore(t, t.TempDir()), make(chan chan struct{}), make(chan struct{})}
 	g := newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
-	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func TestStalledStoreDoesNotEatTheTimeout(t *testing.T) {
 			} else {
 				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
 			}
-			e := engine.New(engine.Options{Store: h, Executors: []engine.Executor{{Name: "x", Impl: x}}, DrainTimeout: time.Millisecond})
+			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +232,7 @@ func TestStalledStoreDoesNotEatTheTimeout(t *testing.T) {
 // than its timeout.
 func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	store := openStore(t, t.TempDir())
-	if err := store.SaveOffer(t.Context(), "x", []byte(`{"types":[{"name":"work"}],"deferred":true,"outlives":true}`)); err != nil {
+	if err := store.SaveOffer(t.Context(), task.Offer{Host: store.Host().ID, Executor: "x", Document: []byte(`{"types":[{"name":"work"}],"deferred":true,"outlives":true}`)}); err != nil {
 		t.Fatal(err)
 	}
 	tk, err := task.New(task.ID{1}, "me", task.Spec{Type: "work", Timeout: 300 * time.Millisecond}, task.DefaultLimits(), time.Now())
@@ -250,7 +251,7 @@ func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := &remote{calls: make(chan call, 10)}
-	r := start(t, store, engine.Options{CancelGrace: 100 * time.Millisecond, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r := start(t, store, engine.Options{CancelGrace: 100 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	joined := <-x.calls
 	if left := time.Until(joined.t.Deadline); left > 300*time.Millisecond {
 		t.Errorf("the executor is told that the attempt has %s", left)
@@ -271,7 +272,7 @@ func TestNeverTwiceHoldsForAGracefulStop(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", g.run))
 	store := openStore(t, dir)
 	never := 0
-	o := engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}}
+	o := engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}}
 	r := start(t, store, o)
 	id := r.submit(task.Spec{MaxLost: &never}).ID
 	<-g.began

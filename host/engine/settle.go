@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -29,7 +28,7 @@ func (a *attempt) acknowledge() {
 	due := a.hold == settled && !a.acked
 	a.acked = a.acked || due
 	a.mu.Unlock()
-	if s, ok := a.executor.Impl.(sdk.Settler); ok && due {
+	if s, ok := a.executor.Executor.(sdk.Settler); ok && due {
 		s.Settled(sdk.Token(a.token))
 	}
 }
@@ -38,7 +37,7 @@ func (a *attempt) acknowledge() {
 // One that was asked to stop before may be let go as well, by an executor that closes:
 // the next host asks it again.
 func (a *attempt) goesOn(err error) bool {
-	if err == nil || a.engine.ctx.Err() == nil || !a.executor.outlives() || errors.Is(err, sdk.ErrLost) {
+	if err == nil || a.engine.ctx.Err() == nil || !a.executor.Outlives() || errors.Is(err, sdk.ErrLost) {
 		return false
 	}
 	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)
@@ -48,7 +47,7 @@ func (a *attempt) goesOn(err error) bool {
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	o := sdk.OutcomeOf(a.ctx, res, err)
 	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter,
-		Suspect: o.Kind == sdk.AttemptLost}
+		Suspect: o.Kind == sdk.OutcomeLost}
 	if len(o.Details) > 0 {
 		out.Details = map[string]any{}
 		for k, v := range o.Details {
@@ -56,22 +55,22 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 		}
 	}
 	switch o.Kind {
-	case sdk.Succeeded:
+	case sdk.OutcomeSucceeded:
 		a.takeResult(&out, o.Result)
-	case sdk.Yielded:
+	case sdk.OutcomeYielded:
 		takeYield(&out, o.Yield)
 	}
 	return out
 }
 
-var kinds = map[sdk.Kind]task.OutcomeKind{
-	sdk.Succeeded: task.OutcomeSucceeded, sdk.Failed: task.OutcomeFailed, sdk.Canceled: task.OutcomeCanceled,
-	sdk.AttemptLost: task.OutcomeLost, sdk.AttemptReleased: task.OutcomeReleased, sdk.Yielded: task.OutcomeYielded,
-	sdk.AttemptInterrupted: task.OutcomeInterrupted,
+var kinds = map[sdk.OutcomeKind]task.OutcomeKind{
+	sdk.OutcomeSucceeded: task.OutcomeSucceeded, sdk.OutcomeFailed: task.OutcomeFailed, sdk.OutcomeCanceled: task.OutcomeCanceled,
+	sdk.OutcomeLost: task.OutcomeLost, sdk.OutcomeReleased: task.OutcomeReleased, sdk.OutcomeYielded: task.OutcomeYielded,
+	sdk.OutcomeInterrupted: task.OutcomeInterrupted,
 }
 
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
-	limit := a.engine.registry.limitsOf(a.taskType).MaxResult
+	limit := a.engine.registry.LimitsOf(a.taskType).MaxResult
 	if res.Stored {
 		a.mu.Lock()
 		up := a.upload
@@ -86,17 +85,12 @@ func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
 	case int64(len(res.Data)) > limit:
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureResultSize, Permanent: true,
 			Message: fmt.Sprintf("the result has %d bytes, the limit is %d", len(res.Data), limit)}
-	case isJSON(res.ContentType) && !json.Valid(res.Data):
+	case task.IsJSON(res.ContentType) && !json.Valid(res.Data):
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true,
 			Message: fmt.Sprintf("the result says it is %s and is not JSON", res.ContentType)}
 	default:
 		out.Result, out.ResultType = res.Data, res.ContentType
 	}
-}
-
-func isJSON(contentType string) bool {
-	mime, _, _ := strings.Cut(contentType, ";")
-	return mime == "application/json" || strings.HasSuffix(mime, "+json")
 }
 
 // takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
@@ -178,7 +172,7 @@ func (a *attempt) trySettle(o task.Outcome) error {
 		if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
 			t.Progress = p
 		}
-		return task.Settle(t, o, a.engine.registry.limitsOf(t.Type).Backoff, a.engine.now(), chance())
+		return task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, a.engine.now(), chance())
 	})
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -34,7 +35,7 @@ func types(names ...string) (out []sdk.TypeInfo) {
 // and leaves the rest of the fleet's slots to others.
 func TestBacklogOfOneTypeLeavesSlotsToOthers(t *testing.T) {
 	x := nodes{newOffering(sdk.Info{Deferred: true, Slots: 100, Types: types("a", "b"), Nodes: []sdk.Node{node("na", 4, "a"), node("nb", 1, "b")}}), make(chan call, 100)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: x.changed}}}})
 	for range 200 {
 		r.submit(task.Spec{Type: "a"})
 	}
@@ -71,7 +72,7 @@ func TestBacklogOfOneTypeLeavesSlotsToOthers(t *testing.T) {
 // A task of high priority goes before what waits, since little of that was handed on.
 func TestPriorityHoldsOnAFleet(t *testing.T) {
 	x := nodes{newOffering(sdk.Info{Deferred: true, Slots: 100, Types: types("a"), Nodes: []sdk.Node{node("n", 1, "a")}}), make(chan call, 100)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: x.changed}}}})
 	for range 50 {
 		r.submit(task.Spec{Type: "a"})
 	}
@@ -95,7 +96,7 @@ func TestNodesThatTakeNothingDoNotCount(t *testing.T) {
 	gone, draining := node("gone", 40, "a"), node("draining", 40, "a")
 	gone.Gone, draining.Draining = true, true
 	x := nodes{newOffering(sdk.Info{Deferred: true, Slots: 100, Types: types("a", "b"), Nodes: []sdk.Node{split, gone, draining}}), make(chan call, 100)}
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x, Changed: x.changed}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Source: source{changed: x.changed}}}})
 	for range 50 {
 		r.submit(task.Spec{Type: "a"})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -49,7 +50,7 @@ func TestTaskOfARemovedExecutorIsShown(t *testing.T) {
 	dir := t.TempDir()
 	x, _ := sdk.NewScripts(script("work", newGate().run))
 	store := openStore(t, dir)
-	r := start(t, store, engine.Options{Executors: []engine.Executor{{Name: "old", Impl: x}, {Name: "x", Impl: x}}})
+	r := start(t, store, engine.Options{Executors: []registry.Binding{{Name: "old", Executor: x}, {Name: "x", Executor: x}}})
 	if _, err := r.ControlExecutor(t.Context(), "old", "pause"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestTaskOfARemovedExecutorIsShown(t *testing.T) {
 	}
 	r.Close(context.Background())
 	store.Close()
-	r = start(t, openStore(t, dir), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	r = start(t, openStore(t, dir), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if got := r.get(s.ID); got.Waiting != task.WaitExecutor || got.Executor != "old" {
 		t.Errorf("waits for %s of %q", got.Waiting, got.Executor)
 	}
@@ -70,7 +71,7 @@ func starting() task.ExecutorStatus { return task.ExecutorStatus{State: task.Exe
 
 func TestPinnedExecutorThatIsStartingIsNoFaultOfTheRequest(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", newGate().run))
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: x}, {Name: "slow", Impl: x, Status: starting}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}, {Name: "slow", Executor: x, Source: source{status: starting}}}})
 	_, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work", Executor: "slow"}}, nil)
 	if task.CodeOf(err) != task.CodeExecutorUnavailable {
 		t.Errorf("got %v", err)
@@ -109,7 +110,7 @@ func (s *shy) Describe(ctx context.Context) (sdk.Info, error) {
 // An executor that did not describe itself is asked again, though nothing changes.
 func TestExecutorIsAskedAgain(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
-	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []engine.Executor{{Name: "x", Impl: &shy{Executor: x}}}})
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: &shy{Executor: x}}}})
 	late := time.After(15 * time.Second)
 	for len(r.Types()) == 0 {
 		select {
@@ -128,8 +129,8 @@ func TestQueueLimitHoldsForPinnedTasks(t *testing.T) {
 	g := newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{
-		Types:     map[string]engine.TypeConfig{"work": {QueueLimit: 1}},
-		Executors: []engine.Executor{{Name: "x", Slots: 1, Impl: x}, {Name: "y", Slots: 1, Impl: x}},
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1}},
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}, {Name: "y", Slots: 1, Executor: x}},
 	})
 	r.submit(task.Spec{Executor: "y"})
 	<-g.began

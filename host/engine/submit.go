@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -28,7 +29,7 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	at := e.now()
 	for i := range specs { // not past the gate: a check of an input may take seconds
 		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
-			return nil, false, inBatch(err, i, len(specs))
+			return nil, false, task.WithTaskNumber(err, i, len(specs))
 		}
 	}
 	return e.accept(ctx, s, batch, idem)
@@ -45,13 +46,13 @@ func (e *Engine) accepts() error {
 // newTask is a task on its way into the store.
 type newTask struct {
 	task     task.Task
-	taskType *taskType
-	executor *executor
-	share    *share // of which a place, and with it a slot, is reserved; nil if the task is to wait
+	taskType *registry.Type
+	executor *registry.Executor
+	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
 func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
-	ty, x, err := e.registry.lookup(spec.Type, spec.Executor)
+	ty, x, err := e.registry.Lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return err
 	}
@@ -60,10 +61,10 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 		return fmt.Errorf("make a task id: %w", err)
 	}
 	n.taskType, n.executor = ty, x
-	if n.task, err = task.New(task.ID(id), s.Owner, spec, ty.limits, at); err != nil {
+	if n.task, err = task.New(task.ID(id), s.Owner, spec, ty.Limits, at); err != nil {
 		return err
 	}
-	if err = ty.schema.check(ctx, e.ctx, spec.Type, n.task.Input); err != nil && e.accepts() != nil {
+	if err = ty.Check(ctx, e.ctx, n.task.Input); err != nil && e.accepts() != nil {
 		return e.accepts()
 	}
 	return err
@@ -86,8 +87,8 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 	if err != nil || receipt.Replayed != nil {
 		for i := range batch {
 			if n := &batch[i]; n.share != nil {
-				n.share.release(1)
-				n.executor.release(1)
+				n.share.Release(1)
+				n.executor.Release(1)
 			}
 		}
 		if err != nil {
@@ -97,7 +98,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 	}
 	out := make([]task.Task, len(batch))
 	for i := range batch {
-		out[i] = e.withWaitReason(batch[i].task)
+		out[i] = e.registry.WithWaitReason(batch[i].task)
 	}
 	return out, false, nil
 }
@@ -107,13 +108,13 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 func (e *Engine) checkQueueLimits(batch []newTask) error {
 	adding, limits := map[string]int64{}, map[string]int64{}
 	for i := range batch {
-		if limit := batch[i].taskType.limits.QueueLimit; limit > 0 {
+		if limit := batch[i].taskType.Limits.QueueLimit; limit > 0 {
 			adding[batch[i].task.Type]++
 			limits[batch[i].task.Type] = limit
 		}
 	}
 	for name, n := range adding {
-		if waiting := e.registry.waiting(name); waiting+n > limits[name] {
+		if waiting := e.registry.Waiting(name); waiting+n > limits[name] {
 			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
 				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, name, limits[name])}
 		}
@@ -125,11 +126,11 @@ func (e *Engine) checkQueueLimits(batch []newTask) error {
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if n.task.Waiting != task.WaitQueued || !x.ready() || !x.runs(n.task.Type, n.task.Route) {
+	if n.task.Waiting != task.WaitQueued || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
-	if n.share = x.reserveFor(&n.task, e.store.Ready); n.share != nil {
-		n.task = task.Begin(n.task, x.Name, newToken(), x.deferred(), n.task.CreatedAt).Task
+	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
+		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
 }
 
@@ -143,23 +144,7 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
-		out[i] = e.withWaitReason(t)
+		out[i] = e.registry.WithWaitReason(t)
 	}
 	return out, true, nil
-}
-
-// inBatch says which task of a batch is at fault.
-func inBatch(err error, i, of int) error {
-	te, ok := err.(*task.Error)
-	if !ok || of == 1 {
-		return err
-	}
-	at := fmt.Sprintf("/tasks/%d", i)
-	out := *te
-	out.Message = at + ": " + te.Message
-	out.Fields = nil
-	for _, f := range te.Fields {
-		out.Fields = append(out.Fields, task.FieldError{Pointer: at + f.Pointer, Message: f.Message})
-	}
-	return &out
 }

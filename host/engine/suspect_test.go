@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -26,7 +27,7 @@ func TestUnresponsiveSuspectHoldsUpNoOther(t *testing.T) {
 		return sdk.Result{}, nil
 	}))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{CancelGrace: 20 * time.Millisecond,
-		Executors: []engine.Executor{{Name: "x", Slots: 100, Impl: x}}})
+		Executors: []registry.Binding{{Name: "x", Slots: 100, Executor: x}}})
 	deaf := r.submit(task.Spec{Input: []byte(`"deaf"`)}).ID
 	<-began
 	var others []task.ID
@@ -126,17 +127,23 @@ func ran(t *testing.T, store task.Store, n byte, lost int, maxLost int) task.ID 
 	return tk.ID
 }
 
+// noProcess is a process to which nothing can be done.
+type noProcess struct{}
+
+func (noProcess) Drain(context.Context) error   { return nil }
+func (noProcess) Restart(context.Context) error { return nil }
+
 // What a dead host leaves runs together again: only a second such end is evidence against
 // what ran in its process, and none is against what ran in another.
 func TestEndOfTheHostAsEvidence(t *testing.T) {
 	for name, c := range map[string]struct {
 		lost    int
-		control func(context.Context, string) error
+		process registry.Process
 		suspect bool
 	}{
 		"in the host, once":         {lost: 0},
 		"in the host, twice":        {lost: 1, suspect: true},
-		"in its own process, twice": {lost: 1, control: func(context.Context, string) error { return nil }},
+		"in its own process, twice": {lost: 1, process: noProcess{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := openStore(t, t.TempDir())
@@ -151,7 +158,7 @@ func TestEndOfTheHostAsEvidence(t *testing.T) {
 				}
 				return g.run(ctx, st, r)
 			}))
-			r := start(t, store, engine.Options{Executors: []engine.Executor{{Name: "x", Slots: 8, Impl: x, Control: c.control}}})
+			r := start(t, store, engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 8, Executor: x, Process: c.process}}})
 			if !c.suspect {
 				for range ids { // all at once
 					<-g.began
@@ -164,5 +171,37 @@ func TestEndOfTheHostAsEvidence(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A task that was lost runs with no other suspect beside it.
+func TestSuspectsRunOneAtATime(t *testing.T) {
+	var mu sync.Mutex
+	now, most := 0, 0
+	r := scripts(t, 8, nil, script("work", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		if st.Attempt == 1 {
+			return sdk.Result{}, sdk.ErrLost
+		}
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(2 * time.Millisecond) // long enough for another to begin, if it were let
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return sdk.Result{}, nil
+	}))
+	var ids []task.ID
+	for range 6 {
+		ids = append(ids, r.submit(task.Spec{}).ID)
+	}
+	for _, id := range ids {
+		if got := r.wait(id); got.State != task.Succeeded {
+			t.Errorf("got %s", got.State)
+		}
+	}
+	if most != 1 {
+		t.Errorf("%d suspects ran at once", most)
 	}
 }

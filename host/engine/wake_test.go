@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -22,15 +23,15 @@ type lookedAt struct {
 	inserts chan chan struct{}
 }
 
-func (s lookedAt) Ready(lanes []task.LaneID) int64 {
-	n := s.Store.Ready(lanes)
+func (s lookedAt) Ready(ctx context.Context, lanes []task.LaneID) (int64, error) {
+	n, err := s.Store.Ready(ctx, lanes)
 	if slices.Contains(lanes, s.lane) {
 		select {
 		case s.looks <- struct{}{}:
 		default:
 		}
 	}
-	return n
+	return n, err
 }
 
 func (s lookedAt) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
@@ -57,7 +58,7 @@ func (s lookedAt) moveTo(t *testing.T, r *rig, taskType, executor string) {
 	for len(s.looks) > 0 {
 		<-s.looks
 	}
-	r.SetTypes(map[string]engine.TypeConfig{taskType: {Executor: executor}})
+	r.SetTypes(map[string]task.TypeConfig{taskType: {Executor: executor}})
 	select {
 	case <-s.looks:
 	case <-time.After(20 * time.Second):
@@ -80,8 +81,8 @@ func TestTaskThatComesBackWakesItsNewExecutor(t *testing.T) {
 			}))
 			b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 			s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100)}
-			r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
-				Executors: []engine.Executor{{Name: "a", Impl: a}, {Name: "b", Impl: b}}})
+			r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
+				Executors: []registry.Binding{{Name: "a", Executor: a}, {Name: "b", Executor: b}}})
 			r.wait(r.submit(task.Spec{Type: "own"}).ID) // the lane by which b is known
 			id := r.submit(task.Spec{}).ID
 			<-began
@@ -101,8 +102,8 @@ func TestSubmitWakesTheExecutorThatServesNow(t *testing.T) {
 	a, _ := sdk.NewScripts(script("work", g.run), script("other", g.run))
 	b, _ := sdk.NewScripts(script("work", instant), script("own", instant))
 	s := lookedAt{Store: openStore(t, t.TempDir()), lane: 1, looks: make(chan struct{}, 100), inserts: make(chan chan struct{})}
-	r := s.start(t, engine.Options{Types: map[string]engine.TypeConfig{"work": {Executor: "a"}},
-		Executors: []engine.Executor{{Name: "a", Impl: a, Slots: 1}, {Name: "b", Impl: b}}})
+	r := s.start(t, engine.Options{Types: map[string]task.TypeConfig{"work": {Executor: "a"}},
+		Executors: []registry.Binding{{Name: "a", Executor: a, Slots: 1}, {Name: "b", Executor: b}}})
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "own"}}, nil) // the lane by which b is known
 	close(<-s.inserts)
 	go r.Submit(context.Background(), me, []task.Spec{{Type: "other"}}, nil) // a's only slot
@@ -133,22 +134,22 @@ type late struct {
 	looks chan struct{}
 }
 
-func (s *late) Ready(lanes []task.LaneID) int64 {
+func (s *late) Ready(ctx context.Context, lanes []task.LaneID) (int64, error) {
 	if s.shows.Load() {
-		return s.Store.Ready(lanes)
+		return s.Store.Ready(ctx, lanes)
 	}
 	select {
 	case s.looks <- struct{}{}:
 	default:
 	}
-	return 0
+	return 0, nil
 }
 
 // Nothing waits for ever because a wake-up was missed.
 func TestMissedWakeUpIsMadeGood(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", instant))
 	s := &late{Store: openStore(t, t.TempDir()), looks: make(chan struct{}, 100)}
-	e := engine.New(engine.Options{Store: s, Executors: []engine.Executor{{Name: "x", Impl: x}}})
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestMissedWakeUpIsMadeGood(t *testing.T) {
 	r := &rig{e, t, s.Store}
 	<-s.looks
 	id := r.submit(task.Spec{RunAt: time.Now().Add(10 * time.Millisecond)}).ID
-	r.until("it is ready", func() bool { return s.Store.Ready([]task.LaneID{1}) == 1 })
+	r.until("it is ready", func() bool { n, _ := s.Store.Ready(t.Context(), []task.LaneID{1}); return n == 1 })
 	for len(s.looks) > 0 {
 		<-s.looks
 	}

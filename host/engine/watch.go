@@ -119,7 +119,7 @@ func (e *Engine) Wait(ctx context.Context, s task.Scope, id task.ID) (task.Task,
 		t, err := e.store.Get(context.WithoutCancel(ctx), s, id)
 		if err != nil || t.State.Final() || ctx.Err() != nil {
 			e.hub.unsubscribe(sub)
-			return e.withWaitReason(t), err
+			return e.registry.WithWaitReason(t), err
 		}
 		e.awaitFinal(ctx, sub)
 		e.hub.unsubscribe(sub)

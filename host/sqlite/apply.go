@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -45,9 +46,12 @@ func (o *applyOp) refuse(i int, err error) {
 	o.broken[i] = err
 }
 
-func (o *applyOp) size() (rows, bytes int) {
-	for i := range o.changes {
-		c := &o.changes[i]
+func (o *applyOp) size() (rows, bytes int) { return sizeOfChanges(o.changes) }
+
+// sizeOfChanges is about how many rows changes write, and how many bytes of payload.
+func sizeOfChanges(changes []task.Change) (rows, bytes int) {
+	for i := range changes {
+		c := &changes[i]
 		rows += 2
 		if c.SetResult {
 			bytes += len(c.Task.Result)
@@ -80,32 +84,42 @@ func (o *applyOp) run(w *writer) error {
 
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
-	t := &c.Task
-	for _, narrow := range [...]func(*task.Change, string) (bool, error){w.start, w.succeed} {
+	for _, narrow := range [...]func(*task.Change, string) (bool, error){w.tryStart, w.trySucceed} {
 		if done, err := narrow(c, route); done || err != nil {
 			return nil, err
 		}
 	}
-	st := w.st.taskGuard
-	st.bind().int(t.Seq)
-	found, err := st.one()
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return task.Errorf(task.CodeConflict, "task %s exists no more", t.ID), nil
-	}
-	old := readGuard(st.row)
-	if old.state != c.From || old.attempt != int64(c.FromAttempt) || old.version != t.Version {
-		return task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
-			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
+	old, refused, err := w.checkGuard(c)
+	if refused != nil || err != nil {
+		return refused, err
 	}
 	return nil, w.change(c, &old)
 }
 
-// start makes the common beginning of a dispatched attempt, for which a narrower
+// checkGuard reads what the stored row of a change's task is now; refused says why the
+// change's guard does not hold.
+func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
+	t := &c.Task
+	st := w.st.taskGuard
+	st.bind().int(t.Seq)
+	found, err := st.one()
+	if err != nil {
+		return old, nil, err
+	}
+	if !found {
+		return old, task.Errorf(task.CodeConflict, "task %s exists no more", t.ID), nil
+	}
+	old = readGuard(st.row)
+	if old.state != c.From || old.attempt != int64(c.FromAttempt) || old.version != t.Version {
+		return old, task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
+			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
+	}
+	return old, nil, nil
+}
+
+// tryStart makes the common beginning of a dispatched attempt, for which a narrower
 // statement does; false if it is none, or its guard does not hold.
-func (w *writer) start(c *task.Change, _ string) (bool, error) {
+func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	t := &c.Task
 	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint {
 		return false, nil
@@ -119,32 +133,34 @@ func (w *writer) start(c *task.Change, _ string) (bool, error) {
 	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
 }
 
-// succeed makes the common end of an attempt, likewise; the lane must be the one
+// trySucceed makes the common end of an attempt, likewise; the lane must be the one
 // that the task names.
-func (w *writer) succeed(c *task.Change, route string) (bool, error) {
+func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	t := &c.Task
-	if !plain(c) {
+	if !isPlainSuccess(c) {
 		return false, nil
 	}
-	n := w.lanes.byKey[laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}]
+	n := w.lanes.ByKey(keyOf(t, route))
 	if n == nil {
 		return false, nil
 	}
 	st := w.st.taskSucceed
 	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.row)
+		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	w.release(t.Seq)
-	w.lanes.move(n, phaseActive, n, phaseDone)
-	return true, w.beside(c, resultNone)
+	if err := w.endAttempt(t.Seq); err != nil {
+		return false, err
+	}
+	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
+	return true, w.writeSideTables(c, resultNone)
 }
 
-// plain says that a change is the common end of an attempt, for which a narrower
+// isPlainSuccess says that a change is the common end of an attempt, for which a narrower
 // statement does.
-func plain(c *task.Change) bool {
+func isPlainSuccess(c *task.Change) bool {
 	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil &&
 		!c.SetError && c.Task.Handle == nil && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
 }
@@ -182,8 +198,8 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	to := from
 	if t.Suspect != from.Suspect {
-		k := keyOf(&from.Lane)
-		k.suspect = t.Suspect
+		k := lane.KeyOf(&from.Lane)
+		k.Suspect = t.Suspect
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -191,55 +207,57 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	if err := w.updateTask(c, old, to); err != nil {
 		return err
 	}
-	if err := w.beside(c, old.result); err != nil {
+	if err := w.writeSideTables(c, old.result); err != nil {
 		return err
 	}
-	p, q := phaseOf(old.state, old.waiting), phaseOf(t.State, t.Waiting)
-	w.lanes.move(from, p, to, q)
-	if q == phaseReady {
-		to.window.add(entry{old.priority, t.Seq})
+	was := lane.CounterOf(old.state, old.waiting)
+	is := lane.CounterOf(t.State, t.Waiting)
+	w.lanes.Move(from, was, to, is)
+	if is == lane.Ready {
+		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})
 	}
-	if p == phaseActive && q != phaseActive {
-		w.release(t.Seq)
+	if was == lane.Active && is != lane.Active {
+		if err := w.endAttempt(t.Seq); err != nil {
+			return err
+		}
 	}
-	if q == phaseActive && p != phaseActive {
-		return w.hold(t.Seq)
+	if is == lane.Active && was != lane.Active {
+		return w.enterFlight(t.Seq)
 	}
 	return nil
 }
 
-func (w *writer) updateTask(c *task.Change, old *guard, to *lane) error {
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
 	t := &c.Task
-	progress, code, attempt, result := t.Progress, old.errorCode, old.errorAttempt, old.result
-	if progress == (task.Progress{}) && !c.From.Final() {
-		progress = old.progress
+	row := &w.row
+	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, progress: t.Progress,
+		errorCode: old.errorCode, errorAttempt: old.errorAttempt, result: old.result}
+	if t.Progress == (task.Progress{}) && !c.From.Final() {
+		row.progress = old.progress
 	}
 	if c.SetError {
-		code, attempt = "", 0
+		row.errorCode = ""
+		row.errorAttempt = 0
 		if t.Error != nil {
-			code, attempt = t.Error.Code, int64(t.Error.Attempt)
+			row.errorCode = t.Error.Code
+			row.errorAttempt = int64(t.Error.Attempt)
 		}
 	}
 	if c.SetResult {
-		result = resultKind(t.Result, t.ResultType)
+		row.result = resultKind(t.Result, t.ResultType)
 	}
 	st := w.st.taskUpdate
-	a := st.bind().int(to.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version + 1)
-	if t.Token.IsZero() {
-		a.value(nil)
-	} else {
-		a.blob(t.Token[:])
+	a := st.bind()
+	for i := range updateColumns {
+		updateColumns[i].bind(a, row)
 	}
-	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.Lost)).opt(int64(t.Requeued)).int(micros(t.RunAt)).opt(micros(t.StartedAt)).
-		opt(micros(t.FinishedAt)).opt(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(result).
-		opt(progress.Done).opt(progress.Total).text(progress.Message).text(code).opt(attempt).opt(micros(t.Deadline)).
-		opt(micros(t.CancelRequestedAt)).text(t.RequestedBy).value(c.SetHandle).blob(t.Handle).int(t.Seq)
+	a.value(c.SetHandle).blob(t.Handle).int(t.Seq)
 	return st.run()
 }
 
-// beside writes what a change has for the other tables. wasResult is where the
+// writeSideTables writes what a change has for the other tables. wasResult is where the
 // result was.
-func (w *writer) beside(c *task.Change, wasResult int64) error {
+func (w *writer) writeSideTables(c *task.Change, wasResult int64) error {
 	t := &c.Task
 	if c.Event != nil {
 		if err := w.event(t.Seq, t.Version+1, c.Event); err != nil {
@@ -252,7 +270,7 @@ func (w *writer) beside(c *task.Change, wasResult int64) error {
 		}
 	}
 	if c.SetCheckpoint {
-		if err := w.keep(w.st.memoCheckpoint, t.Seq, t.Checkpoint); err != nil {
+		if err := w.setDetail(w.st.detailCheckpoint, t.Seq, t.Checkpoint); err != nil {
 			return err
 		}
 	}
@@ -291,7 +309,7 @@ func (w *writer) setError(t *task.Task) error {
 			}
 		}
 	}
-	pair := w.st.memoError
+	pair := w.st.detailError
 	st := pair.put
 	if message == "" && details == nil {
 		st = pair.clear
@@ -302,12 +320,12 @@ func (w *writer) setError(t *task.Task) error {
 	return st.run()
 }
 
-// memoPair are the statements that set a column of memo, making the row, and
+// detailColumn are the statements that set a column of task_detail, making the row, and
 // that clear it, making none.
-type memoPair struct{ put, clear *stmt }
+type detailColumn struct{ put, clear *stmt }
 
-// keep sets or clears a column of memo.
-func (w *writer) keep(p memoPair, seq int64, data []byte) error {
+// setDetail sets or clears a column of task_detail.
+func (w *writer) setDetail(p detailColumn, seq int64, data []byte) error {
 	if data == nil {
 		p.clear.bind().int(seq)
 		return p.clear.run()
@@ -321,15 +339,15 @@ func (s *Store) SaveProgress(ctx context.Context, notes []task.ProgressNote) err
 	if len(notes) == 0 {
 		return nil
 	}
-	return s.w.do(ctx, &noteOp{notes})
+	return s.w.do(ctx, &progressOp{notes})
 }
 
-type noteOp struct{ notes []task.ProgressNote }
+type progressOp struct{ notes []task.ProgressNote }
 
-func (o *noteOp) size() (rows, bytes int) { return len(o.notes), 0 }
+func (o *progressOp) size() (rows, bytes int) { return len(o.notes), 0 }
 
-func (o *noteOp) run(w *writer) error {
-	st := w.st.taskNote
+func (o *progressOp) run(w *writer) error {
+	st := w.st.taskProgress
 	for i := range o.notes {
 		n := &o.notes[i]
 		st.bind().opt(n.Progress.Done).opt(n.Progress.Total).text(n.Progress.Message).int(micros(n.At)).int(n.Seq).int(int64(n.Attempt))

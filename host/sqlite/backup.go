@@ -63,7 +63,7 @@ func vacuumInto(ctx context.Context, path, file string) error {
 	f, err := readMeta(conn)
 	if err == nil {
 		f.store = 0
-		err = writeFacts(conn, f)
+		err = writeMeta(conn, f)
 	}
 	return errors.Join(err, conn.Close())
 }

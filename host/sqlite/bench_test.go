@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkRawStatements(b *testing.B) {
 	s := openStore(b, b.TempDir())
 	s.w.stop() // the connection is the benchmark's from here on
 	w := s.w
-	if _, err := w.lane(laneKey{typ: "noop", owner: "default"}); err != nil {
+	if _, err := w.lane(lane.Key{Type: "noop", Owner: "default"}); err != nil {
 		b.Fatal(err)
 	}
 	ok := func(err error) {
@@ -34,22 +35,22 @@ func BenchmarkRawStatements(b *testing.B) {
 	b.ResetTimer()
 	for done := 0; done < b.N; done += group {
 		n := min(group, b.N-done)
-		first := w.next + 1
+		first := w.lastSeq + 1
 		at := time.Now().UnixMicro()
 		ok(w.st.begin.run())
 		for range n {
-			w.next++
+			w.lastSeq++
 			id, token := newID(), newToken()
-			w.st.taskInsert.bind().int(w.next).blob(id[:]).int(1).int(2).int(0).int(0).int(1).int(1).blob(token[:]).
-				text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).
+			w.st.taskInsert.bind().int(w.lastSeq).blob(id[:]).int(1).int(2).int(0).int(0).int(1).int(1).blob(token[:]).
+				text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).int(resultNone).
 				value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil)
 			ok(w.st.taskInsert.run())
-			w.st.historyInsert.bind().int(w.next).int(1).int(at).int(0).int(2).int(1).text("default").value(nil)
+			w.st.historyInsert.bind().int(w.lastSeq).int(1).int(at).int(0).int(2).int(1).text("default").value(nil)
 			ok(w.st.historyInsert.run())
 		}
 		ok(w.st.commit.run())
 		ok(w.st.begin.run())
-		for seq := first; seq <= w.next; seq++ {
+		for seq := first; seq <= w.lastSeq; seq++ {
 			w.st.taskSucceed.bind().int(at).int(at).int(at).int(0).int(seq).int(1).int(1).int(1)
 			if n, err := w.st.taskSucceed.changed(); n != 1 || err != nil {
 				b.Fatal(n, err)
@@ -58,7 +59,7 @@ func BenchmarkRawStatements(b *testing.B) {
 			ok(w.st.historyInsert.run())
 		}
 		ok(w.st.commit.run())
-		w.debt += n * 4 * rowBytes
+		w.walBytes += n * 4 * rowBytes
 		w.checkpoint()
 	}
 	perSecond(b)
@@ -69,8 +70,8 @@ func perSecond(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// born is a task that found a free slot: it is written as running.
-func born(b testing.TB) *task.Task {
+// newRunning is a task that found a free slot: it is written as running.
+func newRunning(b testing.TB) *task.Task {
 	n := newTask(b, task.Spec{})
 	*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
 	return n
@@ -108,7 +109,7 @@ func storeBench(b *testing.B, clients, group int) {
 			for left.Add(-int64(group)) > -int64(group) {
 				tasks, changes = tasks[:0], changes[:0]
 				for range group {
-					tasks = append(tasks, born(b))
+					tasks = append(tasks, newRunning(b))
 				}
 				if _, err := s.Insert(ctx, task.Submission{Tasks: tasks}); err != nil {
 					b.Error(err)
@@ -135,7 +136,7 @@ func BenchmarkStoreIdle(b *testing.B) {
 	ctx := context.Background()
 	s := openStore(b, b.TempDir())
 	for b.Loop() {
-		if _, err := s.Insert(ctx, task.Submission{Tasks: []*task.Task{born(b)}}); err != nil {
+		if _, err := s.Insert(ctx, task.Submission{Tasks: []*task.Task{newRunning(b)}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -155,7 +156,7 @@ func BenchmarkBacklogMillion(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
-		if missing := backlog - int(s.Ready([]task.LaneID{1})); missing > 0 {
+		if missing := backlog - int(s.lanes.Ready([]task.LaneID{1})); missing > 0 {
 			fill(b, s, missing)
 		}
 		b.StartTimer()

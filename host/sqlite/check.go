@@ -29,21 +29,22 @@ func (r Report) OK() bool { return len(r.Problems) == 0 }
 // what breaks its rule among the order keys above one and up to another.
 var invariants = [...]struct{ rule, query string }{
 	{"every task has a history", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq)`},
-	{"every attempt that holds a task is in its history", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
-AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.attempt = t.attempt)`},
+	{"every attempt that holds a task is in its history", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched})
+AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.attempt = t.attempt)`)},
 	{"a task is in the state of its last event", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.state <>
 (SELECT h.to_state FROM history h WHERE h.task = t.seq ORDER BY h.n DESC LIMIT 1)`},
 	{"no event is ahead of its task's version", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ?
 AND t.version < (SELECT max(h.n) FROM history h WHERE h.task = t.seq)`},
-	{"every task that an attempt holds is in a block on record", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7)
-AND NOT EXISTS (SELECT 1 FROM held b WHERE b.block = t.seq >> 12)`},
+	{"every task that an attempt holds is in a block on record", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched})
+AND NOT EXISTS (SELECT 1 FROM in_flight_block b WHERE b.block = t.seq >> {block shift})`)},
 	{"every key is on record", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.key IS NOT NULL
 AND NOT EXISTS (SELECT 1 FROM lane l JOIN task_key k ON k.owner = l.owner AND k.type = l.type AND k.key = t.key WHERE l.id = t.lane AND k.task = t.seq)`},
-	{"every result that a task has is there", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.result = 2) <> EXISTS (SELECT 1 FROM result r WHERE r.task = t.seq)`},
+	{"every result that a task has is there", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.result = {result row}) <> EXISTS (SELECT 1 FROM result r WHERE r.task = t.seq)`)},
 	{"history belongs to tasks", `SELECT count(*) FROM history h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 	{"log lines belong to tasks", `SELECT count(*) FROM log h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 	{"inputs belong to tasks", `SELECT count(*) FROM input h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
-	{"memos belong to tasks", `SELECT count(*) FROM memo h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"details belong to tasks", `SELECT count(*) FROM task_detail h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"uploads belong to attempts that hold a task", `SELECT count(*) FROM upload h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task AND t.token = h.token)`},
 	{"results belong to tasks", `SELECT count(*) FROM result h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 }
 
@@ -54,8 +55,8 @@ const keysOfTasks = `SELECT count(*) FROM task_key k WHERE NOT EXISTS (SELECT 1 
 // can't be carried over past it.
 const checkSpan = 50_000
 
-// mostVerdicts bounds what is kept of what one look finds.
-const mostVerdicts = 100
+// maxVerdicts bounds what is kept of what one look finds.
+const maxVerdicts = 100
 
 // Check looks a store through and changes nothing. It needs no host; if one runs
 // it reads beside it. The error is for what kept it from looking; what it
@@ -73,7 +74,7 @@ func Check(ctx context.Context, dir string) (Report, error) {
 		return r, err
 	default:
 		defer func() { _ = lock.unlock() }()
-		if err := inspect(r.Path, lock.known, false); err != nil {
+		if err := refuseUnusableFile(r.Path, lock.known, false); err != nil {
 			r.Problems = append(r.Problems, err.Error())
 			return r, nil
 		}
@@ -135,7 +136,7 @@ func (r *Report) spans(ctx context.Context, db *sql.DB) error {
 		for i, inv := range invariants {
 			var n int64
 			if err := db.QueryRowContext(ctx, inv.query, lo, hi).Scan(&n); err != nil {
-				if err := r.found(ctx, inv.rule+": %v", err); err != nil || len(r.Problems) > mostVerdicts {
+				if err := r.found(ctx, inv.rule+": %v", err); err != nil || len(r.Problems) > maxVerdicts {
 					return err
 				}
 			}
@@ -190,7 +191,7 @@ func (r *Report) verdicts(ctx context.Context, db *sql.DB, pragma string) (err e
 		if verdict == "ok" {
 			continue
 		}
-		if kept++; kept > mostVerdicts {
+		if kept++; kept > maxVerdicts {
 			r.Problems = append(r.Problems, pragma+": and more")
 			return nil
 		}

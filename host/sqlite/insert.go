@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -17,12 +18,11 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 	if len(sub.Tasks) == 0 {
 		return task.Receipt{}, task.Errorf(task.CodeInvalidRequest, "nothing to submit: there are no tasks in the request")
 	}
-	o := &insertOp{sub: sub, rows: make([]insertRow, len(sub.Tasks))}
-	for i, t := range sub.Tasks {
-		if err := o.rows[i].encode(t); err != nil {
-			return task.Receipt{}, err
-		}
+	rows, err := encodeRows(sub.Tasks)
+	if err != nil {
+		return task.Receipt{}, err
 	}
+	o := &insertOp{sub: sub, rows: rows}
 	if err := s.w.do(ctx, o); err != nil {
 		return task.Receipt{}, err
 	}
@@ -47,9 +47,20 @@ type insertOp struct {
 
 // insertRow is what can be made ready of a task before the writer has it.
 type insertRow struct {
-	lane   laneKey
+	lane   lane.Key
 	labels string
 	seq    int64
+}
+
+// encodeRows makes ready of new tasks what can be.
+func encodeRows(tasks []*task.Task) ([]insertRow, error) {
+	rows := make([]insertRow, len(tasks))
+	for i, t := range tasks {
+		if err := rows[i].encode(t); err != nil {
+			return nil, task.WithTaskNumber(err, i, len(tasks))
+		}
+	}
+	return rows, nil
 }
 
 func (r *insertRow) encode(t *task.Task) error {
@@ -70,16 +81,19 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.Version == 0 {
 		t.Version = 1
 	}
-	r.lane = laneKey{t.Type, t.Owner, route, t.Pinned, t.Suspect}
+	r.lane = keyOf(t, route)
 	return nil
 }
 
-func (o *insertOp) size() (rows, size int) {
-	for _, t := range o.sub.Tasks {
+func (o *insertOp) size() (rows, bytes int) { return sizeOfTasks(o.sub.Tasks) }
+
+// sizeOfTasks is about how many rows new tasks write, and how many bytes of payload.
+func sizeOfTasks(tasks []*task.Task) (rows, bytes int) {
+	for _, t := range tasks {
 		rows += 2
-		size += len(t.Input)
+		bytes += len(t.Input)
 	}
-	return rows, size
+	return rows, bytes
 }
 
 func (o *insertOp) run(w *writer) error {
@@ -88,7 +102,7 @@ func (o *insertOp) run(w *writer) error {
 	if done || err != nil {
 		return err
 	}
-	if free, err := o.keysFree(w); !free || err != nil {
+	if o.refused, err = w.checkKeys(o.sub.Tasks); o.refused != nil || err != nil {
 		return err
 	}
 	for i, t := range o.sub.Tasks {
@@ -158,11 +172,11 @@ func (o *insertOp) remember(w *writer) error {
 	return st.run()
 }
 
-// keysFree refuses the submission if a key of it is taken, before anything of
-// it is written: so all or none needs no savepoint.
-func (o *insertOp) keysFree(w *writer) (bool, error) {
+// checkKeys refuses tasks if a key of theirs is taken, before anything of them is
+// written: so all or none needs no savepoint.
+func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
 	var own map[[3]string]task.ID
-	for i, t := range o.sub.Tasks {
+	for i, t := range tasks {
 		if t.Key == "" {
 			continue
 		}
@@ -171,34 +185,28 @@ func (o *insertOp) keysFree(w *writer) (bool, error) {
 		if !taken {
 			st := w.st.keyHolder
 			st.bind().value(t.Owner).value(t.Type).value(t.Key)
-			found, err := st.one()
-			if err != nil {
-				return false, err
+			if taken, err = st.one(); err != nil {
+				return nil, err
 			}
-			if taken = found; found {
+			if taken {
 				copy(holder[:], st.row.blob(0))
 			}
 		}
 		if taken {
-			o.refused = keyTaken(t, holder, i, len(o.sub.Tasks))
-			return false, nil
+			return keyTaken(t, holder, i, len(tasks)), nil
 		}
 		if own == nil {
 			own = map[[3]string]task.ID{}
 		}
 		own[k] = t.ID
 	}
-	return true, nil
+	return nil, nil
 }
 
 // keyTaken is the refusal of the i-th of so many tasks, whose key another has.
-func keyTaken(t *task.Task, holder task.ID, i, of int) *task.Error {
-	pointer := "/key"
-	if of > 1 {
-		pointer = fmt.Sprintf("/tasks/%d/key", i)
-	}
-	return &task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
-		Fields: []task.FieldError{{Pointer: pointer, Message: "is taken by task " + holder.String()}}}
+func keyTaken(t *task.Task, holder task.ID, i, of int) error {
+	return task.WithTaskNumber(&task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
+		Fields: []task.FieldError{{Path: []string{"key"}, Message: "is taken by task " + holder.String()}}}, i, of)
 }
 
 // insert writes one task. Its first statement is the only one that can fail by
@@ -208,8 +216,8 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err != nil {
 		return err
 	}
-	w.next++
-	r.seq = w.next
+	w.lastSeq++
+	r.seq = w.lastSeq
 	if err := w.insertTask(t, r, n); err != nil {
 		return err
 	}
@@ -235,40 +243,33 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		}
 	}
 	if len(t.Checkpoint) > 0 {
-		if err := w.keep(w.st.memoCheckpoint, r.seq, t.Checkpoint); err != nil {
+		if err := w.setDetail(w.st.detailCheckpoint, r.seq, t.Checkpoint); err != nil {
 			return err
 		}
 	}
-	return w.enter(n, r.seq, t)
+	return w.countNew(n, r.seq, t)
 }
 
-// enter counts a new task in its lane.
-func (w *writer) enter(n *lane, seq int64, t *task.Task) error {
-	p := phaseOf(t.State, t.Waiting)
-	w.lanes.move(n, phaseDone, n, p)
-	switch p {
-	case phaseReady:
-		n.window.add(entry{int64(t.Priority), seq})
-	case phaseActive:
-		return w.hold(seq)
+// countNew counts a new task in its lane.
+func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
+	counter := lane.CounterOf(t.State, t.Waiting)
+	w.lanes.Move(n, lane.Uncounted, n, counter)
+	switch counter {
+	case lane.Ready:
+		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: seq})
+	case lane.Active:
+		return w.enterFlight(seq)
 	}
 	return nil
 }
 
-func (w *writer) insertTask(t *task.Task, r *insertRow, n *lane) error {
+func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
+	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
 	st := w.st.taskInsert
-	a := st.bind().int(r.seq).blob(t.ID[:]).int(n.row).int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Priority)).
-		int(int64(t.Attempt)).int(t.Version)
-	if t.Token.IsZero() {
-		a.value(nil)
-	} else {
-		a.blob(t.Token[:])
+	a := st.bind()
+	for i := range insertColumns {
+		insertColumns[i].bind(a, &w.row)
 	}
-	a.text(t.Executor).text(t.Node).int(int64(t.Failures)).int(int64(t.MaxAttempts)).int(int64(t.Lost)).int(int64(t.MaxLost)).
-		int(t.Timeout.Microseconds()).int(t.Retain.Microseconds()).int(micros(t.CreatedAt)).int(micros(t.RunAt)).
-		opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).
-		opt(micros(t.Deadline)).text(t.Key).text(r.labels).
-		blob(idBlob(&t.Group)).blob(idBlob(&t.Flow)).blob(idBlob(&t.Parent)).text(t.Step).text(t.Trace)
 	return st.run()
 }
 

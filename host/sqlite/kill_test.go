@@ -39,7 +39,7 @@ func TestChild(t *testing.T) {
 	for range 8 {
 		go func() {
 			for {
-				n := born(t)
+				n := newRunning(t)
 				if _, err := s.Insert(context.Background(), task.Submission{Tasks: []*task.Task{n}}); err != nil {
 					t.Error(err)
 					return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -21,13 +22,21 @@ const (
 // A list is in the order of ids. They begin with the time they were made, so it
 // is that of age, whoever wrote the row; and the index that keeps them unique
 // serves: one of (created_at, id) would be written once more for every task.
-const (
+var (
 	sqlListDown = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id < +? AND t.id >= +?`
 	sqlListUp   = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.id > +? AND t.id <= +?`
+)
+
+const (
 	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
 	sqlUp       = ` ORDER BY t.id LIMIT ?`
-	sqlSpanDown = `SELECT id FROM task WHERE id < +? ORDER BY id DESC LIMIT 1 OFFSET ?`
-	sqlSpanUp   = `SELECT id FROM task WHERE id > +? ORDER BY id LIMIT 1 OFFSET ?`
+	listGroup   = ` AND t.group_id = +?`
+	listFlow    = ` AND t.flow = +?`
+	listParent  = ` AND t.parent = +?`
+	sqlSpanDown = `SELECT t.id FROM task t WHERE t.id < +?`
+	sqlSpanUp   = `SELECT t.id FROM task t WHERE t.id > +?`
+	sqlNthDown  = ` ORDER BY t.id DESC LIMIT 1 OFFSET ?`
+	sqlNthUp    = ` ORDER BY t.id LIMIT 1 OFFSET ?`
 )
 
 // List implements task.Ledger.
@@ -48,7 +57,7 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 		if err != nil {
 			return task.Page{}, err
 		}
-		all := append(append([]any{from, to}, args...), limit+1-len(page.Tasks))
+		all := slices.Concat([]any{from, to}, w.members, args, []any{limit + 1 - len(page.Tasks)})
 		ts, err := s.tasks(ctx, w.list+where+w.order, all, false)
 		if err != nil {
 			return task.Page{}, err
@@ -62,17 +71,25 @@ func (s *Store) List(ctx context.Context, scope task.Scope, f task.Filter) (task
 	return page, nil
 }
 
-// listWalk goes through the ids in order, a span at a time.
+// listWalk goes in the order of ids through all tasks, or through those of a group, a
+// flow or a parent, which have an index of their own; a span at a time.
 type listWalk struct {
-	list, order, span string
-	from, end         []byte // what was looked through, exclusive; the last id there could be
-	done              bool
+	list    string // reads a span, less its order
+	order   string
+	span    string // finds the end of a span
+	members []any  // the ids of the group, the flow and the parent, as list and span take them
+	from    []byte // up to where was looked, exclusive
+	end     []byte // the last id there could be
+	done    bool
 }
 
 func newListWalk(f *task.Filter) *listWalk {
-	w := &listWalk{list: sqlListDown, order: sqlDown, span: sqlSpanDown, from: bytes.Repeat([]byte{0xff}, len(f.Cursor)+1), end: []byte{}}
+	where, members := listMembers(f)
+	first := []byte{}
+	last := bytes.Repeat([]byte{0xff}, len(f.Cursor)+1)
+	w := &listWalk{list: sqlListDown + where, order: sqlDown, span: sqlSpanDown + where + sqlNthDown, members: members, from: last, end: first}
 	if f.Ascending {
-		*w = listWalk{list: sqlListUp, order: sqlUp, span: sqlSpanUp, from: w.end, end: w.from}
+		w = &listWalk{list: sqlListUp + where, order: sqlUp, span: sqlSpanUp + where + sqlNthUp, members: members, from: first, end: last}
 	}
 	if !f.Cursor.IsZero() {
 		w.from = f.Cursor[:]
@@ -80,11 +97,25 @@ func newListWalk(f *task.Filter) *listWalk {
 	return w
 }
 
+// listMembers is the filter by what tasks belong to as SQL.
+func listMembers(f *task.Filter) (where string, args []any) {
+	for _, m := range [...]struct {
+		term string
+		id   *task.ID
+	}{{listGroup, &f.Group}, {listFlow, &f.Flow}, {listParent, &f.Parent}} {
+		if !m.id.IsZero() {
+			where += m.term
+			args = append(args, m.id[:])
+		}
+	}
+	return where, args
+}
+
 // next gives the bounds of the next so many rows: the first exclusive.
 func (w *listWalk) next(ctx context.Context, s *Store, rows int) (from, to []byte, err error) {
 	from, to = w.from, w.end
 	w.done = true
-	err = s.rows(ctx, w.span, []any{from, rows - 1}, 1, func(r row) bool {
+	err = s.rows(ctx, w.span, slices.Concat([]any{from}, w.members, []any{rows - 1}), 1, func(r row) bool {
 		to = r.blob(0)
 		w.done = false
 		return false

@@ -3,77 +3,85 @@ package sqlite
 import (
 	"maps"
 	"slices"
+
+	"github.com/taskhost/taskhost/host/lane"
 )
 
 // What is read once, at open.
-const (
-	sqlCountReady     = `SELECT lane, count(*) FROM task WHERE waiting = 1 GROUP BY lane`
-	sqlCountScheduled = `SELECT lane, count(*) FROM task WHERE waiting = 2 GROUP BY lane`
-	sqlCountResting   = `SELECT lane, count(*) FROM task WHERE waiting IN (3, 4, 5, 8) GROUP BY lane`
-	sqlLastOrder      = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce((SELECT value FROM meta WHERE name = 'order'), 0)`
-	sqlCountHeld      = `SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN 2 AND 4 OR waiting = 7)`
+var (
+	sqlCountReady     = named(`SELECT lane, count(*) FROM task WHERE waiting = {queued} GROUP BY lane`)
+	sqlCountScheduled = named(`SELECT lane, count(*) FROM task WHERE waiting = {scheduled} GROUP BY lane`)
+	sqlCountResting   = named(`SELECT lane, count(*) FROM task WHERE waiting IN ({dependency}, {resource}, {paused}, {children}) GROUP BY lane`)
+	sqlCountInFlight  = named(`SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN {running} AND {reverting} OR waiting = {dispatched})`)
 )
 
+const sqlLastOrder = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce((SELECT value FROM meta WHERE name = 'order'), 0)`
+
 // load fills memory from the tables: the lanes with something in them, their
-// counts, and what is held.
+// counts, and the blocks with rows that an attempt holds.
 func (w *writer) load() error {
 	counts := laneCounts{}
-	for sql, p := range map[string]phase{sqlCountReady: phaseReady, sqlCountScheduled: phaseWaiting, sqlCountResting: phaseWaiting} {
-		if err := w.query(sql, 2, nil, func(r row) error { counts.add(p, r.int(0), r.int(1)); return nil }); err != nil {
+	for sql, counter := range map[string]lane.Counter{sqlCountReady: lane.Ready, sqlCountScheduled: lane.Waiting, sqlCountResting: lane.Waiting} {
+		if err := w.query(sql, 2, nil, func(r row) error { counts.add(counter, r.int(0), r.int(1)); return nil }); err != nil {
 			return err
 		}
 	}
 	if err := w.query(sqlLastOrder, 2, nil, func(r row) error {
-		w.kept, w.marked, w.next = r.int(1), r.int(1), max(r.int(0), r.int(1))
+		w.seqCommitted = r.int(1)
+		w.seqOnRecord = r.int(1)
+		w.lastSeq = max(r.int(0), r.int(1))
 		return nil
 	}); err != nil {
 		return err
 	}
-	if err := w.query(`SELECT coalesce(max(id), 0) FROM lane`, 1, nil, func(r row) error { w.lanes.lastRow = r.int(0); return nil }); err != nil {
+	if err := w.query(`SELECT coalesce(max(id), 0) FROM lane`, 1, nil, func(r row) error { w.lastLane = r.int(0); return nil }); err != nil {
 		return err
 	}
-	if err := w.loadHeld(counts); err != nil {
+	if err := w.loadInFlight(counts); err != nil {
+		return err
+	}
+	if err := w.query(`SELECT task FROM upload`, 1, nil, func(r row) error { w.uploads.saved(r.int(0)); return nil }); err != nil {
 		return err
 	}
 	for _, row := range slices.Sorted(maps.Keys(counts)) {
-		n, err := w.laneOf(row)
+		l, err := w.laneOf(row)
 		if err != nil {
 			return err
 		}
-		w.lanes.touch(n).delta = *counts[row]
+		w.lanes.Include(l, *counts[row])
 	}
-	w.lanes.commit()
+	w.lanes.Commit()
 	return nil
 }
 
 // laneCounts are the counts of lanes by their rows.
-type laneCounts map[int64]*[phaseActive + 1]int64
+type laneCounts map[int64]*lane.Counts
 
-func (c laneCounts) add(p phase, row, n int64) {
+func (c laneCounts) add(counter lane.Counter, row, n int64) {
 	if c[row] == nil {
-		c[row] = &[phaseActive + 1]int64{}
+		c[row] = &lane.Counts{}
 	}
-	c[row][p] += n
+	c[row][counter] += n
 }
 
-func (w *writer) loadHeld(counts laneCounts) error {
-	w.held.blocks = map[int64]*heldCount{}
-	if err := w.query(`SELECT block FROM held`, 1, nil, func(r row) error {
-		w.held.blocks[r.int(0)] = &heldCount{}
+func (w *writer) loadInFlight(counts laneCounts) error {
+	w.inFlight.rows = map[int64]*int64{}
+	if err := w.query(`SELECT block FROM in_flight_block`, 1, nil, func(r row) error {
+		w.inFlight.rows[r.int(0)] = new(int64)
 		return nil
 	}); err != nil {
 		return err
 	}
-	for b, c := range w.held.blocks {
-		if err := w.query(sqlCountHeld, 2, []int64{b << heldShift, (b + 1) << heldShift}, func(r row) error {
-			c.rows++
-			counts.add(phaseActive, r.int(1), 1)
+	for block, rows := range w.inFlight.rows {
+		if err := w.query(sqlCountInFlight, 2, []int64{block << blockShift, (block + 1) << blockShift}, func(r row) error {
+			*rows++
+			counts.add(lane.Active, r.int(1), 1)
 			return nil
 		}); err != nil {
 			return err
 		}
-		if c.rows == 0 {
-			w.held.empty++
+		if *rows == 0 {
+			w.inFlight.empty++
 		}
 	}
 	return nil

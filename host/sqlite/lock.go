@@ -21,13 +21,13 @@ import (
 const LockName = "taskhost.lock"
 
 type dirLock struct {
-	file *os.File
-	known
+	file  *os.File
+	known lockRecord
 }
 
-// known is what the lock file keeps of the store. It is never ahead of what is
+// lockRecord is what the lock file keeps of the store. It is never ahead of what is
 // durable in the store, so a crash in between makes no false alarm.
-type known struct {
+type lockRecord struct {
 	epoch uint64 // of the last open; 0 if there was none
 	// store is the identity of the store that was opened; 0 if not known. Its file
 	// alone, without the log, has it.
@@ -46,7 +46,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
-	if err := files.Close(path); err != nil {
+	if err := files.RestrictFile(path); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 4096))
@@ -66,7 +66,7 @@ func lockDir(dir string) (*dirLock, error) {
 }
 
 // parseLock reads what write wrote; zeros for what it can't read.
-func parseLock(content []byte) (pid int, k known) {
+func parseLock(content []byte) (pid int, k lockRecord) {
 	for line := range bytes.Lines(content) {
 		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
 		n, err := strconv.ParseInt(value, 10, 64)
@@ -91,7 +91,7 @@ func parseLock(content []byte) (pid int, k known) {
 
 // write records what is known, durably. It is one write of always the same
 // length within a sector, so what a crash leaves is the old or the new.
-func (l *dirLock) write(k known) error {
+func (l *dirLock) write(k lockRecord) error {
 	text := fmt.Sprintf("pid %019d\nepoch %019d\nstore %019d\nmark %019d\nlog %019d\n", os.Getpid(), k.epoch, k.store, k.mark, k.log)
 	if _, err := l.file.WriteAt([]byte(text), 0); err != nil {
 		return fmt.Errorf("write %s: %w", LockName, err)

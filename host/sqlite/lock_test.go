@@ -14,7 +14,7 @@ func TestLockFile(t *testing.T) {
 	path := filepath.Join(dir, LockName)
 	// As earlier versions wrote it.
 	write(t, path, []byte("pid 17\nepoch 3\n"))
-	for i, k := range []known{{epoch: 3}, {1, 2, 3, 4}, {math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}, {}} {
+	for i, k := range []lockRecord{{epoch: 3}, {1, 2, 3, 4}, {math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}, {}} {
 		l, err := lockDir(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -40,10 +40,10 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 	}
 	if !stored {
 		// Until the file has it, nobody may be held to it.
-		if err := s.lock.write(known{epoch: k.epoch}); err != nil {
+		if err := s.lock.write(lockRecord{epoch: k.epoch}); err != nil {
 			return err
 		}
-		if err := writeFacts(conn, f); err != nil {
+		if err := writeMeta(conn, f); err != nil {
 			return err
 		}
 	}
@@ -57,17 +57,17 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 	if carried {
 		f.mark++
 	}
-	if err := writeFacts(conn, f); err != nil {
+	if err := writeMeta(conn, f); err != nil {
 		return err
 	}
-	k = known{epoch: s.epoch, mark: f.mark}
+	k = lockRecord{epoch: s.epoch, mark: f.mark}
 	if stored || carried {
 		k.store = f.store
 	}
 	if err := s.lock.write(k); err != nil {
 		return err
 	}
-	s.w.mark = &marker{lock: s.lock, facts: f, log: filepath.Join(s.dir, FileName+"-wal")}
+	s.w.marker = &marker{lock: s.lock, meta: f, log: filepath.Join(s.dir, FileName+"-wal")}
 	return files.SyncDir(s.dir)
 }
 
@@ -79,7 +79,7 @@ func newIdentity() int64 {
 }
 
 // readMeta reads what a store says of itself on an open connection.
-func readMeta(conn *sqlite3.SQLiteConn) (f facts, err error) {
+func readMeta(conn *sqlite3.SQLiteConn) (f storeMeta, err error) {
 	for name, to := range map[string]func(int64){
 		"epoch": func(v int64) { f.epoch = uint64(v) }, "store": func(v int64) { f.store = v }, "mark": func(v int64) { f.mark = v },
 	} {
@@ -94,8 +94,8 @@ func readMeta(conn *sqlite3.SQLiteConn) (f facts, err error) {
 	return f, nil
 }
 
-// writeFacts has the store say them of itself, all at once.
-func writeFacts(conn *sqlite3.SQLiteConn, f facts) error {
+// writeMeta has the store say them of itself, all at once.
+func writeMeta(conn *sqlite3.SQLiteConn, f storeMeta) error {
 	_, err := conn.Exec(fmt.Sprintf(`INSERT INTO meta (name, value) VALUES ('epoch', %d), ('store', %d), ('mark', %d), ('sum', %d)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value`, f.epoch, f.store, f.mark, f.sum()), nil)
 	if err != nil {
@@ -126,11 +126,11 @@ func carriedOver(r row) bool { return r.int(0) == 0 && r.int(1) == r.int(2) }
 // marker keeps the lock file up with the store while a host runs: seldom, for
 // each time costs an fsync. It is the writer's.
 type marker struct {
-	lock  *dirLock
-	facts facts  // in the store
-	due   bool   // the mark is to be raised by the next commit: all of the log was carried over
-	log   string // the log's file
-	rows  int    // written since it was looked at
+	lock *dirLock
+	meta storeMeta // in the store
+	due  bool      // the mark is to be raised by the next commit: all of the log was carried over
+	log  string    // the log's file
+	rows int       // written since it was looked at
 }
 
 // commit raises the mark in the open transaction, if it is due.
@@ -138,7 +138,7 @@ func (m *marker) commit(w *writer) error {
 	if m == nil || !m.due {
 		return nil
 	}
-	next := m.facts
+	next := m.meta
 	next.mark++
 	w.st.markPut.bind().int(next.mark).int(next.sum())
 	return w.st.markPut.run()
@@ -158,8 +158,8 @@ func (m *marker) committed(rows int) {
 	k := m.lock.known
 	if m.due {
 		m.due = false
-		m.facts.mark++
-		k.store, k.mark = m.facts.store, m.facts.mark
+		m.meta.mark++
+		k.store, k.mark = m.meta.store, m.meta.mark
 	} else if size < k.log+max(logNoted, k.log/logPart) {
 		return
 	}

@@ -181,7 +181,7 @@ func TestEpochOutlivesBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = s.Close() }()
-		return s.Epoch()
+		return s.Host().Epoch
 	}
 	open()
 	backup, err := os.ReadFile(filepath.Join(dir, FileName))
@@ -262,7 +262,7 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sql := range []string{`DELETE FROM history WHERE task = 2`, `UPDATE history SET to_state = 6 WHERE task = 3`, `DELETE FROM held`, `INSERT INTO input VALUES (999, 'x')`, `UPDATE task SET version = 1 WHERE seq = 1`} {
+	for _, sql := range []string{`DELETE FROM history WHERE task = 2`, `UPDATE history SET to_state = 6 WHERE task = 3`, `DELETE FROM in_flight_block`, `INSERT INTO input VALUES (999, 'x')`, `UPDATE task SET version = 1 WHERE seq = 1`} {
 		if _, err := conn.Exec(sql, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -391,7 +391,7 @@ func TestCheckIsBounded(t *testing.T) {
 	}
 	r, err = Check(t.Context(), dir)
 	all := strings.Join(r.Problems, "\n")
-	if err != nil || len(r.Problems) > 2*mostVerdicts {
+	if err != nil || len(r.Problems) > 2*maxVerdicts {
 		t.Fatalf("%d problems, %v", len(r.Problems), err)
 	}
 	for _, want := range []string{"and more", "every task has a history: broken 3 times", "inputs belong to tasks: broken 2 times"} {

@@ -80,7 +80,7 @@ func sayer() func(what string, tasks ...*task.Task) {
 // powerSingly inserts and settles one task after the other.
 func powerSingly(t *testing.T, s *Store, say func(string, ...*task.Task)) {
 	for {
-		n := born(t)
+		n := newRunning(t)
 		n.Input = powerInput(n.ID)
 		if _, err := s.Insert(context.Background(), task.Submission{Tasks: []*task.Task{n}}); err != nil {
 			t.Error(err)
@@ -100,7 +100,7 @@ func powerBatches(t *testing.T, s *Store, say func(string, ...*task.Task)) {
 	for {
 		var all, waiting, running []*task.Task
 		for range 20 {
-			w, r := newTask(t, task.Spec{}), born(t)
+			w, r := newTask(t, task.Spec{}), newRunning(t)
 			w.Input, r.Input = powerInput(w.ID), powerInput(r.ID)
 			all, waiting, running = append(all, w, r), append(waiting, w), append(running, r)
 		}

@@ -9,18 +9,21 @@ import (
 )
 
 // What the readers run.
-const (
+var (
 	readColumns = wholeColumns + laneColumns
-	readTables  = wholeTables + laneTable
 
 	sqlGet      = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.id = +?`
 	sqlByKey    = `SELECT ` + readColumns + ` FROM task_key k JOIN ` + readTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
-	sqlByPrefix = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR EXISTS (SELECT 1 FROM lane l WHERE l.id = t.lane AND l.owner = ?4)) ORDER BY t.id LIMIT 2`
-	sqlHeldIn   = `SELECT block FROM held WHERE block >= ? ORDER BY block`
-	sqlHeld     = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
-AND (t.state BETWEEN 2 AND 4 OR t.waiting = 7) ORDER BY t.seq LIMIT ?`
-	sqlOverdue = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.state = 1 AND t.deadline IS NOT NULL AND t.deadline <= +?
-ORDER BY t.deadline LIMIT ?`
+	sqlInFlight = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
+AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched}) ORDER BY t.seq LIMIT ?`)
+	sqlOverdue = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.state = {pending} AND t.deadline IS NOT NULL AND t.deadline <= +?
+ORDER BY t.deadline LIMIT ?`)
+)
+
+const (
+	readTables        = wholeTables + laneTable
+	sqlByPrefix       = `SELECT t.id FROM task t WHERE t.id BETWEEN ?1 AND ?2 AND (?3 OR EXISTS (SELECT 1 FROM lane l WHERE l.id = t.lane AND l.owner = ?4)) ORDER BY t.id LIMIT 2`
+	sqlInFlightBlocks = `SELECT block FROM in_flight_block WHERE block >= ? ORDER BY block`
 )
 
 // rows runs a query on a read connection and calls f with each row, which is
@@ -122,10 +125,13 @@ func (s *Store) ByPrefix(ctx context.Context, scope task.Scope, lo, hi task.ID) 
 	return ids, err
 }
 
-// InFlight implements task.Ledger.
-func (s *Store) InFlight(ctx context.Context, after int64, limit int) ([]task.Task, error) {
+// InFlight implements task.Ledger. Every attempt is the only host's.
+func (s *Store) InFlight(ctx context.Context, host task.HostID, after int64, limit int) ([]task.Task, error) {
+	if host != "" && host != onlyHost {
+		return nil, ctx.Err()
+	}
 	var blocks []int64
-	err := s.rows(ctx, sqlHeldIn, []any{max(after, 0) >> heldShift}, 1, func(r row) bool {
+	err := s.rows(ctx, sqlInFlightBlocks, []any{max(after, 0) >> blockShift}, 1, func(r row) bool {
 		blocks = append(blocks, r.int(0))
 		return true
 	})
@@ -135,7 +141,7 @@ func (s *Store) InFlight(ctx context.Context, after int64, limit int) ([]task.Ta
 			break
 		}
 		var ts []task.Task
-		ts, err = s.tasks(ctx, sqlHeld, []any{after, b << heldShift, (b + 1) << heldShift, limit - len(out)}, true)
+		ts, err = s.tasks(ctx, sqlInFlight, []any{after, b << blockShift, (b + 1) << blockShift, limit - len(out)}, true)
 		out = append(out, ts...)
 	}
 	return out, err

@@ -35,7 +35,7 @@ func Restore(ctx context.Context, dir, file string) (Restored, error) {
 	if err := restorable(path, file); err != nil {
 		return out, fmt.Errorf("restore: %w", err)
 	}
-	if err := files.MakePrivate(dir); err != nil {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return out, fmt.Errorf("restore: data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -65,7 +65,7 @@ func restorable(path, file string) error {
 	if _, err := os.Lstat(file + "-journal"); err == nil {
 		return fmt.Errorf("beside %s lies %s-journal: it was being written when it was copied; name another backup", file, file)
 	}
-	return inspect(file, known{}, false)
+	return refuseUnusableFile(file, lockRecord{}, false)
 }
 
 // restore makes the copy, and puts it in place.
@@ -75,7 +75,7 @@ func restore(ctx context.Context, lock *dirLock, out *Restored, copied string) (
 			return nil, fmt.Errorf("restore: %w", err)
 		}
 	}
-	r, k, err := prepareCopy(ctx, copied, lock.epoch)
+	r, k, err := prepareCopy(ctx, copied, lock.known.epoch)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", out.From, err)
 	}
@@ -84,7 +84,7 @@ func restore(ctx context.Context, lock *dirLock, out *Restored, copied string) (
 			out.From, strings.Join(r.Problems[:min(len(r.Problems), 5)], "; "))
 	}
 	// From here to the end a host that starts finds no store, and says so; or the new one.
-	if err := lock.write(known{epoch: k.epoch}); err != nil {
+	if err := lock.write(lockRecord{epoch: k.epoch}); err != nil {
 		return nil, err
 	}
 	dir := filepath.Dir(out.Path)
@@ -104,7 +104,7 @@ func restore(ctx context.Context, lock *dirLock, out *Restored, copied string) (
 // prepareCopy brings a copy up to this program's schema, looks it through, makes
 // it a store of its own that was opened no less often than the last one here, and
 // carries its log over. It is on disk then.
-func prepareCopy(ctx context.Context, path string, epoch uint64) (r Report, k known, err error) {
+func prepareCopy(ctx context.Context, path string, epoch uint64) (r Report, k lockRecord, err error) {
 	if err := migrate(ctx, path); err != nil {
 		return r, k, err
 	}
@@ -115,8 +115,8 @@ func prepareCopy(ctx context.Context, path string, epoch uint64) (r Report, k kn
 	f, err := readMeta(conn)
 	if err == nil {
 		f.epoch, f.store = max(f.epoch, epoch, 1), newIdentity()
-		k = known{epoch: f.epoch, store: f.store, mark: f.mark}
-		err = writeFacts(conn, f)
+		k = lockRecord{epoch: f.epoch, store: f.store, mark: f.mark}
+		err = writeMeta(conn, f)
 	}
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return r, k, err

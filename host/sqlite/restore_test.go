@@ -48,8 +48,8 @@ func TestRestore(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 			s := openStore(t, c.dir)
-			if n := count(t, s); n != c.now || s.Epoch() < 2 {
-				t.Fatalf("%d tasks at epoch %d, want %d", n, s.Epoch(), c.now)
+			if n := count(t, s); n != c.now || s.Host().Epoch < 2 {
+				t.Fatalf("%d tasks at epoch %d, want %d", n, s.Host().Epoch, c.now)
 			}
 			left, err := filepath.Glob(filepath.Join(c.dir, "*restoring*"))
 			if err != nil || len(left) > 0 {
@@ -97,7 +97,7 @@ func TestRestoreCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lock.write(known{epoch: lock.epoch}); err != nil {
+	if err := lock.write(lockRecord{epoch: lock.known.epoch}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := setAside(filepath.Join(dir, FileName)); err != nil {

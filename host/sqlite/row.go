@@ -52,7 +52,7 @@ func checkTimes(t *task.Task) error {
 	} {
 		if !task.ValidTime(at.time) {
 			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not %s: give another time", t.ID, at.name, task.TimeRange),
-				Fields: []task.FieldError{{Pointer: "/" + at.name, Message: "is not " + task.TimeRange}}}
+				Fields: []task.FieldError{{Path: []string{at.name}, Message: "is not " + task.TimeRange}}}
 		}
 	}
 	return nil
@@ -125,80 +125,6 @@ func resultKind(data []byte, typ string) int64 {
 	return resultRow
 }
 
-// stubColumns are what a list shows, wholeColumns all of a task. t is task, i
-// input, r result and m memo; decode reads them by these numbers.
-const (
-	stubColumns = `t.seq, t.id, t.lane, t.state, t.waiting, t.priority, t.attempt, t.version, t.token, t.executor,
-t.node, t.failures, t.max_attempts, t.lost, t.max_lost, t.timeout, t.retain, t.created_at, t.run_at, t.started_at,
-t.finished_at, t.expires_at, t.updated_at, t.result, t.done, t.total, t.message, t.error_code, t.error_attempt, t.deadline,
-t.key, t.labels, t.group_id, t.flow, t.parent, t.step, t.cancel_requested_at, t.requested_by, t.trace,
-r.type, m.error_message, t.requeued`
-	stubCount    = 42
-	stubTables   = `task t LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
-	wholeColumns = stubColumns + `, i.data, r.data, m.checkpoint, t.handle, m.error_details`
-	wholeCount   = stubCount + 5
-	laneColumns  = `, l.type, l.owner, l.route, l.executor, l.suspect` // of a reader, who has no lanes in memory; behind the others
-	laneCount    = 5
-	laneTable    = ` LEFT JOIN lane l ON l.id = t.lane`
-	wholeTables  = `task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN result r ON r.task = t.seq LEFT JOIN memo m ON m.task = t.seq`
-)
-
-// decode reads stubColumns, or wholeColumns if whole, into a task of that lane.
-// What cannot be read of it is said in Damage.
-func decode(r row, lane *task.Lane, whole bool) task.Task {
-	var d damage
-	t := task.Task{
-		Seq: r.int(0), Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor, Suspect: lane.Suspect, Requeued: int(r.int(41)),
-		State: d.state(r, 3, "state", task.Pending), Waiting: task.Waiting(r.int(4)), Priority: int(r.int(5)),
-		Attempt: int(r.int(6)), Version: r.int(7), Executor: r.text(9), Node: r.text(10),
-		Failures: int(r.int(11)), MaxAttempts: int(r.int(12)), Lost: int(r.int(13)), MaxLost: int(r.int(14)),
-		Timeout: time.Duration(r.int(15)) * time.Microsecond, Retain: time.Duration(r.int(16)) * time.Microsecond,
-		CreatedAt: d.time(r, 17, "created_at"), RunAt: d.time(r, 18, "run_at"), StartedAt: d.time(r, 19, "started_at"),
-		FinishedAt: d.time(r, 20, "finished_at"), ExpiresAt: d.time(r, 21, "expires_at"), UpdatedAt: d.time(r, 22, "updated_at"),
-		Progress: task.Progress{Done: r.int(24), Total: r.int(25), Message: r.text(26)},
-		Deadline: d.time(r, 29, "deadline"), Key: r.text(30), Step: r.text(35), CancelRequestedAt: d.time(r, 36, "cancel_requested_at"), RequestedBy: r.text(37), Trace: r.text(38),
-	}
-	copy(t.ID[:], r.blob(1))
-	copy(t.Token[:], r.blob(8))
-	copy(t.Group[:], r.blob(32))
-	copy(t.Flow[:], r.blob(33))
-	copy(t.Parent[:], r.blob(34))
-	if code := r.text(27); code != "" {
-		t.Error = &task.Failure{Code: code, Attempt: int(r.int(28)), Message: r.text(40)}
-	}
-	switch r.int(23) {
-	case resultNull:
-		t.ResultType = typeJSON
-	case resultRow:
-		t.ResultType = r.text(39)
-	}
-	d.document(r.blob(31), &t.Labels, "labels")
-	d.document([]byte(lane.Route), &t.Route, "route")
-	if whole {
-		decodeWhole(r, &t, &d)
-	}
-	t.Damage = d.String()
-	return t
-}
-
-// decodeWhole reads what wholeColumns have beyond stubColumns.
-func decodeWhole(r row, t *task.Task, d *damage) {
-	t.Input = r.blob(42)
-	if t.Input == nil {
-		t.Input = json.RawMessage("null")
-	}
-	switch r.int(23) {
-	case resultNull:
-		t.Result = []byte("null")
-	case resultRow:
-		t.Result = r.blob(43)
-	}
-	t.Checkpoint, t.Handle = r.blob(44), r.blob(45)
-	if t.Error != nil {
-		d.document(r.blob(46), &t.Error.Details, "error details")
-	}
-}
-
 func unmarshal(b []byte, to any) error {
 	if len(b) == 0 {
 		return nil
@@ -213,14 +139,6 @@ func document(m map[string]string) (string, error) {
 	}
 	b, err := json.Marshal(m)
 	return string(b), err
-}
-
-// idBlob is NULL for no id.
-func idBlob(id *task.ID) []byte {
-	if id.IsZero() {
-		return nil
-	}
-	return id[:]
 }
 
 // inputRow says that an input needs a row: JSON null needs none.

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/taskhost/taskhost/host/files"
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -35,30 +36,37 @@ type Options struct {
 	Readers int
 }
 
-// Store is a task.Store in a data directory.
+// Store is a task.Store, and keeps the other ports of host/task, in a data directory.
+// It is one host's alone. Its methods are safe for many callers at once.
 type Store struct {
 	dir   string
 	lock  *dirLock
 	w     *writer
-	lanes *lanes
+	lanes *lane.Set
 	db    *sql.DB // readers
 	epoch uint64
 
-	retireMu   sync.Mutex
-	retireFrom int64
+	expiryMu      sync.Mutex
+	expiryScanned int64
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
-var _ task.Store = (*Store)(nil)
+var (
+	_ task.Store            = (*Store)(nil)
+	_ task.OfferStore       = (*Store)(nil)
+	_ task.HostStore        = (*Store)(nil)
+	_ task.TransactionStore = (*Store)(nil)
+	_ task.UploadStore      = (*Store)(nil)
+)
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
 // host out of dir until Close. It refuses a directory in use, a store of a newer
 // schema, one that is damaged, one whose file or log has gone, and one that is not
 // what was opened there last. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
-	if err := files.MakePrivate(dir); err != nil {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -74,7 +82,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 
 func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Store, err error) {
 	path := filepath.Join(dir, FileName)
-	if err := inspect(path, lock.known, opts.AcceptOlder); err != nil {
+	if err := refuseUnusableFile(path, lock.known, opts.AcceptOlder); err != nil {
 		return nil, err
 	}
 	if err := private(path); err != nil {
@@ -87,7 +95,7 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	s := &Store{dir: dir, lock: lock, lanes: newLanes()}
+	s := &Store{dir: dir, lock: lock, lanes: lane.NewSet()}
 	s.w = &writer{conn: conn, lanes: s.lanes, fatal: opts.Fatal, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -132,7 +140,7 @@ func private(path string) error {
 		return fmt.Errorf("open store: %w", err)
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
-		if err := files.Close(name); err != nil {
+		if err := files.RestrictFile(name); err != nil {
 			return err
 		}
 	}
@@ -154,6 +162,3 @@ func (s *Store) Close() error {
 	})
 	return s.closeErr
 }
-
-// Epoch implements task.Journal.
-func (s *Store) Epoch() uint64 { return s.epoch }

@@ -10,6 +10,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -47,31 +48,39 @@ const (
 	ticketWithdrawn
 )
 
-// writer owns the write connection. One goroutine takes what has queued while
-// the last group was being written, runs it in one transaction, commits and
-// answers: the fsync is the batching window, so no timer delays anyone.
+// writer owns the write connection and all that is derived from what it writes. One
+// goroutine, loop, takes what has queued while the last group was being written, runs
+// it in one transaction, commits and answers: the fsync is the batching window, so no
+// timer delays anyone. Anyone may call do; every other method, and every field above
+// mu, is that goroutine's. What it keeps in memory agrees with the tables whenever no
+// transaction is open: commit and undo bring both on together.
 type writer struct {
 	conn  *sqlite3.SQLiteConn
 	st    statements
-	lanes *lanes
-	held  held
-	fatal func(error)
-	next  int64 // the last order key given
-	// marked is up to where table meta says that keys were given: those of rows
-	// that were deleted are at most this. kept is what of it is committed.
-	marked, kept int64
+	fatal func(error) // see Options.Fatal
+
+	lanes    *lane.Set
+	lastLane int64        // the id of table lane given last
+	batch    []lane.Entry // for readReady
+	inFlight inFlightBlocks
+	uploads  uploads
+	row      taskRow // of the insert or update that is being bound
+	lastSeq  int64   // the order key given last
+	// seqOnRecord is up to where table meta says that order keys were given: those of
+	// rows that were deleted are at most this. seqCommitted is what of it is committed.
+	seqOnRecord  int64
+	seqCommitted int64
 	dropLanes    []*dropLanesOp // of the open transaction
-	mark         *marker
-	batch        []entry
-	debt         int // bytes written since the last checkpoint
-	rows         int // of the group
+	marker       *marker        // of the lock file; nil until the store is identified
+	groupSize    int            // about how many rows the group writes
+	walBytes     int            // about how much was written since the last checkpoint
 
 	mu      sync.Mutex
 	queue   []*ticket
 	closing bool
-	dead    error // set once the store can't be written any more
-	wake    chan struct{}
-	ended   chan struct{}
+	dead    error         // set once the store can't be written any more
+	wake    chan struct{} // the queue has something, or closing is set
+	ended   chan struct{} // closed when loop has returned
 }
 
 // do has the writer run o and returns once it is on disk. If ctx ends while o
@@ -98,13 +107,14 @@ func (w *writer) do(ctx context.Context, o op) error {
 
 func (w *writer) enqueue(t *ticket) error {
 	w.mu.Lock()
-	if w.closing || w.dead != nil {
-		cause := w.dead
-		w.mu.Unlock()
-		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: cause}
+	err := w.closed()
+	if err == nil {
+		w.queue = append(w.queue, t)
 	}
-	w.queue = append(w.queue, t)
 	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -112,12 +122,27 @@ func (w *writer) enqueue(t *ticket) error {
 	return nil
 }
 
+// unusable says why nothing can be written any more; nil if it can.
+func (w *writer) unusable() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed()
+}
+
+// closed is unusable for who has mu locked.
+func (w *writer) closed() error {
+	if !w.closing && w.dead == nil {
+		return nil
+	}
+	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: w.dead}
+}
+
 // loop is the writer's goroutine.
 func (w *writer) loop() {
 	defer close(w.ended)
 	var group []*ticket
 	for {
-		w.rows = 0
+		w.groupSize = 0
 		group = w.take(group[:0])
 		if len(group) == 0 {
 			w.mu.Lock()
@@ -145,15 +170,15 @@ func (w *writer) take(group []*ticket) []*ticket {
 	n := 0
 	for _, t := range w.queue {
 		rows, bytes := t.op.size()
-		if w.rows > 0 && w.rows+rows > groupRows {
+		if w.groupSize > 0 && w.groupSize+rows > groupRows {
 			break
 		}
 		n++
 		if !t.state.CompareAndSwap(ticketQueued, ticketTaken) {
 			continue
 		}
-		w.rows += rows
-		w.debt += rows*rowBytes + bytes
+		w.groupSize += rows
+		w.walBytes += rows*rowBytes + bytes
 		group = append(group, t)
 	}
 	rest := copy(w.queue, w.queue[n:])
@@ -168,7 +193,7 @@ func (w *writer) take(group []*ticket) []*ticket {
 // else can run it returns at once.
 func (w *writer) grow(group []*ticket) []*ticket {
 	before := len(group)
-	if group = w.take(group); len(group) == before && w.rows < groupRows {
+	if group = w.take(group); len(group) == before && w.groupSize < groupRows {
 		runtime.Gosched()
 		group = w.take(group)
 	}
@@ -239,21 +264,22 @@ func (w *writer) attempt(group []*ticket, growing bool) (_ []*ticket, culprit in
 }
 
 func (w *writer) commit() error {
-	if err := w.sweepHeld(); err != nil {
+	if err := w.sweepBlocks(); err != nil {
 		return err
 	}
-	if err := w.mark.commit(w); err != nil {
+	if err := w.marker.commit(w); err != nil {
 		return err
 	}
 	if err := w.st.commit.run(); err != nil {
 		return err
 	}
-	w.mark.committed(w.rows)
-	w.lanes.commit()
-	w.held.commit()
-	w.kept = w.marked
+	w.marker.committed(w.groupSize)
+	w.lanes.Commit()
+	w.inFlight.commit()
+	w.uploads.commit()
+	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
-		o.n = w.lanes.dropEmpty()
+		o.n = w.lanes.DropEmpty()
 	}
 	w.dropLanes = w.dropLanes[:0]
 	return nil
@@ -267,9 +293,10 @@ func (w *writer) undo() {
 			w.die(err)
 		}
 	}
-	w.lanes.rollback()
-	w.held.rollback()
-	w.marked = w.kept
+	w.lanes.Rollback()
+	w.inFlight.rollback()
+	w.uploads.rollback()
+	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }
 
@@ -284,16 +311,16 @@ func (w *writer) die(err error) {
 // checkpoint carries the log over once enough has been written. It waits for
 // nobody; what a long read keeps back is carried over the next time.
 func (w *writer) checkpoint() {
-	if w.debt < checkpointBytes || w.dead != nil {
+	if w.walBytes < checkpointBytes || w.dead != nil {
 		return
 	}
-	w.debt = 0
+	w.walBytes = 0
 	_, err := w.st.checkpoint.one()
 	if err != nil && isFsync(err) {
 		w.die(err)
 	}
-	if err == nil && w.mark != nil && carriedOver(w.st.checkpoint.row) {
-		w.mark.due = true
+	if err == nil && w.marker != nil && carriedOver(w.st.checkpoint.row) {
+		w.marker.due = true
 	}
 }
 

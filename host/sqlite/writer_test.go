@@ -10,6 +10,7 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -35,10 +36,10 @@ func insertion(t *testing.T, tasks ...*task.Task) *ticket {
 // group; the others are made, once, and memory agrees with the tables.
 func TestGroupFailsAlone(t *testing.T) {
 	s := stopped(t)
-	a, b, c, d := newTask(t, task.Spec{}), newTask(t, task.Spec{Type: "new"}), newTask(t, task.Spec{}), born(t)
+	a, b, c, d := newTask(t, task.Spec{}), newTask(t, task.Spec{Type: "new"}), newTask(t, task.Spec{}), newRunning(t)
 	c.ID = a.ID
 	other := newTask(t, task.Spec{Type: "newer"})
-	broken := born(t)
+	broken := newRunning(t)
 	broken.Token = task.Token{} // running without an attempt
 	group := []*ticket{insertion(t, a), insertion(t, b), insertion(t, other, c), insertion(t, d), insertion(t, broken),
 		{op: &claimOp{claim: task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 1}}, Max: 1, Now: time.Now(), NewToken: newToken, Executor: "x"}}}}
@@ -58,7 +59,7 @@ func TestGroupFailsAlone(t *testing.T) {
 	if want := []string{"noop", "new"}; !slices.Equal(types, want) {
 		t.Errorf("lanes %v, want %v: the lane of a refused task is none", types, want)
 	}
-	if got := s.Count(1); got != (task.LaneCount{Active: 2}) {
+	if got := s.lanes.Count(1); got != (task.LaneCount{Active: 2}) {
 		t.Errorf("lane 1 counts %+v", got)
 	}
 	if r, err := Check(t.Context(), s.dir); err != nil || !r.OK() || r.Tasks[task.Running] != 2 || r.Tasks[task.Pending] != 1 {
@@ -145,12 +146,12 @@ func TestWindow(t *testing.T) {
 	s := stopped(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	ready := map[int64]int64{} // seq to priority: what should be claimable
-	sorted := func() []entry {
-		var es []entry
+	sorted := func() []lane.Entry {
+		var es []lane.Entry
 		for seq, p := range ready {
-			es = append(es, entry{p, seq})
+			es = append(es, lane.Entry{Priority: p, Seq: seq})
 		}
-		slices.SortFunc(es, entry.compare)
+		slices.SortFunc(es, lane.Entry.Compare)
 		return es
 	}
 	var running []task.Task
@@ -206,14 +207,14 @@ func TestWindow(t *testing.T) {
 			for i := range o.taken {
 				n := o.taken[i].Change.Task
 				running = append(running, n)
-				if n.Seq != want[i].seq {
-					t.Fatalf("claim %d took seq %d priority %d, want seq %d priority %d", i, n.Seq, n.Priority, want[i].seq, want[i].priority)
+				if n.Seq != want[i].Seq {
+					t.Fatalf("claim %d took seq %d priority %d, want seq %d priority %d", i, n.Seq, n.Priority, want[i].Seq, want[i].Priority)
 				}
 				delete(ready, n.Seq)
 			}
 		}
 	}
-	if got := s.Ready([]task.LaneID{1}); got != int64(len(ready)) {
+	if got := s.lanes.Ready([]task.LaneID{1}); got != int64(len(ready)) {
 		t.Fatalf("Ready says %d, want %d", got, len(ready))
 	}
 }
@@ -230,12 +231,12 @@ func (f *failing) run(w *writer) error {
 	return errors.Join(f.claimOp.run(w), errors.New("undo"))
 }
 
-// TestHeldSweep: blocks that hold nothing any more are taken off the record.
-func TestHeldSweep(t *testing.T) {
+// TestEmptyBlocksAreSwept: blocks that hold nothing any more are taken off the record.
+func TestEmptyBlocksAreSwept(t *testing.T) {
 	s := stopped(t)
 	for block := range int64(200) {
-		s.w.next = block << heldShift
-		n := born(t)
+		s.w.lastSeq = block << blockShift
+		n := newRunning(t)
 		tk := insertion(t, n)
 		s.w.write([]*ticket{tk})
 		n.Seq = tk.op.(*insertOp).rows[0].seq
@@ -249,13 +250,13 @@ func TestHeldSweep(t *testing.T) {
 		}
 	}
 	var blocks int64
-	if err := s.rows(t.Context(), `SELECT count(*) FROM held`, nil, 1, func(r row) bool { blocks = r.int(0); return true }); err != nil {
+	if err := s.rows(t.Context(), `SELECT count(*) FROM in_flight_block`, nil, 1, func(r row) bool { blocks = r.int(0); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if blocks > 70 {
 		t.Errorf("%d blocks are on record", blocks)
 	}
-	if ts, err := s.InFlight(t.Context(), 0, 100); err != nil || len(ts) != 4 {
+	if ts, err := s.InFlight(t.Context(), "", 0, 100); err != nil || len(ts) != 4 {
 		t.Errorf("%d tasks are held, %v, want 4", len(ts), err)
 	}
 }

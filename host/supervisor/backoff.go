@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// delay is how long to wait before the next start after so many failures in a
+// backoffDelay is how long to wait before the next start after so many failures in a
 // row: doubling from low to high, of which half is left to chance (jitter, in
 // [0,1)), so that executors that died together do not come back together.
-func delay(failures int, low, high time.Duration, jitter float64) time.Duration {
+func backoffDelay(failures int, low, high time.Duration, jitter float64) time.Duration {
 	d := low
 	for i := 1; i < failures && d < high; i++ {
 		d *= 2
@@ -21,10 +21,10 @@ func delay(failures int, low, high time.Duration, jitter float64) time.Duration 
 type ending int
 
 const (
-	failed   ending = iota // by itself, or it did not come up
-	excused                // somebody told it to stop, or a suspect attempt ran on it, which explains its death
-	cureless               // nothing but an operator's doing helps
-	absent                 // its file is not there, and may come
+	endFailed        ending = iota // by itself, or it did not come up
+	endExcused                     // somebody told it to stop, or a suspect attempt ran on it, which explains its death
+	endNeedsOperator               // nothing but an operator's doing helps
+	endFileMissing                 // its file is not there, and may come
 )
 
 // maxExcusedWait bounds the wait after an end that is no failure of the plugin's.
@@ -33,48 +33,48 @@ const maxExcusedWait = time.Second
 // endings is what is remembered of how an executor's processes ended, and the rule for
 // what follows.
 type endings struct {
-	failures, excuses recent
-	probation         bool // it was in quarantine: the next failure puts it back
+	failures, excuses recentEvents
+	afterQuarantine   bool // it was in quarantine: the next failure puts it back
 }
 
 // next says, after an end at now, how long to wait before the next start, and whether
 // the executor is in quarantine meanwhile. count is how many failures, or excused ends, there
 // were within the window. An excused end never leads to quarantine.
-func (h *endings) next(e ending, now time.Time, o Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
-	switch e {
-	case cureless:
-		return o.QuarantineRetry, true, 0
-	case absent: // to look costs little
-		return min(o.BackoffMax, o.QuarantineRetry), true, 0
-	case excused:
-		if count = h.excuses.add(now, o.QuarantineWindow); count == 1 {
+func (e *endings) next(how ending, now time.Time, options Options, jitter float64) (wait time.Duration, quarantine bool, count int) {
+	switch how {
+	case endNeedsOperator:
+		return options.QuarantineRetry, true, 0
+	case endFileMissing: // to look costs little
+		return min(options.BackoffMax, options.QuarantineRetry), true, 0
+	case endExcused:
+		if count = e.excuses.add(now, options.QuarantineWindow); count == 1 {
 			return 0, false, count
 		}
-		return delay(count-1, o.BackoffMin, min(o.BackoffMax, maxExcusedWait), jitter), false, count
+		return backoffDelay(count-1, options.BackoffMin, min(options.BackoffMax, maxExcusedWait), jitter), false, count
 	}
-	count = h.failures.add(now, o.QuarantineWindow)
-	if count >= o.QuarantineAfter || h.probation {
-		h.probation = true
-		return o.QuarantineRetry, true, count
+	count = e.failures.add(now, options.QuarantineWindow)
+	if count >= options.QuarantineAfter || e.afterQuarantine {
+		e.afterQuarantine = true
+		return options.QuarantineRetry, true, count
 	}
-	return delay(count, o.BackoffMin, o.BackoffMax, jitter), false, count
+	return backoffDelay(count, options.BackoffMin, options.BackoffMax, jitter), false, count
 }
 
-// served notes how long a process was ready before it ended: long enough, and what was
+// noteReady notes how long a process was ready before it ended: long enough, and what was
 // before it counts no more.
-func (h *endings) served(ready time.Duration, o Options) {
+func (e *endings) noteReady(ready time.Duration, o Options) {
 	if ready >= o.QuarantineWindow {
-		h.probation = false
+		e.afterQuarantine = false
 	}
 }
 
-// recent remembers events within a window.
-type recent struct {
+// recentEvents remembers events within a window.
+type recentEvents struct {
 	at []time.Time
 }
 
 // add records one at now and says how many there were within the window.
-func (r *recent) add(now time.Time, window time.Duration) int {
+func (r *recentEvents) add(now time.Time, window time.Duration) int {
 	within := r.at[:0]
 	for _, t := range r.at {
 		if now.Sub(t) < window {

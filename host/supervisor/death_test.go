@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -20,14 +21,14 @@ import (
 // with a new client and a new process, and the error says how the old one ended.
 func TestRestartsAfterDeath(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	first := r.ready(e).Instances[0]
 	_, err := r.do(e, "exit", 3)
 	if !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("attempt ended with %v, want lost", err)
 	}
-	st := r.when(e, "a second process", func(st Status) bool {
-		return st.State == Ready && st.Instances[0].ID != first.ID
+	st := r.when(e, "a second process", func(st task.ExecutorStatus) bool {
+		return st.State == task.ExecutorReady && st.Instances[0].ID != first.ID
 	})
 	if st.Instances[0].Restarts != 1 || st.Instances[0].Pid == first.Pid {
 		t.Errorf("after the restart: %+v", st.Instances)
@@ -40,13 +41,13 @@ func TestRestartsAfterDeath(t *testing.T) {
 
 func TestKilledFromOutside(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	st := r.when(e, "another process", func(st Status) bool {
-		return st.State == Ready && st.Instances[0].Pid != pid
+	st := r.when(e, "another process", func(st task.ExecutorStatus) bool {
+		return st.State == task.ExecutorReady && st.Instances[0].Pid != pid
 	})
 	contains(t, st.LastError, "signal 9")
 }
@@ -55,13 +56,13 @@ func TestKilledFromOutside(t *testing.T) {
 // its silence and killed.
 func TestFreezeIsNoticed(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
 	if _, err := r.do(e, "freeze", struct{}{}); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("attempt ended with %v, want lost", err)
 	}
-	st := r.when(e, "another process", func(st Status) bool {
-		return st.State == Ready && st.Instances[0].Pid != pid
+	st := r.when(e, "another process", func(st task.ExecutorStatus) bool {
+		return st.State == task.ExecutorReady && st.Instances[0].Pid != pid
 	})
 	contains(t, st.LastError, "does not answer", "said nothing for")
 	r.over(pid, "the frozen process")
@@ -70,7 +71,7 @@ func TestFreezeIsNoticed(t *testing.T) {
 // Kill and Ping have no bound of their own: stopping a frozen process must.
 func TestStopsWhatIsFrozen(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Silence = time.Hour })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -90,14 +91,14 @@ func TestGrandchildren(t *testing.T) {
 	for name, away := range map[string]bool{"in the group": false, "away": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			e := r.start(Spec{Plugin: r.serving("good")})
+			e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 			pid := r.ready(e).Instances[0].Pid
 			child := get[int](r, e, "spawn", away)
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			st := r.when(e, "another process", func(st Status) bool {
-				return st.State == Ready && st.Instances[0].Pid != pid
+			st := r.when(e, "another process", func(st task.ExecutorStatus) bool {
+				return st.State == task.ExecutorReady && st.Instances[0].Pid != pid
 			})
 			contains(t, st.LastError, "signal 9")
 			r.over(child, "the grandchild")
@@ -115,7 +116,7 @@ func TestGrandchildren(t *testing.T) {
 // of a megabyte, and what a plugin prints at once while nobody reads the log.
 func TestAnythingOnStderr(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("loud")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("loud")})
 	r.ready(e)
 	r.logs.wait(t, `{"@message": 1}`)
 	r.logs.wait(t, "bytes more)")
@@ -125,7 +126,7 @@ func TestAnythingOnStderr(t *testing.T) {
 	}
 	get[int](r, e, "say", "and on it goes")
 	r.logs.wait(t, "and on it goes")
-	if st := e.Status(); st.State != Ready || st.Instances[0].Restarts != 0 {
+	if st := e.Status(); st.State != task.ExecutorReady || st.Instances[0].Restarts != 0 {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -139,8 +140,8 @@ func TestQuarantine(t *testing.T) {
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := r.start(Spec{Plugin: r.serving("good"), Config: config})
-	st := r.until(e, Quarantined)
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: config})
+	st := r.until(e, task.ExecutorQuarantined)
 	contains(t, st.Reason, "3 times", "restart")
 	contains(t, st.LastError, "exited with status 3", "on fire")
 	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
@@ -164,8 +165,8 @@ func TestQuarantineIsTriedAgain(t *testing.T) {
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"die_if": ` + strconv.Quote(flag) + `}`)})
-	r.until(e, Quarantined)
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: []byte(`{"die_if": ` + strconv.Quote(flag) + `}`)})
+	r.until(e, task.ExecutorQuarantined)
 	if err := os.Remove(flag); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,7 @@ func TestQuarantineIsTriedAgain(t *testing.T) {
 // runs, its outcome is settled there, and the new one takes what is new.
 func TestRestartReplaces(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0]
 	file := filepath.Join(t.TempDir(), "w")
 	result := make(chan error, 1)
@@ -186,7 +187,7 @@ func TestRestartReplaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := e.Status()
-	if len(st.Instances) != 2 || st.State != Ready {
+	if len(st.Instances) != 2 || st.State != task.ExecutorReady {
 		t.Fatalf("while one is replaced: %+v", st)
 	}
 	if pid := get[int](r, e, "pid", struct{}{}); pid == old.Pid {
@@ -198,7 +199,7 @@ func TestRestartReplaces(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Errorf("attempt on the old process: %v", err)
 	}
-	r.when(e, "the old process to go", func(st Status) bool { return len(st.Instances) == 1 })
+	r.when(e, "the old process to go", func(st task.ExecutorStatus) bool { return len(st.Instances) == 1 })
 	r.over(old.Pid, "the old process")
 }
 
@@ -218,7 +219,7 @@ func (r *rig) exists(file string) {
 
 func TestDrain(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
 	file := filepath.Join(t.TempDir(), "w")
 	result := make(chan error, 1)
@@ -228,7 +229,7 @@ func TestDrain(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	drained := make(chan error, 2)
 	go func() { drained <- e.Drain(ctx) }()
-	r.until(e, Draining)
+	r.until(e, task.ExecutorDraining)
 	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("attempt while draining: %v", err)
 	}
@@ -246,7 +247,7 @@ func TestDrain(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	r.until(e, Stopped)
+	r.until(e, task.ExecutorStopped)
 	r.over(pid, "the drained process")
 	if err := e.Restart(context.Background()); err != nil {
 		t.Error(err)
@@ -258,7 +259,7 @@ func TestDrain(t *testing.T) {
 // given back.
 func TestStopIsBounded(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainTimeout = 50 * time.Millisecond })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	r.ready(e)
 	file := filepath.Join(t.TempDir(), "w")
 	result := make(chan error, 1)
@@ -274,8 +275,8 @@ func TestStopIsBounded(t *testing.T) {
 
 func TestStopWhileStarting(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.script("hangs", "exec sleep 300")})
-	st := r.when(e, "a pid", func(st Status) bool { return len(st.Instances) == 1 && st.Instances[0].Pid != 0 })
+	e := r.start(task.ExecutorConfig{Plugin: r.script("hangs", "exec sleep 300")})
+	st := r.when(e, "a pid", func(st task.ExecutorStatus) bool { return len(st.Instances) == 1 && st.Instances[0].Pid != 0 })
 	if err := e.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -286,23 +287,23 @@ func TestStopWhileStarting(t *testing.T) {
 // knows yet what became of it. Without one it is lost, not released.
 func TestRejoinWithoutProcess(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
-	task := newTask("pid", struct{}{})
-	task.Rejoin = true
-	ctx, letGo := context.WithCancelCause(context.Background())
-	letGo(sdk.ErrDetach)
-	if _, err := newExecutor(&Supervisor{opts: Options{Log: hclog.NewNullLogger()}}, Spec{Name: "x"}).Execute(ctx, task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrDetach) {
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
+	attempt := newTask("pid", struct{}{})
+	attempt.Rejoin = true
+	ctx, detach := context.WithCancelCause(context.Background())
+	detach(sdk.ErrDetach)
+	if _, err := newExecutor(&Supervisor{options: Options{Log: hclog.NewNullLogger()}}, task.ExecutorConfig{Name: "x"}, "").Execute(ctx, attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("rejoin, and the host lets go: %v", err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
+	if _, err := e.Execute(context.Background(), attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin: %v", err)
 	}
-	e.Settled(task.Token)
+	e.Settled(attempt.Token)
 	r.ready(e)
 	if err := e.Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Execute(context.Background(), task, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
+	if _, err := e.Execute(context.Background(), attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin without a process: %v", err)
 	}
 }

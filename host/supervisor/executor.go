@@ -1,71 +1,61 @@
 package supervisor
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// Executor is one supervised plugin. To whoever runs attempts it is an
-// sdk.Executor like any other, whose process comes and goes behind it.
+// Executor is one supervised plugin. To whoever runs attempts it is an sdk.Executor like
+// any other, whose process comes and goes behind it: new attempts go to the current
+// process, and each stays where it began. All methods may be called at once from many
+// goroutines; those that wait end with their context. After Stop there is no process, and
+// an attempt is given back, or lost if it was to be joined.
 type Executor struct {
-	sup  *Supervisor
-	opts Options
-	spec Spec
-	log  hclog.Logger
+	supervisor *Supervisor
+	options    Options
+	config     task.ExecutorConfig
+	dataDir    string // its own; "" if it has none
+	log        hclog.Logger
 
-	orders  chan order    // to the goroutine of run
-	changed chan struct{} // see Changed
-	done    chan struct{} // closed when run has ended
-	starts  int           // processes so far; of run's goroutine
-	stuck   chan struct{} // signaled when an attempt was given up, and when one beside it returned
+	requests    chan request  // to the controller
+	changed     chan struct{} // what Changed gives
+	done        chan struct{} // closed when run has ended
+	startCount  int           // processes so far; the controller's own
+	stuckSignal chan struct{} // signaled when an attempt is abandoned, and when one beside it returned
 
-	mu       sync.Mutex
-	status   Status
-	serving  *instance     // takes new attempts; nil if there is none
-	moved    chan struct{} // closed and replaced when serving or the state changes
-	board    board
-	deferred bool // it hands attempts on, by its own word: they do not run in its process
+	mu            sync.Mutex
+	status        task.ExecutorStatus
+	current       *instance     // takes new attempts; nil if there is none
+	statusChanged chan struct{} // closed and replaced when current or the status changes
+	attempts      attemptTable
+	deferred      bool // by its Info it hands attempts on: they do not run in its process
 }
 
-// order is what an operator or the host wants of an executor.
-type order struct {
-	kind  orderKind
-	ctx   context.Context
-	reply chan error // buffered
-}
-
-type orderKind int
-
-const (
-	orderRestart orderKind = iota
-	orderDrain
-	orderStop
-)
-
-func newExecutor(s *Supervisor, spec Spec) *Executor {
+func newExecutor(s *Supervisor, config task.ExecutorConfig, dataDir string) *Executor {
 	return &Executor{
-		sup: s, opts: s.opts, spec: spec, log: s.opts.Log.Named(spec.Name),
-		orders: make(chan order), changed: make(chan struct{}, 1), done: make(chan struct{}),
-		status: Status{State: Starting, Reason: "the plugin is being started"},
-		moved:  make(chan struct{}), stuck: make(chan struct{}, 1),
-		board: board{flights: map[sdk.Token]*flight{}},
+		supervisor: s, options: s.options, config: config, dataDir: dataDir, log: s.options.Log.Named(config.Name),
+		requests: make(chan request), changed: make(chan struct{}, 1), done: make(chan struct{}),
+		status:        task.ExecutorStatus{Name: config.Name, Plugin: config.Plugin, State: task.ExecutorStarting, Reason: "the plugin is being started"},
+		statusChanged: make(chan struct{}), stuckSignal: make(chan struct{}, 1),
+		attempts: attemptTable{byToken: map[sdk.Token]*attempt{}},
 	}
 }
 
-// Status is how the executor is now.
-func (e *Executor) Status() Status {
+// Status is how the executor is now, as far as its processes say: who uses its slots is
+// for its caller to add.
+func (e *Executor) Status() task.ExecutorStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := e.status
 	st.Instances = slices.Clone(st.Instances)
+	for _, i := range st.Instances {
+		st.Version = i.Version
+	}
 	return st
 }
 
@@ -73,58 +63,7 @@ func (e *Executor) Status() Status {
 // did; several changes may be one signal. It is for one reader.
 func (e *Executor) Changed() <-chan struct{} { return e.changed }
 
-// Restart replaces the process: a new one is started, and when it is ready takes
-// the new attempts, while the old one finishes what it runs. If the new one cannot
-// be started the old one stays, and the error says why. It also brings back an
-// executor that is quarantined, drained or stopped by Drain.
-func (e *Executor) Restart(ctx context.Context) error { return e.order(ctx, orderRestart) }
-
-// Drain takes nothing new, waits until what runs has finished, and then ends the
-// process. If ctx ends first, what still runs is left running, the executor stays
-// Draining, and the error says so.
-func (e *Executor) Drain(ctx context.Context) error { return e.order(ctx, orderDrain) }
-
-// Stop drains for at most Options.DrainTimeout or until ctx ends, then ends the
-// process whatever it does. The executor cannot be used after it.
-func (e *Executor) Stop(ctx context.Context) error {
-	err := e.order(ctx, orderStop)
-	if errors.Is(err, errStopped) {
-		return nil
-	}
-	return err
-}
-
-var errStopped = errors.New("executor is stopped")
-
-func (e *Executor) order(ctx context.Context, kind orderKind) error {
-	o := order{kind: kind, ctx: ctx, reply: make(chan error, 1)}
-	select {
-	case e.orders <- o:
-	case <-e.done:
-		return fmt.Errorf("executor %q: %w", e.spec.Name, errStopped)
-	case <-ctx.Done():
-		if kind != orderStop {
-			return ctx.Err()
-		}
-		// A stop is obeyed even when there is no time left for it.
-		select {
-		case e.orders <- o:
-		case <-e.done:
-			return nil
-		}
-	}
-	if kind == orderStop { // bounded by itself
-		return <-o.reply
-	}
-	select {
-	case err := <-o.reply:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (e *Executor) running() bool {
+func (e *Executor) isRunning() bool {
 	select {
 	case <-e.done:
 		return false
@@ -134,61 +73,65 @@ func (e *Executor) running() bool {
 }
 
 // update changes the status and tells those who wait for it.
-func (e *Executor) update(change func(*Status)) {
+func (e *Executor) update(change func(*task.ExecutorStatus)) {
 	e.mu.Lock()
 	change(&e.status)
-	close(e.moved)
-	e.moved = make(chan struct{})
+	close(e.statusChanged)
+	e.statusChanged = make(chan struct{})
 	e.mu.Unlock()
-	e.signal()
+	e.signalChanged()
 }
 
-func (e *Executor) signal() { poke(e.changed) }
+func (e *Executor) signalChanged() { signal(e.changed) }
 
-// poke signals on a channel that holds one.
-func poke(c chan struct{}) {
+// signal signals on a channel that holds one.
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// become sets the executor's state.
-func (e *Executor) become(s State, reason string) {
+// setState sets the executor's state.
+func (e *Executor) setState(s task.ExecutorState, reason string) {
 	e.log.Debug("executor", "state", s, "reason", reason)
-	e.update(func(st *Status) { st.State, st.Reason = s, reason })
+	e.update(func(st *task.ExecutorStatus) {
+		st.State = s
+		st.Reason = reason
+	})
 }
 
-// route sends new attempts to inst from now on; nil: to nobody.
-func (e *Executor) route(inst *instance) {
+// routeTo sends new attempts to inst from now on; nil: to nobody.
+func (e *Executor) routeTo(inst *instance) {
 	e.mu.Lock()
-	e.serving = inst
-	close(e.moved)
-	e.moved = make(chan struct{})
+	e.current = inst
+	close(e.statusChanged)
+	e.statusChanged = make(chan struct{})
 	e.mu.Unlock()
 }
 
-// unroute ends the routing to inst, if it is still there: its process died, and
+// stopRoutingTo ends the routing to inst, if it is still there: its process died, and
 // what to do about it is decided in a moment.
-func (e *Executor) unroute(inst *instance) {
+func (e *Executor) stopRoutingTo(inst *instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.serving != inst {
+	if e.current != inst {
 		return
 	}
-	e.serving = nil
-	e.status.State, e.status.Reason = Degraded, "the plugin died"
-	close(e.moved)
-	e.moved = make(chan struct{})
-	e.signal()
+	e.current = nil
+	e.status.State = task.ExecutorDegraded
+	e.status.Reason = "the plugin died"
+	close(e.statusChanged)
+	e.statusChanged = make(chan struct{})
+	e.signalChanged()
 }
 
-// failed keeps an error for operators.
-func (e *Executor) failed(err error) {
+// recordError keeps an error for operators.
+func (e *Executor) recordError(err error) {
 	if e.Status().LastError == err.Error() { // as when a file is looked for again
 		e.log.Debug("executor failed as before", "error", err)
 	} else {
 		e.log.Error("executor failed", "error", err)
 	}
-	e.update(func(st *Status) { st.LastError, st.LastErrorAt = err.Error(), time.Now() })
+	e.update(func(st *task.ExecutorStatus) { st.LastError = err.Error() })
 }

@@ -29,7 +29,7 @@ type Found struct {
 // Find lists the binaries in the plugin directories, sorted by directory and
 // name. A directory that does not exist holds none.
 func (s *Supervisor) Find() ([]Found, error) {
-	return Find(s.opts.PluginDirs)
+	return Find(s.options.PluginDirs)
 }
 
 // Find lists the binaries in dirs; it needs no supervisor.
@@ -45,7 +45,7 @@ func Find(dirs []string) ([]Found, error) {
 		for _, name := range names {
 			f := Found{Name: name, Path: filepath.Join(dir, name), Hidden: seen[name]}
 			seen[name] = true
-			if f.SHA256, f.Size, err = sumOf(f.Path); err != nil {
+			if f.SHA256, f.Size, err = checksum(f.Path); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -78,7 +78,7 @@ func binaries(dir string) ([]string, error) {
 	return names, nil
 }
 
-func sumOf(path string) (sum string, size int64, err error) {
+func checksum(path string) (sum string, size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", 0, fmt.Errorf("plugin: %w", err)
@@ -95,7 +95,7 @@ func sumOf(path string) (sum string, size int64, err error) {
 // is instead.
 func (s *Supervisor) lookup(plugin string) (string, error) {
 	var known []string
-	for _, dir := range s.opts.PluginDirs {
+	for _, dir := range s.options.PluginDirs {
 		names, err := binaries(dir)
 		if err != nil {
 			return "", err
@@ -108,22 +108,22 @@ func (s *Supervisor) lookup(plugin string) (string, error) {
 	slices.Sort(known)
 	known = slices.Compact(known)
 	where := "no plugin directory is set"
-	if len(s.opts.PluginDirs) > 0 {
-		where = "there are no executable files in " + strings.Join(s.opts.PluginDirs, ", ")
+	if len(s.options.PluginDirs) > 0 {
+		where = "there are no executable files in " + strings.Join(s.options.PluginDirs, ", ")
 		if len(known) > 0 {
-			where = strings.Join(s.opts.PluginDirs, ", ") + " has " + strings.Join(known, ", ")
+			where = strings.Join(s.options.PluginDirs, ", ") + " has " + strings.Join(known, ", ")
 		}
 	}
-	if len(s.opts.Builtins) > 0 {
-		where += "; built in are " + strings.Join(s.opts.Builtins, ", ")
+	if len(s.options.Builtins) > 0 {
+		where += "; built in are " + strings.Join(s.options.Builtins, ", ")
 	}
-	return "", &absentError{fmt.Errorf("unknown plugin %q: %s", plugin, where)}
+	return "", &missingFileError{fmt.Errorf("unknown plugin %q: %s", plugin, where)}
 }
 
-// absentError says that a plugin's file is not there. It may come.
-type absentError struct{ cause error }
+// missingFileError says that a plugin's file is not there. It may come.
+type missingFileError struct{ cause error }
 
-func (e *absentError) Error() string { return e.cause.Error() }
+func (e *missingFileError) Error() string { return e.cause.Error() }
 
 // privateCopy copies the binary at path to dir while it takes its sum, so that
 // what was checked is what is executed: the original may change at any moment.
@@ -147,15 +147,15 @@ func privateCopy(path, dir, want string) (string, error) {
 		return "", fmt.Errorf("copy plugin %s: %w", path, err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); want != "" && !strings.EqualFold(got, want) {
-		return "", &sumError{path: path, want: strings.ToLower(want), got: got}
+		return "", &checksumError{path: path, want: strings.ToLower(want), got: got}
 	}
 	return to, nil
 }
 
-// sumError says that a binary is not the one the operator named.
-type sumError struct{ path, want, got string }
+// checksumError says that a binary is not the one the operator named.
+type checksumError struct{ path, want, got string }
 
-func (e *sumError) Error() string {
+func (e *checksumError) Error() string {
 	return fmt.Sprintf("%s has sha256 %s, but the config asks for %s: put the right file there, or write the new sum into the config",
 		e.path, e.got, e.want)
 }

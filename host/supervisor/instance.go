@@ -6,48 +6,51 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
 // instance is one process of an executor, from before its start until nothing of
-// it is left.
+// it is left. launch sets process, client and conn, which do not change after it.
 type instance struct {
-	e        *Executor
+	executor *Executor
 	id       string
 	restarts int
-	out      *output
+	output   *output
 	record   record
-	proc     *process // nil until the binary was verified
+	process  *process // nil until the binary was verified
 	client   *plugin.Client
-	conn     sdk.Connection // nil until connected
+	conn     sdk.HostConnection // nil until connected
 	ending   sync.Once
 	ended    chan struct{} // closed when nothing of it is left
 
-	suspectDied bool // a suspect ran when it died; under the executor's lock
+	diedWithSuspect bool // a suspect ran when it died; under the executor's lock
 }
 
 func (e *Executor) newInstance() *instance {
-	return &instance{e: e, id: newID(), restarts: e.starts, out: newOutput(e.log), ended: make(chan struct{})}
+	return &instance{executor: e, id: newID(), restarts: e.startCount, output: newOutput(e.log), ended: make(chan struct{})}
 }
 
-// started shows the pid, once there is one.
-func (i *instance) started(pid int) {
-	i.e.update(func(st *Status) {
-		if s := i.shown(st); s != nil {
+// showPid shows the pid, once there is one.
+func (i *instance) showPid(pid int) {
+	i.executor.update(func(st *task.ExecutorStatus) {
+		if s := i.statusEntry(st); s != nil {
 			s.Pid = pid
 		}
 	})
 }
 
 // dir holds the private copy of the binary.
-func (i *instance) dir() string { return filepath.Join(i.e.sup.copies, i.id) }
+func (i *instance) dir() string { return filepath.Join(i.executor.supervisor.copyDir, i.id) }
 
-func (i *instance) shown(st *Status) *Instance {
+// statusEntry is what st says of this process; nil if nothing.
+func (i *instance) statusEntry(st *task.ExecutorStatus) *task.Instance {
 	for n := range st.Instances {
 		if st.Instances[n].ID == i.id {
 			return &st.Instances[n]
@@ -56,25 +59,24 @@ func (i *instance) shown(st *Status) *Instance {
 	return nil
 }
 
-// watch returns when the process is dead or cannot
-// be spoken to any more, and says why. A process that is only silent is ended.
+// watch returns when the process is dead or cannot be spoken to any more, and says why. A process that is only silent is ended.
 func (i *instance) watch() error {
 	select {
-	case <-i.proc.exited:
-		i.e.unroute(i)
+	case <-i.process.exited:
+		i.executor.stopRoutingTo(i)
 	case <-i.conn.Done():
 		// The streams break within milliseconds of a death, and before the
 		// process is reaped; a silence is only seen here.
-		i.e.unroute(i)
-		i.proc.settled(100 * time.Millisecond)
+		i.executor.stopRoutingTo(i)
+		i.process.waitOutputRead(100 * time.Millisecond)
 	}
-	why := errors.New("plugin process " + i.proc.ended())
-	if i.proc.running() {
-		why = fmt.Errorf("plugin process %d does not answer and was ended: %w", i.proc.pid(), i.conn.Err())
+	why := errors.New("plugin process " + i.process.howItEnded())
+	if i.process.running() {
+		why = fmt.Errorf("plugin process %d does not answer and was ended: %w", i.process.pid(), i.conn.Err())
 	}
-	i.proc.kill()
-	i.proc.settled(time.Second)
-	return fmt.Errorf("%w%s", why, i.out.last())
+	i.process.kill()
+	i.process.waitOutputRead(time.Second)
+	return fmt.Errorf("%w%s", why, i.output.tailText())
 }
 
 // retire lets the process finish what runs, until ctx ends, and then ends it, which
@@ -83,9 +85,9 @@ func (i *instance) retire(ctx context.Context) error {
 	err := i.conn.Drain(ctx)
 	if err != nil && i.conn.Err() == nil {
 		// Time is up: what runs locally stops now, and will run again if it may.
-		detach, cancel := context.WithTimeout(context.Background(), i.e.opts.KillAfter)
+		detach, cancel := context.WithTimeout(context.Background(), i.executor.options.KillAfter)
 		if i.conn.Detach(detach) != nil { // asking it once more is no use
-			i.proc.kill()
+			i.process.kill()
 		}
 		cancel()
 	}
@@ -96,60 +98,89 @@ func (i *instance) retire(ctx context.Context) error {
 // end ends the process, politely if it answers and surely in any case, and
 // removes its traces. It may be called more than once and returns when it is done.
 func (i *instance) end() {
-	i.ending.Do(i.finish)
+	i.ending.Do(i.endAtOnce)
 	<-i.ended
 }
 
-func (i *instance) finish() {
+// endAtOnce is end, the first time.
+func (i *instance) endAtOnce() {
 	defer close(i.ended)
-	if i.proc != nil {
-		killed := make(chan struct{})
-		if i.conn != nil && i.proc.running() {
-			// Kill asks politely first. It has no bound of its own: a frozen
-			// process would hold it for ever.
-			go func() { defer close(killed); i.closeConn(); i.client.Kill() }()
-			select {
-			case <-killed:
-			case <-i.proc.exited:
-			case <-time.After(i.e.opts.KillAfter):
-			}
-			i.proc.kill()
-		} else {
-			i.proc.kill()
-			go func() { defer close(killed); i.closeConn(); i.client.Kill() }()
-		}
-		i.proc.settled(i.e.opts.KillAfter)
-		select {
-		case <-killed:
-		case <-time.After(i.e.opts.KillAfter):
-			i.e.log.Warn("go-plugin's client does not let go of a dead process", "pid", i.proc.pid())
-		}
-		// What left the process group carries the mark in its environment.
-		for _, pid := range marked(map[string]bool{i.id: true}) {
-			if start, err := startTime(pid); err == nil {
-				end(pid, start)
-			}
-		}
+	if i.process != nil {
+		i.endProcess()
 	}
-	i.out.end()
+	i.output.end()
 	_ = os.RemoveAll(i.dir()) // what stays goes at the next Open
-	if i.record.Instance != "" && (i.proc == nil || !i.proc.running()) {
-		if err := i.record.remove(i.e.sup.records); err != nil {
-			i.e.log.Warn("record of an ended plugin process stays", "error", err)
+	if i.record.Instance != "" && (i.process == nil || !i.process.running()) {
+		if err := i.record.remove(i.executor.supervisor.recordDir); err != nil {
+			i.executor.log.Warn("record of an ended plugin process stays", "error", err)
 		}
 	}
-	i.e.update(func(st *Status) {
-		for n := range st.Instances {
-			if st.Instances[n].ID == i.id {
-				st.Instances = append(st.Instances[:n:n], st.Instances[n+1:]...)
-				return
-			}
-		}
+	i.executor.update(func(st *task.ExecutorStatus) {
+		st.Instances = slices.DeleteFunc(slices.Clone(st.Instances), func(n task.Instance) bool { return n.ID == i.id })
 	})
+}
+
+// endProcess ends the process and whatever it started.
+func (i *instance) endProcess() {
+	killAfter := i.executor.options.KillAfter
+	clientDone := make(chan struct{})
+	endClient := func() {
+		defer close(clientDone)
+		i.closeConn()
+		i.client.Kill()
+	}
+	if i.conn != nil && i.process.running() {
+		// Kill asks politely first. It has no bound of its own: a frozen
+		// process would hold it for ever.
+		go endClient()
+		select {
+		case <-clientDone:
+		case <-i.process.exited:
+		case <-time.After(killAfter):
+		}
+		i.process.kill()
+	} else {
+		i.process.kill()
+		go endClient()
+	}
+	i.process.waitOutputRead(killAfter)
+	select {
+	case <-clientDone:
+	case <-time.After(killAfter):
+		i.executor.log.Warn("go-plugin's client does not let go of a dead process", "pid", i.process.pid())
+	}
+	// What left the process group carries the mark in its environment.
+	for _, pid := range processesMarked(map[string]bool{i.id: true}) {
+		if start, err := startTime(pid); err == nil {
+			killProcess(pid, start)
+		}
+	}
 }
 
 func (i *instance) closeConn() {
 	if i.conn != nil {
 		_ = i.conn.Close()
+	}
+}
+
+// showState has the status show the process in this state.
+func (i *instance) showState(s task.ExecutorState, why string) {
+	i.executor.update(func(st *task.ExecutorStatus) {
+		if entry := i.statusEntry(st); entry != nil {
+			entry.State = string(s)
+			entry.Since = time.Now()
+			entry.Reason = why
+		}
+	})
+}
+
+// isDraining says whether the process says that somebody else than this host told it to
+// stop.
+func (i *instance) isDraining() bool {
+	select {
+	case <-i.conn.Draining():
+		return true
+	default:
+		return false
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -229,23 +230,28 @@ func (r *rig) script(name, text string) string {
 	return name
 }
 
-func (r *rig) start(spec Spec) *Executor {
+func (r *rig) start(config task.ExecutorConfig) *Executor {
 	r.Helper()
-	if spec.Name == "" {
-		spec.Name = "x"
+	return r.startIn(config, "")
+}
+
+func (r *rig) startIn(config task.ExecutorConfig, dataDir string) *Executor {
+	r.Helper()
+	if config.Name == "" {
+		config.Name = "x"
 	}
-	e, err := r.sup.Start(spec)
+	e, err := r.sup.Start(config, dataDir)
 	if err != nil {
 		r.Fatal(err)
 	}
 	return e
 }
 
-func (r *rig) ready(e *Executor) Status { return r.until(e, Ready) }
+func (r *rig) ready(e *Executor) task.ExecutorStatus { return r.until(e, task.ExecutorReady) }
 
-func (r *rig) until(e *Executor, want ...State) Status {
+func (r *rig) until(e *Executor, want ...task.ExecutorState) task.ExecutorStatus {
 	r.Helper()
-	return r.when(e, fmt.Sprint(want), func(st Status) bool {
+	return r.when(e, fmt.Sprint(want), func(st task.ExecutorStatus) bool {
 		for _, s := range want {
 			if st.State == s {
 				return true
@@ -256,7 +262,7 @@ func (r *rig) until(e *Executor, want ...State) Status {
 }
 
 // when waits for the status that is described.
-func (r *rig) when(e *Executor, what string, is func(Status) bool) Status {
+func (r *rig) when(e *Executor, what string, is func(task.ExecutorStatus) bool) task.ExecutorStatus {
 	r.Helper()
 	late := time.After(20 * time.Second)
 	for {

@@ -56,25 +56,6 @@ type Options struct {
 	QuarantineRetry  time.Duration
 }
 
-// The values of Spec.OnHostExit.
-const (
-	Die     = "die"     // the process ends with its host; also the meaning of ""
-	Survive = "survive" // it goes on and is found again; not supported yet
-)
-
-// Spec is one executor: a plugin under an operator's name.
-type Spec struct {
-	Name   string // of the executor block
-	Plugin string // file name in one of the plugin directories
-	// SHA256 is what the binary must be, in hexadecimal; empty accepts any.
-	SHA256 string
-	Slots  int    // the operator's limit, told to the plugin; 0 if not set
-	Config []byte // the block's attributes as one JSON object
-	// DataDir is the executor's alone; it is made with mode 0700. Empty: none.
-	DataDir    string
-	OnHostExit string
-}
-
 func (o Options) withDefaults() (Options, error) {
 	if o.RunDir == "" {
 		return o, errors.New("supervisor: no run directory given")

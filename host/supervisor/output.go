@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	maxLine   = 8 << 10 // bytes of a line that are kept
-	tailLines = 20      // of the end of the output, for errors
-	tailLine  = 500     // bytes of a line there
-	queued    = 1024    // lines waiting for a slow log before they are dropped
+	maxLine        = 8 << 10 // bytes of a line that are kept
+	tailLines      = 20      // of the end of the output, for errors
+	tailLine       = 500     // bytes of a line there
+	maxQueuedLines = 1024    // lines waiting for a slow log before they are dropped
 )
 
 // output is what one process prints: parsed, bounded, handed to the log, and
@@ -43,7 +43,7 @@ type logLine struct {
 }
 
 func newOutput(log hclog.Logger) *output {
-	o := &output{log: log, lines: make(chan logLine, queued), done: make(chan struct{})}
+	o := &output{log: log, lines: make(chan logLine, maxQueuedLines), done: make(chan struct{})}
 	go o.pump()
 	return o
 }
@@ -82,7 +82,7 @@ func (o *output) read(r io.Reader) {
 	for {
 		line, more, err := readLine(br)
 		if len(line) > 0 || more > 0 {
-			o.add(line, more)
+			o.addLine(line, more)
 		}
 		if err != nil {
 			return
@@ -105,7 +105,7 @@ func readLine(br *bufio.Reader) (line []byte, more int, err error) {
 	return bytes.TrimRight(line, "\r\n"), more, err
 }
 
-func (o *output) add(line []byte, more int) {
+func (o *output) addLine(line []byte, more int) {
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	if more > 0 {
 		text += fmt.Sprintf(" … (%d bytes more)", more)
@@ -128,8 +128,8 @@ func (o *output) add(line []byte, more int) {
 	}
 }
 
-// last is the end of what was printed, indented, or "" if there was nothing.
-func (o *output) last() string {
+// tailText is the end of what was printed, indented, or "" if there was nothing.
+func (o *output) tailText() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.tail) == 0 {
@@ -146,7 +146,7 @@ func (o *output) Write(p []byte) (int, error) {
 		line = bytes.TrimRight(line, "\r\n")
 		more := max(0, len(line)-maxLine)
 		if line = line[:len(line)-more]; len(line) > 0 {
-			o.add(line, more)
+			o.addLine(line, more)
 		}
 	}
 	return len(p), nil

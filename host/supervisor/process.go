@@ -24,24 +24,24 @@ import (
 // not for its pipes, which a grandchild may hold open; and of stdout only the
 // handshake line is passed on, so that nothing else can confuse or block anyone.
 type process struct {
-	cmd     *exec.Cmd
-	out     *output
-	started func(pid int, start uint64) error // puts the process on record
+	cmd       *exec.Cmd
+	output    *output
+	onStarted func(pid int, start uint64) error // puts the process on record
 
-	first   *handshake    // the first line of stdout
-	exited  chan struct{} // closed when the process has ended
-	drained chan struct{} // closed when all that it printed has been read, too
-	pipes   sync.WaitGroup
-	closer  sync.Once
-	files   []*os.File // the host's ends of the pipes
-	state   *os.ProcessState
-	id      atomic.Int64
-	killed  atomic.Bool // by us
+	firstLine  *handshakeLine // the first line of stdout
+	exited     chan struct{}  // closed when the process has ended
+	outputRead chan struct{}  // closed when all that it printed has been read, too
+	pipes      sync.WaitGroup
+	closeOnce  sync.Once
+	files      []*os.File       // the host's ends of the pipes
+	state      *os.ProcessState // set when exited is closed
+	pidValue   atomic.Int64     // 0 before the start
+	killed     atomic.Bool      // kill was called
 }
 
 func newProcess(cmd *exec.Cmd, out *output, started func(int, uint64) error) *process {
-	return &process{cmd: cmd, out: out, started: started,
-		first: newHandshake(), exited: make(chan struct{}), drained: make(chan struct{})}
+	return &process{cmd: cmd, output: out, onStarted: started,
+		firstLine: newHandshakeLine(), exited: make(chan struct{}), outputRead: make(chan struct{})}
 }
 
 // Start executes the binary. Part of runner.Runner.
@@ -53,42 +53,46 @@ func (p *process) Start(context.Context) error {
 			closeAll(stdin[0], stdin[1], stdout[0], stdout[1])
 			return fmt.Errorf("start plugin: %w", err)
 		}
-		pipe[0], pipe[1] = r, w
+		pipe[0] = r
+		pipe[1] = w
 	}
 	// Stdin never says anything and ends with the host, also after kill -9.
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin[0], stdout[1], stderr[1]
+	p.cmd.Stdin = stdin[0]
+	p.cmd.Stdout = stdout[1]
+	p.cmd.Stderr = stderr[1]
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.files = []*os.File{stdin[1], stdout[0], stderr[0]}
-	err := startBusy(p.cmd)
+	err := startRetryingBusy(p.cmd)
 	closeAll(stdin[0], stdout[1], stderr[1])
 	if err != nil {
-		p.letGo()
+		p.closePipes()
 		return err
 	}
-	p.id.Store(int64(p.cmd.Process.Pid))
+	p.pidValue.Store(int64(p.cmd.Process.Pid))
 	p.pipes.Add(2)
 	go func() { defer p.pipes.Done(); p.readStdout(stdout[0]) }()
-	go func() { defer p.pipes.Done(); p.out.read(stderr[0]) }()
-	go p.wait()
+	go func() { defer p.pipes.Done(); p.output.read(stderr[0]) }()
+	go p.reap()
 	start, _ := startTime(p.pid()) // 0 if it is over already
-	err = p.started(p.pid(), start)
+	err = p.onStarted(p.pid(), start)
 	if err != nil || p.killed.Load() { // a kill may have come before there was a pid
 		p.kill()
 	}
 	return err
 }
 
-// abandon says that a process which was never started never will be.
-func (p *process) abandon() {
-	p.first.end()
+// markNeverStarted ends all waiting for a process that was never started and never will
+// be.
+func (p *process) markNeverStarted() {
+	p.firstLine.end()
 	close(p.exited)
-	close(p.drained)
+	close(p.outputRead)
 }
 
-// startBusy starts cmd. A fresh copy can be "busy" for a moment: a child that
+// startRetryingBusy starts cmd. A fresh copy can be "busy" for a moment: a child that
 // another goroutine forked while the copy was open for writing holds it until
 // its own exec.
-func startBusy(cmd *exec.Cmd) error {
+func startRetryingBusy(cmd *exec.Cmd) error {
 	for try := 0; ; try++ {
 		err := cmd.Start()
 		if !errors.Is(err, syscall.ETXTBSY) || try == 50 {
@@ -101,8 +105,8 @@ func startBusy(cmd *exec.Cmd) error {
 	}
 }
 
-// wait reaps the process, ends its group, and sees that the pipes end too.
-func (p *process) wait() {
+// reap reaps the process, ends its group, and sees that the pipes end too.
+func (p *process) reap() {
 	_ = p.cmd.Wait() // the state says it all
 	p.state = p.cmd.ProcessState
 	// Whoever is left in the group lost its plugin. While one is left, the
@@ -111,12 +115,12 @@ func (p *process) wait() {
 	killGroup(p.pid())
 	close(p.exited)
 	// A grandchild that left the group may hold the pipes: read what is there,
-	// then let go.
-	timer := time.AfterFunc(time.Second, p.letGo)
+	// then close them.
+	timer := time.AfterFunc(time.Second, p.closePipes)
 	p.pipes.Wait()
 	timer.Stop()
-	p.letGo()
-	close(p.drained)
+	p.closePipes()
+	close(p.outputRead)
 }
 
 // running says whether the process may still do something.
@@ -129,25 +133,25 @@ func (p *process) running() bool {
 	}
 }
 
-// settled waits until the process has ended and its last words are read, for at
+// waitOutputRead waits until the process has ended and its last words are read, for at
 // most d.
-func (p *process) settled(d time.Duration) {
+func (p *process) waitOutputRead(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-p.drained:
+	case <-p.outputRead:
 	case <-timer.C:
 	}
 }
 
-func (p *process) letGo() { p.closer.Do(func() { closeAll(p.files...) }) }
+func (p *process) closePipes() { p.closeOnce.Do(func() { closeAll(p.files...) }) }
 
 func (p *process) readStdout(r io.Reader) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	line, err := br.ReadSlice('\n')
-	p.first.set(line)
+	p.firstLine.set(line)
 	if err == nil || errors.Is(err, bufio.ErrBufferFull) {
-		p.out.read(br)
+		p.output.read(br)
 	}
 }
 
@@ -167,10 +171,10 @@ func killGroup(pid int) {
 }
 
 // pid is 0 before the start.
-func (p *process) pid() int { return int(p.id.Load()) }
+func (p *process) pid() int { return int(p.pidValue.Load()) }
 
-// died says whether the process ended without our doing.
-func (p *process) died() bool {
+// endedUnkilled says whether the process ended without our doing.
+func (p *process) endedUnkilled() bool {
 	if p.running() || p.state == nil {
 		return false
 	}
@@ -178,8 +182,8 @@ func (p *process) died() bool {
 	return !ok || !ws.Signaled() || ws.Signal() != syscall.SIGKILL || !p.killed.Load()
 }
 
-// ended says how the process ended, in words.
-func (p *process) ended() string {
+// howItEnded says how the process ended, in words.
+func (p *process) howItEnded() string {
 	if p.running() {
 		return "runs"
 	}
@@ -199,7 +203,7 @@ func (p *process) ended() string {
 // What follows is the rest of runner.Runner.
 
 // Stdout gives the handshake line and no more.
-func (p *process) Stdout() io.ReadCloser { return p.first }
+func (p *process) Stdout() io.ReadCloser { return p.firstLine }
 
 // Stderr gives nothing: it is read where it cannot panic.
 func (p *process) Stderr() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }
@@ -241,54 +245,6 @@ func (p *process) HostToPlugin(network, addr string) (string, string, error) {
 }
 
 var _ runner.Runner = (*process)(nil)
-
-// handshake is the first line of stdout, as a reader for go-plugin: it gives the
-// line when it is there, and then the end.
-type handshake struct {
-	ready chan struct{}
-	once  sync.Once
-	line  []byte
-	rest  []byte
-}
-
-func newHandshake() *handshake { return &handshake{ready: make(chan struct{})} }
-
-func (h *handshake) set(line []byte) {
-	h.once.Do(func() {
-		h.line = bytes.Clone(line)
-		h.rest = h.line
-		close(h.ready)
-	})
-}
-
-func (h *handshake) end() { h.set(nil) }
-
-// Read waits for the line. Only one goroutine reads.
-func (h *handshake) Read(b []byte) (int, error) {
-	<-h.ready
-	if len(h.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, h.rest)
-	h.rest = h.rest[n:]
-	return n, nil
-}
-
-func (h *handshake) Close() error { return nil }
-
-// text is the line if it has come, shortened for an error.
-func (h *handshake) text() (string, bool) {
-	select {
-	case <-h.ready:
-		line := string(bytes.TrimSpace(h.line))
-		if len(line) > 200 {
-			line = line[:200] + "…"
-		}
-		return line, true
-	default:
-		return "", false
-	}
-}
 
 func closeAll(files ...*os.File) {
 	for _, f := range files {

@@ -2,88 +2,73 @@ package supervisor
 
 import (
 	"context"
-	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // What is done with a process that takes no new attempts any more while it still runs.
 
 // retire lets a replaced process finish, beside its successor, for as long as Options.DrainTimeout.
-func (l *life) retire(inst *instance, why string) {
-	inst.show(Draining, why)
-	l.leaving.Go(func() {
-		ctx, cancel := context.WithTimeout(l.leave, l.e.opts.DrainTimeout)
+func (c *controller) retire(inst *instance, why string) {
+	inst.showState(task.ExecutorDraining, why)
+	c.retiring.Go(func() {
+		ctx, cancel := context.WithTimeout(c.retireContext, c.executor.options.DrainTimeout)
 		defer cancel()
 		if err := inst.retire(ctx); err != nil {
-			l.e.log.Warn("a replaced plugin process was ended before it had finished", "error", err)
+			c.executor.log.Warn("a replaced plugin process was ended before it had finished", "error", err)
 		}
 	})
 }
 
-func (i *instance) show(s State, why string) {
-	i.e.update(func(st *Status) {
-		if shown := i.shown(st); shown != nil {
-			shown.State, shown.Since, shown.Reason = s, time.Now(), why
-		}
-	})
-}
+const reasonDrainingByItself = "somebody else than this host told the plugin process to stop"
 
-const toldToStop = "somebody else than this host told the plugin process to stop"
-
-func (i *instance) wasTold() bool {
-	select {
-	case <-i.conn.Draining():
-		return true
-	default:
-		return false
-	}
-}
-
-// onTold replaces a process that drains because somebody told it so. It fails at nothing.
-func (l *life) onTold(inst *instance) {
-	if inst != l.current || l.down { // it goes already
+// onDrainingByItself replaces a process that somebody else told to stop. That is
+// no failure of the plugin's.
+func (c *controller) onDrainingByItself(inst *instance) {
+	if inst != c.current || c.drainedByOperator { // it is being replaced already
 		return
 	}
-	l.replace(inst)
-	l.retire(inst, toldToStop)
-	l.again(excused, Starting, toldToStop)
+	c.stopRouting(inst)
+	c.retire(inst, reasonDrainingByItself)
+	c.scheduleStart(endExcused, task.ExecutorStarting, reasonDrainingByItself)
 }
 
-// replace takes the attempts to come away from the current process.
-func (l *life) replace(inst *instance) {
-	l.current = nil
-	l.e.route(nil)
-	l.e.log.Info("plugin process is replaced", "pid", inst.proc.pid())
+// stopRouting keeps new attempts from the current process, which is to be replaced.
+func (c *controller) stopRouting(inst *instance) {
+	c.current = nil
+	c.executor.routeTo(nil)
+	c.executor.log.Info("plugin process is replaced", "pid", inst.process.pid())
 }
 
-const stuckAttempt = "an attempt on the plugin process did not stop when it was told to"
+const reasonStuckAttempt = "an attempt on the plugin process did not stop when it was told to"
 
 // onStuck looks after processes on which an attempt goes on that nobody waits for: a busy
 // loop, or a goroutine that ignores its context. It takes its share of the process for
 // ever, and only the end of the process frees its slot.
-func (l *life) onStuck() {
-	inst := l.current
-	if inst != nil && !l.down && l.e.loads()[inst].givenUp > 0 {
-		l.replace(inst)
-		inst.show(Draining, stuckAttempt)
-		l.leaving.Go(func() {
+func (c *controller) onStuck() {
+	inst := c.current
+	if inst != nil && !c.drainedByOperator && c.executor.loads()[inst].abandoned > 0 {
+		c.stopRouting(inst)
+		inst.showState(task.ExecutorDraining, reasonStuckAttempt)
+		c.retiring.Go(func() {
 			select {
-			case <-inst.proc.exited: // by endStuck, or by itself
+			case <-inst.process.exited: // by killStuck, or by itself
 				inst.end()
-			case <-l.leave.Done():
-				_ = inst.retire(l.leave) // what else runs on it is interrupted, not lost
+			case <-c.retireContext.Done():
+				_ = inst.retire(c.retireContext) // what else runs on it is interrupted, not lost
 			}
 		})
-		l.again(excused, Starting, stuckAttempt)
+		c.scheduleStart(endExcused, task.ExecutorStarting, reasonStuckAttempt)
 	}
-	l.endStuck()
+	c.killStuck()
 }
 
-// endStuck kills the processes on which nothing else is left. That ends Execute.
-func (l *life) endStuck() {
-	for inst, on := range l.e.loads() {
-		if on.alone() {
-			l.e.log.Warn("plugin process is killed: "+stuckAttempt+", and nothing else runs on it", "pid", inst.proc.pid(), "attempts", on.givenUp)
-			inst.proc.kill()
+// killStuck kills the processes on which nothing else is left. That ends Execute.
+func (c *controller) killStuck() {
+	for inst, on := range c.executor.loads() {
+		if on.onlyAbandoned() {
+			c.executor.log.Warn("plugin process is killed: "+reasonStuckAttempt+", and nothing else runs on it", "pid", inst.process.pid(), "attempts", on.abandoned)
+			inst.process.kill()
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -43,16 +44,16 @@ func (r *rig) ended(end <-chan error) error {
 }
 
 // another waits for a ready process with another pid than one.
-func (r *rig) another(e *Executor, pid int) Status {
+func (r *rig) another(e *Executor, pid int) task.ExecutorStatus {
 	r.Helper()
-	return r.when(e, "another process", func(st Status) bool {
-		return st.State == Ready && newest(st).Pid != pid && newest(st).State == Ready
+	return r.when(e, "another process", func(st task.ExecutorStatus) bool {
+		return st.State == task.ExecutorReady && newest(st).Pid != pid && newest(st).State == string(task.ExecutorReady)
 	})
 }
 
-func newest(st Status) Instance {
+func newest(st task.ExecutorStatus) task.Instance {
 	if len(st.Instances) == 0 {
-		return Instance{}
+		return task.Instance{}
 	}
 	return st.Instances[len(st.Instances)-1]
 }
@@ -61,7 +62,7 @@ func newest(st Status) Instance {
 // and finishes what it runs. That is no failure, however often it happens.
 func TestToldToStop(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.QuarantineAfter = 1 })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0].Pid
 	file := filepath.Join(t.TempDir(), "w")
 	result := make(chan error, 1)
@@ -71,7 +72,7 @@ func TestToldToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := r.another(e, old)
-	if len(st.Instances) != 2 || st.Instances[0].State != Draining || st.Instances[0].Reason != toldToStop {
+	if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != reasonDrainingByItself {
 		t.Errorf("beside the successor: %+v", st.Instances)
 	}
 	if pid := get[int](r, e, "pid", struct{}{}); pid == old {
@@ -102,7 +103,7 @@ func TestStuckAttempts(t *testing.T) {
 	for name, busy := range map[string]bool{"busy loop": true, "deaf goroutine": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(o *Options) { o.QuarantineAfter = 1 })
-			e := r.start(Spec{Plugin: r.serving("good")})
+			e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 			old := r.ready(e).Instances[0].Pid
 			stuck := newTask("stubborn", busy)
 			end := r.begun(e, stuck)
@@ -113,7 +114,7 @@ func TestStuckAttempts(t *testing.T) {
 
 			e.Settled(stuck.Token)
 			st := r.another(e, old)
-			if len(st.Instances) != 2 || st.Instances[0].State != Draining || st.Instances[0].Reason != stuckAttempt {
+			if len(st.Instances) != 2 || st.Instances[0].State != string(task.ExecutorDraining) || st.Instances[0].Reason != reasonStuckAttempt {
 				t.Errorf("beside the successor: %+v", st.Instances)
 			}
 			if pid := get[int](r, e, "pid", struct{}{}); pid == old {
@@ -150,16 +151,16 @@ func TestStuckAttempts(t *testing.T) {
 // a death is not put down to a suspect there.
 func TestHandedOnAttemptsAreNotTheProcess(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.QuarantineAfter = 1; o.QuarantineRetry = time.Hour })
-	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"deferred": true}`)})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: []byte(`{"deferred": true}`)})
 	pid := r.ready(e).Instances[0].Pid
 	if _, err := e.Describe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	task := newTask("stubborn", false)
-	task.Suspect = true
-	end := r.begun(e, task)
-	e.Settled(task.Token)
-	if len(e.stuck) != 0 {
+	suspect := newTask("stubborn", false)
+	suspect.Suspect = true
+	end := r.begun(e, suspect)
+	e.Settled(suspect.Token)
+	if len(e.stuckSignal) != 0 {
 		t.Error("its process is looked at")
 	}
 	if got := get[int](r, e, "pid", struct{}{}); got != pid {
@@ -169,13 +170,13 @@ func TestHandedOnAttemptsAreNotTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = r.ended(end)
-	r.until(e, Quarantined)
+	r.until(e, task.ExecutorQuarantined)
 }
 
 // A process with a stuck attempt that is stopped with its host lets its other attempts go.
 func TestStopWithStuckAttempt(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainTimeout = 100 * time.Millisecond })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0].Pid
 	stuck := newTask("stubborn", false)
 	end := r.begun(e, stuck)
@@ -199,7 +200,7 @@ func TestStopWithStuckAttempt(t *testing.T) {
 // serves on. Without one they count.
 func TestSuspectsDoNotQuarantine(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.QuarantineAfter = 2; o.QuarantineRetry = time.Hour })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	dies := func(suspect bool) {
 		t.Helper()
 		task := newTask("exit", 3)
@@ -223,14 +224,14 @@ func TestSuspectsDoNotQuarantine(t *testing.T) {
 	dies(false)
 	r.another(e, pid)
 	dies(false)
-	contains(t, r.until(e, Quarantined).Reason, "2 times")
+	contains(t, r.until(e, task.ExecutorQuarantined).Reason, "2 times")
 }
 
 // Busy loops that starve a process of its turns take no neighbor's life: it is heard late,
 // and as long as it is heard it is not dead.
 func TestStarvedProcessIsNotTakenForDead(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Silence = 5 * time.Second }) // as a host has it
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
 	const loops = 12
 	stuck := make([]sdk.Task, loops)

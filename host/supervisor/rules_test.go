@@ -22,14 +22,14 @@ func TestDelay(t *testing.T) {
 		{0, 1, low}, {1, 1, low}, {1, 0, low / 2}, {2, 1, 2 * low}, {3, 1, 4 * low},
 		{5, 1, high}, {1000, 1, high}, {1000, 0, high / 2},
 	} {
-		if got := delay(test.failures, low, high, test.jitter); got != test.want {
+		if got := backoffDelay(test.failures, low, high, test.jitter); got != test.want {
 			t.Errorf("delay after %d failures with jitter %v: %s, want %s", test.failures, test.jitter, got, test.want)
 		}
 	}
 }
 
 func TestEventsFallOutOfTheWindow(t *testing.T) {
-	var r recent
+	var r recentEvents
 	at := time.Now()
 	for i, want := range []int{1, 2, 3, 3, 3} {
 		if got := r.add(at.Add(time.Duration(i)*time.Minute), 3*time.Minute); got != want {
@@ -54,14 +54,14 @@ func TestEndings(t *testing.T) {
 		return out
 	}
 	for name, steps := range map[string][]step{
-		"failures": {{failed, 100 * time.Millisecond, false}, {failed, 200 * time.Millisecond, false},
-			{failed, o.QuarantineRetry, true}, {failed, o.QuarantineRetry, true}},
-		"an operator is needed": {{cureless, o.QuarantineRetry, true}, {cureless, o.QuarantineRetry, true}},
-		"its file is absent":    {{absent, time.Minute, true}, {absent, time.Minute, true}, {absent, time.Minute, true}, {failed, 100 * time.Millisecond, false}},
-		"excused": append([]step{{excused, 0, false}, {excused, 100 * time.Millisecond, false}, {excused, 200 * time.Millisecond, false},
-			{excused, 400 * time.Millisecond, false}, {excused, 800 * time.Millisecond, false}}, many(100, step{excused, time.Second, false})...),
-		"excused among failures": {{failed, 100 * time.Millisecond, false}, {excused, 0, false}, {failed, 200 * time.Millisecond, false},
-			{excused, 100 * time.Millisecond, false}, {failed, o.QuarantineRetry, true}, {excused, 200 * time.Millisecond, false}},
+		"failures": {{endFailed, 100 * time.Millisecond, false}, {endFailed, 200 * time.Millisecond, false},
+			{endFailed, o.QuarantineRetry, true}, {endFailed, o.QuarantineRetry, true}},
+		"an operator is needed": {{endNeedsOperator, o.QuarantineRetry, true}, {endNeedsOperator, o.QuarantineRetry, true}},
+		"its file is absent":    {{endFileMissing, time.Minute, true}, {endFileMissing, time.Minute, true}, {endFileMissing, time.Minute, true}, {endFailed, 100 * time.Millisecond, false}},
+		"excused": append([]step{{endExcused, 0, false}, {endExcused, 100 * time.Millisecond, false}, {endExcused, 200 * time.Millisecond, false},
+			{endExcused, 400 * time.Millisecond, false}, {endExcused, 800 * time.Millisecond, false}}, many(100, step{endExcused, time.Second, false})...),
+		"excused among failures": {{endFailed, 100 * time.Millisecond, false}, {endExcused, 0, false}, {endFailed, 200 * time.Millisecond, false},
+			{endExcused, 100 * time.Millisecond, false}, {endFailed, o.QuarantineRetry, true}, {endExcused, 200 * time.Millisecond, false}},
 	} {
 		var h endings
 		for i, s := range steps {
@@ -71,49 +71,49 @@ func TestEndings(t *testing.T) {
 			}
 		}
 	}
-	h := endings{probation: true}
-	h.served(time.Minute, o)
-	if _, quarantine, _ := h.next(failed, time.Unix(0, 0), o, 1); !quarantine {
+	h := endings{afterQuarantine: true}
+	h.noteReady(time.Minute, o)
+	if _, quarantine, _ := h.next(endFailed, time.Unix(0, 0), o, 1); !quarantine {
 		t.Error("one that failed soon after its quarantine is not put back")
 	}
-	h = endings{probation: true}
-	h.served(time.Hour, o)
-	if _, quarantine, _ := h.next(failed, time.Unix(0, 0), o, 1); quarantine {
+	h = endings{afterQuarantine: true}
+	h.noteReady(time.Hour, o)
+	if _, quarantine, _ := h.next(endFailed, time.Unix(0, 0), o, 1); quarantine {
 		t.Error("one that served long after its quarantine is put back by its first failure")
 	}
 }
 
 // Whose attempts run where, who is given up, and what a death may be put down to.
 func TestBoard(t *testing.T) {
-	b := board{flights: map[sdk.Token]*flight{}}
+	b := attemptTable{byToken: map[sdk.Token]*attempt{}}
 	one, two := &instance{}, &instance{}
 	task := func(n byte, suspect bool) sdk.Task { return sdk.Task{Token: sdk.Token{n}, Suspect: suspect} }
-	b.begin(task(1, false), one)
-	b.begin(task(2, true), one)
-	if on := b.begin(task(1, false), two); on != one {
+	b.enter(task(1, false), one)
+	b.enter(task(2, true), one)
+	if on := b.enter(task(1, false), two); on != one {
 		t.Error("a token that runs is not joined where it runs")
 	}
 	b.returned(sdk.Token{1}, false)
 	if got, want := b.loads()[one], (load{running: 2, suspects: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if on := b.settled(sdk.Token{1}); on != one || b.givenUp != 1 || b.loads()[one].alone() {
+	if on := b.settled(sdk.Token{1}); on != one || b.abandoned != 1 || b.loads()[one].onlyAbandoned() {
 		t.Errorf("given up beside another: %+v", b.loads()[one])
 	}
 	b.returned(sdk.Token{2}, false)
-	if !b.loads()[one].alone() || b.bury(one) {
+	if !b.loads()[one].onlyAbandoned() || b.forgetInstance(one) {
 		t.Error("what is left was given up, and no suspect runs")
 	}
 	b.returned(sdk.Token{1}, true)
-	if len(b.flights) != 0 || b.givenUp != 0 {
-		t.Errorf("what is over is remembered: %+v", b.flights)
+	if len(b.byToken) != 0 || b.abandoned != 0 {
+		t.Errorf("what is over is remembered: %+v", b.byToken)
 	}
 	for n, name := range []string{"which has not returned", "which has"} {
-		b.begin(task(byte(3+n), true), two)
+		b.enter(task(byte(3+n), true), two)
 		if n == 1 {
 			b.returned(sdk.Token{4}, true)
 		}
-		if !b.bury(two) {
+		if !b.forgetInstance(two) {
 			t.Errorf("a suspect, %s, does not explain the death", name)
 		}
 		two = &instance{}
@@ -125,7 +125,7 @@ func TestBoard(t *testing.T) {
 
 func TestAllowed(t *testing.T) {
 	env := []string{"PATH=/bin", "LC_ALL=C", "LCX=1", "SECRET=1", "A_B=1", "A=2", instanceVar + "=of a host inside a plugin", "odd"}
-	got := allowed(env, defaultEnv, []string{"A_*", instanceVar})
+	got := filterEnv(env, defaultEnv, []string{"A_*", instanceVar})
 	if want := []string{"PATH=/bin", "LC_ALL=C", "A_B=1"}; !slices.Equal(got, want) {
 		t.Errorf("allowed %q, want %q", got, want)
 	}
@@ -159,9 +159,9 @@ func TestIsHandshake(t *testing.T) {
 func TestSlowLogDropsLines(t *testing.T) {
 	gate := &gate{open: make(chan struct{})}
 	o := newOutput(hclog.New(&hclog.LoggerOptions{Output: gate}))
-	o.read(strings.NewReader(strings.Repeat("line\n", 3*queued)))
+	o.read(strings.NewReader(strings.Repeat("line\n", 3*maxQueuedLines)))
 	o.read(strings.NewReader("the last\n"))
-	if last := o.last(); !strings.HasSuffix(last, "the last") {
+	if last := o.tailText(); !strings.HasSuffix(last, "the last") {
 		t.Errorf("kept %q", last)
 	}
 	close(gate.open)
@@ -187,8 +187,8 @@ func TestPluginForgesNoLines(t *testing.T) {
 		if strings.ContainsAny(text, "\r\x1b\u009b\u2028\u202e") || strings.Contains(text, "\n2026-01-01") {
 			t.Errorf("%s: %q", name, text)
 		}
-		if name == "plain" && strings.ContainsAny(o.last(), "\r\x1b\u009b\u2028\u202e") {
-			t.Errorf("kept for errors: %q", o.last())
+		if name == "plain" && strings.ContainsAny(o.tailText(), "\r\x1b\u009b\u2028\u202e") {
+			t.Errorf("kept for errors: %q", o.tailText())
 		}
 	}
 }

@@ -16,16 +16,16 @@ import (
 // socket's whole path has room for 107 bytes.
 const maxSocketDir = 107 - len("/plugin-dir0123456789/plugin0123456789")
 
-// socketDir makes the directory for the sockets: in the run directory, or, where
+// makeSocketDir makes the directory for the sockets: in the run directory, or, where
 // that has too long a path, a short one that the run directory names, so that
 // sockets a dead host left are found and removed.
-func socketDir(runDir string) (string, error) {
+func makeSocketDir(runDir string) (string, error) {
 	note := filepath.Join(runDir, "sockets.path")
 	if err := sweepSockets(note); err != nil {
 		return "", fmt.Errorf("remove old sockets: %w", err)
 	}
 	dir := filepath.Join(runDir, "s")
-	if err := emptied(dir); err != nil {
+	if err := makeEmptyDir(dir); err != nil {
 		return "", fmt.Errorf("socket directory: %w", err)
 	}
 	if len(dir) <= maxSocketDir {
@@ -40,7 +40,7 @@ func socketDir(runDir string) (string, error) {
 			_ = os.Remove(dir)
 			continue
 		}
-		if err := files.Write(note, []byte(dir)); err != nil {
+		if err := files.WriteDurable(note, []byte(dir)); err != nil {
 			_ = os.Remove(dir)
 			return "", fmt.Errorf("socket directory: %w", err)
 		}

@@ -10,15 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
 
 func TestServes(t *testing.T) {
 	r := newRig(t)
 	data := filepath.Join(t.TempDir(), "data")
-	e := r.start(Spec{Plugin: r.serving("good"), DataDir: data})
+	e := r.startIn(task.ExecutorConfig{Plugin: r.serving("good")}, data)
 	st := r.ready(e)
-	if len(st.Instances) != 1 || st.Instances[0].Version != "1.2.3" || st.Instances[0].State != Ready {
+	if len(st.Instances) != 1 || st.Instances[0].Version != "1.2.3" || st.Instances[0].State != string(task.ExecutorReady) {
 		t.Errorf("status %+v", st)
 	}
 	if pid := get[int](r, e, "pid", struct{}{}); pid != st.Instances[0].Pid {
@@ -34,7 +35,7 @@ func TestServes(t *testing.T) {
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if st := e.Status(); st.State != Stopped || len(st.Instances) != 0 {
+	if st := e.Status(); st.State != task.ExecutorStopped || len(st.Instances) != 0 {
 		t.Errorf("after close: %+v", st)
 	}
 	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
@@ -46,18 +47,18 @@ func TestRefusedSpecs(t *testing.T) {
 	r := newRig(t)
 	r.serving("good")
 	for name, test := range map[string]struct {
-		spec Spec
-		want []string
+		config task.ExecutorConfig
+		want   []string
 	}{
-		"a path":     {Spec{Name: "x", Plugin: "../good"}, []string{"not a path"}},
-		"hidden":     {Spec{Name: "x", Plugin: ".good"}, []string{"not a path"}},
-		"nameless":   {Spec{Plugin: "good"}, []string{"needs a name"}},
-		"no sum":     {Spec{Name: "x", Plugin: "good", SHA256: "abc"}, []string{"64 hexadecimal digits"}},
-		"survive":    {Spec{Name: "x", Plugin: "good", OnHostExit: Survive}, []string{"not supported yet", `"die"`}},
-		"other wish": {Spec{Name: "x", Plugin: "good", OnHostExit: "linger"}, []string{`"linger"`, `"die"`}},
+		"a path":     {task.ExecutorConfig{Name: "x", Plugin: "../good"}, []string{"not a path"}},
+		"hidden":     {task.ExecutorConfig{Name: "x", Plugin: ".good"}, []string{"not a path"}},
+		"nameless":   {task.ExecutorConfig{Plugin: "good"}, []string{"needs a name"}},
+		"no sum":     {task.ExecutorConfig{Name: "x", Plugin: "good", SHA256: "abc"}, []string{"64 hexadecimal digits"}},
+		"survive":    {task.ExecutorConfig{Name: "x", Plugin: "good", OnHostExit: task.OnHostExitSurvive}, []string{"not supported yet", `"die"`}},
+		"other wish": {task.ExecutorConfig{Name: "x", Plugin: "good", OnHostExit: "linger"}, []string{`"linger"`, `"die"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := r.sup.Start(test.spec)
+			_, err := r.sup.Start(test.config, "")
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -74,8 +75,8 @@ func TestAbsentPlugin(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.dir, "later"), nil, 0o644); err != nil { // not executable
 		t.Fatal(err)
 	}
-	e := r.start(Spec{Plugin: "later"})
-	contains(t, r.until(e, Quarantined).Reason, `unknown plugin "later"`, "has good", "built in are inside", "tried again every 20ms")
+	e := r.start(task.ExecutorConfig{Plugin: "later"})
+	contains(t, r.until(e, task.ExecutorQuarantined).Reason, `unknown plugin "later"`, "has good", "built in are inside", "tried again every 20ms")
 	contains(t, e.Status().LastError, `unknown plugin "later"`)
 	if err := os.Remove(filepath.Join(r.dir, "later")); err != nil {
 		t.Fatal(err)
@@ -90,12 +91,12 @@ func TestAbsentPlugin(t *testing.T) {
 // A description that fails is the executor's last error; the process serves on.
 func TestDescriptionFails(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"describe": "no catalog"}`)})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: []byte(`{"describe": "no catalog"}`)})
 	r.ready(e)
 	if _, err := e.Describe(t.Context()); err == nil || !strings.Contains(err.Error(), "no catalog") {
 		t.Errorf("describe: %v", err)
 	}
-	if st := e.Status(); st.State != Ready || !strings.Contains(st.LastError, "no catalog") {
+	if st := e.Status(); st.State != task.ExecutorReady || !strings.Contains(st.LastError, "no catalog") {
 		t.Errorf("%+v", st)
 	}
 }
@@ -107,7 +108,7 @@ func TestBadStarts(t *testing.T) {
 		t.Skip("starts many processes")
 	}
 	r := newRig(t, func(o *Options) { o.StartTimeout = 5 * time.Second; o.QuarantineAfter = 1 })
-	good := r.start(Spec{Name: "good", Plugin: r.serving("good")})
+	good := r.start(task.ExecutorConfig{Name: "good", Plugin: r.serving("good")})
 	r.ready(good)
 	for name, test := range map[string]struct {
 		plugin string
@@ -136,8 +137,8 @@ func TestBadStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &rig{T: t, dir: r.dir, opts: r.opts, sup: r.sup, logs: r.logs}
-			e := r.start(Spec{Name: name, Plugin: test.plugin})
-			st := r.until(e, Quarantined)
+			e := r.start(task.ExecutorConfig{Name: name, Plugin: test.plugin})
+			st := r.until(e, task.ExecutorQuarantined)
 			contains(t, st.LastError, append(test.want, filepath.Join(r.dir, test.plugin))...)
 			if len(st.Instances) != 0 {
 				t.Errorf("instances stay: %+v", st.Instances)
@@ -156,11 +157,11 @@ func TestBadStarts(t *testing.T) {
 // started again in a loop.
 func TestRefusedConfig(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good"), Config: []byte(`{"refuse": "images_dir must exist"}`)})
-	st := r.until(e, Quarantined)
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: []byte(`{"refuse": "images_dir must exist"}`)})
+	st := r.until(e, task.ExecutorQuarantined)
 	contains(t, st.Reason, "config refused", "images_dir must exist", "restart")
-	e = r.start(Spec{Name: "y", Plugin: "good", Config: []byte(`{"imagesdir": 1}`)})
-	contains(t, r.until(e, Quarantined).Reason, "imagesdir")
+	e = r.start(task.ExecutorConfig{Name: "y", Plugin: "good", Config: []byte(`{"imagesdir": 1}`)})
+	contains(t, r.until(e, task.ExecutorQuarantined).Reason, "imagesdir")
 	if n := strings.Count(r.logs.String(), "executor failed"); n != 2 {
 		t.Errorf("%d starts, want one each", n)
 	}
@@ -176,7 +177,7 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("MY_ONE", "1")
 	t.Setenv("MY_PREFIX_TWO", "2")
 	r := newRig(t, func(o *Options) { o.Env = []string{"MY_ONE", "MY_PREFIX_*"} })
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	st := r.ready(e)
 	env := get[[]string](r, e, "env", struct{}{})
 	for _, want := range []string{"LC_TEST=C", "MY_ONE=1", "MY_PREFIX_TWO=2", instanceVar + "=" + st.Instances[0].ID} {
@@ -194,11 +195,11 @@ func TestEnvironment(t *testing.T) {
 func TestSum(t *testing.T) {
 	r := newRig(t)
 	self, _ := os.Executable()
-	sum, _, err := sumOf(self)
+	sum, _, err := checksum(self)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := r.start(Spec{Plugin: r.serving("good"), SHA256: strings.ToUpper(sum)})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), SHA256: strings.ToUpper(sum)})
 	r.ready(e)
 	exe := get[string](r, e, "exe", struct{}{})
 	if !strings.HasPrefix(exe, r.opts.RunDir) {
@@ -208,8 +209,8 @@ func TestSum(t *testing.T) {
 		t.Errorf("second start with the same sum: %v", err)
 	}
 	other := strings.Repeat("0", 64)
-	bad := r.start(Spec{Name: "bad", Plugin: "good", SHA256: other})
-	contains(t, r.until(bad, Quarantined).Reason, sum, other)
+	bad := r.start(task.ExecutorConfig{Name: "bad", Plugin: "good", SHA256: other})
+	contains(t, r.until(bad, task.ExecutorQuarantined).Reason, sum, other)
 }
 
 func TestCopyIsPrivate(t *testing.T) {
@@ -218,7 +219,7 @@ func TestCopyIsPrivate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("one"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sum, _, _ := sumOf(path)
+	sum, _, _ := checksum(path)
 	to, err := privateCopy(path, filepath.Join(dir, "copy"), sum)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +238,7 @@ func TestCopyIsPrivate(t *testing.T) {
 // Both directions carry more than gRPC's default of 4 MiB a message.
 func TestLargeMessages(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	r.ready(e)
 	const size = 6 << 20
 	if got := get[string](r, e, "big", size); len(got) != size {

@@ -9,16 +9,18 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // Supervisor keeps the plugin processes of one host.
 type Supervisor struct {
-	opts    Options
-	lock    *os.File
-	records string // a record of each instance that may be alive
-	copies  string // private copies of binaries
-	sockets string
-	boot    string
+	options   Options
+	lock      *os.File
+	recordDir string // a record of each instance that may be alive
+	copyDir   string // private copies of binaries
+	socketDir string
+	boot      string
 
 	mu        sync.Mutex
 	executors map[string]*Executor
@@ -33,9 +35,9 @@ func Open(o Options) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{
-		opts: o, boot: bootID(), executors: map[string]*Executor{},
-		records: filepath.Join(o.RunDir, "instances"),
-		copies:  filepath.Join(o.RunDir, "bin"),
+		options: o, boot: bootID(), executors: map[string]*Executor{},
+		recordDir: filepath.Join(o.RunDir, "instances"),
+		copyDir:   filepath.Join(o.RunDir, "bin"),
 	}
 	if err := os.MkdirAll(o.RunDir, 0o700); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
@@ -54,17 +56,17 @@ func Open(o Options) (*Supervisor, error) {
 }
 
 func (s *Supervisor) prepare() error {
-	if err := os.MkdirAll(s.records, 0o700); err != nil {
+	if err := os.MkdirAll(s.recordDir, 0o700); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
-	if err := sweep(s.records, s.opts.Log); err != nil {
+	if err := sweep(s.recordDir, s.options.Log); err != nil {
 		return err
 	}
-	if err := emptied(s.copies); err != nil {
+	if err := makeEmptyDir(s.copyDir); err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
 	var err error
-	s.sockets, err = socketDir(s.opts.RunDir)
+	s.socketDir, err = makeSocketDir(s.options.RunDir)
 	return err
 }
 
@@ -85,45 +87,46 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Start begins to keep the executor of spec and returns at once; its first
-// process is started in the background. An error means that the spec can never
+// Start begins to keep an executor and returns at once; its first process is started in
+// the background. dataDir is the executor's alone and made with mode 0700; "" gives it
+// none. An error means that the config can never
 // work as it stands: everything else is the executor's Status, a plugin that is not
 // there (yet) too.
-func (s *Supervisor) Start(spec Spec) (*Executor, error) {
-	if err := s.check(spec); err != nil {
-		return nil, fmt.Errorf("executor %q: %w", spec.Name, err)
+func (s *Supervisor) Start(config task.ExecutorConfig, dataDir string) (*Executor, error) {
+	if err := s.checkConfig(config); err != nil {
+		return nil, fmt.Errorf("executor %q: %w", config.Name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, errors.New("supervisor is closed")
 	}
-	if e := s.executors[spec.Name]; e != nil && e.running() {
-		return nil, fmt.Errorf("executor %q is running already", spec.Name)
+	if e := s.executors[config.Name]; e != nil && e.isRunning() {
+		return nil, fmt.Errorf("executor %q is running already", config.Name)
 	}
-	e := newExecutor(s, spec)
-	s.executors[spec.Name] = e
+	e := newExecutor(s, config, dataDir)
+	s.executors[config.Name] = e
 	go e.run()
 	return e, nil
 }
 
-func (s *Supervisor) check(spec Spec) error {
+func (s *Supervisor) checkConfig(config task.ExecutorConfig) error {
 	switch {
-	case spec.Name == "":
+	case config.Name == "":
 		return errors.New("an executor needs a name")
-	case spec.Plugin == "" || spec.Plugin != filepath.Base(spec.Plugin) || strings.HasPrefix(spec.Plugin, "."):
-		return fmt.Errorf("plugin %q: write the name of a file in a plugin directory, not a path", spec.Plugin)
-	case spec.SHA256 != "" && !isSum(spec.SHA256):
-		return fmt.Errorf("sha256 %q: want 64 hexadecimal digits, as sha256sum prints them", spec.SHA256)
-	case spec.OnHostExit == Survive:
+	case config.Plugin == "" || config.Plugin != filepath.Base(config.Plugin) || strings.HasPrefix(config.Plugin, "."):
+		return fmt.Errorf("plugin %q: write the name of a file in a plugin directory, not a path", config.Plugin)
+	case config.SHA256 != "" && !isSHA256(config.SHA256):
+		return fmt.Errorf("sha256 %q: want 64 hexadecimal digits, as sha256sum prints them", config.SHA256)
+	case config.OnHostExit == task.OnHostExitSurvive:
 		return errors.New(`on_host_exit = "survive" is not supported yet: leave it out, or write "die"`)
-	case spec.OnHostExit != "" && spec.OnHostExit != Die:
-		return fmt.Errorf("on_host_exit = %q: want %q", spec.OnHostExit, Die)
+	case config.OnHostExit != "" && config.OnHostExit != task.OnHostExitDie:
+		return fmt.Errorf("on_host_exit = %q: want %q", config.OnHostExit, task.OnHostExitDie)
 	}
 	return nil
 }
 
-func isSum(s string) bool {
+func isSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(strings.ToLower(s), "0123456789abcdef") == ""
 }
 
@@ -148,8 +151,8 @@ func (s *Supervisor) Close(ctx context.Context) error {
 		wg.Go(func() { errs[i] = e.Stop(ctx) })
 	}
 	wg.Wait()
-	if !strings.HasPrefix(s.sockets, s.opts.RunDir) {
-		errs = append(errs, os.RemoveAll(s.sockets))
+	if !strings.HasPrefix(s.socketDir, s.options.RunDir) {
+		errs = append(errs, os.RemoveAll(s.socketDir))
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }

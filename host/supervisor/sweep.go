@@ -11,10 +11,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// sweepFor bounds the wait for killed processes to be gone.
-const sweepFor = 5 * time.Second
+// sweepTimeout bounds the wait for killed processes to be gone.
+const sweepTimeout = 5 * time.Second
 
-type target struct {
+type leftover struct {
 	pid   int
 	start uint64
 }
@@ -29,25 +29,25 @@ func sweep(dir string, log hclog.Logger) error {
 		return fmt.Errorf("sweep plugin processes of an earlier host: %w", err)
 	}
 	ids := map[string]bool{}
-	var left []target
+	var leftovers []leftover
 	boot := bootID()
 	for _, r := range records {
 		ids[r.Instance] = true
 		if r.Pid > 1 && r.Boot == boot && alive(r.Pid, r.Start) {
 			log.Info("ending a plugin process of an earlier host", "executor", r.Executor, "plugin", r.Plugin, "pid", r.Pid)
-			left = append(left, target{r.Pid, r.Start})
-			end(r.Pid, r.Start)
+			leftovers = append(leftovers, leftover{r.Pid, r.Start})
+			killProcess(r.Pid, r.Start)
 		}
 	}
-	for _, pid := range marked(ids) {
+	for _, pid := range processesMarked(ids) {
 		start, err := startTime(pid)
 		if err != nil {
 			continue
 		}
-		left = append(left, target{pid, start})
-		end(pid, start)
+		leftovers = append(leftovers, leftover{pid, start})
+		killProcess(pid, start)
 	}
-	if err := gone(left); err != nil {
+	if err := waitGone(leftovers); err != nil {
 		return err
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -62,10 +62,10 @@ func sweep(dir string, log hclog.Logger) error {
 	return nil
 }
 
-// end kills one process, and its group if it leads one. The handle is taken
+// killProcess kills one process, and its group if it leads one. The handle is taken
 // before the start time is compared, so the signal reaches the process that was
 // looked at or none.
-func end(pid int, start uint64) {
+func killProcess(pid int, start uint64) {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return
@@ -81,10 +81,10 @@ func end(pid int, start uint64) {
 	_ = p.Kill()
 }
 
-// gone waits until the killed are: they are not our children, so there is
+// waitGone waits until the killed are: they are not our children, so there is
 // nothing to wait on but the process table.
-func gone(left []target) error {
-	deadline := time.Now().Add(sweepFor)
+func waitGone(left []leftover) error {
+	deadline := time.Now().Add(sweepTimeout)
 	for _, t := range left {
 		for alive(t.pid, t.start) {
 			if time.Now().After(deadline) {
@@ -96,8 +96,8 @@ func gone(left []target) error {
 	return nil
 }
 
-// emptied makes dir with mode 0700 and removes whatever is in it.
-func emptied(dir string) error {
+// makeEmptyDir makes dir with mode 0700 and removes whatever is in it.
+func makeEmptyDir(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // hostToBeKilled is a host process: it starts a plugin with a grandchild, says
@@ -24,12 +25,12 @@ func hostToBeKilled(dir string) {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	e, err := sup.Start(Spec{Name: "x", Plugin: "good"})
+	e, err := sup.Start(task.ExecutorConfig{Name: "x", Plugin: "good"}, "")
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	for e.Status().State != Ready {
+	for e.Status().State != task.ExecutorReady {
 		<-e.Changed()
 	}
 	res, err := (&rig{}).do(e, "spawn", true)
@@ -140,9 +141,9 @@ func TestSweepSparesReusedPids(t *testing.T) {
 // The process is on record, with its pid, before it can be given anything.
 func TestOnRecord(t *testing.T) {
 	r := newRig(t)
-	e := r.start(Spec{Plugin: r.serving("good")})
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	st := r.ready(e)
-	records, err := readRecords(r.sup.records)
+	records, err := readRecords(r.sup.recordDir)
 	if err != nil || len(records) != 1 {
 		t.Fatalf("records %+v, %v", records, err)
 	}
@@ -152,7 +153,7 @@ func TestOnRecord(t *testing.T) {
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if records, _ := readRecords(r.sup.records); len(records) != 0 {
+	if records, _ := readRecords(r.sup.recordDir); len(records) != 0 {
 		t.Errorf("records after close: %+v", records)
 	}
 }
@@ -162,17 +163,17 @@ func TestOnRecord(t *testing.T) {
 func TestLongRunDir(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("long", 30), "run")
 	r := newRig(t, func(o *Options) { o.RunDir = long })
-	if strings.HasPrefix(r.sup.sockets, long) {
-		t.Fatalf("sockets in %s", r.sup.sockets)
+	if strings.HasPrefix(r.sup.socketDir, long) {
+		t.Fatalf("sockets in %s", r.sup.socketDir)
 	}
-	if info, err := os.Stat(r.sup.sockets); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(r.sup.socketDir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("socket directory: %v, %v", info, err)
 	}
-	r.ready(r.start(Spec{Plugin: r.serving("good")}))
+	r.ready(r.start(task.ExecutorConfig{Plugin: r.serving("good")}))
 	if err := r.sup.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(r.sup.sockets); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(r.sup.socketDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("socket directory after close: %v", err)
 	}
 
@@ -195,7 +196,7 @@ func TestLongRunDir(t *testing.T) {
 
 func TestSocketsArePrivate(t *testing.T) {
 	r := newRig(t)
-	r.ready(r.start(Spec{Plugin: r.serving("good")}))
+	r.ready(r.start(task.ExecutorConfig{Plugin: r.serving("good")}))
 	sockets, _ := filepath.Glob(filepath.Join(r.opts.RunDir, "s", "*", "*"))
 	if len(sockets) != 1 {
 		t.Errorf("sockets %q, want one in the run directory", sockets)

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // A plugin that others may write, itself or by way of its directory, is refused with what to
@@ -74,12 +76,12 @@ func TestWritablePluginIsNotRun(t *testing.T) {
 			if err := os.Chmod(r.dir, 0o777); err != nil {
 				t.Fatal(err)
 			}
-			e := r.start(Spec{Plugin: "good"})
+			e := r.start(task.ExecutorConfig{Plugin: "good"})
 			if allow {
 				r.ready(e)
 				return
 			}
-			contains(t, r.until(e, Quarantined).Reason, "chmod go-w "+r.dir)
+			contains(t, r.until(e, task.ExecutorQuarantined).Reason, "chmod go-w "+r.dir)
 			if found, err := r.sup.Find(); err != nil || len(found) != 1 || found[0].Writable == nil {
 				t.Errorf("%+v, %v", found, err)
 			}

@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -35,24 +36,52 @@ type Error struct {
 	Code       Code
 	Message    string // what was wrong, where, and what to do
 	Fields     []FieldError
+	TaskNumber int           // which of several tasks submitted together is at fault, from 1; 0: no single one, or there is only one
 	RetryAfter time.Duration // of queue_full and the unavailables; 0 if unknown
 	Cause      error         // for logs; never shown to clients
 }
 
 // FieldError says which field of a request is at fault.
 type FieldError struct {
-	Pointer string // JSON pointer into the request's body
+	// Path leads to the field: names of members, and indexes of elements, from the task (or
+	// whatever the request is about) down. Empty: all of it is at fault. Where the
+	// task stands in a request is for whoever read the request to say.
+	Path    []string
 	Message string
 }
 
-func (e *Error) Error() string {
-	if e.Cause != nil {
-		return e.Message + ": " + e.Cause.Error()
+// Place is the path as people read it, such as /labels/team; "" if it is empty.
+func (f FieldError) Place() string {
+	if len(f.Path) == 0 {
+		return ""
 	}
-	return e.Message
+	return "/" + strings.Join(f.Path, "/")
+}
+
+func (e *Error) Error() string {
+	text := e.Message
+	if e.TaskNumber > 0 {
+		text = fmt.Sprintf("task %d: %s", e.TaskNumber, text)
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }
 
 func (e *Error) Unwrap() error { return e.Cause }
+
+// WithTaskNumber is err as that of the i-th (from 0) of so many tasks submitted
+// together. An error without a code, and that of the only task, stays as it is.
+func WithTaskNumber(err error, i, of int) error {
+	e, ok := err.(*Error)
+	if !ok || of == 1 {
+		return err
+	}
+	out := *e
+	out.TaskNumber = i + 1
+	return &out
+}
 
 // Errorf makes an Error.
 func Errorf(code Code, format string, args ...any) *Error {
@@ -74,20 +103,22 @@ func CodeOf(err error) Code {
 // fields gathers what is wrong with a request, so that one answer says it all.
 type fields []FieldError
 
-func (f *fields) check(ok bool, pointer, format string, args ...any) {
+func (f *fields) check(ok bool, field, format string, args ...any) {
 	if !ok {
-		*f = append(*f, FieldError{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+		*f = append(*f, FieldError{Path: []string{field}, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
-func (f *fields) labels(pointer string, labels map[string]string) {
+func (f *fields) labels(field string, labels map[string]string) {
 	if len(labels) > MaxLabels { // one fault for all of them
-		f.check(false, pointer, "has more than %d entries", MaxLabels)
+		f.check(false, field, "has more than %d entries", MaxLabels)
 		return
 	}
 	for k, v := range labels {
-		f.check(k != "" && len(k) <= MaxLabel, pointer, "has a key that is empty or longer than %d bytes", MaxLabel)
-		f.check(len(v) <= MaxLabel, pointer+"/"+escapePointer(k), "is longer than %d bytes", MaxLabel)
+		f.check(k != "" && len(k) <= MaxLabel, field, "has a key that is empty or longer than %d bytes", MaxLabel)
+		if len(v) > MaxLabel {
+			*f = append(*f, FieldError{Path: []string{field, k}, Message: fmt.Sprintf("is longer than %d bytes", MaxLabel)})
+		}
 	}
 }
 
@@ -95,21 +126,5 @@ func (f fields) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return &Error{Code: CodeInvalidRequest, Message: f[0].Pointer + " " + f[0].Message, Fields: f}
-}
-
-// escapePointer escapes one reference token of a JSON pointer (RFC 6901).
-func escapePointer(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := range len(s) {
-		switch s[i] {
-		case '~':
-			out = append(out, "~0"...)
-		case '/':
-			out = append(out, "~1"...)
-		default:
-			out = append(out, s[i])
-		}
-	}
-	return string(out)
+	return &Error{Code: CodeInvalidRequest, Message: f[0].Place() + " " + f[0].Message, Fields: f}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // The bounds of JSON from outside. A number costs what it says, not what it
@@ -13,6 +14,13 @@ const (
 	MaxJSONNumber   = 1000 // bytes of one number
 	MaxJSONExponent = 400  // a float64 ends at 308
 )
+
+// IsJSON says whether what has this media type is JSON.
+func IsJSON(mediaType string) bool {
+	kind, _, _ := strings.Cut(mediaType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+}
 
 // BoundJSON says what in data is deeper or larger than the bounds, and at which
 // byte. It looks at brackets and numbers alone: data need not be valid JSON, and

@@ -70,3 +70,14 @@ func FuzzBoundJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestIsJSON(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"application/json": true, "Application/JSON; charset=utf-8": true, "application/vnd.x+json": true, "image/svg+xml": false, "text/plain": false, "": false,
+		"application/json5": false, "text/plain; x=+json": false,
+	} {
+		if got := task.IsJSON(kind); got != want {
+			t.Errorf("%q: %v", kind, got)
+		}
+	}
+}

@@ -1,38 +1,34 @@
 package task_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// life is the table of the states as it is documented, written down apart from
-// the code: one line a row of "from -> to ...".
-const life = `
-none          -> pending running
-pending       -> pending running canceled failed skipped
-running       -> succeeded failed pending canceling
-canceling     -> canceled succeeded
-succeeded     -> reverting
-failed        -> reverting pending
-canceled      -> pending
-reverted      -> pending
-reverting     -> reverted revert_failed
-revert_failed -> reverting
-skipped       ->
-`
-
+// The table of the states is the diagram of docs/states.md, whose arrows are lines such as
+// "    pending --> running: claim".
 func TestTransitions(t *testing.T) {
+	text, err := os.ReadFile("../../docs/states.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := map[[2]string]bool{}
-	rows := map[string]bool{}
-	for _, line := range strings.Split(strings.TrimSpace(life), "\n") {
-		from, to, _ := strings.Cut(line, "->")
-		from = strings.TrimSpace(from)
-		rows[from] = true
-		for _, s := range strings.Fields(to) {
-			want[[2]string{from, s}] = true
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		from, to, ok := strings.Cut(strings.TrimSpace(line), " --> ")
+		if !ok {
+			continue
 		}
+		to, _, _ = strings.Cut(to, ":")
+		if from == "[*]" {
+			from = "none"
+		}
+		want[[2]string{from, to}] = true
+		seen[from] = true
+		seen[to] = true
 	}
 	name := func(s task.State) string {
 		if s == task.None {
@@ -41,8 +37,8 @@ func TestTransitions(t *testing.T) {
 		return s.String()
 	}
 	all := append([]task.State{task.None}, task.States()...)
-	if len(rows) != len(all) {
-		t.Fatalf("the table has %d rows, there are %d states", len(rows), len(all))
+	if len(seen) != len(all) {
+		t.Fatalf("the diagram has %d states, there are %d", len(seen), len(all))
 	}
 	for _, from := range all {
 		for _, to := range all {

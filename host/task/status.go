@@ -23,13 +23,13 @@ type ExecutorState string
 
 // The states of an executor.
 const (
-	ExecutorStarting    ExecutorState = "starting"
-	ExecutorReady       ExecutorState = "ready"
-	ExecutorDegraded    ExecutorState = "degraded"
-	ExecutorQuarantined ExecutorState = "quarantined"
-	ExecutorDraining    ExecutorState = "draining"
-	ExecutorStopped     ExecutorState = "stopped"
-	ExecutorPaused      ExecutorState = "paused"
+	ExecutorStarting    ExecutorState = "starting"    // a process is being started
+	ExecutorReady       ExecutorState = "ready"       // attempts run
+	ExecutorDegraded    ExecutorState = "degraded"    // it failed, and is tried again by itself soon
+	ExecutorQuarantined ExecutorState = "quarantined" // it failed too often: tried again rarely, or by a restart
+	ExecutorDraining    ExecutorState = "draining"    // it finishes what runs and takes nothing new
+	ExecutorStopped     ExecutorState = "stopped"     // by an operator or by the host's end
+	ExecutorPaused      ExecutorState = "paused"      // by an operator: its process is well and gets nothing
 )
 
 // ExecutorStatus is an executor as operators see it.
@@ -38,23 +38,23 @@ type ExecutorStatus struct {
 	Plugin    string
 	Version   string
 	State     ExecutorState
-	Reason    string
-	LastError string
+	Reason    string // why it is not ready, and what to do where an operator can
+	LastError string // the last failure, with the last lines of its process; it stays after a recovery
 	Instances []Instance
 	Used, Max int // slots
 	Types     []string
 	Nodes     []Node
 }
 
-// Instance is one process of an executor's plugin. Built-ins have none.
+// Instance is one process of an executor's plugin: two while one is replaced. Built-ins have none.
 type Instance struct {
-	ID       string    `json:"id"`
+	ID       string    `json:"id"` // chosen by the host; stands in the process's environment
 	Pid      int       `json:"pid"`
-	Version  string    `json:"version"`
-	State    string    `json:"state"`
-	Since    time.Time `json:"since"`
-	Restarts int       `json:"restarts"`
-	Reason   string    `json:"reason,omitempty"`
+	Version  string    `json:"version"`  // what the plugin says of itself; empty until it is connected
+	State    string    `json:"state"`    // an ExecutorState
+	Since    time.Time `json:"since"`    // of the state
+	Restarts int       `json:"restarts"` // processes that this executor had before this one
+	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 
 // Node is a machine or worker behind an executor.

@@ -87,6 +87,9 @@ type Filter struct {
 	Owner         string
 	Key           string
 	Labels        map[string]string
+	Group         ID // of which the tasks are members; zero for any or none
+	Flow          ID // of which they are steps
+	Parent        ID // that yielded until they are done
 	CreatedAfter  time.Time
 	CreatedBefore time.Time
 	Ascending     bool // oldest (lowest id) first; newest first otherwise
@@ -120,6 +123,8 @@ type ProgressNote struct {
 // Store keeps tasks. Each method is safe for many callers at once. Whatever a
 // method has written is on disk when it returns without error. Errors carry the
 // codes of this package: not_found, conflict, store_full, store_unavailable.
+// What else a store can keep is asked of it by ports of their own, here or beside the
+// rules that need them: this one does not grow.
 type Store interface {
 	Queue
 	Ledger
@@ -144,18 +149,20 @@ type Queue interface {
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
 	// Lanes are those with an ID above after, in order. A lane is there from its
 	// first task on, and until DropEmptyLanes finds it empty; one with tasks that
-	// are pending or held by an attempt is always among them. From memory.
+	// are pending or held by an attempt is always among them.
 	Lanes(after LaneID) []Lane
 	// DropEmptyLanes forgets the lanes in which no task is pending or held, and
 	// says how many went. A lane that a task comes into at that moment stays; one
 	// that is gone comes back under a new ID with the next task for it. To be
 	// called now and then: each lane costs memory, and whoever goes through Lanes time.
 	DropEmptyLanes(ctx context.Context) (n int, err error)
-	// Ready is how many tasks of these lanes wait to be claimed; a lane that is
-	// gone has none. From memory, cheap.
-	Ready(lanes []LaneID) int64
-	// Count is what a lane holds, nothing if it is gone. From memory.
-	Count(lane LaneID) LaneCount
+	// Ready is about how many tasks of these lanes wait to be claimed; a lane that
+	// is gone has none. It is cheap, and may be a second old where several hosts share
+	// a store: no rule may rest on it, only where to look and when. What this host
+	// has written before it asks is in it.
+	Ready(ctx context.Context, lanes []LaneID) (int64, error)
+	// Count is about what a lane holds, nothing if it is gone; as old as Ready.
+	Count(ctx context.Context, lane LaneID) (LaneCount, error)
 }
 
 // Ledger is what becomes of tasks.
@@ -171,14 +178,15 @@ type Ledger interface {
 	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
-	// List reads one page, without inputs, results and messages, in the order of
+	// List reads one page, without inputs, results and details of errors, in the order of
 	// ids: they are made by time, so it is that of age, and rests on the rows
 	// alone. Whatever was there when a walk began and stays is on one page of it;
 	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
-	// InFlight reads all tasks that an attempt holds (active, or dispatched): what
-	// a host finds after a crash. In pages: from after that Seq.
-	InFlight(ctx context.Context, after int64, limit int) ([]Task, error)
+	// InFlight reads the tasks that an attempt of that host holds (active, or
+	// dispatched), of whichever run of it: what is found after its crash. "" is every
+	// host. In pages: from after that Seq.
+	InFlight(ctx context.Context, host HostID, after int64, limit int) ([]Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s Scope, id ID) error
 	// DeleteExpired removes up to limit tasks whose time to be kept is up and says which, looking
@@ -197,10 +205,4 @@ type Journal interface {
 	AppendLogs(ctx context.Context, seq int64, lines []LogLine) error
 	// Logs reads log lines in order.
 	Logs(ctx context.Context, s Scope, id ID, f LogFilter) ([]LogLine, error)
-	// SaveOffer keeps what an executor last offered (an opaque document), Offers
-	// reads all: a plugin that is down must not make its types unknown.
-	SaveOffer(ctx context.Context, executor string, offer []byte) error
-	Offers(ctx context.Context) (map[string][]byte, error)
-	// Epoch is raised at every open.
-	Epoch() uint64
 }

@@ -73,7 +73,7 @@ func (t Token) String() string { return hex.EncodeToString(t[:]) }
 func (t Token) IsZero() bool { return t == Token{} }
 
 // Task is one durable unit of work and what became of it. Values read from a
-// list carry no Input, Result, Checkpoint, Handle or Error.Message.
+// list carry no Input, Result, Checkpoint, Handle or Error.Details.
 type Task struct {
 	Seq      int64 // order key, given by the store in commit order
 	ID       ID
@@ -81,7 +81,7 @@ type Task struct {
 	Owner    string
 	Key      string // unique within owner and type while the task exists; "" for none
 	Labels   map[string]string
-	Route    map[string]string
+	Route    Route
 	Pinned   string // the executor that the submit named; "" leaves it to config
 	Priority int    // higher first
 
@@ -177,37 +177,13 @@ type Spec struct {
 	Priority    int
 	RunAt       time.Time
 	Labels      map[string]string
-	Route       map[string]string
+	Route       Route
 	Timeout     time.Duration
 	Deadline    time.Time
 	MaxAttempts int
 	MaxLost     *int
 	Retain      *time.Duration
 	Trace       string
-}
-
-// Limits are the bounds and defaults of a task type, from its executor and the
-// operator's config.
-type Limits struct {
-	Timeout     time.Duration
-	MaxAttempts int
-	MaxLost     int
-	Retain      time.Duration
-	Priority    int
-	MaxInput    int64 // bytes
-	MaxResult   int64
-	QueueLimit  int64 // waiting tasks of the type; 0 for no limit
-	Route       map[string]string
-	Backoff     Backoff
-}
-
-// DefaultLimits hold where nobody says otherwise.
-func DefaultLimits() Limits {
-	return Limits{
-		Timeout: time.Hour, MaxAttempts: 3, MaxLost: 3, Retain: 48 * time.Hour,
-		MaxInput: 1 << 20, MaxResult: 16 << 20,
-		Backoff: Backoff{Initial: time.Second, Max: 5 * time.Minute},
-	}
 }
 
 // The bounds of what a client may ask for.
@@ -226,27 +202,27 @@ const (
 )
 
 // New makes the pending task that spec asks for, for owner, under the type's
-// limits. All that is wrong with the spec is in one error, each with a pointer
-// to its field. The input's schema is the caller's to check.
+// limits. All that is wrong with the spec is in one error, each with the path
+// of its field. The input's schema is the caller's to check.
 func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
 	var bad fields
-	bad.check(len(spec.Key) <= MaxKey, "/key", "is longer than %d bytes", MaxKey)
-	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "/priority", "is not between -%d and %d", MaxPriority, MaxPriority)
-	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "/timeout", "is not between 0 and %s", MaxTimeout)
-	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "/max_attempts", "is not between 1 and %d", MaxTries)
-	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "/max_lost", "is not between 0 and %d", MaxTries)
-	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "/retain", "is not between 0 and %s", MaxRetain)
-	bad.check(ValidTime(spec.RunAt), "/run_at", "is not %s", TimeRange)
-	bad.check(ValidTime(spec.Deadline), "/deadline", "is not %s", TimeRange)
-	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "/deadline", "is in the past")
-	bad.labels("/labels", spec.Labels)
-	bad.labels("/route", spec.Route)
+	bad.check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
+	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
+	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
+	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
+	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "max_lost", "is not between 0 and %d", MaxTries)
+	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "retain", "is not between 0 and %s", MaxRetain)
+	bad.check(ValidTime(spec.RunAt), "run_at", "is not %s", TimeRange)
+	bad.check(ValidTime(spec.Deadline), "deadline", "is not %s", TimeRange)
+	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "deadline", "is in the past")
+	bad.labels("labels", spec.Labels)
+	bad.labels("route", spec.Route)
 	if err := bad.err(); err != nil {
 		return Task{}, err
 	}
 	if lim.MaxInput > 0 && int64(len(spec.Input)) > lim.MaxInput {
 		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
-			Fields: []FieldError{{Pointer: "/input", Message: "too large"}}}
+			Fields: []FieldError{{Path: []string{"input"}, Message: "too large"}}}
 	}
 	t := Task{
 		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,

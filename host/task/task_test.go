@@ -149,9 +149,9 @@ func TestValidTime(t *testing.T) {
 			t.Errorf("a valid time is not JSON: %v", err)
 		}
 	}
-	for pointer, spec := range map[string]task.Spec{"/run_at": {RunAt: lateIn(-1)}, "/deadline": {Deadline: lateIn(-1)}} {
-		if _, err := task.New(someID, "ann", spec, task.DefaultLimits(), start); task.CodeOf(err) != task.CodeInvalidRequest || !strings.Contains(err.Error(), pointer) {
-			t.Errorf("%s in the year 10000: %v", pointer, err)
+	for place, spec := range map[string]task.Spec{"/run_at": {RunAt: lateIn(-1)}, "/deadline": {Deadline: lateIn(-1)}} {
+		if _, err := task.New(someID, "ann", spec, task.DefaultLimits(), start); task.CodeOf(err) != task.CodeInvalidRequest || !strings.Contains(err.Error(), place) {
+			t.Errorf("%s in the year 10000: %v", place, err)
 		}
 	}
 }
@@ -163,21 +163,21 @@ func TestNewRefuses(t *testing.T) {
 	for i := range task.MaxLabels + 1 {
 		many[string(rune('A'+i))] = ""
 	}
-	for pointer, spec := range map[string]task.Spec{
+	for place, spec := range map[string]task.Spec{
 		"/key": {Key: long}, "/priority": {Priority: task.MaxPriority + 1}, "/timeout": {Timeout: -1}, "/max_attempts": {MaxAttempts: -1},
 		"/max_lost": {MaxLost: &minus}, "/retain": {Retain: &huge}, "/deadline": {Deadline: start}, "/labels": {Labels: many},
-		"/route": {Route: map[string]string{"": "x"}}, "/labels/a~1b~0": {Labels: map[string]string{"a/b~": long}},
+		"/route": {Route: map[string]string{"": "x"}}, "/labels/a/b~": {Labels: map[string]string{"a/b~": long}},
 	} {
 		_, err := task.New(someID, "ann", spec, task.DefaultLimits(), start)
 		e, ok := err.(*task.Error)
-		if !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || e.Fields[0].Pointer != pointer || !strings.Contains(e.Message, pointer) {
-			t.Errorf("%s: %+v", pointer, err)
+		if !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || e.Fields[0].Place() != place || !strings.Contains(e.Message, place) {
+			t.Errorf("%s: %+v", place, err)
 		}
 	}
 	_, err := task.New(someID, "ann", task.Spec{Key: long, Priority: -5000, Timeout: task.MaxTimeout + 1}, task.DefaultLimits(), start)
 	var at []string
 	for _, f := range err.(*task.Error).Fields {
-		at = append(at, f.Pointer)
+		at = append(at, f.Place())
 	}
 	if want := []string{"/key", "/priority", "/timeout"}; !slices.Equal(at, want) {
 		t.Errorf("all that is wrong: %v, want %v", at, want)

@@ -29,7 +29,7 @@ func build(t *testing.T) string {
 }
 
 // start runs the binary in its own process, with the certificates that a host uses.
-func start(t *testing.T, bin string, cfg sdk.Config) (*plugin.Client, sdk.Connection) {
+func start(t *testing.T, bin string, cfg sdk.Config) (*plugin.Client, sdk.HostConnection) {
 	t.Helper()
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
@@ -49,7 +49,7 @@ func start(t *testing.T, bin string, cfg sdk.Config) (*plugin.Client, sdk.Connec
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := raw.(sdk.Connection)
+	e := raw.(sdk.HostConnection)
 	t.Cleanup(func() { _ = e.Close() })
 	return client, e
 }
@@ -123,7 +123,7 @@ func TestWhatAKilledProcessLeft(t *testing.T) {
 	const killed, alive = "01990f4e-cccc-7000-8000-000000000001", "01990f4e-cccc-7000-8000-000000000002"
 	type process struct {
 		client *plugin.Client
-		exec   sdk.Connection
+		exec   sdk.HostConnection
 		ended  chan error
 	}
 	processes := map[string]process{}

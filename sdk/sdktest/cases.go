@@ -63,8 +63,8 @@ func refusesUnknownKeys(t *testing.T, h Harness, w way) {
 	if !strings.Contains(err.Error(), key) {
 		t.Errorf("the error does not name the key at fault: %v", err)
 	}
-	if refused := (*sdk.ConfigError)(nil); w.grpc && !errors.As(err, &refused) {
-		t.Errorf("the error is %T, want *sdk.ConfigError: %v", err, err)
+	if w.grpc && !errors.Is(err, sdk.ErrConfigRefused) {
+		t.Errorf("the error does not wrap sdk.ErrConfigRefused: %v", err)
 	}
 }
 
@@ -125,7 +125,7 @@ func nodes(t *testing.T, s *suite) {
 func runs(t *testing.T, s *suite) {
 	a := s.start(Case{s.Type, s.Input})
 	o := a.wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	if o.Result.ContentType == "" {
 		t.Error("the result has no content type")
 	}
@@ -145,7 +145,7 @@ func refusesUnknownType(t *testing.T, s *suite) {
 		t.Skip("a deferred executor may keep it until someone knows the type")
 	}
 	o := s.start(Case{"no.such.type", "null"}).wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if !o.Permanent {
 		t.Error("an unknown type must fail permanently: no retry cures it")
 	}
@@ -154,14 +154,14 @@ func refusesUnknownType(t *testing.T, s *suite) {
 func fails(t *testing.T, s *suite) {
 	t.Run("retryable", func(t *testing.T) {
 		o := s.start(s.Fail.offered(t, "Fail")).wait(t)
-		want(t, o, sdk.Failed)
+		want(t, o, sdk.OutcomeFailed)
 		if o.Permanent || o.Message == "" || o.Code == "" {
 			t.Errorf("want a code, a message and not permanent: %+v", o)
 		}
 	})
 	t.Run("permanent", func(t *testing.T) {
 		o := s.start(s.Permanent.offered(t, "Permanent")).wait(t)
-		want(t, o, sdk.Failed)
+		want(t, o, sdk.OutcomeFailed)
 		if !o.Permanent || o.Code != sdk.CodePermanent {
 			t.Errorf("want permanent: %+v", o)
 		}
@@ -170,17 +170,17 @@ func fails(t *testing.T, s *suite) {
 
 func outcomes(t *testing.T, s *suite) {
 	o := s.start(Case{probeFail, `{"how":"retry"}`}).wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if o.RetryAfter != retryAfter || o.Permanent {
 		t.Errorf("want to be retried after %s: %+v", retryAfter, o)
 	}
 	o = s.start(Case{probeFail, `{"how":"details"}`}).wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if o.Details["exit_code"] != "7" || !strings.Contains(o.Message, "a probe fails") {
 		t.Errorf("details are lost on the way: %+v", o)
 	}
 	o = s.start(Case{probeOK, `{"sya":"typo"}`}).wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if !o.Permanent {
 		t.Errorf("an input that does not fit must fail permanently: %+v", o)
 	}
@@ -188,17 +188,17 @@ func outcomes(t *testing.T, s *suite) {
 
 func yields(t *testing.T, s *suite) {
 	o := s.start(Case{probeYield, `{"how":"until"}`}).wait(t)
-	want(t, o, sdk.Yielded)
+	want(t, o, sdk.OutcomeYielded)
 	if y := o.Yield; y == nil || !y.Until.Equal(time.Unix(4102444800, 0)) || string(y.Checkpoint) != "until" {
 		t.Errorf("until: %+v", o.Yield)
 	}
 	o = s.start(Case{probeYield, `{"how":"children"}`}).wait(t)
-	want(t, o, sdk.Yielded)
+	want(t, o, sdk.OutcomeYielded)
 	if y := o.Yield; y == nil || strings.Join(y.Children, " ") != "a b" || y.Checkpoint != nil {
 		t.Errorf("children: %+v", o.Yield)
 	}
 	o = s.start(Case{probeYield, `{"how":"resume"}`}).wait(t)
-	want(t, o, sdk.Yielded)
+	want(t, o, sdk.OutcomeYielded)
 	if y := o.Yield; y == nil || !y.Resume || string(y.Checkpoint) != "resume" {
 		t.Errorf("resume: %+v", o.Yield)
 	}
@@ -215,7 +215,7 @@ func passesTheTask(t *testing.T, s *suite) {
 		task.Deadline = time.Now().Add(time.Hour)
 	}
 	o := s.newAttempt(task).execute().wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	var saw echo
 	if err := json.Unmarshal(o.Result.Data, &saw); err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func passesTheTask(t *testing.T, s *suite) {
 
 func progresses(t *testing.T, s *suite) {
 	a := s.start(s.Progress.offered(t, "Progress"))
-	want(t, a.wait(t), sdk.Succeeded)
+	want(t, a.wait(t), sdk.OutcomeSucceeded)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.at == 0 && a.total == 0 {
@@ -246,7 +246,7 @@ func progresses(t *testing.T, s *suite) {
 
 func logs(t *testing.T, s *suite) {
 	a := s.start(s.Log.offered(t, "Log"))
-	want(t, a.wait(t), sdk.Succeeded)
+	want(t, a.wait(t), sdk.OutcomeSucceeded)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	text := a.log.String()
@@ -266,10 +266,10 @@ func rejoinUnknown(t *testing.T, s *suite) {
 	task := newTask(Case{s.Type, s.Input})
 	task.Rejoin = true
 	if s.info.Deferred { // without a handle it was never told to start, and it may know that for sure
-		want(t, s.newAttempt(task).execute().wait(t), sdk.AttemptLost, sdk.AttemptReleased)
+		want(t, s.newAttempt(task).execute().wait(t), sdk.OutcomeLost, sdk.OutcomeReleased)
 		return
 	}
-	want(t, s.newAttempt(task).execute().wait(t), sdk.AttemptLost)
+	want(t, s.newAttempt(task).execute().wait(t), sdk.OutcomeLost)
 }
 
 func many(t *testing.T, s *suite) {
@@ -292,7 +292,7 @@ func many(t *testing.T, s *suite) {
 		all.Go(func() {
 			select {
 			case <-a.done:
-				if a.out.Kind != sdk.Succeeded {
+				if a.out.Kind != sdk.OutcomeSucceeded {
 					bad <- a.out
 				}
 			case <-ctx.Done():

@@ -12,14 +12,14 @@ import (
 func checkpoints(t *testing.T, s *suite) {
 	a := s.start(Case{probeCheckpoint, "null"})
 	o := a.wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if o.Permanent || len(a.checkpoints) != 2 || string(a.checkpoints[0]) != "first" {
 		t.Fatalf("want two checkpoints and a failure: %d, %+v", len(a.checkpoints), o)
 	}
 	next := newTask(Case{probeCheckpoint, "null"})
 	next.ID, next.Attempt, next.Checkpoint = a.task.ID, 2, a.checkpoints[1]
 	o = s.newAttempt(next).execute().wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	if got, should := string(o.Result.Data), "resumed from "+digest(a.checkpoints[1]); got != should {
 		t.Errorf("the next attempt says %q, want %q", got, should)
 	}
@@ -30,7 +30,7 @@ func checkpointRefused(t *testing.T, s *suite) {
 	a := s.newAttempt(newTask(Case{probeCheckpoint, "null"}))
 	a.refuse = errors.New("the store is full")
 	o := a.execute().wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if !strings.Contains(o.Message, "the store is full") {
 		t.Errorf("the script was not told why its checkpoint was refused: %q", o.Message)
 	}
@@ -42,9 +42,9 @@ func cancels(t *testing.T, s *suite) {
 	a.cancel(sdk.ErrCancel)
 	// Released is right only for what had not begun, which a probe says it has.
 	if s.Probes {
-		want(t, a.wait(t), sdk.Canceled)
+		want(t, a.wait(t), sdk.OutcomeCanceled)
 	} else {
-		want(t, a.wait(t), sdk.Canceled, sdk.AttemptReleased)
+		want(t, a.wait(t), sdk.OutcomeCanceled, sdk.OutcomeReleased)
 	}
 }
 
@@ -53,7 +53,7 @@ func cancelsTooLate(t *testing.T, s *suite) {
 	a := s.start(Case{probeStubborn, "null"})
 	a.running(t)
 	a.cancel(sdk.ErrCancel)
-	want(t, a.wait(t), sdk.Succeeded)
+	want(t, a.wait(t), sdk.OutcomeSucceeded)
 }
 
 func timesOut(t *testing.T, s *suite) {
@@ -61,10 +61,10 @@ func timesOut(t *testing.T, s *suite) {
 	a.running(t)
 	a.cancel(sdk.ErrTimeout)
 	o := a.wait(t)
-	if !s.Probes && o.Kind == sdk.AttemptReleased {
+	if !s.Probes && o.Kind == sdk.OutcomeReleased {
 		return
 	}
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if o.Code != sdk.CodeTimeout || strings.Count(o.Message, "attempt timed out:") != 1 {
 		t.Errorf("want code %q, said once: %+v", sdk.CodeTimeout, o)
 	}
@@ -75,7 +75,7 @@ func pauses(t *testing.T, s *suite) {
 	a.running(t)
 	a.cancel(sdk.ErrPause)
 	o := a.wait(t)
-	want(t, o, sdk.Yielded)
+	want(t, o, sdk.OutcomeYielded)
 	if o.Yield == nil || !o.Yield.Resume {
 		t.Errorf("a paused task rests until it is resumed: %+v", o.Yield)
 	}
@@ -88,11 +88,11 @@ func detaches(t *testing.T, s *suite) {
 	a.running(t)
 	a.cancel(sdk.ErrDetach)
 	o := a.wait(t)
-	if o.Kind == sdk.Succeeded || o.Kind == sdk.Canceled {
+	if o.Kind == sdk.OutcomeSucceeded || o.Kind == sdk.OutcomeCanceled {
 		t.Fatalf("the outcome is %s, but nobody finished or canceled it", o.Kind)
 	}
 	if !s.info.Outlives {
-		want(t, o, sdk.AttemptInterrupted)
+		want(t, o, sdk.OutcomeInterrupted)
 		return
 	}
 	if !s.Probes {
@@ -102,7 +102,7 @@ func detaches(t *testing.T, s *suite) {
 	task.Rejoin, task.Handle = true, a.handle
 	again := s.newAttempt(task).execute()
 	again.cancel(sdk.ErrCancel)
-	want(t, again.wait(t), sdk.Canceled)
+	want(t, again.wait(t), sdk.OutcomeCanceled)
 }
 
 // panics: one bad task must not take the others of its process with it.
@@ -110,12 +110,12 @@ func panics(t *testing.T, s *suite) {
 	other := s.start(Case{probeBlock, "null"})
 	other.running(t)
 	o := s.start(Case{probePanic, "null"}).wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if !strings.Contains(o.Message, "a probe panics") || !strings.Contains(o.Details["stack"], "goroutine") {
 		t.Errorf("want the panic's message and stack: %+v", o)
 	}
 	other.cancel(sdk.ErrCancel)
-	want(t, other.wait(t), sdk.Canceled)
+	want(t, other.wait(t), sdk.OutcomeCanceled)
 }
 
 func largePayloads(t *testing.T, s *suite) {
@@ -125,7 +125,7 @@ func largePayloads(t *testing.T, s *suite) {
 	}
 	pad := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	o := s.start(Case{probeBig, `{"pad":"` + string(pad) + `"}`}).wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	if string(o.Result.Data) != digest(pad) {
 		t.Errorf("an input of %d bytes arrived changed", size)
 	}
@@ -133,7 +133,7 @@ func largePayloads(t *testing.T, s *suite) {
 		return
 	}
 	o = s.start(Case{probeBig, `{"result":3145728}`}).wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	if !bytes.Equal(o.Result.Data, make([]byte, 3<<20)) || o.Result.ContentType != "application/octet-stream" {
 		t.Errorf("a result of 3 MiB arrived changed: %d bytes of %q", len(o.Result.Data), o.Result.ContentType)
 	}
@@ -145,8 +145,8 @@ func oversized(t *testing.T, s *suite) {
 	other.running(t)
 	const size = 64<<20 + 1
 	o := s.start(Case{probeBig, `{"result":67108865}`}).wait(t)
-	if s.way.grpc || s.info.Deferred || o.Kind != sdk.Succeeded {
-		want(t, o, sdk.Failed)
+	if s.way.grpc || s.info.Deferred || o.Kind != sdk.OutcomeSucceeded {
+		want(t, o, sdk.OutcomeFailed)
 		if o.Code != sdk.CodeResultTooLarge || !o.Permanent {
 			t.Errorf("want code %q, permanently: %+v", sdk.CodeResultTooLarge, o)
 		}
@@ -154,7 +154,7 @@ func oversized(t *testing.T, s *suite) {
 		t.Errorf("the result has %d bytes, want %d", len(o.Result.Data), size)
 	}
 	other.cancel(sdk.ErrCancel)
-	want(t, other.wait(t), sdk.Canceled)
+	want(t, other.wait(t), sdk.OutcomeCanceled)
 }
 
 func duplicates(t *testing.T, s *suite) {
@@ -162,8 +162,8 @@ func duplicates(t *testing.T, s *suite) {
 	first.running(t)
 	second := s.newAttempt(first.task).execute()
 	a, b := first.wait(t), second.wait(t)
-	want(t, a, sdk.Succeeded)
-	want(t, b, sdk.Succeeded)
+	want(t, a, sdk.OutcomeSucceeded)
+	want(t, b, sdk.OutcomeSucceeded)
 	if string(a.Result.Data) != string(b.Result.Data) {
 		t.Errorf("one token ran twice: %s and %s", a.Result.Data, b.Result.Data)
 	}
@@ -173,14 +173,14 @@ func reportsLate(t *testing.T, s *suite) {
 	a := s.start(Case{probeLate, "null"})
 	a.running(t)
 	a.cancel(sdk.ErrCancel)
-	want(t, a.wait(t), sdk.Canceled)
+	want(t, a.wait(t), sdk.OutcomeCanceled)
 	a.mu.Lock() // it may still be speaking
 	first := append([][]byte(nil), a.checkpoints...)
 	a.mu.Unlock()
 	if len(first) > 0 && string(first[0]) != "while it stops" {
 		t.Errorf("a checkpoint of a returned attempt was taken: %q", first[0])
 	}
-	want(t, s.start(Case{s.Type, s.Input}).wait(t), sdk.Succeeded)
+	want(t, s.start(Case{s.Type, s.Input}).wait(t), sdk.OutcomeSucceeded)
 }
 
 func reverts(t *testing.T, s *suite) {
@@ -193,15 +193,15 @@ func reverts(t *testing.T, s *suite) {
 	}
 	done := s.start(Case{probeRevert, "null"})
 	o := done.wait(t)
-	want(t, o, sdk.Succeeded)
+	want(t, o, sdk.OutcomeSucceeded)
 	undo := newTask(Case{probeRevert, "null"})
 	undo.ID, undo.Result = done.task.ID, &o.Result
-	want(t, s.newAttempt(undo).revert().wait(t), sdk.Succeeded)
+	want(t, s.newAttempt(undo).revert().wait(t), sdk.OutcomeSucceeded)
 	undo = newTask(Case{probeRevert, "null"})
 	undo.Failure = &sdk.Failure{Code: sdk.CodeTimeout, Message: "too slow"}
-	want(t, s.newAttempt(undo).revert().wait(t), sdk.Succeeded)
+	want(t, s.newAttempt(undo).revert().wait(t), sdk.OutcomeSucceeded)
 	o = s.newAttempt(newTask(Case{probeOK, "{}"})).revert().wait(t)
-	want(t, o, sdk.Failed)
+	want(t, o, sdk.OutcomeFailed)
 	if !o.Permanent {
 		t.Errorf("what cannot be undone must say so permanently: %+v", o)
 	}

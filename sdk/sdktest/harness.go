@@ -131,6 +131,10 @@ func closeAfter(t *testing.T, e sdk.Executor) {
 	}
 }
 
+// stopWait is how long a server that was told to stop by its client may take. Stopping it
+// by its context as well, while it stops, is a data race within go-plugin.
+const stopWait = 10 * time.Second
+
 // overGRPC serves the plugin as its process would, but within this one, and
 // connects to it as the host does.
 func overGRPC(t *testing.T, p sdk.Plugin, config string) (sdk.Executor, error) {
@@ -147,11 +151,23 @@ func overGRPC(t *testing.T, p sdk.Plugin, config string) (sdk.Executor, error) {
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins:         sdk.PluginSide(p),
-		GRPCServer:      sdk.GRPCServer,
+		GRPCServer:      sdk.PluginGRPCServer,
 		Logger:          hclog.NewNullLogger(),
 		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: attach, CloseCh: closed},
 	})
-	t.Cleanup(func() { stop(); <-closed })
+	connected := false
+	t.Cleanup(func() {
+		defer stop()
+		if connected { // and so told to stop by the client's Close
+			select {
+			case <-closed:
+				return
+			case <-time.After(stopWait):
+			}
+		}
+		stop()
+		<-closed
+	})
 	cfg := configFor(t, config)
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
@@ -166,13 +182,14 @@ func overGRPC(t *testing.T, p sdk.Plugin, config string) (sdk.Executor, error) {
 	if err != nil {
 		t.Fatalf("connect to the plugin: %v", err)
 	}
-	// Registered last and so run first: it says by itself that it speaks no more.
+	connected = true
+	// Registered after Kill and so run before it: it says by itself that it speaks no more.
 	t.Cleanup(func() { _ = protocol.Close() })
 	raw, err := protocol.Dispense(sdk.PluginKey)
 	if err != nil {
 		return nil, err
 	}
-	c := raw.(sdk.Connection)
+	c := raw.(sdk.HostConnection)
 	t.Cleanup(func() { _ = c.Close() })
 	return c, nil
 }

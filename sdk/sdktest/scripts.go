@@ -107,7 +107,7 @@ func fail(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
 	case "retry":
 		return nil, sdk.RetryAfter(err, retryAfter)
 	case "details":
-		return nil, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeScriptFailed, Message: err.Error(),
+		return nil, sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeScriptFailed, Message: err.Error(),
 			Details: map[string]string{"exit_code": "7"}})
 	}
 	return nil, err

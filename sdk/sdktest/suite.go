@@ -194,7 +194,7 @@ func (a *attempt) wait(t *testing.T) sdk.Outcome {
 }
 
 // want checks the kind of an outcome.
-func want(t *testing.T, o sdk.Outcome, kinds ...sdk.Kind) {
+func want(t *testing.T, o sdk.Outcome, kinds ...sdk.OutcomeKind) {
 	t.Helper()
 	for _, k := range kinds {
 		if o.Kind == k {

@@ -27,10 +27,10 @@ func lanes(s *suite) {
 	if got := s.store.Lanes(5); len(got) != 0 {
 		s.Fatalf("lanes after the last: %+v", got)
 	}
-	if n := s.store.Count(1); n != (task.LaneCount{Ready: 2}) {
+	if n := s.count(1); n != (task.LaneCount{Ready: 2}) {
 		s.Fatalf("lane 1 counts %+v", n)
 	}
-	if n := s.store.Ready([]task.LaneID{1, 4, 99}); n != 4 {
+	if n := s.ready([]task.LaneID{1, 4, 99}); n != 4 {
 		s.Fatalf("Ready says %d, want 4", n)
 	}
 	if ts := s.claim(10, 4); len(ts) != 2 || ts[0].Route["zone"] != "b" {
@@ -203,7 +203,7 @@ func suspects(s *suite) {
 	t := s.run(task.Spec{Input: []byte(`1`)})
 	s.settle(t, task.Outcome{Kind: task.OutcomeLost, Message: "gone", Suspect: true})
 	ls := s.store.Lanes(0)
-	if len(ls) != 2 || !ls[1].Suspect || ls[1].Type != "noop" || s.store.Count(ls[1].ID).Ready != 1 || s.store.Count(ls[0].ID) != (task.LaneCount{}) {
+	if len(ls) != 2 || !ls[1].Suspect || ls[1].Type != "noop" || s.count(ls[1].ID).Ready != 1 || s.count(ls[0].ID) != (task.LaneCount{}) {
 		s.Fatalf("a lost task does not wait in a lane of suspects: %+v", ls)
 	}
 	if got := s.claim(1, ls[0].ID); len(got) != 0 {
@@ -215,7 +215,7 @@ func suspects(s *suite) {
 	}
 	// New ground is reached: it is no suspect any more.
 	s.apply(task.Checkpointed(got[0], []byte("half"), start.Add(time.Second)))
-	if a, b := s.store.Count(ls[0].ID), s.store.Count(ls[1].ID); a.Active != 1 || b.Active != 0 {
+	if a, b := s.count(ls[0].ID), s.count(ls[1].ID); a.Active != 1 || b.Active != 0 {
 		s.Fatalf("after a checkpoint the lanes count %+v and %+v", a, b)
 	}
 	s.settle(s.get(t.ID), task.Outcome{Kind: task.OutcomeLost})
@@ -232,7 +232,7 @@ func dispatched(s *suite) {
 	}
 	equal(s.T, s.get(t.ID), t)
 	s.wantCount(task.LaneCount{Active: 1})
-	if held, err := s.store.InFlight(s.ctx, 0, 10); err != nil || len(held) != 1 {
+	if held, err := s.store.InFlight(s.ctx, "", 0, 10); err != nil || len(held) != 1 {
 		s.Fatalf("held %d, %v: a dispatched task is held", len(held), err)
 	}
 	s.apply(task.Started(t, []byte("handle"), "w1", start.Add(2*time.Second)))

@@ -57,7 +57,7 @@ func emptyLanes(s *suite) {
 	s.wantLanes("running", "scheduled", "ready")
 	s.wantCount(task.LaneCount{Ready: 1, Waiting: 1, Active: 1})
 	gone := []task.LaneID{before[0].ID, before[1].ID, before[2].ID}
-	if n := s.store.Ready(gone); n != 0 || s.store.Count(gone[0]) != (task.LaneCount{}) || len(s.claim(10, gone...)) != 0 {
+	if n := s.ready(gone); n != 0 || s.count(gone[0]) != (task.LaneCount{}) || len(s.claim(10, gone...)) != 0 {
 		s.Fatalf("there is something in lanes that are gone: %d", n)
 	}
 	if got := s.get(done.ID); got.Type != "done" || got.Owner != "ann" {

@@ -46,7 +46,7 @@ func oddTimes(s *suite) {
 		t.RunAt, t.Waiting = at, task.WaitScheduled
 		_, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{}), t}})
 		s.wantCode(err, task.CodeInvalidRequest)
-		s.wantPointer(err, "/run_at")
+		s.wantField(err, 2, "run_at")
 		good, bad := s.run(task.Spec{}), s.run(task.Spec{})
 		fine := must(task.Settle(good, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 		late := must(task.Settle(bad, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))

@@ -155,6 +155,103 @@ func listFilters(s *suite) {
 	}
 }
 
+// listMembers: the tasks of a group, of a flow and of a parent are found alone, in pages
+// too, whatever else is asked of them.
+func listMembers(s *suite) {
+	group, flow, parent := id(), id(), id()
+	var ofGroup, ofFlow, ofBoth, ofBob, children []task.ID
+	for i := range 40 {
+		t := s.make(task.Spec{Type: []string{"a", "b"}[i%2]})
+		if i%4 == 0 {
+			t.Group = group
+			ofGroup = append(ofGroup, t.ID)
+		}
+		if i%3 == 0 {
+			t.Flow = flow
+			ofFlow = append(ofFlow, t.ID)
+		}
+		if i%4 == 0 && i%3 == 0 {
+			ofBoth = append(ofBoth, t.ID)
+		}
+		if i%10 == 0 {
+			t.Parent = parent
+			children = append(children, t.ID)
+		}
+		if i%8 == 0 {
+			t.Owner = "bob"
+			ofBob = append(ofBob, t.ID)
+		}
+		s.put(t)
+	}
+	s.manyMembers()
+	ofAnn := slices.DeleteFunc(slices.Clone(ofGroup), func(id task.ID) bool { return slices.Contains(ofBob, id) })
+	for name, c := range map[string]struct {
+		scope task.Scope
+		f     task.Filter
+		want  []task.ID
+	}{
+		"group":          {all, task.Filter{Group: group}, ofGroup},
+		"another's":      {mine, task.Filter{Group: group}, ofAnn},
+		"flow":           {all, task.Filter{Flow: flow}, ofFlow},
+		"children":       {all, task.Filter{Parent: parent}, children},
+		"group and flow": {all, task.Filter{Group: group, Flow: flow}, ofBoth},
+		"and a type":     {all, task.Filter{Group: group, Types: []string{"a"}}, ofGroup},
+		"no such type":   {all, task.Filter{Group: group, Types: []string{"b"}}, nil},
+		"no such group":  {all, task.Filter{Group: flow}, nil},
+	} {
+		for _, limit := range []int{1, 3, 100} {
+			for _, ascending := range []bool{true, false} {
+				f := c.f
+				f.Ascending, f.Limit = ascending, limit
+				var got []task.ID
+				for {
+					p, err := s.store.List(s.ctx, c.scope, f)
+					s.must(err)
+					got = append(got, ids(p.Tasks)...)
+					if f.Cursor = p.Next; p.Next.IsZero() || len(got) > 40 {
+						break
+					}
+				}
+				if !ascending {
+					slices.Reverse(got)
+				}
+				if !slices.Equal(got, c.want) {
+					s.Errorf("%s by %d, ascending %v: %v, want %v", name, limit, ascending, got, c.want)
+				}
+			}
+		}
+	}
+}
+
+// manyMembers: a group among others is found whole, however few of it match.
+func (s *suite) manyMembers() {
+	s.Helper()
+	large, small := id(), id()
+	var batch []*task.Task
+	var want []task.ID
+	for i := range 2500 {
+		t := s.make(task.Spec{Type: "many"})
+		t.Group = large
+		if i%500 == 3 {
+			t.Group = small
+		}
+		if i == 2 || i == 2400 {
+			t.Labels = map[string]string{"this": "one"}
+			want = append(want, t.ID)
+		}
+		batch = append(batch, t)
+	}
+	s.put(batch...)
+	p, err := s.store.List(s.ctx, all, task.Filter{Group: large, Labels: map[string]string{"this": "one"}, Ascending: true})
+	s.must(err)
+	if !slices.Equal(ids(p.Tasks), want) {
+		s.Fatalf("%v of a large group, want %v", ids(p.Tasks), want)
+	}
+	if p, err := s.store.List(s.ctx, all, task.Filter{Group: small}); err != nil || len(p.Tasks) != 5 {
+		s.Fatalf("%d of a small group, %v, want 5", len(p.Tasks), err)
+	}
+}
+
 // listResults: a list says what kind of result there is, without the result.
 func listResults(s *suite) {
 	for _, o := range []task.Outcome{{Result: []byte("null"), ResultType: "application/json"}, {Result: []byte("x"), ResultType: "text/plain"}} {
@@ -216,20 +313,5 @@ func logs(s *suite) {
 		if !reflect.DeepEqual(got, c.want) {
 			s.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
-	}
-}
-
-func offers(s *suite) {
-	if got, err := s.store.Offers(s.ctx); err != nil || len(got) != 0 {
-		s.Fatalf("offers of a new store: %v, %v", got, err)
-	}
-	s.must(s.store.SaveOffer(s.ctx, "local", []byte("1")))
-	s.must(s.store.SaveOffer(s.ctx, "fleet", []byte("2")))
-	s.must(s.store.SaveOffer(s.ctx, "local", []byte("3")))
-	s.reopen()
-	got, err := s.store.Offers(s.ctx)
-	s.must(err)
-	if len(got) != 2 || string(got["local"]) != "3" || string(got["fleet"]) != "2" {
-		s.Fatalf("offers %v", got)
 	}
 }

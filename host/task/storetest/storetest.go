@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,16 +17,19 @@ import (
 // fails the test if it can't. The suite closes what it opens if it has a Close method.
 type Open func(t *testing.T, dir string) task.Store
 
-// Run holds a store against all that the port promises. Each test has a store of its own.
+// testCase is one test of a suite.
+type testCase struct {
+	name string
+	test func(*suite)
+}
+
+// Run holds a store against all that task.Store promises. Each test has a store of its own.
 func Run(t *testing.T, open Open) {
-	for _, c := range []struct {
-		name string
-		test func(*suite)
-	}{
+	run(t, open, []testCase{
 		{"insert and get", insertAndGet},
 		{"every field comes back", everyField},
 		{"null inputs and results", nulls},
-		{"born running", bornRunning},
+		{"inserted running", insertedRunning},
 		{"batches are all or none", allOrNone},
 		{"keys", keys},
 		{"idempotency", idempotency},
@@ -50,8 +54,8 @@ func Run(t *testing.T, open Open) {
 		{"progress", progress},
 		{"promote", promote},
 		{"overdue", overdue},
-		{"held", heldTasks},
-		{"retire", retire},
+		{"in flight", inFlight},
+		{"delete expired", deleteExpired},
 		{"delete", deleteTask},
 		{"scope", scope},
 		{"by prefix", byPrefix},
@@ -59,15 +63,20 @@ func Run(t *testing.T, open Open) {
 		{"list order", listOrder},
 		{"order keys", orderKeys},
 		{"list filters", listFilters},
+		{"list members", listMembers},
 		{"list results", listResults},
 		{"history", history},
 		{"logs", logs},
-		{"offers", offers},
 		{"reopen", reopen},
 		{"ended context", endedContext},
 		{"many at once", manyAtOnce},
 		{"one change wins", oneChangeWins},
-	} {
+	})
+}
+
+// run runs each case on a store of its own.
+func run(t *testing.T, open Open, cases []testCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := &suite{T: t, dir: t.TempDir(), open: open, ctx: t.Context()}
 			s.reopen()
@@ -241,11 +250,13 @@ func (s *suite) wantCode(err error, want task.Code) {
 	}
 }
 
-// wantPointer says which field of a submission an error is about.
-func (s *suite) wantPointer(err error, want string) {
+// wantField says which task of a submission an error is about (0 where there is one), and
+// which field of it.
+func (s *suite) wantField(err error, number int, field string) {
 	s.Helper()
-	if te := (*task.Error)(nil); !errors.As(err, &te) || len(te.Fields) != 1 || te.Fields[0].Pointer != want {
-		s.Fatalf("error %+v does not point at %s", err, want)
+	te := (*task.Error)(nil)
+	if !errors.As(err, &te) || te.TaskNumber != number || len(te.Fields) != 1 || !slices.Equal(te.Fields[0].Path, []string{field}) {
+		s.Fatalf("error %+v is not about %s of task %d", err, field, number)
 	}
 }
 
@@ -253,15 +264,29 @@ func (s *suite) wantCount(want task.LaneCount) {
 	s.Helper()
 	var got task.LaneCount
 	for _, l := range s.lanes() {
-		n := s.store.Count(l)
+		n := s.count(l)
 		got.Ready, got.Waiting, got.Active = got.Ready+n.Ready, got.Waiting+n.Waiting, got.Active+n.Active
 	}
 	if got != want {
 		s.Fatalf("the lanes count %+v, want %+v", got, want)
 	}
-	if ready := s.store.Ready(s.lanes()); ready != want.Ready {
+	if ready := s.ready(s.lanes()); ready != want.Ready {
 		s.Fatalf("Ready says %d, want %d", ready, want.Ready)
 	}
+}
+
+func (s *suite) ready(lanes []task.LaneID) int64 {
+	s.Helper()
+	n, err := s.store.Ready(s.ctx, lanes)
+	s.must(err)
+	return n
+}
+
+func (s *suite) count(lane task.LaneID) task.LaneCount {
+	s.Helper()
+	n, err := s.store.Count(s.ctx, lane)
+	s.must(err)
+	return n
 }
 
 func ids(ts []task.Task) []task.ID {

@@ -112,10 +112,10 @@ func TestSum(t *testing.T) {
 		o := run(t, Sum(), input)
 		switch {
 		case want == not:
-			if o.Kind != sdk.Failed || !o.Permanent || o.Message != not {
+			if o.Kind != sdk.OutcomeFailed || !o.Permanent || o.Message != not {
 				t.Errorf("%s: %+v", input, o)
 			}
-		case o.Kind != sdk.Succeeded || string(o.Result.Data) != want || !strings.HasPrefix(o.Result.ContentType, "text/plain"):
+		case o.Kind != sdk.OutcomeSucceeded || string(o.Result.Data) != want || !strings.HasPrefix(o.Result.ContentType, "text/plain"):
 			t.Errorf("%s: %s %q, want %q", input, o.Kind, o.Result.Data, want)
 		}
 	}
@@ -123,7 +123,7 @@ func TestSum(t *testing.T) {
 
 func TestNoop(t *testing.T) {
 	for _, input := range []string{"null", `{"a": 1}`, "[1]"} {
-		if o := run(t, Noop(), input); o.Kind != sdk.Succeeded || string(o.Result.Data) != "null" {
+		if o := run(t, Noop(), input); o.Kind != sdk.OutcomeSucceeded || string(o.Result.Data) != "null" {
 			t.Errorf("%s: %+v", input, o)
 		}
 	}
@@ -189,7 +189,7 @@ func TestHTTPRequests(t *testing.T) {
 	} {
 		o := run(t, s, "{"+strings.ReplaceAll(input, "B", base)+"}")
 		var got httpAnswer
-		if o.Kind != sdk.Succeeded {
+		if o.Kind != sdk.OutcomeSucceeded {
 			t.Errorf("%s: %+v", input, o)
 		} else if err := json.Unmarshal(o.Result.Data, &got); err != nil || got.Body != want || got.Status != 200 || got.Headers["X-Answer"] != "42" {
 			t.Errorf("%s: %s, %v", input, o.Result.Data, err)
@@ -209,7 +209,7 @@ func TestHTTPRequests(t *testing.T) {
 		`"method": "GET"`:                                      "scheme",
 	} {
 		o := run(t, s, "{"+strings.ReplaceAll(input, "B", base)+"}")
-		if o.Kind != sdk.Failed || !o.Permanent || !strings.Contains(o.Message, want) {
+		if o.Kind != sdk.OutcomeFailed || !o.Permanent || !strings.Contains(o.Message, want) {
 			t.Errorf("%s: %+v, want %q", input, o, want)
 		}
 	}
@@ -231,23 +231,23 @@ func TestHTTPAnswers(t *testing.T) {
 	}, "")
 	for _, c := range []struct {
 		query, expect string
-		kind          sdk.Kind
+		kind          sdk.OutcomeKind
 		permanent     bool
 		after         time.Duration
 		says          string
 	}{
-		{"code=200", "", sdk.Succeeded, false, 0, ""},
-		{"code=204", "", sdk.Succeeded, false, 0, ""},
-		{"code=302", "", sdk.Succeeded, false, 0, ""},
-		{"code=302", ", \"expect_status\": 302", sdk.Succeeded, false, 0, ""},
-		{"code=404", ", \"expect_status\": [200, 404]", sdk.Succeeded, false, 0, ""},
-		{"code=503&after=9", ", \"expect_status\": 503", sdk.Succeeded, false, 0, ""},
-		{"code=200", ", \"expect_status\": 201", sdk.Failed, true, 0, "not expected"},
-		{"code=404", "", sdk.Failed, true, 0, "404"},
-		{"code=502", "", sdk.Failed, false, 0, "the reason"},
-		{"code=429&after=9", "", sdk.Failed, false, 9 * time.Second, "429"},
-		{"code=503&after=9", "", sdk.Failed, false, 9 * time.Second, "503"},
-		{"code=503", "", sdk.Failed, false, 0, "503"},
+		{"code=200", "", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=204", "", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=302", "", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=302", ", \"expect_status\": 302", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=404", ", \"expect_status\": [200, 404]", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=503&after=9", ", \"expect_status\": 503", sdk.OutcomeSucceeded, false, 0, ""},
+		{"code=200", ", \"expect_status\": 201", sdk.OutcomeFailed, true, 0, "not expected"},
+		{"code=404", "", sdk.OutcomeFailed, true, 0, "404"},
+		{"code=502", "", sdk.OutcomeFailed, false, 0, "the reason"},
+		{"code=429&after=9", "", sdk.OutcomeFailed, false, 9 * time.Second, "429"},
+		{"code=503&after=9", "", sdk.OutcomeFailed, false, 9 * time.Second, "503"},
+		{"code=503", "", sdk.OutcomeFailed, false, 0, "503"},
 	} {
 		o := run(t, s, fmt.Sprintf(`{"url": "%s/?%s"%s}`, base, c.query, c.expect))
 		if o.Kind != c.kind || o.Permanent != c.permanent || o.RetryAfter != c.after || !strings.Contains(o.Message, c.says) {

@@ -354,7 +354,7 @@ func TestStatusError(t *testing.T) {
 			resp.Header.Set("Retry-After", c.after)
 		}
 		o := outcome(StatusError(resp, now))
-		if o.Kind != sdk.Failed || o.Permanent != c.permanent || o.RetryAfter != c.delay {
+		if o.Kind != sdk.OutcomeFailed || o.Permanent != c.permanent || o.RetryAfter != c.delay {
 			t.Errorf("%d %q: %+v", c.code, c.after, o)
 		}
 	}

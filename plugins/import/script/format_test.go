@@ -39,7 +39,7 @@ func TestAllowAny(t *testing.T) {
 			in["allow_any"] = true
 			task = b.task(2, in)
 			out, o := b.run(t.Context(), task)
-			if o.Kind != sdk.Succeeded || out.DiskFormat != formatRaw || out.Recognized != c.recognized || out.VirtualSize != int64(len(c.data)) {
+			if o.Kind != sdk.OutcomeSucceeded || out.DiskFormat != formatRaw || out.Recognized != c.recognized || out.VirtualSize != int64(len(c.data)) {
 				t.Errorf("%+v, %+v", out, o)
 			}
 			var meta metadata

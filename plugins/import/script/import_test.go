@@ -181,7 +181,7 @@ func TestImportAndRevert(t *testing.T) {
 				task := b.task(1, map[string]any{"import_from": from, "import_from_format": c.says,
 					"image_properties": map[string]string{"os": "none"}, "checksum": fmt.Sprintf("sha256:%X", sha256.Sum256(want))})
 				out, o := b.run(t.Context(), task)
-				if o.Kind != sdk.Succeeded {
+				if o.Kind != sdk.OutcomeSucceeded {
 					t.Fatalf("%+v", o)
 				}
 				should := output{ImageID: task.ID, Size: int64(len(want)), VirtualSize: c.virtual, DiskFormat: c.format, Checksums: checksums{
@@ -316,7 +316,7 @@ func TestRefused(t *testing.T) {
 			in["checksum"] = c.checksum
 		}
 		_, o := b.run(t.Context(), b.task(1, in))
-		if o.Kind != sdk.Failed || !o.Permanent || !strings.Contains(o.Message, c.want) {
+		if o.Kind != sdk.OutcomeFailed || !o.Permanent || !strings.Contains(o.Message, c.want) {
 			t.Errorf("%q as %s: %s permanent=%v %q, want %q", c.from, c.format, o.Kind, o.Permanent, o.Message, c.want)
 		}
 		b.empty()
@@ -350,7 +350,7 @@ func TestLinkInside(t *testing.T) {
 	if err := os.Symlink("raw", filepath.Join(b.root, "latest")); err != nil {
 		t.Fatal(err)
 	}
-	if _, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "latest"})); o.Kind != sdk.Succeeded {
+	if _, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "latest"})); o.Kind != sdk.OutcomeSucceeded {
 		t.Errorf("%+v", o)
 	}
 }
@@ -402,7 +402,7 @@ func TestServerTrouble(t *testing.T) {
 			want.says = "max_size (300000 bytes)"
 		}
 		_, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": srv.URL + path}))
-		if o.Kind != sdk.Failed || o.Permanent != want.permanent || o.RetryAfter != want.after || !strings.Contains(o.Message, want.says) {
+		if o.Kind != sdk.OutcomeFailed || o.Permanent != want.permanent || o.RetryAfter != want.after || !strings.Contains(o.Message, want.says) {
 			t.Errorf("%s: %+v, want %+v", path, o, want)
 		}
 		b.empty()
@@ -428,7 +428,7 @@ func TestCancelRemovesTheTemporaryFile(t *testing.T) {
 		seen = b.files()
 		cancel(sdk.ErrCancel)
 	}()
-	if _, o := b.run(ctx, task); o.Kind != sdk.Canceled {
+	if _, o := b.run(ctx, task); o.Kind != sdk.OutcomeCanceled {
 		t.Errorf("%+v", o)
 	}
 	if !slices.ContainsFunc(seen, func(n string) bool { return strings.Contains(n, task.Token.String()) }) {
@@ -443,7 +443,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("no /dev/full here: %v", err)
 	}
 	defer func() { _ = full.Close() }()
-	tr := transfer{to: full, want: wanted{format: formatAuto}, limit: 1 << 20, report: sdk.NewReporter(sdk.ReporterFuncs{}), now: time.Now}
+	tr := transfer{file: full, requested: formatRequest{format: formatAuto}, limit: 1 << 20, reporter: sdk.NewReporter(sdk.ReporterFuncs{}), now: time.Now}
 	err = tr.run(t.Context(), bytes.NewReader(make([]byte, 1000)))
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "images_dir: the disk is full, after 0 bytes") {
 		t.Errorf("%v", err)

@@ -108,7 +108,7 @@ func TestQCOW2Header(t *testing.T) {
 		head := header(c.version, c.changes)
 		h, err := parseQCOW2(head)
 		if err == nil {
-			err = h.fits(bytes.NewReader(head), goodFile)
+			err = h.checkFile(bytes.NewReader(head), goodFile)
 		}
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -175,13 +175,13 @@ func TestImagesMadeByQEMU(t *testing.T) {
 			qemuImg(t, b.root, strings.Fields(c.args)...)
 			out, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "x.img"}))
 			if c.want != "" {
-				if o.Kind != sdk.Failed || !o.Permanent || !strings.Contains(o.Message, c.want) {
+				if o.Kind != sdk.OutcomeFailed || !o.Permanent || !strings.Contains(o.Message, c.want) {
 					t.Errorf("%+v, want %q", o, c.want)
 				}
 				b.empty()
 				return
 			}
-			if o.Kind != sdk.Succeeded || out.DiskFormat != "qcow2" || out.VirtualSize != c.virtual {
+			if o.Kind != sdk.OutcomeSucceeded || out.DiskFormat != "qcow2" || out.VirtualSize != c.virtual {
 				t.Errorf("%+v, %+v", out, o)
 			}
 		})
@@ -195,7 +195,7 @@ func TestImagesChangedByQEMU(t *testing.T) {
 	qemuImg(t, b.root, "snapshot", "-c", "one", "x.img")
 	qemuImg(t, b.root, "resize", "-q", "x.img", "16G")
 	out, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": "x.img"}))
-	if o.Kind != sdk.Succeeded || out.VirtualSize != 16<<30 {
+	if o.Kind != sdk.OutcomeSucceeded || out.VirtualSize != 16<<30 {
 		t.Errorf("%+v, %+v", out, o)
 	}
 	whole, err := os.ReadFile(filepath.Join(b.root, "x.img"))
@@ -245,7 +245,7 @@ func TestExtensionsFillTheCluster(t *testing.T) {
 				return
 			}
 			qemuImg(t, b.root, "info", "-f", "qcow2", "x.img") // which fails if it refuses the image
-			if o.Kind != sdk.Succeeded || out.VirtualSize != 1<<20 {
+			if o.Kind != sdk.OutcomeSucceeded || out.VirtualSize != 1<<20 {
 				t.Errorf("%+v, %+v", out, o)
 			}
 		})
@@ -269,7 +269,7 @@ func FuzzDetect(f *testing.F) {
 	f.Add(example(f, "small.raw")[:2048], int64(262144))
 	f.Add([]byte("KDMV"), int64(4))
 	f.Fuzz(func(t *testing.T, head []byte, size int64) {
-		found, err := detect(head, wanted{format: formatAuto})
+		found, err := detect(head, formatRequest{format: formatAuto})
 		if err != nil {
 			if o := sdk.OutcomeOf(t.Context(), sdk.Result{}, err); !o.Permanent {
 				t.Fatalf("not permanent: %v", err)
@@ -286,7 +286,7 @@ func FuzzDetect(f *testing.F) {
 		if found.virtualSize < 0 || binary.BigEndian.Uint64(head[8:]) != 0 || len(head) >= 80 && found.qcow2.version == 3 && head[79]&4 != 0 {
 			t.Fatalf("passed: %+v", found.qcow2)
 		}
-		if h := found.qcow2; h.fits(bytes.NewReader(head), size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
+		if h := found.qcow2; h.checkFile(bytes.NewReader(head), size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
 			t.Fatalf("fits %d bytes: %+v", size, h)
 		}
 	})

@@ -39,7 +39,7 @@ func TestContentEncoding(t *testing.T) {
 	} {
 		lines = c.lines
 		_, o := b.run(t.Context(), b.task(1, map[string]any{"import_from": srv.URL}))
-		if (o.Kind == sdk.Succeeded) != c.good || !c.good && (!o.Permanent || !strings.Contains(o.Message, "encoded")) {
+		if (o.Kind == sdk.OutcomeSucceeded) != c.good || !c.good && (!o.Permanent || !strings.Contains(o.Message, "encoded")) {
 			t.Errorf("%q: %+v", c.lines, o)
 		}
 	}

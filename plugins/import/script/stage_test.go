@@ -75,7 +75,7 @@ func TestNextAttemptSweeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	for attempt := 2; attempt <= 3; attempt++ {
-		if _, o := b.run(t.Context(), b.task(attempt, map[string]any{"import_from": "raw"})); o.Kind != sdk.Succeeded {
+		if _, o := b.run(t.Context(), b.task(attempt, map[string]any{"import_from": "raw"})); o.Kind != sdk.OutcomeSucceeded {
 			t.Fatalf("%+v", o)
 		}
 		if names := b.files(); len(names) != 4 {

@@ -18,7 +18,7 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	g := queuetest.NewGates()
 	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "details"}, Run: func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
-		return sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Message: "no", Details: queuetest.ManyDetails(20_000, 1000)})
+		return sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Message: "no", Details: queuetest.ManyDetails(20_000, 1000)})
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -27,11 +27,11 @@ func TestErrorDetailsBeyondTheBudget(t *testing.T) {
 	queuetest.Serves(t, f, "details")
 	beside := execute(t, f, newTask("gate", `"k"`))
 	beside.started(t)
-	if out := execute(t, f, newTask("details", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError || !strings.Contains(out.Message, "details") {
+	if out := execute(t, f, newTask("details", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeProtocolError || !strings.Contains(out.Message, "details") {
 		t.Errorf("the outcome is %s: %s", out.Code, out.Message)
 	}
 	g.Release("k")
-	beside.wait(t, sdk.Succeeded)
+	beside.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A worker that says more of itself than it may ends with the reason; its neighbours
@@ -60,7 +60,7 @@ func TestWorkerBeyondItsBudgetIsRefused(t *testing.T) {
 		}
 	}
 	g.Release("k")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 }
 
 // Of one name a few workers may be here: more are refused, and one that takes the

@@ -96,7 +96,7 @@ func (a *attempt) remainingTime() time.Duration {
 
 // resultOf turns an outcome into what Execute returns.
 func resultOf(o sdk.Outcome) (sdk.Result, error) {
-	if o.Kind == sdk.Succeeded {
+	if o.Kind == sdk.OutcomeSucceeded {
 		return o.Result, nil
 	}
 	return sdk.Result{}, sdk.FailedWith(o)

@@ -22,7 +22,7 @@ func TestTimeoutOnTheWorker(t *testing.T) {
 	queuetest.Serves(t, f, "gate")
 	task := newTask("gate", `"k"`)
 	task.Timeout = 20 * time.Millisecond
-	if out := execute(t, f, task).wait(t, sdk.Failed); out.Code != sdk.CodeTimeout {
+	if out := execute(t, f, task).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeTimeout {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -38,7 +38,7 @@ func TestStartRefused(t *testing.T) {
 	if !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("the outcome is %v", err)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.Count("k"); n > 0 {
 		t.Errorf("it ran %d times", n)
 	}
@@ -68,7 +68,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	defer nc.Close()
 	liar := wire.Peer{Name: "w3", Instance: "ABCDEFGHIJKLMNOP"}
 	forged := wire.AppendItem([]byte{wire.FormatVersion}, &wire.Item{Kind: wire.KindFinished, Token: a.task.Token,
-		Outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("forged")}})
+		Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Text("forged")}})
 	junk := make([]byte, 300)
 	_, _ = rand.Read(junk)
 	for what, data := range map[string][]byte{wire.ChannelItems: junk, wire.ChannelHeartbeat: junk, "other": junk} {
@@ -85,11 +85,11 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	queuetest.Eventually(t, "counted", func() bool { return f.counters.garbled.Load() >= 3 && f.counters.refusedReports.Load() >= 1 })
 	queuetest.Eventually(t, "the copies are gone", func() bool { return pending(t, f) == 0 })
 	g.Release("k")
-	if out := a.wait(t, sdk.Succeeded); string(out.Result.Data) != `"through k"` {
+	if out := a.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"through k"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	if n := g.Count("k"); n != 1 {
 		t.Errorf("it ran %d times", n)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }

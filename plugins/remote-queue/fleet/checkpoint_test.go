@@ -120,7 +120,7 @@ func TestCheckpointsOfMany(t *testing.T) {
 		all = append(all, execute(t, f, newTask("saves", `1`)))
 	}
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -211,5 +211,5 @@ func TestFencedInCheckpoint(t *testing.T) {
 		}
 	}
 	write()
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }

@@ -72,7 +72,7 @@ func TestTokens(t *testing.T) {
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: url, Credentials: config.Credentials{Token: "one"}})
 	queuetest.Serves(t, f, "quick")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // Over TLS, with the token of all: the join file names what a worker has to trust.
@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 	gateWorker(t, g, worker.Options{Name: "joins", Join: host})
 	gateWorker(t, g, worker.Options{Name: "tells", URL: "tls://" + config.WithoutScheme(brokerURL(t, f)), Credentials: config.Credentials{CA: ca, Token: "secret"}})
 	queuetest.Eventually(t, "both are there", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 2 })
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if nc, err := nats.Connect(brokerURL(t, f), nats.UserInfo("x", "secret")); err == nil {
 		nc.Close()
 		t.Error("connected without knowing the authority")

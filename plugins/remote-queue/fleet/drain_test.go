@@ -65,7 +65,7 @@ func TestDeafScript(t *testing.T) {
 			}
 			close(hang)
 			<-through
-			a.wait(t, sdk.AttemptInterrupted)
+			a.wait(t, sdk.OutcomeInterrupted)
 			queuetest.Eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 		})
 	}
@@ -94,7 +94,7 @@ func TestDrain(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- w.Drain(t.Context()) }()
 	g.Release("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 	if err := <-drained; err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestDrain(t *testing.T) {
 	}
 	gateWorker(t, g, worker.Options{Name: "w2", URL: url})
 	g.Release("later")
-	if later.wait(t, sdk.Succeeded); later.node != "w2" {
+	if later.wait(t, sdk.OutcomeSucceeded); later.node != "w2" {
 		t.Errorf("it ran on %q", later.node)
 	}
 }
@@ -121,7 +121,7 @@ func TestDrainBounded(t *testing.T) {
 	if err := w.Drain(ctx); err == nil {
 		t.Error("the drain says that all is finished")
 	}
-	a.wait(t, sdk.AttemptInterrupted)
+	a.wait(t, sdk.OutcomeInterrupted)
 	if err := g.Ended("k"); !errors.Is(err, sdk.ErrDetach) {
 		t.Errorf("the script was told %v", err)
 	}

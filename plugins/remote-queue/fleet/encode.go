@@ -24,7 +24,7 @@ func (f *fleet) encodeStart(a *attempt) error {
 
 // taskTooLarge is what becomes of a task that the broker never carries.
 func taskTooLarge(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
 }
 
 // maxMessage is what a message may hold in bytes, less room for what stands around it.

@@ -25,7 +25,7 @@ func TestJoinByFile(t *testing.T) {
 	gateWorker(t, g, worker.Options{Join: host})
 	queuetest.Serves(t, f, "quick")
 	a := execute(t, f, newTask("quick", `"x"`))
-	if out := a.wait(t, sdk.Succeeded); string(out.Result.Data) != `"x"` {
+	if out := a.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"x"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	if a.node != "w1" {

@@ -79,7 +79,7 @@ func TestDrainOutlastsRestarts(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "w1", "resume"); err != nil {
 		t.Fatal(err)
 	}
-	if a.wait(t, sdk.Succeeded); a.node != "w1" {
+	if a.wait(t, sdk.OutcomeSucceeded); a.node != "w1" {
 		t.Errorf("it ran on %q", a.node)
 	}
 	if err := f.Close(); err != nil {
@@ -87,7 +87,7 @@ func TestDrainOutlastsRestarts(t *testing.T) {
 	}
 	f = openFleet(t, dir, settings) // what was resumed stays so
 	queuetest.Eventually(t, "heard again", func() bool { return f.present(t) == 1 })
-	execute(t, f, newTask("quick", `3`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `3`)).wait(t, sdk.OutcomeSucceeded)
 }
 
 // A worker that left is shown as gone, and one of its name in its place is not; one

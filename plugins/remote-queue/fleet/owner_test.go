@@ -57,7 +57,7 @@ func TestQueueIsOneHosts(t *testing.T) {
 	own := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": "own"})
 	gateWorker(t, g, worker.Options{Name: "w2", URL: s.URL(), Queue: "own"})
 	queuetest.Serves(t, own, "quick")
-	execute(t, own, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, own, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
 	watches(t, other, 6*time.Duration(f.queueConfig.Lapse))
 	if n := pending(t, f); n != 1 {
@@ -75,7 +75,7 @@ func TestQueueIsOneHosts(t *testing.T) {
 		t.Errorf("the second host hears %d workers of the first, and refused %d attempts", heard, other.counters.refusedReports.Load())
 	}
 	g.Release("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 }
 
 // Of hosts that start at the same time, exactly one has the queue.
@@ -175,11 +175,11 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 		t.Error("both have the queue")
 	}
 	p.Heal()
-	runs.wait(t, sdk.AttemptLost)
+	runs.wait(t, sdk.OutcomeLost)
 	queuetest.Eventually(t, "the first says whose it is", func() bool { return strings.Contains(why(t, f), "belongs to host") })
 	queuetest.Eventually(t, "the new owner stops what it does not know", func() bool { return g.Ended("runs") != nil })
 	queuetest.Serves(t, other, "quick")
-	execute(t, other, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, other, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-waits.done:
 		t.Errorf("what nobody began has ended: %+v", waits.out)
@@ -190,7 +190,7 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Labels: waiting.Route})
-	waits.wait(t, sdk.Succeeded)
+	waits.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A short cut costs nothing: the owner is back before anybody may take the queue.
@@ -209,7 +209,7 @@ func TestOwnerIsBackInTime(t *testing.T) {
 	p.Heal()
 	queuetest.Eventually(t, "back", func() bool { return why(t, f) == "" })
 	g.Release("runs")
-	runs.wait(t, sdk.Succeeded)
+	runs.wait(t, sdk.OutcomeSucceeded)
 	if !strings.Contains(why(t, other), "belongs to host") {
 		t.Errorf("the other host says %q", why(t, other))
 	}

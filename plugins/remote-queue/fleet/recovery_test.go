@@ -36,11 +36,11 @@ func TestHostRestart(t *testing.T) {
 
 	f = openFleet(t, dir, settings)
 	ends, long = execute(t, f, endsTask), execute(t, f, longTask)
-	if out := ends.wait(t, sdk.Succeeded); string(out.Result.Data) != `"through ends"` {
+	if out := ends.wait(t, sdk.OutcomeSucceeded); string(out.Result.Data) != `"through ends"` {
 		t.Errorf("the result is %s", out.Result.Data)
 	}
 	g.Release("long")
-	long.wait(t, sdk.Succeeded)
+	long.wait(t, sdk.OutcomeSucceeded)
 	for _, key := range []string{"long", "ends"} {
 		if n := g.Count(key); n != 1 {
 			t.Errorf("%s ran %d times", key, n)
@@ -54,13 +54,13 @@ func TestRejoin(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rejoin": "1s"})
 	unrecorded := newTask("gate", `"k"`)
 	unrecorded.Rejoin = true
-	execute(t, f, unrecorded).wait(t, sdk.AttemptReleased)
+	execute(t, f, unrecorded).wait(t, sdk.OutcomeReleased)
 	gone := newTask("gate", `"k"`)
 	gone.Rejoin, gone.Handle = true, encodeHandle(wire.Peer{Name: "w1", Instance: "GONEGONEGONE"})
-	execute(t, f, gone).wait(t, sdk.AttemptLost)
+	execute(t, f, gone).wait(t, sdk.OutcomeLost)
 	broken := newTask("gate", `"k"`)
 	broken.Rejoin, broken.Handle = true, []byte("?")
-	execute(t, f, broken).wait(t, sdk.AttemptLost)
+	execute(t, f, broken).wait(t, sdk.OutcomeLost)
 }
 
 // What a worker runs that no host wants is stopped, once the host has had time to
@@ -92,14 +92,14 @@ func TestWorkerKilled(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if out := a.wait(t, sdk.AttemptLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
+	if out := a.wait(t, sdk.OutcomeLost); out.Code != sdk.CodeExecutorLost || !strings.Contains(out.Message, "proc") {
 		t.Errorf("the outcome is %+v", out)
 	}
 	reexec(t, brokerURL(t, f))
 	queuetest.Eventually(t, "its successor serves", func() bool {
 		a := execute(t, f, newTask("quick", `1`))
 		<-a.done
-		return a.out.Kind == sdk.Succeeded
+		return a.out.Kind == sdk.OutcomeSucceeded
 	})
 }
 
@@ -117,14 +117,14 @@ func TestPartition(t *testing.T) {
 	p.Cut()
 	g.Release("short") // its result has to wait
 	p.Heal()
-	short.wait(t, sdk.Succeeded)
+	short.wait(t, sdk.OutcomeSucceeded)
 
 	late, runs := execute(t, f, newTask("gate", `"late"`)), execute(t, f, newTask("gate", `"runs"`))
 	<-g.Began
 	<-g.Began
 	p.Cut()
-	late.wait(t, sdk.AttemptLost)
-	runs.wait(t, sdk.AttemptLost)
+	late.wait(t, sdk.OutcomeLost)
+	runs.wait(t, sdk.OutcomeLost)
 	queuetest.Eventually(t, "the worker is gone", func() bool { return f.present(t) == 0 })
 	g.Release("late")
 	p.Heal()
@@ -132,7 +132,7 @@ func TestPartition(t *testing.T) {
 	if err := g.Ended("runs"); !errors.Is(err, sdk.ErrCancel) {
 		t.Errorf("the script was told %v", err)
 	}
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	ctx, cancel := context.WithTimeout(t.Context(), queuetest.Patience)
 	defer cancel()
 	if err := w.Drain(ctx); err != nil {
@@ -151,7 +151,7 @@ func TestExternalBroker(t *testing.T) {
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL()})
 	queuetest.Serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
 	for _, wiped := range []bool{false, true} {
 		name := fmt.Sprintf("wiped=%v", wiped)
@@ -168,11 +168,11 @@ func TestExternalBroker(t *testing.T) {
 			}
 			g.Release("runs " + name) // ends while the broker is away
 			s.Start()
-			runs.wait(t, sdk.Succeeded)
+			runs.wait(t, sdk.OutcomeSucceeded)
 			queuetest.Eventually(t, "in the broker again", func() bool { return pending(t, f) == 1 })
 			gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Labels: task.Route})
 			g.Release("waits " + name)
-			waits.wait(t, sdk.Succeeded)
+			waits.wait(t, sdk.OutcomeSucceeded)
 			for _, key := range []string{"runs " + name, "waits " + name} {
 				if n := g.Count(key); n != 1 {
 					t.Errorf("%q ran %d times", key, n)
@@ -207,5 +207,5 @@ func TestHostCutOff(t *testing.T) {
 	}
 	p.Heal()
 	g.Release("k")
-	a.wait(t, sdk.Succeeded)
+	a.wait(t, sdk.OutcomeSucceeded)
 }

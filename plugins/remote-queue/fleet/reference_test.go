@@ -86,7 +86,7 @@ func TestByReference(t *testing.T) {
 	}
 	task := newTask("copy", `"`+strings.Repeat("y", 6<<20)+`"`)
 	s.inputs[task.Token.String()], s.fails = task.Input, 2
-	out := execute(t, f, task).wait(t, sdk.Succeeded)
+	out := execute(t, f, task).wait(t, sdk.OutcomeSucceeded)
 	if !out.Result.Stored || len(out.Result.Data) != 0 || out.Result.ContentType != sdk.ContentJSON {
 		t.Errorf("the result is %d bytes, stored %v", len(out.Result.Data), out.Result.Stored)
 	}
@@ -95,7 +95,7 @@ func TestByReference(t *testing.T) {
 		t.Error("the host has another result than the script gave")
 	}
 	s.mu.Unlock()
-	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
+	if out := execute(t, f, newTask("huge", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeResultTooLarge || !out.Permanent {
 		t.Errorf("what the host does not take: %+v", out)
 	}
 }
@@ -135,8 +135,8 @@ func TestByReferenceToALaterHost(t *testing.T) {
 	queuetest.Eventually(t, "joined", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token] != nil })
 	// As a worker does that has not heard the new host's offer yet.
 	say(t, f, p, wire.Item{Kind: wire.KindFinished, Token: task.Token, HostProcess: "EARLIER",
-		Outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
-	if out := a.wait(t, sdk.Succeeded); !out.Result.Stored || !second.has(task) {
+		Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: sdk.ContentJSON, Stored: true}}})
+	if out := a.wait(t, sdk.OutcomeSucceeded); !out.Result.Stored || !second.has(task) {
 		t.Errorf("stored %v, though the host has its bytes: %v", out.Result.Stored, second.has(task))
 	}
 }
@@ -152,7 +152,7 @@ func TestStoredIsNotTheScriptsToSay(t *testing.T) {
 	}
 	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f), Local: []worker.Local{{Name: "local", Executor: e}}})
 	queuetest.Serves(t, f, "claims")
-	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.Failed); out.Code != sdk.CodeProtocolError {
+	if out := execute(t, f, newTask("claims", `1`)).wait(t, sdk.OutcomeFailed); out.Code != sdk.CodeProtocolError {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -169,7 +169,7 @@ func TestUnreachableHost(t *testing.T) {
 			if url != "" {
 				return
 			}
-			out := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 6<<20)+`"`)).wait(t, sdk.Failed)
+			out := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 6<<20)+`"`)).wait(t, sdk.OutcomeFailed)
 			if !out.Permanent || !strings.Contains(out.Message, "broker carries") {
 				t.Errorf("too large an input: %+v", out)
 			}

@@ -22,24 +22,24 @@ func TestRoutes(t *testing.T) {
 	}
 	for range 5 {
 		a := routed(map[string]string{"zone": "a"})
-		if a.wait(t, sdk.Succeeded); a.node != "a" {
+		if a.wait(t, sdk.OutcomeSucceeded); a.node != "a" {
 			t.Errorf("zone a ran on %q", a.node)
 		}
 	}
 	b := routed(map[string]string{"zone": "b"})
 	both := routed(map[string]string{"zone": "b", "disk": "ssd"})
-	routed(map[string]string{"zone": "a"}).wait(t, sdk.Succeeded)
+	routed(map[string]string{"zone": "a"}).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-b.begun:
 		t.Error("zone b ran though nobody is there")
 	default:
 	}
 	gateWorker(t, g, worker.Options{Name: "b", URL: url, Labels: map[string]string{"zone": "b"}})
-	if b.wait(t, sdk.Succeeded); b.node != "b" {
+	if b.wait(t, sdk.OutcomeSucceeded); b.node != "b" {
 		t.Errorf("zone b ran on %q", b.node)
 	}
 	gateWorker(t, g, worker.Options{Name: "c", URL: url, Labels: map[string]string{"zone": "b", "disk": "ssd", "more": "x"}})
-	if both.wait(t, sdk.Succeeded); both.node != "c" {
+	if both.wait(t, sdk.OutcomeSucceeded); both.node != "c" {
 		t.Errorf("zone b with ssd ran on %q", both.node)
 	}
 }

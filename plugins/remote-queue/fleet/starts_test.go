@@ -21,13 +21,13 @@ func TestWithdraw(t *testing.T) {
 		a := execute(t, f, newTask("gate", `"k"`))
 		queuetest.Eventually(t, "published", func() bool { return pending(t, f) == 1 })
 		a.cancel(cause)
-		a.wait(t, sdk.AttemptReleased)
+		a.wait(t, sdk.OutcomeReleased)
 		queuetest.Eventually(t, "taken out of the broker", func() bool { return pending(t, f) == 0 })
 	}
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: brokerURL(t, f)})
 	queuetest.Serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.Count("k"); n > 0 {
 		t.Errorf("it ran %d times", n)
 	}
@@ -61,7 +61,7 @@ func TestFlowControl(t *testing.T) {
 	<-g.Began
 	g.Release("k")
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestBrokerFull(t *testing.T) {
 	queuetest.Eventually(t, "full", func() bool { n := pending(t, f); return n > 0 && n < 10 })
 	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f)})
 	for _, a := range all {
-		a.wait(t, sdk.Succeeded)
+		a.wait(t, sdk.OutcomeSucceeded)
 	}
 }
 
@@ -119,12 +119,12 @@ func TestStartTooLargeForItsBroker(t *testing.T) {
 			small := execute(t, f, newTask("quick", `"small"`))
 			brokerAt(t, address, 64<<10)
 			gateWorker(t, queuetest.NewGates(), worker.Options{URL: "nats://" + address})
-			small.wait(t, sdk.Succeeded)
+			small.wait(t, sdk.OutcomeSucceeded)
 			if url != "" {
-				big.wait(t, sdk.Succeeded)
+				big.wait(t, sdk.OutcomeSucceeded)
 				return
 			}
-			if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+			if out := big.wait(t, sdk.OutcomeFailed); !out.Permanent || !strings.Contains(out.Message, "too large") {
 				t.Errorf("the outcome is %+v", out)
 			}
 		})
@@ -139,7 +139,7 @@ func TestLaneRefused(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address})
 	gateWorker(t, queuetest.NewGates(), worker.Options{URL: "nats://" + address, Labels: map[string]string{"zone": "a"}})
 	queuetest.Serves(t, f, "gate")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	queuetest.Eventually(t, "both types have their lanes", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.starts.lanes) == 2 })
 	err := broker.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{
 		"": {MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: 2}})
@@ -150,13 +150,13 @@ func TestLaneRefused(t *testing.T) {
 	task.Route = map[string]string{"zone": "a"}
 	refused := execute(t, f, task)
 	queuetest.Eventually(t, "refused once", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.starts.refusedLanes) == 1 })
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	select {
 	case <-refused.done:
 		t.Error("the other had to wait until the refused one was given back")
 	default:
 	}
-	if out := refused.wait(t, sdk.AttemptReleased); !strings.Contains(out.Message, "maximum consumers") {
+	if out := refused.wait(t, sdk.OutcomeReleased); !strings.Contains(out.Message, "maximum consumers") {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
@@ -166,7 +166,7 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
 	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f)})
 	queuetest.Serves(t, f, "quick")
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded) // the stream is there
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded) // the stream is there
 	st, err := jetStream(t, f).Stream(t.Context(), subjectsOf(f).Stream())
 	if err != nil {
 		t.Fatal(err)
@@ -177,8 +177,8 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	big := execute(t, f, newTask("quick", `"`+strings.Repeat("y", 10<<10)+`"`))
-	execute(t, f, newTask("quick", `1`)).wait(t, sdk.Succeeded)
-	if out := big.wait(t, sdk.Failed); !out.Permanent || !strings.Contains(out.Message, "too large") {
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
+	if out := big.wait(t, sdk.OutcomeFailed); !out.Permanent || !strings.Contains(out.Message, "too large") {
 		t.Errorf("the outcome is %+v", out)
 	}
 }

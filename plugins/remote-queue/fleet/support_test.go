@@ -171,7 +171,7 @@ func execute(t *testing.T, f *fleet, task sdk.Task) *testAttempt {
 	return a
 }
 
-func (a *testAttempt) wait(t *testing.T, kind sdk.Kind) sdk.Outcome {
+func (a *testAttempt) wait(t *testing.T, kind sdk.OutcomeKind) sdk.Outcome {
 	t.Helper()
 	select {
 	case <-a.done:

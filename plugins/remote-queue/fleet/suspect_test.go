@@ -28,9 +28,9 @@ func TestOneSuspectOnEachWorker(t *testing.T) {
 	s1.started(t)
 	s2 := suspect("s2")
 	plain := execute(t, f, newTask("quick", `1`))
-	plain.wait(t, sdk.Succeeded)
+	plain.wait(t, sdk.OutcomeSucceeded)
 	queuetest.Eventually(t, "it was put back", func() bool { return redelivered(t, f, wire.Lane{Route: wire.AnyRoute, Type: "gate"}) > 0 })
-	execute(t, f, newTask("quick", `2`)).wait(t, sdk.Succeeded)
+	execute(t, f, newTask("quick", `2`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.Count("s2"); n != 0 {
 		t.Fatal("two suspects ran on one worker at once")
 	}
@@ -40,15 +40,15 @@ func TestOneSuspectOnEachWorker(t *testing.T) {
 	}
 	s3 := suspect("s3")
 	g.Release("s1")
-	s1.wait(t, sdk.Succeeded)
+	s1.wait(t, sdk.OutcomeSucceeded)
 	if s3.started(t); s3.node != "a" {
 		t.Errorf("the third ran on %q", s3.node)
 	}
 	for _, key := range []string{"s2", "s3"} {
 		g.Release(key)
 	}
-	s2.wait(t, sdk.Succeeded)
-	s3.wait(t, sdk.Succeeded)
+	s2.wait(t, sdk.OutcomeSucceeded)
+	s3.wait(t, sdk.OutcomeSucceeded)
 }
 
 // redelivered is how many starts of a lane were handed out before and are out again.
@@ -80,7 +80,7 @@ func TestSuspectOfADeafScriptIsCleared(t *testing.T) {
 	<-first.done
 	second := newTask("quick", `1`)
 	second.Suspect = true
-	execute(t, f, second).wait(t, sdk.Succeeded)
+	execute(t, f, second).wait(t, sdk.OutcomeSucceeded)
 }
 
 // deaf is a script that ends when the test says so, whatever its context says.

@@ -32,7 +32,7 @@ func TestWaitingIsGivenBackWithoutWorkers(t *testing.T) {
 	queuetest.Eventually(t, "two wait in the broker", func() bool { return pending(t, f) == 2 })
 	stop()
 	<-runsA.done // interrupted, or lost where the machine is too busy to say so in time
-	waitsA.wait(t, sdk.AttemptReleased)
+	waitsA.wait(t, sdk.OutcomeReleased)
 	select {
 	case <-waitsB.done:
 		t.Errorf("what b can run was given back as well: %+v", waitsB.out)
@@ -41,10 +41,10 @@ func TestWaitingIsGivenBackWithoutWorkers(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "b", "drain"); err != nil {
 		t.Fatal(err)
 	}
-	waitsB.wait(t, sdk.AttemptReleased)
+	waitsB.wait(t, sdk.OutcomeReleased)
 	queuetest.Eventually(t, "taken out of the broker", func() bool { return pending(t, f) == 0 })
 	g.Release("b1")
-	runsB.wait(t, sdk.Succeeded)
+	runsB.wait(t, sdk.OutcomeSucceeded)
 	for _, key := range []string{"a2", "b2"} {
 		if n := g.Count(key); n != 0 {
 			t.Errorf("%s ran %d times", key, n)
@@ -66,5 +66,5 @@ func TestWaitingStaysForARestart(t *testing.T) {
 	a := execute(t, f, newTask("quick", `1`))
 	queuetest.Eventually(t, "it waits in the broker", func() bool { return pending(t, f) == 1 })
 	startWorker(t, o)
-	a.wait(t, sdk.Succeeded)
+	a.wait(t, sdk.OutcomeSucceeded)
 }

@@ -43,16 +43,16 @@ func sampleItems() []Item {
 		{Kind: KindProgress, Token: tok, Done: 5, Total: -1, Text: "copying"},
 		{Kind: KindLog, Token: tok, At: at, Level: 3, Text: "line", Args: []string{"k", "v"}, DroppedLines: 2},
 		{Kind: KindHandback, Token: tok}, {Kind: KindDismiss, Text: "why"}, {Kind: KindDescribe},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Text("hello")}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Succeeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, HostProcess: "PROCESS"},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Text("hello")}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, HostProcess: "PROCESS"},
 		{Kind: KindPut, Token: tok, HostProcess: "PROCESS"},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Permanent: true,
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeFailed, Code: "c", Message: "m", Permanent: true,
 			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "m"}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
-		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeInterrupted, Message: "m"}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
 	}
 }
 
@@ -105,10 +105,10 @@ func TestTimesBeyond2262Travel(t *testing.T) {
 }
 
 func TestOutcomesThatMakeNoSense(t *testing.T) {
-	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.Yielded}, {Kind: sdk.Succeeded, Yield: &sdk.Yield{}}} {
+	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.OutcomeYielded}, {Kind: sdk.OutcomeSucceeded, Yield: &sdk.Yield{}}} {
 		data := AppendItem([]byte{FormatVersion}, &Item{Kind: KindFinished, Outcome: o})
 		_, err := DecodeBatch(data, func(it Item) {
-			if it.Outcome.Kind != sdk.Failed || it.Outcome.Code != sdk.CodeProtocolError {
+			if it.Outcome.Kind != sdk.OutcomeFailed || it.Outcome.Code != sdk.CodeProtocolError {
 				t.Errorf("%+v became %+v", o, it.Outcome)
 			}
 		})
@@ -231,9 +231,9 @@ func FuzzOffer(f *testing.F) {
 
 // Every kind of outcome travels.
 func TestOutcomeKindsTravel(t *testing.T) {
-	for k := sdk.Succeeded; k.String() != sdk.Kind(0).String(); k++ {
+	for k := sdk.OutcomeSucceeded; k.String() != sdk.OutcomeKind(0).String(); k++ {
 		o := sdk.Outcome{Kind: k}
-		if k == sdk.Yielded {
+		if k == sdk.OutcomeYielded {
 			o.Yield = &sdk.Yield{Resume: true}
 		}
 		d := decoder{b: appendOutcome(nil, o)}

@@ -16,22 +16,22 @@ import (
 // An outcome that is larger than an attempt's may be ends that attempt, with the
 // reason, wherever it is noticed; one just within is as it was.
 func TestOutcomeBudget(t *testing.T) {
-	within := sdk.Outcome{Kind: sdk.Failed, Code: "c", Message: "m", Details: queuetest.ManyDetails(maxDetails, 600)}
+	within := sdk.Outcome{Kind: sdk.OutcomeFailed, Code: "c", Message: "m", Details: queuetest.ManyDetails(maxDetails, 600)}
 	if got := CheckOutcome(within); !reflect.DeepEqual(got, within) {
 		t.Errorf("within the budget: %+v", got)
 	}
 	for name, o := range map[string]sdk.Outcome{
-		"many details":  {Kind: sdk.Failed, Details: queuetest.ManyDetails(20_000, 1000)},
-		"one too many":  {Kind: sdk.Failed, Details: queuetest.ManyDetails(maxDetails+1, 1)},
-		"large details": {Kind: sdk.Failed, Details: queuetest.ManyDetails(4, maxOutcomeText/4)},
-		"message":       {Kind: sdk.Canceled, Message: strings.Repeat("x", maxOutcomeText+1)},
-		"content type":  {Kind: sdk.Succeeded, Result: sdk.Result{ContentType: strings.Repeat("x", maxOutcomeText+1)}},
-		"children":      {Kind: sdk.Yielded, Yield: &sdk.Yield{Children: make([]string, maxListed+1)}},
+		"many details":  {Kind: sdk.OutcomeFailed, Details: queuetest.ManyDetails(20_000, 1000)},
+		"one too many":  {Kind: sdk.OutcomeFailed, Details: queuetest.ManyDetails(maxDetails+1, 1)},
+		"large details": {Kind: sdk.OutcomeFailed, Details: queuetest.ManyDetails(4, maxOutcomeText/4)},
+		"message":       {Kind: sdk.OutcomeCanceled, Message: strings.Repeat("x", maxOutcomeText+1)},
+		"content type":  {Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: strings.Repeat("x", maxOutcomeText+1)}},
+		"children":      {Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: make([]string, maxListed+1)}},
 	} {
 		data := AppendItem([]byte{FormatVersion}, &Item{Kind: KindFinished, Token: sdk.Token{1}, Outcome: o})
 		n := 0
 		bad, err := DecodeBatch(data, func(it Item) {
-			if n++; it.Outcome.Kind != sdk.Failed || it.Outcome.Code != sdk.CodeProtocolError || it.Outcome.Message == "" {
+			if n++; it.Outcome.Kind != sdk.OutcomeFailed || it.Outcome.Code != sdk.CodeProtocolError || it.Outcome.Message == "" {
 				t.Errorf("%s became %+v", name, it.Outcome)
 			}
 		})
@@ -50,7 +50,7 @@ func TestTimesFarAway(t *testing.T) {
 			t.Errorf("%s became %s, %v", at, got, d.err())
 		}
 	}
-	o := sdk.Outcome{Kind: sdk.Yielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
+	o := sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	data := AppendItem([]byte{FormatVersion}, &Item{Kind: KindFinished, Token: sdk.Token{1}, Outcome: o})
 	if _, err := DecodeBatch(data, func(it Item) {
 		if it.Outcome.Code != sdk.CodeProtocolError {

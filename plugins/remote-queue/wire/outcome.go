@@ -28,7 +28,7 @@ func appendOutcome(b []byte, o sdk.Outcome) []byte {
 func decodeOutcome(d *decoder) sdk.Outcome {
 	var o sdk.Outcome
 	if k := d.take(1); len(k) == 1 {
-		o.Kind = sdk.Kind(k[0])
+		o.Kind = sdk.OutcomeKind(k[0])
 	}
 	o.Result.ContentType, o.Result.Data, o.Result.Stored = d.string(), d.bytes(), d.bool()
 	o.Code, o.Message, o.Details = d.string(), d.string(), d.stringMap()
@@ -40,7 +40,7 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 		}
 		o.Yield = y
 	}
-	if o.Kind < sdk.Succeeded || o.Kind > sdk.AttemptInterrupted || (o.Kind == sdk.Yielded) != (o.Yield != nil) {
+	if o.Kind < sdk.OutcomeSucceeded || o.Kind > sdk.OutcomeInterrupted || (o.Kind == sdk.OutcomeYielded) != (o.Yield != nil) {
 		return ProtocolError("the worker reports an outcome that makes no sense")
 	}
 	return CheckOutcome(o)
@@ -65,15 +65,15 @@ func CheckOutcome(o sdk.Outcome) sdk.Outcome {
 
 // ProtocolError is the outcome of an attempt whose worker or executor said what it may not.
 func ProtocolError(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeProtocolError, Permanent: true, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeProtocolError, Permanent: true, Message: why}
 }
 
 // LostOutcome is that of an attempt that may have run, and of which nothing is known.
 func LostOutcome(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.AttemptLost, Code: sdk.CodeExecutorLost, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeLost, Code: sdk.CodeExecutorLost, Message: why}
 }
 
 // ReleasedOutcome is that of an attempt that surely did not run.
 func ReleasedOutcome(why string) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.AttemptReleased, Message: why}
+	return sdk.Outcome{Kind: sdk.OutcomeReleased, Message: why}
 }

@@ -114,7 +114,7 @@ func (w *Worker) reportUnstopped() {
 			continue
 		}
 		w.log.Warn("an attempt does not stop and is given up", "task", r.start.Task.ID)
-		w.keepOutcome(t, r, sdk.Outcome{Kind: sdk.AttemptInterrupted, Message: "the worker ended, and the attempt did not stop"})
+		w.keepOutcome(t, r, sdk.Outcome{Kind: sdk.OutcomeInterrupted, Message: "the worker ended, and the attempt did not stop"})
 	}
 }
 

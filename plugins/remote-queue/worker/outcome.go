@@ -35,6 +35,6 @@ func limitOutcome(o sdk.Outcome, limit int) sdk.Outcome {
 }
 
 func resultTooLarge(what string, n, limit int) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeResultTooLarge, Permanent: true,
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeResultTooLarge, Permanent: true,
 		Message: fmt.Sprintf("%s has %d bytes: the broker carries %d, and the host's REST does not take it", what, n, limit)}
 }

@@ -12,7 +12,7 @@ import (
 func TestDetailsAreNotChanged(t *testing.T) {
 	long := string(make([]byte, 2*wire.MaxLine))
 	details := map[string]string{"stack": long}
-	o := limitOutcome(sdk.Outcome{Kind: sdk.Failed, Details: details}, 1<<20)
+	o := limitOutcome(sdk.Outcome{Kind: sdk.OutcomeFailed, Details: details}, 1<<20)
 	if len(o.Details["stack"]) != wire.MaxLine || len(details["stack"]) != len(long) {
 		t.Errorf("%d bytes travel; the script's have become %d", len(o.Details["stack"]), len(details["stack"]))
 	}

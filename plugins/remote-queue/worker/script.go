@@ -73,7 +73,7 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
 			return wire.ReleasedOutcome("the worker ended before it had the task's input")
 		}
-		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.Failed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
+		return sdk.OutcomeOf(ctx, sdk.Result{}, sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Message: err.Error()}))
 	}
 	to := w.reporter(r)
 	var res sdk.Result
@@ -107,7 +107,7 @@ func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
 		w.removeRun(t, r)
 		return
 	}
-	if o.Kind == sdk.Succeeded && len(o.Result.Data) > w.maxResult() {
+	if o.Kind == sdk.OutcomeSucceeded && len(o.Result.Data) > w.maxResult() {
 		r.largeResult = &o.Result
 		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
 		w.upload(t, r)

@@ -1,0 +1,48 @@
+// Package client speaks to a host over /v1, in Go. It links no HTTP server library
+// and nothing of the host but the types that go over the wire.
+package client
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// CodeUnreachable is the code of a Client's error when no server answered.
+const CodeUnreachable task.Code = "unreachable"
+
+// Client speaks to a host over HTTP. Its errors are *task.Error with the code
+// that the server gave, or CodeUnreachable. It may be used from many goroutines.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// New makes a Client of the host at addr: host:port, or a URL. token may be
+// empty where the host has none.
+func New(addr, token string) (*Client, error) {
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	u, err := url.Parse(addr)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, task.Errorf(task.CodeInvalidRequest, "%q is not the address of a host: want host:port, or a URL", addr)
+	}
+	tr := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
+	return &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, http: &http.Client{Transport: tr}}, nil
+}
+
+// Close lets idle connections go.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Addr is where the client sends its requests.
+func (c *Client) Addr() string { return c.base }

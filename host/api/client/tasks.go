@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// SubmitOptions are how a task is submitted.
+type SubmitOptions struct {
+	// Wait holds the answer until the task is final, this long at most.
+	Wait time.Duration
+	// IdempotencyKey makes the submission happen once, however often it is sent.
+	IdempotencyKey string
+}
+
+// Submit submits one task. It is on the host's disk when Submit returns.
+func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions) (api.Task, error) {
+	req := request{method: http.MethodPost, path: "/v1/tasks", header: http.Header{}, body: t}
+	if o.Wait > 0 {
+		req.header.Set("Prefer", "wait="+strconv.Itoa(int(max(o.Wait, time.Second)/time.Second)))
+	}
+	if o.IdempotencyKey != "" {
+		req.header.Set("Idempotency-Key", o.IdempotencyKey)
+	}
+	var out api.Task
+	return out, c.call(ctx, req, &out)
+}
+
+// SubmitBatch submits all tasks or none, and says where they are, in their
+// order. idempotencyKey may be empty.
+func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idempotencyKey string) ([]api.TaskRef, error) {
+	req := request{method: http.MethodPost, path: "/v1/batches", header: http.Header{}, body: api.BatchRequest{Tasks: tasks}}
+	if idempotencyKey != "" {
+		req.header.Set("Idempotency-Key", idempotencyKey)
+	}
+	var out api.BatchAnswer
+	err := c.call(ctx, req, &out)
+	return out.Tasks, err
+}
+
+// Get reads a task by its id, or by a beginning of it that is unique.
+func (c *Client) Get(ctx context.Context, id string) (api.Task, error) {
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id)}, &out)
+}
+
+// ByKey reads the task of that type and key.
+func (c *Client) ByKey(ctx context.Context, typ, key string) (api.Task, error) {
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", url.PathEscape(typ), url.PathEscape(key))}, &out)
+}
+
+// waitHold is how long one request of Wait is held: proxies cut at a minute.
+const waitHold = 50 * time.Second
+
+// Wait returns the task once it is final. It outlasts a restart of the host, but
+// not one that takes minutes.
+func (c *Client) Wait(ctx context.Context, id string) (api.Task, error) {
+	var r reconnect
+	for {
+		var out api.Task
+		err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {waitHold.String()}}}, &out)
+		switch {
+		case err == nil && out.State.Final():
+			return out, nil
+		case err == nil:
+			r.connected()
+		case !r.wait(ctx, err):
+			return api.Task{}, err
+		}
+	}
+}
+
+// ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's.
+func (c *Client) ListPage(ctx context.Context, f task.Filter) (api.TaskList, error) {
+	var out api.TaskList
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/tasks", query: api.ListQuery(f)}, &out)
+}
+
+// List reads all tasks that f selects, page by page as they are needed. It ends
+// after an error.
+func (c *Client) List(ctx context.Context, f task.Filter) iter.Seq2[api.Task, error] {
+	return func(yield func(api.Task, error) bool) {
+		for {
+			page, err := c.ListPage(ctx, f)
+			if err != nil {
+				yield(api.Task{}, err)
+				return
+			}
+			for _, t := range page.Tasks {
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if f.Cursor, err = page.Cursor(); err != nil {
+				yield(api.Task{}, err)
+				return
+			}
+			if f.Cursor.IsZero() {
+				return
+			}
+		}
+	}
+}
+
+// Result reads the result's bytes and their content type.
+func (c *Client) Result(ctx context.Context, id string) (contentType string, data []byte, err error) {
+	req := request{method: http.MethodGet, path: taskPath(id, "result")}
+	resp, err := c.do(ctx, req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer drainAndClose(resp)
+	data, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return "", nil, c.unreachable(ctx, req, err)
+	}
+	return resp.Header.Get("Content-Type"), data, nil
+}
+
+// History reads the task's transitions, oldest first.
+func (c *Client) History(ctx context.Context, id string) ([]api.Event, error) {
+	var out api.History
+	err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "history")}, &out)
+	return out.Events, err
+}
+
+// Cancel asks the task to end. It is canceled, or canceling, in the answer. Only
+// a whole id will do, as for all that changes something.
+func (c *Client) Cancel(ctx context.Context, id string) (api.Task, error) {
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodPost, path: taskPath(id, "cancel")}, &out)
+}
+
+// Retry runs a failed, canceled or reverted task again.
+func (c *Client) Retry(ctx context.Context, id string) (api.Task, error) {
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodPost, path: taskPath(id, "retry")}, &out)
+}
+
+// Delete removes a final task and all that belongs to it.
+func (c *Client) Delete(ctx context.Context, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: taskPath(id)}, nil)
+}

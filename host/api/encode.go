@@ -1,0 +1,17 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Encode writes v on one line, with < and & as they are: no browser reads this as HTML.
+func Encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}

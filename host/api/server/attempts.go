@@ -1,0 +1,79 @@
+package server
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func attemptToken(r *http.Request) (task.Token, error) {
+	var t task.Token
+	b, err := hex.DecodeString(r.PathValue("token"))
+	if err != nil || len(b) != len(t) {
+		return t, task.Errorf(task.CodeNotFound, "no attempt runs with this token")
+	}
+	copy(t[:], b)
+	return t, nil
+}
+
+func (h *handlers) attemptInput(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	return h.attemptPayload(w, r, h.svc.AttemptInput, "application/json")
+}
+
+func (h *handlers) attemptCheckpoint(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	return h.attemptPayload(w, r, h.svc.AttemptCheckpoint, "application/octet-stream")
+}
+
+func (h *handlers) attemptPayload(w http.ResponseWriter, r *http.Request, read func(task.Token) ([]byte, error), media string) error {
+	token, err := attemptToken(r)
+	if err != nil {
+		return err
+	}
+	data, err := read(token)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(http.StatusOK)
+	return h.writeInPieces(w, data)
+}
+
+// resultTimeout bounds how long a worker may take to put a result.
+const resultTimeout = 5 * time.Minute
+
+func (h *handlers) putAttemptResult(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	token, err := attemptToken(r)
+	if err != nil {
+		return err
+	}
+	if _, err := h.svc.AttemptInput(token); err != nil { // before any byte of the body is taken
+		return err
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(resultTimeout)); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBatch))
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(err, &big):
+		return task.Errorf(task.CodeTooLarge, "the result has more than %d bytes", big.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return task.Errorf(api.CodeRequestTimeout, "the result did not arrive within %s", resultTimeout)
+	case err != nil:
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "the result could not be read", Cause: err}
+	}
+	if err := h.svc.PutAttemptResult(token, r.Header.Get("Content-Type"), data); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// filter reads the list's filters.
+func (q *query) filter() task.Filter {
+	f := task.Filter{
+		Types: q.repeated("type"), Executor: q.single("executor"), Owner: q.single("owner"), Key: q.single("key"),
+		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
+		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
+	}
+	for _, v := range q.repeated("state") {
+		var s task.State
+		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
+			q.bad.add(place{"state"}, "%q is not a state: want one of %v", v, task.States())
+		}
+		f.States = append(f.States, s)
+	}
+	for _, v := range q.repeated("label") {
+		k, value, ok := strings.Cut(v, "=")
+		if !ok || k == "" {
+			q.bad.add(place{"label"}, "%q is not a label: want name=value", v)
+			continue
+		}
+		if f.Labels == nil {
+			f.Labels = map[string]string{}
+		}
+		if old, twice := f.Labels[k]; twice && old != value {
+			q.bad.add(place{"label"}, "label %q is asked to have two values", k)
+		}
+		f.Labels[k] = value
+	}
+	switch v := q.single("order"); v {
+	case "", "desc":
+	case "asc":
+		f.Ascending = true
+	default:
+		q.bad.add(place{"order"}, "%q is not an order: want desc (newest first) or asc", v)
+	}
+	if f.Limit == 0 {
+		f.Limit = task.DefaultListed
+	}
+	return f
+}
+
+func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	q := newQuery(r)
+	f := q.filter()
+	if err := q.err(); err != nil {
+		return err
+	}
+	page, err := h.svc.List(r.Context(), s, f)
+	if err != nil {
+		return err
+	}
+	out := api.TaskList{Tasks: make([]api.Task, len(page.Tasks))}
+	for i := range page.Tasks {
+		out.Tasks[i] = toTask(&page.Tasks[i], false)
+	}
+	if !page.Next.IsZero() {
+		next := page.Next.String()
+		out.Next = &next
+		q.values.Set("cursor", next)
+		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)
+	}
+	return h.writeJSON(w, http.StatusOK, out)
+}

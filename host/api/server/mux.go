@@ -1,0 +1,132 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// mux is the whole API as one http.Handler. It lets nobody through whom the API is
+// not for, hands each request to the handler of its route, and answers for a
+// handler that fails or panics.
+type mux struct {
+	handlers *handlers
+	guard    guard
+	routes   *http.ServeMux
+	log      *slog.Logger
+}
+
+// NewHandler serves svc under the routes of /v1. It may be used from many
+// goroutines, and is best served by New: streams and held requests rely on its
+// timeouts, and end with its Shutdown.
+func NewHandler(svc Service, opts Options) http.Handler {
+	opts.setDefaults()
+	h := &handlers{svc: svc, opts: opts}
+	m := &mux{handlers: h, guard: newGuard(opts), routes: http.NewServeMux(), log: opts.Log}
+	routes := h.routes()
+	h.openAPI, h.openAPIErr = describe(routes, opts.Version)
+	for _, rt := range routes {
+		m.routes.Handle(rt.method+" "+rt.path, m.handle(rt))
+	}
+	m.routes.HandleFunc("/", m.unknown)
+	return m
+}
+
+// ServeHTTP guards every request against panics and against whom the API is not for.
+func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	sw := &startedWriter{ResponseWriter: w}
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v)
+		}
+		m.log.LogAttrs(r.Context(), slog.LevelError, "panic in a request", slog.String("method", r.Method),
+			slog.String("path", r.URL.Path), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		if sw.started {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+		p, _ := problemOf(errors.New("panic"))
+		m.handlers.writeProblem(sw, p, 0)
+	}()
+	if err := m.guard.check(r); err != nil {
+		m.handlers.fail(sw, r, err)
+		return
+	}
+	m.routes.ServeHTTP(sw, r)
+}
+
+// startedWriter knows whether the answer has begun.
+type startedWriter struct {
+	http.ResponseWriter
+	started bool
+}
+
+func (w *startedWriter) WriteHeader(status int) {
+	w.started = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *startedWriter) Write(p []byte) (int, error) {
+	w.started = true
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *startedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// handle makes of a route what net/http can serve: it finds out who calls, and
+// turns an error into the answer.
+func (m *mux) handle(rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var scope task.Scope
+		var err error
+		if !rt.open {
+			scope, err = m.guard.caller(r)
+		}
+		if err == nil {
+			err = rt.handle(w, r, scope)
+		}
+		switch {
+		case err == nil, errors.Is(err, errClientGone):
+		case w.(*startedWriter).started:
+			m.log.LogAttrs(r.Context(), slog.LevelError, "answer broken off", slog.String("path", r.URL.Path), slog.Any("error", err))
+			panic(http.ErrAbortHandler)
+		default:
+			m.handlers.fail(w, r, err)
+		}
+	}
+}
+
+// unknown answers what no route matches: 405 if the path is one of ours.
+func (m *mux) unknown(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := m.routes.Handler(probe); strings.HasPrefix(pattern, method+" ") {
+			allow = append(allow, method)
+			if method == http.MethodGet {
+				allow = append(allow, http.MethodHead)
+			}
+		}
+	}
+	if len(allow) == 0 {
+		m.handlers.fail(w, r, task.Errorf(task.CodeNotFound, "there is nothing at %s: see /openapi.json for what there is", r.URL.Path))
+		return
+	}
+	slices.Sort(allow)
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	m.handlers.fail(w, r, task.Errorf(api.CodeMethodNotAllowed, "%s does not take %s, but %s", r.URL.Path, r.Method, strings.Join(allow, ", ")))
+}

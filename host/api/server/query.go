@@ -1,0 +1,134 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// query reads the parameters of a request; unknown ones and second values where
+// one is wanted are faults.
+type query struct {
+	values url.Values
+	bad    faults
+	asked  map[string]bool // asked are the names that the route reads.
+}
+
+func newQuery(r *http.Request) *query {
+	q := &query{asked: map[string]bool{}}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		q.bad.add(nil, "the query cannot be read: %v", err)
+	}
+	q.values = values
+	return q
+}
+
+// repeated is every value of a parameter that may repeat.
+func (q *query) repeated(name string) []string {
+	q.asked[name] = true
+	return q.values[name]
+}
+
+// single is the value of a parameter that may be given once; "" if it is not.
+func (q *query) single(name string) string {
+	v := q.repeated(name)
+	if len(v) > 1 {
+		q.bad.add(place{name}, "query parameter %s may be given once", name)
+	}
+	if len(v) == 0 {
+		return ""
+	}
+	return v[0]
+}
+
+// integer is between lo and hi; 0 if it is not given.
+func (q *query) integer(name string, lo, hi int64) int64 {
+	v := q.single(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < lo || n > hi {
+		q.bad.add(place{name}, "query parameter %s is not an integer from %d to %d", name, lo, hi)
+		return 0
+	}
+	return n
+}
+
+// cursor is what a page gave as its next.
+func (q *query) cursor(name string) task.ID {
+	v := q.single(name)
+	if v == "" {
+		return task.ID{}
+	}
+	id, err := task.ParseID(v)
+	if err != nil || id.IsZero() {
+		q.bad.add(place{name}, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
+	}
+	return id
+}
+
+// time is in UTC; zero if it is not given.
+func (q *query) time(name string) time.Time {
+	v := q.single(name)
+	if v == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, v)
+	if err != nil {
+		q.bad.add(place{name}, "query parameter %s is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z", name)
+	} else if !task.ValidTime(t) {
+		q.bad.add(place{name}, "query parameter %s is not %s", name, task.TimeRange)
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// boolean is true for "?name", "?name=true" and "?name=1".
+func (q *query) boolean(name string) bool {
+	_, there := q.values[name]
+	v := q.single(name)
+	if !there || v == "" {
+		return there
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		q.bad.add(place{name}, "query parameter %s is neither true nor false", name)
+	}
+	return b
+}
+
+// duration is a duration such as 30s, or a number of seconds.
+func (q *query) duration(name string) time.Duration {
+	v := q.single(name)
+	if v == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		n, nerr := strconv.ParseUint(v, 10, 31)
+		d, err = time.Duration(n)*time.Second, nerr
+	}
+	if err != nil || d < 0 {
+		q.bad.add(place{name}, "query parameter %s is not a duration such as 30s", name)
+		return 0
+	}
+	return d
+}
+
+// err says what is wrong with the query, once every parameter of the route was asked for.
+func (q *query) err() error {
+	for name := range q.values {
+		if !q.asked[name] {
+			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
+		}
+	}
+	if len(q.bad) == 0 {
+		return nil
+	}
+	return &task.Error{Code: task.CodeInvalidRequest, Message: q.bad[0].Message, Fields: q.bad}
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Tasks is the life of tasks as clients drive it; host/engine provides it.
+// Errors carry the codes of host/task.
+type Tasks interface {
+	// Submit accepts all specs or none, durably when it returns, in their order.
+	// replayed says that idem named an earlier submission and these are its tasks.
+	Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) (tasks []task.Task, replayed bool, err error)
+	// Get reads a task whole; not_found if there is none within the scope.
+	Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// ByKey reads the task of that type and key which the scope's owner has.
+	ByKey(ctx context.Context, s task.Scope, typ, key string) (task.Task, error)
+	// ByPrefix is the only task whose id begins so; conflict if there are more.
+	ByPrefix(ctx context.Context, s task.Scope, prefix string) (task.Task, error)
+	// Wait returns the task once it is final, or as it is when ctx ends.
+	Wait(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// List reads one page, without inputs, results and the details of errors.
+	List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error)
+	// Cancel asks the task to end: what it returns is canceled, or canceling while an
+	// attempt is to end first. already_final if it is over.
+	Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// Retry has a failed, canceled or reverted task wait again, with fresh attempts;
+	// not_final if it is not over.
+	Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// Delete removes a final task and all that belongs to it; not_final otherwise.
+	Delete(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Records is what is told of tasks.
+type Records interface {
+	// History is the task's events with a higher Seq than after, oldest first.
+	History(ctx context.Context, s task.Scope, id task.ID, after int64) ([]task.Event, error)
+	// Logs reads log lines of a task in the order of their numbers.
+	Logs(ctx context.Context, s task.Scope, id task.ID, f task.LogFilter) ([]task.LogLine, error)
+	// Watch tells what happens to a task from now on, until ctx ends or the task
+	// is deleted; then the channel is closed. Updates are dropped, and the
+	// channel closed, for a reader that falls far behind: read History and Logs from where
+	// you were, and watch again.
+	Watch(ctx context.Context, s task.Scope, id task.ID) (<-chan task.Update, error)
+}
+
+// Registry is what can be run, and by whom.
+type Registry interface {
+	// Types are all task types, by name.
+	Types() []task.TypeStatus
+	// Executors are all executors, in the order of the config, with their workers.
+	Executors() []task.ExecutorStatus
+	// ControlExecutor does "pause", "resume", "drain" or "restart".
+	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
+	// ControlNode does "drain" or "resume" to the workers of that name.
+	ControlNode(ctx context.Context, name, action string) (task.Node, error)
+	// Ready says whether tasks can be accepted and some executor can run them; the error, why not.
+	Ready(ctx context.Context) (task.Readiness, error)
+}
+
+// Attempts is what workers fetch and put by reference; the attempt's token is
+// the key. not_found once the attempt no longer holds its task.
+type Attempts interface {
+	// AttemptInput is the input of the attempt's task.
+	AttemptInput(token task.Token) ([]byte, error)
+	// AttemptCheckpoint is what an earlier attempt at the task left.
+	AttemptCheckpoint(token task.Token) ([]byte, error)
+	// PutAttemptResult keeps the result until the attempt's success is reported.
+	PutAttemptResult(token task.Token, contentType string, data []byte) error
+}
+
+// Service is all that the API serves.
+type Service interface {
+	Tasks
+	Records
+	Registry
+	Attempts
+}

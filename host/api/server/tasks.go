@@ -1,0 +1,115 @@
+package server
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (h *handlers) getTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	q := newQuery(r)
+	wait := q.duration("wait")
+	if err := q.err(); err != nil {
+		return err
+	}
+	t, err := h.findTask(r, s)
+	if err != nil {
+		return err
+	}
+	return h.answerTask(w, r, s, t, wait)
+}
+
+func (h *handlers) getTaskByKey(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	q := newQuery(r)
+	wait := q.duration("wait")
+	if err := q.err(); err != nil {
+		return err
+	}
+	t, err := h.svc.ByKey(r.Context(), s, r.PathValue("type"), r.PathValue("key"))
+	if err != nil {
+		return err
+	}
+	return h.answerTask(w, r, s, t, wait)
+}
+
+// answerTask answers with t once it is final, or as it is after wait.
+func (h *handlers) answerTask(w http.ResponseWriter, r *http.Request, s task.Scope, t task.Task, wait time.Duration) error {
+	t, err := h.waitFinal(r, s, t, wait)
+	if err != nil {
+		return err
+	}
+	body, err := api.Encode(toTask(&t, true))
+	if err != nil {
+		return err
+	}
+	// The version alone would not do: progress and the reason to wait change without it.
+	sum := fnv.New64a()
+	_, _ = sum.Write(body) // never fails
+	tag := fmt.Sprintf(`"%d-%016x"`, t.Version, sum.Sum64())
+	header := w.Header()
+	header.Set("Etag", tag)
+	header.Set("Content-Location", taskPath(t.ID))
+	header.Set("Cache-Control", "no-cache")
+	if hasETag(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return h.writeBytes(w, http.StatusOK, body)
+}
+
+// hasETag says whether the values of If-None-Match name this tag, or any.
+func hasETag(header []string, tag string) bool {
+	for _, v := range header {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part == "*" || strings.TrimPrefix(part, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (h *handlers) cancelTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
+	if err != nil {
+		return err
+	}
+	t, err := h.svc.Cancel(r.Context(), s, id)
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if t.State == task.Canceled {
+		status = http.StatusOK
+	}
+	return h.writeJSON(w, status, toTask(&t, true))
+}
+
+func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
+	if err != nil {
+		return err
+	}
+	t, err := h.svc.Retry(r.Context(), s, id)
+	if err != nil {
+		return err
+	}
+	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
+}
+
+func (h *handlers) deleteTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
+	if err != nil {
+		return err
+	}
+	if err := h.svc.Delete(r.Context(), s, id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

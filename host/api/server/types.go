@@ -1,0 +1,33 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
+		return err
+	}
+	types := h.svc.Types()
+	out := api.TypeList{Types: make([]api.Type, len(types))}
+	for i := range types {
+		out.Types[i] = toType(&types[i])
+	}
+	return h.writeJSON(w, http.StatusOK, out)
+}
+
+func (h *handlers) getType(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	for _, t := range h.svc.Types() {
+		if t.Name == name {
+			return h.writeJSON(w, http.StatusOK, toType(&t))
+		}
+	}
+	return task.Errorf(task.CodeNotFound, "no task type is named %q", name)
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (f *faults) str(raw json.RawMessage, at place) string {
+	if raw[0] != '"' {
+		f.add(at, "is not a string")
+		return ""
+	}
+	return unquote(raw)
+}
+
+func (f *faults) integer(raw json.RawMessage, at place) int {
+	var n int32
+	if err := json.Unmarshal(raw, &n); err != nil {
+		f.add(at, "is not an integer of 32 bits")
+	}
+	return int(n)
+}
+
+func (f *faults) time(raw json.RawMessage, at place) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
+	if err != nil {
+		f.add(at, "is not a time of RFC 3339, such as 2026-11-23T12:00:00.5Z")
+	} else if !task.ValidTime(t) {
+		f.add(at, "is not %s", task.TimeRange)
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// duration is a string such as "1h30m", or a number of seconds.
+func (f *faults) duration(raw json.RawMessage, at place) time.Duration {
+	const want = `is not a duration: want a string such as "30s" or "1h30m", or a number of seconds`
+	if raw[0] == '"' {
+		d, err := time.ParseDuration(unquote(raw))
+		if err != nil {
+			f.add(at, want)
+		}
+		return d
+	}
+	var s float64
+	if err := json.Unmarshal(raw, &s); err != nil || math.Abs(s) > math.MaxInt64/2/float64(time.Second) {
+		f.add(at, want)
+		return 0
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+func (f *faults) stringMap(raw json.RawMessage, at place) map[string]string {
+	out := map[string]string{}
+	scanObject(raw, at, f, func(name string, value json.RawMessage) {
+		out[name] = f.str(value, at.to(name))
+	})
+	return out
+}

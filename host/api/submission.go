@@ -1,0 +1,53 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// TaskRequest asks for a task, as Client sends it and as the OpenAPI document
+// describes it. Absent fields leave a value to the task type.
+type TaskRequest struct {
+	Type        string            `json:"type" doc:"see /v1/types"`
+	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value that the type's schema takes; null if absent"`
+	Key         string            `json:"key,omitempty" maxLength:"255" doc:"unique within owner and type while the task exists"`
+	Executor    string            `json:"executor,omitempty" doc:"pins the task to an executor, whatever the config says"`
+	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first"`
+	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time"`
+	Deadline    *time.Time        `json:"deadline,omitempty" doc:"the task fails if it is not done by then"`
+	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64"`
+	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels of the workers that may run it"`
+	Timeout     Duration          `json:"timeout,omitempty" doc:"of one attempt"`
+	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`
+	MaxAttempts int               `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
+	MaxLost     *int              `json:"max_lost,omitempty" minimum:"0" maximum:"1000" doc:"how many attempts may be lost; 0: never run twice"`
+}
+
+// BatchRequest asks for many tasks, all or none.
+type BatchRequest struct {
+	Tasks []TaskRequest `json:"tasks" nullable:"false" minItems:"1" maxItems:"10000"`
+}
+
+// Duration is a time.Duration that is written as in "1h30m".
+type Duration time.Duration
+
+// MarshalText writes it as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// BatchAnswer is what a batch is answered with, in the order of its tasks.
+type BatchAnswer struct {
+	Tasks []TaskRef `json:"tasks" nullable:"false"`
+}
+
+// TaskRef says where a task is.
+type TaskRef struct {
+	ID   string `json:"id" format:"uuid"`
+	Href string `json:"href" format:"uri-reference"`
+}

@@ -1,0 +1,92 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+func TestSubmitRefusals(t *testing.T) {
+	type in struct {
+		N int `json:"n"`
+	}
+	g := newGate()
+	x, _ := sdk.NewScripts(
+		sdk.Func("typed", func(context.Context, in, sdk.Reporter) (int, error) { return 0, nil }),
+		script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1, MaxInput: 10}},
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}},
+	})
+	for _, c := range []struct {
+		spec  task.Spec
+		code  task.Code
+		place string
+	}{
+		{task.Spec{Type: "nope"}, task.CodeUnknownType, "/type"},
+		{task.Spec{Type: "work", Executor: "y"}, task.CodeInvalidRequest, "/executor"},
+		{task.Spec{Type: "typed", Input: json.RawMessage(`{"n":"x"}`)}, task.CodeInvalidInput, "/input/n"},
+		{task.Spec{Type: "typed", Input: json.RawMessage(`{"n":1,"m":2}`)}, task.CodeInvalidInput, "/input"},
+		{task.Spec{Type: "work", Input: json.RawMessage(`"12345678901"`)}, task.CodeTooLarge, "/input"},
+		{task.Spec{Type: "work", Input: json.RawMessage(`{`)}, task.CodeInvalidInput, "/input"},
+		{task.Spec{Type: "work", Deadline: time.Now().Add(-time.Second)}, task.CodeInvalidRequest, "/deadline"},
+	} {
+		_, _, err := r.Submit(t.Context(), me, []task.Spec{c.spec}, nil)
+		var e *task.Error
+		if !errors.As(err, &e) || e.Code != c.code || len(e.Fields) == 0 || e.Fields[0].Place() != c.place {
+			t.Errorf("%+v: %v (%+v), want %s at %s", c.spec, err, e, c.code, c.place)
+		}
+	}
+	r.submit(task.Spec{})
+	<-g.began
+	r.submit(task.Spec{})
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, nil); task.CodeOf(err) != task.CodeQueueFull {
+		t.Errorf("a full queue: %v", err)
+	}
+	close(g.let)
+}
+
+func TestSubmitOnce(t *testing.T) {
+	r := scripts(t, 4, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	a, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, replayed, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil || !replayed || a[0].ID != b[0].ID {
+		t.Errorf("second: %v, replayed %v", err, replayed)
+	}
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{2}}); task.CodeOf(err) != task.CodeIdempotencyMismatch {
+		t.Errorf("another request under the key: %v", err)
+	}
+	if s := r.Executors()[0]; s.Used != 0 {
+		r.wait(a[0].ID)
+	}
+}
+
+// What is sent again is answered, though it would be refused if it were new.
+func TestReplayComesBeforeRefusal(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, map[string]task.TypeConfig{"work": {QueueLimit: 1}}, script("work", g.run))
+	r.submit(task.Spec{})
+	<-g.began
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	first, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, replayed, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil || !replayed || again[0].ID != first[0].ID {
+		t.Errorf("with the queue full: %v, replayed %v", err, replayed)
+	}
+	close(g.let)
+	r.wait(first[0].ID)
+}

@@ -1,0 +1,139 @@
+package lane
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// table stands for a store's table of ready tasks, by the rows of lanes.
+type table map[int64][]Entry
+
+func (tb table) add(row int64, e Entry) {
+	at, _ := slices.BinarySearchFunc(tb[row], e, Entry.Compare)
+	tb[row] = slices.Insert(tb[row], at, e)
+}
+
+func (tb table) remove(row int64, e Entry) bool {
+	at, found := slices.BinarySearchFunc(tb[row], e, Entry.Compare)
+	if found {
+		tb[row] = slices.Delete(tb[row], at, at+1)
+	}
+	return found
+}
+
+// read is a Read.
+func (tb table) read(l *Lane, limit int) ([]Entry, error) {
+	es := tb[l.Row]
+	if end, ok := l.Window.End(); ok {
+		at, found := slices.BinarySearchFunc(es, end, Entry.Compare)
+		if found {
+			at++
+		}
+		es = es[at:]
+	}
+	return slices.Clone(es[:min(len(es), limit)]), nil
+}
+
+// What a merge gives is what sorting the whole table gives, share by share, through
+// tasks that come, go behind the windows' backs, and are rolled back.
+func TestMergeIsTheTableInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := NewSet()
+		tb := table{}
+		seq := int64(0)
+		var lanes []*Lane
+		for row := range int64(3) {
+			lanes = append(lanes, s.Add(row, Key{Owner: string(rune('a' + row))}))
+		}
+		s.Commit()
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				l := rapid.SampledFrom(lanes).Draw(t, "lane")
+				for range rapid.SampledFrom([]int{1, 20, 300}).Draw(t, "tasks") {
+					seq++
+					e := Entry{Priority: rapid.Int64Range(-2, 2).Draw(t, "priority"), Seq: seq}
+					tb.add(l.Row, e)
+					s.Move(l, Uncounted, l, Ready)
+					l.Window.Add(e)
+				}
+				s.Commit()
+			},
+			"cancel": func(t *rapid.T) {
+				l := rapid.SampledFrom(lanes).Draw(t, "lane")
+				if n := len(tb[l.Row]); n > 0 {
+					tb.remove(l.Row, tb[l.Row][rapid.IntRange(0, n-1).Draw(t, "which")])
+					s.Move(l, Ready, l, Uncounted)
+					s.Commit()
+				}
+			},
+			"undone claim": func(t *rapid.T) {
+				claim(t, s, tb, lanes, 10, true)
+				s.Rollback()
+			},
+			"claim": func(t *rapid.T) {
+				claim(t, s, tb, lanes, rapid.SampledFrom([]int{1, 30, 400}).Draw(t, "most"), false)
+				s.Commit()
+			},
+		})
+	})
+}
+
+// claim takes up to most tasks: of the first two lanes, which are one share, and of
+// the third. undo leaves the table as it was.
+func claim(t *rapid.T, s *Set, tb table, lanes []*Lane, most int, undo bool) {
+	shares := []task.Share{
+		{Lanes: []task.LaneID{lanes[0].ID, lanes[1].ID, 99}, Max: rapid.IntRange(0, 40).Draw(t, "first share")},
+		{Lanes: []task.LaneID{lanes[2].ID}, Max: rapid.IntRange(0, 400).Draw(t, "second share")},
+	}
+	type ready struct {
+		e     Entry
+		lane  *Lane
+		share int
+	}
+	var want []ready
+	for _, l := range lanes {
+		share := 0
+		if l == lanes[2] {
+			share = 1
+		}
+		for _, e := range tb[l.Row] {
+			want = append(want, ready{e, l, share})
+		}
+	}
+	slices.SortFunc(want, func(a, b ready) int { return a.e.Compare(b.e) })
+	left := []int{shares[0].Max, shares[1].Max}
+	want = slices.DeleteFunc(want, func(r ready) bool { left[r.share]--; return left[r.share] < 0 })
+	want = want[:min(len(want), most)]
+	m, err := s.Merge(shares, tb.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []ready
+	for len(got) < most {
+		h, ok, err := m.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if _, there := slices.BinarySearchFunc(tb[h.Lane.Row], h.Entry, Entry.Compare); !there {
+			continue // the window did not hear that it went
+		}
+		got = append(got, ready{h.Entry, h.Lane, h.Share})
+		m.Took(h.Share)
+		s.Move(h.Lane, Ready, h.Lane, Active)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("merged %v, want %v", got, want)
+	}
+	for _, r := range got {
+		if !undo {
+			tb.remove(r.lane.Row, r.e)
+		}
+	}
+}

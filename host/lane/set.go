@@ -1,0 +1,199 @@
+package lane
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Set is the lanes of a store. One goroutine, the store's writer, owns it and all its
+// lanes: it moves tasks between counts as its transaction writes them, and then
+// commits the Set or rolls it back with the transaction. List, Ready and Count are for
+// everyone at any time, and see what was committed.
+type Set struct {
+	// published are the lanes that List, Ready and Count see, in the order of their IDs.
+	published atomic.Pointer[[]*Lane]
+
+	all     []*Lane // also those of the open transaction; a longer slice over the same array as published
+	byKey   map[Key]*Lane
+	byRow   map[int64]*Lane
+	changed []*Lane     // the lanes with a delta
+	lastID  task.LaneID // the ID given last
+	lastPub task.LaneID // the ID given last to a lane that was published
+}
+
+// NewSet makes a set without lanes.
+func NewSet() *Set {
+	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}}
+	s.publish()
+	return s
+}
+
+func (s *Set) publish() {
+	all := s.all
+	s.published.Store(&all)
+	s.lastPub = s.lastID
+}
+
+// ByKey is the lane of that key; nil if there is none.
+func (s *Set) ByKey(k Key) *Lane { return s.byKey[k] }
+
+// ByRow is the lane that the store calls row; nil if there is none.
+func (s *Set) ByRow(row int64) *Lane { return s.byRow[row] }
+
+// ByID is the lane of that ID, also one of the open transaction; nil if there is none.
+func (s *Set) ByID(id task.LaneID) *Lane { return find(s.all, id) }
+
+// Add makes a lane, under an ID that no lane of the set had before. There must be
+// none of that key or row. It goes again if the open transaction is rolled back.
+func (s *Set) Add(row int64, k Key) *Lane {
+	s.lastID++
+	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect}}
+	s.all = append(s.all, l)
+	s.byKey[k] = l
+	s.byRow[row] = l
+	return l
+}
+
+// Move counts a task that goes from a counter of one lane to a counter of another, or
+// of the same. A new task comes from Uncounted.
+func (s *Set) Move(from *Lane, fromCounter Counter, to *Lane, toCounter Counter) {
+	if fromCounter != Uncounted {
+		s.change(from).delta[fromCounter]--
+	}
+	if toCounter != Uncounted {
+		s.change(to).delta[toCounter]++
+	}
+}
+
+// Include counts tasks that a lane had before the set was made.
+func (s *Set) Include(l *Lane, n Counts) {
+	s.change(l)
+	for c := Ready; c <= Active; c++ {
+		l.delta[c] += n[c]
+	}
+}
+
+func (s *Set) change(l *Lane) *Lane {
+	if !l.changed {
+		l.changed = true
+		s.changed = append(s.changed, l)
+	}
+	return l
+}
+
+// Commit shows readers the lanes and counts of the transaction, which is on disk, and
+// begins the next.
+func (s *Set) Commit() {
+	if len(*s.published.Load()) != len(s.all) {
+		s.publish()
+	}
+	for _, l := range s.changed {
+		for c, n := range l.delta {
+			if n != 0 {
+				l.counts[c].Add(n)
+			}
+		}
+		l.clearDelta()
+	}
+	s.changed = s.changed[:0]
+}
+
+// Rollback forgets the lanes and counts of the transaction, which was undone, and what
+// all windows hold: some of it may have been undone with it.
+func (s *Set) Rollback() {
+	for _, l := range s.changed {
+		l.clearDelta()
+	}
+	s.changed = s.changed[:0]
+	keep := *s.published.Load()
+	for _, l := range s.all[len(keep):] {
+		s.forget(l)
+	}
+	s.lastID = s.lastPub
+	s.all = keep
+	for _, l := range s.all {
+		l.Window.Reset()
+	}
+}
+
+// DropEmpty forgets the lanes that count nothing, and says how many. No transaction
+// may be open. A lane that comes back does so under another ID.
+func (s *Set) DropEmpty() int {
+	var keep []*Lane
+	for _, l := range s.all {
+		if l.count() != (task.LaneCount{}) {
+			keep = append(keep, l)
+			continue
+		}
+		s.forget(l)
+	}
+	dropped := len(s.all) - len(keep)
+	if dropped > 0 {
+		s.all = keep
+		s.publish()
+	}
+	return dropped
+}
+
+func (s *Set) forget(l *Lane) {
+	delete(s.byKey, KeyOf(&l.Lane))
+	delete(s.byRow, l.Row)
+}
+
+// List is the lanes with an ID above after, in the order of their IDs.
+func (s *Set) List(after task.LaneID) []task.Lane {
+	all := *s.published.Load()
+	all = all[placeAfter(all, after):]
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]task.Lane, 0, len(all))
+	for _, l := range all {
+		out = append(out, l.Lane)
+	}
+	return out
+}
+
+// Ready is how many tasks of these lanes are ready; a lane that is gone has none.
+func (s *Set) Ready(ids []task.LaneID) int64 {
+	all := *s.published.Load()
+	var sum int64
+	for _, id := range ids {
+		if l := find(all, id); l != nil {
+			sum += l.counts[Ready].Load()
+		}
+	}
+	return sum
+}
+
+// Count is what a lane holds; nothing if it is gone.
+func (s *Set) Count(id task.LaneID) task.LaneCount {
+	if l := find(*s.published.Load(), id); l != nil {
+		return l.count()
+	}
+	return task.LaneCount{}
+}
+
+// find is the lane of that ID; nil if there is none.
+func find(all []*Lane, id task.LaneID) *Lane {
+	if len(all) == 0 {
+		return nil
+	}
+	// Its place, if no lane before it has gone.
+	if i := int64(id - all[0].ID); i >= 0 && i < int64(len(all)) && all[i].ID == id {
+		return all[i]
+	}
+	if i := placeAfter(all, id-1); i < len(all) && all[i].ID == id {
+		return all[i]
+	}
+	return nil
+}
+
+// placeAfter is the index of the first lane with an ID above id.
+func placeAfter(all []*Lane, id task.LaneID) int {
+	i, _ := slices.BinarySearchFunc(all, id+1, func(l *Lane, id task.LaneID) int { return cmp.Compare(l.ID, id) })
+	return i
+}

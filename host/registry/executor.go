@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// defaultSlots hold where neither operator nor executor says how many.
+const defaultSlots = 64
+
+// Executor is a configured executor with its slots and what it may claim.
+type Executor struct {
+	Binding
+	offer          atomic.Pointer[offer]
+	describeFailed atomic.Pointer[error] // it is ready, and did not say what it offers
+	paused         atomic.Bool           // by an operator
+	used           atomic.Int64          // slots
+	max            atomic.Int64
+	shares         atomic.Pointer[ShareSet]
+	work           chan struct{} // wakes its dispatcher
+
+	saving sync.Mutex
+	saved  string // as the store has it; guarded by saving
+}
+
+func newExecutor(b Binding) *Executor {
+	n := &Executor{Binding: b, work: make(chan struct{}, 1)}
+	n.offer.Store(newOffer(sdk.Info{}, false, nil))
+	n.setShares(n.newShareSet())
+	return n
+}
+
+// Outlives says that its attempts go on when the host ends.
+func (x *Executor) Outlives() bool { return x.offer.Load().Info.Outlives }
+
+// Deferred says that it hands attempts on, which begin when it says so.
+func (x *Executor) Deferred() bool { return x.offer.Load().Info.Deferred }
+
+// Wake has the dispatcher look for work. It never blocks.
+func (x *Executor) Wake() {
+	select {
+	case x.work <- struct{}{}:
+	default:
+	}
+}
+
+// Work is received from by the executor's dispatcher: there may be work.
+func (x *Executor) Work() <-chan struct{} { return x.work }
+
+// InHost says that its attempts run in the host's own process.
+func (x *Executor) InHost() bool { return x.Process == nil && !x.Deferred() }
+
+// Ready says whether attempts can be handed over now.
+func (x *Executor) Ready() bool {
+	o := x.offer.Load()
+	return o.live && o.Info.Unavailable == "" && !x.paused.Load() && x.sourceStatus().State == task.ExecutorReady
+}
+
+func (x *Executor) sourceStatus() task.ExecutorStatus {
+	if x.Source == nil {
+		return task.ExecutorStatus{State: task.ExecutorReady}
+	}
+	return x.Source.Status()
+}
+
+// neverDescribed says that nobody knows yet what the executor offers.
+func (x *Executor) neverDescribed() bool {
+	o := x.offer.Load()
+	return !o.live && len(o.types) == 0
+}
+
+// servingRank orders executors that offer a type: one that runs it, or is about to again,
+// goes before one whose nodes are away, and that before one that is only remembered.
+func (x *Executor) servingRank(taskType string) int {
+	o := x.offer.Load()
+	switch state := x.sourceStatus().State; {
+	case o.live && o.types[taskType].info.Unavailable:
+		return 1
+	case o.live, state == task.ExecutorStarting, state == task.ExecutorDegraded, state == task.ExecutorReady:
+		return 0
+	}
+	return 2
+}
+
+// Runs says whether the executor can run the type now, with workers of these
+// labels: only executors that hand attempts on to nodes look at a route.
+func (x *Executor) Runs(taskType string, route map[string]string) bool {
+	o := x.offer.Load()
+	t, ok := o.types[taskType]
+	if !ok || !o.live || t.info.Unavailable {
+		return false
+	}
+	return len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
+		return nodeRuns(&n, taskType, route)
+	})
+}
+
+// nodeRuns says whether a node takes attempts of the type and route.
+func nodeRuns(n *sdk.Node, taskType string, route map[string]string) bool {
+	return n.Takes(taskType) && len(n.Lacks(route)) == 0
+}
+
+// Reserve takes up to n free slots and says how many it got.
+func (x *Executor) Reserve(n int64) int64 { return reserveUpTo(&x.used, x.max.Load(), n) }
+
+// Hold takes a slot for an attempt that is there already, whatever the limit.
+func (x *Executor) Hold() { x.used.Add(1) }
+
+// Unreserve gives back slots that were not needed, and wakes nobody: what could have used
+// them was just looked for.
+func (x *Executor) Unreserve(n int64) { x.used.Add(-n) }
+
+// Release gives slots back.
+func (x *Executor) Release(n int64) {
+	if n > 0 {
+		x.used.Add(-n)
+		x.Wake()
+	}
+}
+
+func reserveUpTo(used *atomic.Int64, limit, n int64) int64 {
+	for {
+		was := used.Load()
+		got := min(n, limit-was)
+		if got <= 0 {
+			return 0
+		}
+		if used.CompareAndSwap(was, was+got) {
+			return got
+		}
+	}
+}
+
+func slots(operator, offered int) int {
+	switch {
+	case operator > 0 && offered > 0:
+		return min(operator, offered)
+	case operator > 0:
+		return operator
+	case offered > 0:
+		return offered
+	}
+	return defaultSlots
+}
+
+// Status is the executor as operators see it, without its nodes: see LiveNodes.
+func (x *Executor) Status() task.ExecutorStatus {
+	s := x.sourceStatus()
+	o := x.offer.Load()
+	s.Name, s.Plugin = x.Name, x.Plugin
+	s.Used, s.Max = int(x.used.Load()), int(x.max.Load())
+	s.Types = o.names()
+	if s.State == task.ExecutorReady {
+		x.explain(&s, o)
+	}
+	return s
+}
+
+// explain says why an executor whose process is well is not simply ready.
+func (x *Executor) explain(s *task.ExecutorStatus, o *offer) {
+	failed := x.describeFailed.Load()
+	switch {
+	case x.paused.Load():
+		s.State, s.Reason = task.ExecutorPaused, "paused by an operator"
+	case failed != nil:
+		s.State, s.Reason = task.ExecutorDegraded, "it does not say what it offers, and is asked again; see the last error"
+		s.LastError = (*failed).Error()
+	case o.Info.Unavailable != "":
+		s.State, s.Reason = task.ExecutorDegraded, o.Info.Unavailable
+	case len(o.refused) > 0:
+		s.State, s.Reason = task.ExecutorDegraded, "some of what it offers is refused; see the last error"
+		s.LastError = o.refusal()
+	}
+}

@@ -1,0 +1,359 @@
+// Package registry knows the executors: what each offers and whether it is ready, its slots
+// and who may have how many of them, and which of them serves which task type and lane
+// under the config in force. It starts nothing: the engine asks it who runs a task, takes
+// slots from it, and wakes dispatchers through it.
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Store is what the registry needs of the store.
+type Store interface {
+	// Lanes, Count and DropEmptyLanes are those of task.Queue.
+	Lanes(after task.LaneID) []task.Lane
+	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
+	DropEmptyLanes(ctx context.Context) (n int, err error)
+	// SaveOffer and Offers are those of task.OfferStore.
+	SaveOffer(ctx context.Context, o task.Offer) error
+	Offers(ctx context.Context, host task.HostID, now time.Time) ([]task.Offer, error)
+	// Host is that of task.HostStore.
+	Host() task.Host
+}
+
+// Binding joins a configured executor to what runs its attempts.
+type Binding struct {
+	Name     string
+	Plugin   string
+	Slots    int          // the operator's limit; 0 leaves it to what the executor offers
+	Executor sdk.Executor // a built-in, or the host's side of a process
+	// Source says how the executor is; nil if it is always ready and its offer never changes.
+	Source Source
+	// Process is the process that it runs in; nil for built-ins.
+	Process Process
+}
+
+// Source tells of an executor's state.
+type Source interface {
+	// Status says how it is now.
+	Status() task.ExecutorStatus
+	// Changed is signaled when Status, or what the executor offers, may have changed.
+	Changed() <-chan struct{}
+}
+
+// Process is what an operator can do to an executor's process.
+type Process interface {
+	// Drain lets what runs finish, for as long as ctx allows, and ends the process.
+	Drain(ctx context.Context) error
+	// Restart starts a successor; the old process finishes what it runs.
+	Restart(ctx context.Context) error
+}
+
+// Options are what New needs. Store is required.
+type Options struct {
+	Store     Store
+	Log       hclog.Logger
+	Executors []Binding // in the order of the config file: the first that offers a type gets it
+	Types     map[string]task.TypeConfig
+}
+
+// Registry is safe for many callers at once. Make one with New, then call Load and, for
+// each executor, Refresh.
+type Registry struct {
+	store     Store
+	log       hclog.Logger
+	executors []*Executor // in the config's order
+	byName    map[string]*Executor
+
+	mu     sync.Mutex // one rebuild at a time
+	config atomic.Pointer[map[string]task.TypeConfig]
+	types  atomic.Pointer[map[string]*Type]
+	served atomic.Int64  // the highest lane that is given to an executor
+	sweep  chan struct{} // signaled when many lanes are empty
+}
+
+// Type is a task type under the config in force.
+type Type struct {
+	Limits   task.Limits
+	Executor *Executor // of tasks that pin none
+
+	info   sdk.TypeInfo
+	schema *validator
+	lanes  []task.LaneID // guarded by Registry.mu; for counts
+}
+
+// Check says what is wrong with an input: invalid_input, with the place of each fault. It
+// ends with ctx, which is the client's, and with host.
+func (t *Type) Check(ctx, host context.Context, input json.RawMessage) error {
+	return t.schema.check(ctx, host, t.info.Name, input)
+}
+
+// New makes a registry that knows the executors' names and nothing else.
+func New(o Options) *Registry {
+	g := &Registry{store: o.Store, log: o.Log, byName: map[string]*Executor{}, sweep: make(chan struct{}, 1)}
+	if g.log == nil {
+		g.log = hclog.NewNullLogger()
+	}
+	for _, b := range o.Executors {
+		x := newExecutor(b)
+		g.executors = append(g.executors, x)
+		g.byName[b.Name] = x
+	}
+	g.types.Store(&map[string]*Type{})
+	g.config.Store(&o.Types)
+	return g
+}
+
+// Executors are all executors, in the config's order. The slice is not to be changed.
+func (g *Registry) Executors() []*Executor { return g.executors }
+
+// Executor is the one of that name; nil if the config has none.
+func (g *Registry) Executor(name string) *Executor { return g.byName[name] }
+
+// saved is what the store keeps of an executor: its last offer, so that a plugin that is
+// down does not make its types unknown, and the operator's word.
+type saved struct {
+	sdk.Info
+	Paused bool `json:"paused,omitempty"`
+}
+
+// Load reads what executors offered before, and which the operator has paused, and puts it
+// in force.
+func (g *Registry) Load(ctx context.Context) error {
+	all, err := g.store.Offers(ctx, g.store.Host().ID, time.Now())
+	if err != nil {
+		return fmt.Errorf("read what executors offered: %w", err)
+	}
+	for _, o := range all {
+		var s saved
+		x := g.byName[o.Executor]
+		if x == nil {
+			continue
+		}
+		if err := json.Unmarshal(o.Document, &s); err != nil {
+			g.log.Warn("what an executor offered last cannot be read, and is asked for anew", "executor", x.Name, "error", err)
+			continue
+		}
+		x.offer.Store(newOffer(s.Info, false, nil))
+		x.paused.Store(s.Paused)
+	}
+	g.rebuild()
+	return nil
+}
+
+// save keeps what is worth keeping of an executor, if it differs from before.
+func (g *Registry) save(ctx context.Context, x *Executor) error {
+	x.saving.Lock()
+	defer x.saving.Unlock()
+	s := saved{Info: x.offer.Load().Info, Paused: x.paused.Load()}
+	s.Nodes, s.Unavailable = nil, "" // these come and go
+	data, err := json.Marshal(s)
+	if err != nil || string(data) == x.saved {
+		return err
+	}
+	if err := g.store.SaveOffer(ctx, task.Offer{Host: g.store.Host().ID, Executor: x.Name, Document: data}); err != nil {
+		return err
+	}
+	x.saved = string(data)
+	return nil
+}
+
+// How often an executor is asked again that did not say what it offers, and how long it
+// may take to answer.
+const (
+	describeAgain   = 2 * time.Second
+	describeTimeout = 10 * time.Second
+)
+
+// Refresh asks an executor what it offers, and puts in force what it has become.
+func (g *Registry) Refresh(ctx context.Context, x *Executor) {
+	defer g.rebuild()
+	if x.sourceStatus().State != task.ExecutorReady {
+		x.describeFailed.Store(nil)
+		x.offer.Store(x.offer.Load().notLive())
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, describeTimeout)
+	defer stop()
+	info, err := x.Executor.Describe(ctx)
+	if err != nil {
+		if x.describeFailed.Swap(&err) == nil {
+			g.log.Error("executor does not describe itself; it is asked again", "executor", x.Name, "error", err)
+		}
+		return
+	}
+	x.describeFailed.Store(nil)
+	before := x.offer.Load()
+	after := newOffer(info, true, before)
+	x.offer.Store(after)
+	x.max.Store(int64(slots(x.Slots, info.Slots)))
+	if r := after.refusal(); r != "" && r != before.refusal() {
+		g.log.Error("an executor offers what this host refuses; the rest of its offer is in force", "executor", x.Name, "refused", r)
+	}
+	if err := g.save(ctx, x); err != nil {
+		g.log.Error("cannot keep what the executor offers", "executor", x.Name, "error", err)
+	}
+}
+
+// WatchOffer keeps up with an executor whose state or offer changes, until ctx ends.
+func (g *Registry) WatchOffer(ctx context.Context, x *Executor) {
+	var changed <-chan struct{} // nil, and never ready, if nothing changes
+	if x.Source != nil {
+		changed = x.Source.Changed()
+	}
+	for {
+		var again <-chan time.Time
+		if x.describeFailed.Load() != nil {
+			again = time.After(describeAgain)
+		}
+		select {
+		case <-changed:
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+		g.Refresh(ctx, x)
+	}
+}
+
+// SetTypes puts another config of task types in force: tasks that wait move to
+// the executors that it names, without a row being touched, and new attempts
+// and submits are under its limits.
+func (g *Registry) SetTypes(types map[string]task.TypeConfig) {
+	g.config.Store(&types)
+	g.rebuild()
+}
+
+// rebuild works out anew which executor serves which type and lane.
+func (g *Registry) rebuild() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	types := map[string]*Type{}
+	for _, x := range g.executors {
+		o := x.offer.Load()
+		for name := range o.types {
+			if t := types[name]; t == nil || x.servingRank(name) < t.Executor.servingRank(name) {
+				types[name] = g.newType(name, x, o)
+			}
+		}
+	}
+	for name, cfg := range *g.config.Load() { // the operator's line beats all of that
+		x := g.byName[cfg.Executor]
+		t := types[name]
+		if x == nil || t == nil || t.Executor == x {
+			continue
+		}
+		if o := x.offer.Load(); o.has(name) {
+			types[name] = g.newType(name, x, o)
+			continue
+		}
+		moved := g.newType(name, x, t.Executor.offer.Load())
+		types[name] = moved
+	}
+	g.types.Store(&types)
+	g.serveLanes(types)
+	g.WakeAll()
+}
+
+// WakeAll has every executor's dispatcher look for work.
+func (g *Registry) WakeAll() {
+	for _, x := range g.executors {
+		x.Wake()
+	}
+}
+
+// newType is the type that x serves, as o describes it.
+func (g *Registry) newType(name string, x *Executor, o *offer) *Type {
+	t := o.types[name]
+	return &Type{info: t.info, schema: t.schema, Executor: x, Limits: g.limits(name, t.info, x)}
+}
+
+// limits lays the operator's word over the executor's over the host's.
+func (g *Registry) limits(name string, info sdk.TypeInfo, x *Executor) task.Limits {
+	offered := task.TypeConfig{Timeout: info.Defaults.Timeout, MaxAttempts: info.Defaults.MaxAttempts, MaxLost: info.Defaults.MaxLost}
+	all := &x.offer.Load().Info
+	return task.LayLimits(offered, (*g.config.Load())[name]).Within(all.MaxInput, all.MaxResult)
+}
+
+// serveLanes gives each lane to the executor that serves it now; g.mu is held.
+func (g *Registry) serveLanes(types map[string]*Type) {
+	for _, t := range types {
+		t.lanes = nil
+	}
+	lanes := g.store.Lanes(0)
+	sets := map[*Executor]*ShareSet{}
+	for _, x := range g.executors {
+		sets[x] = x.newShareSet()
+	}
+	var last task.LaneID
+	empty := 0
+	for i := range lanes {
+		lane := &lanes[i]
+		last = max(last, lane.ID)
+		if g.count(lane.ID) == (task.LaneCount{}) {
+			empty++
+		}
+		t := types[lane.Type]
+		if t == nil {
+			continue
+		}
+		t.lanes = append(t.lanes, lane.ID)
+		x := t.Executor
+		if lane.Executor != "" {
+			x = g.byName[lane.Executor]
+		}
+		route, _ := task.ParseRoute(lane.Route) // this program wrote it
+		if x != nil && x.Runs(lane.Type, route) {
+			sets[x].add(lane)
+		}
+	}
+	for x, set := range sets {
+		x.setShares(set)
+	}
+	// Not before they are served: who finds its lane served wakes the executor and
+	// counts on it to look there.
+	g.served.Store(max(g.served.Load(), int64(last)))
+	if empty >= sweepAt {
+		select {
+		case g.sweep <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// ManyEmpty is signaled when so many lanes are empty that DropEmptyLanes should not wait.
+func (g *Registry) ManyEmpty() <-chan struct{} { return g.sweep }
+
+// sweepAt is with how many empty lanes they are dropped without waiting for the next
+// round: each costs those who look through all of them.
+const sweepAt = 1000
+
+// DropEmptyLanes forgets lanes that nothing waits or runs in, as a client leaves them that
+// varies its routes.
+func (g *Registry) DropEmptyLanes(ctx context.Context) error {
+	n, err := g.store.DropEmptyLanes(ctx)
+	if n > 0 {
+		g.rebuild()
+	}
+	return err
+}
+
+// ServeNew has lanes served that the store has made since it was last asked.
+func (g *Registry) ServeNew() {
+	if len(g.store.Lanes(task.LaneID(g.served.Load()))) == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.serveLanes(*g.types.Load())
+}

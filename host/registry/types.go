@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Lookup finds a type and who would run it, for a submit that may pin an executor.
+func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
+	types := *g.types.Load()
+	t := types[name]
+	if t == nil {
+		return nil, nil, g.notOffered(name, types)
+	}
+	if pinned == "" {
+		return t, t.Executor, nil
+	}
+	x := g.byName[pinned]
+	if x == nil {
+		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
+			Fields: []task.FieldError{{Path: []string{"executor"}, Message: "unknown"}}}
+	}
+	o := x.offer.Load()
+	switch {
+	case x == t.Executor:
+		return t, x, nil
+	case o.has(name):
+		return g.newType(name, x, o), x, nil
+	case x.neverDescribed():
+		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
+	}
+	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
+		Fields: []task.FieldError{{Path: []string{"executor"}, Message: "does not offer the type"}}}
+}
+
+// notOffered tells a type that is unknown for good from one that may come: one that config
+// places on an executor, or that an executor may offer which was not heard yet.
+func (g *Registry) notOffered(name string, types map[string]*Type) error {
+	if placed := (*g.config.Load())[name].Executor; placed != "" {
+		if x := g.byName[placed]; x != nil {
+			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
+		}
+	}
+	for _, x := range g.executors { // a moment ago; it is about to be known to all
+		if x.offer.Load().has(name) {
+			return unavailable("task type %q is not known yet: executor %q has just begun to offer it; try again soon", name, x.Name)
+		}
+	}
+	for _, x := range g.executors {
+		if x.neverDescribed() {
+			return unavailable("task type %q is not known yet: executor %q has not said what it offers: %s; try again soon", name, x.Name, x.why())
+		}
+	}
+	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("no executor offers task type %q; known types: %s", name, knownNames(types)),
+		Fields: []task.FieldError{{Path: []string{"type"}, Message: "unknown"}}}
+}
+
+func unavailable(format string, args ...any) error {
+	return &task.Error{Code: task.CodeExecutorUnavailable, RetryAfter: time.Second, Message: fmt.Sprintf(format, args...)}
+}
+
+// why is the executor's state with its reason, for a sentence.
+func (x *Executor) why() string {
+	s := x.Status()
+	if s.Reason == "" {
+		return fmt.Sprintf("it is %s", s.State)
+	}
+	return fmt.Sprintf("it is %s (%s)", s.State, s.Reason)
+}
+
+func knownNames(types map[string]*Type) string {
+	names := slices.Sorted(maps.Keys(types))
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// Serving is the executor that would run the task now; nil if it is not in the config.
+func (g *Registry) Serving(t *task.Task) *Executor {
+	if t.Pinned != "" {
+		return g.byName[t.Pinned]
+	}
+	if ty := (*g.types.Load())[t.Type]; ty != nil {
+		return ty.Executor
+	}
+	return nil
+}
+
+// LimitsOf are the limits under which a stored task runs.
+func (g *Registry) LimitsOf(taskType string) task.Limits {
+	if ty := (*g.types.Load())[taskType]; ty != nil {
+		return ty.Limits
+	}
+	return task.DefaultLimits()
+}
+
+// count is about what a lane holds; nothing if the store can't say.
+func (g *Registry) count(lane task.LaneID) task.LaneCount {
+	n, err := g.store.Count(context.Background(), lane)
+	if err != nil {
+		g.log.Warn("the tasks of a lane can't be counted", "lane", lane, "error", err)
+	}
+	return n
+}
+
+// Waiting is about how many tasks of the type wait, whoever is to run them.
+func (g *Registry) Waiting(taskType string) (n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if ty := (*g.types.Load())[taskType]; ty != nil {
+		for _, l := range ty.lanes {
+			c := g.count(l)
+			n += c.Ready + c.Waiting
+		}
+	}
+	return n
+}
+
+// Types are the task types that are known, by name.
+func (g *Registry) Types() []task.TypeStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []task.TypeStatus
+	for _, t := range *g.types.Load() {
+		s := task.TypeStatus{
+			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
+			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
+			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
+		}
+		for _, l := range t.lanes {
+			c := g.count(l)
+			s.Counts.Ready += c.Ready
+			s.Counts.Waiting += c.Waiting
+			s.Counts.Active += c.Active
+		}
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// Statuses are all executors as operators see them, with what their nodes do at this
+// moment, in the config's order.
+func (g *Registry) Statuses(ctx context.Context) []task.ExecutorStatus {
+	out := make([]task.ExecutorStatus, 0, len(g.executors))
+	for _, x := range g.executors {
+		s := x.Status()
+		s.Nodes = x.LiveNodes(ctx)
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,131 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// WithWaitReason is the task as clients see it: a queued one whose executor is not ready
+// waits for the executor. Which serves it is config, so this is no stored state.
+func (g *Registry) WithWaitReason(t task.Task) task.Task {
+	if t.State != task.Pending || t.Waiting != task.WaitQueued {
+		return t
+	}
+	x := g.Serving(&t)
+	if x == nil { // its executor is in the config no more, or nobody offers its type
+		t.Executor = t.Pinned
+		t.Waiting = task.WaitExecutor
+		t.WaitReason = waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
+		return t
+	}
+	t.Executor = x.Name
+	if !x.Ready() || !x.Runs(t.Type, t.Route) {
+		t.Waiting = task.WaitExecutor
+		t.WaitReason = x.waitReason(&t)
+	}
+	return t
+}
+
+// waitReason says why the executor does not take the task.
+func (x *Executor) waitReason(t *task.Task) string {
+	s, o := x.sourceStatus(), x.offer.Load()
+	if s.State == task.ExecutorReady {
+		x.explain(&s, o)
+	}
+	switch {
+	case o.live && s.State == task.ExecutorDegraded: // it runs what it can
+		s.State = task.ExecutorReady
+	case !o.live && s.State == task.ExecutorReady:
+		s.State, s.Reason = task.ExecutorStarting, "it has not said what it offers"
+	}
+	return waitReason(x.Name, s, &o.Info, t.Type, t.Route)
+}
+
+// waitReason says to an operator why a task that waits for an executor is not handed
+// to it: what the executor is, or what none of its nodes has. executor is "" if none
+// serves the type, and its state if it is in the config no more.
+func waitReason(executor string, s task.ExecutorStatus, info *sdk.Info, taskType string, route map[string]string) string {
+	offered := slices.IndexFunc(info.Types, func(t sdk.TypeInfo) bool { return t.Name == taskType })
+	switch {
+	case executor == "":
+		return fmt.Sprintf("no executor offers task type %q", taskType)
+	case s.State == "":
+		return fmt.Sprintf("executor %q is not in the config any more", executor)
+	case s.State != task.ExecutorReady:
+		return strings.TrimSuffix(fmt.Sprintf("executor %q is %s: %s", executor, s.State, s.Reason), ": ")
+	case info.Unavailable != "":
+		return fmt.Sprintf("executor %q can run nothing at present: %s", executor, info.Unavailable)
+	case offered < 0:
+		return fmt.Sprintf("executor %q does not offer task type %q", executor, taskType)
+	case info.Deferred:
+		return nodesReason(executor, info.Nodes, taskType, route)
+	case info.Types[offered].Unavailable:
+		return fmt.Sprintf("executor %q offers task type %q, and nothing serves it at present", executor, taskType)
+	}
+	return ""
+}
+
+// nodesReason says what keeps every node from a task; "" if one may take it.
+func nodesReason(executor string, nodes []sdk.Node, taskType string, route map[string]string) string {
+	var gone, draining []string
+	var lacking map[string]int // how many of the nodes that offer the type lack a label
+	offering := 0
+	for i := range nodes {
+		n := &nodes[i]
+		if !slices.Contains(n.Types, taskType) {
+			continue
+		}
+		lacks := n.Lacks(route)
+		switch {
+		case n.Gone:
+			gone = append(gone, n.Name)
+			continue
+		case len(lacks) == 0 && !n.Draining:
+			return ""
+		case len(lacks) == 0:
+			draining = append(draining, n.Name)
+		}
+		offering++
+		if lacking == nil {
+			lacking = map[string]int{}
+		}
+		for _, l := range lacks {
+			lacking[l]++
+		}
+	}
+	switch {
+	case offering == 0 && len(gone) > 0:
+		return fmt.Sprintf("no worker of executor %q offers task type %q; gone is %s", executor, taskType, someOf(gone))
+	case offering == 0:
+		return fmt.Sprintf("no worker of executor %q offers task type %q", executor, taskType)
+	case len(draining) > 0:
+		return fmt.Sprintf("the workers that could run it are draining: %s", someOf(draining))
+	}
+	var nowhere, somewhere []string
+	for l, n := range lacking {
+		if n == offering {
+			nowhere = append(nowhere, l)
+		} else {
+			somewhere = append(somewhere, l)
+		}
+	}
+	if len(nowhere) > 0 {
+		return fmt.Sprintf("no worker of executor %q that offers task type %q has the label %s", executor, taskType, someOf(nowhere))
+	}
+	return fmt.Sprintf("no worker of executor %q that offers task type %q has all of the labels %s at once", executor, taskType, someOf(somewhere))
+}
+
+// someOf lists names in order, the first few of many.
+func someOf(names []string) string {
+	const most = 5
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Delete implements task.Ledger.
+func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error {
+	t, err := s.Get(ctx, scope, id)
+	if err != nil {
+		return err
+	}
+	o := &deleteOp{seqs: []int64{t.Seq}}
+	if err := s.w.do(ctx, o); err != nil {
+		return err
+	}
+	if len(o.gone) == 0 && o.found {
+		return task.Errorf(task.CodeNotFinal, "task %s is %s: cancel it first, or wait until it is done", id, o.state)
+	}
+	if len(o.gone) == 0 {
+		return notFound(id)
+	}
+	return nil
+}
+
+// DeleteExpired implements task.Ledger. It looks through order keys from the oldest and
+// starts over when it came to the end, expiryScanRows rows a call.
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
+	s.expiryMu.Lock()
+	defer s.expiryMu.Unlock()
+	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
+	last := s.expiryScanned
+	looked := 0
+	err = s.rows(ctx, sqlScanExpiry, []any{s.expiryScanned, expiryScanRows}, 3, func(r row) bool {
+		looked++
+		last = r.int(0)
+		if r.int(1) >= int64(task.Succeeded) && r.int(2) <= o.expired {
+			o.seqs = append(o.seqs, last)
+		}
+		return len(o.seqs) < limit
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if err := s.w.do(ctx, o); err != nil {
+		return nil, false, err
+	}
+	more = looked == expiryScanRows || len(o.seqs) >= limit
+	s.expiryScanned = last
+	if !more {
+		s.expiryScanned = 0
+	}
+	return o.gone, more, nil
+}
+
+const (
+	expiryScanRows = 10_000
+	sqlScanExpiry  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT ?`
+)
+
+// deleteOp removes those of the tasks that are final (and, if expired is set,
+// kept long enough), with all that belongs to them.
+type deleteOp struct {
+	seqs    []int64
+	expired int64
+	forget  int64 // idempotency keys from before it
+	limit   int
+
+	gone  []task.ID
+	found bool
+	state task.State
+}
+
+func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
+
+func (o *deleteOp) run(w *writer) error {
+	o.gone, o.found = o.gone[:0], false
+	for _, seq := range o.seqs {
+		st := w.st.deletable
+		st.bind().int(seq)
+		found, err := st.one()
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		o.found, o.state = true, task.State(st.row.int(0))
+		if !o.state.Final() || o.expired != 0 && st.row.int(5) > o.expired {
+			continue
+		}
+		var id task.ID
+		copy(id[:], st.row.blob(6))
+		if err := w.recordSeqs(seq); err != nil {
+			return err
+		}
+		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
+			return err
+		}
+		o.gone = append(o.gone, id)
+	}
+	if o.forget == 0 {
+		return nil
+	}
+	w.st.offerExpire.bind().int(o.expired)
+	if err := w.st.offerExpire.run(); err != nil {
+		return err
+	}
+	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
+	return w.st.idemExpire.run()
+}
+
+// recordSeqs puts on record that the order key was given, before its row goes: a
+// key is never given twice. All that were given so far go on record at once, so
+// that only the first of them to be deleted costs a write.
+func (w *writer) recordSeqs(seq int64) error {
+	if seq <= w.seqOnRecord {
+		return nil
+	}
+	st := w.st.seqRecord
+	st.bind().int(w.lastSeq)
+	if err := st.run(); err != nil {
+		return err
+	}
+	w.seqOnRecord = w.lastSeq
+	return nil
+}
+
+func (w *writer) remove(seq int64, key, owner, typ string) error {
+	if key != "" {
+		w.st.keyDelete.bind().value(owner).value(typ).value(key)
+		if err := w.st.keyDelete.run(); err != nil {
+			return err
+		}
+	}
+	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete, w.st.inputDelete, w.st.resultDelete, w.st.detailDelete, w.st.taskDelete} {
+		st.bind().int(seq)
+		if err := st.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notFound(id task.ID) error {
+	return task.Errorf(task.CodeNotFound, "there is no task %s", id)
+}

@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/taskhost/taskhost/host/lane"
+)
+
+// Promote implements task.Queue.
+func (s *Store) Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error) {
+	o := &promoteOp{now: now, limit: limit}
+	if err := s.w.do(ctx, o); err != nil {
+		return 0, time.Time{}, err
+	}
+	return o.n, o.next, nil
+}
+
+type promoteOp struct {
+	now   time.Time
+	limit int
+	n     int
+	next  time.Time
+}
+
+func (o *promoteOp) size() (rows, bytes int) { return o.limit, 0 }
+
+func (o *promoteOp) run(w *writer) error {
+	type due struct{ seq, lane, priority int64 }
+	var ready []due
+	o.n, o.next = 0, time.Time{}
+	st := w.st.due
+	st.bind().int(micros(o.now)).int(int64(o.limit))
+	if err := st.each(func(r row) bool {
+		ready = append(ready, due{r.int(0), r.int(1), r.int(2)})
+		return true
+	}); err != nil {
+		return err
+	}
+	for _, d := range ready {
+		st := w.st.promote
+		st.bind().int(micros(o.now)).int(d.seq)
+		if err := st.run(); err != nil {
+			return err
+		}
+		n, err := w.laneOf(d.lane)
+		if err != nil {
+			return err
+		}
+		w.lanes.Move(n, lane.Waiting, n, lane.Ready)
+		n.Window.Add(lane.Entry{Priority: d.priority, Seq: d.seq})
+	}
+	o.n = len(ready)
+	found, err := w.st.nextDue.one()
+	if found {
+		o.next = w.st.nextDue.row.time(0)
+	}
+	return err
+}

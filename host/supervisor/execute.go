@@ -1,0 +1,158 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+var (
+	_ sdk.Executor       = (*Executor)(nil)
+	_ sdk.Settler        = (*Executor)(nil)
+	_ sdk.NodeController = (*Executor)(nil)
+)
+
+// Describe asks the current process. Without one it fails and says why.
+func (e *Executor) Describe(ctx context.Context) (sdk.Info, error) {
+	conn, err := e.currentConnection()
+	if err != nil {
+		return sdk.Info{}, err
+	}
+	info, err := conn.Describe(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil { // not signaled: who asked knows, and would ask again
+		e.status.LastError = err.Error()
+		return sdk.Info{}, err
+	}
+	e.deferred = info.Deferred
+	return info, nil
+}
+
+// ControlNode asks the current process to tell one of its nodes. Without one it
+// fails and says why.
+func (e *Executor) ControlNode(ctx context.Context, node, action string) error {
+	conn, err := e.currentConnection()
+	if err != nil {
+		return err
+	}
+	return conn.ControlNode(ctx, node, action)
+}
+
+// currentConnection is the connection that takes new attempts, or why there is none.
+func (e *Executor) currentConnection() (sdk.HostConnection, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == nil {
+		return nil, fmt.Errorf("executor %q is %s: %s", e.config.Name, e.status.State, e.status.Reason)
+	}
+	return e.current.conn, nil
+}
+
+// Execute makes the attempt on the current process. Without one it returns
+// sdk.ErrReleased at once; only an attempt to be joined waits for a process that is
+// being started, because its loss costs more than its wait.
+func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+	inst := e.enter(ctx, t)
+	if inst == nil {
+		return sdk.Result{}, outcomeWithoutProcess(ctx, t)
+	}
+	defer e.returned(t.Token, inst)
+	return inst.conn.Execute(ctx, t, r)
+}
+
+// Revert undoes an attempt, by the rules of Execute.
+func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
+	inst := e.enter(ctx, t)
+	if inst == nil {
+		return outcomeWithoutProcess(ctx, t)
+	}
+	defer e.returned(t.Token, inst)
+	return inst.conn.Revert(ctx, t, r)
+}
+
+// returned notes that a call of Execute or Revert is back.
+func (e *Executor) returned(t sdk.Token, inst *instance) {
+	dead := inst.conn.Err() != nil
+	e.mu.Lock()
+	e.attempts.returned(t, dead)
+	e.checkStuck() // it may be the last that is waited for
+	e.mu.Unlock()
+}
+
+// checkStuck has the controller look at the processes on which abandoned attempts go on.
+// What is handed on runs elsewhere, and the end of this process would not end it. It
+// needs the lock held.
+func (e *Executor) checkStuck() {
+	if e.attempts.abandoned > 0 && !e.deferred {
+		signal(e.stuckSignal)
+	}
+}
+
+// Settled tells the process that ran the attempt. One that has not returned is
+// abandoned: no new attempt goes to its process, which is ended when nothing else
+// is left on it, unless the executor hands attempts on.
+func (e *Executor) Settled(t sdk.Token) {
+	e.mu.Lock()
+	inst := e.attempts.settled(t)
+	if inst == nil {
+		inst = e.current // of its Hello, or nothing
+	}
+	e.checkStuck()
+	e.mu.Unlock()
+	if inst != nil {
+		inst.conn.Settled(t)
+	}
+}
+
+// outcomeWithoutProcess is the outcome where there is no process: an attempt that ran before
+// may have done anything. A host that lets go before the process was there has
+// lost nothing: the next one joins the attempt.
+func outcomeWithoutProcess(ctx context.Context, t sdk.Task) error {
+	switch {
+	case t.Rejoin && errors.Is(context.Cause(ctx), sdk.ErrDetach):
+		return sdk.ErrDetach
+	case t.Rejoin:
+		return sdk.ErrLost
+	}
+	return sdk.ErrReleased
+}
+
+// enter puts t on the process that takes new attempts, or on the one that runs its token
+// already. It gives nil if there is no process for it.
+func (e *Executor) enter(ctx context.Context, t sdk.Task) *instance {
+	for {
+		e.mu.Lock()
+		inst, state, changed := e.current, e.status.State, e.statusChanged
+		if inst != nil {
+			inst = e.attempts.enter(t, inst)
+		}
+		e.mu.Unlock()
+		if inst != nil || !t.Rejoin || state != task.ExecutorStarting && state != task.ExecutorDegraded {
+			return inst
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// loads are the processes on which anything runs.
+func (e *Executor) loads() map[*instance]load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.attempts.loads()
+}
+
+// forgetInstance drops what is remembered of a process that is gone, and says whether a
+// suspect that ran on it explains that.
+func (e *Executor) forgetInstance(inst *instance) (suspect bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.attempts.forgetInstance(inst) && !e.deferred
+}

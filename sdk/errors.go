@@ -1,0 +1,73 @@
+package sdk
+
+import (
+	"errors"
+	"time"
+)
+
+// Permanent marks err as one that no retry can cure. A nil err gives nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &outcomeError{cause: err, outcome: Outcome{Kind: OutcomeFailed, Code: CodePermanent, Permanent: true}}
+}
+
+// RetryAfter marks err as one to retry no sooner than after d. A nil err gives nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &outcomeError{cause: err, outcome: Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, RetryAfter: max(d, 0)}}
+}
+
+// ErrLost is returned by executors that cannot say whether or how an attempt ended.
+// It counts against the task's max_lost, not its max_attempts.
+var ErrLost error = &outcomeError{outcome: Outcome{Kind: OutcomeLost, Code: CodeExecutorLost,
+	Message: "the attempt was lost: it may have run, nobody knows how it ended"}}
+
+// ErrReleased is returned by executors for an attempt that surely never started.
+// The task goes back to its queue at no cost.
+var ErrReleased error = &outcomeError{outcome: Outcome{Kind: OutcomeReleased,
+	Message: "the attempt was given back before it started"}}
+
+// ErrInterrupted is returned by executors for an attempt that was stopped because its
+// process or its host ends, and may have run in part. The task goes back to its queue
+// at no cost, unless it must never run twice (max_lost 0): then it fails.
+var ErrInterrupted error = &outcomeError{outcome: Outcome{Kind: OutcomeInterrupted,
+	Message: "the attempt was interrupted: it may have run in part"}}
+
+// YieldUntil rests the task until t. Checkpoint, if not nil, is what the next
+// run finds in Task.Checkpoint.
+func YieldUntil(t time.Time, checkpoint []byte) error {
+	return yield(Yield{Until: t, Checkpoint: checkpoint})
+}
+
+// YieldForChildren rests the task until all the tasks with these ids are final.
+func YieldForChildren(ids []string, checkpoint []byte) error {
+	return yield(Yield{Children: ids, Checkpoint: checkpoint})
+}
+
+// YieldUntilResumed rests the task until an operator resumes it.
+func YieldUntilResumed(checkpoint []byte) error {
+	return yield(Yield{Resume: true, Checkpoint: checkpoint})
+}
+
+func yield(y Yield) error {
+	return &outcomeError{outcome: Outcome{Kind: OutcomeYielded, Message: "the task rests", Yield: &y}}
+}
+
+// Why the context of an attempt ended: context.Cause(ctx) is one of these.
+var (
+	// ErrCancel: the client wants the task to end. Stop and clean up.
+	ErrCancel = errors.New("canceled")
+	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
+	ErrTimeout = errors.New("attempt timed out")
+	// ErrPause: the operator wants the task to rest. A script that can resume
+	// returns YieldUntilResumed; one that cannot goes on as if nothing was said.
+	ErrPause = errors.New("paused")
+	// ErrDetach: the host lets go. An executor whose attempts outlive the host
+	// leaves them running and returns; a local one stops. The attempt will run again
+	// without having cost anything, unless its task must never run twice.
+	ErrDetach = errors.New("host is detaching")
+)
