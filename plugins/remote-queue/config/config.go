@@ -131,7 +131,7 @@ func (c *Executor) OpenToAll() bool {
 	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
 }
 
-// checkListen insists on a secret wherever others than this machine can connect.
+// checkListen refuses to go without a secret wherever others than this machine can connect.
 func (c *Executor) checkListen() error {
 	for name, secret := range c.WorkerTokens {
 		if wire.CheckWorkerName(name) != nil || secret == "" {

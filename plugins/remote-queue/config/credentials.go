@@ -34,7 +34,7 @@ func CanAuthenticate(urls string, c Credentials) bool {
 	return len(all) > 0
 }
 
-// CheckCredentials insists on some for a broker that other machines reach.
+// CheckCredentials refuses to go without for a broker that other machines reach.
 func CheckCredentials(urls string, c Credentials, allowed bool) error {
 	if allowed || onLoopback(urls) || CanAuthenticate(urls, c) {
 		return nil

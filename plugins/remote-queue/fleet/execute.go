@@ -64,7 +64,8 @@ func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt
 		if err != nil {
 			return nil, false, sdk.FailedWith(wire.LostOutcome(err.Error()))
 		}
-		a.phase, a.peer = running, p
+		a.phase = running
+		a.peer = p
 		a.forgetStart()
 		a.lastNamed = f.clock.now() + time.Duration(f.queueConfig.Rejoin-f.queueConfig.Lapse)
 	default:
@@ -83,7 +84,8 @@ func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, ow
 	asks, ended := a.firstAsk, ctx.Done()
 	var started <-chan struct{}
 	if !owner {
-		asks, started = nil, a.started
+		asks = nil
+		started = a.started
 	}
 	for {
 		select {

@@ -123,7 +123,8 @@ func (f *fleet) removeWorker(w *remoteWorker) {
 		}
 	}
 	n := f.describeNode(w)
-	n.Gone, n.Used = true, 0
+	n.Gone = true
+	n.Used = 0
 	f.goneWorkers[n.Name] = goneWorker{n, time.Now()}
 	if len(f.goneWorkers) > maxGone {
 		oldest := slices.MinFunc(slices.Collect(maps.Values(f.goneWorkers)), func(a, b goneWorker) int { return a.leftAt.Compare(b.leftAt) })

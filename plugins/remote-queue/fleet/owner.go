@@ -13,7 +13,8 @@ import (
 func (o *owner) init(f *fleet, id string) {
 	lapse := time.Duration(f.queueConfig.Lapse)
 	o.fleet, o.hostID, o.wakeUp = f, id, make(chan struct{}, 1)
-	o.renewEvery, o.validFor = lapse/2, 2*lapse
+	o.renewEvery = lapse / 2
+	o.validFor = 2 * lapse
 	name, err := os.Hostname()
 	if err != nil {
 		name = "unknown"
@@ -79,7 +80,8 @@ func (o *owner) tryClaim(ctx context.Context) (again bool, err error) {
 		o.noteConfirmed(asked)
 		return false, nil
 	case there.Process == o.fleet.process: // its first write was not answered
-		o.ownClaim, o.ownRevision = there, rev
+		o.ownClaim = there
+		o.ownRevision = rev
 		o.claimed.Store(true)
 		return true, nil
 	case o.claimed.Load() && rev > 0:
@@ -193,7 +195,8 @@ func (o *owner) takeQueue(ctx context.Context, last claim, rev uint64, asked tim
 	o.ownClaim = c
 	if !o.claimed.Swap(true) {
 		o.fleet.log.Debug("the queue is this host's", "queue", o.fleet.queueConfig.Queue, "generation", c.Generation)
-		o.otherClaim, o.otherRevision = claim{}, 0
+		o.otherClaim = claim{}
+		o.otherRevision = 0
 		o.fleet.noteQueueTaken()
 	}
 	o.noteConfirmed(asked)

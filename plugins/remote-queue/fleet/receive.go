@@ -104,7 +104,8 @@ func (f *fleet) refuseToken(p wire.Peer, t sdk.Token) {
 func (f *fleet) handleAsk(a *attempt, p wire.Peer) {
 	switch {
 	case a.phase == waiting:
-		a.phase, a.peer = starting, p
+		a.phase = starting
+		a.peer = p
 		a.firstAsk <- p // one at the most: nobody goes back to waiting
 	case a.phase == ended || a.peer != p:
 		f.refuseToken(p, a.token)

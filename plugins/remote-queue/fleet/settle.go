@@ -13,7 +13,8 @@ func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
 	if a.phase == ended {
 		return
 	}
-	a.phase, a.outcome = ended, o
+	a.phase = ended
+	a.outcome = o
 	a.forgetStart()
 	a.lastNamed = f.clock.now()
 	close(a.done)

@@ -165,7 +165,8 @@ func (f *fleet) saveTypes() {
 		f.mu.Unlock()
 		return
 	}
-	f.typesUnsaved, f.typesSaved = false, now
+	f.typesUnsaved = false
+	f.typesSaved = now
 	list := make([]knownType, 0, len(f.knownTypes))
 	for _, name := range slices.Sorted(maps.Keys(f.knownTypes)) {
 		list = append(list, *f.knownTypes[name])

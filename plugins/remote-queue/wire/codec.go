@@ -82,7 +82,8 @@ func (d *decoder) uint() uint64 {
 	}
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {
-		d.bad, d.b = true, nil
+		d.bad = true
+		d.b = nil
 		return 0
 	}
 	d.b = d.b[n:]
@@ -95,7 +96,8 @@ func (d *decoder) int() int64 {
 	}
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
-		d.bad, d.b = true, nil
+		d.bad = true
+		d.b = nil
 		return 0
 	}
 	d.b = d.b[n:]
@@ -105,7 +107,8 @@ func (d *decoder) int() int64 {
 // take returns the next n bytes, still part of the message.
 func (d *decoder) take(n uint64) []byte {
 	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
+		d.bad = true
+		d.b = nil
 		return nil
 	}
 	v := d.b[:n:n]
@@ -148,7 +151,8 @@ func (d *decoder) strings() []string {
 func (d *decoder) count(size int) int {
 	n := d.uint()
 	if n > uint64(len(d.b)/size) || n > maxListed {
-		d.bad, d.b = true, nil
+		d.bad = true
+		d.b = nil
 		return 0
 	}
 	return int(n)
@@ -174,7 +178,8 @@ func (d *decoder) time() time.Time {
 	case farTime:
 		t := time.Unix(d.int(), d.int())
 		if y := t.UTC().Year(); y < 0 || y > 9999 {
-			d.bad, d.b = true, nil
+			d.bad = true
+			d.b = nil
 			return time.Time{}
 		}
 		return t

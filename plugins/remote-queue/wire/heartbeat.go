@@ -10,9 +10,11 @@ import (
 type Heartbeat struct {
 	// Running are the tokens that the worker answers for, 16 bytes each: accepted,
 	// running, or finished and not yet acked.
-	Running  []byte `json:"run,omitempty"`
-	Used     int    `json:"used"`
-	Draining bool   `json:"draining,omitempty"`
+	Running []byte `json:"run,omitempty"`
+	// Used is how many of its slots are taken.
+	Used int `json:"used"`
+	// Draining says that the worker takes nothing more.
+	Draining bool `json:"draining,omitempty"`
 	// Offer is the id of the last offer heard.
 	Offer string `json:"offer,omitempty"`
 	// Unreachable says that the host's REST does not answer this worker.
@@ -23,18 +25,23 @@ type Heartbeat struct {
 	Info *WorkerInfo `json:"about,omitempty"`
 }
 
-// WorkerInfo is what a worker is.
+// WorkerInfo is what a worker says of itself. The host believes none of it unseen: it is
+// bounded, and shown or matched, nothing else.
 type WorkerInfo struct {
-	Version string            `json:"version,omitempty"`
-	Address string            `json:"address,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Slots   int               `json:"slots"`
-	Types   []sdk.TypeInfo    `json:"types,omitempty"`
+	// Version and Address are shown to operators.
+	Version string `json:"version,omitempty"`
+	Address string `json:"address,omitempty"`
+	// Labels are what the routes of tasks are matched with.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Slots is how many attempts the worker runs at once.
+	Slots int `json:"slots"`
+	// Types are those that its executors offer.
+	Types []sdk.TypeInfo `json:"types,omitempty"`
 	// TypeSlots is how many slots each type can use, if not all.
 	TypeSlots map[string]int `json:"type_slots,omitempty"`
 }
 
-// DecodeHeartbeat reads a heartbeat. An *overBudget error is one that is larger than a
+// DecodeHeartbeat reads a heartbeat. A *LimitError is one that is larger than a
 // worker's may be, any other one that makes no sense.
 func DecodeHeartbeat(b []byte) (Heartbeat, error) {
 	var h Heartbeat

@@ -8,11 +8,16 @@ import (
 // Offer is what the host tells a worker: where to pull. It follows a heartbeat
 // that names another one, and any change.
 type Offer struct {
-	ID        string        `json:"id"`
-	Host      string        `json:"host"` // of the host's process
+	// ID is equal for equal offers. A worker names the last one that it heard.
+	ID string `json:"id"`
+	// Host is the process of the host.
+	Host string `json:"host"`
+	// Heartbeat is how often the worker is to be heard.
 	Heartbeat time.Duration `json:"heartbeat"`
-	HostURL   string        `json:"host_url,omitempty"`
-	Lanes     []OfferLane   `json:"lanes,omitempty"`
+	// HostURL is the host's REST; empty if workers cannot use it.
+	HostURL string `json:"host_url,omitempty"`
+	// Lanes are those that the worker may consume.
+	Lanes []OfferLane `json:"lanes,omitempty"`
 	// Drain says that an operator wants the worker to take nothing more, until an
 	// offer says otherwise.
 	Drain bool `json:"drain,omitempty"`

@@ -60,13 +60,16 @@ func (s *Start) dropLargest() bool {
 	case n == 0:
 		return false
 	case n == len(s.Task.Input):
-		s.Task.Input, s.RefInput = nil, true
+		s.Task.Input = nil
+		s.RefInput = true
 	case n == len(s.Task.Checkpoint):
-		s.Task.Checkpoint, s.RefCheckpoint = nil, true
+		s.Task.Checkpoint = nil
+		s.RefCheckpoint = true
 	default:
 		r := *s.Task.Result
 		r.Data = nil
-		s.Task.Result, s.RefResult = &r, true
+		s.Task.Result = &r
+		s.RefResult = true
 	}
 	return true
 }

@@ -91,7 +91,8 @@ func (w *Worker) repeatUnanswered() {
 		}
 		switch r.phase {
 		case asking:
-			r.reportedAt, r.repeatAfter = now, time.Second
+			r.reportedAt = now
+			r.repeatAfter = time.Second
 			w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: t})
 		case reporting:
 			if r.largeResult != nil && r.uploadedTo != w.offer.Host { // the one that had it is gone

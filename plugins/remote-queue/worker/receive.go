@@ -43,7 +43,8 @@ func (w *Worker) handleOffer(o wire.Offer) {
 	}
 	if fresh {
 		for _, r := range w.runs {
-			r.repeatAfter, r.reportedAt = 0, time.Time{}
+			r.repeatAfter = 0
+			r.reportedAt = time.Time{}
 		}
 	}
 	w.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 func (w *Worker) startScript(r *run, timeout time.Duration) {
 	// Not below the worker's own context: it would keep a list of thousands.
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r.phase, r.cancel = working, cancel
+	r.phase = working
+	r.cancel = cancel
 	if timeout > 0 {
 		at := time.Now().Add(timeout)
 		r.start.Task.Deadline = at

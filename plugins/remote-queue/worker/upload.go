@@ -93,7 +93,8 @@ func (w *Worker) uploadAgain(t sdk.Token, r *run, host string) {
 func (w *Worker) reportInline(t sdk.Token, r *run) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.outcome.Result, r.largeResult = *r.largeResult, nil
+	r.outcome.Result = *r.largeResult
+	r.largeResult = nil
 	w.reportOutcome(t, r, time.Second)
 }
 

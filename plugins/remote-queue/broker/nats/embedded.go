@@ -72,7 +72,8 @@ func (b *embeddedServer) listen(c *config.Executor, opts *server.Options, last c
 		}
 		return b.start(opts, log)
 	}
-	opts.Host, opts.Port = "127.0.0.1", server.RANDOM_PORT
+	opts.Host = "127.0.0.1"
+	opts.Port = server.RANDOM_PORT
 	if _, port, err := net.SplitHostPort(config.WithoutScheme(last.URL)); err == nil {
 		if l, err := net.Listen("tcp", net.JoinHostPort(opts.Host, port)); err == nil {
 			_ = l.Close() // only to see that it is free

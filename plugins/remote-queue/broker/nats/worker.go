@@ -48,7 +48,8 @@ func ConnectWorker(c broker.WorkerConnection, events broker.WorkerEvents) (*Work
 // where is the broker's address, and the options that say how to reach it and how to log
 // in to it.
 func (w *Worker) where() (url string, opts []nats.Option, err error) {
-	c, name := w.connection.Credentials, w.connection.Peer.Name
+	c := w.connection.Credentials
+	name := w.connection.Peer.Name
 	url = w.connection.URL
 	if file := w.connection.JoinFile; file != "" {
 		j, err := config.ReadJoin(file)
