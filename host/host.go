@@ -102,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
-	if h.set, err = OpenExecutors(o, h.store.Epoch(), h.url()); err != nil {
+	if h.set, err = OpenExecutors(o, h.store.Host().Epoch, h.url()); err != nil {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{
@@ -130,7 +130,7 @@ func (h *Host) listen() error {
 	}
 	h.listener = l
 	// For those who asked for any free port, and for tools on this machine.
-	return files.Write(h.addressFile(), []byte(l.Addr().String()+"\n"))
+	return files.WriteDurable(h.addressFile(), []byte(l.Addr().String()+"\n"))
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }

@@ -64,7 +64,7 @@ var errSecondSignal error = &exitError{code: exitInterrupted, msg: "ended at onc
 
 // localExecutors are the worker's own: made and supervised as a host's are.
 func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Executors, error) {
-	if err := files.MakePrivate(cfg.DataDir); err != nil {
+	if err := files.MakePrivateDir(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	o := host.FromWorker(cfg)

@@ -99,7 +99,7 @@ const seqPerHost = 1 << 16
 // firstLine is where the numbers of an attempt that is joined begin.
 func (e *Engine) firstLine() int64 {
 	const hosts = seqPerAttempt/seqPerHost - 1
-	return seqPerHost * (1 + int64(e.store.Epoch()%hosts))
+	return seqPerHost * (1 + int64(e.store.Host().Epoch%hosts))
 }
 
 // line takes one line that the attempt logged; it never waits for the store.

@@ -14,7 +14,7 @@ import (
 func (e *Engine) recover(ctx context.Context) error {
 	var after int64
 	for {
-		held, err := e.store.InFlight(ctx, after, 500)
+		held, err := e.store.InFlight(ctx, e.store.Host().ID, after, 500)
 		if err != nil {
 			return fmt.Errorf("read what the last host left running: %w", err)
 		}

@@ -232,7 +232,7 @@ func TestStalledStoreDoesNotEatTheTimeout(t *testing.T) {
 // than its timeout.
 func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	store := openStore(t, t.TempDir())
-	if err := store.SaveOffer(t.Context(), "x", []byte(`{"types":[{"name":"work"}],"deferred":true,"outlives":true}`)); err != nil {
+	if err := store.SaveOffer(t.Context(), task.Offer{Host: store.Host().ID, Executor: "x", Document: []byte(`{"types":[{"name":"work"}],"deferred":true,"outlives":true}`)}); err != nil {
 		t.Fatal(err)
 	}
 	tk, err := task.New(task.ID{1}, "me", task.Spec{Type: "work", Timeout: 300 * time.Millisecond}, task.DefaultLimits(), time.Now())

@@ -25,8 +25,10 @@ type Store interface {
 	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
 	DropEmptyLanes(ctx context.Context) (n int, err error)
 	// SaveOffer and Offers are those of task.OfferStore.
-	SaveOffer(ctx context.Context, executor string, offer []byte) error
-	Offers(ctx context.Context) (map[string][]byte, error)
+	SaveOffer(ctx context.Context, o task.Offer) error
+	Offers(ctx context.Context, host task.HostID, now time.Time) ([]task.Offer, error)
+	// Host is that of task.HostStore.
+	Host() task.Host
 }
 
 // Binding joins a configured executor to what runs its attempts.
@@ -128,18 +130,18 @@ type saved struct {
 // Load reads what executors offered before, and which the operator has paused, and puts it
 // in force.
 func (g *Registry) Load(ctx context.Context) error {
-	all, err := g.store.Offers(ctx)
+	all, err := g.store.Offers(ctx, g.store.Host().ID, time.Now())
 	if err != nil {
 		return fmt.Errorf("read what executors offered: %w", err)
 	}
-	for name, data := range all {
+	for _, o := range all {
 		var s saved
-		x := g.byName[name]
+		x := g.byName[o.Executor]
 		if x == nil {
 			continue
 		}
-		if err := json.Unmarshal(data, &s); err != nil {
-			g.log.Warn("what an executor offered last cannot be read, and is asked for anew", "executor", name, "error", err)
+		if err := json.Unmarshal(o.Document, &s); err != nil {
+			g.log.Warn("what an executor offered last cannot be read, and is asked for anew", "executor", x.Name, "error", err)
 			continue
 		}
 		x.offer.Store(newOffer(s.Info, false, nil))
@@ -159,7 +161,7 @@ func (g *Registry) save(ctx context.Context, x *Executor) error {
 	if err != nil || string(data) == x.saved {
 		return err
 	}
-	if err := g.store.SaveOffer(ctx, x.Name, data); err != nil {
+	if err := g.store.SaveOffer(ctx, task.Offer{Host: g.store.Host().ID, Executor: x.Name, Document: data}); err != nil {
 		return err
 	}
 	x.saved = string(data)

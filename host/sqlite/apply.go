@@ -151,7 +151,9 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	w.leaveFlight(t.Seq)
+	if err := w.endAttempt(t.Seq); err != nil {
+		return false, err
+	}
 	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
 	return true, w.writeSideTables(c, resultNone)
 }
@@ -215,7 +217,9 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})
 	}
 	if was == lane.Active && is != lane.Active {
-		w.leaveFlight(t.Seq)
+		if err := w.endAttempt(t.Seq); err != nil {
+			return err
+		}
 	}
 	if is == lane.Active && was != lane.Active {
 		return w.enterFlight(t.Seq)

@@ -44,6 +44,7 @@ AND NOT EXISTS (SELECT 1 FROM lane l JOIN task_key k ON k.owner = l.owner AND k.
 	{"log lines belong to tasks", `SELECT count(*) FROM log h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 	{"inputs belong to tasks", `SELECT count(*) FROM input h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 	{"details belong to tasks", `SELECT count(*) FROM task_detail h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
+	{"uploads belong to attempts that hold a task", `SELECT count(*) FROM upload h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task AND t.token = h.token)`},
 	{"results belong to tasks", `SELECT count(*) FROM result h WHERE h.task > ? AND h.task <= ? AND NOT EXISTS (SELECT 1 FROM task t WHERE t.seq = h.task)`},
 }
 

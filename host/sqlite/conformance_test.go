@@ -18,5 +18,6 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, dir string) task.Store { return open(t, dir) })
 	storetest.RunOffers(t, open)
 	storetest.RunTransactions(t, open)
+	storetest.RunUploads(t, open)
 	storetest.RunHosts(t, open)
 }

@@ -105,6 +105,10 @@ func (o *deleteOp) run(w *writer) error {
 	if o.forget == 0 {
 		return nil
 	}
+	w.st.offerExpire.bind().int(o.expired)
+	if err := w.st.offerExpire.run(); err != nil {
+		return err
+	}
 	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
 	return w.st.idemExpire.run()
 }

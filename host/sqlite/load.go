@@ -40,6 +40,9 @@ func (w *writer) load() error {
 	if err := w.loadInFlight(counts); err != nil {
 		return err
 	}
+	if err := w.query(`SELECT task FROM upload`, 1, nil, func(r row) error { w.uploads.saved(r.int(0)); return nil }); err != nil {
+		return err
+	}
 	for _, row := range slices.Sorted(maps.Keys(counts)) {
 		l, err := w.laneOf(row)
 		if err != nil {

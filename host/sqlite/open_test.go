@@ -181,7 +181,7 @@ func TestEpochOutlivesBackup(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = s.Close() }()
-		return s.Epoch()
+		return s.Host().Epoch
 	}
 	open()
 	backup, err := os.ReadFile(filepath.Join(dir, FileName))

@@ -43,6 +43,8 @@ func TestPlans(t *testing.T) {
 		"held":              {sqlInFlight, "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		"overdue":           {sqlOverdue, "SEARCH t USING INDEX task_deadline (deadline>? AND deadline<?)"},
 		"retire":            {sqlScanExpiry, "SEARCH task USING INTEGER PRIMARY KEY (rowid>?)"},
+		"upload":            {sqlUpload, "SEARCH upload USING INTEGER PRIMARY KEY (rowid=?)"},
+		"token of a task":   {sqlTaskToken, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 		"version":           {sqlVersionGet, "SEARCH version USING PRIMARY KEY (name=?)"},
 		"history":           {sqlHistory, "SEARCH history USING PRIMARY KEY (task=? AND n>?)"},
 		"logs":              {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},

@@ -125,8 +125,11 @@ func (s *Store) ByPrefix(ctx context.Context, scope task.Scope, lo, hi task.ID) 
 	return ids, err
 }
 
-// InFlight implements task.Ledger.
-func (s *Store) InFlight(ctx context.Context, after int64, limit int) ([]task.Task, error) {
+// InFlight implements task.Ledger. Every attempt is the only host's.
+func (s *Store) InFlight(ctx context.Context, host task.HostID, after int64, limit int) ([]task.Task, error) {
+	if host != "" && host != onlyHost {
+		return nil, ctx.Err()
+	}
 	var blocks []int64
 	err := s.rows(ctx, sqlInFlightBlocks, []any{max(after, 0) >> blockShift}, 1, func(r row) bool {
 		blocks = append(blocks, r.int(0))

@@ -48,8 +48,8 @@ func TestRestore(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 			s := openStore(t, c.dir)
-			if n := count(t, s); n != c.now || s.Epoch() < 2 {
-				t.Fatalf("%d tasks at epoch %d, want %d", n, s.Epoch(), c.now)
+			if n := count(t, s); n != c.now || s.Host().Epoch < 2 {
+				t.Fatalf("%d tasks at epoch %d, want %d", n, s.Host().Epoch, c.now)
 			}
 			left, err := filepath.Glob(filepath.Join(c.dir, "*restoring*"))
 			if err != nil || len(left) > 0 {

@@ -58,6 +58,7 @@ var (
 	_ task.OfferStore       = (*Store)(nil)
 	_ task.HostStore        = (*Store)(nil)
 	_ task.TransactionStore = (*Store)(nil)
+	_ task.UploadStore      = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
@@ -65,7 +66,7 @@ var (
 // schema, one that is damaged, one whose file or log has gone, and one that is not
 // what was opened there last. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
-	if err := files.MakePrivate(dir); err != nil {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -139,7 +140,7 @@ func private(path string) error {
 		return fmt.Errorf("open store: %w", err)
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
-		if err := files.Close(name); err != nil {
+		if err := files.RestrictFile(name); err != nil {
 			return err
 		}
 	}
@@ -161,6 +162,3 @@ func (s *Store) Close() error {
 	})
 	return s.closeErr
 }
-
-// Epoch implements task.HostStore.
-func (s *Store) Epoch() uint64 { return s.epoch }

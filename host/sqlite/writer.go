@@ -63,6 +63,7 @@ type writer struct {
 	lastLane int64        // the id of table lane given last
 	batch    []lane.Entry // for readReady
 	inFlight inFlightBlocks
+	uploads  uploads
 	row      taskRow // of the insert or update that is being bound
 	lastSeq  int64   // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
@@ -106,18 +107,34 @@ func (w *writer) do(ctx context.Context, o op) error {
 
 func (w *writer) enqueue(t *ticket) error {
 	w.mu.Lock()
-	if w.closing || w.dead != nil {
-		cause := w.dead
-		w.mu.Unlock()
-		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: cause}
+	err := w.closed()
+	if err == nil {
+		w.queue = append(w.queue, t)
 	}
-	w.queue = append(w.queue, t)
 	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// unusable says why nothing can be written any more; nil if it can.
+func (w *writer) unusable() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed()
+}
+
+// closed is unusable for who has mu locked.
+func (w *writer) closed() error {
+	if !w.closing && w.dead == nil {
+		return nil
+	}
+	return &task.Error{Code: task.CodeStoreUnavailable, Message: "the store is closed", Cause: w.dead}
 }
 
 // loop is the writer's goroutine.
@@ -259,6 +276,7 @@ func (w *writer) commit() error {
 	w.marker.committed(w.groupSize)
 	w.lanes.Commit()
 	w.inFlight.commit()
+	w.uploads.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
 		o.n = w.lanes.DropEmpty()
@@ -277,6 +295,7 @@ func (w *writer) undo() {
 	}
 	w.lanes.Rollback()
 	w.inFlight.rollback()
+	w.uploads.rollback()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }

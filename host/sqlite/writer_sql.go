@@ -20,7 +20,8 @@ type statements struct {
 	keyHolder, keyInsert, keyDelete                                                               *stmt
 	idemGet, idemInsert, idemExpire                                                               *stmt
 	versionGet, versionPut, versionDelete                                                         *stmt
-	logInsert, offerPut                                                                           *stmt
+	taskToken, uploadPut, uploadDelete                                                            *stmt
+	logInsert, offerPut, offerExpire                                                              *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
 }
@@ -109,7 +110,11 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.idemExpire, sqlIdemExpire, 0)
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
-	p(&st.offerPut, `INSERT OR REPLACE INTO offer (executor, data) VALUES (?, ?)`, 0)
+	p(&st.offerPut, sqlOfferPut, 0)
+	p(&st.offerExpire, sqlOfferExpire, 0)
+	p(&st.taskToken, sqlTaskToken, 1)
+	p(&st.uploadPut, `INSERT OR REPLACE INTO upload (task, token, type, data) VALUES (?, ?, ?, ?)`, 0)
+	p(&st.uploadDelete, `DELETE FROM upload WHERE task = ?`, 0)
 	p(&st.versionGet, sqlVersionGet, 1)
 	p(&st.versionPut, sqlVersionPut, 0)
 	p(&st.versionDelete, `DELETE FROM version WHERE name = ?`, 0)

@@ -256,7 +256,7 @@ func TestEmptyBlocksAreSwept(t *testing.T) {
 	if blocks > 70 {
 		t.Errorf("%d blocks are on record", blocks)
 	}
-	if ts, err := s.InFlight(t.Context(), 0, 100); err != nil || len(ts) != 4 {
+	if ts, err := s.InFlight(t.Context(), "", 0, 100); err != nil || len(ts) != 4 {
 		t.Errorf("%d tasks are held, %v, want 4", len(ts), err)
 	}
 }

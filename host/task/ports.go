@@ -1,6 +1,9 @@
 package task
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The ports of this file are kept by a store beside Store; each has cases of its own
 // in storetest. Whoever needs one asks for it, and for no more.
@@ -35,17 +38,66 @@ type TransactionStore interface {
 	Version(ctx context.Context, name string) (int64, error)
 }
 
-// OfferStore keeps what executors offer: a plugin that is down must not make its types unknown.
-type OfferStore interface {
-	// SaveOffer keeps what an executor last offered, an opaque document.
-	SaveOffer(ctx context.Context, executor string, offer []byte) error
-	// Offers reads all, by executor.
-	Offers(ctx context.Context) (map[string][]byte, error)
+// Offer is what an executor of a host offers, as it said last.
+type Offer struct {
+	Host     HostID
+	Executor string
+	Document []byte // as the host wrote it
+	// Expires is when nobody reads the offer any more, so that what a host offered
+	// which is gone for good is forgotten; zero for never.
+	Expires time.Time
 }
 
-// HostStore is what a store knows of the hosts that use it.
+// OfferStore keeps what executors offer: a plugin that is down must not make its types
+// unknown, and where several hosts share a store each knows what the others run.
+type OfferStore interface {
+	// SaveOffer keeps an offer in place of the last one of that host and executor.
+	SaveOffer(ctx context.Context, o Offer) error
+	// Offers reads what a host offers that has not expired, by executor; "" is every
+	// host, by host and executor.
+	Offers(ctx context.Context, host HostID, now time.Time) ([]Offer, error)
+}
+
+// HostID names a host among those that share a store: the same after a restart.
+type HostID string
+
+// Host is one run of a host on a store.
+type Host struct {
+	ID HostID
+	// Epoch is this run's alone: no other host and no other run had it, and those of
+	// earlier runs of the host were lower. Executors obey only the highest.
+	Epoch uint64
+}
+
+// HostStore is what a store knows of the hosts that share it. Whoever opens the store is
+// a run of a host, and holds every attempt that begins through it. A host has a lease, on
+// the store's clock, not the host's. One whose lease lapses may be fenced by another: what
+// it still writes is refused with conflict, and its attempts are the others' to settle or
+// to join. A store that one host has to itself keeps that host's lease for as long as it
+// is open.
 type HostStore interface {
-	// Epoch is this host's: no other host and no earlier open of the store had it, and
-	// those of earlier opens were lower.
-	Epoch() uint64
+	// Host is the run of a host that this store was opened by.
+	Host() Host
+	// RenewLease has this host's lease lapse no sooner than after ttl from now. An error
+	// of code conflict says that the host was fenced, and must end: it writes no more.
+	RenewLease(ctx context.Context, ttl time.Duration) error
+	// FenceLapsed fences the hosts whose lease has lapsed, and names those among the
+	// fenced that attempts are still held by; InFlight reads these. Never this host.
+	FenceLapsed(ctx context.Context) ([]HostID, error)
+}
+
+// Upload is a result that came before the outcome that refers to it.
+type Upload struct {
+	ContentType string
+	Data        []byte
+}
+
+// UploadStore keeps what an attempt uploaded until it ends, over a restart of the host too.
+type UploadStore interface {
+	// SaveUpload keeps a result for the attempt with that token, in place of what it
+	// uploaded before; conflict if it does not hold the task with that Seq.
+	SaveUpload(ctx context.Context, seq int64, token Token, u Upload) error
+	// Upload reads what the attempt with that token uploaded for the task with that Seq;
+	// not_found if there is nothing, as when the attempt has ended.
+	Upload(ctx context.Context, seq int64, token Token) (Upload, error)
 }

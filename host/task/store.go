@@ -183,9 +183,10 @@ type Ledger interface {
 	// alone. Whatever was there when a walk began and stays is on one page of it;
 	// what comes or goes meanwhile may be.
 	List(ctx context.Context, s Scope, f Filter) (Page, error)
-	// InFlight reads all tasks that an attempt holds (active, or dispatched): what
-	// a host finds after a crash. In pages: from after that Seq.
-	InFlight(ctx context.Context, after int64, limit int) ([]Task, error)
+	// InFlight reads the tasks that an attempt of that host holds (active, or
+	// dispatched), of whichever run of it: what is found after its crash. "" is every
+	// host. In pages: from after that Seq.
+	InFlight(ctx context.Context, host HostID, after int64, limit int) ([]Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s Scope, id ID) error
 	// DeleteExpired removes up to limit tasks whose time to be kept is up and says which, looking

@@ -30,5 +30,5 @@
 //     with compare-and-set, the claim of the queue; worker.Broker is a link to the host
 //     and lanes to pull from. The package broker has the types and errors of both.
 //   - A broker need not keep anything but the claim: what is gone is published again.
-//     It need not tell a start twice delivered from one: the host lets one run.
+//     It may deliver a start more than once: the host lets one run.
 package remotequeue

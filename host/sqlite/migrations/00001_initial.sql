@@ -110,6 +110,14 @@ CREATE TABLE task_detail (
   error_details TEXT
 );
 
+-- What an attempt uploaded before its outcome; it goes when the attempt ends.
+CREATE TABLE upload (
+  task  INTEGER PRIMARY KEY,
+  token BLOB NOT NULL,
+  type  TEXT NOT NULL,
+  data  BLOB NOT NULL
+);
+
 -- The key of every task that has one, for as long as the task exists.
 CREATE TABLE task_key (
   owner TEXT NOT NULL,
@@ -149,9 +157,13 @@ CREATE TABLE version (
   version INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What executors offer. An offer without expires is kept for good.
 CREATE TABLE offer (
-  executor TEXT PRIMARY KEY,
-  data     BLOB NOT NULL
+  host     TEXT NOT NULL,
+  executor TEXT NOT NULL,
+  data     BLOB NOT NULL,
+  expires  INTEGER,
+  PRIMARY KEY (host, executor)
 ) WITHOUT ROWID;
 
 CREATE TABLE idempotency (

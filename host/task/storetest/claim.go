@@ -232,7 +232,7 @@ func dispatched(s *suite) {
 	}
 	equal(s.T, s.get(t.ID), t)
 	s.wantCount(task.LaneCount{Active: 1})
-	if held, err := s.store.InFlight(s.ctx, 0, 10); err != nil || len(held) != 1 {
+	if held, err := s.store.InFlight(s.ctx, "", 0, 10); err != nil || len(held) != 1 {
 		s.Fatalf("held %d, %v: a dispatched task is held", len(held), err)
 	}
 	s.apply(task.Started(t, []byte("handle"), "w1", start.Add(2*time.Second)))

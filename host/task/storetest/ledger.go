@@ -282,7 +282,7 @@ func inFlight(s *suite) {
 		s.Helper()
 		seen := map[task.ID]bool{}
 		for after := int64(0); ; {
-			ts, err := s.store.InFlight(s.ctx, after, 10)
+			ts, err := s.store.InFlight(s.ctx, "", after, 10)
 			s.must(err)
 			if len(ts) == 0 {
 				break

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -28,43 +30,61 @@ func RunOffers[S interface {
 }](t *testing.T, open func(t *testing.T, dir string) S) {
 	run(t, opens(open), []testCase{
 		{"offers", offers},
+		{"offers expire", offersExpire},
 	})
+}
+
+// wantOffers says what a host offers at that time, by executor.
+func (s *suite) wantOffers(host task.HostID, now time.Time, want ...task.Offer) {
+	s.Helper()
+	got, err := port[task.OfferStore](s).Offers(s.ctx, host, now)
+	s.must(err)
+	if len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
+		s.Fatalf("host %q offers\n%+v, want\n%+v", host, got, want)
+	}
+}
+
+func (s *suite) saveOffers(offers ...task.Offer) {
+	s.Helper()
+	for _, o := range offers {
+		s.must(port[task.OfferStore](s).SaveOffer(s.ctx, o))
+	}
 }
 
 func offers(s *suite) {
-	store := port[task.OfferStore](s)
-	if got, err := store.Offers(s.ctx); err != nil || len(got) != 0 {
-		s.Fatalf("offers of a new store: %v, %v", got, err)
-	}
-	s.must(store.SaveOffer(s.ctx, "local", []byte("1")))
-	s.must(store.SaveOffer(s.ctx, "fleet", []byte("2")))
-	s.must(store.SaveOffer(s.ctx, "local", []byte("3")))
-	s.reopen()
-	got, err := port[task.OfferStore](s).Offers(s.ctx)
-	s.must(err)
-	if len(got) != 2 || string(got["local"]) != "3" || string(got["fleet"]) != "2" {
-		s.Fatalf("offers %v", got)
-	}
-}
-
-// RunHosts holds a store against task.HostStore.
-func RunHosts[S interface {
-	task.Store
-	task.HostStore
-}](t *testing.T, open func(t *testing.T, dir string) S) {
-	run(t, opens(open), []testCase{
-		{"epochs rise", epochsRise},
-	})
-}
-
-func epochsRise(s *suite) {
-	last := uint64(0)
-	for range 3 {
-		epoch := port[task.HostStore](s).Epoch()
-		if epoch <= last {
-			s.Fatalf("the epoch went from %d to %d: it must rise at every open", last, epoch)
-		}
-		last = epoch
+	s.wantOffers("", start)
+	first := task.Offer{Host: "b", Executor: "local", Document: []byte("1")}
+	fleet := task.Offer{Host: "b", Executor: "fleet", Document: []byte("2")}
+	again := task.Offer{Host: "b", Executor: "local", Document: []byte("3"), Expires: start.Add(time.Hour)}
+	other := task.Offer{Host: "a", Executor: "local", Document: []byte{}}
+	s.saveOffers(first, fleet, again, other)
+	for range 2 {
+		s.wantOffers("b", start, fleet, again)
+		s.wantOffers("a", start, other)
+		s.wantOffers("c", start)
+		s.wantOffers("", start, other, fleet, again)
 		s.reopen()
+	}
+}
+
+// offersExpire: what has expired is read no more, and is forgotten.
+func offersExpire(s *suite) {
+	at := func(host task.HostID, d time.Duration) task.Offer {
+		return task.Offer{Host: host, Executor: "local", Document: []byte("x"), Expires: start.Add(d)}
+	}
+	short, long, never := at("a", time.Minute), at("b", time.Hour), task.Offer{Host: "c", Executor: "local", Document: []byte("x")}
+	s.saveOffers(short, long, never)
+	s.wantOffers("", start.Add(59*time.Second), short, long, never)
+	s.wantOffers("", start.Add(time.Minute), long, never)
+	s.wantOffers("a", start.Add(time.Minute))
+	_, _, err := s.store.DeleteExpired(s.ctx, start.Add(time.Minute), 10)
+	s.must(err)
+	s.wantOffers("", start, long, never)
+	_, _, err = s.store.DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10)
+	s.must(err)
+	s.wantOffers("", start, never)
+	err = port[task.OfferStore](s).SaveOffer(s.ctx, task.Offer{Executor: "x", Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)})
+	if err == nil {
+		s.Fatal("an offer that expires at a time that can't be kept was saved")
 	}
 }

@@ -6,18 +6,6 @@ import (
 	"strings"
 )
 
-// BrokerAddress is the broker's address, without its secrets.
-func (c *Executor) BrokerAddress() string {
-	if c.URL == "" {
-		return ""
-	}
-	var all []string
-	for _, one := range brokerURLs(c.URL) {
-		all = append(all, one.Scheme+"://"+one.Host)
-	}
-	return " at " + strings.Join(all, ", ")
-}
-
 // brokerURLs takes a list of brokers apart; one that cannot be read is left out.
 func brokerURLs(list string) (all []*url.URL) {
 	for _, one := range strings.Split(list, ",") {

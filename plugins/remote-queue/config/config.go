@@ -27,21 +27,13 @@ type Executor struct {
 	// Queue keeps hosts that share a broker apart.
 	Queue string `json:"queue"`
 
-	// Token is one secret for all workers, WorkerTokens one for each by name. With
-	// url, Token, User and Password, or Creds are the host's own credentials.
-	Token        string            `json:"token"`
+	// Credentials are, with url, the host's own. Without it, Token is one secret for all
+	// workers, and the files are the server's.
+	Credentials
+	// WorkerTokens are secrets of single workers, by their names.
 	WorkerTokens map[string]string `json:"worker_tokens"`
-	User         string            `json:"user"`
-	Password     string            `json:"password"`
-	Creds        string            `json:"creds"` // file
-
 	// AllowNoCredentials has a broker at url that is not on loopback without any.
 	AllowNoCredentials bool `json:"allow_no_credentials"`
-
-	// CA, Cert and Key are files: with url the client's, embedded the server's.
-	CA   string `json:"ca"`
-	Cert string `json:"cert"`
-	Key  string `json:"key"`
 
 	// Heartbeat is how often workers are heard, Lapse how long an attempt may go
 	// unnamed before it is lost, Rejoin how long that may take after the host came
@@ -94,8 +86,12 @@ func Parse(cfg sdk.Config) (Executor, error) {
 	return c, nil
 }
 
+// validate says what of the block makes no sense, or is open to others than it should.
 func (c *Executor) validate() error {
 	if err := wire.CheckQueueName(c.Queue); err != nil {
+		return err
+	}
+	if err := c.checkPlace(); err != nil {
 		return err
 	}
 	switch {
@@ -107,27 +103,30 @@ func (c *Executor) validate() error {
 		return fmt.Errorf("replicas %d: between 1 and 5", c.Replicas)
 	case c.HostURL != "" && c.HostURL != "none" && !strings.HasPrefix(c.HostURL, "http://") && !strings.HasPrefix(c.HostURL, "https://"):
 		return fmt.Errorf("host_url %q: an http or https URL, or \"none\"", c.HostURL)
+	}
+	if c.URL != "" {
+		return CheckCredentials(c.URL, c.Credentials, c.AllowNoCredentials)
+	}
+	return c.checkListen()
+}
+
+// checkPlace refuses what belongs to a broker at url in a block without one, and what
+// belongs to the embedded broker in a block with one.
+func (c *Executor) checkPlace() error {
+	switch {
 	case c.URL != "" && (c.Listen != "" || len(c.WorkerTokens) > 0):
 		return errors.New("listen and worker_tokens belong to the embedded broker: leave them out where url is set")
 	case c.URL == "" && (c.User != "" || c.Password != "" || c.Creds != "" || c.AllowNoCredentials):
 		return errors.New("user, password, creds and allow_no_credentials are for a broker at url")
 	}
-	if c.URL != "" {
-		return CheckCredentials(c.URL, c.Credentials(), c.AllowNoCredentials)
-	}
-	return c.checkListen()
-}
-
-// Credentials are those of the host for a broker at url.
-func (c *Executor) Credentials() Credentials {
-	return Credentials{Token: c.Token, User: c.User, Password: c.Password, Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key}
+	return nil
 }
 
 // OpenToAll says that whoever reaches the broker may be a worker, or a host: what runs is
 // theirs to read and to answer.
 func (c *Executor) OpenToAll() bool {
 	if c.URL != "" {
-		return !c.Credentials().CanAuthenticate(c.URL)
+		return !CanAuthenticate(c.URL, c.Credentials)
 	}
 	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
 }
@@ -174,4 +173,16 @@ func (c *Executor) onlyLocal() bool {
 		return c.Listen == "" || err == nil && isLoopback(host)
 	}
 	return onLoopback(c.URL)
+}
+
+// BrokerAddress is the broker's address, without its secrets.
+func (c *Executor) BrokerAddress() string {
+	if c.URL == "" {
+		return ""
+	}
+	var all []string
+	for _, one := range brokerURLs(c.URL) {
+		all = append(all, one.Scheme+"://"+one.Host)
+	}
+	return " at " + strings.Join(all, ", ")
 }

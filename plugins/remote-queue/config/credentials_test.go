@@ -32,7 +32,7 @@ func TestCredentials(t *testing.T) {
 		if err := CheckCredentials(c.url, c.c, c.allow); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := c.c.CanAuthenticate(c.url); got != c.prove {
+		if got := CanAuthenticate(c.url, c.c); got != c.prove {
 			t.Errorf("%s: they prove: %v", name, got)
 		}
 	}

@@ -11,46 +11,67 @@ import (
 type hostPhase uint8
 
 const (
-	waiting  hostPhase = iota // published, or about to be: nobody may start it
-	starting                  // a worker asked; its name is being put on record
-	running                   // a worker was told go
-	ended                     // the outcome is known; Execute returns it
+	// waiting is an attempt whose start is published, or about to be. Nobody may start it.
+	waiting hostPhase = iota
+	// starting is one for which a worker asked; its name is being put on record.
+	starting
+	// running is one whose worker was told to go, or is on record as its worker.
+	running
+	// ended is one whose outcome is known. Execute returns it, and Settled forgets it.
+	ended
 )
 
-// attempt is one token that the host asked for. The fields below mu of the fleet
-// are guarded by it.
+// attempt is one token that the host asked for. It only ever goes forward through its
+// phases: nobody goes back to waiting, so at most one worker is ever told to go, and one
+// outcome is returned, the first.
 type attempt struct {
-	token        sdk.Token
-	id           string
-	lane         wire.Lane
-	action       wire.Action
-	task         sdk.Task // until it runs: the start may have to be written anew
-	encodedStart []byte   // the start as published
-	timeout      time.Duration
-	deadline     time.Time
+	token    sdk.Token
+	id       string
+	lane     wire.Lane
+	action   wire.Action
+	timeout  time.Duration
+	deadline time.Time
+	// firstAsk has the worker that asked first; one at the most.
+	firstAsk chan wire.Peer
+	// done is closed when the attempt has ended; outcome is set before.
+	done chan struct{}
 
-	firstAsk chan wire.Peer // who asked first; one at the most
-	done     chan struct{}  // closed when over; outcome is set before
+	// What follows is guarded by the fleet's mu.
 
-	// guarded by fleet.mu
-	phase            hostPhase
-	peer             wire.Peer     // of starting and running
-	lastNamed        time.Duration // when its token was last named
-	lastServed       time.Duration // when a worker that may run it was last heard
-	position         uint64        // in the stream; 0 until the broker confirmed it
-	republished      int           // how often it was published
-	refusals         int           // how often the broker did not take it
-	publishedAt      time.Duration
-	stopCause        wire.StopCause // asked for; 0 if not
-	cancelSentAt     time.Duration
-	outcome          sdk.Outcome
-	reporters        []sdk.Reporter
-	started          chan struct{}       // closed when running; made for those who join
-	savingSeqs       map[uint64]struct{} // checkpoints that are being written
-	lastSavedSeq     uint64              // the last one written
-	reportedByWorker bool                // the outcome is the worker's own word
-	// savingBytes is how much of its checkpoints waits for the store.
-	savingBytes int
+	phase hostPhase
+	// task is kept until the attempt runs, for its start may have to be written anew, and
+	// encodedStart is that start as published.
+	task         sdk.Task
+	encodedStart []byte
+	// peer is the worker of an attempt that starts, runs or has run.
+	peer wire.Peer
+	// lastNamed is when a heartbeat last answered for the token, and lastServed when a
+	// worker was last heard that may run it.
+	lastNamed  time.Duration
+	lastServed time.Duration
+	// position is where the broker has the start; 0 until it was confirmed. republished
+	// counts the times that it was published again, refusals how often the broker did not
+	// take it, and publishedAt is the last time.
+	position    uint64
+	republished int
+	refusals    int
+	publishedAt time.Duration
+	// stopCause is why the attempt was asked to stop, 0 if it was not, and cancelSentAt
+	// when its worker was last told.
+	stopCause    wire.StopCause
+	cancelSentAt time.Duration
+	outcome      sdk.Outcome
+	// reportedByWorker says that the outcome is the worker's own word.
+	reportedByWorker bool
+	// reporters are those of every caller that waits for the attempt. started is closed
+	// when it runs; it is made for the callers that join.
+	reporters []sdk.Reporter
+	started   chan struct{}
+	// savingSeqs are the checkpoints that are being written, savingBytes what they take,
+	// and lastSavedSeq the last one that was written.
+	savingSeqs   map[uint64]struct{}
+	savingBytes  int
+	lastSavedSeq uint64
 }
 
 func newAttempt(act wire.Action, t *sdk.Task) *attempt {

@@ -46,30 +46,7 @@ func (s *startQueue) checkStarts() error {
 	return nil
 }
 
-// removeIdleLanes takes out the lanes of routes that nobody asks for. fleet.mu is held.
-func (s *startQueue) removeIdleLanes(now time.Duration) (idle []wire.Lane) {
-	busy := make(map[wire.Lane]bool)
-	for _, a := range s.fleet.attempts {
-		busy[a.lane] = true
-	}
-	used := make(map[string]bool)
-	for l, last := range s.lanes {
-		if l.Route == wire.AnyRoute || busy[l] || now-last < routeIdle {
-			used[l.Route] = true
-			continue
-		}
-		idle = append(idle, l)
-		delete(s.lanes, l)
-	}
-	for _, l := range idle {
-		if !used[l.Route] {
-			delete(s.fleet.routes, l.Route)
-		}
-	}
-	return idle
-}
-
-// checkLaneStarts finds the starts that left the stream without anybody asking for them:
+// checkLaneStarts finds the starts that left the broker without anybody asking for them:
 // a worker died between accepting and asking, or the broker forgot them.
 func (s *startQueue) checkLaneStarts(ctx context.Context, l wire.Lane, starts []broker.PlacedStart) error {
 	missing, err := s.fleet.broker.Missing(ctx, l, starts)

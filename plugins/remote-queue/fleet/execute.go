@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -21,35 +20,6 @@ func (f *fleet) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
 	return err
 }
 
-// Settled forgets an attempt, and tells its worker to.
-func (f *fleet) Settled(t sdk.Token) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a := f.attempts[t]
-	switch {
-	case a == nil: // let go, or forgotten already
-	case a.phase == ended:
-		if a.peer != (wire.Peer{}) {
-			f.queueItem(a.peer, &wire.Item{Kind: wire.KindAck, Token: t})
-		}
-		f.forgetAttempt(t)
-	default: // nobody waits for it any more
-		if a.phase != waiting {
-			f.queueItem(a.peer, &wire.Item{Kind: wire.KindRefuse, Token: t, Text: "the task is settled without this attempt"})
-		}
-		f.endAttempt(a, wire.LostOutcome("the host settled the attempt before it ended"))
-		f.forgetAttempt(t)
-	}
-}
-
-// forgetAttempt forgets a token. f.mu is held.
-func (f *fleet) forgetAttempt(t sdk.Token) {
-	delete(f.attempts, t)
-	if f.clock.now() <= time.Duration(f.queueConfig.Rejoin) {
-		f.forgottenTokens[t] = struct{}{}
-	}
-}
-
 // runAttempt makes one attempt, or joins it where it is.
 func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	a := newAttempt(act, &t)
@@ -63,26 +33,6 @@ func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t sdk.Task, r s
 		return sdk.Result{}, err
 	}
 	return f.awaitOutcome(ctx, a, r, owner)
-}
-
-// encodeStart writes the start of a so that the broker carries it. What that is may have
-// changed since it was written.
-func (f *fleet) encodeStart(a *attempt) error {
-	limit := f.maxStart()
-	if a.encodedStart != nil && len(a.encodedStart) <= limit {
-		return nil
-	}
-	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
-	if !fits || refs && f.restURL == "" {
-		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
-	}
-	a.encodedStart = body
-	return nil
-}
-
-// taskTooLarge is what becomes of a task that the broker never carries.
-func taskTooLarge(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
 }
 
 // enterAttempt enters an attempt, or finds the one that is there. The owner is the one
@@ -212,33 +162,4 @@ func (f *fleet) stopAttempt(a *attempt, why wire.StopCause) {
 		a.stopCause, a.cancelSentAt = why, f.clock.now()
 		f.queueItem(a.peer, &wire.Item{Kind: wire.KindCancel, Token: a.token, Cause: why})
 	}
-}
-
-// withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
-func (f *fleet) withdrawAttempt(a *attempt, why string) {
-	f.starts.withdraw(a.position)
-	f.endAttempt(a, wire.ReleasedOutcome(why))
-}
-
-// detachAttempt forgets an attempt that goes on without this host.
-func (f *fleet) detachAttempt(a *attempt) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if a.phase == waiting {
-		f.starts.withdraw(a.position)
-	}
-	if f.attempts[a.token] == a {
-		delete(f.attempts, a.token)
-	}
-}
-
-// endAttempt ends an attempt with o, if it has not ended. f.mu is held.
-func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
-	if a.phase == ended {
-		return
-	}
-	a.phase, a.outcome = ended, o
-	a.forgetStart()
-	a.lastNamed = f.clock.now()
-	close(a.done)
 }

@@ -5,220 +5,111 @@ package fleet
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
-	"github.com/taskhost/taskhost/plugins/remote-queue/files"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// fleet is the executor: the host's half.
+// fleet is the executor: the host's half. What it knows of attempts and workers is in
+// memory alone and guarded by mu; a later process of the host learns it again from the
+// store, which says what to rejoin, and from the workers' heartbeats. Nothing that waits
+// for the store or for the broker runs with mu held.
 type fleet struct {
 	cfg         sdk.Config
 	queueConfig config.Executor
 	log         hclog.Logger
-	process     string // this process of the host, at random
-	restURL     string // the host's REST for workers; "" if there is none
+	// process is this process of the host, at random.
+	process string
+	// restURL is the host's REST for workers; empty if they cannot use it.
+	restURL string
 
-	broker Broker // nil before it is connected
+	// broker is nil until Open has connected, and does not change afterwards.
+	broker Broker
+	// outbox is where everything goes that workers are told, except for offers.
 	outbox *wire.Outbox
+	// clock is what lapses are measured by: it stands still while nobody can be heard.
 	clock  lapseClock
 	starts startQueue
 	owner  owner
 	status status
 
-	cancel   context.CancelFunc
+	// ctx ends when the fleet is closed; loops are the goroutines that end with it.
 	ctx      context.Context
+	cancel   context.CancelFunc
 	loops    sync.WaitGroup
 	counters counters
 
-	drainedMu sync.Mutex // held while drained and its file change; before mu
+	// drainedMu is held while drained and its file change. It is taken before mu.
+	drainedMu sync.Mutex
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// attempts are those that somebody waits for, and those whose outcome is not settled.
 	attempts map[sdk.Token]*attempt
 	// forgottenTokens are tokens whose end was settled while workers may still come back
-	// from before this process; afterwards every unknown token is a stranger.
+	// from before this process. Afterwards every token without an attempt is unknown for good.
 	forgottenTokens map[sdk.Token]struct{}
-	workers         map[wire.Peer]*remoteWorker
-	goneWorkers     map[string]goneWorker // by name; of names that are not among the workers
-	drained         map[string]struct{}   // the names that an operator drained
+	// workers are those that were heard within the lapse.
+	workers map[wire.Peer]*remoteWorker
+	// goneWorkers are shown to operators for a while; by name, and of names that are not
+	// among the workers.
+	goneWorkers map[string]goneWorker
+	// drained are the names of the workers that an operator drained, wherever they are.
+	drained map[string]struct{}
 	// knownTypes are the types of present workers, and of those that are away.
-	knownTypes   map[string]*knownType
-	typesUnsaved bool      // not as on file
-	typesSaved   time.Time // when last
-
+	knownTypes map[string]*knownType
+	// typesUnsaved says that knownTypes are not as on file, and typesSaved when they were.
+	typesUnsaved bool
+	typesSaved   time.Time
+	// routes are the labels that tasks asked for, by their route's key.
 	routes map[string]map[string]string
 	closed bool
 }
 
 // counters are what should not happen often, for those who look for a fault.
 type counters struct {
-	garbled        atomic.Int64 // messages or items that could not be read
-	refusedReports atomic.Int64 // reports whose token is not wanted
-	republished    atomic.Int64 // starts that had to be published again
+	// garbled are messages and items that could not be read.
+	garbled atomic.Int64
+	// refusedReports are items whose token is not wanted.
+	refusedReports atomic.Int64
+	// republished are starts that had to be published again.
+	republished atomic.Int64
 	// dismissedWorkers are the messages for which a worker's session was ended.
 	dismissedWorkers atomic.Int64
 }
 
-// Open starts a fleet. The broker, if it is the host's own, listens when it returns.
-func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) {
-	if cfg.DataDir == "" {
-		return nil, fmt.Errorf("executor %q: remote-queue needs a data directory", cfg.Executor)
-	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
-	}
-	f := &fleet{cfg: cfg, queueConfig: c, log: cfg.Log, process: rand.Text(), restURL: c.RestURL(cfg.HostURL),
-		attempts: make(map[sdk.Token]*attempt), forgottenTokens: make(map[sdk.Token]struct{}), workers: make(map[wire.Peer]*remoteWorker),
-		knownTypes: make(map[string]*knownType), typesSaved: time.Now(), goneWorkers: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{wire.AnyRoute: nil}}
-	if f.log == nil {
-		f.log = hclog.NewNullLogger()
-	}
-	if c.OpenToAll() {
-		f.log.Warn("the broker asks nobody who they are: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
-	}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("executor %q: %w", cfg.Executor, err), f.Close())
-		}
-	}()
-	f.loadTypes()
-	f.loadDrained()
-	id, err := hostID(cfg.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	f.starts.init(f)
-	f.owner.init(f, id)
-	f.outbox = wire.NewOutbox(f.send)
-	if err := f.connect(dial); err != nil {
-		return nil, err
-	}
-	f.owner.renewOrTake() // a broker that is there answers at once
-	f.loops.Go(func() { f.outbox.Run(f.ctx) })
-	f.loops.Go(f.owner.run)
-	f.loops.Go(f.watchAttempts)
-	f.loops.Go(f.starts.run)
-	return f, nil
+// remoteWorker is one process of a worker, as the host knows it. It is guarded by the
+// fleet's mu. It leaves when it says so, when it was silent for the lapse, or when it said
+// more than a worker may.
+type remoteWorker struct {
+	peer wire.Peer
+	// described says that info was heard. Before that the worker is offered nothing.
+	described bool
+	// info is what the worker said of itself, except for its types.
+	info wire.WorkerInfo
+	// types are those that it offers and that the fleet had room for.
+	types []string
+	// lastHeartbeat is without what it names and describes.
+	lastHeartbeat wire.Heartbeat
+	// heardAt is when that was, by the fleet's clock, and heardTime by the wall clock.
+	heardAt   time.Duration
+	heardTime time.Time
 }
 
-// heartbeat is how often a worker is heard.
-func (f *fleet) heartbeat() time.Duration { return time.Duration(f.queueConfig.Heartbeat) }
-
-// hostID tells this host from others on the same broker, and stays the same.
-func hostID(dir string) (string, error) {
-	path := filepath.Join(dir, "host-id")
-	if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
-		return string(data), nil
-	}
-	id := rand.Text()
-	return id, files.Replace(path, []byte(id))
+// goneWorker is a worker that left, as it is shown to operators.
+type goneWorker struct {
+	node   sdk.Node
+	leftAt time.Time
 }
 
-// connect joins the fleet to its broker.
-func (f *fleet) connect(dial Dialer) error {
-	f.status.noteBroker("no answer yet")
-	b, err := dial(broker.HostConnection{Executor: f.cfg.Executor, Process: f.process, DataDir: f.cfg.DataDir, Config: &f.queueConfig, Log: f.log},
-		broker.HostEvents{
-			Connected: f.handleConnected, Disconnected: f.handleDisconnected, Received: f.receiveFromWorkers,
-			Published: f.starts.publishConfirmed, PublishFailed: f.starts.publishFailed, HoldsQueue: f.owner.claimed.Load,
-		})
-	if err != nil {
-		return err
-	}
-	f.broker = b
-	if b.Connected() {
-		f.status.noteBroker("")
-	}
-	return nil
+// knownType is a task type that a worker offers or once offered.
+type knownType struct {
+	sdk.TypeInfo
+	// LastOffered is when a worker was last here that offers it.
+	LastOffered time.Time `json:"last_offered,omitzero"`
 }
-
-func (f *fleet) handleConnected() {
-	if f.status.noteBroker("") {
-		f.cfg.Changed()
-	}
-	wire.Wake(f.owner.wakeUp)
-	f.starts.wakeLoop()
-}
-
-// handleDisconnected notes why the broker is not there. Whose the queue is has to be
-// asked again before anything else.
-func (f *fleet) handleDisconnected(err error) {
-	f.owner.invalidate()
-	if f.status.noteBroker(err.Error()) {
-		f.cfg.Changed()
-	}
-}
-
-// send tells a worker something. What is lost is repeated by whoever needs the answer. A
-// host that does not surely have the queue says nothing.
-func (f *fleet) send(to wire.Peer, data []byte) {
-	if !f.owner.ownsQueue() {
-		return
-	}
-	if err := f.broker.Send(to, data); err != nil && !f.isClosed() {
-		f.log.Debug("send", "worker", to.Name, "error", err)
-	}
-}
-
-func (f *fleet) isClosed() bool { return f.ctx.Err() != nil }
-
-// queueItem queues an item for a worker.
-func (f *fleet) queueItem(p wire.Peer, it *wire.Item) { f.outbox.Add(p, it) }
-
-// Close lets go of the broker, and ends it if it is the host's own. What runs on
-// workers goes on; every Execute that has not returned returns sdk.ErrDetach.
-func (f *fleet) Close() error {
-	f.mu.Lock()
-	if f.closed {
-		f.mu.Unlock()
-		return nil
-	}
-	f.closed = true
-	f.mu.Unlock()
-	f.cancel()
-	f.loops.Wait()
-	if f.broker != nil {
-		f.broker.Close()
-	}
-	return nil
-}
-
-// maxMessage is what a message may hold, less room for what stands around it.
-func (f *fleet) maxMessage() int { return wire.MessageLimit(f.broker.MaxPayload()) }
-
-// maxStart is what a start may take: the stream has to hold it as well.
-func (f *fleet) maxStart() int {
-	if n := f.queueConfig.MaxBytes; n > 0 {
-		return min(f.maxMessage(), wire.MessageLimit(n))
-	}
-	return f.maxMessage()
-}
-
-// sendOffer tells a worker where to pull. f.mu is held.
-func (f *fleet) sendOffer(w *remoteWorker) {
-	o := f.offerFor(w)
-	data, err := json.Marshal(o)
-	if err != nil {
-		f.log.Error("offer", "worker", w.peer.Name, "error", err)
-		return
-	}
-	f.send(w.peer, data)
-}
-
-// String names the fleet in logs.
-func (f *fleet) String() string { return strings.TrimSpace("remote-queue " + f.cfg.Executor) }

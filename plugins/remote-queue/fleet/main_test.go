@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
-	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
 )
 
 func TestMain(m *testing.M) {
@@ -14,14 +13,4 @@ func TestMain(m *testing.M) {
 		return
 	}
 	queuetest.VerifyLeaks(m)
-}
-
-func runWorker(t *testing.T, o worker.Options) *worker.Worker {
-	t.Helper()
-	w, err := openWorker(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	queuetest.RunUntilEnd(t, w)
-	return w
 }

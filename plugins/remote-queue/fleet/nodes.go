@@ -113,12 +113,6 @@ func (f *fleet) describeNode(w *remoteWorker) sdk.Node {
 	return n
 }
 
-// goneWorker is one that left.
-type goneWorker struct {
-	node   sdk.Node
-	leftAt time.Time
-}
-
 // removeWorker takes a worker out, and keeps it to be shown if it was the last of its name.
 // f.mu is held.
 func (f *fleet) removeWorker(w *remoteWorker) {

@@ -4,58 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
-	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 )
-
-// claim is who serves a queue, as it stands in the broker.
-type claim struct {
-	Host       string        `json:"host"`       // the id that a host keeps in its data directory
-	Process    string        `json:"process"`    // of the host, at random
-	Name       string        `json:"name"`       // of the machine, for people
-	Generation uint64        `json:"generation"` // one more with each process that takes the queue
-	Lease      time.Duration `json:"lease"`      // unrenewed for so long, the queue may be taken
-}
-
-var (
-	errQueueNotOwned = errors.New("the queue is not surely this host's")
-	errBrokerAway    = errors.New("the broker is away")
-)
-
-// owner sees to it that one process of one host serves the queue. The claim in the
-// broker is written by compare-and-set alone, and each renewal is one: whoever took
-// the queue in between is noticed by the renewal that fails. For a while after a
-// renewal the queue is surely this process's; without one it is nobody's that this
-// process could tell, and it neither hears, answers nor publishes anything.
-type owner struct {
-	fleet  *fleet
-	hostID string // of this host
-
-	renewEvery time.Duration // between renewals
-	validFor   time.Duration // a renewal is good for so long; others wait longer
-	wakeUp     chan struct{}
-
-	confirmedAt atomic.Pointer[time.Time] // when the last good renewal was asked for; nil if none is good
-	claimed     atomic.Bool               // the claim is this process's, as far as it knows
-
-	// What follows belongs to run.
-	ownClaim    claim
-	ownRevision uint64 // of mine
-	// otherClaim is the last claim of another, as it was at seenRev, first read at seenAt.
-	// The clock counts the time in which the broker could be asked.
-	otherClaim       claim
-	otherRevision    uint64
-	otherRenewedAt   time.Duration
-	otherRenewedTime time.Time
-	liveRival        string // a process that lives beside this one, whatever its host's id
-	clock            lapseClock
-	lastLook         time.Time
-}
 
 func (o *owner) init(f *fleet, id string) {
 	lapse := time.Duration(f.queueConfig.Lapse)
@@ -67,20 +20,6 @@ func (o *owner) init(f *fleet, id string) {
 	}
 	o.ownClaim = claim{Host: id, Process: f.process, Name: name, Lease: 3 * lapse}
 }
-
-// ownsQueue says that the queue is this process's. The wall clock counts too, for the
-// monotonic one stands still while the machine sleeps.
-func (o *owner) ownsQueue() bool {
-	at := o.confirmedAt.Load()
-	if at == nil {
-		return false
-	}
-	now := time.Now()
-	return now.Sub(*at) < o.validFor && now.Round(0).Sub(at.Round(0)) < o.validFor
-}
-
-// invalidate takes back that the queue is this process's until the broker says so again.
-func (o *owner) invalidate() { o.confirmedAt.Store(nil) }
 
 // run keeps the claim, or waits until it may be taken.
 func (o *owner) run() {
@@ -299,13 +238,4 @@ func (f *fleet) noteQueueLost(to claim) {
 	clear(f.workers)
 	clear(f.starts.lanes)
 	f.starts.isSetUp = false
-}
-
-// endRunningAsLost ends what workers run, of which nothing more will be heard. f.mu is held.
-func (f *fleet) endRunningAsLost(to claim) {
-	for _, a := range f.attempts {
-		if a.phase == running {
-			f.endAttempt(a, wire.LostOutcome(fmt.Sprintf("queue %q belongs to host %q now: nobody tells this one how the attempt ends", f.queueConfig.Queue, to.Name)))
-		}
-	}
 }

@@ -1,60 +1,13 @@
 package fleet
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-// laneRefusal is a lane that the broker does not make.
-type laneRefusal struct {
-	tries      int
-	retryAfter time.Time // not tried again before
-}
-
-// errLaneRefused is a lane that the broker refuses; the others go on.
-var errLaneRefused = errors.New("the broker refuses a lane")
-
-const (
-	// maxRefusals is how often a start or its lane may be refused before the attempt
-	// is given back: it costs nothing, and says why.
-	maxRefusals    = 5
-	maxRefusalWait = time.Minute
-)
-
-// refuseLane sets a lane aside for a while, and gives back what waits in it once that is
-// no exception any more. A broker that does not answer, as one does that denies it,
-// holds up all others with each try: it is tried rarely. fleet.mu is held.
-func (s *startQueue) refuseLane(l wire.Lane, err error) {
-	r := s.refusedLanes[l]
-	if r == nil {
-		r = &laneRefusal{}
-		s.refusedLanes[l] = r
-		s.fleet.log.Warn("the broker refuses a lane; it is tried again", "type", l.Type, "route", l.Route, "error", err)
-	}
-	r.tries++
-	wait := retryPause << min(r.tries, 10)
-	if errors.Is(err, context.DeadlineExceeded) {
-		r.tries += maxRefusals / 2
-		wait = maxRefusalWait / 4 << min(r.tries, 10)
-	}
-	wait = min(wait, maxRefusalWait)
-	r.retryAfter = time.Now().Add(wait)
-	time.AfterFunc(wait, s.wakeLoop)
-	if r.tries < maxRefusals {
-		return
-	}
-	for _, a := range s.fleet.attempts {
-		if a.lane == l && a.phase == waiting {
-			s.fleet.withdrawAttempt(a, fmt.Sprintf("the broker refuses to make the queue of type %q for this route: %s", l.Type, err))
-		}
-	}
-}
 
 // publishQueued publishes all that is queued, and keeps what it could not: what the
 // broker refuses does not hold up the rest.

@@ -246,3 +246,14 @@ func workerProcess(url string) {
 	fmt.Fprintln(os.Stderr, "worker process:", err)
 	os.Exit(1)
 }
+
+// runWorker runs a worker until the test ends.
+func runWorker(t *testing.T, o worker.Options) *worker.Worker {
+	t.Helper()
+	w, err := openWorker(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queuetest.RunUntilEnd(t, w)
+	return w
+}

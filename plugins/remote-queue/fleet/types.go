@@ -17,13 +17,6 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// knownType is a task type that a worker offers or once offered.
-type knownType struct {
-	sdk.TypeInfo
-	// LastOffered is when a worker was last here that offers it.
-	LastOffered time.Time `json:"last_offered,omitzero"`
-}
-
 const (
 	// keepTypes is how long a type stays known that no worker offers: longer than
 	// workers are away for a holiday, and not for ever.

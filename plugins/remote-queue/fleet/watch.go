@@ -75,3 +75,15 @@ func (f *fleet) endOverdue() {
 		clear(f.forgottenTokens)
 	}
 }
+
+// forgetSilentWorkers drops workers that were silent for the lapse. f.mu is held.
+func (f *fleet) forgetSilentWorkers() (changed bool) {
+	for p, w := range f.workers {
+		if f.clock.now()-w.heardAt > time.Duration(f.queueConfig.Lapse) {
+			f.removeWorker(w)
+			changed = true
+			f.log.Warn("worker is gone", "worker", p.Name, "address", w.info.Address, "last_seen", w.heardTime)
+		}
+	}
+	return changed
+}

@@ -1,28 +1,12 @@
 package fleet
 
 import (
-	"fmt"
-	"hash/fnv"
-	"maps"
 	"reflect"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-// remoteWorker is one process of a worker, as the host knows it.
-type remoteWorker struct {
-	peer          wire.Peer
-	info          wire.WorkerInfo // but for its types
-	types         []string        // that it offers and the host knows
-	described     bool            // about was heard
-	lastHeartbeat wire.Heartbeat
-	heardAt       time.Duration // of the fleet's clock
-	heardTime     time.Time
-}
 
 // handleHeartbeat takes a heartbeat. The host is asked to look again only when the offer
 // changed, not for what a worker happens to run.
@@ -49,17 +33,7 @@ func (f *fleet) handleHeartbeat(p wire.Peer, h wire.Heartbeat) {
 		delete(f.goneWorkers, p.Name)
 		f.warnSameName(p)
 	}
-	changed := w.described && (w.lastHeartbeat.Draining != h.Draining || w.lastHeartbeat.Unreachable != h.Unreachable)
-	types := h.Info != nil && f.rememberTypes(w, h.Info.Types)
-	if h.Info != nil {
-		h.Info.Types = nil
-		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
-		w.info, w.described = *h.Info, true
-	}
-	w.lastHeartbeat, w.heardAt, w.heardTime = h, f.clock.now(), time.Now()
-	w.lastHeartbeat.Info = nil
-	f.noteNamedTokens(w)
-	w.lastHeartbeat.Running = nil // it can be long, and who runs what is known from the attempts
+	changed, types := f.noteHeartbeat(w, h)
 	if f.offerFor(w).ID != h.Offer {
 		f.sendOffer(w)
 	}
@@ -76,6 +50,26 @@ func (f *fleet) handleHeartbeat(p wire.Peer, h wire.Heartbeat) {
 	if changed {
 		f.cfg.Changed()
 	}
+}
+
+// noteHeartbeat keeps what a worker says of itself and of its attempts. It says whether the
+// worker's offer changed, and whether its types did. f.mu is held.
+func (f *fleet) noteHeartbeat(w *remoteWorker, h wire.Heartbeat) (changed, types bool) {
+	changed = w.described && (w.lastHeartbeat.Draining != h.Draining || w.lastHeartbeat.Unreachable != h.Unreachable)
+	if h.Info != nil {
+		types = f.rememberTypes(w, h.Info.Types)
+		h.Info.Types = nil
+		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
+		w.info = *h.Info
+		w.described = true
+	}
+	w.lastHeartbeat = h
+	w.heardAt = f.clock.now()
+	w.heardTime = time.Now()
+	f.noteNamedTokens(w)
+	w.lastHeartbeat.Info = nil
+	w.lastHeartbeat.Running = nil // it can be long, and who runs what is known from the attempts
+	return changed, types
 }
 
 // warnSameName: two workers of one name are kept apart by their instances, but an
@@ -114,47 +108,4 @@ func (f *fleet) noteNamedTokens(w *remoteWorker) {
 func (f *fleet) unknownForGood(t sdk.Token) bool {
 	_, ended := f.forgottenTokens[t]
 	return ended || f.clock.now() > time.Duration(f.queueConfig.Rejoin)
-}
-
-// offerFor is where w may pull. f.mu is held.
-func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
-	o := wire.Offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL}
-	_, o.Drain = f.drained[w.peer.Name]
-	if w.described && !o.Drain {
-		for _, key := range slices.Sorted(maps.Keys(f.routes)) {
-			if !wire.LabelsSatisfy(w.info.Labels, f.routes[key]) {
-				continue
-			}
-			for _, typ := range w.types {
-				if l := (wire.Lane{Route: key, Type: typ}); f.starts.hasLane(l) {
-					o.Lanes = append(o.Lanes, wire.OfferLane{Name: l.Name(), Type: typ})
-				}
-			}
-		}
-	}
-	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, o) // a hash takes any write
-	o.ID = strconv.FormatUint(h.Sum64(), 36)
-	return o
-}
-
-// sendChangedOffers tells every worker that is concerned of a new lane. f.mu is held.
-func (f *fleet) sendChangedOffers() {
-	for _, w := range f.workers {
-		if f.offerFor(w).ID != w.lastHeartbeat.Offer {
-			f.sendOffer(w)
-		}
-	}
-}
-
-// forgetSilentWorkers drops workers that were silent for the lapse. f.mu is held.
-func (f *fleet) forgetSilentWorkers() (changed bool) {
-	for p, w := range f.workers {
-		if f.clock.now()-w.heardAt > time.Duration(f.queueConfig.Lapse) {
-			f.removeWorker(w)
-			changed = true
-			f.log.Warn("worker is gone", "worker", p.Name, "address", w.info.Address, "last_seen", w.heardTime)
-		}
-	}
-	return changed
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// itemKind is what an item of a batch says.
-type itemKind uint8
+// ItemKind is what an item of a batch says.
+type ItemKind uint8
 
 // From a worker to the host.
 const (
 	// KindAsk asks whether an accepted attempt may start. It is repeated until the host
 	// answers with KindGo or KindRefuse.
-	KindAsk itemKind = iota + 1
+	KindAsk ItemKind = iota + 1
 	// KindFinished says how an attempt ended. It is repeated until the host acks it.
 	KindFinished
 	// KindCheckpoint has a checkpoint put on record. It is repeated until it is acked or
@@ -30,7 +30,7 @@ const (
 // From the host to a worker.
 const (
 	// KindGo says that the worker is on record as the attempt's: it may start.
-	KindGo itemKind = iota + 32
+	KindGo ItemKind = iota + 32
 	// KindRefuse says that nothing of a token is wanted from this worker.
 	KindRefuse
 	// KindAck says that the checkpoint Seq is on record, or that the outcome is where Seq
@@ -51,7 +51,7 @@ const (
 // Item is one thing said about an attempt. Its kind says which fields count; the others
 // do not travel. What a decoded item points to is part of the message it came in.
 type Item struct {
-	Kind  itemKind
+	Kind  ItemKind
 	Token sdk.Token
 	// Seq numbers the checkpoints of an attempt, from 1.
 	Seq uint64
@@ -136,7 +136,7 @@ func decodeItem(b []byte) (Item, error) {
 	d := decoder{b: b}
 	var it Item
 	if k := d.take(1); len(k) == 1 {
-		it.Kind = itemKind(k[0])
+		it.Kind = ItemKind(k[0])
 	}
 	it.Token = d.token()
 	switch it.Kind {

@@ -15,7 +15,7 @@ const (
 	ActionRevert
 )
 
-// Start is what the stream carries: one attempt. Payloads that are too large for
+// Start is one attempt as the broker carries it. Payloads that are too large for
 // a message stay with the host, and the worker fetches them by the token.
 type Start struct {
 	Action Action

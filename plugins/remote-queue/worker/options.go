@@ -17,7 +17,8 @@ type Options struct {
 	// Name is how hosts and operators know it; with a token of its own it proves it.
 	Name    string
 	Version string
-	Labels  map[string]string // what a task's route may ask for
+	// Labels are what a task's route may ask for.
+	Labels map[string]string
 
 	// URL of the broker, several separated by commas for a cluster; or Join, the
 	// data directory of a host on this machine with an embedded broker, with
@@ -27,9 +28,8 @@ type Options struct {
 	JoinExecutor string
 	// Queue is the host's, "default" if it has not named one. Join finds it.
 	Queue string
-	// Token is what lets the worker in. User and Password, Creds (a file), and the
-	// TLS files CA, Cert and Key are for brokers that ask for them.
-	Token, User, Password, Creds, CA, Cert, Key string
+	// Credentials are what lets the worker in. Join finds a token.
+	config.Credentials
 	// AllowNoCredentials has a worker join a broker at URL without any, though it is
 	// not on loopback.
 	AllowNoCredentials bool
@@ -46,35 +46,29 @@ func (o *Options) ParseQueue(block []byte) error {
 		Join     string `json:"join"`
 		Executor string `json:"executor"`
 		Queue    string `json:"queue"`
-		Token    string `json:"token"`
-		User     string `json:"user"`
-		Password string `json:"password"`
-		Creds    string `json:"creds"`
-		CA       string `json:"ca"`
-		Cert     string `json:"cert"`
-		Key      string `json:"key"`
-		Open     bool   `json:"allow_no_credentials"`
+		config.Credentials
+		Open bool `json:"allow_no_credentials"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(block))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {
 		return fmt.Errorf("queue: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	o.URL, o.Join, o.JoinExecutor, o.Queue = q.URL, q.Join, q.Executor, q.Queue
-	o.Token, o.User, o.Password, o.Creds, o.CA, o.Cert, o.Key = q.Token, q.User, q.Password, q.Creds, q.CA, q.Cert, q.Key
+	o.URL = q.URL
+	o.Join = q.Join
+	o.JoinExecutor = q.Executor
+	o.Queue = q.Queue
+	o.Credentials = q.Credentials
 	o.AllowNoCredentials = q.Open
 	return nil
-}
-
-func (o *Options) credentials() config.Credentials {
-	return config.Credentials{Token: o.Token, User: o.User, Password: o.Password, Creds: o.Creds, CA: o.CA, Cert: o.Cert, Key: o.Key}
 }
 
 // Local is one executor of a worker.
 type Local struct {
 	Name     string
 	Executor sdk.Executor
-	Slots    int // attempts at once; 0: what the executor says, or else 16
+	// Slots are how many attempts it runs at once. 0 means what the executor says, or else 16.
+	Slots int
 	// Changed says that Describe should be asked again; it may be nil.
 	Changed <-chan struct{}
 }

@@ -8,27 +8,6 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// puller takes the starts of one lane for one executor. It asks for as many as the
-// executor has slots free, and for more only as they are used up.
-type puller struct {
-	executor *localExecutor
-	laneName string
-	taskType string
-	lane     broker.LaneConsumer
-	// guarded by the worker's mu
-	requested   int       // asked for and not come
-	requestedAt time.Time // when last asked
-	pausedUntil time.Time // not before: the broker refused
-}
-
-const (
-	// maxPull is how many starts are asked for at a time.
-	maxPull = 512
-	// maxRuns bounds the attempts that a worker has, with those whose outcome the host
-	// has not acknowledged: so many it can name on a broker of any kind.
-	maxRuns = 30_000
-)
-
 // pullLoop asks for work whenever something changed.
 func (w *Worker) pullLoop() {
 	for {
@@ -99,22 +78,6 @@ func (w *Worker) sendPulls() {
 			}
 		}
 	}
-}
-
-// pullCount is how many to ask for. The free slots are shared among the lanes, at least
-// one each: what comes beyond the slots is given back. Small change is left to
-// gather, as long as something is asked for.
-func (l *localExecutor) pullCount(p *puller) int {
-	free := l.slots - l.used
-	if free <= 0 || l.pullers[p.laneName] != p { // or its lane is not offered any more
-		return 0
-	}
-	share := max(1, free/len(l.pullers))
-	n := share - p.requested
-	if n <= 0 || p.requested > 0 && n <= share/4 {
-		return 0
-	}
-	return min(n, maxPull)
 }
 
 func (w *Worker) sendPull(p *puller, n int, now time.Time) {

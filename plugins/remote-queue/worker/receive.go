@@ -56,25 +56,25 @@ func (w *Worker) handleOffer(o wire.Offer) {
 
 // handleHostItem is one item of the host. w.mu is held.
 func (w *Worker) handleHostItem(it wire.Item) {
-	switch it.Kind {
-	case wire.KindDescribe:
+	r := w.runs[it.Token]
+	switch {
+	case it.Kind == wire.KindDescribe:
 		w.describeNext.Store(true)
 		wire.Wake(w.heartbeatWanted)
-		return
-	case wire.KindDismiss:
+	case it.Kind == wire.KindDismiss:
 		select {
 		case w.dismissed <- fmt.Errorf("the host refuses this worker: %s", it.Text):
 		default:
 		}
-		return
+	case r != nil:
+		w.handleRunItem(r, it)
+	case it.Kind == wire.KindGo: // handed back while the host put it on record
+		w.queueItem(&wire.Item{Kind: wire.KindFinished, Token: it.Token, Outcome: wire.ReleasedOutcome("the worker had given it back")})
 	}
-	r := w.runs[it.Token]
-	if r == nil {
-		if it.Kind == wire.KindGo { // handed back while the host put it on record
-			w.queueItem(&wire.Item{Kind: wire.KindFinished, Token: it.Token, Outcome: wire.ReleasedOutcome("the worker had given it back")})
-		}
-		return
-	}
+}
+
+// handleRunItem is one item of the host about a run. w.mu is held.
+func (w *Worker) handleRunItem(r *run, it wire.Item) {
 	switch it.Kind {
 	case wire.KindGo:
 		if r.phase == asking {

@@ -14,88 +14,61 @@ import (
 type workerPhase uint8
 
 const (
-	accepting workerPhase = iota // the broker has not confirmed yet
-	asking                       // the host has not answered yet
+	// accepting is a start that the broker has not confirmed to be out of its hands.
+	accepting workerPhase = iota
+	// asking is one to which the host has not answered whether it may start.
+	asking
+	// working is one whose script runs.
 	working
-	uploading // the result goes to the host's REST first
-	reporting // the host has not acked yet
+	// uploading is one whose result goes to the host's REST before it is reported.
+	uploading
+	// reporting is one whose outcome the host has not acked.
+	reporting
 )
 
-// run is one attempt on a worker. Its fields are guarded by the worker's mu.
+// run is one attempt on a worker, from its delivery until the host has its outcome or does
+// not want it. It is guarded by the worker's mu, and only ever goes forward through its
+// phases. Its script runs at most once.
 type run struct {
-	start        wire.Start
-	executor     *localExecutor
-	phase        workerPhase
-	receivedAt   time.Time
-	reportedAt   time.Time     // when the host was last told what it has to answer
-	repeatAfter  time.Duration // until it is told again
+	start    wire.Start
+	executor *localExecutor
+	phase    workerPhase
+	// receivedAt is when the start was delivered.
+	receivedAt time.Time
+	// reportedAt is when the host was last told what it has to answer, and repeatAfter how
+	// long it is waited for.
+	reportedAt  time.Time
+	repeatAfter time.Duration
+	// ctx is the script's; timeoutTimer ends it when the attempt's time is up, and is nil
+	// if there is no such time.
 	ctx          context.Context
 	cancel       context.CancelCauseFunc
-	timeoutTimer *time.Timer // ends ctx when the attempt's time is up; nil if it has none
-	fenced       bool        // nothing of it is wanted
-	slotFreed    bool        // its slot was given back
-	outcome      sdk.Outcome
-	largeResult  *sdk.Result // a result that no message carries; kept until it is acked
-	uploadedTo   string      // the host process that has it
-	saveLock     sync.Mutex  // of its checkpoints; taken before the worker's mu
+	timeoutTimer *time.Timer
+	// fenced says that nothing of the attempt is wanted, though its script may still run.
+	fenced bool
+	// slotFreed says that its slot was given back.
+	slotFreed bool
+	outcome   sdk.Outcome
+	// largeResult is a result that no message carries. It is kept until the outcome is
+	// acked. uploadedTo is the process of the host that has it.
+	largeResult *sdk.Result
+	uploadedTo  string
+	// saveLock lets one checkpoint at a time wait. It is taken before the worker's mu.
+	saveLock     sync.Mutex
 	unackedSaves map[uint64]*unackedSave
 	lastSeq      uint64
-	progressAt   time.Time
-	progress     *wire.Item // the latest, if it was not sent
+	// progress is the latest that was not sent, and progressAt when some was.
+	progress   *wire.Item
+	progressAt time.Time
+	// droppedLines counts the lines that were dropped since the last one that was sent.
 	droppedLines uint64
 }
 
-// unackedSave is a checkpoint that is not acked yet.
+// unackedSave is a checkpoint that the host has not answered.
 type unackedSave struct {
 	data []byte
 	done chan error
 	sent time.Time
-}
-
-// scriptReturned keeps the outcome until the host has it on record, and frees the slot:
-// that of a large result only when it is acked, since its bytes are still here.
-func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r.phase == working { // else it was given up
-		w.keepOutcome(t, r, o)
-	}
-}
-
-// keepOutcome is scriptReturned with w.mu held.
-func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
-	r.failSaves()
-	w.clearSuspect(r)
-	r.sendProgress(w)
-	r.outcome = o
-	if r.fenced {
-		r.phase = reporting
-		w.removeRun(t, r)
-		return
-	}
-	if o.Kind == sdk.OutcomeSucceeded && len(o.Result.Data) > w.maxResult() {
-		r.largeResult = &o.Result
-		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
-		w.upload(t, r)
-		return
-	}
-	r.freeSlot(w)
-	w.reportOutcome(t, r, time.Second)
-}
-
-// freeSlot gives back the slot of a run, once. The worker's mu is held.
-func (r *run) freeSlot(w *Worker) {
-	if r.slotFreed {
-		return
-	}
-	r.slotFreed = true
-	r.executor.used--
-	for _, p := range r.executor.pullers {
-		if r.executor.pullCount(p) > 0 {
-			wire.Wake(w.pullWanted)
-			return
-		}
-	}
 }
 
 var errAttemptEnded = errors.New("the attempt is over")

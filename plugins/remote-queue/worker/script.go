@@ -84,3 +84,34 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 	}
 	return limitOutcome(sdk.OutcomeOf(ctx, res, err), w.maxResult())
 }
+
+// scriptReturned keeps the outcome until the host has it on record, and frees the slot:
+// that of a large result only when it is acked, since its bytes are still here.
+func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.phase == working { // else it was given up
+		w.keepOutcome(t, r, o)
+	}
+}
+
+// keepOutcome is scriptReturned with w.mu held.
+func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
+	r.failSaves()
+	w.clearSuspect(r)
+	r.sendProgress(w)
+	r.outcome = o
+	if r.fenced {
+		r.phase = reporting
+		w.removeRun(t, r)
+		return
+	}
+	if o.Kind == sdk.OutcomeSucceeded && len(o.Result.Data) > w.maxResult() {
+		r.largeResult = &o.Result
+		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
+		w.upload(t, r)
+		return
+	}
+	r.freeSlot(w)
+	w.reportOutcome(t, r, time.Second)
+}

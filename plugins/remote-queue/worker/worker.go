@@ -5,8 +5,6 @@ package worker
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -15,205 +13,93 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
-	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// Worker takes attempts from a broker and runs them on its executors. It looks for
-// a host for ever, and keeps results while there is none.
+// Worker takes attempts from a broker and runs them on its executors. It looks for a host
+// for ever, and keeps results while there is none: a result is only given up when the host
+// has it on record, when the host does not want it, or when the process ends. Run may be
+// called once, and Drain while it runs.
 type Worker struct {
-	options         Options
-	peer            wire.Peer
-	log             hclog.Logger
-	broker          Broker // nil before Run has connected
-	dial            Dialer
-	queue           string
-	joinFile        string // empty where the options have the address
-	outbox          *wire.Outbox
-	http            *http.Client
-	idleScripts     chan *run // to a goroutine that is free
+	options Options
+	peer    wire.Peer
+	log     hclog.Logger
+	dial    Dialer
+	queue   string
+	// joinFile says where the broker is; empty where the options do.
+	joinFile string
+	// broker is nil until Run has connected, and does not change afterwards.
+	broker Broker
+	outbox *wire.Outbox
+	http   *http.Client
+
+	// idleScripts hands a run to a goroutine that has finished another.
+	idleScripts chan *run
+	// Each of these holds one signal: starts can be asked for, the host is to be spoken
+	// to, and a run was removed.
 	pullWanted      chan struct{}
 	heartbeatWanted chan struct{}
-	runRemoved      chan struct{} // signaled whenever a run leaves
-	ctx             context.Context
-	cancel          context.CancelFunc
-	loops           sync.WaitGroup
-	// scripts are waited for as long as they listen to their contexts, and no longer.
-	scripts  sync.WaitGroup
-	returned chan struct{} // closed when Run has returned
+	runRemoved      chan struct{}
 	// dismissed has why the host ended the worker's session.
 	dismissed chan error
+	// returned is closed when Run has returned.
+	returned chan struct{}
+	// describeNext says that the next heartbeat tells what the worker is.
+	describeNext atomic.Bool
 
-	describeNext atomic.Bool // the next heartbeat says what the worker is
+	// ctx ends when the worker does; loops are the goroutines that end with it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+	// scripts are waited for as long as they listen to their contexts, and no longer.
+	scripts sync.WaitGroup
 
-	mu              sync.Mutex
-	started, closed bool
-	draining        bool
-	executors       []*localExecutor
-	runs            map[sdk.Token]*run
-	suspect         *run // the one that has the worker's place for suspects
-	offer           wire.Offer
-	heardHost       time.Time
-	hostSilent      bool
+	mu        sync.Mutex
+	started   bool
+	closed    bool
+	draining  bool
+	executors []*localExecutor
+	runs      map[sdk.Token]*run
+	// suspect is the run that has the worker's place for suspects; nil if it is free.
+	suspect *run
+	// offer is the host's last, with the zero offer before any was heard.
+	offer wire.Offer
+	// heardHost is when the host was last heard, and hostSilent that this is long ago.
+	heardHost  time.Time
+	hostSilent bool
+	// restUnreachable says that the host's REST does not answer here.
 	restUnreachable bool
 }
 
-// localExecutor is an executor with what it offers and has free.
+// localExecutor is an executor of this worker with what it offers and has free. It is
+// guarded by the worker's mu.
 type localExecutor struct {
 	Local
+	// types are those that it offers, and offered the same in its own order.
 	types   map[string]sdk.TypeInfo
 	offered []sdk.TypeInfo
 	slots   int
 	used    int
-	pullers map[string]*puller // by consumer
+	// pullers are those of the lanes that it serves, by the lanes' names.
+	pullers map[string]*puller
 }
 
-const defaultWorkerSlots = 16
+// puller takes the starts of one lane for one executor. It asks for as many as the
+// executor has slots free, and for more only as they are used up.
+type puller struct {
+	executor *localExecutor
+	laneName string
+	taskType string
+	lane     broker.LaneConsumer
 
-// New checks the options. Run does the rest.
-func New(o Options, dial Dialer) (*Worker, error) {
-	if o.Log == nil {
-		o.Log = hclog.NewNullLogger()
-	}
-	if err := wire.CheckWorkerName(o.Name); err != nil {
-		return nil, err
-	}
-	switch {
-	case (o.URL == "") == (o.Join == ""):
-		return nil, errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
-	case len(o.Local) == 0:
-		return nil, errors.New("a worker needs at least one executor")
-	}
-	if o.URL != "" {
-		if err := config.CheckCredentials(o.URL, o.credentials(), o.AllowNoCredentials); err != nil {
-			return nil, err
-		}
-		if !o.credentials().CanAuthenticate(o.URL) {
-			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
-		}
-	}
-	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
-		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
-		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
-	w.ctx, w.cancel = context.WithCancel(context.Background())
-	if o.Join != "" {
-		path, err := config.FindJoin(o.Join, o.JoinExecutor)
-		if err != nil {
-			return nil, err
-		}
-		w.joinFile = path
-		j, err := config.ReadJoin(path)
-		if err != nil {
-			return nil, err
-		}
-		o.Queue = j.Queue
-	}
-	if o.Queue == "" {
-		o.Queue = "default"
-	}
-	if err := wire.CheckQueueName(o.Queue); err != nil {
-		return nil, err
-	}
-	w.queue = o.Queue
-	w.outbox = wire.NewOutbox(func(_ wire.Peer, data []byte) {
-		if err := w.broker.Send(wire.ChannelItems, data); err != nil {
-			w.log.Trace("send", "error", err)
-		}
-	})
-	for _, l := range o.Local {
-		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
-	}
-	return w, nil
-}
+	// What follows is guarded by the worker's mu.
 
-// Run works until ctx ends, or until Drain is through. When ctx ends, what runs is
-// stopped, and its outcome told if the host can be reached at once.
-func (w *Worker) Run(ctx context.Context) error {
-	w.mu.Lock()
-	if w.started {
-		w.mu.Unlock()
-		return errors.New("a worker runs once")
-	}
-	w.started = true
-	w.mu.Unlock()
-	defer close(w.returned)
-	defer w.cancel()
-	for _, l := range w.executors {
-		w.describeExecutor(ctx, l)
-	}
-	if err := w.connect(); err != nil {
-		return err
-	}
-	defer w.closeAll()
-	w.loops.Go(func() { w.outbox.Run(w.ctx) })
-	w.loops.Go(w.pullLoop)
-	w.loops.Go(w.heartbeatLoop)
-	for _, l := range w.executors {
-		if l.Changed != nil {
-			w.loops.Go(func() { w.watchOffer(l) })
-		}
-	}
-	select {
-	case <-ctx.Done():
-		w.stopRuns(time.Second)
-		return ctx.Err()
-	case err := <-w.dismissed:
-		w.log.Error("the worker ends", "error", err)
-		w.stopRuns(time.Second)
-		return err
-	case <-w.ctx.Done(): // drained
-		return nil
-	}
-}
-
-// closeAll closes what Run opened.
-func (w *Worker) closeAll() {
-	w.mu.Lock()
-	w.closed = true
-	for _, r := range w.runs {
-		if r.phase == working {
-			r.cancel(sdk.ErrDetach)
-		}
-	}
-	w.mu.Unlock()
-	w.cancel()
-	w.loops.Wait()
-	if !waitGroup(&w.scripts, 500*time.Millisecond) {
-		w.log.Warn("scripts that do not stop are left behind: they end with the process")
-	}
-	if w.broker.Connected() {
-		w.sendHeartbeat(true)
-	}
-	w.broker.Close()
-	w.http.CloseIdleConnections()
-}
-
-// connect joins the worker to its broker.
-func (w *Worker) connect() error {
-	b, err := w.dial(broker.WorkerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
-		Credentials: w.options.credentials(), Log: w.log},
-		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
-	if err != nil {
-		return err
-	}
-	w.broker = b
-	return nil
-}
-
-// handleConnected begins anew with a broker that just came (back): what was asked of the
-// old connection is not answered any more.
-func (w *Worker) handleConnected() {
-	w.mu.Lock()
-	for _, l := range w.executors {
-		for _, p := range l.pullers {
-			p.requested = 0
-		}
-	}
-	w.mu.Unlock()
-	w.describeNext.Store(true)
-	wire.Wake(w.heartbeatWanted)
-	wire.Wake(w.pullWanted)
+	// requested is how many starts were asked for and have not come, requestedAt when that
+	// was, and pausedUntil how long the broker is left alone after a refusal.
+	requested   int
+	requestedAt time.Time
+	pausedUntil time.Time
 }
 
 // queueItem has an item told to the host.

@@ -8,6 +8,9 @@ import (
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 )
 
+// hostUser is how the host itself logs in to its embedded broker.
+const hostUser = "taskhost"
+
 // workerAuth lets workers in and holds each to the subjects of its name: one can
 // neither speak as another nor read what another is told.
 type workerAuth struct {

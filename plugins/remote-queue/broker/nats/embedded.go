@@ -20,9 +20,6 @@ import (
 // checkpoint of full size with all around it. Other brokers have their own bound.
 const maxPayload = 4 << 20
 
-// hostUser is how the host itself logs in to its embedded broker.
-const hostUser = "taskhost"
-
 // embeddedServer is the embedded NATS server.
 type embeddedServer struct {
 	server *server.Server

@@ -14,6 +14,7 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // Host is a host's connection to a NATS broker: to its own embedded one, or to one
@@ -85,7 +86,7 @@ func (h *Host) connect() error {
 func (h *Host) where() ([]nats.Option, error) {
 	c := h.connection.Config
 	if c.URL != "" {
-		return clientOptions(c.Credentials())
+		return clientOptions(c.Credentials)
 	}
 	var err error
 	if h.embedded, err = startServer(c, h.connection.DataDir, h.connection.Log); err != nil {
@@ -159,4 +160,28 @@ func (h *Host) Close() {
 	if h.embedded != nil {
 		h.embedded.stop()
 	}
+}
+
+func (h *Host) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
+	h.events.Published(tokenOf(m), ack.Sequence)
+}
+
+func (h *Host) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
+	h.events.PublishFailed(tokenOf(m), withMeaning(err))
+}
+
+// tokenOf is the token of a published start.
+func tokenOf(m *nats.Msg) sdk.Token {
+	id := m.Header.Get(nats.MsgIdHdr)
+	for i := range len(id) {
+		if id[i] == '.' {
+			id = id[:i]
+			break
+		}
+	}
+	t, err := sdk.ParseToken(id)
+	if err != nil {
+		return sdk.Token{}
+	}
+	return t
 }

@@ -66,7 +66,7 @@ func CheckFiles(c *config.Executor) error {
 	if c.URL == "" {
 		_, err = serverTLS(c)
 	} else {
-		_, err = clientOptions(c.Credentials())
+		_, err = clientOptions(c.Credentials)
 	}
 	return err
 }

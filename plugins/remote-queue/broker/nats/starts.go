@@ -91,30 +91,6 @@ func (h *Host) Publish(l wire.Lane, t sdk.Token, copy int, start []byte) error {
 	return nil
 }
 
-func (h *Host) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
-	h.events.Published(tokenOf(m), ack.Sequence)
-}
-
-func (h *Host) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
-	h.events.PublishFailed(tokenOf(m), withMeaning(err))
-}
-
-// tokenOf is the token of a published start.
-func tokenOf(m *nats.Msg) sdk.Token {
-	id := m.Header.Get(nats.MsgIdHdr)
-	for i := range len(id) {
-		if id[i] == '.' {
-			id = id[:i]
-			break
-		}
-	}
-	t, err := sdk.ParseToken(id)
-	if err != nil {
-		return sdk.Token{}
-	}
-	return t
-}
-
 // Withdraw takes a start out of the stream, if no worker pulled it before.
 func (h *Host) Withdraw(position uint64) error {
 	// By request rather than through the Stream, which would be looked up first.

@@ -54,7 +54,7 @@ func isText(head []byte) bool {
 // description in words. It has a mark and the exclusive or of its words is 0.
 func isSunLabel(head []byte) bool {
 	const size = 512
-	if !at(size-4, "\xda\xbe")(head) || len(head) < size {
+	if !hasAt(size-4, "\xda\xbe")(head) || len(head) < size {
 		return false
 	}
 	sum := uint16(0)
@@ -85,11 +85,11 @@ func isText8(s string) bool {
 // decodeText is head without its byte order mark, as UTF-8 if it is UTF-16.
 func decodeText(head []byte) string {
 	switch {
-	case begins("\xef\xbb\xbf")(head):
+	case hasPrefix("\xef\xbb\xbf")(head):
 		return string(head[3:])
-	case begins("\xff\xfe")(head):
+	case hasPrefix("\xff\xfe")(head):
 		return decodeUTF16(head[2:], binary.LittleEndian)
-	case begins("\xfe\xff")(head):
+	case hasPrefix("\xfe\xff")(head):
 		return decodeUTF16(head[2:], binary.BigEndian)
 	}
 	// Without a mark, ASCII in UTF-16 has a zero in each pair.

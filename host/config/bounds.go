@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	maxFile = 1 << 20 // bytes; far more than anybody writes by hand
-	maxDeep = 500     // brackets in brackets, or operators in one expression
+	maxFileBytes = 1 << 20 // bytes; far more than anybody writes by hand
+	maxNesting   = 500     // brackets in brackets, or operators in one expression
 )
 
-// tooMuch looks for what the parser must not be given. It works by recursion, at
+// checkBounds looks for what the parser must not be given. It works by recursion, at
 // some 15 KB of stack for each open bracket, and a stack that is full ends the
 // process: no recover helps. So the tokens are counted first.
-func tooMuch(name string, src []byte) *hcl.Diagnostic {
-	if len(src) > maxFile {
+func checkBounds(name string, src []byte) *hcl.Diagnostic {
+	if len(src) > maxFileBytes {
 		return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "The file is too large",
-			Detail: fmt.Sprintf("It has %d bytes; a config has %d at the most.", len(src), maxFile)}
+			Detail: fmt.Sprintf("It has %d bytes; a config has %d at the most.", len(src), maxFileBytes)}
 	}
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos) // its faults are the parser's to tell
 	open, operators := 0, 0
@@ -45,9 +45,9 @@ func tooMuch(name string, src []byte) *hcl.Diagnostic {
 			hclsyntax.TokenGreaterThanEq:
 			operators++
 		}
-		if open > maxDeep || operators > maxDeep {
+		if open > maxNesting || operators > maxNesting {
 			return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Too deep", Subject: t.Range.Ptr(),
-				Detail: fmt.Sprintf("More than %d brackets or operators are open here: is one not closed?", maxDeep)}
+				Detail: fmt.Sprintf("More than %d brackets or operators are open here: is one not closed?", maxNesting)}
 		}
 	}
 	return nil

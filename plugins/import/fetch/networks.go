@@ -2,16 +2,16 @@ package fetch
 
 import "net/netip"
 
-// network is a range that the public internet does not reach, and why.
-type network struct {
+// specialNetwork is a range that the public internet does not reach, and why.
+type specialNetwork struct {
 	prefix netip.Prefix
 	kind   string
 }
 
 // specialV4 holds what IANA's special-purpose registry of IPv4 lists as not
 // globally reachable, with multicast and what is reserved.
-func specialV4() []network {
-	return []network{
+func specialV4() []specialNetwork {
+	return []specialNetwork{
 		{netip.MustParsePrefix("0.0.0.0/8"), "unspecified (this network)"},
 		{netip.MustParsePrefix("10.0.0.0/8"), "private"},
 		{netip.MustParsePrefix("100.64.0.0/10"), "shared by a carrier's NAT"},
@@ -32,8 +32,8 @@ func specialV4() []network {
 
 // specialV6 holds the same of IPv6. Ranges that carry an IPv4 address inside
 // (NAT64, 6to4, Teredo) are in it: behind a gateway they lead to any address at all.
-func specialV6() []network {
-	return []network{
+func specialV6() []specialNetwork {
+	return []specialNetwork{
 		{netip.MustParsePrefix("::/128"), "unspecified"},
 		{netip.MustParsePrefix("::1/128"), "loopback"},
 		{netip.MustParsePrefix("64:ff9b::/96"), "an IPv4 address behind NAT64"},
@@ -56,9 +56,9 @@ var (
 	globalV6   = netip.MustParsePrefix("2000::/3")
 )
 
-// special says why addr is not one of the public internet, or "" if it is.
+// specialKind says why addr is not one of the public internet, or "" if it is.
 // addr is unmapped and has no zone.
-func special(addr netip.Addr) string {
+func specialKind(addr netip.Addr) string {
 	networks := v4Networks
 	if addr.Is6() {
 		networks = v6Networks

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-const secret = "(secret)"
+const maskedText = "(secret)"
 
 var (
-	secretKey = regexp.MustCompile(`(?i)(token|secret|passw|passphrase|credential|private|api_?key|seed)`)
-	// userinfo of a URL, up to its last @: a password may hold a slash that
+	secretKeys = regexp.MustCompile(`(?i)(token|secret|passw|passphrase|credential|private|api_?key|seed)`)
+	// urlUserinfo of a URL, up to its last @: a password may hold a slash that
 	// somebody forgot to escape. Masking too much does no harm.
-	userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s,"]*@`)
+	urlUserinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s,"]*@`)
 	// secrets in a URL's query
-	query = regexp.MustCompile(`(?i)([?&][^=&\s"]*(?:token|secret|passw|key)[^=&\s"]*=)[^&\s"]+`)
+	urlSecrets = regexp.MustCompile(`(?i)([?&][^=&\s"]*(?:token|secret|passw|key)[^=&\s"]*=)[^&\s"]+`)
 )
 
 // mask hides what nobody should read over an operator's shoulder. A value that is
 // JSON is masked inside.
 func mask(key, value string) string {
-	if secretKey.MatchString(key[strings.LastIndex(key, ".")+1:]) {
-		return secret
+	if secretKeys.MatchString(key[strings.LastIndex(key, ".")+1:]) {
+		return maskedText
 	}
 	if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") {
 		var doc any
@@ -35,8 +35,8 @@ func mask(key, value string) string {
 }
 
 func maskText(s string) string {
-	s = userinfo.ReplaceAllString(s, "${1}"+secret+"@")
-	return query.ReplaceAllString(s, "${1}"+secret)
+	s = urlUserinfo.ReplaceAllString(s, "${1}"+maskedText+"@")
+	return urlSecrets.ReplaceAllString(s, "${1}"+maskedText)
 }
 
 func maskedJSON(doc any) string {
@@ -44,7 +44,7 @@ func maskedJSON(doc any) string {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if enc.Encode(maskJSON(doc)) != nil {
-		return secret
+		return maskedText
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -53,8 +53,8 @@ func maskJSON(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, e := range v {
-			if secretKey.MatchString(k) {
-				v[k] = secret
+			if secretKeys.MatchString(k) {
+				v[k] = maskedText
 			} else {
 				v[k] = maskJSON(e)
 			}

@@ -4,13 +4,11 @@
 package eventlet
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -19,11 +17,8 @@ import (
 const Name = "eventlet-style"
 
 const (
-	defaultPool = 1000
-	maxPool     = 1_000_000
-	// patience is how long a script may take to return once its context has
-	// ended, before it is spoken of.
-	patience = 5 * time.Second
+	defaultPoolSize = 1000
+	maxPoolSize     = 1_000_000
 )
 
 // Factory makes a script of its own part of the config.
@@ -35,8 +30,8 @@ type Factory struct {
 	New func(sdk.Config) (sdk.Script, error)
 }
 
-// Of makes a Factory of a script that needs no config.
-func Of(s sdk.Script) Factory {
+// FactoryOf makes a Factory of a script that needs no config.
+func FactoryOf(s sdk.Script) Factory {
 	return Factory{Name: s.Name, New: func(cfg sdk.Config) (sdk.Script, error) {
 		return s, cfg.Decode(&struct{}{})
 	}}
@@ -50,28 +45,30 @@ func Of(s sdk.Script) Factory {
 func Plugin(version string, scripts ...Factory) sdk.Plugin {
 	scripts = slices.Clone(scripts)
 	return sdk.Plugin{Name: Name, Version: version,
-		New:   func(cfg sdk.Config) (sdk.Executor, error) { return open(cfg, scripts) },
-		Check: func(cfg sdk.Config) error { _, err := open(cfg, scripts); return err },
+		New:   func(cfg sdk.Config) (sdk.Executor, error) { return newExecutor(cfg, scripts) },
+		Check: func(cfg sdk.Config) error { _, err := newExecutor(cfg, scripts); return err },
 	}
 }
 
+// config is the block's attributes.
 type config struct {
 	PoolSize int                        `json:"pool_size"`
 	Scripts  map[string]json.RawMessage `json:"scripts"`
 }
 
-func open(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
-	c := config{PoolSize: defaultPool}
+// newExecutor makes the pool of one block of config; Check does it too, and drops it.
+func newExecutor(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
+	c := config{PoolSize: defaultPoolSize}
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
 	}
-	if c.PoolSize < 1 || c.PoolSize > maxPool {
-		return nil, fmt.Errorf("pool_size: %d is not within 1 to %d", c.PoolSize, maxPool)
+	if c.PoolSize < 1 || c.PoolSize > maxPoolSize {
+		return nil, fmt.Errorf("pool_size: %d is not within 1 to %d", c.PoolSize, maxPoolSize)
 	}
 	if cfg.Slots > 0 {
 		c.PoolSize = cfg.Slots
 	}
-	made := make([]sdk.Script, 0, len(factories))
+	list := make([]sdk.Script, 0, len(factories))
 	known := make([]string, 0, len(factories))
 	for _, f := range factories {
 		known = append(known, f.Name)
@@ -83,31 +80,22 @@ func open(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
 		}
 	}
 	for _, f := range factories {
-		s, err := f.New(cfg.Sub(attributes(c.Scripts[f.Name])))
+		s, err := f.New(cfg.Sub(scriptAttributes(c.Scripts[f.Name])))
 		if err != nil {
 			return nil, fmt.Errorf("scripts.%s: %w", f.Name, err)
 		}
 		if s.Name != f.Name {
 			return nil, fmt.Errorf("scripts.%s: the script calls itself %q", f.Name, s.Name)
 		}
-		made = append(made, s)
+		list = append(list, s)
 	}
-	return newPool(made, c.PoolSize, cfg.Log)
+	return newPool(list, c.PoolSize, cfg.Log)
 }
 
-// attributes are what scripts.NAME holds; null is what an empty block may become.
-func attributes(data json.RawMessage) []byte {
+// scriptAttributes are what scripts.NAME holds; null is what an empty block may become.
+func scriptAttributes(data json.RawMessage) []byte {
 	if string(data) == "null" {
 		return nil
 	}
 	return data
-}
-
-var _ sdk.Executor = (*pool)(nil)
-
-// Describe offers the scripts, and a slot for each place in the pool.
-func (p *pool) Describe(ctx context.Context) (sdk.Info, error) {
-	info, err := p.scripts.Describe(ctx)
-	info.Slots = cap(p.places)
-	return info, err
 }

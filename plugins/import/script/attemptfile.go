@@ -15,11 +15,11 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// partial is one of the two files that an attempt works on, by its name:
+// attemptFile is one of the two files that an attempt works on, by its name:
 // .TASK.ATTEMPT.TOKEN.MACHINE and a suffix. Whoever writes it holds a lock on it
 // until the attempt ends, in whatever way: the lock goes with the process. So one
 // whose lock can be had is nobody's.
-type partial struct {
+type attemptFile struct {
 	name    string
 	stem    string // the name without its suffix: the same for both files of an attempt
 	task    string
@@ -37,28 +37,28 @@ func stem(task string, attempt int, token sdk.Token) string {
 	return fmt.Sprintf(".%s.%d.%s.%s", task, attempt, token, thisMachine())
 }
 
-func parsePartial(name string) (partial, bool) {
+func parseAttemptFile(name string) (attemptFile, bool) {
 	stem, ok := strings.CutSuffix(name, dataSuffix)
 	if !ok {
 		stem, ok = strings.CutSuffix(name, metaSuffix)
 	}
 	fields := strings.Split(stem, ".")
 	if !ok || len(fields) != 4 && len(fields) != 5 || fields[0] != "" || !imageID.MatchString(fields[1]) {
-		return partial{}, false
+		return attemptFile{}, false
 	}
 	attempt, err := strconv.Atoi(fields[2])
 	if err != nil {
-		return partial{}, false
+		return attemptFile{}, false
 	}
-	p := partial{name: name, stem: stem, task: fields[1], attempt: attempt}
+	p := attemptFile{name: name, stem: stem, task: fields[1], attempt: attempt}
 	if len(fields) == 5 {
 		p.machine = fields[4]
 	}
 	return p, true
 }
 
-// partials lists what attempts left or are at work on.
-func partials(dir string) ([]partial, error) {
+// attemptFiles lists what attempts left or are at work on.
+func attemptFiles(dir string) ([]attemptFile, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("images_dir: %w", err)
@@ -68,19 +68,19 @@ func partials(dir string) ([]partial, error) {
 	if err != nil {
 		return nil, fmt.Errorf("images_dir: %w", err)
 	}
-	var found []partial
+	var found []attemptFile
 	for _, name := range all {
-		if p, ok := parsePartial(name); ok {
+		if p, ok := parseAttemptFile(name); ok {
 			found = append(found, p)
 		}
 	}
 	return found, nil
 }
 
-// partialsOf lists those of one task.
-func partialsOf(dir, task string) ([]partial, error) {
-	all, err := partials(dir)
-	var found []partial
+// attemptFilesOf lists those of one task.
+func attemptFilesOf(dir, task string) ([]attemptFile, error) {
+	all, err := attemptFiles(dir)
+	var found []attemptFile
 	for _, p := range all {
 		if p.task == task {
 			found = append(found, p)

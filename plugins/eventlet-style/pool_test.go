@@ -18,7 +18,7 @@ import (
 func TestConformance(t *testing.T) {
 	var scripts []Factory
 	for _, s := range sdktest.Scripts() {
-		scripts = append(scripts, Of(s))
+		scripts = append(scripts, FactoryOf(s))
 	}
 	sdktest.Run(t, sdktest.Harness{Plugin: Plugin("test", scripts...), Probes: true})
 }
@@ -64,7 +64,7 @@ func TestConfig(t *testing.T) {
 		{"", 0, []Factory{greeter, greeter}, "!stands twice", 0},
 	} {
 		if c.scripts == nil {
-			c.scripts = []Factory{greeter, Of(script("noop", nothing))}
+			c.scripts = []Factory{greeter, FactoryOf(script("noop", nothing))}
 		}
 		cfg := sdk.NewConfig("local", []byte(c.config), nil)
 		cfg.Slots = c.slots
@@ -94,7 +94,7 @@ func task(n byte) sdk.Task {
 	return sdk.Task{ID: fmt.Sprintf("t%d", n), Type: "gate", Attempt: 1, Token: sdk.Token{n}}
 }
 
-// The pool runs no more at once than it has places; the next waits, and can be
+// The pool runs no more at once than it has slots; the next waits, and can be
 // called off while it does.
 func TestPoolIsBounded(t *testing.T) {
 	entered, open := make(chan string, 10), make(chan struct{})
@@ -125,7 +125,7 @@ func TestPoolIsBounded(t *testing.T) {
 	if len(entered) != 0 {
 		t.Errorf("%s ran beyond the pool", <-entered)
 	}
-	// A token that runs is joined, and waits for no place of its own.
+	// A token that runs is joined, and waits for no slot of its own.
 	if _, err := p.Execute(ctx, task(1), nil); !errors.Is(err, sdk.ErrCancel) || strings.Contains(err.Error(), "waited for") {
 		t.Errorf("a second call for a token that runs: %v", err)
 	}
@@ -141,7 +141,7 @@ func TestPoolIsBounded(t *testing.T) {
 	}
 }
 
-func TestPanicFreesItsPlace(t *testing.T) {
+func TestPanicFreesItsSlot(t *testing.T) {
 	p, err := newPool([]sdk.Script{script("gate", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { panic("ouch") })}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -151,8 +151,8 @@ func TestPanicFreesItsPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(p.places) != 0 {
-		t.Error("the place is not free")
+	if len(p.slots) != 0 {
+		t.Error("the slot is not free")
 	}
 }
 
@@ -164,7 +164,7 @@ func (l lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A script that does not return although its context ended keeps its place, and
+// A script that does not return although its context ended keeps its slot, and
 // the log says so, with how many there are; it says too when it returns at last.
 func TestOverdueIsVisible(t *testing.T) {
 	open, said := make(chan struct{}), make(lines, 10)
@@ -175,7 +175,7 @@ func TestOverdueIsVisible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.patience = 1
+	p.overdueAfter = 1
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var all sync.WaitGroup
 	for n := byte(1); n <= 2; n++ {
@@ -186,22 +186,22 @@ func TestOverdueIsVisible(t *testing.T) {
 	if !strings.Contains(first, "[WARN]") || !strings.Contains(first, "cause=canceled") || !strings.Contains(first+second, "overdue=1") || !strings.Contains(first+second, "overdue=2") {
 		t.Errorf("%s%s", first, second)
 	}
-	if n := len(p.places); n != 2 {
-		t.Errorf("%d places are taken, want 2", n)
+	if n := len(p.slots); n != 2 {
+		t.Errorf("%d slots are taken, want 2", n)
 	}
 	close(open)
 	all.Wait()
 	if first, second := <-said, <-said; !strings.Contains(first, "has returned") || !strings.Contains(second, "overdue=0") && !strings.Contains(first, "overdue=0") {
 		t.Errorf("%s%s", first, second)
 	}
-	if p.overdue.Load() != 0 || len(p.places) != 0 {
+	if p.overdue.Load() != 0 || len(p.slots) != 0 {
 		t.Error("something is still counted")
 	}
 }
 
 // What the executor itself costs: it must not be seen beside a store's commit.
 func BenchmarkExecute(b *testing.B) {
-	e, err := Plugin("1", Of(script("noop", nothing))).New(sdk.NewConfig("local", nil, nil))
+	e, err := Plugin("1", FactoryOf(script("noop", nothing))).New(sdk.NewConfig("local", nil, nil))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestUpkeepEndsWithThePool(t *testing.T) {
 		<-ctx.Done()
 		ended <- struct{}{}
 	}
-	p := Plugin("test", Of(kept))
+	p := Plugin("test", FactoryOf(kept))
 	cfg := sdk.NewConfig("local", nil, nil)
 	if err := p.Check(cfg); err != nil {
 		t.Fatal(err)

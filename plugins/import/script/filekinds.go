@@ -14,13 +14,13 @@ import (
 
 // kind is a kind of file that is not a raw disk.
 type kind struct {
-	name string
-	sort string // of what sort it is and what to do about it
-	// is tells it by the image's beginning or end; see headKinds and tailKinds.
-	is func(b []byte) bool
+	name   string
+	advice string // what an error says: what sort of file it is, and what to do about it
+	// matches tells it by the image's beginning or end; see headKinds and tailKinds.
+	matches func(b []byte) bool
 }
 
-// The sorts, as an error has them.
+// What an error says of a kind.
 const (
 	otherFormat = "a disk image of another format: convert it first, such as with qemu-img convert"
 	qcow2Format = "a disk image, but not a raw one"
@@ -28,14 +28,14 @@ const (
 	archive     = "an archive: unpack it first"
 	dump        = "the dump of another tool: restore it to a disk first"
 	encrypted   = "encrypted: whoever opens it later would have to know that"
-	page        = "what servers send in place of a file: look at what the source really is"
+	webPage     = "what servers send in place of a file: look at what the source really is"
 	notDisk     = "no disk"
 )
 
 // recognize is the first of kinds that b is, nil for none.
 func recognize(kinds []kind, b []byte) *kind {
 	for i := range kinds {
-		if kinds[i].is(b) {
+		if kinds[i].matches(b) {
 			return &kinds[i]
 		}
 	}
@@ -50,89 +50,89 @@ func headKinds() []kind {
 
 func imageKinds() []kind {
 	return []kind{
-		{formatQCOW2, qcow2Format, begins(qcow2Magic)},
+		{formatQCOW2, qcow2Format, hasPrefix(qcow2Magic)},
 		// A sparse extent of VMware's hosted products, of its servers, and of "SEsparse".
-		{"vmdk", otherFormat, begins("KDMV", "COWD", "\xbe\xba\xfe\xca\x00\x00\x00\x00")},
+		{"vmdk", otherFormat, hasPrefix("KDMV", "COWD", "\xbe\xba\xfe\xca\x00\x00\x00\x00")},
 		{"vmdk", otherFormat, isVMDKDescriptor},
-		{"vhd", otherFormat, begins("conectix")},
-		{"vhdx", otherFormat, begins("vhdxfile")},
-		{"vdi", otherFormat, at(0x40, "\x7f\x10\xda\xbe")},
-		{"qed", otherFormat, begins("QED\x00")},
-		{"parallels", otherFormat, begins("WithoutFreeSpace", "WithouFreSpacExt")},
-		{"bochs", otherFormat, begins("Bochs Virtual HD Image")},
-		{"cloop", otherFormat, begins("#!/bin/sh\n#V2.0 Format\n")},
-		{"cow", otherFormat, begins("OOOM", "MOOO")},
-		{"dmg", otherFormat, begins("koly\x00\x00\x00\x04", "encrcdsa")},
-		{"sparseimage", otherFormat, begins("sprs\x00\x00\x00")},
-		{"cd image", otherFormat, begins("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00")}, // sectors with their marks: .bin, .mdf
-		{"android sparse image", otherFormat, begins("\x3a\xff\x26\xed")},
+		{"vhd", otherFormat, hasPrefix("conectix")},
+		{"vhdx", otherFormat, hasPrefix("vhdxfile")},
+		{"vdi", otherFormat, hasAt(0x40, "\x7f\x10\xda\xbe")},
+		{"qed", otherFormat, hasPrefix("QED\x00")},
+		{"parallels", otherFormat, hasPrefix("WithoutFreeSpace", "WithouFreSpacExt")},
+		{"bochs", otherFormat, hasPrefix("Bochs Virtual HD Image")},
+		{"cloop", otherFormat, hasPrefix("#!/bin/sh\n#V2.0 Format\n")},
+		{"cow", otherFormat, hasPrefix("OOOM", "MOOO")},
+		{"dmg", otherFormat, hasPrefix("koly\x00\x00\x00\x04", "encrcdsa")},
+		{"sparseimage", otherFormat, hasPrefix("sprs\x00\x00\x00")},
+		{"cd image", otherFormat, hasPrefix("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00")}, // sectors with their marks: .bin, .mdf
+		{"android sparse image", otherFormat, hasPrefix("\x3a\xff\x26\xed")},
 
-		{"luks", encrypted, begins("LUKS\xba\xbe")},
-		{"openssl", encrypted, begins("Salted__")},
+		{"luks", encrypted, hasPrefix("LUKS\xba\xbe")},
+		{"openssl", encrypted, hasPrefix("Salted__")},
 	}
 }
 
 func packedKinds() []kind {
 	return []kind{
-		{"gzip", compressed, begins("\x1f\x8b\x08")},
-		{"xz", compressed, begins("\xfd7zXZ\x00")},
+		{"gzip", compressed, hasPrefix("\x1f\x8b\x08")},
+		{"xz", compressed, hasPrefix("\xfd7zXZ\x00")},
 		{"zstd", compressed, isZstd},
-		{"lz4", compressed, begins("\x04\x22\x4d\x18", "\x02\x21\x4c\x18")}, // frames, and the legacy format
+		{"lz4", compressed, hasPrefix("\x04\x22\x4d\x18", "\x02\x21\x4c\x18")}, // frames, and the legacy format
 		{"bzip2", compressed, isBzip2},
-		{"lzip", compressed, begins("LZIP")},
+		{"lzip", compressed, hasPrefix("LZIP")},
 		{"lzma", compressed, isLZMA},
 		{"compress", compressed, isCompress},
 		{"pack", compressed, isPack},
-		{"lzop", compressed, begins("\x89LZO\x00\r\n\x1a\n")},
-		{"lrzip", compressed, begins("LRZI")},
-		{"snappy", compressed, begins("\xff\x06\x00\x00sNaPpY")},
-		{"lzfse", compressed, begins("bvx-", "bvx1", "bvx2", "bvxn")},
+		{"lzop", compressed, hasPrefix("\x89LZO\x00\r\n\x1a\n")},
+		{"lrzip", compressed, hasPrefix("LRZI")},
+		{"snappy", compressed, hasPrefix("\xff\x06\x00\x00sNaPpY")},
+		{"lzfse", compressed, hasPrefix("bvx-", "bvx1", "bvx2", "bvxn")},
 
-		{"zip", archive, begins("PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "PK00PK\x03\x04")},
-		{"7z", archive, begins("7z\xbc\xaf\x27\x1c")},
-		{"rar", archive, begins("Rar!\x1a\x07", "RE~^")},
+		{"zip", archive, hasPrefix("PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "PK00PK\x03\x04")},
+		{"7z", archive, hasPrefix("7z\xbc\xaf\x27\x1c")},
+		{"rar", archive, hasPrefix("Rar!\x1a\x07", "RE~^")},
 		{"tar", archive, isTar},
 		{"cpio", archive, isCPIO},
-		{"ar", archive, begins("!<arch>\n", "!<thin>\n")},
-		{"rpm", archive, begins("\xed\xab\xee\xdb")},
-		{"cab", archive, begins("MSCF\x00\x00\x00\x00")},
-		{"xar", archive, begins("xar!\x00")},
-		{"wim", archive, begins("MSWIM\x00\x00\x00", "WLPWM\x00\x00\x00")},
+		{"ar", archive, hasPrefix("!<arch>\n", "!<thin>\n")},
+		{"rpm", archive, hasPrefix("\xed\xab\xee\xdb")},
+		{"cab", archive, hasPrefix("MSCF\x00\x00\x00\x00")},
+		{"xar", archive, hasPrefix("xar!\x00")},
+		{"wim", archive, hasPrefix("MSWIM\x00\x00\x00", "WLPWM\x00\x00\x00")},
 		{"lha", archive, isLHA},
 	}
 }
 
 func dumpKinds() []kind {
 	return []kind{
-		{"rbd export", dump, begins("rbd image v", "rbd diff v")},
-		{"zfs stream", dump, at(8, "\xac\xcb\xba\xf5\x02\x00\x00\x00", "\x00\x00\x00\x02\xf5\xba\xcb\xac")},
-		{"btrfs stream", dump, begins("btrfs-stream\x00")},
-		{"partclone", dump, begins("partclone-image")},
-		{"partimage", dump, begins("PaRtImAgE-VoLuMe")},
-		{"ntfsclone", dump, begins("\x00ntfsclone-image")},
-		{"ewf", dump, begins("EVF\x09\x0d\x0a\xff\x00", "EVF2\x0d\x0a\x81\x00")},
-		{"aff", dump, begins("AFF10\r\n\x00")},
+		{"rbd export", dump, hasPrefix("rbd image v", "rbd diff v")},
+		{"zfs stream", dump, hasAt(8, "\xac\xcb\xba\xf5\x02\x00\x00\x00", "\x00\x00\x00\x02\xf5\xba\xcb\xac")},
+		{"btrfs stream", dump, hasPrefix("btrfs-stream\x00")},
+		{"partclone", dump, hasPrefix("partclone-image")},
+		{"partimage", dump, hasPrefix("PaRtImAgE-VoLuMe")},
+		{"ntfsclone", dump, hasPrefix("\x00ntfsclone-image")},
+		{"ewf", dump, hasPrefix("EVF\x09\x0d\x0a\xff\x00", "EVF2\x0d\x0a\x81\x00")},
+		{"aff", dump, hasPrefix("AFF10\r\n\x00")},
 	}
 }
 
 func otherKinds() []kind {
 	return []kind{
-		{"elf", notDisk, begins("\x7fELF")},
+		{"elf", notDisk, hasPrefix("\x7fELF")},
 		{"pe", notDisk, isPE},
-		{"pdf", notDisk, begins("%PDF-")},
-		{"office document", notDisk, begins("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")},
-		{"jpeg", notDisk, begins("\xff\xd8\xff\xe0", "\xff\xd8\xff\xe1", "\xff\xd8\xff\xdb")},
-		{"gif", notDisk, begins("GIF87a", "GIF89a")},
-		{"mp4", notDisk, at(4, "ftypisom", "ftypmp4", "ftypqt", "ftypM4")},
-		{"matroska", notDisk, begins("\x1a\x45\xdf\xa3")},
-		{"riff", notDisk, at(8, "WAVEfmt ", "AVI LIST", "WEBPVP8")},
-		{"png", notDisk, begins("\x89PNG\r\n\x1a\n")},
-		{"sqlite", notDisk, begins("SQLite format 3\x00")},
+		{"pdf", notDisk, hasPrefix("%PDF-")},
+		{"office document", notDisk, hasPrefix("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")},
+		{"jpeg", notDisk, hasPrefix("\xff\xd8\xff\xe0", "\xff\xd8\xff\xe1", "\xff\xd8\xff\xdb")},
+		{"gif", notDisk, hasPrefix("GIF87a", "GIF89a")},
+		{"mp4", notDisk, hasAt(4, "ftypisom", "ftypmp4", "ftypqt", "ftypM4")},
+		{"matroska", notDisk, hasPrefix("\x1a\x45\xdf\xa3")},
+		{"riff", notDisk, hasAt(8, "WAVEfmt ", "AVI LIST", "WEBPVP8")},
+		{"png", notDisk, hasPrefix("\x89PNG\r\n\x1a\n")},
+		{"sqlite", notDisk, hasPrefix("SQLite format 3\x00")},
 
-		{"html", page, isHTML},
-		{"xml", page, isXML},
-		{"script", notDisk, begins("#!/", "#! /")},
-		{"text", page, isText},
+		{"html", webPage, isHTML},
+		{"xml", webPage, isXML},
+		{"script", notDisk, hasPrefix("#!/", "#! /")},
+		{"text", webPage, isText},
 	}
 }
 
@@ -147,9 +147,11 @@ func tailKinds() []kind {
 	}
 }
 
-func begins(magics ...string) func([]byte) bool { return at(0, magics...) }
+// hasPrefix makes the test for any of these marks at the beginning.
+func hasPrefix(magics ...string) func([]byte) bool { return hasAt(0, magics...) }
 
-func at(offset int, magics ...string) func([]byte) bool {
+// hasAt makes the test for any of these marks at offset.
+func hasAt(offset int, magics ...string) func([]byte) bool {
 	return func(b []byte) bool {
 		if len(b) < offset {
 			return false
@@ -167,20 +169,20 @@ func at(offset int, magics ...string) func([]byte) bool {
 // in files of old tools.
 func hasVHDFooter(b []byte) bool {
 	i := bytes.LastIndex(b, []byte("conectix"))
-	return i >= 0 && at(i+12, "\x00\x01\x00\x00")(b)
+	return i >= 0 && hasAt(i+12, "\x00\x01\x00\x00")(b)
 }
 
 // A frame of any version, a dictionary, or a frame that decoders skip, with which any file may begin.
 func isZstd(b []byte) bool {
-	return len(b) >= 4 && (b[0] >= 0x1e && b[0] <= 0x28 && at(1, "\xb5\x2f\xfd")(b) ||
-		b[0]&0xf0 == 0x50 && at(1, "\x2a\x4d\x18")(b) ||
-		begins("\x37\xa4\x30\xec")(b))
+	return len(b) >= 4 && (b[0] >= 0x1e && b[0] <= 0x28 && hasAt(1, "\xb5\x2f\xfd")(b) ||
+		b[0]&0xf0 == 0x50 && hasAt(1, "\x2a\x4d\x18")(b) ||
+		hasPrefix("\x37\xa4\x30\xec")(b))
 }
 
 // The mark is followed by the size of a block and the mark of the first, or of the end.
 func isBzip2(b []byte) bool {
-	return begins("BZh")(b) && len(b) > 3 && b[3] >= '1' && b[3] <= '9' &&
-		at(4, "\x31\x41\x59\x26\x53\x59", "\x17\x72\x45\x38\x50\x90")(b)
+	return hasPrefix("BZh")(b) && len(b) > 3 && b[3] >= '1' && b[3] <= '9' &&
+		hasAt(4, "\x31\x41\x59\x26\x53\x59", "\x17\x72\x45\x38\x50\x90")(b)
 }
 
 // An .lzma file has no mark. Its header is properties, the dictionary's size, and
@@ -199,18 +201,18 @@ func isLZMA(b []byte) bool {
 // What compress(1) makes: .Z. The third byte is the widest code, with a flag; the
 // first code, of nine bits, is a literal.
 func isCompress(b []byte) bool {
-	return begins("\x1f\x9d")(b) && len(b) > 4 && b[2]&0x60 == 0 && b[2]&0x1f >= 9 && b[2]&0x1f <= 16 && b[4]&1 == 0
+	return hasPrefix("\x1f\x9d")(b) && len(b) > 4 && b[2]&0x60 == 0 && b[2]&0x1f >= 9 && b[2]&0x1f <= 16 && b[4]&1 == 0
 }
 
 // What pack(1) makes: .z. The size is followed by the depth of its tree of codes.
 func isPack(b []byte) bool {
-	return begins("\x1f\x1e")(b) && len(b) > 6 && binary.BigEndian.Uint32(b[2:]) > 0 && b[6] >= 1 && b[6] <= 24
+	return hasPrefix("\x1f\x1e")(b) && len(b) > 6 && binary.BigEndian.Uint32(b[2:]) > 0 && b[6] >= 1 && b[6] <= 24
 }
 
 // A header has the sum of its own bytes in it, in octal digits; the digits themselves
 // count as spaces.
 func isTar(b []byte) bool {
-	if at(257, "ustar")(b) {
+	if hasAt(257, "ustar")(b) {
 		return true
 	}
 	const block, field, end = 512, 148, 156
@@ -232,13 +234,13 @@ func isTar(b []byte) bool {
 
 // Of the binary form the mark is short, so the first name is looked at too.
 func isCPIO(b []byte) bool {
-	if begins("070701", "070702", "070707")(b) {
+	if hasPrefix("070701", "070702", "070707")(b) {
 		return true
 	}
 	var order binary.ByteOrder = binary.LittleEndian
-	if begins("\x71\xc7")(b) {
+	if hasPrefix("\x71\xc7")(b) {
 		order = binary.BigEndian
-	} else if !begins("\xc7\x71")(b) {
+	} else if !hasPrefix("\xc7\x71")(b) {
 		return false
 	}
 	const header, nameSize = 26, 20
@@ -254,15 +256,15 @@ func isCPIO(b []byte) bool {
 
 // The method stands behind two bytes, such as -lh5-.
 func isLHA(b []byte) bool {
-	return at(2, "-lh", "-lz")(b) && len(b) > 6 && b[6] == '-'
+	return hasAt(2, "-lh", "-lz")(b) && len(b) > 6 && b[6] == '-'
 }
 
 // A program for Windows or EFI: the old header says where the new one is.
 func isPE(b []byte) bool {
 	const where = 0x3c
-	if !begins("MZ")(b) || len(b) < where+4 {
+	if !hasPrefix("MZ")(b) || len(b) < where+4 {
 		return false
 	}
 	offset := binary.LittleEndian.Uint32(b[where:])
-	return offset < headSize && at(int(offset), "PE\x00\x00")(b)
+	return offset < headSize && hasAt(int(offset), "PE\x00\x00")(b)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // look is what the two looks at a whole image say of it.
-func look(data []byte, want wanted) (detected, error) {
+func look(data []byte, want formatRequest) (detected, error) {
 	found, err := detect(data[:min(len(data), headSize)], want)
 	if err == nil && found.format == formatRaw && found.recognized == "" {
 		return detectTail(data[max(0, len(data)-tailSize):], want)
@@ -29,7 +29,7 @@ func TestKinds(t *testing.T) {
 	for _, s := range samples(t) {
 		tested[s.want] = true
 		for _, format := range []string{formatAuto, formatRaw} {
-			found, err := look(s.data, wanted{format: format})
+			found, err := look(s.data, formatRequest{format: format})
 			switch {
 			case s.want == "" && (err != nil || found.format != formatRaw || found.recognized != ""):
 				t.Errorf("%s as %s: %+v, %v", s.name, format, found, err)
@@ -37,10 +37,10 @@ func TestKinds(t *testing.T) {
 				t.Errorf("%s as %s: %+v, %v, want %s", s.name, format, found, err, s.want)
 			}
 		}
-		if found, err := look(s.data, wanted{formatRaw, true}); err != nil || found.format != formatRaw || found.recognized != s.want {
+		if found, err := look(s.data, formatRequest{formatRaw, true}); err != nil || found.format != formatRaw || found.recognized != s.want {
 			t.Errorf("%s by allow_any: %+v, %v", s.name, found, err)
 		}
-		if _, err := look(s.data, wanted{format: formatQCOW2}); err == nil {
+		if _, err := look(s.data, formatRequest{format: formatQCOW2}); err == nil {
 			t.Errorf("%s is qcow2", s.name)
 		}
 	}
@@ -113,7 +113,7 @@ func TestKindsMadeByTheirTools(t *testing.T) {
 			if err != nil {
 				t.Skipf("%v: %s", err, stderr.String()) // such as a version without the option
 			}
-			_, err = look(data, wanted{format: formatAuto})
+			_, err = look(data, formatRequest{format: formatAuto})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), "the bytes are "+c.want+" (")) {
 				t.Errorf("%d bytes: %v, want %q", len(data), err, c.want)
 			}
@@ -149,7 +149,7 @@ func FuzzKinds(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, want := range []wanted{{formatAuto, false}, {formatRaw, false}, {formatRaw, true}, {formatQCOW2, false}} {
+		for _, want := range []formatRequest{{formatAuto, false}, {formatRaw, false}, {formatRaw, true}, {formatQCOW2, false}} {
 			found, err := look(data, want)
 			if err != nil {
 				if want.allowAny {
