@@ -145,8 +145,8 @@ func TestQueueFullSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestTypesExecutorsWorkers(t *testing.T) {
-	r := newRig(t, server.Options{Version: "1.2.3"})
+func TestTypes(t *testing.T) {
+	r := newRig(t, server.Options{})
 	a := r.do("GET", "/v1/types/greet", "")
 	r.wants(a, 200, "")
 	var typ api.Type
@@ -158,7 +158,11 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 		t.Errorf("fields %s", got)
 	}
 	r.wants(r.do("GET", "/v1/types/none", ""), 404, task.CodeNotFound)
-	a = r.do("GET", "/v1/executors/x", "")
+}
+
+func TestExecutors(t *testing.T) {
+	r := newRig(t, server.Options{})
+	a := r.do("GET", "/v1/executors/x", "")
 	if got := fmt.Sprint(names(t, a.body)); got != "[name plugin version state reason last_error instances slots types nodes]" {
 		t.Errorf("fields %s", got)
 	}
@@ -166,6 +170,14 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	r.wants(r.do("GET", "/v1/executors/none", ""), 404, task.CodeNotFound)
+	if a := r.do("GET", "/v1/workers", ""); string(a.body) != "{\"workers\":[]}\n" {
+		t.Errorf("%s", a.body)
+	}
+	r.wants(r.do("POST", "/v1/workers/none/drain", ""), 404, task.CodeNotFound)
+}
+
+func TestExecutorsArePausedAndResumed(t *testing.T) {
+	r := newRig(t, server.Options{})
 	var x api.Executor
 	r.do("POST", "/v1/executors/x/pause", "").json(t, &x)
 	if x.State != task.ExecutorPaused {
@@ -179,10 +191,10 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 	r.final(id)
 	r.wants(r.do("POST", "/v1/executors/x/restart", ""), 409, task.CodeConflict)
 	r.wants(r.do("POST", "/v1/executors/none/pause", ""), 404, task.CodeNotFound)
-	if a := r.do("GET", "/v1/workers", ""); string(a.body) != "{\"workers\":[]}\n" {
-		t.Errorf("%s", a.body)
-	}
-	r.wants(r.do("POST", "/v1/workers/none/drain", ""), 404, task.CodeNotFound)
+}
+
+func TestVersion(t *testing.T) {
+	r := newRig(t, server.Options{Version: "1.2.3"})
 	if a := r.do("GET", "/version", ""); !strings.Contains(string(a.body), `"version":"1.2.3"`) {
 		t.Errorf("%s", a.body)
 	}
