@@ -57,18 +57,20 @@ func heap() uint64 {
 // at 256 KiB each.
 const flood = 2000
 
-// What a plugin sends too much of ends the attempt that it is about, and none beside it;
-// what is about no attempt ends the connection. Neither fills the host's memory.
-func TestHostilePlugin(t *testing.T) {
+// excess is what a hostile plugin does, and what becomes of the attempt that it is about.
+type excess struct {
+	do     func(h *hostile) error
+	victim Outcome // its kind and code; none: the connection ends
+	why    string  // a word of the victim's message, or of the connection's error
+}
+
+// excesses are by name what a plugin may send too much of.
+func excesses() map[string]excess {
 	big := make([]byte, inlineBytes)
 	checkpoint := func(h *hostile, seq int, p *pb.Payload) *pb.PluginMessage {
 		return &pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: &pb.Checkpoint{Token: h.victim, Seq: uint64(seq), Data: p}}}
 	}
-	for name, c := range map[string]struct {
-		do     func(h *hostile) error
-		victim Outcome // its kind, code and a word of its message; none: the connection ends
-		why    string
-	}{
+	return map[string]excess{
 		"checkpoints": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.say(checkpoint(h, i+1, &pb.Payload{Inline: big})); err != nil {
@@ -141,7 +143,13 @@ func TestHostilePlugin(t *testing.T) {
 		"too large a message": {func(h *hostile) error {
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Message: strings.Repeat("m", maxMessage)}))
 		}, Outcome{}, "larger than max"},
-	} {
+	}
+}
+
+// What a plugin sends too much of ends the attempt that it is about, and none beside it;
+// what is about no attempt ends the connection. Neither fills the host's memory.
+func TestHostilePlugin(t *testing.T) {
+	for name, c := range excesses() {
 		t.Run(name, func(t *testing.T) {
 			h, ready := &hostile{}, make(chan struct{})
 			f := &fake{}
