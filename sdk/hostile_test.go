@@ -30,6 +30,33 @@ func (h *hostile) chunk(c *pb.Chunk) error {
 	return h.data.Send(&pb.DataResponse{Chunks: []*pb.Chunk{c}})
 }
 
+// serve waits for both attempts, does its wrong, and ends the neighbor.
+func (h *hostile) serve(do func(*hostile) error) error {
+	var neighbor []byte
+	for h.victim == nil || neighbor == nil {
+		frame, err := h.control.Recv()
+		if err != nil {
+			return err
+		}
+		for _, m := range frame.GetMessages() {
+			switch m.GetStart().GetType() {
+			case "victim":
+				h.victim = m.GetStart().GetToken()
+			case "neighbor":
+				neighbor = m.GetStart().GetToken()
+			}
+		}
+	}
+	if err := do(h); err != nil {
+		return err
+	}
+	if err := h.say(finishedFrom(neighbor, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED})); err != nil {
+		return err
+	}
+	<-h.control.Context().Done()
+	return nil
+}
+
 func finishedFrom(token []byte, o *pb.Outcome) *pb.PluginMessage {
 	return &pb.PluginMessage{Kind: &pb.PluginMessage_Finished{Finished: &pb.Finished{Token: token, Seq: 1, Outcome: o}}}
 }
@@ -162,29 +189,7 @@ func TestHostilePlugin(t *testing.T) {
 			f.control = func(s grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error {
 				<-ready
 				h.control = s
-				var neighbor []byte
-				for h.victim == nil || neighbor == nil {
-					frame, err := s.Recv()
-					if err != nil {
-						return err
-					}
-					for _, m := range frame.GetMessages() {
-						switch m.GetStart().GetType() {
-						case "victim":
-							h.victim = m.GetStart().GetToken()
-						case "neighbor":
-							neighbor = m.GetStart().GetToken()
-						}
-					}
-				}
-				if err := c.do(h); err != nil {
-					return err
-				}
-				if err := h.say(finishedFrom(neighbor, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED})); err != nil {
-					return err
-				}
-				<-s.Context().Done()
-				return nil
+				return h.serve(c.do)
 			}
 			conn := connectTest(t, serveFake(t, f), HostOptions{Silence: time.Minute})
 			before := heap()
