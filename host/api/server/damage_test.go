@@ -17,7 +17,7 @@ import (
 const year10000 = "253402300800000000"
 
 // openBeneath opens the store of a host that runs on it, past all its checks.
-func openBeneath(t *testing.T, r *rig) *sql.DB {
+func openBeneath(t *testing.T, r *testServer) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(r.dir, sqlite.FileName)+"?_busy_timeout=10000&_fk=off")
 	if err != nil {
@@ -34,7 +34,7 @@ func openBeneath(t *testing.T, r *rig) *sql.DB {
 // Whatever stands in one row, it is shown with a note, and keeps nobody from the
 // others: not in lists, and not by way of a client that decodes them.
 func TestDamagedTasks(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	db := openBeneath(t, r)
 	for _, c := range []struct{ sql, note string }{
 		{`UPDATE task SET run_at = ` + year10000, "run_at"},
@@ -68,7 +68,7 @@ func TestDamagedTasks(t *testing.T) {
 }
 
 // wantListed lists all tasks from both ends.
-func wantListed(t *testing.T, r *rig, want int) {
+func wantListed(t *testing.T, r *testServer, want int) {
 	t.Helper()
 	for _, ascending := range []bool{true, false} {
 		n := 0
@@ -89,7 +89,7 @@ func wantListed(t *testing.T, r *rig, want int) {
 
 // What belongs to a task may be damaged as well, and its other parts are shown.
 func TestDamagedRecords(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	db := openBeneath(t, r)
 	id := r.submit(`{"type":"flaky","input":"x"}`)
 	r.final(id)

@@ -48,7 +48,7 @@ func (x *workers) ControlNode(_ context.Context, node, action string) error {
 }
 
 // workerStates lists workers as name/instance and state.
-func workerStates(t *testing.T, r *rig) string {
+func workerStates(t *testing.T, r *testServer) string {
 	t.Helper()
 	all, err := r.client.Workers(t.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func workerStates(t *testing.T, r *rig) string {
 
 // Workers are shown with all that an operator asks for.
 func TestWorkers(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	r.serve(&workers{drained: map[string]bool{}, controls: true}, server.Options{})
 	if got := workerStates(t, r); got != "a/A1 ready, a/A2 ready, b/B1 gone" {
 		t.Errorf("listed: %s", got)
@@ -85,7 +85,7 @@ func TestWorkers(t *testing.T) {
 
 // Drain and resume are for a name, and answer with the workers as they are at this moment.
 func TestWorkersAreDrainedAndResumed(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	x := &workers{drained: map[string]bool{}, controls: true}
 	r.serve(x, server.Options{})
 	x.mu.Lock()
@@ -110,14 +110,14 @@ func TestWorkersAreDrainedAndResumed(t *testing.T) {
 
 // What an executor does not say that it can do, it is not asked to.
 func TestWorkersThatNobodyControls(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	r.serve(&workers{drained: map[string]bool{}}, server.Options{})
 	r.wants(r.do("POST", "/v1/workers/a/drain", ""), 409, task.CodeConflict)
 }
 
 // A task that no worker can run says what is missing.
 func TestWaitingReason(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	r.serve(&workers{drained: map[string]bool{}}, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"import","route":{"zone":"y"}}`)
 	r.wants(a, 202, "")

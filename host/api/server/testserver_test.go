@@ -25,8 +25,8 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// rig is the API as it is served: on a socket, before a real engine on a real store.
-type rig struct {
+// testServer is the API as it is served: on a socket, before a real engine on a real store.
+type testServer struct {
 	t      *testing.T
 	addr   string
 	client *client.Client
@@ -40,9 +40,9 @@ type rig struct {
 	began  chan string
 }
 
-func newRig(t *testing.T, opts server.Options) *rig {
+func newTestServer(t *testing.T, opts server.Options) *testServer {
 	t.Helper()
-	r := &rig{t: t, gate: make(chan struct{}), began: make(chan string, 100), log: &syncBuffer{}}
+	r := &testServer{t: t, gate: make(chan struct{}), began: make(chan string, 100), log: &syncBuffer{}}
 	exec, err := sdk.NewScripts(r.scripts()...)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func newRig(t *testing.T, opts server.Options) *rig {
 	return r
 }
 
-func (r *rig) serve(exec sdk.Executor, opts server.Options) {
+func (r *testServer) serve(exec sdk.Executor, opts server.Options) {
 	t := r.t
 	r.dir = t.TempDir()
 	store, err := sqlite.Open(t.Context(), r.dir, sqlite.Options{})
@@ -84,7 +84,7 @@ func (r *rig) serve(exec sdk.Executor, opts server.Options) {
 	t.Cleanup(r.client.Close)
 }
 
-func (r *rig) listen(h http.Handler, log *slog.Logger) {
+func (r *testServer) listen(h http.Handler, log *slog.Logger) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.t.Fatal(err)
@@ -106,7 +106,7 @@ func (r *rig) listen(h http.Handler, log *slog.Logger) {
 	r.t.Cleanup(func() { _ = r.server.Close() })
 }
 
-func (r *rig) scripts() []sdk.Script {
+func (r *testServer) scripts() []sdk.Script {
 	run := func(name string, fn func(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error)) sdk.Script {
 		return sdk.Script{TypeInfo: sdk.TypeInfo{Name: name}, Run: fn}
 	}
@@ -156,7 +156,7 @@ func (a *answer) json(t *testing.T, v any) {
 }
 
 // do sends a request with header lines such as "Prefer: wait=5".
-func (r *rig) do(method, path, body string, header ...string) *answer {
+func (r *testServer) do(method, path, body string, header ...string) *answer {
 	r.t.Helper()
 	var rd io.Reader
 	if body != "" {
@@ -187,7 +187,7 @@ func (r *rig) do(method, path, body string, header ...string) *answer {
 }
 
 // wants checks status and, for an error, the shape and code of the problem.
-func (r *rig) wants(a *answer, status int, code task.Code) api.Problem {
+func (r *testServer) wants(a *answer, status int, code task.Code) api.Problem {
 	r.t.Helper()
 	if a.StatusCode != status {
 		r.t.Fatalf("%s %s: status %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.body)
@@ -207,7 +207,7 @@ func (r *rig) wants(a *answer, status int, code task.Code) api.Problem {
 }
 
 // submit submits over HTTP and gives the id.
-func (r *rig) submit(body string) string {
+func (r *testServer) submit(body string) string {
 	r.t.Helper()
 	a := r.do("POST", "/v1/tasks", body)
 	r.wants(a, http.StatusAccepted, "")
@@ -216,7 +216,7 @@ func (r *rig) submit(body string) string {
 	return t.ID
 }
 
-func (r *rig) final(id string) api.Task {
+func (r *testServer) final(id string) api.Task {
 	r.t.Helper()
 	ctx, stop := context.WithTimeout(r.t.Context(), 20*time.Second)
 	defer stop()
@@ -228,7 +228,7 @@ func (r *rig) final(id string) api.Task {
 }
 
 // started waits until a gated task runs.
-func (r *rig) started() {
+func (r *testServer) started() {
 	r.t.Helper()
 	select {
 	case <-r.began:
@@ -239,7 +239,7 @@ func (r *rig) started() {
 
 // waitForRequests waits until n requests are under way. Connections that close
 // before they were active count down too, so tests of it make none.
-func waitForRequests(t *testing.T, r *rig, n int64) {
+func waitForRequests(t *testing.T, r *testServer, n int64) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); r.active.Load() < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
