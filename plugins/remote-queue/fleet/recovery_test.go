@@ -144,9 +144,9 @@ func TestPartition(t *testing.T) {
 // is lost and nothing runs twice.
 func TestExternalBroker(t *testing.T) {
 	s := queuetest.NewNATSServer(t)
-	// Far longer than it takes nats-server to come back: what counts here is that
-	// nothing is lost, not how soon a loss is seen.
-	settings := map[string]any{"url": s.URL(), "lapse": "3s"}
+	// Far longer than it takes nats-server to come back and the worker to report again: what
+	// no worker serves for a lapse is given back.
+	settings := map[string]any{"url": s.URL(), "lapse": "8s"}
 	f := openFleet(t, t.TempDir(), settings)
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL()})
