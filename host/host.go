@@ -147,13 +147,12 @@ func (h *Host) serveAPI() {
 		return
 	}
 	log := slogTo(h.log.Named("api"))
-	body := task.DefaultLimits().MaxInput
-	for _, t := range h.opts.Types {
-		body = max(body, t.MaxInput)
-	}
 	h.server = server.New(server.NewHandler(h.engine, server.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
-		MaxBody: body + bodyBesideInput}), log)
+		MaxBody: h.maxBody}), log)
 }
+
+// maxBody is what a request of one task may have under the types in force.
+func (h *Host) maxBody() int64 { return h.engine.MaxInput() + bodyBesideInput }
 
 // bodyBesideInput is what a request of one task may have besides its input.
 const bodyBesideInput = 1 << 20

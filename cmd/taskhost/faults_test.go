@@ -281,3 +281,61 @@ func TestReload(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A SIGHUP while the server drains does not end it before what runs has finished.
+func TestReloadWhileDraining(t *testing.T) {
+	s := newServer(t, "", ownProcess+"drain_timeout = \"20s\"\n")
+	s.start()
+	s.until("the type is known", func() bool { st, _, err := s.call("GET", "/v1/types/journal", ""); return err == nil && st == 200 })
+	id := s.submit(`{"type":"journal","input":{"seconds":1}}`)
+	s.until("it runs", func() bool {
+		var got apiTask
+		s.get("/v1/tasks/"+id, &got)
+		return got.State == "running"
+	})
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		if err := s.cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		s.until("it stops", func() bool { return strings.Contains(s.output.String(), "stopping") })
+	}
+	<-s.exited
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the draining server ended as %s", s.cmd.ProcessState)
+	}
+	s.cmd = nil
+}
+
+// A reload that raises max_input has the API take bodies as large as that.
+func TestReloadRaisesMaxInput(t *testing.T) {
+	s := newServer(t, "", localOnly)
+	s.start()
+	config := filepath.Join(s.dir, "taskhost.hcl")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit := func() int {
+		st, _, err := s.call("POST", "/v1/tasks", `{"type":"noop","input":"`+strings.Repeat("x", 8<<20)+`"}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	if st := submit(); st != http.StatusRequestEntityTooLarge {
+		t.Errorf("8 MiB before: %d", st)
+	}
+	if err := os.WriteFile(config, append(text, "task_type \"noop\" {\n  max_input = \"16MiB\"\n}\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it is reloaded", func() bool { return strings.Contains(s.output.String(), "config reloaded") })
+	if st := submit(); st != http.StatusAccepted {
+		t.Errorf("8 MiB under a max_input of 16 MiB: %d", st)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}

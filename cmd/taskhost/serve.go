@@ -19,13 +19,17 @@ func (p *program) serve(o host.Options, reload func() (host.Options, error)) err
 	relaxGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// From before the host is open until the process has ended: where nobody takes it, a
+	// SIGHUP ends the process at once, and what was to finish is lost.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	h, err := host.Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
 	notifySystemd(o.Log, daemon.SdNotifyReady)
-	go reloadOnHangup(ctx, h, reload, o.Log)
+	go reloadOnHangup(ctx, hangups, h, reload, o.Log)
 	err = h.Run(ctx)
 	stop()
 	notifySystemd(o.Log, daemon.SdNotifyStopping)
@@ -38,13 +42,10 @@ func (p *program) serve(o host.Options, reload func() (host.Options, error)) err
 
 // reloadOnHangup puts a changed config in force on each SIGHUP: all of it is read and
 // checked first, and the old one stays if anything is wrong.
-func reloadOnHangup(ctx context.Context, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
 	for {
 		select {
-		case <-hup:
+		case <-hangups:
 		case <-ctx.Done():
 			return
 		}

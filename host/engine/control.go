@@ -10,6 +10,9 @@ import (
 // SetTypes puts another config of task types in force: see registry.Registry.SetTypes.
 func (e *Engine) SetTypes(types map[string]task.TypeConfig) { e.registry.SetTypes(types) }
 
+// MaxInput is the largest input that a type in force takes, in bytes.
+func (e *Engine) MaxInput() int64 { return e.registry.MaxInput() }
+
 // Types are the task types that are known, by name.
 func (e *Engine) Types() []task.TypeStatus { return e.registry.Types() }
 

@@ -78,6 +78,7 @@ type Registry struct {
 	mu     sync.Mutex // one rebuild at a time
 	config atomic.Pointer[map[string]task.TypeConfig]
 	types  atomic.Pointer[map[string]*Type]
+	input  atomic.Int64  // the largest input that a type takes
 	served atomic.Int64  // the highest lane that is given to an executor
 	sweep  chan struct{} // signaled when many lanes are empty
 }
@@ -226,6 +227,9 @@ func (g *Registry) WatchOffer(ctx context.Context, x *Executor) {
 	}
 }
 
+// MaxInput is the largest input that a type in force takes, in bytes.
+func (g *Registry) MaxInput() int64 { return g.input.Load() }
+
 // SetTypes puts another config of task types in force: tasks that wait move to
 // the executors that it names, without a row being touched, and new attempts
 // and submits are under its limits.
@@ -261,6 +265,11 @@ func (g *Registry) rebuild() {
 		types[name] = moved
 	}
 	g.types.Store(&types)
+	input := task.DefaultLimits().MaxInput
+	for _, t := range types {
+		input = max(input, t.Limits.MaxInput)
+	}
+	g.input.Store(input)
 	g.serveLanes(types)
 	g.WakeAll()
 }

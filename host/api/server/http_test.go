@@ -293,7 +293,7 @@ func TestBodyDeadlineDoesNotEndAHeldRequest(t *testing.T) {
 }
 
 func TestLargeBodies(t *testing.T) {
-	r := newTestServer(t, server.Options{MaxBody: 1 << 10, MaxBatch: 4 << 10})
+	r := newTestServer(t, server.Options{MaxBody: func() int64 { return 1 << 10 }, MaxBatch: 4 << 10})
 	_, rd := raw(t, r.addr, "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n")
 	resp, err := http.ReadResponse(rd, nil) // answered though the body never comes
 	if err != nil || resp.StatusCode != 413 {

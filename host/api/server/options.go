@@ -20,8 +20,9 @@ type Options struct {
 	// Hosts are names besides loopback's that a Host header may carry while there
 	// are no tokens.
 	Hosts []string
-	// MaxBody bounds the body of a request for one task, in bytes. 0: 2 MiB.
-	MaxBody int64
+	// MaxBody says how many bytes the body of a request for one task may have; it is asked
+	// for each, since a reload may change it. nil: 2 MiB.
+	MaxBody func() int64
 	// MaxBatch bounds the body of a batch, and the result that a worker puts, in bytes.
 	// 0: 64 MiB.
 	MaxBatch int64
@@ -46,7 +47,9 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.MaxBody = orDefault(o.MaxBody, 2<<20)
+	if o.MaxBody == nil {
+		o.MaxBody = func() int64 { return 2 << 20 }
+	}
 	o.MaxBatch = orDefault(o.MaxBatch, 64<<20)
 	o.BodyTimeout = orDefault(o.BodyTimeout, 30*time.Second)
 	o.WriteTimeout = orDefault(o.WriteTimeout, 30*time.Second)

@@ -14,7 +14,7 @@ import (
 )
 
 func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	body, err := h.readBody(w, r, h.opts.MaxBody)
+	body, err := h.readBody(w, r, h.opts.MaxBody())
 	if err != nil {
 		return err
 	}

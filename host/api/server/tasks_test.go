@@ -107,7 +107,7 @@ func TestSubmitAsAsked(t *testing.T) {
 }
 
 func TestSubmitRefusals(t *testing.T) {
-	r := newTestServer(t, server.Options{MaxBody: 4 << 10})
+	r := newTestServer(t, server.Options{MaxBody: func() int64 { return 4 << 10 }})
 	for _, c := range []struct {
 		body    string
 		status  int
