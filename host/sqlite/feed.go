@@ -22,10 +22,10 @@ type feed struct {
 
 	// The writer's, of the open transaction.
 	recording bool // it began when the feed was followed
-	noted     []task.TaskChange
+	noted     []task.FeedChange
 
 	mu    sync.Mutex
-	kept  []task.TaskChange // by place, modulo feedKept
+	kept  []task.FeedChange // by place, modulo feedKept
 	first int64             // the place of the oldest that is kept
 	next  int64             // the place of the next that will be
 	news  chan struct{}     // closed when next rises
@@ -41,7 +41,7 @@ func (f *feed) begin() {
 	f.noted = f.noted[:0]
 }
 
-func (f *feed) note(c task.TaskChange) {
+func (f *feed) note(c task.FeedChange) {
 	if f.recording {
 		f.noted = append(f.noted, c)
 	}
@@ -62,7 +62,7 @@ func (f *feed) commit() {
 		return
 	}
 	if f.kept == nil && f.recording {
-		f.kept = make([]task.TaskChange, feedKept)
+		f.kept = make([]task.FeedChange, feedKept)
 	}
 	for _, c := range f.noted {
 		f.kept[f.next%feedKept] = c
@@ -118,5 +118,5 @@ func (s *Store) Changes(ctx context.Context, since int64) (task.Changes, error) 
 // changed notes what a change made of its task.
 func (w *writer) changed(c *task.Change) {
 	t := &c.Task
-	w.feed.note(task.TaskChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version + 1})
+	w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version + 1})
 }

@@ -12,7 +12,7 @@ func TestFeedTellsGaps(t *testing.T) {
 	group := func(n int) {
 		f.begin()
 		for i := range n {
-			f.note(task.TaskChange{Seq: int64(i)})
+			f.note(task.FeedChange{Seq: int64(i)})
 		}
 		f.commit()
 	}
@@ -53,7 +53,7 @@ func TestFeedTellsGaps(t *testing.T) {
 func TestFeedBeginsAmidATransaction(t *testing.T) {
 	f := newFeed(1)
 	f.begin()
-	f.note(task.TaskChange{Seq: 1})
+	f.note(task.FeedChange{Seq: 1})
 	f.followed.Store(true)
 	begin, _ := f.since(0)
 	_, news := f.since(begin.Next)

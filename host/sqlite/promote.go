@@ -53,7 +53,7 @@ func (o *promoteOp) run(w *writer) error {
 		if err != nil {
 			return err
 		}
-		w.feed.note(task.TaskChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
+		w.feed.note(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
 		w.lanes.Move(n, lane.Waiting, n, lane.Ready)
 		n.Window.Add(lane.Entry{Priority: d.priority, Seq: d.seq})
 	}

@@ -102,9 +102,9 @@ type UploadStore interface {
 	Upload(ctx context.Context, seq int64, token Token) (Upload, error)
 }
 
-// TaskChange is a committed change of one task: it was inserted, it changed, or it was
+// FeedChange is what a feed tells: a committed change of one task: it was inserted, it changed, or it was
 // deleted. Progress and log lines are none.
-type TaskChange struct {
+type FeedChange struct {
 	Seq     int64
 	ID      ID
 	Owner   string
@@ -115,7 +115,7 @@ type TaskChange struct {
 
 // Changes is what a feed tells.
 type Changes struct {
-	Tasks []TaskChange // in the order of their commits
+	Tasks []FeedChange // in the order of their commits
 	Next  int64        // where to go on; never 0
 	// Gap says that what changed since then can't be told any more, here or at all:
 	// whoever follows must read anew what it follows, once it has Next.

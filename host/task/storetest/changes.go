@@ -39,9 +39,9 @@ func (s *suite) changes(since int64) task.Changes {
 
 // told are the next so many changes from a place on, which must be told without a gap,
 // and where to go on.
-func (s *suite) told(since int64, n int) ([]task.TaskChange, int64) {
+func (s *suite) told(since int64, n int) ([]task.FeedChange, int64) {
 	s.Helper()
-	var got []task.TaskChange
+	var got []task.FeedChange
 	for len(got) < n {
 		c := s.changes(since)
 		if c.Gap || len(c.Tasks) == 0 {
@@ -60,8 +60,8 @@ func changesTold(s *suite) {
 	if len(c.Tasks) != 0 || c.Gap {
 		s.Fatalf("from 0 a feed tells %+v, want only where to begin", c)
 	}
-	change := func(t task.Task, state task.State, version int64) task.TaskChange {
-		return task.TaskChange{Seq: t.Seq, ID: t.ID, Owner: "ann", State: state, Version: version}
+	change := func(t task.Task, state task.State, version int64) task.FeedChange {
+		return task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: "ann", State: state, Version: version}
 	}
 	a := s.insert(task.Spec{})[0]
 	b := s.insert(task.Spec{RunAt: start.Add(time.Second)})[0]
@@ -86,7 +86,7 @@ func changesTold(s *suite) {
 	if gone, _, err := s.store.DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10); len(gone) != 1 || err != nil {
 		s.Fatalf("deleted %v, %v", gone, err)
 	}
-	want := []task.TaskChange{
+	want := []task.FeedChange{
 		change(a, task.Pending, 1), change(b, task.Pending, 1), change(a, task.Running, 2), change(a, task.Running, 3), change(a, task.Succeeded, 4),
 		change(b, task.Pending, 2), change(b, task.Pending, 3), change(b, task.Running, 4), change(b, task.Succeeded, 5),
 		{Seq: a.Seq, ID: a.ID, Owner: "ann", State: task.Succeeded, Deleted: true}, {Seq: b.Seq, ID: b.ID, Owner: "ann", State: task.Succeeded, Deleted: true},
@@ -104,7 +104,7 @@ func changesTold(s *suite) {
 // context ends or the store is closed.
 func followerWaits(s *suite) {
 	begin := s.changes(0).Next
-	told := make(chan []task.TaskChange)
+	told := make(chan []task.FeedChange)
 	for range 3 {
 		go func() {
 			c, err := port[task.ChangeFeed](s).Changes(s.ctx, begin)
