@@ -130,7 +130,7 @@ func (h *Host) listen() error {
 	}
 	h.listener = l
 	// For those who asked for any free port, and for tools on this machine.
-	return files.Write(h.addressFile(), []byte(l.Addr().String()+"\n"))
+	return files.WriteDurable(h.addressFile(), []byte(l.Addr().String()+"\n"))
 }
 
 func (h *Host) addressFile() string { return filepath.Join(h.opts.DataDir, "address") }

@@ -38,17 +38,25 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/eventlet-style/scripts": {own: s("sdk", "plugins/eventlet-style", "plugins/import/..."), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/eventlet-style/scripts/scriptstest":                {own: s("sdk", "plugins/eventlet-style")},
 	"plugins/eventlet-style/scripts/scriptstest/journal-plugin": {own: s("sdk", "plugins/eventlet-style/...")},
-	"plugins/import":        {own: s("sdk", "plugins/import/...")},
-	"plugins/import/script": {own: s("sdk", "plugins/import/fetch"), libs: s("github.com/hashicorp/go-hclog")},
-	"plugins/import/fetch":  {own: s("sdk")},
-	"plugins/remote-queue":  {own: s("sdk"), libs: s("github.com/nats-io/...", "github.com/hashicorp/go-hclog", "github.com/cenkalti/backoff/...", "golang.org/x/...", "github.com/google/uuid")},
-	"cmd/taskhost":          {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
+	"plugins/import":                   {own: s("sdk", "plugins/import/...")},
+	"plugins/import/script":            {own: s("sdk", "plugins/import/fetch"), libs: s("github.com/hashicorp/go-hclog")},
+	"plugins/import/fetch":             {own: s("sdk")},
+	"plugins/remote-queue":             {own: s("sdk", "plugins/remote-queue/...")},
+	"plugins/remote-queue/wire":        {own: s("sdk")},
+	"plugins/remote-queue/files":       {},
+	"plugins/remote-queue/config":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/files")},
+	"plugins/remote-queue/broker":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config"), libs: s("github.com/hashicorp/go-hclog")},
+	"plugins/remote-queue/broker/nats": {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/broker"), libs: s("github.com/nats-io/...", "github.com/hashicorp/go-hclog")},
+	"plugins/remote-queue/fleet":       {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/files", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
+	"plugins/remote-queue/worker":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
+	"plugins/remote-queue/queuetest":   {own: s("sdk"), libs: s("go.uber.org/goleak", "github.com/hashicorp/go-hclog")},
+	"cmd/taskhost":                     {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
 }
 
 func s(v ...string) []string { return v }
 
 // Rooms that hold tests: no program may contain them.
-var testRooms = s("sdk/sdktest", "host/task/storetest", "plugins/eventlet-style/scripts/scriptstest")
+var testRooms = s("sdk/sdktest", "host/task/storetest", "plugins/eventlet-style/scripts/scriptstest", "plugins/remote-queue/queuetest")
 
 type pkg struct {
 	ImportPath string

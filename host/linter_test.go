@@ -31,6 +31,9 @@ func TestLinterHasTheImportTable(t *testing.T) {
 		for _, lib := range table[room].libs {
 			want = append(want, strings.TrimSuffix(lib, "..."))
 		}
+		// What is below a path takes the path itself as well.
+		all := slices.Clone(want)
+		want = slices.DeleteFunc(want, func(path string) bool { return slices.Contains(all, path+"/") })
 		slices.Sort(want)
 		slices.Sort(rule.allow)
 		if !slices.Equal(want, rule.allow) {

@@ -8,15 +8,11 @@ import (
 // FromConfig makes the options that an operator's config asks for. What only
 // the program knows (Builtins, Log, Version) is left to it.
 func FromConfig(c *config.Config) Options {
-	o := Options{
-		DataDir: c.DataDir, Listen: c.Listen, PluginDirs: []string{c.PluginDir}, PluginEnv: c.PluginEnv,
-		AllowWritablePlugins: c.AllowWritablePlugins,
-		DrainTimeout:         c.DrainTimeout, CancelGrace: c.CancelGrace,
-		Executors: c.Executors, Types: map[string]task.TypeConfig{},
-	}
-	if len(o.Executors) == 0 { // what a newcomer wants
-		o.Executors = []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style"}}
-	}
+	o := fromCommon(c.Common)
+	o.Listen = c.Listen
+	o.DrainTimeout = c.DrainTimeout
+	o.CancelGrace = c.CancelGrace
+	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig
 	}
@@ -24,7 +20,11 @@ func FromConfig(c *config.Config) Options {
 }
 
 // FromWorker is FromConfig for a worker: its executors, and no store.
-func FromWorker(w *config.Worker) Options {
-	return Options{DataDir: w.DataDir, PluginDirs: []string{w.PluginDir}, PluginEnv: w.PluginEnv,
-		AllowWritablePlugins: w.AllowWritablePlugins, Executors: w.Executors}
+func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
+
+func fromCommon(c config.Common) Options {
+	return Options{
+		DataDir: c.DataDir, PluginDirs: []string{c.PluginDir}, PluginEnv: c.PluginEnv,
+		AllowWritablePlugins: c.AllowWritablePlugins, Executors: c.Executors,
+	}
 }

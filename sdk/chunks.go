@@ -95,7 +95,8 @@ func (a *assembler) add(c *pb.Chunk) error {
 	}
 	if c.GetOffset() == 0 { // the first, or the whole from the beginning again
 		a.bytes -= int64(len(e.buf))
-		e.total, e.buf = c.GetTotal(), nil
+		e.total = c.GetTotal()
+		e.buf = nil
 	}
 	n := int64(len(c.GetData()))
 	switch {

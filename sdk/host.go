@@ -31,7 +31,7 @@ type HostOptions struct {
 
 // HostConnection is an executor in another process, as the host holds it. Its
 // Execute blocks for the life of the attempt, as any executor's does, and
-// returns Lost when the process dies or stops naming the attempt's token.
+// returns ErrLost when the process dies or stops naming the attempt's token.
 type HostConnection interface {
 	Executor
 	Settler
@@ -62,8 +62,8 @@ type PluginHello struct {
 	Name     string
 	Version  string
 	Pid      int
-	Running  []Token // attempts that go on, from before this connection
-	Finished []Token // … and those whose outcome is not yet acknowledged
+	Running  []Token // attempts from before this connection that go on
+	Finished []Token // attempts whose outcome is not yet acknowledged
 }
 
 // ErrConfigRefused is wrapped by the error of connecting to a plugin that refused its

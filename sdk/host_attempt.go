@@ -170,7 +170,8 @@ type ackMessage struct {
 func (c *connection) ack(token []byte, seq uint64) {
 	m := &ackMessage{}
 	copy(m.token[:], token)
-	m.ack.Token, m.ack.Seq = m.token[:], seq
+	m.ack.Token = m.token[:]
+	m.ack.Seq = seq
 	m.kind.Ack = &m.ack
 	m.msg.Kind = &m.kind
 	c.out.put(&m.msg, 0)

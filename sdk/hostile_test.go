@@ -30,6 +30,33 @@ func (h *hostile) chunk(c *pb.Chunk) error {
 	return h.data.Send(&pb.DataResponse{Chunks: []*pb.Chunk{c}})
 }
 
+// serve waits for both attempts, does its wrong, and ends the neighbor.
+func (h *hostile) serve(do func(*hostile) error) error {
+	var neighbor []byte
+	for h.victim == nil || neighbor == nil {
+		frame, err := h.control.Recv()
+		if err != nil {
+			return err
+		}
+		for _, m := range frame.GetMessages() {
+			switch m.GetStart().GetType() {
+			case "victim":
+				h.victim = m.GetStart().GetToken()
+			case "neighbor":
+				neighbor = m.GetStart().GetToken()
+			}
+		}
+	}
+	if err := do(h); err != nil {
+		return err
+	}
+	if err := h.say(finishedFrom(neighbor, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED})); err != nil {
+		return err
+	}
+	<-h.control.Context().Done()
+	return nil
+}
+
 func finishedFrom(token []byte, o *pb.Outcome) *pb.PluginMessage {
 	return &pb.PluginMessage{Kind: &pb.PluginMessage_Finished{Finished: &pb.Finished{Token: token, Seq: 1, Outcome: o}}}
 }
@@ -57,18 +84,20 @@ func heap() uint64 {
 // at 256 KiB each.
 const flood = 2000
 
-// What a plugin sends too much of ends the attempt that it is about, and none beside it;
-// what is about no attempt ends the connection. Neither fills the host's memory.
-func TestHostilePlugin(t *testing.T) {
+// excess is what a hostile plugin does, and what becomes of the attempt that it is about.
+type excess struct {
+	do     func(h *hostile) error
+	victim Outcome // its kind and code; none: the connection ends
+	why    string  // a word of the victim's message, or of the connection's error
+}
+
+// excesses are by name what a plugin may send too much of.
+func excesses() map[string]excess {
 	big := make([]byte, inlineBytes)
 	checkpoint := func(h *hostile, seq int, p *pb.Payload) *pb.PluginMessage {
 		return &pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: &pb.Checkpoint{Token: h.victim, Seq: uint64(seq), Data: p}}}
 	}
-	for name, c := range map[string]struct {
-		do     func(h *hostile) error
-		victim Outcome // its kind, code and a word of its message; none: the connection ends
-		why    string
-	}{
+	return map[string]excess{
 		"checkpoints": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.say(checkpoint(h, i+1, &pb.Payload{Inline: big})); err != nil {
@@ -141,7 +170,13 @@ func TestHostilePlugin(t *testing.T) {
 		"too large a message": {func(h *hostile) error {
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Message: strings.Repeat("m", maxMessage)}))
 		}, Outcome{}, "larger than max"},
-	} {
+	}
+}
+
+// What a plugin sends too much of ends the attempt that it is about, and none beside it;
+// what is about no attempt ends the connection. Neither fills the host's memory.
+func TestHostilePlugin(t *testing.T) {
+	for name, c := range excesses() {
 		t.Run(name, func(t *testing.T) {
 			h, ready := &hostile{}, make(chan struct{})
 			f := &fake{}
@@ -154,29 +189,7 @@ func TestHostilePlugin(t *testing.T) {
 			f.control = func(s grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error {
 				<-ready
 				h.control = s
-				var neighbor []byte
-				for h.victim == nil || neighbor == nil {
-					frame, err := s.Recv()
-					if err != nil {
-						return err
-					}
-					for _, m := range frame.GetMessages() {
-						switch m.GetStart().GetType() {
-						case "victim":
-							h.victim = m.GetStart().GetToken()
-						case "neighbor":
-							neighbor = m.GetStart().GetToken()
-						}
-					}
-				}
-				if err := c.do(h); err != nil {
-					return err
-				}
-				if err := h.say(finishedFrom(neighbor, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED})); err != nil {
-					return err
-				}
-				<-s.Context().Done()
-				return nil
+				return h.serve(c.do)
 			}
 			conn := connectTest(t, serveFake(t, f), HostOptions{Silence: time.Minute})
 			before := heap()

@@ -44,7 +44,7 @@ func (k OutcomeKind) String() string {
 // Failure codes of an Outcome. They become the error code of the task.
 const (
 	CodeScriptFailed   = "script_failed"    // the script returned an error
-	CodePermanent      = "permanent"        // … and said that retrying is no use
+	CodePermanent      = "permanent"        // the script said that retrying is no use
 	CodeTimeout        = "timeout"          // the attempt's time was up
 	CodeExecutorLost   = "executor_lost"    // whoever ran it is gone
 	CodeExecutorFailed = "executor_failed"  // the executor could not run it

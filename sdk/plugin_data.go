@@ -93,7 +93,9 @@ func (q *dataQueue) addProgress(t Token, mark *itemMark, done, total int64, mess
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if p := mark.pending; p != nil {
-		p.Done, p.Total, p.Message = done, total, message
+		p.Done = done
+		p.Total = total
+		p.Message = message
 		return
 	}
 	p := &pb.Progress{Token: t[:], Done: done, Total: total, Message: message}

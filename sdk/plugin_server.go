@@ -79,7 +79,9 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 	}
 	s.beforeNew()
 	cfg := NewConfig(req.GetExecutor(), req.GetConfig(), s.changed)
-	cfg.DataDir, cfg.HostURL, cfg.Slots = req.GetDataDir(), req.GetHostUrl(), int(req.GetSlots())
+	cfg.DataDir = req.GetDataDir()
+	cfg.HostURL = req.GetHostUrl()
+	cfg.Slots = int(req.GetSlots())
 	cfg.Log = s.log.With("executor", req.GetExecutor())
 	exec, err := s.newExecutor(cfg)
 	if err != nil {
@@ -92,7 +94,9 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 		info = Info{}
 	}
 	s.mu.Lock()
-	s.config, s.exec, s.info = req, exec, info
+	s.config = req
+	s.exec = exec
+	s.info = info
 	s.mu.Unlock()
 	return &pb.ConfigureResponse{}, nil
 }

@@ -101,7 +101,8 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	if s.drainingUnasked {
 		sess.out.put(drainingMessage(), 0)
 	}
-	s.session, s.hostlessSince = sess, time.Time{}
+	s.session = sess
+	s.hostlessSince = time.Time{}
 	return sess, nil
 }
 
@@ -117,7 +118,8 @@ func (s *server) close(sess *session) {
 	if s.session != sess {
 		return
 	}
-	s.session, s.hostlessSince = nil, time.Now()
+	s.session = nil
+	s.hostlessSince = time.Now()
 	if s.survives() || len(s.attempts) == 0 {
 		return
 	}

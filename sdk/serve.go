@@ -47,7 +47,8 @@ func Serve(p Plugin) {
 		// go-plugin reads the process's prints through pipes and a stream of its
 		// own, and they block when no host takes them. Standard error is read by
 		// the host as it is, and does not.
-		os.Stdout, os.Stderr = stderr, stderr
+		os.Stdout = stderr
+		os.Stderr = stderr
 	}
 	process := &process{server: s}
 	go process.watch(os.Getppid())

@@ -10,7 +10,9 @@ import (
 	"time"
 )
 
-// Task is one attempt as its executor sees it.
+// Task is one attempt as its executor sees it. Its bytes and maps may be
+// the host's own and must not be changed. The next attempt of the same task has the same ID,
+// Type and Input, a higher Attempt and another Token.
 type Task struct {
 	ID      string // the task's UUID; the same over all attempts
 	Type    string

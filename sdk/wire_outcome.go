@@ -54,7 +54,8 @@ func bounded(o Outcome, maxResult int64) Outcome {
 		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true,
 			Message: fmt.Sprintf("the script waits for %d children, at most %d are allowed", len(o.Yield.Children), maxChildren)}
 	}
-	o.Message, o.Code = clip(o.Message, maxText), clip(o.Code, maxName)
+	o.Message = clip(o.Message, maxText)
+	o.Code = clip(o.Code, maxName)
 	o.Result.ContentType = clip(o.Result.ContentType, maxName)
 	if o.Yield != nil {
 		for i, id := range o.Yield.Children {
@@ -126,7 +127,8 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 	w.Kind, w.Code, w.Message, w.Details, w.Permanent = kindToWire(o.Kind), o.Code, o.Message, o.Details, o.Permanent
 	w.RetryAfter = durationToWire(o.RetryAfter)
 	if o.Kind == OutcomeSucceeded {
-		w.ContentType, w.ResultStored = o.Result.ContentType, o.Result.Stored
+		w.ContentType = o.Result.ContentType
+		w.ResultStored = o.Result.Stored
 		w.Result = p.pack(&m.result, pb.Part_PART_RESULT, o.Result.Data)
 	}
 	if y := o.Yield; y != nil {

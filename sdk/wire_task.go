@@ -39,7 +39,9 @@ func startToWire(t Task, action pb.Action) (msg *pb.HostMessage, bytes int, chun
 		setDuration(&m.timeout, t.Timeout)
 		s.Timeout = &m.timeout
 	}
-	s.Labels, s.Route, s.Trace = t.Labels, t.Route, t.Trace
+	s.Labels = t.Labels
+	s.Route = t.Route
+	s.Trace = t.Trace
 	if t.Result != nil {
 		data := t.Result.Data
 		if data == nil {
@@ -58,7 +60,8 @@ func startToWire(t Task, action pb.Action) (msg *pb.HostMessage, bytes int, chun
 
 func setDuration(to *durationpb.Duration, d time.Duration) {
 	d = max(d, 0)
-	to.Seconds, to.Nanos = int64(d/time.Second), int32(d%time.Second)
+	to.Seconds = int64(d / time.Second)
+	to.Nanos = int32(d % time.Second)
 }
 
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.

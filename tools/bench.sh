@@ -16,7 +16,8 @@ run ./host/sqlite 'BenchmarkRawStatements|BenchmarkStoreSingly64|BenchmarkStoreH
 run ./sdk 'BenchmarkRawStream|BenchmarkControlStream/grpc/1000' "$n"
 run ./host 'BenchmarkHostSingly|BenchmarkHostHundreds|BenchmarkProcessSingly|BenchmarkProcessHundreds|BenchmarkRESTSingly|BenchmarkRESTBatches' "$n"
 run ./host 'BenchmarkHostIdle|BenchmarkProcessIdle' 2000
-run ./plugins/remote-queue 'BenchmarkRawLoop|BenchmarkFleet' "$((n / 5))"
+run ./plugins/remote-queue/broker/nats BenchmarkRawLoop "$((n / 5))"
+run ./plugins/remote-queue/fleet BenchmarkFleet "$((n / 5))"
 run ./host 'BenchmarkFleetSingly|BenchmarkFleetHundreds' "$((n / 5))"
 run ./host 'BenchmarkFleetIdle' 500
 awk '

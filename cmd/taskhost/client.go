@@ -12,9 +12,9 @@ import (
 	"github.com/taskhost/taskhost/host/api/client"
 )
 
-// remote makes the RunE of a command that talks to a server. An interrupt ends
+// withClient makes the RunE of a command that talks to a server. An interrupt ends
 // it with its own exit code.
-func (p *program) remote(do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+func (p *program) withClient(do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(_ *cobra.Command, args []string) error {
 		c, err := client.New(p.addr, os.Getenv("TASKHOST_TOKEN"))
 		if err != nil {
@@ -27,26 +27,27 @@ func (p *program) remote(do func(ctx context.Context, c *client.Client, args []s
 		if err == nil || ctx.Err() == nil {
 			return err
 		}
-		return &exitError{code: exitInterrupted, msg: interrupted(err)}
+		return &exitError{code: exitInterrupted, msg: interruptMessage(err)}
 	}
 }
 
-// detached is returned by what waits for a task when it is interrupted.
-type detached struct{ id string }
+// detachedError is returned by what waits for a task when it is interrupted.
+type detachedError struct{ id string }
 
-func (d *detached) Error() string {
+func (d *detachedError) Error() string {
 	return fmt.Sprintf("detached: task %[1]s goes on; `taskhost task watch %[1]s` follows it, `taskhost task cancel %[1]s` ends it", d.id)
 }
 
-func interrupted(err error) string {
-	if d, ok := err.(*detached); ok {
+// interruptMessage is what is said last of a command that was interrupted.
+func interruptMessage(err error) string {
+	if d, ok := err.(*detachedError); ok {
 		return d.Error()
 	}
 	return "interrupted"
 }
 
-// wholeID is the id that arg begins, asked for where the server takes no less.
-func wholeID(ctx context.Context, c *client.Client, arg string) (string, error) {
+// fullID is the id that arg begins, asked for where the server takes no less.
+func fullID(ctx context.Context, c *client.Client, arg string) (string, error) {
 	if len(arg) == 36 {
 		return arg, nil
 	}
@@ -54,10 +55,10 @@ func wholeID(ctx context.Context, c *client.Client, arg string) (string, error) 
 	return t.ID, err
 }
 
-// eachID does something for each task that the arguments name.
-func eachID(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
+// forEachTask does something for each task that the arguments name.
+func forEachTask(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
 	for _, arg := range args {
-		id, err := wholeID(ctx, c, arg)
+		id, err := fullID(ctx, c, arg)
 		if err != nil {
 			return err
 		}
@@ -66,4 +67,48 @@ func eachID(ctx context.Context, c *client.Client, args []string, do func(id str
 		}
 	}
 	return nil
+}
+
+// listCommand is the command list of what read reads; body is the REST body that holds it.
+func listCommand[T any](p *program, short string, format tableFormat[T], read func(*client.Client, context.Context) ([]T, error), body func([]T) any) *cobra.Command {
+	return &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs,
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
+			all, err := read(c, ctx)
+			if err != nil {
+				return err
+			}
+			return printList(p, format, all, body(all))
+		})}
+}
+
+// getCommand is the command get of one thing, by its name.
+func getCommand[T any](p *program, short string, read func(*client.Client, context.Context, string) (T, error), print func(T) error) *cobra.Command {
+	return &cobra.Command{Use: "get NAME", Short: short, Args: cobra.ExactArgs(1),
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+			v, err := read(c, ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return print(v)
+		})}
+}
+
+// action is what an operator may have done to an executor or a worker.
+type action struct{ name, short string }
+
+// controlCommands are a command for each action on one thing, by its name; they print
+// what it is then.
+func controlCommands[T any](p *program, format tableFormat[T], control func(c *client.Client, ctx context.Context, name, action string) (T, error), actions ...action) []*cobra.Command {
+	var out []*cobra.Command
+	for _, a := range actions {
+		out = append(out, &cobra.Command{Use: a.name + " NAME", Short: a.short, Args: cobra.ExactArgs(1),
+			RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+				v, err := control(c, ctx, args[0], a.name)
+				if err != nil {
+					return err
+				}
+				return printList(p, format, []T{v}, v)
+			})})
+	}
+	return out
 }

@@ -281,45 +281,7 @@ func (s *server) verify(accepted []string) {
 		var t apiTask
 		s.get("/v1/tasks/"+id, &t)
 		states[t.State]++
-		var history struct {
-			Events []struct {
-				From, To string
-				Attempt  int
-			}
-		}
-		s.get("/v1/tasks/"+id+"/history", &history)
-		onRecord := map[int]bool{}
-		finals := 0
-		for _, e := range history.Events {
-			if e.To == "running" {
-				onRecord[e.Attempt] = true
-			}
-			if e.To == "succeeded" || e.To == "failed" || e.To == "canceled" {
-				finals++
-			}
-		}
-		if finals != 1 {
-			s.t.Errorf("task %s is %s and ended %d times: %+v", id, t.State, finals, history.Events)
-		}
-		seen := map[int]string{}
-		for _, j := range byTask[id] {
-			if !onRecord[j.attempt] {
-				s.t.Errorf("task %s ran attempt %d, which is not on record", id, j.attempt)
-			}
-			if _, twice := seen[j.attempt]; twice {
-				s.t.Errorf("task %s ran attempt %d twice", id, j.attempt)
-			}
-			if j.attempt > t.Attempt {
-				s.t.Errorf("task %s ran attempt %d after it was final with %d", id, j.attempt, t.Attempt)
-			}
-			seen[j.attempt] = j.token
-		}
-		if t.State == "succeeded" && seen[t.Attempt] == "" {
-			s.t.Errorf("task %s succeeded with attempt %d, which its script never began", id, t.Attempt)
-		}
-		if t.MaxLost == 0 && len(seen) > 1 {
-			s.t.Errorf("task %s ran %d times, which its max_lost of 0 forbids", id, len(seen))
-		}
+		s.verifyAttempts(t, byTask[id], s.recordedAttempts(t))
 	}
 	for id := range byTask {
 		if status, _, err := s.call("GET", "/v1/tasks/"+id, ""); err == nil && status == http.StatusNotFound {
@@ -327,6 +289,56 @@ func (s *server) verify(accepted []string) {
 		}
 	}
 	s.t.Logf("%d tasks accepted, final as %v, %d attempts ran", len(accepted), states, len(s.starts()))
+}
+
+// recordedAttempts are the attempts at t that its history tells of; it ended once.
+func (s *server) recordedAttempts(t apiTask) map[int]bool {
+	s.t.Helper()
+	var history struct {
+		Events []struct {
+			From, To string
+			Attempt  int
+		}
+	}
+	s.get("/v1/tasks/"+t.ID+"/history", &history)
+	recorded := map[int]bool{}
+	finals := 0
+	for _, e := range history.Events {
+		switch e.To {
+		case "running":
+			recorded[e.Attempt] = true
+		case "succeeded", "failed", "canceled":
+			finals++
+		}
+	}
+	if finals != 1 {
+		s.t.Errorf("task %s is %s and ended %d times: %+v", t.ID, t.State, finals, history.Events)
+	}
+	return recorded
+}
+
+// verifyAttempts holds what the script of t wrote down against what is on record.
+func (s *server) verifyAttempts(t apiTask, ran []journaled, recorded map[int]bool) {
+	s.t.Helper()
+	seen := map[int]string{}
+	for _, j := range ran {
+		if !recorded[j.attempt] {
+			s.t.Errorf("task %s ran attempt %d, which is not on record", t.ID, j.attempt)
+		}
+		if _, twice := seen[j.attempt]; twice {
+			s.t.Errorf("task %s ran attempt %d twice", t.ID, j.attempt)
+		}
+		if j.attempt > t.Attempt {
+			s.t.Errorf("task %s ran attempt %d after it was final with %d", t.ID, j.attempt, t.Attempt)
+		}
+		seen[j.attempt] = j.token
+	}
+	if t.State == "succeeded" && seen[t.Attempt] == "" {
+		s.t.Errorf("task %s succeeded with attempt %d, which its script never began", t.ID, t.Attempt)
+	}
+	if t.MaxLost == 0 && len(seen) > 1 {
+		s.t.Errorf("task %s ran %d times, which its max_lost of 0 forbids", t.ID, len(seen))
+	}
 }
 
 // rounds is how often a crash loop crashes: few in a test run, many in a soak.

@@ -33,6 +33,7 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.msg }
 
+// usagef is an error of how the command was called.
 func usagef(format string, args ...any) error {
 	return &exitError{code: exitUsage, msg: fmt.Sprintf(format, args...)}
 }
@@ -43,15 +44,16 @@ func (p *program) exit(err error) int {
 		return exitOK
 	}
 	code := exitCode(err)
-	if !p.begun && code == exitFault { // cobra's own errors have no type
+	if !p.parsed && code == exitFault { // cobra's own errors have no type
 		code = exitUsage
 	}
 	if msg := p.explain(err); msg != "" {
-		fmt.Fprintln(p.err, "taskhost: "+clean(msg))
+		fmt.Fprintln(p.err, "taskhost: "+printable(msg))
 	}
 	return code
 }
 
+// exitCode is the code that err says, or that of its error code.
 func exitCode(err error) int {
 	if e := (*exitError)(nil); errors.As(err, &e) {
 		return e.code
@@ -71,7 +73,7 @@ func exitCode(err error) int {
 func (p *program) explain(err error) string {
 	var e *task.Error
 	if errors.Is(err, sdk.ErrConfigRefused) {
-		return fold(err.Error()) // in the plugin's words
+		return foldLines(err.Error()) // in the plugin's words
 	}
 	if !errors.As(err, &e) {
 		return err.Error()
@@ -80,24 +82,24 @@ func (p *program) explain(err error) string {
 	case client.CodeUnreachable:
 		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
 	case task.CodeUnauthenticated:
-		return fold(e.Message) + " (put it into TASKHOST_TOKEN)"
+		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}
-	msg := fold(e.Message)
+	msg := foldLines(e.Message)
 	if len(e.Fields) > 1 || len(e.Fields) == 1 && e.Code == task.CodeInvalidInput {
 		for _, f := range e.Fields {
-			msg += "\n  " + fold(api.Pointer(f.Path)+": "+f.Message)
+			msg += "\n  " + foldLines(api.Pointer(f.Path)+": "+f.Message)
 		}
 	}
 	return msg
 }
 
-// outcome is the error of a task's end: nil if it succeeded.
-func outcome(t *api.Task) error {
+// outcomeError is the error of a task's end: nil if it succeeded.
+func outcomeError(t *api.Task) error {
 	why := ""
 	if t.Error != nil {
-		why = ": " + fold(t.Error.Code)
+		why = ": " + foldLines(t.Error.Code)
 		if t.Error.Message != "" {
-			why += ": " + fold(t.Error.Message)
+			why += ": " + foldLines(t.Error.Message)
 		}
 	}
 	switch t.State {

@@ -7,13 +7,11 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"github.com/taskhost/taskhost/host/supervisor"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 const (
@@ -25,15 +23,18 @@ const (
 
 var formats = []string{formatTable, formatJSON, formatLines, formatName}
 
-// rows is what a list prints as: a table, or one name or JSON value for each.
-type rows[T any] struct {
+// tableFormat is how things of one kind are printed in rows.
+type tableFormat[T any] struct {
+	// header are the names of the columns.
 	header []string
-	cells  func(T) []string
-	name   func(T) string
+	// cells are the columns of a row, as many as the header has.
+	cells func(T) []string
+	// name is what -o name prints of it.
+	name func(T) string
 }
 
-// list prints items; body is the REST body that holds them.
-func list[T any](p *program, r rows[T], items []T, body any) error {
+// printList prints items; body is the REST body that holds them.
+func printList[T any](p *program, format tableFormat[T], items []T, body any) error {
 	switch p.format {
 	case formatJSON:
 		return p.json(body)
@@ -46,25 +47,25 @@ func list[T any](p *program, r rows[T], items []T, body any) error {
 		return nil
 	case formatName:
 		for _, it := range items {
-			if _, err := fmt.Fprintln(p.out, supervisor.Printable(r.name(it))); err != nil {
+			if _, err := fmt.Fprintln(p.out, supervisor.Printable(format.name(it))); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	table := make([][]string, 0, len(items)+1)
-	table = append(table, r.header)
+	table = append(table, format.header)
 	for _, it := range items {
-		table = append(table, r.cells(it))
+		table = append(table, format.cells(it))
 	}
 	return writeTable(p.out, table, colors(p.out))
 }
 
-// pair is one line of a thing shown whole.
-type pair struct{ name, value string }
+// field is one line of a thing shown whole.
+type field struct{ name, value string }
 
-// show prints one thing: whole as a table of its fields.
-func show[T any](p *program, it T, name string, fields []pair) error {
+// printFields prints one thing: whole as a table of its fields.
+func printFields[T any](p *program, it T, name string, fields []field) error {
 	switch p.format {
 	case formatJSON:
 		return p.json(it)
@@ -83,15 +84,17 @@ func show[T any](p *program, it T, name string, fields []pair) error {
 			continue
 		}
 		value := strings.ReplaceAll(strings.TrimRight(f.value, "\n"), "\n", "\n"+strings.Repeat(" ", width+2))
-		if _, err := fmt.Fprintf(p.out, "%-*s  %s\n", width, f.name, clean(value)); err != nil {
+		if _, err := fmt.Fprintf(p.out, "%-*s  %s\n", width, f.name, printable(value)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// json prints v over several lines.
 func (p *program) json(v any) error { return p.encode(v, "  ") }
 
+// jsonLine prints v on one line.
 func (p *program) jsonLine(v any) error { return p.encode(v, "") }
 
 // encode writes v with all that steers a terminal escaped, which JSON's own rules
@@ -104,7 +107,7 @@ func (p *program) encode(v any, indent string) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(p.out, clean(b.String()))
+	_, err := io.WriteString(p.out, printable(b.String()))
 	return err
 }
 
@@ -138,6 +141,7 @@ func writeTable(w io.Writer, table [][]string, color bool) error {
 	return err
 }
 
+// paint colors the name of a state, if color is set.
 func paint(cell string, color bool) string {
 	if !color {
 		return cell
@@ -163,41 +167,5 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// colors says whether what is written to w may be colored.
 func colors(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }
-
-func orDash(s *string) string {
-	if s == nil || *s == "" {
-		return "-"
-	}
-	return *s
-}
-
-func stamp(t *time.Time) string {
-	if t == nil || t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05.000 MST")
-}
-
-// age is how long ago t was, in the unit that says most.
-func age(t time.Time) string {
-	d := max(time.Since(t), 0)
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
-func logLine(l *task.LogLine) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
-	for _, k := range sortedKeys(l.Fields) {
-		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
-	}
-	return fold(b.String())
-}

@@ -13,16 +13,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 )
 
 // plugin is one line of plugin list.
 type plugin struct {
 	Name    string `json:"name"`
-	Version string `json:"version,omitempty"` // of built-ins; a binary is not run to be listed
-	Path    string `json:"path,omitempty"`
+	Version string `json:"version,omitempty"` // Version is known of built-ins alone: a binary is not run to be listed.
+	Path    string `json:"path,omitempty"`    // Path is that of a binary.
 	SHA256  string `json:"sha256,omitempty"`
-	Refused string `json:"refused,omitempty"` // why it would not be run
+	Refused string `json:"refused,omitempty"` // Refused says why the binary would not be run.
 }
 
 func (p *program) pluginCmd() *cobra.Command {
@@ -30,43 +31,40 @@ func (p *program) pluginCmd() *cobra.Command {
 }
 
 func (p *program) pluginListCmd() *cobra.Command {
-	var f configFlags
-	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, err := f.load()
-			if err != nil {
-				return err
+	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
+	return withConfig(c, func(_ context.Context, cfg *config.Config, _ []string) error {
+		o := host.FromConfig(cfg)
+		found, err := host.FindPlugins(o)
+		if err != nil {
+			return err
+		}
+		all := []plugin{}
+		for _, b := range p.builtins {
+			all = append(all, plugin{Name: b.Name, Version: b.Version})
+		}
+		for _, x := range found {
+			line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
+			if x.Writable != nil && !o.AllowWritablePlugins {
+				line.Refused = x.Writable.Error()
+				fmt.Fprintln(p.err, "warning:", line.Refused)
 			}
-			o := host.FromConfig(cfg)
-			found, err := host.FindPlugins(o)
-			if err != nil {
-				return err
+			all = append(all, line)
+		}
+		return printList(p, pluginTable(), all, map[string][]plugin{"plugins": all})
+	})
+}
+
+func pluginTable() tableFormat[plugin] {
+	return tableFormat[plugin]{
+		header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+		name:   func(x plugin) string { return x.Name },
+		cells: func(x plugin) []string {
+			if x.Path == "" {
+				return []string{x.Name, x.Version, "-", "built in"}
 			}
-			all := []plugin{}
-			for _, b := range p.builtins {
-				all = append(all, plugin{Name: b.Name, Version: b.Version})
-			}
-			for _, x := range found {
-				line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
-				if x.Writable != nil && !o.AllowWritablePlugins {
-					line.Refused = x.Writable.Error()
-					fmt.Fprintln(p.err, "warning:", line.Refused)
-				}
-				all = append(all, line)
-			}
-			return list(p, rows[plugin]{
-				header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
-				name:   func(x plugin) string { return x.Name },
-				cells: func(x plugin) []string {
-					if x.Path == "" {
-						return []string{x.Name, x.Version, "-", "built in"}
-					}
-					return []string{x.Name, "-", x.SHA256, x.Path}
-				},
-			}, all, map[string][]plugin{"plugins": all})
-		}}
-	f.add(c)
-	return c
+			return []string{x.Name, "-", x.SHA256, x.Path}
+		},
+	}
 }
 
 // pluginCheckTimeout bounds how long a plugin may take to say what it offers.
@@ -94,14 +92,14 @@ func (p *program) pluginCheckCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			pairs := []pair{{"plugin", args[0]}}
+			fields := []field{{"plugin", args[0]}}
 			if info.Slots > 0 {
-				pairs = append(pairs, pair{"slots", strconv.Itoa(info.Slots)})
+				fields = append(fields, field{"slots", strconv.Itoa(info.Slots)})
 			}
 			for _, t := range info.Types {
-				pairs = append(pairs, pair{"type", strings.TrimSpace(t.Name + "  " + t.Description)})
+				fields = append(fields, field{"type", strings.TrimSpace(t.Name + "  " + t.Description)})
 			}
-			if err := show(p, info, args[0], pairs); err != nil {
+			if err := printFields(p, info, args[0], fields); err != nil {
 				return err
 			}
 			fmt.Fprintln(p.err, "the plugin starts, describes itself and ends as it should")

@@ -8,9 +8,9 @@ import (
 	"github.com/taskhost/taskhost/host/supervisor"
 )
 
-// clean makes each line of s printable: scripts, workers and clients wrote it, and
+// printable makes each line of s printable: scripts, workers and clients wrote it, and
 // it is shown on someone's terminal.
-func clean(s string) string {
+func printable(s string) string {
 	if !strings.Contains(s, "\n") {
 		return supervisor.Printable(s)
 	}
@@ -21,9 +21,9 @@ func clean(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// fold is s cleaned, for where each line is one of a list: lines after the first
+// foldLines is s cleaned, for where each line is one of a list: lines after the first
 // are set off, so that none of them looks like the next of the list.
-func fold(s string) string { return strings.ReplaceAll(clean(s), "\n", "\n  | ") }
+func foldLines(s string) string { return strings.ReplaceAll(printable(s), "\n", "\n  | ") }
 
 // logWriter writes entries of the log, of which the logger hands over one in each
 // call: it escapes what messages and names may hold, and sets off lines that would
@@ -46,13 +46,4 @@ func (l logWriter) Write(entry []byte) (int, error) {
 		return 0, err
 	}
 	return len(entry), nil
-}
-
-// writeResult writes a result byte for byte, unless a terminal would act upon it.
-func (p *program) writeResult(data []byte) error {
-	if isTerminal(p.out) {
-		data = []byte(clean(string(data)))
-	}
-	_, err := p.out.Write(data)
-	return err
 }

@@ -32,7 +32,7 @@ func TestLogForgesNoLines(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		var out bytes.Buffer
 		p := &program{err: &out}
-		log, err := p.logger("info", asJSON)
+		log, err := p.newLogger("info", asJSON)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,19 +80,19 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 		Progress: &api.TaskProgress{Message: evil}, Error: &api.TaskError{Code: evil, Message: evil}, State: task.Failed,
 		Input: json.RawMessage(`"` + "\u202e\u009b" + `"`), ResultType: &text, CreatedAt: now, RunAt: now}
 	event := api.StateEvent{Event: api.Event{At: now, To: task.Pending, Message: evil}, Task: it}
-	r := taskRows()
+	r := taskTable()
 	r.name = func(api.Task) string { return evil }
 	for what, print := range map[string]func(p *program) error{
-		"a list":   func(p *program) error { return list(p, r, []api.Task{it}, []api.Task{it}) },
+		"a list":   func(p *program) error { return printList(p, r, []api.Task{it}, []api.Task{it}) },
 		"a task":   func(p *program) error { return p.showTask(it) },
-		"an event": func(p *program) error { return p.watched(&event) },
-		"a thing":  func(p *program) error { return show(p, it, evil, []pair{{"name", evil}}) },
+		"an event": func(p *program) error { return p.printTransition(&event) },
+		"a thing":  func(p *program) error { return printFields(p, it, evil, []field{{"name", evil}}) },
 		"a line": func(p *program) error {
 			_, err := p.out.Write([]byte(logLine(&task.LogLine{At: now, Level: evil, Message: evil, Fields: map[string]string{evil: evil}})))
 			return err
 		},
 		"progress": func(p *program) error {
-			(&screen{w: p.out}).progress(it.Progress)
+			(&display{w: p.out}).progress(it.Progress)
 			return nil
 		},
 		"an error": func(p *program) error { p.exit(task.Errorf(task.CodeInvalidRequest, "%s", evil)); return nil },
@@ -102,11 +102,11 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 		},
 		"no credentials":    func(p *program) error { p.exit(task.Errorf(task.CodeUnauthenticated, "%s", evil)); return nil },
 		"a config refused":  func(p *program) error { p.exit(fmt.Errorf("%w: %s", sdk.ErrConfigRefused, evil)); return nil },
-		"the end of a task": func(p *program) error { p.exit(outcome(&it)); return nil },
+		"the end of a task": func(p *program) error { p.exit(outcomeError(&it)); return nil },
 	} {
 		for _, format := range formats {
 			var out bytes.Buffer
-			p := &program{out: &out, err: &out, format: format, begun: true}
+			p := &program{out: &out, err: &out, format: format, parsed: true}
 			if err := print(p); err != nil {
 				t.Fatal(err)
 			}

@@ -48,16 +48,7 @@ func TestStoreRestore(t *testing.T) {
 	}
 	s.store(0, "check")
 	s.start()
-	for _, id := range before {
-		if status, _, err := s.call("GET", "/v1/tasks/"+id, ""); err != nil || status != 200 {
-			t.Errorf("task %s of the backup: %d, %v", id, status, err)
-		}
-	}
-	var page struct{ Tasks []apiTask }
-	s.get("/v1/tasks", &page)
-	if len(page.Tasks) != len(before) {
-		t.Errorf("%d tasks, and %d are in the backup", len(page.Tasks), len(before))
-	}
+	s.wantTasks(before)
 
 	s.kill()
 	if err := os.Remove(store + "-wal"); err != nil {
@@ -65,6 +56,21 @@ func TestStoreRestore(t *testing.T) {
 	}
 	if out := s.refused(); !strings.Contains(out, "may be missing") || !strings.Contains(out, "--accept-older-store") {
 		t.Fatalf("a store without its log: %s", out)
+	}
+}
+
+// wantTasks says that the store has these tasks, and no other.
+func (s *server) wantTasks(ids []string) {
+	s.t.Helper()
+	for _, id := range ids {
+		if status, _, err := s.call("GET", "/v1/tasks/"+id, ""); err != nil || status != 200 {
+			s.t.Errorf("task %s: %d, %v", id, status, err)
+		}
+	}
+	var page struct{ Tasks []apiTask }
+	s.get("/v1/tasks", &page)
+	if len(page.Tasks) != len(ids) {
+		s.t.Errorf("%d tasks, want %d", len(page.Tasks), len(ids))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 // submission is the flags of task submit.
@@ -56,7 +55,7 @@ func (p *program) submitCmd() *cobra.Command {
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
 	}
-	cmd.RunE = p.remote(func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		s.req.Type = args[0]
 		if maxLostSet {
 			s.req.MaxLost = &s.maxLost
@@ -84,11 +83,11 @@ func (s *submission) fill(in io.Reader) error {
 	if s.req.Deadline, err = futureTime("--deadline", s.deadline); err != nil {
 		return err
 	}
-	if s.req.Labels, err = pairs("--label", s.labels); err != nil {
+	if s.req.Labels, err = parsePairs("--label", s.labels); err != nil {
 		return err
 	}
 	s.req.Timeout = api.Duration(s.timeout)
-	s.req.Route, err = pairs("--route", s.route)
+	s.req.Route, err = parsePairs("--route", s.route)
 	return err
 }
 
@@ -115,22 +114,6 @@ func readInput(arg string, in io.Reader) (json.RawMessage, error) {
 	return v, nil
 }
 
-// futureTime reads a time, or how long until then.
-func futureTime(flag, s string) (*time.Time, error) {
-	if s == "" {
-		return nil, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		t := time.Now().Add(d).UTC()
-		return &t, nil
-	}
-	t, err := parseTime(flag, s)
-	if err != nil {
-		return nil, err
-	}
-	return &t, nil
-}
-
 func (p *program) submit(ctx context.Context, c *client.Client, s *submission) error {
 	o := client.SubmitOptions{IdempotencyKey: s.idempotencyKey}
 	t, err := c.Submit(ctx, s.req, o)
@@ -138,35 +121,11 @@ func (p *program) submit(ctx context.Context, c *client.Client, s *submission) e
 		return err
 	}
 	if !s.wait && !s.follow {
-		return list(p, taskRows(), []api.Task{t}, t)
+		return printList(p, taskTable(), []api.Task{t}, t)
 	}
-	t, err = p.await(ctx, c, t.ID, s.waitTimeout, s.follow)
+	t, err = p.waitTask(ctx, c, t.ID, s.waitTimeout, s.follow)
 	if err != nil {
 		return err
 	}
-	return p.finished(ctx, c, t)
-}
-
-// finished writes the result of a final task, or the task where that was asked for.
-func (p *program) finished(ctx context.Context, c *client.Client, t api.Task) error {
-	if p.format != formatTable {
-		if err := show(p, t, t.ID, nil); err != nil {
-			return err
-		}
-		return outcome(&t)
-	}
-	if err := outcome(&t); err != nil || t.ResultType == nil {
-		return err
-	}
-	contentType, data, err := c.Result(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	if err := p.writeResult(data); err != nil {
-		return err
-	}
-	if (task.IsJSON(contentType) || strings.HasPrefix(contentType, "text/")) && (len(data) == 0 || data[len(data)-1] != '\n') {
-		_, err = io.WriteString(p.out, "\n")
-	}
-	return err
+	return p.printOutcome(ctx, c, t)
 }

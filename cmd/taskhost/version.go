@@ -30,6 +30,6 @@ func (p *program) versionCmd() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Say which taskhost this is", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := api.VersionInfo{Name: "taskhost", Version: version(), API: "v1", Go: runtime.Version()}
-			return show(p, v, v.Version, []pair{{"taskhost", v.Version}, {"go", v.Go}})
+			return printFields(p, v, v.Version, []field{{"taskhost", v.Version}, {"go", v.Go}})
 		}}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"github.com/taskhost/taskhost/host/api/client"
 )
 
-func workerRows() rows[api.Worker] {
-	return rows[api.Worker]{
+func workerTable() tableFormat[api.Worker] {
+	return tableFormat[api.Worker]{
 		header: []string{"NAME", "EXECUTOR", "INSTANCE", "ADDRESS", "VERSION", "LABELS", "TYPES", "SLOTS", "RUNNING", "STATE", "LAST SEEN"},
 		name:   func(w api.Worker) string { return w.Name },
 		cells: func(w api.Worker) []string {
@@ -34,7 +33,7 @@ func lastSeen(w api.Worker) string {
 // showWorkers prints the workers of one name whole: the REST body, or the fields of each.
 func (p *program) showWorkers(all []api.Worker) error {
 	if p.format != formatTable {
-		return list(p, workerRows(), all, api.WorkerList{Workers: all})
+		return printList(p, workerTable(), all, api.WorkerList{Workers: all})
 	}
 	for i, w := range all {
 		if i > 0 {
@@ -42,7 +41,7 @@ func (p *program) showWorkers(all []api.Worker) error {
 				return err
 			}
 		}
-		if err := show(p, w, w.Name, []pair{
+		if err := printFields(p, w, w.Name, []field{
 			{"Name", w.Name}, {"Instance", w.Instance}, {"Executor", w.Executor}, {"State", w.State}, {"Address", w.Address}, {"Version", w.Version},
 			{"Labels", labelText(w.Labels)}, {"Types", strings.Join(w.Types, ", ")}, {"Slots", slotText(w.Slots)},
 			{"Running", strings.Join(w.Running, "\n")}, {"Last seen", lastSeen(w)}}); err != nil {
@@ -55,46 +54,22 @@ func (p *program) showWorkers(all []api.Worker) error {
 // workerCmd is a worker, and what a client asks of workers.
 func (p *program) workerCmd() *cobra.Command {
 	c := group("worker", "Run a worker, or ask of the workers behind an executor",
-		&cobra.Command{Use: "list", Short: "List workers, also those that left within the last hour", Args: cobra.NoArgs,
-			RunE: p.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-				all, err := c.Workers(ctx)
-				if err != nil {
-					return err
-				}
-				return list(p, workerRows(), all, api.WorkerList{Workers: all})
-			})},
-		&cobra.Command{Use: "get NAME", Short: "Show a worker with what it runs", Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
-				all, err := c.Worker(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				return p.showWorkers(all)
-			})})
-	for _, v := range []struct{ verb, short string }{
-		{"drain", "Give a worker no more tasks, until it is resumed"}, {"resume", "Give a drained worker tasks again"},
-	} {
-		c.AddCommand(&cobra.Command{Use: v.verb + " NAME", Short: v.short, Args: cobra.ExactArgs(1),
-			RunE: p.remote(func(ctx context.Context, c *client.Client, args []string) error {
-				w, err := c.ControlWorker(ctx, args[0], v.verb)
-				if err != nil {
-					return err
-				}
-				return list(p, workerRows(), []api.Worker{w}, w)
-			})})
-	}
+		listCommand(p, "List workers, also those that left within the last hour", workerTable(), (*client.Client).Workers, func(all []api.Worker) any { return api.WorkerList{Workers: all} }),
+		getCommand(p, "Show a worker with what it runs", (*client.Client).Worker, p.showWorkers))
+	c.AddCommand(controlCommands(p, workerTable(), (*client.Client).ControlWorker,
+		action{"drain", "Give a worker no more tasks, until it is resumed"}, action{"resume", "Give a drained worker tasks again"})...)
 	c.Long = "With --config, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
 		"SIGTERM drains it: what runs gets to finish, what has not started is given back. A second one ends it at once."
 	var path string
-	var bound time.Duration
+	var drainTimeout time.Duration
 	c.Flags().StringVar(&path, "config", "", "the worker's config file; runs it")
-	c.Flags().DurationVar(&bound, "drain-timeout", 5*time.Minute, "how long what runs may take to finish on SIGTERM")
-	group := c.RunE
+	c.Flags().DurationVar(&drainTimeout, "drain-timeout", 5*time.Minute, "how long what runs may take to finish on SIGTERM")
+	runGroup := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if path == "" || len(args) > 0 {
-			return group(c, args)
+			return runGroup(c, args)
 		}
-		return p.work(path, bound)
+		return p.runWorker(path, drainTimeout)
 	}
 	return c
 }

@@ -24,7 +24,7 @@ func pack(_ context.Context, in order, _ sdk.Reporter) (string, error) {
 }
 
 func run(ctx context.Context, dir string) (err error) {
-	h, err := host.Open(ctx, host.Options{DataDir: dir, Builtins: []sdk.Plugin{eventlet.Plugin("1", eventlet.Of(sdk.Func("pack", pack)))}})
+	h, err := host.Open(ctx, host.Options{DataDir: dir, Builtins: []sdk.Plugin{eventlet.Plugin("1", eventlet.FactoryOf(sdk.Func("pack", pack)))}})
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ func (l *TaskList) Cursor() (task.ID, error) {
 }
 
 // ListQuery is f as the query of GET /v1/tasks, which the server reads back into
-// the same filter. Empty fields are left out, and match all.
+// the same filter, or refuses where it does not know a part of it. Empty fields are
+// left out, and match all.
 func ListQuery(f task.Filter) url.Values {
 	q := url.Values{}
 	set := func(name, v string) {
@@ -57,8 +58,10 @@ func ListQuery(f task.Filter) url.Values {
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
-	if !f.Cursor.IsZero() {
-		q.Set("cursor", f.Cursor.String())
+	for name, id := range map[string]task.ID{"group": f.Group, "flow": f.Flow, "parent": f.Parent, "cursor": f.Cursor} {
+		if !id.IsZero() {
+			q.Set(name, id.String())
+		}
 	}
 	return q
 }

@@ -4,58 +4,63 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// Config is the server's config: file, environment and flags laid over one
-// another, in that order, over defaults that work.
-type Config struct {
-	Listen       string // TCP address of the REST side
-	DataDir      string
-	PluginDir    string
-	LogLevel     string        // trace, debug, info, warn or error
-	LogFormat    string        // text or json
-	DrainTimeout time.Duration // how long a stopping host lets attempts finish
-	CancelGrace  time.Duration // how long an attempt may take to stop when asked
-	PluginEnv    []string      // further environment variables that plugins may see
+// Common is what the config of a server and that of a worker both have.
+type Common struct {
+	DataDir   string
+	PluginDir string
+	LogLevel  string // trace, debug, info, warn or error
+	LogFormat string // text or json
+	// PluginEnv names further environment variables that plugins may see; a name that
+	// ends in * is a prefix.
+	PluginEnv []string
 	// AllowWritablePlugins takes plugin files that others than their owner may write.
 	AllowWritablePlugins bool
-	Executors            []task.ExecutorConfig
-	Types                []TaskType
+	// Executors are in the order of the file.
+	Executors []task.ExecutorConfig
+}
 
-	origins map[string]string // by the key's path, such as executor.local.slots
-	values  map[string]string // as shown
+// setters read the attributes of Common from the top of a file.
+func (c *Common) setters() map[string]setter {
+	return map[string]setter{
+		"data_dir":               text(&c.DataDir),
+		"plugin_dir":             text(&c.PluginDir),
+		"log_level":              enum(&c.LogLevel, logLevels),
+		"log_format":             enum(&c.LogFormat, logFormats),
+		"plugin_env":             texts(&c.PluginEnv),
+		"allow_writable_plugins": boolean(&c.AllowWritablePlugins),
+	}
+}
+
+// Config is the server's config: file, environment and flags laid over one
+// another, in that order, over defaults that work. Load and Parse give one that is valid.
+type Config struct {
+	Common
+	Listen       string        // TCP address of the REST side
+	DrainTimeout time.Duration // how long a stopping host lets attempts finish
+	CancelGrace  time.Duration // how long an attempt may take to stop when asked
+	Types        []TaskType    // in the order of the file
+
+	origins map[string]string // where a value came from, by the key's path, such as executor.local.slots
+	values  map[string]string // the value as it is shown, by the same
 }
 
 // TaskType is one task_type block.
 type TaskType struct {
 	Name string
 	task.TypeConfig
-}
-
-// Worker is the config of `taskhost worker`.
-type Worker struct {
-	Name      string
-	Labels    map[string]string
-	DataDir   string
-	PluginDir string
-	LogLevel  string
-	LogFormat string
-	PluginEnv []string
-	// AllowWritablePlugins takes plugin files that others than their owner may write.
-	AllowWritablePlugins bool
-
-	Queue     json.RawMessage // the queue block's attributes, one JSON object: the plugin's to read
-	Executors []task.ExecutorConfig
 }
 
 // Setting is one value in force, for `config show`.
@@ -65,17 +70,12 @@ type Setting struct {
 	Origin string // "default", "file.hcl:3", "environment TASKHOST_LISTEN", "flag --listen"
 }
 
-// Flags are what the command line sets over all else; empty says nothing.
-type Flags struct {
-	Listen, DataDir, PluginDir, LogLevel string
-}
-
 // Load reads the config: path may be empty for none. env is os.Environ's.
 func Load(path string, env []string, f Flags) (*Config, error) {
 	c := defaults()
 	over := overrides(env, f)
 	if path == "" {
-		c.standIn()
+		c.addDefaultExecutor()
 	} else {
 		src, err := os.ReadFile(path)
 		if err != nil {
@@ -90,7 +90,7 @@ func Load(path string, env []string, f Flags) (*Config, error) {
 		}
 	}
 	for _, o := range over {
-		*o.to(c) = o.value
+		*o.target(c) = o.value
 		c.note(o.key, o.value, o.origin)
 	}
 	if err := c.validate(); err != nil {
@@ -111,84 +111,10 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// DefaultListen is where a host serves, and where a client looks for one, unless they
-// are told otherwise.
-const DefaultListen = "127.0.0.1:7070"
-
-func defaults() *Config {
-	c := &Config{origins: map[string]string{}, values: map[string]string{}}
-	for key, v := range map[string]string{
-		"listen": DefaultListen, "data_dir": stateDir(), "plugin_dir": pluginDir(), "log_level": "info", "log_format": "text",
-		"drain_timeout": "5s", "cancel_grace": "10s", "allow_writable_plugins": "false",
-	} {
-		c.note(key, v, "default")
-	}
-	c.Listen, c.DataDir, c.PluginDir = DefaultListen, stateDir(), pluginDir()
-	c.LogLevel, c.LogFormat, c.DrainTimeout, c.CancelGrace = "info", "text", 5*time.Second, 10*time.Second
-	return c
-}
-
-// stateDir is where a service keeps its state, or a user theirs.
-func stateDir() string {
-	if os.Geteuid() == 0 {
-		return "/var/lib/taskhost"
-	}
-	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
-		return filepath.Join(d, "taskhost")
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", "taskhost")
-	}
-	return "taskhost-data"
-}
-
-// pluginDir is the folder plugins/ beside the program.
-func pluginDir() string {
-	exe, err := os.Executable()
-	if err != nil {
-		return "plugins"
-	}
-	return filepath.Join(filepath.Dir(exe), "plugins")
-}
-
+// note remembers a value in force for Show.
 func (c *Config) note(key, value, origin string) {
-	c.values[key], c.origins[key] = value, origin
-}
-
-// override is a value that is laid over the file's.
-type override struct {
-	key, value, origin string
-	to                 func(*Config) *string
-}
-
-// overrides are what environment and flags set, the later over the earlier.
-func overrides(env []string, f Flags) []override {
-	vars := map[string]string{}
-	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok {
-			vars[k] = v
-		}
-	}
-	var out []override
-	for _, s := range []struct {
-		key, flag string
-		to        func(*Config) *string
-	}{
-		{"listen", f.Listen, func(c *Config) *string { return &c.Listen }},
-		{"data_dir", f.DataDir, func(c *Config) *string { return &c.DataDir }},
-		{"plugin_dir", f.PluginDir, func(c *Config) *string { return &c.PluginDir }},
-		{"log_level", f.LogLevel, func(c *Config) *string { return &c.LogLevel }},
-		{"log_format", "", func(c *Config) *string { return &c.LogFormat }},
-	} {
-		name := "TASKHOST_" + strings.ToUpper(s.key)
-		if v := vars[name]; v != "" {
-			out = append(out, override{s.key, v, "environment " + name, s.to})
-		}
-		if s.flag != "" {
-			out = append(out, override{s.key, s.flag, "flag --" + strings.ReplaceAll(s.key, "_", "-"), s.to})
-		}
-	}
-	return out
+	c.values[key] = value
+	c.origins[key] = origin
 }
 
 // validate checks what came from outside of the file: what stands in it was
@@ -228,10 +154,8 @@ var (
 )
 
 func oneOf(key, v string, of []string) error {
-	for _, o := range of {
-		if v == o {
-			return nil
-		}
+	if slices.Contains(of, v) {
+		return nil
 	}
 	return fmt.Errorf("%s = %q: want one of %s", key, v, strings.Join(of, ", "))
 }
@@ -244,4 +168,33 @@ func (c *Config) Show() []Setting {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Key < out[j].Key })
 	return out
+}
+
+// parse reads the file over c. What the environment or a flag will replace is checked for
+// its form only.
+func (c *Config) parse(name string, src []byte, replaced map[string]bool) error {
+	d := &decoder{note: c.note}
+	return d.file(name, src, func(body hcl.Body) {
+		set := c.setters()
+		set["listen"] = address(&c.Listen)
+		set["drain_timeout"] = duration(&c.DrainTimeout)
+		set["cancel_grace"] = duration(&c.CancelGrace)
+		content := d.body(body, "", namedBlocks("executor", "task_type"), set)
+		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && !IsLoopback(c.Listen) {
+			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
+		}
+		if c.Executors = d.executors(content); len(c.Executors) == 0 {
+			c.addDefaultExecutor()
+		}
+		for _, b := range content.Blocks.OfType("task_type") {
+			c.Types = append(c.Types, d.taskType(b, c.Executors))
+		}
+		d.refuseSecond(content.Blocks, "task_type")
+	})
+}
+
+// addDefaultExecutor gives a config without executors what a newcomer wants: one for the built-in scripts.
+func (c *Config) addDefaultExecutor() {
+	c.Executors = []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style", OnHostExit: task.OnHostExitDie}}
+	c.note("executor.local.plugin", "eventlet-style", "default")
 }

@@ -82,17 +82,17 @@ func TestWholeFile(t *testing.T) {
 	}
 	zero, never := 0, time.Duration(0)
 	want := &Config{
-		Listen: "127.0.0.1:7171", DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
-		DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, PluginEnv: []string{"HTTPS_PROXY", "AWS_*"},
-		AllowWritablePlugins: true,
-		Executors: []task.ExecutorConfig{
-			{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
-				Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
-			{Name: "images", Plugin: "import", SHA256: strings.Repeat("a", 64), Slots: 4, OnHostExit: "die",
-				Config: []byte(`{"allow_ports":[443,8443],"nothing":null,"quiet":true,"ratio":0.5}`)},
-			{Name: "fleet", Plugin: "remote-queue", OnHostExit: "die",
-				Config: []byte(`{"token":"abc","url":"nats://me:hunter2@10.0.0.5:4222"}`)},
-		},
+		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second,
+		Common: Common{DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
+			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true,
+			Executors: []task.ExecutorConfig{
+				{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
+					Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
+				{Name: "images", Plugin: "import", SHA256: strings.Repeat("a", 64), Slots: 4, OnHostExit: "die",
+					Config: []byte(`{"allow_ports":[443,8443],"nothing":null,"quiet":true,"ratio":0.5}`)},
+				{Name: "fleet", Plugin: "remote-queue", OnHostExit: "die",
+					Config: []byte(`{"token":"abc","url":"nats://me:hunter2@10.0.0.5:4222"}`)},
+			}},
 		Types: []TaskType{
 			{Name: "import", TypeConfig: task.TypeConfig{Executor: "fleet", Timeout: time.Hour, MaxAttempts: 3, MaxLost: &zero, Retain: &never, QueueLimit: 10000,
 				MaxInput: 1 << 20, Priority: -5, Route: map[string]string{"zone": "b"}, Backoff: task.Backoff{Initial: 2 * time.Second, Max: time.Minute}}},

@@ -30,12 +30,11 @@ type attempt struct {
 	turn   chan struct{} // full while a change is under way
 	notes  notes
 
-	mu     sync.Mutex
-	hold   hold
-	task   task.Task // as last committed
-	clock  clock
-	acked  bool        // its executor was told that it may forget it
-	upload *sdk.Result // that came before its outcome
+	mu    sync.Mutex
+	hold  hold
+	task  task.Task // as last committed
+	clock clock
+	acked bool // its executor was told that it may forget it
 }
 
 // hold is whether the attempt holds its task.

@@ -26,6 +26,7 @@ type Store interface {
 	task.Store
 	task.OfferStore
 	task.HostStore
+	task.UploadStore
 }
 
 // Options are what New needs. Store is required.

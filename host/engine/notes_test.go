@@ -146,3 +146,33 @@ func TestPayloadsByToken(t *testing.T) {
 	c.done <- nil
 	r.wait(id)
 }
+
+// What an attempt has uploaded is there for the outcome that refers to it, also if the
+// host was restarted in between.
+func TestUploadOutlastsARestart(t *testing.T) {
+	dir, x := t.TempDir(), &remote{calls: make(chan call, 1), result: sdk.Result{Stored: true}}
+	list := []registry.Binding{{Name: "x", Executor: x}}
+	store := openStore(t, dir)
+	r := start(t, store, engine.Options{Executors: list})
+	id := r.submit(task.Spec{}).ID
+	c := <-x.calls
+	if err := c.r.Started([]byte("h"), "w1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.PutAttemptResult(t.Context(), task.Token(c.t.Token), "text/plain", []byte("bytes")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	r = start(t, openStore(t, dir), engine.Options{Executors: list})
+	c = <-x.calls
+	c.done <- nil
+	if got := r.wait(id); got.State != task.Succeeded || string(got.Result) != "bytes" || got.ResultType != "text/plain" {
+		t.Errorf("%s, %q as %s", got.State, got.Result, got.ResultType)
+	}
+	if err := r.PutAttemptResult(t.Context(), task.Token(c.t.Token), "text/plain", []byte("late")); task.CodeOf(err) != task.CodeNotFound {
+		t.Errorf("an upload after the end: %v", err)
+	}
+}

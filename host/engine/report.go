@@ -3,9 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // started records that a handed-on attempt has begun. An error tells the
@@ -55,8 +55,8 @@ func (e *Engine) AttemptCheckpoint(token task.Token) ([]byte, error) {
 }
 
 // PutAttemptResult keeps the result of the attempt with that token until its
-// outcome arrives and refers to it.
-func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []byte) error {
+// outcome arrives and refers to it, over a restart of this host too.
+func (e *Engine) PutAttemptResult(ctx context.Context, token task.Token, contentType string, data []byte) error {
 	a := e.byToken(token)
 	if a == nil {
 		return noAttempt()
@@ -64,10 +64,24 @@ func (e *Engine) PutAttemptResult(token task.Token, contentType string, data []b
 	if limit := e.registry.LimitsOf(a.taskType).MaxResult; int64(len(data)) > limit {
 		return task.Errorf(task.CodeTooLarge, "the result has %d bytes, the limit is %d", len(data), limit)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.upload = &sdk.Result{ContentType: contentType, Data: data}
-	return nil
+	return e.store.SaveUpload(ctx, a.seq, token, task.Upload{ContentType: contentType, Data: data})
+}
+
+// uploaded reads what the attempt has uploaded, not_found if nothing. A store that cannot
+// be read is tried again, for as long as this host is there.
+func (a *attempt) uploaded() (task.Upload, error) {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		up, err := a.engine.store.Upload(context.Background(), a.seq, a.token)
+		if err == nil || task.CodeOf(err) == task.CodeNotFound {
+			return up, err
+		}
+		a.engine.log.Error("cannot read what an attempt uploaded; trying again", "task", a.id, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-a.engine.closed:
+			return up, err
+		}
+	}
 }
 
 func (e *Engine) taskOf(token task.Token) (task.Task, error) {

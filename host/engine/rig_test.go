@@ -158,7 +158,8 @@ func (g *gate) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result,
 // remote is an executor that hands attempts on, by the rules of Info.Deferred.
 type remote struct {
 	sdk.Irreversible
-	calls chan call
+	calls  chan call
+	result sdk.Result // "ok" as text if it is none
 }
 
 type call struct {
@@ -177,6 +178,9 @@ func (x *remote) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.R
 	x.calls <- c
 	select {
 	case err := <-c.done:
+		if x.result.Stored {
+			return x.result, err
+		}
 		return sdk.Text("ok"), err
 	case <-ctx.Done():
 		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {

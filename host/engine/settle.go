@@ -72,14 +72,12 @@ var kinds = map[sdk.OutcomeKind]task.OutcomeKind{
 func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
 	limit := a.engine.registry.LimitsOf(a.taskType).MaxResult
 	if res.Stored {
-		a.mu.Lock()
-		up := a.upload
-		a.mu.Unlock()
-		if up == nil { // its bytes went to a host that is gone
+		up, err := a.uploaded()
+		if err != nil { // its bytes went elsewhere
 			*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureExecutor, Message: "the result's bytes were never received"}
 			return
 		}
-		res = *up
+		res = sdk.Result{ContentType: up.ContentType, Data: up.Data}
 	}
 	switch {
 	case int64(len(res.Data)) > limit:

@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// MakePrivate makes dir, and what is missing above it, for this user alone. One
+// MakePrivateDir makes dir, and what is missing above it, for this user alone. One
 // that is there and that others may enter is closed to them, if it is this user's
 // and holds nothing, or what a data directory does; any other is refused with what to
 // do, for it may be one that others need, such as /var/lib.
-func MakePrivate(dir string) error {
+func MakePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
@@ -35,7 +35,7 @@ func MakePrivate(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read directory: %w", err)
 	}
-	isOwn := func(e fs.DirEntry) bool { return slices.Contains(dataDirHolds, e.Name()) }
+	isOwn := func(e fs.DirEntry) bool { return slices.Contains(dataDirEntries, e.Name()) }
 	if info.Mode()&os.ModeSticky != 0 || len(entries) > 0 && !slices.ContainsFunc(entries, isOwn) {
 		return fmt.Errorf("others may enter directory %s (mode %04o), and it holds what is not taskhost's: use a directory of its own, or run \"chmod 700 %s\" if nobody else needs it",
 			dir, info.Mode().Perm(), dir)
@@ -46,11 +46,11 @@ func MakePrivate(dir string) error {
 	return nil
 }
 
-// dataDirHolds are names by which a data directory is known, of a host or a worker.
-var dataDirHolds = []string{"taskhost.lock", "taskhost.db", "executors", "run"}
+// dataDirEntries are names by which a data directory is known, of a host or a worker.
+var dataDirEntries = []string{"taskhost.lock", "taskhost.db", "executors", "run"}
 
-// Close takes a file from others than its owner, if it is there.
-func Close(path string) error {
+// RestrictFile takes a file from others than its owner, if it is there.
+func RestrictFile(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -64,9 +64,9 @@ func Close(path string) error {
 	return nil
 }
 
-// Write has the file at path hold data, durably and for its owner alone. Whoever reads it,
+// WriteDurable has the file at path hold data, durably and for its owner alone. Whoever reads it,
 // also after a crash, finds all of the old content or all of the new.
-func Write(path string, data []byte) error {
+func WriteDurable(path string, data []byte) error {
 	tmp := path + ".tmp"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash, perhaps with another mode
 		return err

@@ -29,32 +29,35 @@ func mode(t *testing.T, path string) os.FileMode {
 	return info.Mode().Perm()
 }
 
-func TestMakePrivate(t *testing.T) {
+func TestMakePrivateDir(t *testing.T) {
 	dir := open(t)
 	made := filepath.Join(dir, "a", "b")
 	for _, d := range []string{made, made} {
-		if err := MakePrivate(d); err != nil || mode(t, d) != 0o700 || mode(t, filepath.Dir(d)) != 0o700 {
+		if err := MakePrivateDir(d); err != nil || mode(t, d) != 0o700 || mode(t, filepath.Dir(d)) != 0o700 {
 			t.Fatalf("%v: %o under %o", err, mode(t, d), mode(t, filepath.Dir(d)))
 		}
 	}
 	empty := open(t)
-	if err := MakePrivate(empty); err != nil || mode(t, empty) != 0o700 {
+	if err := MakePrivateDir(empty); err != nil || mode(t, empty) != 0o700 {
 		t.Fatalf("an empty directory: %v, %o", err, mode(t, empty))
 	}
 	used := open(t)
 	if err := os.WriteFile(filepath.Join(used, "taskhost.lock"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := MakePrivate(used); err != nil || mode(t, used) != 0o700 {
+	if err := MakePrivateDir(used); err != nil || mode(t, used) != 0o700 {
 		t.Fatalf("a data directory: %v, %o", err, mode(t, used))
 	}
 	shared := open(t)
 	if err := os.WriteFile(filepath.Join(shared, "others"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := MakePrivate(shared); err == nil || !strings.Contains(err.Error(), "chmod 700 "+shared) || mode(t, shared) != 0o755 {
+	if err := MakePrivateDir(shared); err == nil || !strings.Contains(err.Error(), "chmod 700 "+shared) || mode(t, shared) != 0o755 {
 		t.Fatalf("a directory with what is another's: %v, %o", err, mode(t, shared))
 	}
+}
+
+func TestMakePrivateDirOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a directory of another user")
 	}
@@ -62,19 +65,19 @@ func TestMakePrivate(t *testing.T) {
 	if err := os.Chown(foreign, 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := MakePrivate(foreign); err == nil || !strings.Contains(err.Error(), "belongs to user 1") || mode(t, foreign) != 0o755 {
+	if err := MakePrivateDir(foreign); err == nil || !strings.Contains(err.Error(), "belongs to user 1") || mode(t, foreign) != 0o755 {
 		t.Fatalf("a directory of another user: %v, %o", err, mode(t, foreign))
 	}
 }
 
-func TestWrite(t *testing.T) {
+func TestWriteDurable(t *testing.T) {
 	path := filepath.Join(open(t), "file")
 	for _, old := range []string{path, path + ".tmp"} {
 		if err := os.WriteFile(old, []byte("an older and longer content"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := Write(path, []byte("new")); err != nil {
+	if err := WriteDurable(path, []byte("new")); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := os.ReadFile(path); err != nil || string(data) != "new" || mode(t, path) != 0o600 {
@@ -83,14 +86,14 @@ func TestWrite(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
 		t.Fatalf("left: %v, %v", left, err)
 	}
-	if err := Write(filepath.Join(path, "below a file"), nil); err == nil {
+	if err := WriteDurable(filepath.Join(path, "below a file"), nil); err == nil {
 		t.Fatal("written below a file")
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestRestrictFile(t *testing.T) {
 	path := filepath.Join(open(t), "file")
-	if err := Close(path); err != nil {
+	if err := RestrictFile(path); err != nil {
 		t.Fatal("what is not there: ", err)
 	}
 	for given, want := range map[os.FileMode]os.FileMode{0o666: 0o600, 0o640: 0o600, 0o400: 0o400, 0o755: 0o700} {
@@ -100,7 +103,7 @@ func TestClose(t *testing.T) {
 		if err := os.Chmod(path, given); err != nil {
 			t.Fatal(err)
 		}
-		if err := Close(path); err != nil || mode(t, path) != want {
+		if err := RestrictFile(path); err != nil || mode(t, path) != want {
 			t.Fatalf("%o: %v, %o", given, err, mode(t, path))
 		}
 		if err := os.Remove(path); err != nil {

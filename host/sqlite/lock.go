@@ -46,7 +46,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
-	if err := files.Close(path); err != nil {
+	if err := files.RestrictFile(path); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	content, err := io.ReadAll(io.LimitReader(f, 4096))

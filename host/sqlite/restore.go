@@ -35,7 +35,7 @@ func Restore(ctx context.Context, dir, file string) (Restored, error) {
 	if err := restorable(path, file); err != nil {
 		return out, fmt.Errorf("restore: %w", err)
 	}
-	if err := files.MakePrivate(dir); err != nil {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return out, fmt.Errorf("restore: data directory: %w", err)
 	}
 	lock, err := lockDir(dir)

@@ -67,7 +67,7 @@ var (
 // schema, one that is damaged, one whose file or log has gone, and one that is not
 // what was opened there last. ctx bounds the opening only.
 func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
-	if err := files.MakePrivate(dir); err != nil {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -141,7 +141,7 @@ func private(path string) error {
 		return fmt.Errorf("open store: %w", err)
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
-		if err := files.Close(name); err != nil {
+		if err := files.RestrictFile(name); err != nil {
 			return err
 		}
 	}

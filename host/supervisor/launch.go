@@ -137,7 +137,10 @@ func connect(client *plugin.Client) (sdk.HostConnection, error) {
 // process died answers the next Start with the old address.
 func (e *Executor) newClient(inst *instance) *plugin.Client {
 	config := sdk.NewConfig(e.config.Name, e.config.Config, nil)
-	config.DataDir, config.HostURL, config.Slots, config.Log = e.dataDir, e.options.HostURL, e.config.Slots, e.log
+	config.DataDir = e.dataDir
+	config.HostURL = e.options.HostURL
+	config.Slots = e.config.Slots
+	config.Log = e.log
 	return plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins: sdk.HostSide(sdk.HostOptions{

@@ -27,7 +27,7 @@ func (r record) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("record plugin instance: %w", err)
 	}
-	if err := files.Write(r.path(dir), data); err != nil {
+	if err := files.WriteDurable(r.path(dir), data); err != nil {
 		return fmt.Errorf("record plugin instance: %w", err)
 	}
 	return nil

@@ -40,7 +40,7 @@ func makeSocketDir(runDir string) (string, error) {
 			_ = os.Remove(dir)
 			continue
 		}
-		if err := files.Write(note, []byte(dir)); err != nil {
+		if err := files.WriteDurable(note, []byte(dir)); err != nil {
 			_ = os.Remove(dir)
 			return "", fmt.Errorf("socket directory: %w", err)
 		}

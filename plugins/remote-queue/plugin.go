@@ -2,8 +2,12 @@ package remotequeue
 
 import (
 	"fmt"
-	"os"
 
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
+	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
+	"github.com/taskhost/taskhost/plugins/remote-queue/config"
+	"github.com/taskhost/taskhost/plugins/remote-queue/fleet"
+	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -17,16 +21,11 @@ func Plugin(version string) sdk.Plugin {
 
 // check reads a block and the files it names, and neither listens nor connects.
 func check(cfg sdk.Config) error {
-	c, err := parseConfig(cfg)
+	c, err := config.Parse(cfg)
 	if err != nil {
 		return err
 	}
-	if c.URL == "" {
-		_, err = serverTLS(&c)
-	} else {
-		_, err = clientOptions(c.credentials())
-	}
-	if err != nil {
+	if err := natsbroker.CheckFiles(&c); err != nil {
 		return fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
 	}
 	return nil
@@ -35,15 +34,27 @@ func check(cfg sdk.Config) error {
 // New makes an executor of one block of config. A broker at url need not be there
 // yet; an embedded one must be able to start.
 func New(cfg sdk.Config) (sdk.Executor, error) {
-	c, err := parseConfig(cfg)
+	c, err := config.Parse(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.DataDir == "" {
-		return nil, fmt.Errorf("executor %q: remote-queue needs a data directory", cfg.Executor)
-	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
-	}
-	return open(cfg, c)
+	return fleet.Open(cfg, c, func(c broker.HostConnection, e broker.HostEvents) (fleet.Broker, error) {
+		return natsbroker.ConnectHost(c, e)
+	})
+}
+
+// Worker takes attempts from a broker and runs them on its executors.
+type Worker = worker.Worker
+
+// WorkerOptions is what a worker is made of.
+type WorkerOptions = worker.Options
+
+// Local is one executor of a worker.
+type Local = worker.Local
+
+// NewWorker checks the options. The worker's Run does the rest.
+func NewWorker(o WorkerOptions) (*Worker, error) {
+	return worker.New(o, func(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
+		return natsbroker.ConnectWorker(c, e)
+	})
 }

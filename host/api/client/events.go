@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"net/http"
 	"strconv"
@@ -13,58 +12,53 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// Watched is one thing that happened to a task: exactly one field is set.
-type Watched struct {
-	State    *api.StateEvent
+// Update is one thing that happened to a task: exactly one field is set.
+type Update struct {
+	// State is a transition, with the task as it was when that was sent.
+	State *api.StateEvent
+	// Progress is how far the running attempt is.
 	Progress *api.TaskProgress
-	Reset    bool // what was told before is not of this history: it begins anew
+	// Reset says that what came before is not of this task's history, which begins anew.
+	Reset bool
 }
 
 // Events tells what happens to a task, from the event after that seq (0: from
 // its beginning) until it is final. It connects again when the connection is
 // lost, and misses nothing then. It ends after an error.
-func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[Watched, error] {
-	return func(yield func(Watched, error) bool) {
-		err := c.watch(ctx, id, after, func(w Watched) error {
-			if !yield(w, nil) {
-				return errStop
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(Watched{}, err)
-		}
-	}
+func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[Update, error] {
+	return sequence(func(visit func(Update) error) error { return c.followEvents(ctx, id, after, visit) })
 }
 
-func (c *Client) watch(ctx context.Context, id string, last int64, visit func(Watched) error) error {
-	p := newPersistence()
+func (c *Client) followEvents(ctx context.Context, id string, last int64, visit func(Update) error) error {
+	var r reconnect
 	for {
-		h := http.Header{"Accept": {"text/event-stream"}}
+		header := http.Header{"Accept": {"text/event-stream"}}
 		if last > 0 {
-			h.Set("Last-Event-ID", strconv.FormatInt(last, 10))
+			header.Set("Last-Event-ID", strconv.FormatInt(last, 10))
 		}
 		final := false
 		var sse sseParser
-		status, err := c.stream(ctx, request{method: http.MethodGet, path: at(id, "events"), header: h}, silence, p, func(line []byte) error {
-			w, ok, err := sse.line(line)
+		status, err := c.stream(ctx, request{method: http.MethodGet, path: taskPath(id, "events"), header: header}, maxSilence, &r, func(line []byte) error {
+			u, ok, err := sse.line(line)
 			if err != nil || !ok {
 				return err
 			}
-			if w.State != nil {
-				last, final = w.State.Seq, w.State.To.Final()
-			} else if w.Reset {
+			switch {
+			case u.State != nil:
+				last = u.State.Seq
+				final = u.State.To.Final()
+			case u.Reset:
 				last = 0
 			}
-			return visit(w)
+			return visit(u)
 		})
 		if status == http.StatusNoContent || err == nil && final {
 			return nil
 		}
 		if err == nil {
-			err = &task.Error{Code: CodeUnreachable, Message: "the server ended the stream"}
+			err = streamEnded()
 		}
-		if !p.again(ctx, err) {
+		if !r.wait(ctx, err) {
 			return err
 		}
 	}
@@ -77,7 +71,7 @@ type sseParser struct {
 }
 
 // line takes one line; ok says that it ended an event of a known kind.
-func (s *sseParser) line(line []byte) (w Watched, ok bool, err error) {
+func (s *sseParser) line(line []byte) (u Update, ok bool, err error) {
 	if len(line) > 0 {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
@@ -90,27 +84,28 @@ func (s *sseParser) line(line []byte) (w Watched, ok bool, err error) {
 			}
 			s.data = append(s.data, value...)
 		}
-		return Watched{}, false, nil
+		return Update{}, false, nil
 	}
-	kind, data := s.kind, s.data
-	s.kind, s.data = "", nil
+	kind := s.kind
+	data := s.data
+	*s = sseParser{}
 	if len(data) == 0 {
-		return Watched{}, false, nil
+		return Update{}, false, nil
 	}
 	switch kind {
 	case "state":
-		w.State = new(api.StateEvent)
-		err = json.Unmarshal(data, w.State)
+		u.State = new(api.StateEvent)
+		err = json.Unmarshal(data, u.State)
 	case "progress":
-		w.Progress = new(api.TaskProgress)
-		err = json.Unmarshal(data, w.Progress)
+		u.Progress = new(api.TaskProgress)
+		err = json.Unmarshal(data, u.Progress)
 	case "reset":
-		w.Reset = true
+		u.Reset = true
 	default:
-		return Watched{}, false, nil
+		return Update{}, false, nil
 	}
 	if err != nil {
-		return Watched{}, false, &task.Error{Code: task.CodeInternal, Message: "the server sent an event that cannot be read", Cause: err}
+		return Update{}, false, &task.Error{Code: task.CodeInternal, Message: "the server sent an event that cannot be read", Cause: err}
 	}
-	return w, true, nil
+	return u, true, nil
 }

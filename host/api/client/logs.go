@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -14,12 +13,17 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// LogOptions select log lines.
+// LogOptions select log lines. The zero value takes all that are stored.
 type LogOptions struct {
-	Follow  bool // until the task is final
-	After   int64
-	Since   time.Time
-	Level   string // and above
+	// Follow goes on with the lines to come, until the task is final.
+	Follow bool
+	// After leaves out the lines up to that number.
+	After int64
+	// Since leaves out what was logged before. It counts for nothing where After is set.
+	Since time.Time
+	// Level leaves out what is below it: trace, debug, info, warn or error.
+	Level string
+	// Attempt leaves out the lines of all other attempts; 0 takes those of all.
 	Attempt int
 }
 
@@ -42,28 +46,19 @@ func (o *LogOptions) query() url.Values {
 // Logs reads a task's log lines, each once, in order; with Follow as they come.
 // It ends after an error.
 func (c *Client) Logs(ctx context.Context, id string, o LogOptions) iter.Seq2[task.LogLine, error] {
-	return func(yield func(task.LogLine, error) bool) {
-		read := c.allLogs
+	return sequence(func(visit func(task.LogLine) error) error {
 		if o.Follow {
-			read = c.followLogs
+			return c.followLogs(ctx, id, o, visit)
 		}
-		err := read(ctx, id, o, func(l task.LogLine) error {
-			if !yield(l, nil) {
-				return errStop
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(task.LogLine{}, err)
-		}
-	}
+		return c.storedLogs(ctx, id, o, visit)
+	})
 }
 
-func (c *Client) allLogs(ctx context.Context, id string, o LogOptions, visit func(task.LogLine) error) error {
+func (c *Client) storedLogs(ctx context.Context, id string, o LogOptions, visit func(task.LogLine) error) error {
 	q := o.query()
 	for {
 		var page api.LogList
-		if err := c.call(ctx, request{method: http.MethodGet, path: at(id, "logs"), query: q}, &page); err != nil {
+		if err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "logs"), query: q}, &page); err != nil {
 			return err
 		}
 		for _, l := range page.Lines {
@@ -79,11 +74,11 @@ func (c *Client) allLogs(ctx context.Context, id string, o LogOptions, visit fun
 }
 
 func (c *Client) followLogs(ctx context.Context, id string, o LogOptions, visit func(task.LogLine) error) error {
-	p := newPersistence()
+	var r reconnect
 	for {
 		q := o.query()
 		q.Set("follow", "true")
-		_, err := c.stream(ctx, request{method: http.MethodGet, path: at(id, "logs"), query: q}, 0, p, func(line []byte) error {
+		_, err := c.stream(ctx, request{method: http.MethodGet, path: taskPath(id, "logs"), query: q}, 0, &r, func(line []byte) error {
 			if len(line) == 0 {
 				return nil
 			}
@@ -103,9 +98,9 @@ func (c *Client) followLogs(ctx context.Context, id string, o LogOptions, visit 
 			err = gerr
 		}
 		if err == nil {
-			err = &task.Error{Code: CodeUnreachable, Message: "the server ended the stream"}
+			err = streamEnded()
 		}
-		if !p.again(ctx, err) {
+		if !r.wait(ctx, err) {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -14,32 +15,33 @@ import (
 // errSilent ends a stream on which not even a heartbeat came.
 var errSilent = errors.New("the server fell silent")
 
-// silence is how long an event stream may say nothing; servers beat every 15 s.
-const silence = time.Minute
+// maxSilence is how long an event stream may say nothing; servers send a heartbeat every 15 s.
+const maxSilence = time.Minute
 
 // stream reads one connection: visit gets each line without its end. It returns
-// nil when the server ended the answer.
-func (c *Client) stream(ctx context.Context, req request, quiet time.Duration, p *persistence, visit func(line []byte) error) (status int, err error) {
+// nil when the server ended the answer, and gives up one that says nothing for
+// longer than quiet, unless that is 0.
+func (c *Client) stream(ctx context.Context, req request, quiet time.Duration, r *reconnect, visit func(line []byte) error) (status int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, err := c.answer(ctx, req)
+	resp, err := c.do(ctx, req)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	p.met()
-	beat := func() {}
+	r.connected()
+	heard := func() {}
 	if quiet > 0 {
 		t := time.AfterFunc(quiet, func() { cancel(errSilent) })
 		defer t.Stop()
-		beat = func() { t.Reset(quiet) }
+		heard = func() { t.Reset(quiet) }
 	}
 	rd := bufio.NewReaderSize(resp.Body, 64<<10)
 	for {
 		line, err := readLine(rd)
 		if err == nil {
-			beat()
-			p.met()
+			heard()
+			r.connected()
 			if err := visit(line); err != nil {
 				return resp.StatusCode, err
 			}
@@ -51,7 +53,7 @@ func (c *Client) stream(ctx context.Context, req request, quiet time.Duration, p
 		if errors.Is(context.Cause(ctx), errSilent) {
 			return 0, &task.Error{Code: CodeUnreachable, Message: errSilent.Error()}
 		}
-		return resp.StatusCode, c.broken(ctx, req, err)
+		return resp.StatusCode, c.unreachable(ctx, req, err)
 	}
 }
 
@@ -71,6 +73,28 @@ func readLine(rd *bufio.Reader) ([]byte, error) {
 			return nil, err // a line without its end was cut off
 		default:
 			return bytes.TrimRight(line, "\r\n"), nil
+		}
+	}
+}
+
+// streamEnded is the error of a stream that the server ended before the task was final.
+func streamEnded() error {
+	return &task.Error{Code: CodeUnreachable, Message: "the server ended the stream"}
+}
+
+// sequence is what read visits, one by one as they are asked for; an error of read
+// comes last.
+func sequence[T any](read func(visit func(T) error) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		err := read(func(v T) error {
+			if !yield(v, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			var none T
+			yield(none, err)
 		}
 	}
 }

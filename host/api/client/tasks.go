@@ -23,7 +23,7 @@ type SubmitOptions struct {
 
 // Submit submits one task. It is on the host's disk when Submit returns.
 func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions) (api.Task, error) {
-	req := request{method: http.MethodPost, path: "/v1/tasks", header: http.Header{}, body: t, hold: o.Wait}
+	req := request{method: http.MethodPost, path: "/v1/tasks", header: http.Header{}, body: t}
 	if o.Wait > 0 {
 		req.header.Set("Prefer", "wait="+strconv.Itoa(int(max(o.Wait, time.Second)/time.Second)))
 	}
@@ -49,13 +49,13 @@ func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idemp
 // Get reads a task by its id, or by a beginning of it that is unique.
 func (c *Client) Get(ctx context.Context, id string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodGet, path: at(id)}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id)}, &out)
 }
 
 // ByKey reads the task of that type and key.
 func (c *Client) ByKey(ctx context.Context, typ, key string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodGet, path: at("by-key", url.PathEscape(typ), url.PathEscape(key))}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", url.PathEscape(typ), url.PathEscape(key))}, &out)
 }
 
 // waitHold is how long one request of Wait is held: proxies cut at a minute.
@@ -64,16 +64,16 @@ const waitHold = 50 * time.Second
 // Wait returns the task once it is final. It outlasts a restart of the host, but
 // not one that takes minutes.
 func (c *Client) Wait(ctx context.Context, id string) (api.Task, error) {
-	p := newPersistence()
+	var r reconnect
 	for {
 		var out api.Task
-		err := c.call(ctx, request{method: http.MethodGet, path: at(id), query: url.Values{"wait": {waitHold.String()}}, hold: waitHold}, &out)
+		err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {waitHold.String()}}}, &out)
 		switch {
 		case err == nil && out.State.Final():
 			return out, nil
 		case err == nil:
-			p.met()
-		case !p.again(ctx, err):
+			r.connected()
+		case !r.wait(ctx, err):
 			return api.Task{}, err
 		}
 	}
@@ -113,15 +113,15 @@ func (c *Client) List(ctx context.Context, f task.Filter) iter.Seq2[api.Task, er
 
 // Result reads the result's bytes and their content type.
 func (c *Client) Result(ctx context.Context, id string) (contentType string, data []byte, err error) {
-	req := request{method: http.MethodGet, path: at(id, "result")}
-	resp, err := c.answer(ctx, req)
+	req := request{method: http.MethodGet, path: taskPath(id, "result")}
+	resp, err := c.do(ctx, req)
 	if err != nil {
 		return "", nil, err
 	}
-	defer discard(resp)
+	defer drainAndClose(resp)
 	data, err = io.ReadAll(resp.Body)
 	if err != nil {
-		return "", nil, c.broken(ctx, req, err)
+		return "", nil, c.unreachable(ctx, req, err)
 	}
 	return resp.Header.Get("Content-Type"), data, nil
 }
@@ -129,7 +129,7 @@ func (c *Client) Result(ctx context.Context, id string) (contentType string, dat
 // History reads the task's transitions, oldest first.
 func (c *Client) History(ctx context.Context, id string) ([]api.Event, error) {
 	var out api.History
-	err := c.call(ctx, request{method: http.MethodGet, path: at(id, "history")}, &out)
+	err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "history")}, &out)
 	return out.Events, err
 }
 
@@ -137,16 +137,16 @@ func (c *Client) History(ctx context.Context, id string) ([]api.Event, error) {
 // a whole id will do, as for all that changes something.
 func (c *Client) Cancel(ctx context.Context, id string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodPost, path: at(id, "cancel")}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: taskPath(id, "cancel")}, &out)
 }
 
 // Retry runs a failed, canceled or reverted task again.
 func (c *Client) Retry(ctx context.Context, id string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodPost, path: at(id, "retry")}, &out)
+	return out, c.call(ctx, request{method: http.MethodPost, path: taskPath(id, "retry")}, &out)
 }
 
 // Delete removes a final task and all that belongs to it.
 func (c *Client) Delete(ctx context.Context, id string) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: at(id)}, nil)
+	return c.call(ctx, request{method: http.MethodDelete, path: taskPath(id)}, nil)
 }

@@ -71,7 +71,7 @@ func (h *handlers) putAttemptResult(w http.ResponseWriter, r *http.Request, _ ta
 	case err != nil:
 		return &task.Error{Code: task.CodeInvalidRequest, Message: "the result could not be read", Cause: err}
 	}
-	if err := h.svc.PutAttemptResult(token, r.Header.Get("Content-Type"), data); err != nil {
+	if err := h.svc.PutAttemptResult(r.Context(), token, r.Header.Get("Content-Type"), data); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

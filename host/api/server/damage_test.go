@@ -13,20 +13,29 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// TestDamagedRows: whatever stands in one row, it is shown with a note, and keeps
-// nobody from the others: not in lists, and not by way of a client that decodes them.
-func TestDamagedRows(t *testing.T) {
-	r := newRig(t, server.Options{})
+// year10000 is the first moment, in microseconds, that RFC 3339 cannot tell.
+const year10000 = "253402300800000000"
+
+// openBeneath opens the store of a host that runs on it, past all its checks.
+func openBeneath(t *testing.T, r *testServer) *sql.DB {
+	t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(r.dir, sqlite.FileName)+"?_busy_timeout=10000&_fk=off")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
 	if _, err := db.Exec(`PRAGMA ignore_check_constraints = on`); err != nil {
 		t.Fatal(err)
 	}
-	const year10000 = "253402300800000000"
+	return db
+}
+
+// Whatever stands in one row, it is shown with a note, and keeps nobody from the
+// others: not in lists, and not by way of a client that decodes them.
+func TestDamagedTasks(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	db := openBeneath(t, r)
 	for _, c := range []struct{ sql, note string }{
 		{`UPDATE task SET run_at = ` + year10000, "run_at"},
 		{`UPDATE task SET created_at = -9223372036854775808`, "created_at"},
@@ -55,6 +64,33 @@ func TestDamagedRows(t *testing.T) {
 			t.Errorf("%s: shown with the note %q, want %q", c.sql, got.Damage, c.note)
 		}
 	}
+	wantListed(t, r, 12)
+}
+
+// wantListed lists all tasks from both ends.
+func wantListed(t *testing.T, r *testServer, want int) {
+	t.Helper()
+	for _, ascending := range []bool{true, false} {
+		n := 0
+		for one, err := range r.client.List(t.Context(), task.Filter{Limit: 3, Ascending: ascending}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if one.State == task.None {
+				t.Errorf("%+v has no state", one)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("%d of %d tasks are listed", n, want)
+		}
+	}
+}
+
+// What belongs to a task may be damaged as well, and its other parts are shown.
+func TestDamagedRecords(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	db := openBeneath(t, r)
 	id := r.submit(`{"type":"flaky","input":"x"}`)
 	r.final(id)
 	for wait := 0; !strings.Contains(string(r.do("GET", "/v1/tasks/"+id+"/logs", "").body), "about to fail"); wait++ {
@@ -66,7 +102,7 @@ func TestDamagedRows(t *testing.T) {
 	of := ` WHERE task = (SELECT seq FROM task WHERE id = x'` + strings.ReplaceAll(id, "-", "") + `')`
 	for _, damage := range []string{
 		`UPDATE history SET at = ` + year10000 + of, `UPDATE history SET to_state = 77, from_state = -5` + of, `UPDATE log SET at = -` + year10000 + `, fields = 'x'` + of,
-		`UPDATE input SET data = '{' ` + of, `UPDATE memo SET error_details = '{'` + of,
+		`UPDATE input SET data = '{' ` + of, `UPDATE task_detail SET error_details = '{'` + of,
 	} {
 		if _, err := db.Exec(damage); err != nil {
 			t.Fatalf("%s: %v", damage, err)
@@ -86,19 +122,5 @@ func TestDamagedRows(t *testing.T) {
 	if got := r.final(id); got.Damage == "" || string(got.Input) != "null" {
 		t.Errorf("a task whose input is no JSON: %q, %s", got.Damage, got.Input)
 	}
-	for _, ascending := range []bool{true, false} {
-		n := 0
-		for one, err := range r.client.List(t.Context(), task.Filter{Limit: 3, Ascending: ascending}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if one.State == task.None {
-				t.Errorf("%+v has no state", one)
-			}
-			n++
-		}
-		if n != 13 {
-			t.Errorf("%d of 13 tasks are listed", n)
-		}
-	}
+	wantListed(t, r, 1)
 }

@@ -53,6 +53,8 @@ func (g *guard) check(r *http.Request) error {
 	return nil
 }
 
+// knownHost says whether a Host header names this server: by a name of loopback, or one
+// of Options.Hosts.
 func (g *guard) knownHost(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
@@ -81,7 +83,8 @@ func (g *guard) caller(r *http.Request) (task.Scope, error) {
 	found := false
 	for _, t := range g.tokens {
 		if subtle.ConstantTimeCompare(hash[:], t.hash[:]) == 1 {
-			scope, found = t.scope, true
+			scope = t.scope
+			found = true
 		}
 	}
 	if !found {

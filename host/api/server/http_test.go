@@ -20,7 +20,7 @@ import (
 )
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	for _, path := range []string{"/", "/v1", "/v1/tasks/", "/v2/tasks", "/v1/groups", "/metrics", "/v1/events", "/v1/executors/x/explode", "/v1/tasks/a/b/c/d"} {
 		r.wants(r.do("GET", path, ""), 404, task.CodeNotFound)
 	}
@@ -43,7 +43,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 }
 
 func TestMediaTypes(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	body := `{"type":"text"}`
 	for ct, status := range map[string]int{"application/json; charset=utf-8": 202, "application/vnd.x+json": 202, "text/plain": 415,
 		"application/x-www-form-urlencoded": 415, "nonsense/": 415, "": 202} {
@@ -60,7 +60,7 @@ func TestMediaTypes(t *testing.T) {
 }
 
 func TestForeignPagesAreRefused(t *testing.T) {
-	r := newRig(t, server.Options{Hosts: []string{"tasks.example.org"}})
+	r := newTestServer(t, server.Options{Hosts: []string{"tasks.example.org"}})
 	body := `{"type":"text"}`
 	for _, c := range []struct {
 		method  string
@@ -99,7 +99,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	r := newRig(t, server.Options{Tokens: []server.Token{
+	r := newTestServer(t, server.Options{Tokens: []server.Token{
 		{Secret: "root-secret", Scope: task.Scope{Owner: "ops", All: true}}, {Secret: "alice-secret", Scope: task.Scope{Owner: "alice"}}}})
 	a := r.do("GET", "/v1/tasks", "")
 	r.wants(a, 401, task.CodeUnauthenticated)
@@ -130,7 +130,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestQueueFullSaysWhenToComeBack(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	r.wants(r.do("POST", "/v1/executors/x/pause", ""), 200, "")
 	r.wants(r.do("POST", "/v1/tasks", `{"type":"crowded"}`), 202, "")
 	a := r.do("POST", "/v1/tasks", `{"type":"crowded"}`)
@@ -145,8 +145,8 @@ func TestQueueFullSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestTypesExecutorsWorkers(t *testing.T) {
-	r := newRig(t, server.Options{Version: "1.2.3"})
+func TestTypes(t *testing.T) {
+	r := newTestServer(t, server.Options{})
 	a := r.do("GET", "/v1/types/greet", "")
 	r.wants(a, 200, "")
 	var typ api.Type
@@ -158,7 +158,11 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 		t.Errorf("fields %s", got)
 	}
 	r.wants(r.do("GET", "/v1/types/none", ""), 404, task.CodeNotFound)
-	a = r.do("GET", "/v1/executors/x", "")
+}
+
+func TestExecutors(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	a := r.do("GET", "/v1/executors/x", "")
 	if got := fmt.Sprint(names(t, a.body)); got != "[name plugin version state reason last_error instances slots types nodes]" {
 		t.Errorf("fields %s", got)
 	}
@@ -166,6 +170,14 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	r.wants(r.do("GET", "/v1/executors/none", ""), 404, task.CodeNotFound)
+	if a := r.do("GET", "/v1/workers", ""); string(a.body) != "{\"workers\":[]}\n" {
+		t.Errorf("%s", a.body)
+	}
+	r.wants(r.do("POST", "/v1/workers/none/drain", ""), 404, task.CodeNotFound)
+}
+
+func TestExecutorsArePausedAndResumed(t *testing.T) {
+	r := newTestServer(t, server.Options{})
 	var x api.Executor
 	r.do("POST", "/v1/executors/x/pause", "").json(t, &x)
 	if x.State != task.ExecutorPaused {
@@ -179,17 +191,17 @@ func TestTypesExecutorsWorkers(t *testing.T) {
 	r.final(id)
 	r.wants(r.do("POST", "/v1/executors/x/restart", ""), 409, task.CodeConflict)
 	r.wants(r.do("POST", "/v1/executors/none/pause", ""), 404, task.CodeNotFound)
-	if a := r.do("GET", "/v1/workers", ""); string(a.body) != "{\"workers\":[]}\n" {
-		t.Errorf("%s", a.body)
-	}
-	r.wants(r.do("POST", "/v1/workers/none/drain", ""), 404, task.CodeNotFound)
+}
+
+func TestVersion(t *testing.T) {
+	r := newTestServer(t, server.Options{Version: "1.2.3"})
 	if a := r.do("GET", "/version", ""); !strings.Contains(string(a.body), `"version":"1.2.3"`) {
 		t.Errorf("%s", a.body)
 	}
 }
 
 func TestHealth(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	if a := r.do("GET", "/healthz", ""); string(a.body) != "{\"status\":\"ok\"}\n" {
 		t.Errorf("%s", a.body)
 	}
@@ -221,7 +233,7 @@ func (broken) List(context.Context, task.Scope, task.Filter) (task.Page, error) 
 }
 
 func TestOurFaultsAreLoggedAndNotTold(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	h := httptest.NewServer(server.NewHandler(broken{}, server.Options{Log: newLog(r.log)}))
 	defer h.Close()
 	r.addr = strings.TrimPrefix(h.URL, "http://")
@@ -255,7 +267,7 @@ func raw(t *testing.T, addr, text string) (net.Conn, *bufio.Reader) {
 }
 
 func TestSlowBodyIsCut(t *testing.T) {
-	r := newRig(t, server.Options{BodyTimeout: 200 * time.Millisecond})
+	r := newTestServer(t, server.Options{BodyTimeout: 200 * time.Millisecond})
 	_, rd := raw(t, r.addr, "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"type\":")
 	resp, err := http.ReadResponse(rd, nil)
 	if err != nil {
@@ -273,7 +285,7 @@ func TestSlowBodyIsCut(t *testing.T) {
 // TestBodyDeadlineDoesNotEndAHeldRequest: the body's deadline must be taken off
 // once it is here, or the server believes that its client went away.
 func TestBodyDeadlineDoesNotEndAHeldRequest(t *testing.T) {
-	r := newRig(t, server.Options{BodyTimeout: 100 * time.Millisecond})
+	r := newTestServer(t, server.Options{BodyTimeout: 100 * time.Millisecond})
 	a := r.do("POST", "/v1/tasks", `{"type":"gated"}`, "Prefer: wait=1")
 	if a.StatusCode != 202 || a.Header.Get("Preference-Applied") != "wait=1" {
 		t.Errorf("%d %s", a.StatusCode, a.body)
@@ -281,7 +293,7 @@ func TestBodyDeadlineDoesNotEndAHeldRequest(t *testing.T) {
 }
 
 func TestLargeBodies(t *testing.T) {
-	r := newRig(t, server.Options{MaxBody: 1 << 10, MaxBatch: 4 << 10})
+	r := newTestServer(t, server.Options{MaxBody: 1 << 10, MaxBatch: 4 << 10})
 	_, rd := raw(t, r.addr, "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n")
 	resp, err := http.ReadResponse(rd, nil) // answered though the body never comes
 	if err != nil || resp.StatusCode != 413 {
@@ -298,7 +310,7 @@ func TestLargeBodies(t *testing.T) {
 }
 
 func TestOversizedHead(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	_, rd := raw(t, r.addr, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 40<<10)+"\r\n\r\n")
 	resp, err := http.ReadResponse(rd, nil)
 	if err != nil || resp.StatusCode != 431 {
@@ -308,7 +320,7 @@ func TestOversizedHead(t *testing.T) {
 
 // TestResultOfAnAbsentReader: who does not read a large result is cut.
 func TestResultOfAnAbsentReader(t *testing.T) {
-	r := newRig(t, server.Options{WriteTimeout: 200 * time.Millisecond})
+	r := newTestServer(t, server.Options{WriteTimeout: 200 * time.Millisecond})
 	id := r.submit(`{"type":"binary"}`)
 	r.final(id)
 	c, err := net.Dial("tcp", r.addr)

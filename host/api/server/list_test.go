@@ -14,7 +14,7 @@ import (
 )
 
 func TestList(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	var ids []string
 	for i := range 5 {
 		ids = append(ids, r.submit(fmt.Sprintf(`{"type":"echo","input":%d,"key":"k%d","labels":{"n":"%d","all":"yes"}}`, i, i, i%2)))
@@ -70,7 +70,7 @@ func TestList(t *testing.T) {
 }
 
 func TestListCarriesNoPayloads(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"flaky","input":{"a":1}}`)
 	r.final(id)
 	if whole := r.do("GET", "/v1/tasks/"+id, ""); !strings.Contains(string(whole.body), `"error":{"code":"script_failed","message":"it broke","attempt":2,"details":{}}`) {
@@ -96,7 +96,7 @@ func TestListCarriesNoPayloads(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	body := `{"tasks":[` + strings.TrimSuffix(strings.Repeat(`{"type":"text","labels":{"a b":"c&d"}},`, 7), ",") + `]}`
 	r.wants(r.do("POST", "/v1/batches", body), 202, "")
 	path, seen, pages := "/v1/tasks?limit=3&label=a+b%3Dc%26d", map[string]bool{}, 0
@@ -134,7 +134,7 @@ func TestPages(t *testing.T) {
 }
 
 func TestListRefusals(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	for query, pointer := range map[string]string{
 		"state=done": "/state", "state=": "/state", "limit=0": "/limit", "limit=1001": "/limit", "limit=x": "/limit", "cursor=x": "/cursor", "cursor=17": "/cursor",
 		"order=up": "/order", "label=x": "/label", "label=%3Dx": "/label", "created_after=now": "/created_after", "created_before=9999-12-31T23:59:59-01:00": "/created_before", "stat=failed": "/stat",

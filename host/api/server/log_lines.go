@@ -18,12 +18,18 @@ const (
 
 // logQuery says which lines a client wants.
 type logQuery struct {
-	after   int64
-	since   time.Time
-	level   int
+	// after is the number of the last line that is not wanted.
+	after int64
+	// since leaves out lines of before; zero takes those of any time.
+	since time.Time
+	// level is the lowest rank of a level that is wanted.
+	level int
+	// attempt is whose lines are wanted; 0: those of all.
 	attempt int
-	limit   int
-	follow  bool
+	// limit is how many lines an answer has that is not followed.
+	limit int
+	// follow streams lines until the task is final.
+	follow bool
 }
 
 // logs reads which lines are asked for.

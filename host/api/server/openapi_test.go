@@ -31,7 +31,7 @@ type document struct {
 }
 
 func TestDocumentNamesWhatIsServed(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	a := r.do("GET", "/openapi.json", "")
 	r.wants(a, 200, "")
 	var doc document
@@ -75,7 +75,7 @@ func TestDocumentNamesWhatIsServed(t *testing.T) {
 
 // TestAnswersMatchTheirSchemas checks real answers against the document.
 func TestAnswersMatchTheirSchemas(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	var doc document
 	a := r.do("GET", "/openapi.json", "")
 	a.json(t, &doc)

@@ -59,7 +59,8 @@ func problemOf(err error) (p api.Problem, retryAfter int) {
 	status, title := statusOf(e.Code)
 	p = api.Problem{Type: api.ProblemType + string(e.Code), Title: title, Status: status, Detail: e.Message, Code: e.Code}
 	if status == http.StatusInternalServerError {
-		p.Code, p.Type = task.CodeInternal, api.ProblemType+string(task.CodeInternal)
+		p.Code = task.CodeInternal
+		p.Type = api.ProblemType + string(task.CodeInternal)
 	}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, api.ProblemField{Pointer: api.Pointer(f.Path), Detail: f.Message})

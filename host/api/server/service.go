@@ -67,7 +67,7 @@ type Attempts interface {
 	// AttemptCheckpoint is what an earlier attempt at the task left.
 	AttemptCheckpoint(token task.Token) ([]byte, error)
 	// PutAttemptResult keeps the result until the attempt's success is reported.
-	PutAttemptResult(token task.Token, contentType string, data []byte) error
+	PutAttemptResult(ctx context.Context, token task.Token, contentType string, data []byte) error
 }
 
 // Service is all that the API serves.

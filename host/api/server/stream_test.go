@@ -37,7 +37,7 @@ func sse(body string) []map[string]string {
 }
 
 func TestEventsAreToldWholeAndEnd(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	got := make(chan *answer, 1)
@@ -81,7 +81,7 @@ func TestEventsAreToldWholeAndEnd(t *testing.T) {
 }
 
 func TestProgressIsTold(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
@@ -110,7 +110,7 @@ func TestProgressIsTold(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"flaky"}`)
 	r.final(id)
 	var all api.LogList
@@ -142,7 +142,7 @@ func TestLogs(t *testing.T) {
 }
 
 func TestLogsAreFollowed(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
@@ -168,7 +168,7 @@ func TestLogsAreFollowed(t *testing.T) {
 // TestFollowersMissNothing has a task that logs much faster than lines are stored.
 func TestFollowersMissNothing(t *testing.T) {
 	const lines = 3000
-	r := &rig{t: t, gate: make(chan struct{}), began: make(chan string, 1), log: &syncBuffer{}}
+	r := &testServer{t: t, gate: make(chan struct{}), began: make(chan string, 1), log: &syncBuffer{}}
 	chatty := sdk.Script{TypeInfo: sdk.TypeInfo{Name: "chatty"}, Run: func(_ context.Context, t sdk.Task, rep sdk.Reporter) (sdk.Result, error) {
 		for i := range lines {
 			if i == lines/3 {
@@ -208,7 +208,7 @@ func TestFollowersMissNothing(t *testing.T) {
 
 // TestClientReconnects cuts the connection of a watcher and of a follower.
 func TestClientReconnects(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	proxy := newProxy(t, r.addr)
 	c, err := client.New(proxy.addr, "")
 	if err != nil {
@@ -309,7 +309,7 @@ func (p *proxy) cut() {
 
 // TestSlowWatcherIsCut has a client that reads nothing while a task reports on.
 func TestSlowWatcherIsCut(t *testing.T) {
-	r := &rig{t: t, gate: make(chan struct{}), began: make(chan string, 1), log: &syncBuffer{}}
+	r := &testServer{t: t, gate: make(chan struct{}), began: make(chan string, 1), log: &syncBuffer{}}
 	big := strings.Repeat("m", 4000)
 	busy := sdk.Script{TypeInfo: sdk.TypeInfo{Name: "busy"}, Run: func(ctx context.Context, t sdk.Task, rep sdk.Reporter) (sdk.Result, error) {
 		r.began <- t.ID
@@ -361,7 +361,7 @@ func TestSlowWatcherIsCut(t *testing.T) {
 }
 
 func TestShutdownEndsStreamsAndHeldRequests(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	held, streamed := make(chan *answer, 1), make(chan *answer, 1)

@@ -32,7 +32,8 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err != nil {
 		return err
 	}
-	t, status := tasks[0], http.StatusAccepted
+	t := tasks[0]
+	status := http.StatusAccepted
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}

@@ -28,7 +28,8 @@ func toTask(t *task.Task, whole bool) api.Task {
 		d.Labels = map[string]string{}
 	}
 	if t.State != task.Pending {
-		d.Waiting, d.WaitReason = nil, nil
+		d.Waiting = nil
+		d.WaitReason = nil
 	}
 	if d.Executor == nil {
 		d.Executor = orNull(t.Pinned)

@@ -43,7 +43,7 @@ func names(t *testing.T, data []byte) []string {
 }
 
 func TestSubmittedTaskHasEveryField(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"gated","input":{"n": 12345678901234567890, "s":"<&>"}}`)
 	r.wants(a, http.StatusAccepted, "")
 	if got := names(t, a.body); !slices.Equal(got, taskFields) {
@@ -81,7 +81,7 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 }
 
 func TestSubmitAsAsked(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	runAt := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 	a := r.do("POST", "/v1/tasks", `{"type":"echo","input":[1],"key":"k/1","executor":"x","priority":7,"run_at":"`+runAt+`","labels":{"team":"a"},`+
 		`"timeout":"90s","deadline":null,"max_attempts":5,"max_lost":0,"route":{},"retain":60}`)
@@ -107,7 +107,7 @@ func TestSubmitAsAsked(t *testing.T) {
 }
 
 func TestSubmitRefusals(t *testing.T) {
-	r := newRig(t, server.Options{MaxBody: 4 << 10})
+	r := newTestServer(t, server.Options{MaxBody: 4 << 10})
 	for _, c := range []struct {
 		body    string
 		status  int
@@ -169,7 +169,7 @@ func TestSubmitRefusals(t *testing.T) {
 }
 
 func TestAllFaultsAreToldAtOnce(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	p := r.wants(r.do("POST", "/v1/tasks", `{"wat":1,"priority":"x"}`), 400, task.CodeInvalidRequest)
 	var got []string
 	for _, f := range p.Errors {
@@ -181,7 +181,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 }
 
 func TestResults(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	for _, c := range []struct{ body, result, contentType string }{
 		{`{"type":"echo","input": {"b": "<>", "a":1.0}}`, `{"b":"<>","a":1.0}`, "application/json"},
 		{`{"type":"text"}`, `"<15.0>"`, "text/plain; charset=utf-8"},
@@ -217,7 +217,7 @@ func TestResults(t *testing.T) {
 }
 
 func TestPreferWaitThatEnds(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"gated"}`, "Prefer: wait=1")
 	r.wants(a, http.StatusAccepted, "")
 	if a.Header.Get("Preference-Applied") != "wait=1" {
@@ -229,7 +229,7 @@ func TestPreferWaitThatEnds(t *testing.T) {
 }
 
 func TestIdempotency(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	body := `{"type":"echo","input":1}`
 	first := r.do("POST", "/v1/tasks", body, "Idempotency-Key: a")
 	r.wants(first, 202, "")
@@ -254,7 +254,7 @@ func TestIdempotency(t *testing.T) {
 }
 
 func TestBatches(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	a := r.do("POST", "/v1/batches", `{"tasks":[{"type":"echo","input":1},{"type":"text"}]}`)
 	r.wants(a, 202, "")
 	var got api.BatchAnswer
@@ -300,7 +300,7 @@ func TestBatches(t *testing.T) {
 }
 
 func TestGetWaitsAndKnowsWhatChanged(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	a := r.do("GET", "/v1/tasks/"+id, "")
@@ -332,7 +332,7 @@ func TestGetWaitsAndKnowsWhatChanged(t *testing.T) {
 }
 
 func TestCancelRetryDelete(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	r.wants(r.do("DELETE", "/v1/tasks/"+id, ""), 409, task.CodeNotFinal)
@@ -370,7 +370,7 @@ func TestCancelRetryDelete(t *testing.T) {
 }
 
 func TestFailureIsTold(t *testing.T) {
-	r := newRig(t, server.Options{})
+	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"flaky"}`)
 	done := r.final(id)
 	if done.State != task.Failed || done.Error == nil || done.Error.Code != "script_failed" || done.Error.Message != "it broke" || done.Error.Attempt != 2 {

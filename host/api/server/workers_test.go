@@ -47,30 +47,30 @@ func (x *workers) ControlNode(_ context.Context, node, action string) error {
 	return nil
 }
 
-// Workers are shown with all that an operator asks for, as they are at this moment;
-// drain and resume are for a name.
+// workerStates lists workers as name/instance and state.
+func workerStates(t *testing.T, r *testServer) string {
+	t.Helper()
+	all, err := r.client.Workers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, w := range all {
+		out = append(out, fmt.Sprintf("%s/%s %s", w.Name, w.Instance, w.State))
+	}
+	return strings.Join(out, ", ")
+}
+
+// Workers are shown with all that an operator asks for.
 func TestWorkers(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
-	x := &workers{drained: map[string]bool{}, controls: true}
-	r.serve(x, server.Options{})
-	states := func(all []api.Worker) string {
-		var out []string
-		for _, w := range all {
-			out = append(out, fmt.Sprintf("%s/%s %s", w.Name, w.Instance, w.State))
-		}
-		return strings.Join(out, ", ")
-	}
-	list := func() []api.Worker {
-		t.Helper()
-		all, err := r.client.Workers(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	all := list()
-	if got := states(all); got != "a/A1 ready, a/A2 ready, b/B1 gone" {
+	r := &testServer{t: t, log: &syncBuffer{}}
+	r.serve(&workers{drained: map[string]bool{}, controls: true}, server.Options{})
+	if got := workerStates(t, r); got != "a/A1 ready, a/A2 ready, b/B1 gone" {
 		t.Errorf("listed: %s", got)
+	}
+	all, err := r.client.Workers(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	if w := all[0]; w.Labels["zone"] != "x" || w.Version != "1.2" || w.Executor != "x" || w.LastSeen == nil || w.Slots.Max != 4 {
 		t.Errorf("%+v", w)
@@ -80,13 +80,21 @@ func TestWorkers(t *testing.T) {
 	if want := `"state":"gone"`; !strings.Contains(string(a.body), want) || strings.Contains(string(a.body), `"A1"`) {
 		t.Errorf("%s", a.body)
 	}
+	r.wants(r.do("GET", "/v1/workers/none", ""), 404, task.CodeNotFound)
+}
+
+// Drain and resume are for a name, and answer with the workers as they are at this moment.
+func TestWorkersAreDrainedAndResumed(t *testing.T) {
+	r := &testServer{t: t, log: &syncBuffer{}}
+	x := &workers{drained: map[string]bool{}, controls: true}
+	r.serve(x, server.Options{})
 	x.mu.Lock()
 	x.used = 2 // without any word to the host
 	x.mu.Unlock()
 	if w, err := r.client.ControlWorker(t.Context(), "a", "drain"); err != nil || w.State != api.WorkerDraining || w.Slots.Used != 2 || !w.Draining {
 		t.Errorf("%+v, %v", w, err)
 	}
-	if got := states(list()); got != "a/A1 draining, a/A2 drained, b/B1 gone" {
+	if got := workerStates(t, r); got != "a/A1 draining, a/A2 drained, b/B1 gone" {
 		t.Errorf("drained: %s", got)
 	}
 	if w, err := r.client.ControlWorker(t.Context(), "a", "resume"); err != nil || w.State != api.WorkerReady {
@@ -98,19 +106,18 @@ func TestWorkers(t *testing.T) {
 	for _, path := range []string{"/v1/workers/none/resume", "/v1/workers/none/drain", "/v1/workers/a/restart"} {
 		r.wants(r.do("POST", path, ""), 404, task.CodeNotFound)
 	}
-	r.wants(r.do("GET", "/v1/workers/none", ""), 404, task.CodeNotFound)
 }
 
 // What an executor does not say that it can do, it is not asked to.
 func TestWorkersThatNobodyControls(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	r.serve(&workers{drained: map[string]bool{}}, server.Options{})
 	r.wants(r.do("POST", "/v1/workers/a/drain", ""), 409, task.CodeConflict)
 }
 
 // A task that no worker can run says what is missing.
 func TestWaitingReason(t *testing.T) {
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &testServer{t: t, log: &syncBuffer{}}
 	r.serve(&workers{drained: map[string]bool{}}, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"import","route":{"zone":"y"}}`)
 	r.wants(a, 202, "")

@@ -46,7 +46,7 @@ func HTTP(cfg sdk.Config) (sdk.Script, error) {
 	if err != nil {
 		return sdk.Script{}, err
 	}
-	s := caller{client: client, maxBody: int64(c.MaxBody)}
+	s := httpSender{client: client, maxBody: int64(c.MaxBody)}
 	return sdk.Script{
 		TypeInfo: sdk.TypeInfo{
 			Name:        "http",
@@ -122,29 +122,29 @@ func (s *statuses) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (s statuses) has(code int) bool {
+func (s statuses) expects(code int) bool {
 	if len(s) == 0 {
 		return code >= 200 && code <= 299
 	}
 	return slices.Contains(s, code)
 }
 
-// redirects says whether a redirect is the answer that is hoped for.
-func (s statuses) redirects() bool {
+// expectsRedirect says whether a redirect is the answer that is hoped for.
+func (s statuses) expectsRedirect() bool {
 	return slices.ContainsFunc(s, func(code int) bool { return code >= 300 && code <= 399 })
 }
 
-type caller struct {
+type httpSender struct {
 	client  *fetch.Client
 	maxBody int64
 }
 
-func (c caller) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func (c httpSender) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	var in httpTask
 	if err := t.Decode(&in); err != nil {
 		return sdk.Result{}, err
 	}
-	req, err := request(t, in)
+	req, err := newRequest(t, in)
 	if err != nil {
 		return sdk.Result{}, sdk.Permanent(err)
 	}
@@ -155,7 +155,7 @@ func (c caller) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result
 	}
 	defer func() { _ = resp.Body.Close() }() // what is wanted of it has been read
 	r.Log().Info("answered", "status", resp.StatusCode, "took", time.Since(began).Round(time.Millisecond).String())
-	if !in.Expect.has(resp.StatusCode) {
+	if !in.Expect.expects(resp.StatusCode) {
 		return sdk.Result{}, c.unexpected(resp, in)
 	}
 	out := httpAnswer{Status: resp.StatusCode, Headers: map[string]string{}}
@@ -171,15 +171,15 @@ func (c caller) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result
 		body, out.Truncated = body[:c.maxBody], true
 	}
 	out.Body = string(body)
-	if !textual(body, out.Truncated) {
+	if !isUTF8Text(body, out.Truncated) {
 		out.Body, out.Encoding = base64.StdEncoding.EncodeToString(body), "base64"
 	}
 	return sdk.JSON(out)
 }
 
-// textual says whether body can stand in JSON as it is. The cut of a long one may
+// isUTF8Text says whether body can stand in JSON as it is. The cut of a long one may
 // have split its last character.
-func textual(body []byte, cut bool) bool {
+func isUTF8Text(body []byte, cut bool) bool {
 	if cut {
 		for i := 0; i < utf8.UTFMax-1 && len(body) > 0 && !utf8.Valid(body); i++ {
 			body = body[:len(body)-1]
@@ -190,7 +190,7 @@ func textual(body []byte, cut bool) bool {
 
 // unexpected is the error of an answer that was not hoped for, with the
 // beginning of what the service said.
-func (c caller) unexpected(resp *http.Response, in httpTask) error {
+func (c httpSender) unexpected(resp *http.Response, in httpTask) error {
 	err := fetch.StatusError(resp, time.Now())
 	if resp.StatusCode < 400 || len(in.Expect) > 0 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
 		err = fmt.Errorf("%w, which is not expected", err)
@@ -202,8 +202,8 @@ func (c caller) unexpected(resp *http.Response, in httpTask) error {
 	return err
 }
 
-func request(t sdk.Task, in httpTask) (fetch.Request, error) {
-	req := fetch.Request{Method: in.Method, URL: in.URL, Header: http.Header{}, NoRedirects: in.Expect.redirects()}
+func newRequest(t sdk.Task, in httpTask) (fetch.Request, error) {
+	req := fetch.Request{Method: in.Method, URL: in.URL, Header: http.Header{}, NoRedirects: in.Expect.expectsRedirect()}
 	for name, value := range in.Headers {
 		if err := checkHeader(name, value); err != nil {
 			return req, err

@@ -15,9 +15,9 @@ func All() []eventlet.Factory {
 	return []eventlet.Factory{
 		{Name: "import", New: script.Script},
 		{Name: "http", New: HTTP},
-		eventlet.Of(Noop()),
-		eventlet.Of(Sleep()),
-		eventlet.Of(Sum()),
+		eventlet.FactoryOf(Noop()),
+		eventlet.FactoryOf(Sleep()),
+		eventlet.FactoryOf(Sum()),
 	}
 }
 

@@ -41,7 +41,7 @@ type Options struct {
 // environment names: behind a proxy no address could be checked. It keeps no cookies.
 // Use it from many goroutines.
 type Client struct {
-	opt       Options
+	options   Options
 	transport *http.Transport
 }
 
@@ -61,7 +61,7 @@ func New(opt Options) (*Client, error) {
 	if opt.Stall == 0 {
 		opt.Stall = time.Minute
 	}
-	c := &Client{opt: opt}
+	c := &Client{options: opt}
 	c.transport = &http.Transport{
 		Proxy:                  nil,
 		DialContext:            c.dial,
@@ -84,13 +84,13 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 	}
 	d := net.Dialer{
 		Timeout:  connectTimeout,
-		Resolver: c.opt.Resolver,
+		Resolver: c.options.Resolver,
 		Control: func(_, resolved string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(resolved)
 			if err != nil {
 				return &Refusal{What: fmt.Sprintf("address %q cannot be checked", resolved)}
 			}
-			return c.opt.Policy.CheckDial(host, to)
+			return c.options.Policy.CheckDial(host, to)
 		},
 	}
 	return d.DialContext(ctx, network, address)
@@ -120,7 +120,7 @@ func (c *Client) Parse(raw string) (*url.URL, error) {
 		}
 		return nil, sdk.Permanent(fmt.Errorf("URL cannot be read: %w", err))
 	}
-	if err := c.opt.Policy.CheckURL(u); err != nil {
+	if err := c.options.Policy.CheckURL(u); err != nil {
 		return nil, sdk.Permanent(err)
 	}
 	return u, nil
@@ -135,7 +135,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	watch := newWatch(ctx, c.opt.Timeout, c.opt.Stall)
+	watch := newWatch(ctx, c.options.Timeout, c.options.Stall)
 	req, err := http.NewRequestWithContext(watch.ctx, r.Method, u.String(), bytes.NewReader(r.Body))
 	if err != nil {
 		watch.stop()
@@ -147,22 +147,22 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "taskhost")
 	}
-	client := http.Client{Transport: c.transport, CheckRedirect: c.redirect(r.NoRedirects)}
+	client := http.Client{Transport: c.transport, CheckRedirect: c.checkRedirect(r.NoRedirects)}
 	resp, err := client.Do(req)
 	if err != nil {
 		err = watch.explain(err)
 		watch.stop()
-		return nil, describe(u, err)
+		return nil, explainFailure(u, err)
 	}
-	resp.Body = &body{from: resp.Body, watch: watch, url: u, limit: c.opt.MaxSize, left: c.opt.MaxSize}
-	if c.opt.MaxSize > 0 && resp.ContentLength > c.opt.MaxSize {
+	resp.Body = &body{source: resp.Body, watch: watch, url: u, limit: c.options.MaxSize, remaining: c.options.MaxSize}
+	if c.options.MaxSize > 0 && resp.ContentLength > c.options.MaxSize {
 		_ = resp.Body.Close() // nothing was read, so nothing can be lost
-		return nil, sdk.Permanent(tooLarge(u, c.opt.MaxSize))
+		return nil, sdk.Permanent(tooLarge(u, c.options.MaxSize))
 	}
 	return resp, nil
 }
 
-func (c *Client) redirect(stay bool) func(*http.Request, []*http.Request) error {
+func (c *Client) checkRedirect(stay bool) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		if stay {
 			return http.ErrUseLastResponse
@@ -173,7 +173,7 @@ func (c *Client) redirect(stay bool) func(*http.Request, []*http.Request) error 
 		if len(req.URL.String()) > maxURL {
 			return &Refusal{What: fmt.Sprintf("redirect to a URL longer than %d bytes", maxURL)}
 		}
-		if err := c.opt.Policy.CheckURL(req.URL); err != nil {
+		if err := c.options.Policy.CheckURL(req.URL); err != nil {
 			return fmt.Errorf("redirect to %s: %w", ShowURL(req.URL), err)
 		}
 		req.Header.Del("Referer")
@@ -191,8 +191,8 @@ func (c *Client) redirect(stay bool) func(*http.Request, []*http.Request) error 
 	}
 }
 
-// describe names the request in an error and marks what no retry can cure.
-func describe(u *url.URL, err error) error {
+// explainFailure names the request in an error and marks what no retry can cure.
+func explainFailure(u *url.URL, err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // its own text repeats the URL, query and all

@@ -37,7 +37,7 @@ func (r *Refusal) Error() string {
 func NewPolicy(allowHosts []string, allowPorts []int) (*Policy, error) {
 	p := &Policy{names: map[string]bool{}, ports: map[uint16]bool{}}
 	for _, h := range allowHosts {
-		if err := p.allow(h); err != nil {
+		if err := p.addAllowed(h); err != nil {
 			return nil, err
 		}
 	}
@@ -53,7 +53,7 @@ func NewPolicy(allowHosts []string, allowPorts []int) (*Policy, error) {
 	return p, nil
 }
 
-func (p *Policy) allow(entry string) error {
+func (p *Policy) addAllowed(entry string) error {
 	if prefix, err := netip.ParsePrefix(entry); err == nil {
 		if a := prefix.Addr(); a.Is4In6() { // addresses are compared unmapped
 			if prefix.Bits() < 96 {
@@ -136,7 +136,7 @@ func (p *Policy) checkPort(port uint16) error {
 
 func (p *Policy) checkAddr(host string, addr netip.Addr) error {
 	addr = addr.Unmap().WithZone("") // ::ffff:127.0.0.1 is 127.0.0.1
-	kind := special(addr)
+	kind := specialKind(addr)
 	if kind == "" || p.names[hostKey(host)] {
 		return nil
 	}

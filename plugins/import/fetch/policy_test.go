@@ -199,7 +199,7 @@ func FuzzRedirect(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	follow := c.redirect(false)
+	follow := c.checkRedirect(false)
 	f.Fuzz(func(t *testing.T, location string) {
 		first, err := http.NewRequest(http.MethodGet, "http://example.org/a", nil)
 		if err != nil {
@@ -213,7 +213,7 @@ func FuzzRedirect(f *testing.F) {
 		if follow(next, []*http.Request{first}) != nil {
 			return
 		}
-		if err := c.opt.Policy.CheckURL(to); err != nil {
+		if err := c.options.Policy.CheckURL(to); err != nil {
 			t.Fatalf("%q was followed to %s: %v", location, to, err)
 		}
 		if to.Host != "example.org" && len(next.Header) > 0 {

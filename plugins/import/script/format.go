@@ -23,8 +23,8 @@ const (
 	tailSize = 2 << 10
 )
 
-// wanted is what a client says of an image.
-type wanted struct {
+// formatRequest is what a client says of an image.
+type formatRequest struct {
 	format   string
 	allowAny bool // with raw: take the bytes whatever they are
 }
@@ -41,7 +41,7 @@ type detected struct {
 // detect tells the format from the beginning of an image, headSize bytes or the
 // whole of it, and refuses what is not wanted. Its errors are permanent. Some
 // files are known only by their end: see detectTail.
-func detect(head []byte, want wanted) (detected, error) {
+func detect(head []byte, want formatRequest) (detected, error) {
 	k := recognize(headKinds(), head)
 	switch {
 	case k != nil && k.name == formatQCOW2 && want.format != formatRaw:
@@ -51,7 +51,7 @@ func detect(head []byte, want wanted) (detected, error) {
 		}
 		return detected{format: formatQCOW2, virtualSize: int64(h.size), qcow2: h}, nil
 	case k != nil:
-		return admit(k, want)
+		return admitAsRaw(k, want)
 	case want.format == formatQCOW2:
 		return detected{}, sdk.Permanent(errors.New("import_from_format says qcow2, but the bytes are raw, or of an unknown format"))
 	default:
@@ -60,25 +60,25 @@ func detect(head []byte, want wanted) (detected, error) {
 }
 
 // detectTail looks at the last tailSize bytes of what detect took for raw.
-func detectTail(tail []byte, want wanted) (detected, error) {
+func detectTail(tail []byte, want formatRequest) (detected, error) {
 	if k := recognize(tailKinds(), tail); k != nil {
-		return admit(k, want)
+		return admitAsRaw(k, want)
 	}
 	return detected{format: formatRaw}, nil
 }
 
-// admit takes a file of a known kind as raw if the client insists on it, and
+// admitAsRaw takes a file of a known kind as raw if the client insists on it, and
 // refuses it otherwise.
-func admit(k *kind, want wanted) (detected, error) {
+func admitAsRaw(k *kind, want formatRequest) (detected, error) {
 	if want.format == formatRaw && want.allowAny {
 		return detected{format: formatRaw, recognized: k.name}, nil
 	}
-	said, insist := "the bytes are "+k.name, ""
+	found, hint := "the bytes are "+k.name, ""
 	if want.format != formatAuto {
-		said = fmt.Sprintf("import_from_format says %s, but %s", want.format, said)
+		found = fmt.Sprintf("import_from_format says %s, but %s", want.format, found)
 	}
 	if want.format != formatQCOW2 {
-		insist = fmt.Sprintf(`; "import_from_format": %q with "allow_any": true takes them as they are`, formatRaw)
+		hint = fmt.Sprintf(`; "import_from_format": %q with "allow_any": true takes them as they are`, formatRaw)
 	}
-	return detected{}, sdk.Permanent(fmt.Errorf("%s (%s); only raw and qcow2 images are imported%s", said, k.sort, insist))
+	return detected{}, sdk.Permanent(fmt.Errorf("%s (%s); only raw and qcow2 images are imported%s", found, k.advice, hint))
 }

@@ -6,9 +6,7 @@ package script
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"time"
 
@@ -39,7 +37,8 @@ func Script(cfg sdk.Config) (sdk.Script, error) {
 	return sdk.Script{TypeInfo: typeInfo(), Run: im.run, Undo: im.undo, Upkeep: im.upkeep}, nil
 }
 
-// importer is the script with its config. It holds nothing of an attempt.
+// importer is the script with its config. It holds nothing of an attempt, and serves many
+// at once.
 type importer struct {
 	cfg    config
 	client *fetch.Client
@@ -86,7 +85,7 @@ func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Report
 	r.Log().Info("importing", "from", src.name, "size", src.size, "image", t.ID)
 
 	began := im.now()
-	tr := transfer{to: st.data, want: wanted{in.Format, in.AllowAny}, total: src.size, limit: int64(im.cfg.MaxSize), report: r, now: im.now}
+	tr := transfer{file: st.data, requested: formatRequest{in.Format, in.AllowAny}, total: src.size, limit: int64(im.cfg.MaxSize), reporter: r, now: im.now}
 	if err := tr.run(ctx, src.body); err != nil {
 		return output{}, err
 	}
@@ -133,12 +132,3 @@ func (im *importer) undo(_ context.Context, t sdk.Task, r sdk.Reporter) error {
 	r.Log().Info("image removed", "image", t.ID)
 	return nil
 }
-
-// source is an open image, wherever it is.
-type source struct {
-	name string // for people: without secrets
-	body io.ReadCloser
-	size int64 // 0: unknown
-}
-
-var errNoRoot = errors.New("import_from is a path, but this executor has no import_root; the operator can set it")

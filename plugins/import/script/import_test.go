@@ -443,7 +443,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("no /dev/full here: %v", err)
 	}
 	defer func() { _ = full.Close() }()
-	tr := transfer{to: full, want: wanted{format: formatAuto}, limit: 1 << 20, report: sdk.NewReporter(sdk.ReporterFuncs{}), now: time.Now}
+	tr := transfer{file: full, requested: formatRequest{format: formatAuto}, limit: 1 << 20, reporter: sdk.NewReporter(sdk.ReporterFuncs{}), now: time.Now}
 	err = tr.run(t.Context(), bytes.NewReader(make([]byte, 1000)))
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "images_dir: the disk is full, after 0 bytes") {
 		t.Errorf("%v", err)

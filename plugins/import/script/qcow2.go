@@ -59,10 +59,10 @@ type qcow2Header struct {
 }
 
 // parseQCOW2 reads the header from the first bytes of an image, 64 KiB if it has
-// as many, and refuses what must not be kept. What lies behind them is for fits.
+// as many, and refuses what must not be kept. What lies behind them is for checkFile.
 func parseQCOW2(head []byte) (*qcow2Header, error) {
 	if len(head) < 72 || string(head[:4]) != qcow2Magic {
-		return nil, errors.New("qcow2: the header is cut short")
+		return nil, errQCOW2Short
 	}
 	u32 := func(at int) uint32 { return binary.BigEndian.Uint32(head[at:]) }
 	u64 := func(at int) uint64 { return binary.BigEndian.Uint64(head[at:]) }
@@ -82,25 +82,36 @@ func parseQCOW2(head []byte) (*qcow2Header, error) {
 		return nil, fmt.Errorf("qcow2: encryption method %d is unknown", crypt)
 	}
 	if h.version == 3 {
-		if len(head) < 104 {
-			return nil, errors.New("qcow2: the header is cut short")
-		}
-		h.incompatible, h.headerLength = u64(72), u32(100)
-		if order := u32(96); order > 6 {
-			return nil, fmt.Errorf("qcow2: corrupt header: refcount order %d", order)
-		}
-		if h.headerLength < 104 || h.headerLength%8 != 0 || int64(h.headerLength) > int64(len(head)) {
-			return nil, fmt.Errorf("qcow2: corrupt header: its length is %d", h.headerLength)
-		}
-		if err := h.checkFeatures(head); err != nil {
+		if err := h.parseVersion3(head); err != nil {
 			return nil, err
 		}
+	}
+	if err := h.checkClusters(); err != nil {
+		return nil, err
 	}
 	if err := h.checkTables(); err != nil {
 		return nil, err
 	}
 	h.nextExtension = uint64(h.headerLength)
 	return h, h.checkExtensions(bytes.NewReader(head), int64(len(head)))
+}
+
+var errQCOW2Short = errors.New("qcow2: the header is cut short")
+
+// parseVersion3 reads what the header of version 3 has more.
+func (h *qcow2Header) parseVersion3(head []byte) error {
+	if len(head) < 104 {
+		return errQCOW2Short
+	}
+	h.incompatible = binary.BigEndian.Uint64(head[72:])
+	h.headerLength = binary.BigEndian.Uint32(head[100:])
+	if order := binary.BigEndian.Uint32(head[96:]); order > 6 {
+		return fmt.Errorf("qcow2: corrupt header: refcount order %d", order)
+	}
+	if h.headerLength < 104 || h.headerLength%8 != 0 || int64(h.headerLength) > int64(len(head)) {
+		return fmt.Errorf("qcow2: corrupt header: its length is %d", h.headerLength)
+	}
+	return h.checkFeatures(head)
 }
 
 // checkFeatures is for version 3, with the whole header in head.
@@ -129,43 +140,59 @@ func (h *qcow2Header) checkFeatures(head []byte) error {
 
 var errDataFile = errors.New("qcow2: the image keeps its data in another file (data_file)")
 
-func (h *qcow2Header) checkTables() error {
+// checkClusters checks what the size of a cluster has to do with.
+func (h *qcow2Header) checkClusters() error {
 	if h.clusterBits < qcow2MinClusterBits || h.clusterBits > qcow2MaxClusterBits {
 		return fmt.Errorf("qcow2: corrupt header: cluster size of 2^%d bytes", h.clusterBits)
 	}
-	cluster := uint64(1) << h.clusterBits
-	if uint64(h.headerLength) > cluster {
+	if uint64(h.headerLength) > h.cluster() {
 		return fmt.Errorf("qcow2: corrupt header: its length is %d", h.headerLength)
 	}
 	if h.size > math.MaxInt64 {
 		return fmt.Errorf("qcow2: corrupt header: a disk of %d bytes", h.size)
 	}
+	if h.incompatible&qcow2ExtendedL2 != 0 && h.clusterBits < 14 {
+		return errors.New("qcow2: corrupt header: extended entries in clusters below 16 KiB")
+	}
+	return nil
+}
+
+// cluster is the size of a cluster in bytes. checkClusters has bounded it.
+func (h *qcow2Header) cluster() uint64 { return 1 << h.clusterBits }
+
+// l1Needed is how many first-level entries map the whole disk.
+func (h *qcow2Header) l1Needed() uint64 {
 	entry := uint64(8) // bytes of an entry in a second-level table
 	if h.incompatible&qcow2ExtendedL2 != 0 {
-		if entry = 16; h.clusterBits < 14 {
-			return errors.New("qcow2: corrupt header: extended entries in clusters below 16 KiB")
-		}
+		entry = 16
 	}
-	reach := cluster / entry * cluster // bytes that one first-level entry maps; at most 2^39
+	reach := h.cluster() / entry * h.cluster() // bytes that one first-level entry maps; at most 2^39
 	need := h.size / reach
 	if h.size%reach != 0 {
 		need++
 	}
-	switch {
-	case uint64(h.l1Entries)*8 > qcow2MaxL1:
-		return errors.New("qcow2: corrupt header: the cluster table is too large")
-	case uint64(h.l1Entries) < need:
-		return errors.New("qcow2: corrupt header: the cluster table is too small for the disk")
-	case h.l1Offset%cluster != 0 || h.l1Entries > 0 && h.l1Offset == 0:
-		return errors.New("qcow2: corrupt header: the cluster table is misplaced")
-	case h.refTableOffset%cluster != 0 || h.refTableOffset == 0 || h.refTableCluster == 0:
-		return errors.New("qcow2: corrupt header: the reference count table is misplaced")
-	case uint64(h.refTableCluster)*cluster > max(qcow2MaxRefTable, cluster):
-		return errors.New("qcow2: corrupt header: the reference count table is too large")
-	case h.snapshots > qcow2MaxSnapshots:
-		return errors.New("qcow2: corrupt header: too many snapshots")
-	case h.snapshots > 0 && (h.snapshotsOffset%cluster != 0 || h.snapshotsOffset == 0):
-		return errors.New("qcow2: corrupt header: the snapshot table is misplaced")
+	return need
+}
+
+// checkTables checks the places and sizes of the tables, after checkClusters.
+func (h *qcow2Header) checkTables() error {
+	cluster := h.cluster()
+	misplaced := func(offset uint64) bool { return offset%cluster != 0 || offset == 0 }
+	for _, fault := range []struct {
+		found bool
+		what  string
+	}{
+		{uint64(h.l1Entries)*8 > qcow2MaxL1, "the cluster table is too large"},
+		{uint64(h.l1Entries) < h.l1Needed(), "the cluster table is too small for the disk"},
+		{h.l1Offset%cluster != 0 || h.l1Entries > 0 && h.l1Offset == 0, "the cluster table is misplaced"},
+		{misplaced(h.refTableOffset) || h.refTableCluster == 0, "the reference count table is misplaced"},
+		{uint64(h.refTableCluster)*cluster > max(qcow2MaxRefTable, cluster), "the reference count table is too large"},
+		{h.snapshots > qcow2MaxSnapshots, "too many snapshots"},
+		{h.snapshots > 0 && misplaced(h.snapshotsOffset), "the snapshot table is misplaced"},
+	} {
+		if fault.found {
+			return errors.New("qcow2: corrupt header: " + fault.what)
+		}
 	}
 	return nil
 }
@@ -174,7 +201,7 @@ func (h *qcow2Header) checkTables() error {
 // as from reaches. They end by a mark of their own, or with the first cluster.
 func (h *qcow2Header) checkExtensions(from io.ReaderAt, size int64) error {
 	const head = 8 // the type and the length
-	cluster := uint64(1) << h.clusterBits
+	cluster := h.cluster()
 	for h.nextExtension < cluster {
 		if h.nextExtension+head > uint64(size) {
 			return nil
@@ -201,9 +228,9 @@ func (h *qcow2Header) checkExtensions(from io.ReaderAt, size int64) error {
 	return nil
 }
 
-// fits checks the header against the whole file: tables that lie beyond its end
+// checkFile checks the header against the whole file: tables that lie beyond its end
 // mean that it was cut short.
-func (h *qcow2Header) fits(from io.ReaderAt, file int64) error {
+func (h *qcow2Header) checkFile(from io.ReaderAt, file int64) error {
 	if h.nextExtension > 0 {
 		if err := h.checkExtensions(from, file); err != nil {
 			return err
@@ -221,7 +248,7 @@ func (h *qcow2Header) fits(from io.ReaderAt, file int64) error {
 	if err := within("cluster table", h.l1Offset, uint64(h.l1Entries)*8); err != nil {
 		return err
 	}
-	if err := within("reference count table", h.refTableOffset, uint64(h.refTableCluster)<<h.clusterBits); err != nil {
+	if err := within("reference count table", h.refTableOffset, uint64(h.refTableCluster)*h.cluster()); err != nil {
 		return err
 	}
 	return within("snapshot table", h.snapshotsOffset, uint64(h.snapshots)*40)

@@ -108,7 +108,7 @@ func TestQCOW2Header(t *testing.T) {
 		head := header(c.version, c.changes)
 		h, err := parseQCOW2(head)
 		if err == nil {
-			err = h.fits(bytes.NewReader(head), goodFile)
+			err = h.checkFile(bytes.NewReader(head), goodFile)
 		}
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -269,7 +269,7 @@ func FuzzDetect(f *testing.F) {
 	f.Add(example(f, "small.raw")[:2048], int64(262144))
 	f.Add([]byte("KDMV"), int64(4))
 	f.Fuzz(func(t *testing.T, head []byte, size int64) {
-		found, err := detect(head, wanted{format: formatAuto})
+		found, err := detect(head, formatRequest{format: formatAuto})
 		if err != nil {
 			if o := sdk.OutcomeOf(t.Context(), sdk.Result{}, err); !o.Permanent {
 				t.Fatalf("not permanent: %v", err)
@@ -286,7 +286,7 @@ func FuzzDetect(f *testing.F) {
 		if found.virtualSize < 0 || binary.BigEndian.Uint64(head[8:]) != 0 || len(head) >= 80 && found.qcow2.version == 3 && head[79]&4 != 0 {
 			t.Fatalf("passed: %+v", found.qcow2)
 		}
-		if h := found.qcow2; h.fits(bytes.NewReader(head), size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
+		if h := found.qcow2; h.checkFile(bytes.NewReader(head), size) == nil && h.l1Entries > 0 && int64(h.l1Offset)+int64(h.l1Entries)*8 > size {
 			t.Fatalf("fits %d bytes: %+v", size, h)
 		}
 	})

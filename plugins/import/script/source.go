@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -43,7 +44,7 @@ func (im *importer) openURL(ctx context.Context, from string) (source, error) {
 		_ = resp.Body.Close() // the status is the news
 		return source{}, err
 	}
-	if enc := encodings(resp.Header); len(enc) > 0 {
+	if enc := contentEncodings(resp.Header); len(enc) > 0 {
 		_ = resp.Body.Close() // will not be read
 		return source{}, sdk.Permanent(fmt.Errorf("%s: the server sends it encoded (%.100q), so that its bytes are not the image's",
 			fetch.ShowURL(u), strings.Join(enc, ", ")))
@@ -51,9 +52,9 @@ func (im *importer) openURL(ctx context.Context, from string) (source, error) {
 	return source{name: fetch.ShowURL(u), body: resp.Body, size: max(resp.ContentLength, 0)}, nil
 }
 
-// encodings are those in a header that change the bytes. It is a list, over any
+// contentEncodings are those in a header that change the bytes. It is a list, over any
 // number of lines and in any case, and identity in it says nothing (RFC 9110, 8.4).
-func encodings(h http.Header) []string {
+func contentEncodings(h http.Header) []string {
 	var found []string
 	for _, line := range h.Values("Content-Encoding") {
 		for _, enc := range strings.Split(line, ",") {
@@ -128,3 +129,12 @@ func pathError(from string, err error) error {
 func tooLarge(name string, limit int64) error {
 	return fmt.Errorf("%s is larger than max_size (%d bytes)", name, limit)
 }
+
+// source is an open image, wherever it is.
+type source struct {
+	name string // for logs and metadata: without secrets
+	body io.ReadCloser
+	size int64 // 0: unknown
+}
+
+var errNoRoot = errors.New("import_from is a path, but this executor has no import_root; the operator can set it")

@@ -23,11 +23,11 @@ import (
 // An image without metadata is what a kill between the two renames left. At least one of
 // the attempt's files is there as long as that may be, so that a sweep finds it.
 type stage struct {
-	dir   string
-	id    string
-	data  *os.File
-	meta  *os.File
-	ended bool
+	dir    string
+	id     string
+	data   *os.File
+	meta   *os.File
+	closed bool
 }
 
 // errSuperseded ends an attempt whose successor has begun.
@@ -60,7 +60,7 @@ func newStage(dir string, t sdk.Task) (*stage, error) {
 // or given up by the host, and the image that one of them left without metadata. It
 // fails if a later attempt has begun.
 func (st *stage) supersede(attempt int, own string) error {
-	all, err := partialsOf(st.dir, st.id)
+	all, err := attemptFilesOf(st.dir, st.id)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (st *stage) publish(ctx context.Context, meta []byte) error {
 		return err
 	}
 	data, sidecar := imagePath(st.dir, st.id), metaPath(st.dir, st.id)
-	if err := st.unpublish(); err != nil {
+	if err := st.removeMetadata(); err != nil {
 		return err
 	}
 	if err := rename(st.data.Name(), data); err != nil {
@@ -103,15 +103,15 @@ func (st *stage) publish(ctx context.Context, meta []byte) error {
 	if err := rename(st.meta.Name(), sidecar); err != nil {
 		return err
 	}
-	st.ended = true
+	st.closed = true
 	_ = st.data.Close() // synced above: nothing is left to be written
 	_ = st.meta.Close()
 	return syncDir(st.dir)
 }
 
-// unpublish takes the metadata from the image of an earlier attempt that succeeded
+// removeMetadata takes the metadata from the image of an earlier attempt that succeeded
 // unheard: they must never stand beside other bytes, whose format they would belie.
-func (st *stage) unpublish() error {
+func (st *stage) removeMetadata() error {
 	err := os.Remove(metaPath(st.dir, st.id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -137,10 +137,10 @@ func rename(from, to string) error {
 // its two renames. Errors change nothing: the next attempt, the revert or a sweep tries
 // again.
 func (st *stage) discard() {
-	if st.ended {
+	if st.closed {
 		return
 	}
-	st.ended = true
+	st.closed = true
 	for _, f := range []*os.File{st.data, st.meta} {
 		if f != nil {
 			_ = f.Close() // and with it the lock
@@ -164,7 +164,7 @@ func removeImage(dir, id string) error {
 	if err := os.Rename(metaPath(dir, id), hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	all, err := partialsOf(dir, id)
+	all, err := attemptFilesOf(dir, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -38,14 +38,14 @@ func (im *importer) upkeep(ctx context.Context) {
 // metadata. It touches nothing of an attempt that is alive, in whatever process.
 func (im *importer) sweep(ctx context.Context) error {
 	dir := im.cfg.ImagesDir
-	all, err := partials(dir)
+	all, err := attemptFiles(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the first attempt makes it
 	}
 	if err != nil {
 		return err
 	}
-	attempts := map[string][]partial{}
+	attempts := map[string][]attemptFile{}
 	for _, p := range all {
 		attempts[p.stem] = append(attempts[p.stem], p)
 	}
@@ -67,7 +67,7 @@ func (im *importer) sweep(ctx context.Context) error {
 
 // sweepAttempt removes the files of one attempt if it is dead. It holds their locks
 // meanwhile, so that of two sweeps one does it.
-func sweepAttempt(dir string, files []partial, now time.Time) (removed bool, err error) {
+func sweepAttempt(dir string, files []attemptFile, now time.Time) (removed bool, err error) {
 	var names []string
 	for _, p := range files {
 		f, err := openLocked(filepath.Join(dir, p.name))
@@ -94,7 +94,7 @@ func sweepAttempt(dir string, files []partial, now time.Time) (removed bool, err
 }
 
 // isDead says whether a file whose lock was to be had is nobody's.
-func isDead(f *os.File, p partial, now time.Time) (bool, error) {
+func isDead(f *os.File, p attemptFile, now time.Time) (bool, error) {
 	if p.machine == thisMachine() {
 		return true, nil
 	}

@@ -95,7 +95,7 @@ func TestSweepOfHalfDone(t *testing.T) {
 		"the image before has lost its metadata": func(t *testing.T, dir string) {
 			must(t, stageOf(t, dir, 1).publish(t.Context(), []byte("{}")))
 			st := stageOf(t, dir, 2)
-			must(t, st.unpublish())
+			must(t, st.removeMetadata())
 			st.kill()
 		},
 		"reverted in part": func(t *testing.T, dir string) {
@@ -199,7 +199,7 @@ func FuzzParsePartial(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		p, ok := parsePartial(name)
+		p, ok := parseAttemptFile(name)
 		if !ok {
 			return
 		}

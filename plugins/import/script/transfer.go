@@ -24,21 +24,22 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-// transfer copies an image once, hashing as it goes. Used once, by one goroutine.
+// transfer copies an image once, hashing as it goes. It is used once, by one goroutine:
+// run, then finish and sums.
 type transfer struct {
-	to     *os.File
-	want   wanted
-	total  int64 // 0: unknown
-	limit  int64
-	report sdk.Reporter
-	now    func() time.Time
+	file      *os.File      // the image is written to it
+	requested formatRequest // what the client says of the image
+	total     int64         // bytes to come; 0 if nobody knows
+	limit     int64         // bytes that are taken at the most
+	reporter  sdk.Reporter
+	now       func() time.Time
 
-	size   int64
-	head   []byte
-	found  detected
-	looked bool
-	hashes [3]hash.Hash
-	last   time.Time
+	size         int64 // bytes copied so far
+	head         []byte
+	found        detected // what the image is, once hasDetected
+	hasDetected  bool
+	hashes       [3]hash.Hash // MD5, SHA-256 and SHA-512
+	lastProgress time.Time
 }
 
 // run copies all of from. A wrong format is refused as soon as the head is
@@ -79,12 +80,12 @@ func (tr *transfer) write(p []byte) error {
 	if missing := headSize - len(tr.head); missing > 0 {
 		tr.head = append(tr.head, p[:min(missing, len(p))]...)
 		if len(tr.head) == headSize {
-			if err := tr.look(); err != nil {
+			if err := tr.detectOnce(); err != nil {
 				return err
 			}
 		}
 	}
-	if _, err := tr.to.Write(p); err != nil {
+	if _, err := tr.file.Write(p); err != nil {
 		return writeError(err, tr.size)
 	}
 	for _, h := range tr.hashes {
@@ -94,11 +95,11 @@ func (tr *transfer) write(p []byte) error {
 	return nil
 }
 
-// look tells the format from the head, once.
-func (tr *transfer) look() (err error) {
-	if !tr.looked {
-		tr.looked = true
-		tr.found, err = detect(tr.head, tr.want)
+// detectOnce tells the format from the head, once.
+func (tr *transfer) detectOnce() (err error) {
+	if !tr.hasDetected {
+		tr.hasDetected = true
+		tr.found, err = detect(tr.head, tr.requested)
 	}
 	return err
 }
@@ -108,21 +109,21 @@ func (tr *transfer) finish() (detected, error) {
 	if tr.size == 0 {
 		return detected{}, sdk.Permanent(errors.New("the source is empty"))
 	}
-	if err := tr.look(); err != nil {
+	if err := tr.detectOnce(); err != nil {
 		return detected{}, err
 	}
 	if tr.found.format == formatQCOW2 {
-		if err := tr.found.qcow2.fits(tr.to, tr.size); err != nil {
+		if err := tr.found.qcow2.checkFile(tr.file, tr.size); err != nil {
 			return detected{}, sdk.Permanent(err)
 		}
 		return tr.found, nil
 	}
 	if tr.found.recognized == "" {
 		tail := make([]byte, min(tr.size, tailSize))
-		if _, err := tr.to.ReadAt(tail, tr.size-int64(len(tail))); err != nil {
+		if _, err := tr.file.ReadAt(tail, tr.size-int64(len(tail))); err != nil {
 			return detected{}, fmt.Errorf("images_dir: read back the end of the image: %w", err)
 		}
-		found, err := detectTail(tail, tr.want)
+		found, err := detectTail(tail, tr.requested)
 		if err != nil {
 			return detected{}, err
 		}
@@ -139,15 +140,15 @@ func (tr *transfer) sums() checksums {
 
 func (tr *transfer) progress(message string, now bool) {
 	at := tr.now()
-	if !now && at.Sub(tr.last) < progressEvery {
+	if !now && at.Sub(tr.lastProgress) < progressEvery {
 		return
 	}
-	tr.last = at
+	tr.lastProgress = at
 	total := tr.total
 	if total > 0 && tr.size > total { // the file grew while it was read
 		total = tr.size
 	}
-	tr.report.Progress(tr.size, total, message)
+	tr.reporter.Progress(tr.size, total, message)
 }
 
 // writeError says it plainly when the disk is full: a later attempt may find room.

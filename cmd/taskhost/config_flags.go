@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
+)
+
+// configFlags are how a command is told of the server's config.
+type configFlags struct {
+	// path of the file; "" for none, where defaults hold.
+	path      string
+	overrides config.Flags
+}
+
+func (f *configFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.path, "config", os.Getenv("TASKHOST_CONFIG"), "config file (TASKHOST_CONFIG); without one, defaults hold")
+	c.Flags().StringVar(&f.overrides.Listen, "listen", "", "address of the REST side (TASKHOST_LISTEN)")
+	c.Flags().StringVar(&f.overrides.DataDir, "data-dir", "", "where the store is (TASKHOST_DATA_DIR)")
+	c.Flags().StringVar(&f.overrides.PluginDir, "plugin-dir", "", "where plugin binaries are (TASKHOST_PLUGIN_DIR)")
+	c.Flags().StringVar(&f.overrides.LogLevel, "log-level", "", "trace, debug, info, warn or error (TASKHOST_LOG_LEVEL)")
+}
+
+func (f *configFlags) load() (*config.Config, error) {
+	return config.Load(f.path, os.Environ(), f.overrides)
+}
+
+// checkConfig reads the config and asks what only the host knows: whether each
+// executor's plugin exists, and built-ins take their block.
+func (p *program) checkConfig(f *configFlags) (*config.Config, error) {
+	cfg, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	o := host.FromConfig(cfg)
+	o.Builtins = p.builtins
+	return cfg, host.CheckPlugins(o)
+}
+
+// withConfig makes c a command that works with the server's config: run gets what the
+// flags, the environment and the file say.
+func withConfig(c *cobra.Command, run func(ctx context.Context, cfg *config.Config, args []string) error) *cobra.Command {
+	var f configFlags
+	f.add(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cfg, err := f.load()
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), cfg, args)
+	}
+	return c
+}

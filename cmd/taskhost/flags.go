@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// pastTime reads a time, or how long ago that was.
+func pastTime(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return time.Now().Add(-d), nil
+	}
+	return parseTime(flag, s)
+}
+
+// futureTime reads a time, or how long until then.
+func futureTime(flag, s string) (*time.Time, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		t := time.Now().Add(d).UTC()
+		return &t, nil
+	}
+	t, err := parseTime(flag, s)
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// parseTime reads the time that a flag was given, where that may also be a duration.
+func parseTime(flag, s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, usagef("%s %s: want a time such as 2026-11-23T12:00:00Z, or a duration such as 10m", flag, s)
+	}
+	if !task.ValidTime(t) {
+		return t, usagef("%s %s is not %s", flag, s, task.TimeRange)
+	}
+	return t, nil
+}
+
+// parsePairs reads name=value flags.
+func parsePairs(flag string, values []string) (map[string]string, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	out := map[string]string{}
+	for _, v := range values {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, usagef("%s %s: want name=value", flag, v)
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+func stateList() []string {
+	var out []string
+	for _, s := range task.States() {
+		out = append(out, s.String())
+	}
+	return out
+}

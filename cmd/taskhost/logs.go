@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (p *program) logsCmd() *cobra.Command {
+	var o client.LogOptions
+	var since string
+	cmd := &cobra.Command{Use: "logs ID", Short: "Print a task's log lines", Args: cobra.ExactArgs(1)}
+	f := cmd.Flags()
+	f.BoolVarP(&o.Follow, "follow", "f", false, "go on until the task is final")
+	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m")
+	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
+	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		var err error
+		if o.Since, err = pastTime("--since", since); err != nil {
+			return err
+		}
+		id, err := fullID(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
+		body := api.LogList{Lines: []task.LogLine{}}
+		for l, err := range c.Logs(ctx, id, o) {
+			if err != nil {
+				return err
+			}
+			switch {
+			case p.format == formatJSON && !o.Follow:
+				body.Lines = append(body.Lines, l)
+			case p.format == formatJSON, p.format == formatLines:
+				err = p.jsonLine(l)
+			default:
+				_, err = fmt.Fprintln(p.out, logLine(&l))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if p.format == formatJSON && !o.Follow {
+			return p.json(body)
+		}
+		return nil
+	})
+	return cmd
+}
+
+// logLine is a log line for people to read.
+func logLine(l *task.LogLine) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
+	for _, k := range sortedKeys(l.Fields) {
+		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
+	}
+	return foldLines(b.String())
+}

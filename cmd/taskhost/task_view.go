@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func taskTable() tableFormat[api.Task] {
+	return tableFormat[api.Task]{
+		header: []string{"ID", "TYPE", "STATE", "EXECUTOR", "ATTEMPT", "PROGRESS", "AGE"},
+		name:   func(t api.Task) string { return t.ID },
+		cells: func(t api.Task) []string {
+			state := t.State.String()
+			if t.Waiting != nil && *t.Waiting != "queued" {
+				state += " (" + *t.Waiting + ")"
+			}
+			return []string{t.ID, t.Type, state, orDash(t.Executor), fmt.Sprintf("%d/%d", t.Attempt, t.MaxAttempts), progressText(t.Progress), age(t.CreatedAt)}
+		},
+	}
+}
+
+func progressText(pr *api.TaskProgress) string {
+	switch {
+	case pr == nil:
+		return "-"
+	case pr.Total > 0:
+		return fmt.Sprintf("%d%%", int(100*float64(pr.Done)/float64(pr.Total)))
+	}
+	return strconv.FormatInt(pr.Done, 10)
+}
+
+func (p *program) showTask(t api.Task) error {
+	fields := []field{
+		{"ID", t.ID}, {"Type", t.Type}, {"Key", orEmpty(t.Key)}, {"Owner", t.Owner}, {"Labels", labelText(t.Labels)},
+		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Executor", orEmpty(t.Executor)},
+		{"Attempt", fmt.Sprintf("%d of %d", t.Attempt, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
+		{"Priority", strconv.Itoa(t.Priority)}, {"Input", string(t.Input)},
+	}
+	if pr := t.Progress; pr != nil {
+		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
+	}
+	if t.Error != nil {
+		fields = append(fields, field{"Error", fmt.Sprintf("%s: %s (attempt %d)", t.Error.Code, t.Error.Message, t.Error.Attempt)})
+	}
+	if t.ResultType != nil {
+		result := string(t.Result)
+		if result == "null" && !task.IsJSON(*t.ResultType) {
+			result = "see `taskhost task result " + t.ID + "`"
+		}
+		fields = append(fields, field{"Result", result}, field{"Result type", *t.ResultType})
+	}
+	fields = append(fields, field{"Created", timeText(&t.CreatedAt)}, field{"Run at", timeText(&t.RunAt)}, field{"Started", timeText(t.StartedAt)},
+		field{"Finished", timeText(t.FinishedAt)}, field{"Expires", timeText(t.ExpiresAt)}, field{"Cancel asked", timeText(t.CancelAt)}, field{"Version", strconv.FormatInt(t.Version, 10)})
+	return printFields(p, t, t.ID, fields)
+}
+
+// waitText is why a pending task waits, and what is missing.
+func waitText(t api.Task) string {
+	if reason := orEmpty(t.WaitReason); reason != "" {
+		return orEmpty(t.Waiting) + ": " + reason
+	}
+	return orEmpty(t.Waiting)
+}
+
+// printTasks prints tasks as rows. As JSON they are a list, or the task alone where one
+// was asked for (single).
+func (p *program) printTasks(tasks []api.Task, single bool) error {
+	var body any = api.TaskList{Tasks: tasks}
+	if single {
+		body = tasks[0]
+	}
+	return printList(p, taskTable(), tasks, body)
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (p *program) watchCmd() *cobra.Command {
+	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1),
+		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+			id, err := fullID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			d := newDisplay(p.err)
+			for u, err := range c.Events(ctx, id, 0) {
+				if ctx.Err() != nil {
+					return &detachedError{id}
+				}
+				if err != nil {
+					return err
+				}
+				switch {
+				case u.Progress != nil:
+					d.progress(u.Progress)
+				case u.State != nil:
+					if err := p.printTransition(u.State); err != nil {
+						return err
+					}
+				}
+			}
+			d.close()
+			t, err := c.Get(ctx, id)
+			if err != nil {
+				return err
+			}
+			return outcomeError(&t)
+		})}
+}
+
+// printTransition prints a transition as it comes.
+func (p *program) printTransition(e *api.StateEvent) error {
+	switch p.format {
+	case formatJSON, formatLines:
+		return p.jsonLine(e)
+	case formatName:
+		_, err := fmt.Fprintln(p.out, e.To)
+		return err
+	}
+	_, err := fmt.Fprintln(p.out, transitionLine(e))
+	return err
+}
+
+// followTask shows progress, transitions and logs on stderr until the task is final.
+func (p *program) followTask(ctx context.Context, c *client.Client, id string) (api.Task, error) {
+	d := newDisplay(p.err)
+	logs, stop := context.WithCancel(ctx)
+	defer stop()
+	logsDone := make(chan struct{})
+	go func() {
+		defer close(logsDone)
+		for l, err := range c.Logs(logs, id, client.LogOptions{Follow: true}) {
+			if err != nil { // the events say what is wrong with the server
+				return
+			}
+			d.line(logLine(&l))
+		}
+	}()
+	for u, err := range c.Events(ctx, id, 0) {
+		if err != nil {
+			return api.Task{}, err
+		}
+		switch {
+		case u.Progress != nil:
+			d.progress(u.Progress)
+		case u.State != nil:
+			d.line(transitionLine(u.State))
+		}
+	}
+	// The last lines come a moment after the end; not for ever, should the server be stuck.
+	select {
+	case <-logsDone:
+	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
+	}
+	d.close()
+	return c.Get(ctx, id)
+}
+
+// transitionLine is a transition for people to read.
+func transitionLine(e *api.StateEvent) string {
+	text := fmt.Sprintf("%s %s", e.At.Local().Format("15:04:05.000"), e.To)
+	if e.To == task.Pending && e.Task.Waiting != nil {
+		text += " (" + *e.Task.Waiting + ")"
+	}
+	if e.To == task.Running {
+		text += fmt.Sprintf(" (attempt %d on %s)", e.Attempt, orDash(e.Task.Executor))
+	}
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return foldLines(text)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/files"
+	remotequeue "github.com/taskhost/taskhost/plugins/remote-queue"
+)
+
+// runWorker runs a worker until SIGTERM or an interrupt, and then drains it: for at most
+// drainTimeout. A second signal ends it at once.
+func (p *program) runWorker(path string, drainTimeout time.Duration) error {
+	relaxGC()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	cfg, err := config.LoadWorker(path, src)
+	if err != nil {
+		return err
+	}
+	log, err := p.newLogger(cfg.LogLevel, cfg.LogFormat == "json")
+	if err != nil {
+		return err
+	}
+	if cfg.DataDir == "" {
+		cfg.DataDir = workerDir(cfg.Name)
+	}
+	o := remotequeue.WorkerOptions{Name: cfg.Name, Version: version(), Labels: cfg.Labels, Log: log.Named(cfg.Name)}
+	if err := o.ParseQueue(cfg.Queue); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	set, err := p.localExecutors(cfg, log)
+	if err != nil {
+		return err
+	}
+	for _, x := range set.All() {
+		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
+	}
+	err = runUntilSignaled(o, drainTimeout, log)
+	patience := 20 * time.Second
+	if errors.Is(err, errSecondSignal) {
+		patience = time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return errors.Join(err, set.Close(ctx))
+}
+
+// errSecondSignal is what a worker says that was told twice to end.
+var errSecondSignal error = &exitError{code: exitInterrupted, msg: "ended at once by a second signal: what still ran is interrupted"}
+
+// localExecutors are the worker's own: made and supervised as a host's are.
+func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Executors, error) {
+	if err := files.MakePrivateDir(cfg.DataDir); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	o := host.FromWorker(cfg)
+	o.Builtins = p.builtins
+	o.Log = log
+	o.Version = version()
+	o.Strict = true // a worker that cannot run what it is there for must not look as if it could
+	return host.OpenExecutors(o, 1, "")
+}
+
+// runUntilSignaled is the worker's life between its making and its end: it runs, is told
+// to drain, and gets at most drainTimeout for that.
+func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger) error {
+	w, err := remotequeue.NewWorker(o)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(context.Background()) }()
+	log.Info("worker runs", "name", o.Name, "version", o.Version)
+	notifySystemd(log, daemon.SdNotifyReady)
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	notifySystemd(log, daemon.SdNotifyStopping)
+	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", drainTimeout)
+	drained := make(chan error, 1)
+	go func() { drained <- w.Drain(ctx) }()
+	select {
+	case err := <-drained:
+		return errors.Join(err, <-ended)
+	case <-signals:
+	}
+	signal.Stop(signals) // a third one is nobody's to catch
+	log.Warn("a second signal: what still runs is interrupted")
+	cancel()
+	return errors.Join(errSecondSignal, <-drained, <-ended)
+}
+
+// workerDir is where a worker keeps what its executors need, if its config does
+// not say.
+func workerDir(name string) string {
+	const base = "taskhost-worker"
+	if os.Geteuid() == 0 {
+		return filepath.Join("/var/lib", base, name)
+	}
+	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, base, name)
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", base, name)
+	}
+	return base + "-" + name
+}

@@ -1,0 +1,188 @@
+// Package config reads what operators write of a queue: the executor block of the host, and
+// how one proves to a broker who one is. It also holds the join file, by which a worker on
+// the host's machine finds an embedded broker.
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Executor is an executor block of this plugin.
+type Executor struct {
+	// URL is a broker that exists; several, separated by commas, are a cluster.
+	// Without it the host runs one of its own.
+	URL string `json:"url"`
+	// Listen is where workers reach the embedded broker. Without it that is a
+	// loopback port of its own choice, found by the join file.
+	Listen string `json:"listen"`
+	// Queue keeps hosts that share a broker apart.
+	Queue string `json:"queue"`
+
+	// Credentials are, with url, the host's own. Without it, Token is one secret for all
+	// workers, and the files are the server's.
+	Credentials
+	// WorkerTokens are secrets of single workers, by their names.
+	WorkerTokens map[string]string `json:"worker_tokens"`
+	// AllowNoCredentials has a broker at url that is not on loopback without any.
+	AllowNoCredentials bool `json:"allow_no_credentials"`
+
+	// Heartbeat is how often workers are heard, Lapse how long an attempt may go
+	// unnamed before it is lost, Rejoin how long that may take after the host came
+	// back, when workers have to find it first.
+	Heartbeat Duration `json:"heartbeat"`
+	Lapse     Duration `json:"lapse"`
+	Rejoin    Duration `json:"rejoin"`
+
+	// HostURL is the host's REST as workers reach it, if not as the host says;
+	// "none" if they can't.
+	HostURL string `json:"host_url"`
+	// Replicas and MaxBytes are the stream's, where the broker is shared.
+	Replicas int   `json:"replicas"`
+	MaxBytes int64 `json:"max_bytes"`
+}
+
+// Duration is written as Go does: "1.5s".
+type Duration time.Duration
+
+// UnmarshalJSON reads a duration, which has to be positive.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("a duration is written like \"10s\", not %s", b)
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return err
+	}
+	if v <= 0 {
+		return fmt.Errorf("duration %q is not positive", s)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Parse reads an executor block and fills in what it does not say. An error names the
+// executor and what is wrong.
+func Parse(cfg sdk.Config) (Executor, error) {
+	c := Executor{Queue: "default", Heartbeat: Duration(time.Second), Lapse: Duration(10 * time.Second), Replicas: 1}
+	if err := cfg.Decode(&c); err != nil {
+		return c, err
+	}
+	if c.Rejoin == 0 {
+		c.Rejoin = Duration(max(30*time.Second, 3*time.Duration(c.Lapse)))
+	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
+	}
+	return c, nil
+}
+
+// validate says what of the block makes no sense, or is open to others than it should.
+func (c *Executor) validate() error {
+	if err := wire.CheckQueueName(c.Queue); err != nil {
+		return err
+	}
+	if err := c.checkPlace(); err != nil {
+		return err
+	}
+	switch {
+	case c.Lapse < 2*c.Heartbeat:
+		return fmt.Errorf("lapse %s is less than two heartbeats of %s", time.Duration(c.Lapse), time.Duration(c.Heartbeat))
+	case (c.Cert == "") != (c.Key == ""):
+		return errors.New("cert and key go together")
+	case c.Replicas < 1 || c.Replicas > 5:
+		return fmt.Errorf("replicas %d: between 1 and 5", c.Replicas)
+	case c.HostURL != "" && c.HostURL != "none" && !strings.HasPrefix(c.HostURL, "http://") && !strings.HasPrefix(c.HostURL, "https://"):
+		return fmt.Errorf("host_url %q: an http or https URL, or \"none\"", c.HostURL)
+	}
+	if c.URL != "" {
+		return CheckCredentials(c.URL, c.Credentials, c.AllowNoCredentials)
+	}
+	return c.checkListen()
+}
+
+// checkPlace refuses what belongs to a broker at url in a block without one, and what
+// belongs to the embedded broker in a block with one.
+func (c *Executor) checkPlace() error {
+	switch {
+	case c.URL != "" && (c.Listen != "" || len(c.WorkerTokens) > 0):
+		return errors.New("listen and worker_tokens belong to the embedded broker: leave them out where url is set")
+	case c.URL == "" && (c.User != "" || c.Password != "" || c.Creds != "" || c.AllowNoCredentials):
+		return errors.New("user, password, creds and allow_no_credentials are for a broker at url")
+	}
+	return nil
+}
+
+// OpenToAll says that whoever reaches the broker may be a worker, or a host: what runs is
+// theirs to read and to answer.
+func (c *Executor) OpenToAll() bool {
+	if c.URL != "" {
+		return !CanAuthenticate(c.URL, c.Credentials)
+	}
+	return c.Listen != "" && c.Token == "" && len(c.WorkerTokens) == 0
+}
+
+// checkListen refuses to go without a secret wherever others than this machine can connect.
+func (c *Executor) checkListen() error {
+	for name, secret := range c.WorkerTokens {
+		if wire.CheckWorkerName(name) != nil || secret == "" {
+			return fmt.Errorf("worker_tokens: %q has no valid name or an empty token", name)
+		}
+	}
+	if c.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if !isLoopback(host) && c.Token == "" && len(c.WorkerTokens) == 0 {
+		return fmt.Errorf("listen %q is open to other machines: set worker_tokens (or token), so that workers can prove who they are", c.Listen)
+	}
+	return nil
+}
+
+// RestURL is the host's REST for workers; "" if they are not to use it, or cannot:
+// it is on loopback, and the broker is where other machines reach it.
+func (c *Executor) RestURL(hosts string) string {
+	switch c.HostURL {
+	case "":
+		if u, err := url.Parse(hosts); err != nil || isLoopback(u.Hostname()) && !c.onlyLocal() {
+			return ""
+		}
+		return strings.TrimSuffix(hosts, "/")
+	case "none":
+		return ""
+	}
+	return strings.TrimSuffix(c.HostURL, "/")
+}
+
+// onlyLocal says that only this machine reaches the broker.
+func (c *Executor) onlyLocal() bool {
+	if c.URL == "" {
+		host, _, err := net.SplitHostPort(c.Listen)
+		return c.Listen == "" || err == nil && isLoopback(host)
+	}
+	return onLoopback(c.URL)
+}
+
+// BrokerAddress is the broker's address, without its secrets.
+func (c *Executor) BrokerAddress() string {
+	if c.URL == "" {
+		return ""
+	}
+	var all []string
+	for _, one := range brokerURLs(c.URL) {
+		all = append(all, one.Scheme+"://"+one.Host)
+	}
+	return " at " + strings.Join(all, ", ")
+}

@@ -1,0 +1,103 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// hostPhase is how far an attempt is, as the host knows it.
+type hostPhase uint8
+
+const (
+	// waiting is an attempt whose start is published, or about to be. Nobody may start it.
+	waiting hostPhase = iota
+	// starting is one for which a worker asked; its name is being put on record.
+	starting
+	// running is one whose worker was told to go, or is on record as its worker.
+	running
+	// ended is one whose outcome is known. Execute returns it, and Settled forgets it.
+	ended
+)
+
+// attempt is one token that the host asked for. It only ever goes forward through its
+// phases: nobody goes back to waiting, so at most one worker is ever told to go, and one
+// outcome is returned, the first.
+type attempt struct {
+	token    sdk.Token
+	id       string
+	lane     wire.Lane
+	action   wire.Action
+	timeout  time.Duration
+	deadline time.Time
+	// firstAsk has the worker that asked first; one at the most.
+	firstAsk chan wire.Peer
+	// done is closed when the attempt has ended; outcome is set before.
+	done chan struct{}
+
+	// What follows is guarded by the fleet's mu.
+
+	phase hostPhase
+	// task is kept until the attempt runs, for its start may have to be written anew, and
+	// encodedStart is that start as published.
+	task         sdk.Task
+	encodedStart []byte
+	// peer is the worker of an attempt that starts, runs or has run.
+	peer wire.Peer
+	// lastNamed is when a heartbeat last answered for the token, and lastServed when a
+	// worker was last heard that may run it.
+	lastNamed  time.Duration
+	lastServed time.Duration
+	// position is where the broker has the start; 0 until it was confirmed. republished
+	// counts the times that it was published again, refusals how often the broker did not
+	// take it, and publishedAt is the last time.
+	position    uint64
+	republished int
+	refusals    int
+	publishedAt time.Duration
+	// stopCause is why the attempt was asked to stop, 0 if it was not, and cancelSentAt
+	// when its worker was last told.
+	stopCause    wire.StopCause
+	cancelSentAt time.Duration
+	outcome      sdk.Outcome
+	// reportedByWorker says that the outcome is the worker's own word.
+	reportedByWorker bool
+	// reporters are those of every caller that waits for the attempt. started is closed
+	// when it runs; it is made for the callers that join.
+	reporters []sdk.Reporter
+	started   chan struct{}
+	// savingSeqs are the checkpoints that are being written, savingBytes what they take,
+	// and lastSavedSeq the last one that was written.
+	savingSeqs   map[uint64]struct{}
+	savingBytes  int
+	lastSavedSeq uint64
+}
+
+func newAttempt(act wire.Action, t *sdk.Task) *attempt {
+	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: wire.RouteKey(t.Route), Type: t.Type},
+		firstAsk: make(chan wire.Peer, 1), done: make(chan struct{}),
+		timeout: t.Timeout, deadline: t.Deadline}
+}
+
+// forgetStart frees what is needed as long as nobody has begun. fleet.mu is held.
+func (a *attempt) forgetStart() { a.encodedStart, a.task = nil, sdk.Task{} }
+
+// remainingTime is how long an attempt that starts now may run; 0 for ever.
+func (a *attempt) remainingTime() time.Duration {
+	if a.timeout > 0 {
+		return a.timeout
+	}
+	if a.deadline.IsZero() {
+		return 0
+	}
+	return max(time.Until(a.deadline), 1)
+}
+
+// resultOf turns an outcome into what Execute returns.
+func resultOf(o sdk.Outcome) (sdk.Result, error) {
+	if o.Kind == sdk.OutcomeSucceeded {
+		return o.Result, nil
+	}
+	return sdk.Result{}, sdk.FailedWith(o)
+}

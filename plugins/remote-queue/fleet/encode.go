@@ -1,0 +1,39 @@
+package fleet
+
+import (
+	"fmt"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// encodeStart writes the start of a so that the broker carries it. What that is may have
+// changed since it was written.
+func (f *fleet) encodeStart(a *attempt) error {
+	limit := f.maxStart()
+	if a.encodedStart != nil && len(a.encodedStart) <= limit {
+		return nil
+	}
+	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
+	if !fits || refs && f.restURL == "" {
+		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
+	}
+	a.encodedStart = body
+	return nil
+}
+
+// taskTooLarge is what becomes of a task that the broker never carries.
+func taskTooLarge(err error) sdk.Outcome {
+	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+}
+
+// maxMessage is what a message may hold in bytes, less room for what stands around it.
+func (f *fleet) maxMessage() int { return wire.MessageLimit(f.broker.MaxPayload()) }
+
+// maxStart is what a start may take, in bytes: the queue has to hold it as well.
+func (f *fleet) maxStart() int {
+	if n := f.queueConfig.MaxBytes; n > 0 {
+		return min(f.maxMessage(), wire.MessageLimit(n))
+	}
+	return f.maxMessage()
+}

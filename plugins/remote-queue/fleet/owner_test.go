@@ -1,0 +1,289 @@
+package fleet
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// why is the reason that a fleet gives for running nothing.
+func why(t *testing.T, f *fleet) string {
+	t.Helper()
+	info, err := f.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Unavailable
+}
+
+// watches waits until f, which does not have the queue, has watched its owner for d:
+// there is no event for nothing happening.
+func watches(t *testing.T, f *fleet, d time.Duration) {
+	t.Helper()
+	from := f.owner.clock.now()
+	queuetest.Eventually(t, "watched for "+d.String(), func() bool { return f.owner.clock.now()-from > d })
+}
+
+// A second host on the same queue of a broker neither hears nor answers workers,
+// publishes nothing, purges nothing, and says whose the queue is.
+func TestQueueIsOneHosts(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL()})
+	if r := why(t, f); r != "" {
+		t.Fatalf("the only host cannot run anything: %s", r)
+	}
+	g := queuetest.NewGates()
+	gateWorker(t, g, worker.Options{URL: s.URL(), Local: []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: 1}}})
+	queuetest.Serves(t, f, "gate")
+	runs := execute(t, f, newTask("gate", `"runs"`))
+	<-g.Began
+	execute(t, f, newTask("gate", `"waits"`))
+	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
+
+	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "rejoin": "100ms"})
+	if r := why(t, other); !strings.Contains(r, `queue "default" on this broker belongs to host`) || !strings.Contains(r, "choose another queue") {
+		t.Errorf("the second host says %q", r)
+	}
+	a := execute(t, other, newTask("quick", `1`))
+	own := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": "own"})
+	gateWorker(t, g, worker.Options{Name: "w2", URL: s.URL(), Queue: "own"})
+	queuetest.Serves(t, own, "quick")
+	execute(t, own, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
+
+	watches(t, other, 6*time.Duration(f.queueConfig.Lapse))
+	if n := pending(t, f); n != 1 {
+		t.Errorf("%d starts are left of the first host's one", n)
+	}
+	select {
+	case <-a.done:
+		t.Errorf("the second host on the same queue ran something: %+v", a.out)
+	default:
+	}
+	other.mu.Lock()
+	heard := len(other.workers)
+	other.mu.Unlock()
+	if heard > 0 || other.counters.refusedReports.Load() > 0 {
+		t.Errorf("the second host hears %d workers of the first, and refused %d attempts", heard, other.counters.refusedReports.Load())
+	}
+	g.Release("runs")
+	runs.wait(t, sdk.OutcomeSucceeded)
+}
+
+// Of hosts that start at the same time, exactly one has the queue.
+func TestHostsAtOnce(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	for _, queue := range []string{"a", "b", "c", "d", "e"} {
+		var all [12]*fleet
+		var wg sync.WaitGroup
+		for i := range all {
+			dir := t.TempDir()
+			wg.Go(func() { all[i], _ = tryFleet(t, dir, map[string]any{"url": s.URL(), "queue": queue}) })
+		}
+		wg.Wait()
+		have := 0
+		for _, f := range all {
+			if f == nil {
+				t.Fatal("a host did not start")
+			}
+			t.Cleanup(func() { _ = f.Close() })
+			queuetest.Eventually(t, "decided", func() bool { r := why(t, f); return r == "" || strings.Contains(r, "belongs to") })
+			if f.owner.ownsQueue() {
+				have++
+			}
+		}
+		if have != 1 {
+			t.Errorf("%d hosts have queue %q", have, queue)
+		}
+	}
+}
+
+// A host that comes back has its queue at once, whatever became of the process before.
+func TestOwnerRestarts(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	dir := t.TempDir()
+	f := openFleet(t, dir, map[string]any{"url": s.URL(), "lapse": "1h"})
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := openFleet(t, dir, map[string]any{"url": s.URL(), "lapse": "1h"})
+	if r := why(t, next); r != "" || next.owner.ownClaim.Generation <= f.owner.ownClaim.Generation {
+		t.Errorf("generation %d after %d: %q", next.owner.ownClaim.Generation, f.owner.ownClaim.Generation, r)
+	}
+}
+
+// A copy of the data directory is the same host by its id: the process that has the
+// queue keeps it as long as it lives.
+func TestCopiedDataDirectory(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	dir, duplicate := t.TempDir(), t.TempDir()
+	f := openFleet(t, dir, map[string]any{"url": s.URL()})
+	id, err := os.ReadFile(filepath.Join(dir, "host-id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(duplicate, "host-id"), id, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := openFleet(t, duplicate, map[string]any{"url": s.URL()})
+	if r := why(t, second); !strings.Contains(r, "copy of this data directory") {
+		t.Errorf("the copy says %q", r)
+	}
+	watches(t, second, 6*time.Duration(f.queueConfig.Lapse))
+	if second.owner.ownsQueue() || !f.owner.ownsQueue() {
+		t.Errorf("the queue went to the copy: %v, %v", f.owner.ownsQueue(), second.owner.ownsQueue())
+	}
+}
+
+// An owner that was cut off for longer than its lease, and whose queue another host
+// took, says so as soon as it is back: what ran is lost to it, what waits goes on
+// when the other host is gone.
+func TestOwnerLosesTheQueue(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	p := queuetest.NewProxy(t, s.Address)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr()})
+	g := queuetest.NewGates()
+	gateWorker(t, g, worker.Options{URL: s.URL()})
+	queuetest.Serves(t, f, "gate")
+	runs := execute(t, f, newTask("gate", `"runs"`))
+	runs.started(t)
+	<-g.Began
+	waiting := newTask("quick", `"waits"`)
+	waiting.Route = map[string]string{"later": "yes"}
+	waits := execute(t, f, waiting)
+	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
+
+	other, err := tryFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "rejoin": "2s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if r := why(t, other); !strings.Contains(r, "belongs to host") {
+		t.Errorf("the second host says %q", r)
+	}
+	p.Cut()
+	queuetest.Eventually(t, "the other has it", func() bool { return why(t, other) == "" })
+	if f.owner.ownsQueue() {
+		t.Error("both have the queue")
+	}
+	p.Heal()
+	runs.wait(t, sdk.OutcomeLost)
+	queuetest.Eventually(t, "the first says whose it is", func() bool { return strings.Contains(why(t, f), "belongs to host") })
+	queuetest.Eventually(t, "the new owner stops what it does not know", func() bool { return g.Ended("runs") != nil })
+	queuetest.Serves(t, other, "quick")
+	execute(t, other, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
+	select {
+	case <-waits.done:
+		t.Errorf("what nobody began has ended: %+v", waits.out)
+	default:
+	}
+
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Labels: waiting.Route})
+	waits.wait(t, sdk.OutcomeSucceeded)
+}
+
+// A short cut costs nothing: the owner is back before anybody may take the queue.
+func TestOwnerIsBackInTime(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	p := queuetest.NewProxy(t, s.Address)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr(), "lapse": "5s"})
+	g := queuetest.NewGates()
+	gateWorker(t, g, worker.Options{URL: s.URL()})
+	queuetest.Serves(t, f, "gate")
+	runs := execute(t, f, newTask("gate", `"runs"`))
+	<-g.Began
+	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "lapse": "5s"})
+	p.Cut()
+	queuetest.Eventually(t, "noticed", func() bool { return !f.owner.ownsQueue() })
+	p.Heal()
+	queuetest.Eventually(t, "back", func() bool { return why(t, f) == "" })
+	g.Release("runs")
+	runs.wait(t, sdk.OutcomeSucceeded)
+	if !strings.Contains(why(t, other), "belongs to host") {
+		t.Errorf("the other host says %q", why(t, other))
+	}
+}
+
+// A broker that forgot all it kept does not give the queue to whoever comes first.
+func TestOwnerOfAWipedBroker(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "lapse": "3s"})
+	p := queuetest.NewProxy(t, s.Address)
+	second := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr(), "lapse": "3s"})
+	s.Kill()
+	s.Wipe()
+	s.Start()
+	queuetest.Eventually(t, "the owner has it again", func() bool { return why(t, f) == "" })
+	queuetest.Eventually(t, "the other knows", func() bool { return strings.Contains(why(t, second), "belongs to host") })
+	if second.owner.ownsQueue() {
+		t.Error("both have the queue")
+	}
+}
+
+// A broker that is full of starts still says whose the queue is.
+func TestOwnerWhereTheClaimCannotBeRenewed(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	kv, err := jetStream(t, f).KeyValue(t.Context(), subjectsOf(f).Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := jetStream(t, f).Stream(t.Context(), "KV_"+subjectsOf(f).Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := st.CachedInfo().Config
+	c.MaxMsgSize = 1
+	if _, err := jetStream(t, f).UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), "owner", []byte("refused")); err == nil {
+		t.Fatal("the broker takes it")
+	}
+	from := *f.owner.confirmedAt.Load()
+	queuetest.Eventually(t, "confirmed for longer than a renewal is good", func() bool {
+		return f.owner.ownsQueue() && f.owner.confirmedAt.Load().Sub(from) > f.owner.validFor
+	})
+}
+
+// A broker that never was there, comes and goes shows as the executor's state.
+func TestBrokerAwayIsShown(t *testing.T) {
+	s := queuetest.NewNATSServer(t)
+	p := queuetest.NewProxy(t, s.Address)
+	p.Cut()
+	changed := make(chan struct{}, 1)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://user:secret@" + p.Addr(), "changed": func() { wire.Wake(changed) }})
+	says := func(what string, ok func(string) bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), queuetest.Patience)
+		defer cancel()
+		for !ok(why(t, f)) {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				t.Fatalf("%s: nothing changed; it says %q", what, why(t, f))
+			}
+		}
+	}
+	away := func(r string) bool { return strings.Contains(r, "cannot be reached since") }
+	says("never there", away)
+	if r := why(t, f); strings.Contains(r, "secret") || !strings.Contains(r, p.Addr()) {
+		t.Errorf("it says %q", r)
+	}
+	p.Heal()
+	says("there", func(r string) bool { return r == "" })
+	p.Cut()
+	says("gone", away)
+	p.Heal()
+	says("back", func(r string) bool { return r == "" })
+}

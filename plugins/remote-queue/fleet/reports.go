@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// handleCheckpoint writes one in a goroutine of its own and then acks it. One that was
+// denied is written anew when it is repeated: the denial was not heard. f.mu is held.
+func (f *fleet) handleCheckpoint(a *attempt, p wire.Peer, it wire.Item) {
+	_, writing := a.savingSeqs[it.Seq]
+	switch {
+	case a.peer != p || a.phase < running:
+		f.refuseToken(p, a.token)
+	case it.Seq <= a.lastSavedSeq:
+		f.queueItem(p, &wire.Item{Kind: wire.KindAck, Token: a.token, Seq: it.Seq})
+	case a.phase == ended && !a.reportedByWorker: // it was lost, and its script still waits
+		f.refuseToken(p, a.token)
+	case f.closed, a.phase == ended, writing: // the answer will come
+	case a.savingBytes > 0 && a.savingBytes+len(it.Data) > maxSaving: // it is repeated
+	default:
+		if a.savingSeqs == nil {
+			a.savingSeqs = make(map[uint64]struct{})
+		}
+		a.savingSeqs[it.Seq] = struct{}{}
+		r := a.reporters[0]
+		data := bytes.Clone(it.Data)
+		a.savingBytes += len(data)
+		f.loops.Go(func() { f.writeCheckpoint(a, p, it.Seq, data, r) })
+	}
+}
+
+func (f *fleet) writeCheckpoint(a *attempt, p wire.Peer, seq uint64, data []byte, r sdk.Reporter) {
+	err := r.Checkpoint(data)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(a.savingSeqs, seq)
+	a.savingBytes -= len(data)
+	if err != nil {
+		f.queueItem(p, &wire.Item{Kind: wire.KindDeny, Token: a.token, Seq: seq, Text: err.Error()})
+		return
+	}
+	a.lastSavedSeq = max(a.lastSavedSeq, seq)
+	f.queueItem(p, &wire.Item{Kind: wire.KindAck, Token: a.token, Seq: seq})
+}
+
+// passToReporters hands progress and lines on. Neither blocks. f.mu is held.
+func (f *fleet) passToReporters(a *attempt, it *wire.Item) {
+	for _, r := range a.reporters {
+		if it.Kind == wire.KindProgress {
+			r.Progress(it.Done, it.Total, wire.Clip(it.Text, wire.MaxLine))
+			continue
+		}
+		if it.DroppedLines > 0 {
+			r.Log().Warn(fmt.Sprintf("%d lines were dropped here", it.DroppedLines))
+		}
+		level := hclog.Level(it.Level)
+		if level < hclog.Trace || level > hclog.Error {
+			level = hclog.Info
+		}
+		args := make([]any, min(len(it.Args), wire.MaxLineArgs))
+		for i := range args {
+			args[i] = wire.Clip(it.Args[i], wire.MaxLine/4)
+		}
+		r.Log().Log(level, wire.Clip(it.Text, wire.MaxLine), args...)
+	}
+}

@@ -1,0 +1,72 @@
+package fleet
+
+import (
+	"errors"
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+)
+
+// wakeLoop has run look at once.
+func (s *startQueue) wakeLoop() { wire.Wake(s.wakeUp) }
+
+// enqueue queues attempts for publishing. fleet.mu is held.
+func (s *startQueue) enqueue(a *attempt) {
+	s.toPublish = append(s.toPublish, a)
+	s.wakeLoop()
+}
+
+// withdraw takes a start out of the broker, if the broker gets to it: a worker that
+// pulls it before is refused.
+func (s *startQueue) withdraw(seq uint64) {
+	if seq == 0 {
+		return
+	}
+	select {
+	case s.withdrawals <- seq:
+	default:
+	}
+}
+
+// noteFailure notes that the broker's store may be gone, and returns err.
+func (s *startQueue) noteFailure(err error) error {
+	if errors.Is(err, broker.ErrStoreMissing) {
+		s.fleet.mu.Lock()
+		s.isSetUp = false
+		s.fleet.mu.Unlock()
+	}
+	return err
+}
+
+// republishAll has everything published again that was in the broker. fleet.mu is held.
+func (s *startQueue) republishAll() {
+	for _, a := range s.fleet.attempts {
+		if a.phase == waiting && a.position > 0 {
+			s.republish(a)
+		}
+	}
+}
+
+// noteCreated notes that the broker's store is another one: it is empty. fleet.mu is held.
+func (s *startQueue) noteCreated(created time.Time) {
+	if s.createdAt.Equal(created) {
+		return
+	}
+	first := s.createdAt.IsZero()
+	s.createdAt = created
+	clear(s.lanes)
+	if first {
+		return
+	}
+	s.fleet.log.Warn("the broker's queue is new: what was not started yet is published again")
+	s.republishAll()
+}
+
+// republish has a start published once more. fleet.mu is held.
+func (s *startQueue) republish(a *attempt) {
+	a.position = 0
+	a.republished++
+	s.fleet.counters.republished.Add(1)
+	s.enqueue(a)
+}

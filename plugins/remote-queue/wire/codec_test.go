@@ -1,0 +1,244 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// What a decoder hands out is the receiver's: the next item of the batch does not
+// write over it.
+func TestItemsOutliveTheirBatch(t *testing.T) {
+	data := []byte{FormatVersion}
+	for seq := range uint64(3) {
+		data = AppendItem(data, &Item{Kind: KindCheckpoint, Seq: seq, Data: []byte{byte(seq)}})
+	}
+	var later []func() Item
+	if _, err := DecodeBatch(data, func(it Item) { later = append(later, func() Item { return it }) }); err != nil {
+		t.Fatal(err)
+	}
+	for seq, it := range later {
+		if got := it(); got.Seq != uint64(seq) || got.Data[0] != byte(seq) {
+			t.Errorf("item %d became number %d with %v", seq, got.Seq, got.Data)
+		}
+	}
+}
+
+func sampleItems() []Item {
+	tok := sdk.Token{1, 2, 3}
+	at := time.Unix(1_800_000_000, 123456789)
+	return []Item{
+		{Kind: KindAsk, Token: tok},
+		{Kind: KindGo, Token: tok, Timeout: time.Minute},
+		{Kind: KindRefuse, Token: tok, Text: "why"},
+		{Kind: KindAck, Token: tok, Seq: 7},
+		{Kind: KindDeny, Token: tok, Seq: 7, Text: "full"},
+		{Kind: KindCancel, Token: tok, Cause: CausePause},
+		{Kind: KindCheckpoint, Token: tok, Seq: 9, Data: []byte("data")},
+		{Kind: KindProgress, Token: tok, Done: 5, Total: -1, Text: "copying"},
+		{Kind: KindLog, Token: tok, At: at, Level: 3, Text: "line", Args: []string{"k", "v"}, DroppedLines: 2},
+		{Kind: KindHandback, Token: tok}, {Kind: KindDismiss, Text: "why"}, {Kind: KindDescribe},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Text("hello")}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeSucceeded, Result: sdk.Result{ContentType: "x/y", Stored: true}}, HostProcess: "PROCESS"},
+		{Kind: KindPut, Token: tok, HostProcess: "PROCESS"},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeFailed, Code: "c", Message: "m", Permanent: true,
+			RetryAfter: time.Second, Details: map[string]string{"a": "b", "c": "d"}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeInterrupted, Message: "m"}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: at, Checkpoint: []byte{}}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
+		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
+	}
+}
+
+func TestItemsTravel(t *testing.T) {
+	want := sampleItems()
+	data := []byte{FormatVersion}
+	for i := range want {
+		data = AppendItem(data, &want[i])
+	}
+	var got []Item
+	bad, err := DecodeBatch(data, func(it Item) { got = append(got, it) })
+	if err != nil || bad != 0 {
+		t.Fatalf("%d bad, %v", bad, err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// What a later version adds is passed over: kinds of its own, and more at the end of
+// a known one.
+func TestLaterVersionsAreUnderstood(t *testing.T) {
+	tok := sdk.Token{9}
+	data := putBytes([]byte{FormatVersion}, append([]byte{200}, tok[:]...))
+	data = putBytes(data, append(putUint(append([]byte{byte(KindAck)}, tok[:]...), 5), "more"...))
+	var got []Item
+	bad, err := DecodeBatch(data, func(it Item) { got = append(got, it) })
+	if err != nil || bad != 0 || len(got) != 2 || got[0].Kind != 200 || got[1].Seq != 5 {
+		t.Errorf("%+v, %d bad, %v", got, bad, err)
+	}
+	if _, err := DecodeBatch([]byte{FormatVersion + 1}, func(Item) {}); err == nil {
+		t.Error("another format was taken")
+	}
+}
+
+// Times that nanoseconds in an int64 do not reach travel as they are.
+func TestTimesBeyond2262Travel(t *testing.T) {
+	for _, c := range []struct {
+		in, want time.Time
+	}{
+		{time.Time{}, time.Time{}},
+		{time.Unix(1e9, 5), time.Unix(1e9, 5)},
+		{time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		if got := (&decoder{b: putTime(nil, c.in)}).time(); !got.Equal(c.want) {
+			t.Errorf("%s travels as %s", c.in, got)
+		}
+	}
+}
+
+func TestOutcomesThatMakeNoSense(t *testing.T) {
+	for _, o := range []sdk.Outcome{{}, {Kind: 99}, {Kind: sdk.OutcomeYielded}, {Kind: sdk.OutcomeSucceeded, Yield: &sdk.Yield{}}} {
+		data := AppendItem([]byte{FormatVersion}, &Item{Kind: KindFinished, Outcome: o})
+		_, err := DecodeBatch(data, func(it Item) {
+			if it.Outcome.Kind != sdk.OutcomeFailed || it.Outcome.Code != sdk.CodeProtocolError {
+				t.Errorf("%+v became %+v", o, it.Outcome)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func sampleTask() sdk.Task {
+	return sdk.Task{ID: "01990f4e", Type: "import", Attempt: 3, Token: sdk.Token{5}, Input: json.RawMessage(`{"a":1}`), Checkpoint: []byte("c"),
+		Timeout: time.Hour, Suspect: true, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
+		Result: &sdk.Result{ContentType: "x/y", Data: []byte("r")}, Failure: &sdk.Failure{Code: "c", Message: "m"}}
+}
+
+func TestStartTravels(t *testing.T) {
+	for _, task := range []sdk.Task{sampleTask(), {Type: "t", Token: sdk.Token{1}}, {Type: "t", Token: sdk.Token{1}, Checkpoint: []byte{}}} {
+		body, refs, fits := EncodeStart(ActionRevert, task, 1<<20)
+		if !fits || refs {
+			t.Fatalf("fits %v, refs %v", fits, refs)
+		}
+		got, err := DecodeStart(body)
+		if err != nil || got.Action != ActionRevert || !reflect.DeepEqual(got.Task, task) {
+			t.Errorf("%v\n got %+v\nwant %+v", err, got.Task, task)
+		}
+	}
+}
+
+// What does not fit stays with the host, the largest first.
+func TestStartSheds(t *testing.T) {
+	task := sampleTask()
+	task.Input = json.RawMessage(`"` + strings.Repeat("i", 3000) + `"`)
+	task.Checkpoint = bytes.Repeat([]byte("c"), 2000)
+	task.Result.Data = bytes.Repeat([]byte("r"), 1000)
+	for _, c := range []struct {
+		limit                     int
+		input, checkpoint, result bool
+		fits                      bool
+	}{{10000, false, false, false, true}, {4000, true, false, false, true}, {2000, true, true, false, true}, {500, true, true, true, true}, {50, false, false, false, false}} {
+		body, refs, fits := EncodeStart(ActionRevert, task, c.limit)
+		if fits != c.fits {
+			t.Errorf("%d: fits %v", c.limit, fits)
+		}
+		if !fits {
+			continue
+		}
+		s, err := DecodeStart(body)
+		if err != nil || s.RefInput != c.input || s.RefCheckpoint != c.checkpoint || s.RefResult != c.result || refs != (c.input || c.checkpoint || c.result) || len(body) > c.limit {
+			t.Errorf("%d: %d bytes, input %v, checkpoint %v, result %v, %v", c.limit, len(body), s.RefInput, s.RefCheckpoint, s.RefResult, err)
+		}
+	}
+	if len(task.Result.Data) != 1000 {
+		t.Error("the caller's task was changed")
+	}
+}
+
+func FuzzBatch(f *testing.F) {
+	data := []byte{FormatVersion}
+	for _, it := range sampleItems() {
+		one := AppendItem([]byte{FormatVersion}, &it)
+		f.Add(one)
+		data = append(data, one[1:]...)
+	}
+	f.Add(data)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		again := []byte{FormatVersion}
+		n := 0
+		_, err := DecodeBatch(b, func(it Item) { again = AppendItem(again, &it); n++ })
+		if err != nil {
+			return
+		}
+		if bad, err := DecodeBatch(again, func(Item) { n-- }); err != nil || bad != 0 || n != 0 {
+			t.Errorf("what was read cannot be written: %d bad, %d missing, %v", bad, n, err)
+		}
+	})
+}
+
+func FuzzStart(f *testing.F) {
+	body, _, _ := EncodeStart(ActionExecute, sampleTask(), 1<<20)
+	f.Add(body)
+	body, _, _ = EncodeStart(ActionRevert, sampleTask(), 150)
+	f.Add(body)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := DecodeStart(b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeStart(appendStart(nil, &s))
+		if err != nil || again.Task.Token != s.Task.Token || again.Task.Type != s.Task.Type || !bytes.Equal(again.Task.Input, s.Task.Input) {
+			t.Errorf("what was read cannot be written: %v", err)
+		}
+	})
+}
+
+func FuzzHeartbeat(f *testing.F) {
+	f.Add([]byte(`{"run":"AQIDBAUGBwgJCgsMDQ4PEA==","used":1,"about":{"slots":3,"types":[{"name":"import"}]}}`))
+	f.Add([]byte(`{"bye":true}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := DecodeHeartbeat(b)
+		if err != nil {
+			return
+		}
+		n := 0
+		h.EachToken(func(sdk.Token) { n++ })
+		if n*len(sdk.Token{}) != len(h.Running) {
+			t.Errorf("%d tokens of %d bytes", n, len(h.Running))
+		}
+	})
+}
+
+func FuzzOffer(f *testing.F) {
+	f.Add([]byte(`{"id":"a","host":"h","heartbeat":1000000000,"lanes":[{"consumer":"any_import","type":"import"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if o, err := DecodeOffer(b); err == nil && (o.ID == "" || o.Heartbeat <= 0) {
+			t.Errorf("taken: %+v", o)
+		}
+	})
+}
+
+// Every kind of outcome travels.
+func TestOutcomeKindsTravel(t *testing.T) {
+	for k := sdk.OutcomeSucceeded; k.String() != sdk.OutcomeKind(0).String(); k++ {
+		o := sdk.Outcome{Kind: k}
+		if k == sdk.OutcomeYielded {
+			o.Yield = &sdk.Yield{Resume: true}
+		}
+		d := decoder{b: appendOutcome(nil, o)}
+		if got := decodeOutcome(&d); got.Kind != k {
+			t.Errorf("%s became %+v", k, got)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Action is what is done with a task.
+type Action uint8
+
+// The actions, as they travel.
+const (
+	ActionExecute Action = iota + 1
+	ActionRevert
+)
+
+// Start is one attempt as the broker carries it. Payloads that are too large for
+// a message stay with the host, and the worker fetches them by the token.
+type Start struct {
+	Action Action
+	Task   sdk.Task
+	// refs says which payloads the host keeps.
+	RefInput, RefCheckpoint, RefResult bool
+}
+
+// EncodeStart writes the start of t so that it takes at most limit bytes, leaving
+// the largest payloads out first: refs says that it left some. It does not fit if
+// even that is not enough.
+func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
+	s := Start{Action: act, Task: t}
+	for {
+		if n := s.payloadSize(); n <= limit {
+			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
+				return b, refs, true
+			}
+		}
+		if !s.dropLargest() {
+			return nil, refs, false
+		}
+		refs = true
+	}
+}
+
+func (s *Start) payloadSize() int {
+	n := len(s.Task.Input) + len(s.Task.Checkpoint)
+	if s.Task.Result != nil {
+		n += len(s.Task.Result.Data)
+	}
+	return n
+}
+
+// dropLargest leaves the largest payload to the host.
+func (s *Start) dropLargest() bool {
+	var result []byte
+	if s.Task.Result != nil {
+		result = s.Task.Result.Data
+	}
+	switch n := max(len(s.Task.Input), len(s.Task.Checkpoint), len(result)); {
+	case n == 0:
+		return false
+	case n == len(s.Task.Input):
+		s.Task.Input = nil
+		s.RefInput = true
+	case n == len(s.Task.Checkpoint):
+		s.Task.Checkpoint = nil
+		s.RefCheckpoint = true
+	default:
+		r := *s.Task.Result
+		r.Data = nil
+		s.Task.Result = &r
+		s.RefResult = true
+	}
+	return true
+}
+
+func appendStart(b []byte, s *Start) []byte {
+	t := &s.Task
+	b = append(b, FormatVersion, byte(s.Action))
+	b = append(b, t.Token[:]...)
+	b = putInt(putString(putString(b, t.ID), t.Type), int64(t.Attempt))
+	b = putInt(b, int64(t.Timeout))
+	b = putMap(putMap(putMap(b, t.Labels), t.Route), t.Trace)
+	b = putBytes(putBool(b, s.RefInput), t.Input)
+	b = putBytes(putBool(putBool(b, t.Checkpoint != nil), s.RefCheckpoint), t.Checkpoint)
+	if b = putBool(b, t.Result != nil); t.Result != nil {
+		b = putBytes(putBool(putString(b, t.Result.ContentType), s.RefResult), t.Result.Data)
+	}
+	if b = putBool(b, t.Failure != nil); t.Failure != nil {
+		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
+	}
+	return putBool(b, t.Suspect)
+}
+
+// DecodeStart reads what appendStart wrote. The payloads are part of b.
+func DecodeStart(b []byte) (Start, error) {
+	var s Start
+	if len(b) < 2 || b[0] != FormatVersion {
+		return s, ErrGarbled
+	}
+	s.Action = Action(b[1])
+	d := decoder{b: b[2:]}
+	t := &s.Task
+	t.Token = d.token()
+	t.ID, t.Type, t.Attempt = d.string(), d.string(), int(d.int())
+	t.Timeout = max(time.Duration(d.int()), 0)
+	t.Labels, t.Route, t.Trace = d.stringMap(), d.stringMap(), d.stringMap()
+	s.RefInput, t.Input = d.bool(), d.bytes()
+	has := d.bool()
+	s.RefCheckpoint, t.Checkpoint = d.bool(), d.bytes()
+	if has && t.Checkpoint == nil {
+		t.Checkpoint = []byte{}
+	}
+	if d.bool() {
+		t.Result = &sdk.Result{ContentType: d.string()}
+		s.RefResult, t.Result.Data = d.bool(), d.bytes()
+	}
+	if d.bool() {
+		t.Failure = &sdk.Failure{Code: d.string(), Message: d.string()}
+	}
+	t.Suspect = d.bool()
+	if d.bad || t.Type == "" || t.Token == (sdk.Token{}) || s.Action != ActionExecute && s.Action != ActionRevert {
+		return Start{}, ErrGarbled
+	}
+	return s, nil
+}

@@ -1,0 +1,132 @@
+package worker
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+)
+
+// sendHeartbeat tells the host what goes on here.
+func (w *Worker) sendHeartbeat(bye bool) {
+	w.mu.Lock()
+	h := wire.Heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye}
+	for _, l := range w.executors {
+		h.Used += l.used
+	}
+	for t, r := range w.runs {
+		if !r.fenced {
+			h.Running = append(h.Running, t[:]...)
+		}
+	}
+	if w.describeNext.Swap(false) {
+		h.Info = w.describeSelf()
+	}
+	w.mu.Unlock()
+	data, err := json.Marshal(h)
+	if err != nil {
+		w.log.Error("heartbeat", "error", err)
+		return
+	}
+	if err := w.broker.Send(wire.ChannelHeartbeat, data); err != nil && h.Info != nil {
+		w.describeNext.Store(true)
+	}
+}
+
+// heartbeatLoop speaks to the host and repeats what it has not answered.
+func (w *Worker) heartbeatLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.heartbeatWanted:
+		case <-timer.C:
+		}
+		if w.broker.Connected() {
+			w.sendHeartbeat(false)
+			w.repeatUnanswered()
+		}
+		w.watchHostSilence()
+		w.mu.Lock()
+		every := w.offer.Heartbeat
+		w.mu.Unlock()
+		if every == 0 {
+			every = time.Second
+		}
+		timer.Reset(every)
+		wire.Wake(w.pullWanted) // pulls whose end was not heard
+	}
+}
+
+// maxRepeat is the longest that an unanswered report waits to be repeated.
+const maxRepeat = 10 * time.Second
+
+// repeatUnanswered says again what the host has not answered.
+func (w *Worker) repeatUnanswered() {
+	if w.outbox.WaitingBytes(w.peer) > 4<<20 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for t, r := range w.runs {
+		if r.phase == accepting && now.Sub(r.receivedAt) > broker.AcceptWait {
+			w.removeRun(t, r)
+			continue
+		}
+		if r.phase == working {
+			r.sendProgress(w)
+		}
+		for seq, s := range r.unackedSaves {
+			if now.Sub(s.sent) >= time.Second {
+				s.sent = now
+				w.queueItem(&wire.Item{Kind: wire.KindCheckpoint, Token: t, Seq: seq, Data: s.data})
+			}
+		}
+		if now.Sub(r.reportedAt) < r.repeatAfter || r.fenced {
+			continue
+		}
+		switch r.phase {
+		case asking:
+			r.reportedAt = now
+			r.repeatAfter = time.Second
+			w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: t})
+		case reporting:
+			if r.largeResult != nil && r.uploadedTo != w.offer.Host { // the one that had it is gone
+				w.upload(t, r)
+				continue
+			}
+			w.reportOutcome(t, r, min(max(2*r.repeatAfter, time.Second), maxRepeat))
+		}
+	}
+}
+
+// hostSilence is when a host that says nothing counts as gone.
+const hostSilence = 10 * time.Second
+
+func (w *Worker) noteHostHeard() {
+	w.mu.Lock()
+	back := w.hostSilent
+	w.heardHost, w.hostSilent = time.Now(), false
+	w.mu.Unlock()
+	if back {
+		w.log.Info("the host is back")
+	}
+}
+
+// watchHostSilence notices a host that is gone. What runs goes on; results are kept.
+func (w *Worker) watchHostSilence() {
+	w.mu.Lock()
+	gone := !w.hostSilent && !w.heardHost.IsZero() && time.Since(w.heardHost) > hostSilence
+	if gone {
+		w.hostSilent = true
+	}
+	kept := len(w.runs)
+	w.mu.Unlock()
+	if gone {
+		w.log.Warn("the host is silent; what runs goes on and its results are kept", "attempts", kept)
+	}
+}

@@ -1,0 +1,107 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+const (
+	// maxLag is how much may wait to be sent before lines are dropped rather than
+	// outcomes delayed.
+	maxLag = 1 << 20
+	// progressPause is between two reports of an attempt's progress; the host writes
+	// down no more.
+	progressPause = 100 * time.Millisecond
+)
+
+// reporter is what the script of a run speaks to.
+func (w *Worker) reporter(r *run) sdk.Reporter {
+	return sdk.NewReporter(sdk.ReporterFuncs{
+		Progress:   func(done, total int64, message string) { w.reportProgress(r, done, total, message) },
+		Checkpoint: func(data []byte) error { return w.saveCheckpoint(r, data) },
+		Line:       func(level hclog.Level, msg string, args []string) { w.reportLine(r, level, msg, args) },
+	})
+}
+
+func (w *Worker) lagging() bool {
+	return !w.broker.Connected() || w.outbox.WaitingBytes(w.peer) > maxLag
+}
+
+// reportProgress passes on what is new; a value that comes soon after another waits, and
+// only the latest is kept.
+func (w *Worker) reportProgress(r *run, done, total int64, message string) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.phase != working {
+		return
+	}
+	r.progress = &wire.Item{Kind: wire.KindProgress, Token: r.start.Task.Token, Done: done, Total: total, Text: wire.Clip(message, wire.MaxLine)}
+	if now.Sub(r.progressAt) >= progressPause {
+		r.progressAt = now
+		r.sendProgress(w)
+	}
+}
+
+// sendProgress sends the progress that waits. The worker's mu is held.
+func (r *run) sendProgress(w *Worker) {
+	if r.progress != nil && !w.lagging() {
+		w.queueItem(r.progress)
+	}
+	r.progress = nil
+}
+
+func (w *Worker) reportLine(r *run, level hclog.Level, msg string, args []string) {
+	lagging := w.lagging()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.phase != working {
+		return
+	}
+	if lagging {
+		r.droppedLines++
+		return
+	}
+	it := &wire.Item{Kind: wire.KindLog, Token: r.start.Task.Token, At: time.Now(), Level: int(level), Text: wire.Clip(msg, wire.MaxLine), DroppedLines: r.droppedLines}
+	for _, a := range args[:min(len(args), wire.MaxLineArgs)] {
+		it.Args = append(it.Args, wire.Clip(a, wire.MaxLine/4))
+	}
+	r.droppedLines = 0
+	w.queueItem(it)
+}
+
+// saveCheckpoint waits until the host has the data on record.
+func (w *Worker) saveCheckpoint(r *run, data []byte) error {
+	if limit := w.maxMessage(); len(data) > limit {
+		return sdk.Permanent(fmt.Errorf("checkpoint of %d bytes: the broker carries %d", len(data), limit))
+	}
+	r.saveLock.Lock() // so that one copy is kept, however many a script saves at once
+	defer r.saveLock.Unlock()
+	s := &unackedSave{data: append([]byte{}, data...), done: make(chan error, 1), sent: time.Now()}
+	w.mu.Lock()
+	if r.phase != working || r.fenced {
+		w.mu.Unlock()
+		return errAttemptEnded
+	}
+	if r.unackedSaves == nil {
+		r.unackedSaves = make(map[uint64]*unackedSave)
+	}
+	r.lastSeq++
+	seq := r.lastSeq
+	r.unackedSaves[seq] = s
+	w.mu.Unlock()
+	w.queueItem(&wire.Item{Kind: wire.KindCheckpoint, Token: r.start.Task.Token, Seq: seq, Data: s.data})
+	select {
+	case err := <-s.done:
+		return err
+	case <-w.ctx.Done(): // the worker ends; the attempt's own end still lets it save
+		return errAttemptEnded
+	}
+}
+
+func (w *Worker) maxMessage() int { return wire.MessageLimit(w.broker.MaxPayload()) }

@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// workerPhase is how far an attempt is, as its worker knows it.
+type workerPhase uint8
+
+const (
+	// accepting is a start that the broker has not confirmed to be out of its hands.
+	accepting workerPhase = iota
+	// asking is one to which the host has not answered whether it may start.
+	asking
+	// working is one whose script runs.
+	working
+	// uploading is one whose result goes to the host's REST before it is reported.
+	uploading
+	// reporting is one whose outcome the host has not acked.
+	reporting
+)
+
+// run is one attempt on a worker, from its delivery until the host has its outcome or does
+// not want it. It is guarded by the worker's mu, and only ever goes forward through its
+// phases. Its script runs at most once.
+type run struct {
+	start    wire.Start
+	executor *localExecutor
+	phase    workerPhase
+	// receivedAt is when the start was delivered.
+	receivedAt time.Time
+	// reportedAt is when the host was last told what it has to answer, and repeatAfter how
+	// long it is waited for.
+	reportedAt  time.Time
+	repeatAfter time.Duration
+	// ctx is the script's; timeoutTimer ends it when the attempt's time is up, and is nil
+	// if there is no such time.
+	ctx          context.Context
+	cancel       context.CancelCauseFunc
+	timeoutTimer *time.Timer
+	// fenced says that nothing of the attempt is wanted, though its script may still run.
+	fenced bool
+	// slotFreed says that its slot was given back.
+	slotFreed bool
+	outcome   sdk.Outcome
+	// largeResult is a result that no message carries. It is kept until the outcome is
+	// acked. uploadedTo is the process of the host that has it.
+	largeResult *sdk.Result
+	uploadedTo  string
+	// saveLock lets one checkpoint at a time wait. It is taken before the worker's mu.
+	saveLock     sync.Mutex
+	unackedSaves map[uint64]*unackedSave
+	lastSeq      uint64
+	// progress is the latest that was not sent, and progressAt when some was.
+	progress   *wire.Item
+	progressAt time.Time
+	// droppedLines counts the lines that were dropped since the last one that was sent.
+	droppedLines uint64
+}
+
+// unackedSave is a checkpoint that the host has not answered.
+type unackedSave struct {
+	data []byte
+	done chan error
+	sent time.Time
+}
+
+var errAttemptEnded = errors.New("the attempt is over")
+
+// fence ends what the host does not want. w.mu is held.
+func (w *Worker) fence(t sdk.Token, r *run, why string) {
+	switch r.phase {
+	case accepting, asking:
+		w.removeRun(t, r)
+	case working:
+		if !r.fenced {
+			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.Task.ID, "reason", why)
+			r.fenced = true
+			w.clearSuspect(r) // settled, whether or not its script listens
+			r.cancel(sdk.ErrCancel)
+			r.failSaves()
+		}
+	case uploading, reporting:
+		w.log.Warn("a result came too late and is thrown away", "task", r.start.Task.ID, "reason", why)
+		w.removeRun(t, r)
+	}
+}
+
+// removeRun forgets a run. w.mu is held.
+func (w *Worker) removeRun(t sdk.Token, r *run) {
+	delete(w.runs, t)
+	w.clearSuspect(r)
+	r.freeSlot(w)
+	if s, ok := r.executor.Executor.(sdk.Settler); ok && r.phase >= uploading {
+		s.Settled(t)
+	}
+	wire.Wake(w.runRemoved)
+}
+
+// clearSuspect gives up the place for suspects if r has it. w.mu is held.
+func (w *Worker) clearSuspect(r *run) {
+	if w.suspect == r {
+		w.suspect = nil
+	}
+}
+
+// dropUnaccepted gives up a start that was never acknowledged: the broker delivers it again.
+func (w *Worker) dropUnaccepted(t sdk.Token) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.runs[t]; r != nil && r.phase == accepting {
+		w.removeRun(t, r)
+	}
+}
+
+// failSaves answers all checkpoints that wait: nothing is on record for them any more. The
+// worker's mu is held.
+func (r *run) failSaves() {
+	for seq := range r.unackedSaves {
+		r.answerSave(seq, errAttemptEnded)
+	}
+}
+
+// answerSave answers a checkpoint. The worker's mu is held.
+func (r *run) answerSave(seq uint64, err error) {
+	if s := r.unackedSaves[seq]; s != nil {
+		delete(r.unackedSaves, seq)
+		s.done <- err
+	}
+}

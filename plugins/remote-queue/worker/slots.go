@@ -1,0 +1,44 @@
+package worker
+
+import (
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+)
+
+const (
+	// maxPull is how many starts are asked for at a time.
+	maxPull = 512
+	// maxRuns bounds the attempts that a worker has, with those whose outcome the host
+	// has not acknowledged: so many it can name on a broker of any kind.
+	maxRuns = 30_000
+)
+
+// pullCount is how many to ask for. The free slots are shared among the lanes, at least
+// one each: what comes beyond the slots is given back. Small change is left to
+// gather, as long as something is asked for.
+func (l *localExecutor) pullCount(p *puller) int {
+	free := l.slots - l.used
+	if free <= 0 || l.pullers[p.laneName] != p { // or its lane is not offered any more
+		return 0
+	}
+	share := max(1, free/len(l.pullers))
+	n := share - p.requested
+	if n <= 0 || p.requested > 0 && n <= share/4 {
+		return 0
+	}
+	return min(n, maxPull)
+}
+
+// freeSlot gives back the slot of a run, once. The worker's mu is held.
+func (r *run) freeSlot(w *Worker) {
+	if r.slotFreed {
+		return
+	}
+	r.slotFreed = true
+	r.executor.used--
+	for _, p := range r.executor.pullers {
+		if r.executor.pullCount(p) > 0 {
+			wire.Wake(w.pullWanted)
+			return
+		}
+	}
+}
