@@ -130,6 +130,7 @@ func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
+	w.changed(c)
 	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
 }
 
@@ -154,6 +155,7 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if err := w.endAttempt(t.Seq); err != nil {
 		return false, err
 	}
+	w.changed(c)
 	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
 	return true, w.writeSideTables(c, resultNone)
 }
@@ -212,6 +214,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	was := lane.CounterOf(old.state, old.waiting)
 	is := lane.CounterOf(t.State, t.Waiting)
+	w.changed(c)
 	w.lanes.Move(from, was, to, is)
 	if is == lane.Ready {
 		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})

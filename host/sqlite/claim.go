@@ -80,6 +80,7 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	if err := w.event(seq, c.Task.Version, c.Event); err != nil {
 		return false, err
 	}
+	w.feed.note(task.FeedChange{Seq: seq, ID: c.Task.ID, Owner: c.Task.Owner, State: c.Task.State, Version: c.Task.Version})
 	w.lanes.Move(l, lane.Ready, l, lane.Active)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
 	return true, w.enterFlight(seq)

@@ -19,5 +19,6 @@ func TestConformance(t *testing.T) {
 	storetest.RunOffers(t, open)
 	storetest.RunTransactions(t, open)
 	storetest.RunUploads(t, open)
+	storetest.RunChanges(t, open)
 	storetest.RunHosts(t, open)
 }

@@ -221,6 +221,7 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err := w.insertTask(t, r, n); err != nil {
 		return err
 	}
+	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
 	by := t.Owner
 	if by == "" {
 		by = task.ByHost

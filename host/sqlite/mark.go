@@ -67,6 +67,7 @@ func (s *Store) identify(conn *sqlite3.SQLiteConn) error {
 	if err := s.lock.write(k); err != nil {
 		return err
 	}
+	s.w.feed = newFeed(s.epoch)
 	s.w.marker = &marker{lock: s.lock, meta: f, log: filepath.Join(s.dir, FileName+"-wal")}
 	return files.SyncDir(s.dir)
 }

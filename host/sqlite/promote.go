@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // Promote implements task.Queue.
@@ -26,13 +27,18 @@ type promoteOp struct {
 func (o *promoteOp) size() (rows, bytes int) { return o.limit, 0 }
 
 func (o *promoteOp) run(w *writer) error {
-	type due struct{ seq, lane, priority int64 }
+	type due struct {
+		seq, lane, priority, version int64
+		id                           task.ID
+	}
 	var ready []due
 	o.n, o.next = 0, time.Time{}
 	st := w.st.due
 	st.bind().int(micros(o.now)).int(int64(o.limit))
 	if err := st.each(func(r row) bool {
-		ready = append(ready, due{r.int(0), r.int(1), r.int(2)})
+		d := due{seq: r.int(0), lane: r.int(1), priority: r.int(2), version: r.int(3)}
+		copy(d.id[:], r.blob(4))
+		ready = append(ready, d)
 		return true
 	}); err != nil {
 		return err
@@ -47,6 +53,7 @@ func (o *promoteOp) run(w *writer) error {
 		if err != nil {
 			return err
 		}
+		w.feed.note(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
 		w.lanes.Move(n, lane.Waiting, n, lane.Ready)
 		n.Window.Add(lane.Entry{Priority: d.priority, Seq: d.seq})
 	}

@@ -58,6 +58,7 @@ var (
 	_ task.OfferStore       = (*Store)(nil)
 	_ task.HostStore        = (*Store)(nil)
 	_ task.TransactionStore = (*Store)(nil)
+	_ task.ChangeFeed       = (*Store)(nil)
 	_ task.UploadStore      = (*Store)(nil)
 )
 

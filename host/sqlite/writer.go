@@ -64,6 +64,7 @@ type writer struct {
 	batch    []lane.Entry // for readReady
 	inFlight inFlightBlocks
 	uploads  uploads
+	feed     *feed   // nil until the store is identified
 	row      taskRow // of the insert or update that is being bound
 	lastSeq  int64   // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
@@ -249,6 +250,7 @@ func (w *writer) attempt(group []*ticket, growing bool) (_ []*ticket, culprit in
 	if err := w.st.begin.run(); err != nil {
 		return group, -1, err
 	}
+	w.feed.begin()
 	for i := 0; ; i++ {
 		if i == len(group) && growing {
 			group = w.grow(group)
@@ -277,6 +279,7 @@ func (w *writer) commit() error {
 	w.lanes.Commit()
 	w.inFlight.commit()
 	w.uploads.commit()
+	w.feed.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
 		o.n = w.lanes.DropEmpty()

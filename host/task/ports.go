@@ -101,3 +101,31 @@ type UploadStore interface {
 	// not_found if there is nothing, as when the attempt has ended.
 	Upload(ctx context.Context, seq int64, token Token) (Upload, error)
 }
+
+// FeedChange is what a feed tells: a committed change of one task: it was inserted, it changed, or it was
+// deleted. Progress and log lines are none.
+type FeedChange struct {
+	Seq     int64
+	ID      ID
+	Owner   string
+	State   State // after it
+	Version int64 // after it; 0 if Deleted
+	Deleted bool
+}
+
+// Changes is what a feed tells.
+type Changes struct {
+	Tasks []FeedChange // in the order of their commits
+	Next  int64        // where to go on; never 0
+	// Gap says that what changed since then can't be told any more, here or at all:
+	// whoever follows must read anew what it follows, once it has Next.
+	Gap bool
+}
+
+// ChangeFeed tells what changes in a store, whichever host changes it. What it tells is
+// on disk, and a read that begins afterwards sees it. It tells of every change, or of a gap.
+type ChangeFeed interface {
+	// Changes waits until something has changed since that place, and tells it, or part
+	// of it; since is Next of the last call. 0 answers at once, with Next alone.
+	Changes(ctx context.Context, since int64) (Changes, error)
+}
