@@ -16,9 +16,35 @@ func TestConformance(t *testing.T) {
 		return s
 	}
 	storetest.Run(t, func(t *testing.T, dir string) task.Store { return open(t, dir) })
+	t.Run("two handles", func(t *testing.T) {
+		// One host at a time may open a store in SQLite: both handles are on one that is open.
+		opened := map[string]*sharedStore{}
+		storetest.RunOnTwoHandles(t, func(t *testing.T, dir string) task.Store {
+			s := opened[dir]
+			if s == nil || s.handles == 0 {
+				s = &sharedStore{Store: open(t, dir)}
+				opened[dir] = s
+			}
+			s.handles++
+			return s
+		})
+	})
 	storetest.RunOffers(t, open)
 	storetest.RunTransactions(t, open)
 	storetest.RunUploads(t, open)
 	storetest.RunChanges(t, open)
 	storetest.RunHosts(t, open)
+}
+
+// sharedStore is closed with the last of its handles.
+type sharedStore struct {
+	*Store
+	handles int
+}
+
+func (s *sharedStore) Close() error {
+	if s.handles--; s.handles > 0 {
+		return nil
+	}
+	return s.Store.Close()
 }

@@ -145,7 +145,8 @@ type Queue interface {
 	// age over all of them, and returns them with input and checkpoint.
 	Claim(ctx context.Context, c Claim) ([]Claimed, error)
 	// Promote makes ready up to limit scheduled tasks that are due, and says how
-	// many, and when the next is due (zero if none).
+	// many, and when the next is due (zero if none). Due work of every kind is taken
+	// under a guard: whoever asks first has it, and nothing of it is done twice.
 	Promote(ctx context.Context, now time.Time, limit int) (n int, next time.Time, err error)
 	// Lanes are those with an ID above after, in order. A lane is there from its
 	// first task on, and until DropEmptyLanes finds it empty; one with tasks that

@@ -67,23 +67,23 @@ func changesTold(s *suite) {
 	b := s.insert(task.Spec{RunAt: start.Add(time.Second)})[0]
 	taken := s.make(task.Spec{})
 	taken.ID = a.ID
-	_, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{taken}})
+	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{taken}})
 	s.wantCode(err, task.CodeConflict)
 	running := s.claim(1)[0]
 	s.apply(task.Checkpointed(running, []byte("c"), start))
-	s.must(s.store.SaveProgress(s.ctx, []task.ProgressNote{{Seq: a.Seq, Attempt: 1, Progress: task.Progress{Done: 1}, At: start}}))
-	if errs := s.store.Apply(s.ctx, []task.Change{must(task.Cancel(a, "ann", start))}); errs[0] == nil {
+	s.must(s.handle().SaveProgress(s.ctx, []task.ProgressNote{{Seq: a.Seq, Attempt: 1, Progress: task.Progress{Done: 1}, At: start}}))
+	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Cancel(a, "ann", start))}); errs[0] == nil {
 		s.Fatal("an old change was made")
 	}
 	s.succeed(s.get(a.ID))
-	if n, _, err := s.store.Promote(s.ctx, start.Add(time.Hour), 10); n != 1 || err != nil {
+	if n, _, err := s.handle().Promote(s.ctx, start.Add(time.Hour), 10); n != 1 || err != nil {
 		s.Fatalf("promoted %d, %v", n, err)
 	}
 	dispatched := s.claimAs(task.Claim{Executor: "fleet", Shares: []task.Share{{Lanes: s.lanes(), Max: 1}}, Max: 1, Deferred: true})[0]
 	s.apply(task.Started(dispatched, nil, "n", start))
 	s.succeed(s.get(b.ID))
-	s.must(s.store.Delete(s.ctx, mine, a.ID))
-	if gone, _, err := s.store.DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10); len(gone) != 1 || err != nil {
+	s.must(s.handle().Delete(s.ctx, mine, a.ID))
+	if gone, _, err := s.handle().DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10); len(gone) != 1 || err != nil {
 		s.Fatalf("deleted %v, %v", gone, err)
 	}
 	want := []task.FeedChange{
@@ -163,7 +163,7 @@ func followerKnowsAll(s *suite) {
 				if i%2 == 0 {
 					*t = task.Begin(*t, "local", newToken(), false, start).Task
 				}
-				if _, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}}); err != nil {
+				if _, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}}); err != nil {
 					s.Errorf("insert: %v", err)
 					return
 				}
@@ -173,7 +173,7 @@ func followerKnowsAll(s *suite) {
 				} else {
 					c = must(task.Cancel(*t, "ann", start))
 				}
-				if err := s.store.Apply(s.ctx, []task.Change{c})[0]; err != nil {
+				if err := s.handle().Apply(s.ctx, []task.Change{c})[0]; err != nil {
 					s.Errorf("apply: %v", err)
 				}
 			}
@@ -182,7 +182,7 @@ func followerKnowsAll(s *suite) {
 	known := map[task.ID]int64{}
 	readAll := func() {
 		for f := (task.Filter{Limit: task.MaxListLimit}); ; {
-			p, err := s.store.List(s.ctx, all, f)
+			p, err := s.handle().List(s.ctx, all, f)
 			s.must(err)
 			for _, t := range p.Tasks {
 				known[t.ID] = max(known[t.ID], t.Version)

@@ -13,7 +13,7 @@ func lanes(s *suite) {
 	bob := s.make(task.Spec{})
 	bob.Owner = "bob"
 	s.put(bob)
-	got := s.store.Lanes(0)
+	got := s.handle().Lanes(0)
 	want := []task.Lane{
 		{ID: 1, Type: "noop", Owner: "ann"}, {ID: 2, Type: "other", Owner: "ann"}, {ID: 3, Type: "noop", Owner: "ann", Executor: "fleet"},
 		{ID: 4, Type: "noop", Owner: "ann", Route: `{"a":"1","zone":"b"}`}, {ID: 5, Type: "noop", Owner: "bob"},
@@ -21,10 +21,10 @@ func lanes(s *suite) {
 	if !slices.Equal(got, want) {
 		s.Fatalf("lanes %+v, want %+v", got, want)
 	}
-	if got := s.store.Lanes(3); !slices.Equal(got, want[3:]) {
+	if got := s.handle().Lanes(3); !slices.Equal(got, want[3:]) {
 		s.Fatalf("lanes after 3: %+v", got)
 	}
-	if got := s.store.Lanes(5); len(got) != 0 {
+	if got := s.handle().Lanes(5); len(got) != 0 {
 		s.Fatalf("lanes after the last: %+v", got)
 	}
 	if n := s.count(1); n != (task.LaneCount{Ready: 2}) {
@@ -100,7 +100,7 @@ func claimMerges(s *suite) {
 	}
 	s.insert(task.Spec{Type: "left out", Priority: 99})
 	var ids3 []task.LaneID
-	for _, l := range s.store.Lanes(0) {
+	for _, l := range s.handle().Lanes(0) {
 		if l.Type != "left out" {
 			ids3 = append(ids3, l.ID)
 		}
@@ -123,7 +123,7 @@ func claimShares(s *suite) {
 	ls := s.lanes()
 	claim := func(most, ofA, ofB int) (got []task.ID) {
 		s.Helper()
-		claimed, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Max: most, Now: start.Add(time.Second), NewToken: newToken,
+		claimed, err := s.handle().Claim(s.ctx, task.Claim{Executor: "local", Max: most, Now: start.Add(time.Second), NewToken: newToken,
 			Shares: []task.Share{{Lanes: ls[1:2], Max: ofB}, {Lanes: ls[:1], Max: ofA}}})
 		s.must(err)
 		for _, c := range claimed {
@@ -202,7 +202,7 @@ func canceledWaiting(s *suite) {
 func suspects(s *suite) {
 	t := s.run(task.Spec{Input: []byte(`1`)})
 	s.settle(t, task.Outcome{Kind: task.OutcomeLost, Message: "gone", Suspect: true})
-	ls := s.store.Lanes(0)
+	ls := s.handle().Lanes(0)
 	if len(ls) != 2 || !ls[1].Suspect || ls[1].Type != "noop" || s.count(ls[1].ID).Ready != 1 || s.count(ls[0].ID) != (task.LaneCount{}) {
 		s.Fatalf("a lost task does not wait in a lane of suspects: %+v", ls)
 	}
@@ -232,7 +232,7 @@ func dispatched(s *suite) {
 	}
 	equal(s.T, s.get(t.ID), t)
 	s.wantCount(task.LaneCount{Active: 1})
-	if held, err := s.store.InFlight(s.ctx, "", 0, 10); err != nil || len(held) != 1 {
+	if held, err := s.handle().InFlight(s.ctx, "", 0, 10); err != nil || len(held) != 1 {
 		s.Fatalf("held %d, %v: a dispatched task is held", len(held), err)
 	}
 	s.apply(task.Started(t, []byte("handle"), "w1", start.Add(2*time.Second)))

@@ -22,7 +22,7 @@ func manyAtOnce(s *suite) {
 			for i := range each {
 				t, err := task.New(id(), "ann", task.Spec{Type: []string{"a", "b"}[n%2], Priority: i % 3}, task.DefaultLimits(), start)
 				if err == nil {
-					_, err = s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{&t}})
+					_, err = s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{&t}})
 				}
 				if err != nil {
 					s.Errorf("insert: %v", err)
@@ -30,7 +30,7 @@ func manyAtOnce(s *suite) {
 				}
 				inserted.Add(1)
 				if i%10 == 0 { // races with whoever claims it
-					if c, err := task.Cancel(t, "ann", start); err == nil && s.store.Apply(s.ctx, []task.Change{c})[0] == nil {
+					if c, err := task.Cancel(t, "ann", start); err == nil && s.handle().Apply(s.ctx, []task.Change{c})[0] == nil {
 						canceled.Add(1)
 					}
 				}
@@ -41,7 +41,7 @@ func manyAtOnce(s *suite) {
 	for range workers {
 		working.Go(func() {
 			for {
-				claimed, err := s.store.Claim(s.ctx, task.Claim{Executor: "local", Shares: []task.Share{{Lanes: s.lanes(), Max: 10}}, Max: 10,
+				claimed, err := s.handle().Claim(s.ctx, task.Claim{Executor: "local", Shares: []task.Share{{Lanes: s.lanes(), Max: 10}}, Max: 10,
 					Now: start.Add(time.Second), NewToken: newToken})
 				if err != nil {
 					s.Errorf("claim: %v", err)
@@ -73,14 +73,14 @@ func manyAtOnce(s *suite) {
 					changes = append(changes, must(task.Settle(t, o, task.Backoff{}, start.Add(time.Second), 0)))
 				}
 				mu.Unlock()
-				for i, err := range s.store.Apply(s.ctx, changes) {
+				for i, err := range s.handle().Apply(s.ctx, changes) {
 					if err != nil {
 						s.Errorf("settle: %v", err)
 					} else if changes[i].Task.State == task.Succeeded {
 						settled.Add(1)
 					}
 				}
-				if _, err := s.store.List(s.ctx, mine, task.Filter{Limit: 5}); err != nil {
+				if _, err := s.handle().List(s.ctx, mine, task.Filter{Limit: 5}); err != nil {
 					s.Errorf("list: %v", err)
 				}
 			}
@@ -100,7 +100,7 @@ func manyAtOnce(s *suite) {
 	s.wantCount(task.LaneCount{})
 	states := map[task.State]int64{}
 	for f := (task.Filter{Limit: 1000}); ; {
-		p, err := s.store.List(s.ctx, all, f)
+		p, err := s.handle().List(s.ctx, all, f)
 		s.must(err)
 		for _, t := range p.Tasks {
 			states[t.State]++
@@ -126,7 +126,7 @@ func oneChangeWins(s *suite) {
 				if i%2 == 0 {
 					c = must(task.Cancel(t, "ann", start))
 				}
-				switch err := s.store.Apply(s.ctx, []task.Change{c})[0]; {
+				switch err := s.handle().Apply(s.ctx, []task.Change{c})[0]; {
 				case err == nil:
 					won.Add(1)
 				case task.CodeOf(err) != task.CodeConflict:
@@ -143,4 +143,84 @@ func oneChangeWins(s *suite) {
 		}
 	}
 	s.wantCount(task.LaneCount{})
+}
+
+// dueOnce: what is due (to be promoted, past its deadline, to be deleted) is taken by
+// whoever comes first, and nothing of it twice.
+func dueOnce(s *suite) {
+	const n, callers = 300, 4
+	var batch []*task.Task
+	for i := range n {
+		spec := task.Spec{RunAt: start.Add(time.Minute), Retain: new(time.Duration)}
+		if i%3 == 0 {
+			spec.Deadline = start.Add(time.Hour)
+		}
+		batch = append(batch, s.make(spec))
+	}
+	s.put(batch...)
+	each := func(do func(h task.Store) bool) {
+		var working sync.WaitGroup
+		for range callers {
+			working.Go(func() {
+				for do(s.handle()) {
+				}
+			})
+		}
+		working.Wait()
+	}
+	var promoted, failed atomic.Int64
+	each(func(h task.Store) bool {
+		k, _, err := h.Promote(s.ctx, start.Add(2*time.Minute), 7)
+		if err != nil {
+			s.Errorf("promote: %v", err)
+		}
+		promoted.Add(int64(k))
+		return k > 0
+	})
+	if promoted.Load() != n {
+		s.Errorf("promoted %d of %d", promoted.Load(), n)
+	}
+	for _, t := range batch {
+		if got := s.get(t.ID); got.Waiting != task.WaitQueued || got.Version != 2 {
+			s.Fatalf("promoted: %+v", got)
+		}
+	}
+	late := start.Add(2 * time.Hour)
+	each(func(h task.Store) bool {
+		due, err := h.Overdue(s.ctx, late, 7)
+		if err != nil {
+			s.Errorf("overdue: %v", err)
+		}
+		for _, t := range due {
+			if h.Apply(s.ctx, []task.Change{must(task.Overdue(t, late))})[0] == nil {
+				failed.Add(1)
+			}
+		}
+		return len(due) > 0
+	})
+	if failed.Load() != n/3 {
+		s.Errorf("failed %d past their deadline, want %d", failed.Load(), n/3)
+	}
+	var mu sync.Mutex
+	gone := map[task.ID]int{}
+	each(func(h task.Store) bool {
+		ids, more, err := h.DeleteExpired(s.ctx, late.Add(time.Hour), 7)
+		if err != nil {
+			s.Errorf("delete expired: %v", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, id := range ids {
+			gone[id]++
+		}
+		return more || len(ids) > 0
+	})
+	for id, times := range gone {
+		if times != 1 {
+			s.Errorf("task %s was deleted %d times", id, times)
+		}
+	}
+	if len(gone) != n/3 {
+		s.Errorf("deleted %d, want %d", len(gone), n/3)
+	}
 }

@@ -53,7 +53,7 @@ func attemptsOfAHost(s *suite) {
 	s.insert(task.Spec{})
 	for range 2 {
 		for host, want := range map[task.HostID]int{s.host().ID: 2, "": 2, "another": 0} {
-			ts, err := s.store.InFlight(s.ctx, host, 0, 10)
+			ts, err := s.handle().InFlight(s.ctx, host, 0, 10)
 			s.must(err)
 			if len(ts) != want {
 				s.Fatalf("%d tasks are in flight by host %q, want %d", len(ts), host, want)
@@ -63,7 +63,7 @@ func attemptsOfAHost(s *suite) {
 	}
 	s.succeed(claimed)
 	s.succeed(*inserted)
-	if ts, err := s.store.InFlight(s.ctx, s.host().ID, 0, 10); err != nil || len(ts) != 0 {
+	if ts, err := s.handle().InFlight(s.ctx, s.host().ID, 0, 10); err != nil || len(ts) != 0 {
 		s.Fatalf("in flight are still %v, %v", ids(ts), err)
 	}
 }

@@ -18,7 +18,7 @@ func insertAndGet(s *suite) {
 		s.Fatal("Insert gave no Seq")
 	}
 	equal(s.T, s.get(t.ID), t)
-	_, err := s.store.Get(s.ctx, all, id())
+	_, err := s.handle().Get(s.ctx, all, id())
 	s.wantCode(err, task.CodeNotFound)
 	second := s.insert(task.Spec{})[0]
 	if second.Seq <= t.Seq {
@@ -46,7 +46,7 @@ func everyField(s *suite) {
 	t.Group, t.Flow, t.Parent, t.Step = id(), id(), id(), "step one"
 	s.put(t)
 	equal(s.T, s.get(t.ID), *t)
-	byKey, err := s.store.ByKey(s.ctx, mine, "import", "k")
+	byKey, err := s.handle().ByKey(s.ctx, mine, "import", "k")
 	s.must(err)
 	equal(s.T, byKey, *t)
 	s.wantCount(task.LaneCount{Waiting: 1})
@@ -95,7 +95,7 @@ func insertedRunning(s *suite) {
 
 func (s *suite) history(id task.ID) []task.Event {
 	s.Helper()
-	h, err := s.store.History(s.ctx, all, id, 0)
+	h, err := s.handle().History(s.ctx, all, id, 0)
 	s.must(err)
 	return h
 }
@@ -115,21 +115,21 @@ func allOrNone(s *suite) {
 	taken := batch(10)
 	taken[0].Key, taken[9].Key = "free", "same"
 	taken[5].Key = "same"
-	_, err := s.store.Insert(s.ctx, task.Submission{Tasks: taken})
+	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: taken})
 	s.wantCode(err, task.CodeConflict)
 	s.wantField(err, 10, "key")
 
 	twice := batch(10)
 	twice[7].ID = good[3].ID
-	_, err = s.store.Insert(s.ctx, task.Submission{Tasks: twice})
+	_, err = s.handle().Insert(s.ctx, task.Submission{Tasks: twice})
 	s.wantCode(err, task.CodeConflict)
 
 	for _, t := range append(taken, twice[:7]...) {
-		_, err := s.store.Get(s.ctx, all, t.ID)
+		_, err := s.handle().Get(s.ctx, all, t.ID)
 		s.wantCode(err, task.CodeNotFound)
 	}
 	s.wantCount(task.LaneCount{Ready: 500})
-	if _, err := s.store.Insert(s.ctx, task.Submission{}); err == nil {
+	if _, err := s.handle().Insert(s.ctx, task.Submission{}); err == nil {
 		s.Fatal("an empty submission was accepted")
 	}
 	taken[5].Key = "another"
@@ -142,7 +142,7 @@ func keys(s *suite) {
 	insert := func(owner, typ string) error {
 		t := s.make(task.Spec{Type: typ, Key: "k"})
 		t.Owner = owner
-		_, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
+		_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
 		return err
 	}
 	err := insert("ann", "noop")
@@ -153,19 +153,19 @@ func keys(s *suite) {
 	s.wantField(err, 0, "key")
 	s.must(insert("ann", "other"))
 	s.must(insert("bob", "noop"))
-	got, err := s.store.ByKey(s.ctx, mine, "noop", "k")
+	got, err := s.handle().ByKey(s.ctx, mine, "noop", "k")
 	s.must(err)
 	if got.ID != first.ID {
 		s.Fatalf("by key %s, want %s", got.ID, first.ID)
 	}
-	_, err = s.store.ByKey(s.ctx, mine, "noop", "another")
+	_, err = s.handle().ByKey(s.ctx, mine, "noop", "another")
 	s.wantCode(err, task.CodeNotFound)
-	_, err = s.store.ByKey(s.ctx, task.Scope{Owner: "eve"}, "noop", "k")
+	_, err = s.handle().ByKey(s.ctx, task.Scope{Owner: "eve"}, "noop", "k")
 	s.wantCode(err, task.CodeNotFound)
 
 	s.apply(task.Cancel(first, "ann", start))
 	s.wantCode(insert("ann", "noop"), task.CodeConflict)
-	s.must(s.store.Delete(s.ctx, mine, first.ID))
+	s.must(s.handle().Delete(s.ctx, mine, first.ID))
 	s.must(insert("ann", "noop"))
 }
 
@@ -177,7 +177,7 @@ func idempotency(s *suite) {
 			ts[i] = s.make(task.Spec{})
 			made = append(made, ts[i].ID)
 		}
-		r, err := s.store.Insert(s.ctx, task.Submission{Tasks: ts, Idempotency: &task.Idempotency{Owner: owner, Key: key, Hash: [32]byte{hash}}})
+		r, err := s.handle().Insert(s.ctx, task.Submission{Tasks: ts, Idempotency: &task.Idempotency{Owner: owner, Key: key, Hash: [32]byte{hash}}})
 		return r, made, err
 	}
 	r, made, err := submit("ann", "i", 1, 3)
@@ -192,14 +192,14 @@ func idempotency(s *suite) {
 	}
 	_, _, err = submit("ann", "i", 2, 3)
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
+	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
 	s.must(err)
 	if !slices.Equal(r.Replayed, made) {
 		s.Fatalf("asked for, replayed %v, want %v", r.Replayed, made)
 	}
-	_, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
+	_, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.store.FindSubmission(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
+	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
 	s.must(err)
 	if r.Replayed != nil {
 		s.Fatal("another owner's key is known")
@@ -217,7 +217,7 @@ func idempotency(s *suite) {
 		s.Fatalf("after a restart replayed %v, want %v", r.Replayed, made)
 	}
 	// Kept for a day, then removed by DeleteExpired.
-	_, _, err = s.store.DeleteExpired(s.ctx, start.Add(23*time.Hour), 100)
+	_, _, err = s.handle().DeleteExpired(s.ctx, start.Add(23*time.Hour), 100)
 	s.must(err)
 	r, _, err = submit("ann", "i", 1, 3)
 	s.must(err)
@@ -225,7 +225,7 @@ func idempotency(s *suite) {
 		s.Fatal("the key was forgotten within a day")
 	}
 	for more := true; more; {
-		_, more, err = s.store.DeleteExpired(s.ctx, start.Add(25*time.Hour), 100)
+		_, more, err = s.handle().DeleteExpired(s.ctx, start.Add(25*time.Hour), 100)
 		s.must(err)
 	}
 	r, _, err = submit("ann", "i", 2, 1)
@@ -239,10 +239,10 @@ func endedContext(s *suite) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()
 	t := s.make(task.Spec{})
-	if _, err := s.store.Insert(ctx, task.Submission{Tasks: []*task.Task{t}}); !errors.Is(err, context.Canceled) {
+	if _, err := s.handle().Insert(ctx, task.Submission{Tasks: []*task.Task{t}}); !errors.Is(err, context.Canceled) {
 		s.Fatalf("insert with an ended context: %v", err)
 	}
-	_, err := s.store.Get(s.ctx, all, t.ID)
+	_, err := s.handle().Get(s.ctx, all, t.ID)
 	s.wantCode(err, task.CodeNotFound)
 	s.wantCount(task.LaneCount{})
 }

@@ -11,10 +11,10 @@ import (
 
 func (s *suite) dropLanes(want int) {
 	s.Helper()
-	n, err := s.store.DropEmptyLanes(s.ctx)
+	n, err := s.handle().DropEmptyLanes(s.ctx)
 	s.must(err)
 	if n != want {
-		s.Fatalf("%d lanes went, want %d of %+v", n, want, s.store.Lanes(0))
+		s.Fatalf("%d lanes went, want %d of %+v", n, want, s.handle().Lanes(0))
 	}
 }
 
@@ -22,13 +22,13 @@ func (s *suite) dropLanes(want int) {
 func (s *suite) wantLanes(want ...string) []task.Lane {
 	s.Helper()
 	var types []string
-	lanes := s.store.Lanes(0)
+	lanes := s.handle().Lanes(0)
 	for i, l := range lanes {
 		types = append(types, l.Type)
 		if i > 0 && l.ID <= lanes[i-1].ID {
 			s.Fatalf("lanes out of order: %+v", lanes)
 		}
-		if got := s.store.Lanes(l.ID); !slices.Equal(got, lanes[i+1:]) {
+		if got := s.handle().Lanes(l.ID); !slices.Equal(got, lanes[i+1:]) {
 			s.Fatalf("lanes after %d: %+v, want %+v", l.ID, got, lanes[i+1:])
 		}
 	}
@@ -47,7 +47,7 @@ func emptyLanes(s *suite) {
 	s.settle(failed, task.Outcome{Kind: task.OutcomeFailed, Permanent: true})
 	deleted := s.run(task.Spec{Type: "deleted"})
 	s.succeed(deleted)
-	s.must(s.store.Delete(s.ctx, mine, deleted.ID))
+	s.must(s.handle().Delete(s.ctx, mine, deleted.ID))
 	s.run(task.Spec{Type: "running"})
 	s.insert(task.Spec{Type: "scheduled", RunAt: start.Add(time.Hour)})
 	s.insert(task.Spec{Type: "ready"})
@@ -64,7 +64,7 @@ func emptyLanes(s *suite) {
 		s.Fatalf("the task of a lane that is gone is %+v", got)
 	}
 	for typ, want := range map[string]int{"done": 1, "failed": 1, "deleted": 0, "ready": 1, "never": 0} {
-		p, err := s.store.List(s.ctx, mine, task.Filter{Types: []string{typ}})
+		p, err := s.handle().List(s.ctx, mine, task.Filter{Types: []string{typ}})
 		s.must(err)
 		if len(p.Tasks) != want {
 			s.Fatalf("%d tasks of type %s are listed, want %d", len(p.Tasks), typ, want)
@@ -72,7 +72,7 @@ func emptyLanes(s *suite) {
 	}
 	last := before[len(before)-1].ID
 	again := s.insert(task.Spec{Type: "done"})[0]
-	lanes := s.store.Lanes(last)
+	lanes := s.handle().Lanes(last)
 	if len(lanes) != 1 || lanes[0].Type != "done" {
 		s.Fatalf("after a task for a lane that is gone, the lanes above %d are %+v", last, lanes)
 	}
@@ -99,14 +99,14 @@ func manyLanes(s *suite) {
 			batch[i] = s.make(task.Spec{Route: map[string]string{"to": fmt.Sprint(i)}})
 		}
 		s.put(batch...)
-		if n := len(s.store.Lanes(0)); n != many+1 {
+		if n := len(s.handle().Lanes(0)); n != many+1 {
 			s.Fatalf("%d lanes, want %d", n, many+1)
 		}
 		var changes []task.Change
 		for _, t := range s.claim(many) {
 			changes = append(changes, must(task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)))
 		}
-		for _, err := range s.store.Apply(s.ctx, changes) {
+		for _, err := range s.handle().Apply(s.ctx, changes) {
 			s.must(err)
 		}
 		s.dropLanes(many)
@@ -126,7 +126,7 @@ func lanesInUse(s *suite) {
 				return
 			default:
 			}
-			if _, err := s.store.DropEmptyLanes(s.ctx); err != nil {
+			if _, err := s.handle().DropEmptyLanes(s.ctx); err != nil {
 				s.Errorf("drop: %v", err)
 				return
 			}
@@ -137,7 +137,7 @@ func lanesInUse(s *suite) {
 		wg.Go(func() {
 			for i := range each {
 				t := s.make(task.Spec{Type: fmt.Sprint("type ", i%3, client)})
-				if _, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}}); err != nil {
+				if _, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}}); err != nil {
 					s.Errorf("insert: %v", err)
 					return
 				}
@@ -145,7 +145,7 @@ func lanesInUse(s *suite) {
 					continue // it waits
 				}
 				c := must(task.Cancel(*t, "ann", start))
-				if err := s.store.Apply(s.ctx, []task.Change{c})[0]; err != nil {
+				if err := s.handle().Apply(s.ctx, []task.Change{c})[0]; err != nil {
 					s.Errorf("cancel: %v", err)
 				}
 			}

@@ -39,7 +39,7 @@ func settleEveryWay(s *suite) {
 		if want := s.get(t.ID); !want.State.Final() {
 			s.apply(task.Cancel(want, "ann", start.Add(3*time.Second)))
 		}
-		s.must(s.store.Delete(s.ctx, all, t.ID))
+		s.must(s.handle().Delete(s.ctx, all, t.ID))
 		s.wantCount(task.LaneCount{})
 	}
 	t := s.run(task.Spec{})
@@ -71,7 +71,7 @@ func conflicts(s *suite) {
 			change, err := task.Settle(c.t, o, task.Backoff{}, start.Add(time.Second), 0)
 			s.must(err)
 			c.change(&change)
-			errs := s.store.Apply(s.ctx, []task.Change{change})
+			errs := s.handle().Apply(s.ctx, []task.Change{change})
 			if len(errs) != 1 || task.CodeOf(errs[0]) != task.CodeConflict {
 				s.Fatalf("%s: %v, want a conflict", name, errs)
 			}
@@ -80,7 +80,7 @@ func conflicts(s *suite) {
 	// The change that was decided on what has since changed.
 	change, err := task.Cancel(waiting, "ann", start)
 	s.must(err)
-	if errs := s.store.Apply(s.ctx, []task.Change{change}); task.CodeOf(errs[0]) != task.CodeConflict {
+	if errs := s.handle().Apply(s.ctx, []task.Change{change}); task.CodeOf(errs[0]) != task.CodeConflict {
 		s.Fatalf("cancel of a task that was claimed since: %v, want a conflict", errs[0])
 	}
 	equal(s.T, s.get(running.ID), running)
@@ -89,7 +89,7 @@ func conflicts(s *suite) {
 		s.Fatalf("refused changes left events: %d, want 2", n)
 	}
 	s.succeed(running)
-	if errs := s.store.Apply(s.ctx, []task.Change{must(task.Settle(running, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))}); task.CodeOf(errs[0]) != task.CodeConflict {
+	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Settle(running, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))}); task.CodeOf(errs[0]) != task.CodeConflict {
 		s.Fatalf("the same attempt settled twice: %v", errs[0])
 	}
 }
@@ -111,7 +111,7 @@ func changesFailAlone(s *suite) {
 	broken := must(task.Cancel(ts[1], "ann", start))
 	broken.Task.Token = task.Token{}
 	changes = append(changes, broken)
-	errs := s.store.Apply(s.ctx, changes)
+	errs := s.handle().Apply(s.ctx, changes)
 	if errs[0] != nil || task.CodeOf(errs[1]) != task.CodeConflict || errs[2] != nil || errs[3] == nil {
 		s.Fatalf("got %v, want only the second and the fourth refused", errs)
 	}
@@ -121,7 +121,7 @@ func changesFailAlone(s *suite) {
 		}
 	}
 	s.wantCount(task.LaneCount{Active: 1})
-	if errs := s.store.Apply(s.ctx, nil); len(errs) != 0 {
+	if errs := s.handle().Apply(s.ctx, nil); len(errs) != 0 {
 		s.Fatalf("no changes: %v", errs)
 	}
 }
@@ -174,7 +174,7 @@ func progress(s *suite) {
 	t := s.run(task.Spec{})
 	note := func(attempt int, p task.Progress) {
 		s.Helper()
-		s.must(s.store.SaveProgress(s.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: attempt, Progress: p, At: start.Add(5 * time.Second)}, {Seq: t.Seq + 99, Attempt: 1, At: start}}))
+		s.must(s.handle().SaveProgress(s.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: attempt, Progress: p, At: start.Add(5 * time.Second)}, {Seq: t.Seq + 99, Attempt: 1, At: start}}))
 	}
 	half := task.Progress{Done: 5, Total: 10, Message: "half"}
 	note(1, half)
@@ -191,7 +191,7 @@ func progress(s *suite) {
 	if got := s.get(t.ID); got.Progress != half {
 		s.Fatalf("after the end the progress is %+v, want what was noted last: %+v", got.Progress, half)
 	}
-	s.must(s.store.SaveProgress(s.ctx, nil))
+	s.must(s.handle().SaveProgress(s.ctx, nil))
 
 	t = s.run(task.Spec{})
 	note(1, half)
@@ -218,7 +218,7 @@ func promote(s *suite) {
 	}{
 		{0, 10, 0, time.Hour}, {time.Hour, 10, 1, 2 * time.Hour}, {4 * time.Hour, 1, 1, 3 * time.Hour}, {4 * time.Hour, 10, 1, 0},
 	} {
-		n, next, err := s.store.Promote(s.ctx, start.Add(c.now), c.limit)
+		n, next, err := s.handle().Promote(s.ctx, start.Add(c.now), c.limit)
 		s.must(err)
 		var want time.Time
 		if c.next > 0 {
@@ -240,15 +240,15 @@ func promote(s *suite) {
 func overdue(s *suite) {
 	ts := s.insert(task.Spec{Deadline: start.Add(time.Hour)}, task.Spec{}, task.Spec{Deadline: start.Add(time.Minute), Key: "k"}, task.Spec{Deadline: start.Add(2 * time.Minute)})
 	s.claim(1) // the first is running, and its deadline its attempt's business
-	got, err := s.store.Overdue(s.ctx, start.Add(2*time.Hour), 10)
+	got, err := s.handle().Overdue(s.ctx, start.Add(2*time.Hour), 10)
 	s.must(err)
 	if want := []task.ID{ts[2].ID, ts[3].ID}; !slices.Equal(ids(got), want) {
 		s.Fatalf("overdue %v, want %v", ids(got), want)
 	}
-	if got, err := s.store.Overdue(s.ctx, start.Add(90*time.Second), 10); err != nil || len(got) != 1 {
+	if got, err := s.handle().Overdue(s.ctx, start.Add(90*time.Second), 10); err != nil || len(got) != 1 {
 		s.Fatalf("overdue %v, %v, want one", ids(got), err)
 	}
-	if got, err := s.store.Overdue(s.ctx, start.Add(2*time.Hour), 1); err != nil || len(got) != 1 {
+	if got, err := s.handle().Overdue(s.ctx, start.Add(2*time.Hour), 1); err != nil || len(got) != 1 {
 		s.Fatalf("overdue %v, %v, want as many as asked for", ids(got), err)
 	}
 	s.apply(task.Overdue(got[0], start.Add(2*time.Hour)))
@@ -282,7 +282,7 @@ func inFlight(s *suite) {
 		s.Helper()
 		seen := map[task.ID]bool{}
 		for after := int64(0); ; {
-			ts, err := s.store.InFlight(s.ctx, "", after, 10)
+			ts, err := s.handle().InFlight(s.ctx, "", after, 10)
 			s.must(err)
 			if len(ts) == 0 {
 				break
@@ -324,13 +324,13 @@ func deleteExpired(s *suite) {
 	pass := func(now time.Time) {
 		s.Helper()
 		for more := true; more; {
-			gone, m, err := s.store.DeleteExpired(s.ctx, now, 7)
+			gone, m, err := s.handle().DeleteExpired(s.ctx, now, 7)
 			s.must(err)
 			if len(gone) > 7 {
 				s.Fatalf("retired %d at once, want 7 at the most", len(gone))
 			}
 			for _, id := range gone {
-				_, err := s.store.Get(s.ctx, all, id)
+				_, err := s.handle().Get(s.ctx, all, id)
 				s.wantCode(err, task.CodeNotFound)
 			}
 			retired, more = retired+len(gone), m
@@ -344,7 +344,7 @@ func deleteExpired(s *suite) {
 	if retired != 20 {
 		s.Fatalf("retired %d, want the 20 that are done and kept for an hour", retired)
 	}
-	_, err := s.store.Get(s.ctx, all, batch[0].ID)
+	_, err := s.handle().Get(s.ctx, all, batch[0].ID)
 	s.wantCode(err, task.CodeNotFound)
 	s.get(batch[1].ID)
 	s.get(batch[48].ID)
@@ -358,21 +358,21 @@ func deleteExpired(s *suite) {
 
 func deleteTask(s *suite) {
 	t := s.run(task.Spec{Input: []byte(`1`)})
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 1, At: start, Attempt: 1, Level: "info", Message: "m"}}))
-	s.wantCode(s.store.Delete(s.ctx, all, t.ID), task.CodeNotFinal)
-	s.wantCode(s.store.Delete(s.ctx, all, id()), task.CodeNotFound)
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 1, At: start, Attempt: 1, Level: "info", Message: "m"}}))
+	s.wantCode(s.handle().Delete(s.ctx, all, t.ID), task.CodeNotFinal)
+	s.wantCode(s.handle().Delete(s.ctx, all, id()), task.CodeNotFound)
 	s.succeed(t)
-	s.wantCode(s.store.Delete(s.ctx, task.Scope{Owner: "eve"}, t.ID), task.CodeNotFound)
-	s.must(s.store.Delete(s.ctx, mine, t.ID))
-	_, err := s.store.Get(s.ctx, all, t.ID)
+	s.wantCode(s.handle().Delete(s.ctx, task.Scope{Owner: "eve"}, t.ID), task.CodeNotFound)
+	s.must(s.handle().Delete(s.ctx, mine, t.ID))
+	_, err := s.handle().Get(s.ctx, all, t.ID)
 	s.wantCode(err, task.CodeNotFound)
-	_, err = s.store.History(s.ctx, all, t.ID, 0)
+	_, err = s.handle().History(s.ctx, all, t.ID, 0)
 	s.wantCode(err, task.CodeNotFound)
-	_, err = s.store.Logs(s.ctx, all, t.ID, task.LogFilter{})
+	_, err = s.handle().Logs(s.ctx, all, t.ID, task.LogFilter{})
 	s.wantCode(err, task.CodeNotFound)
-	s.wantCode(s.store.Delete(s.ctx, mine, t.ID), task.CodeNotFound)
+	s.wantCode(s.handle().Delete(s.ctx, mine, t.ID), task.CodeNotFound)
 	// Lines that come late are nobody's.
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 2, At: start, Attempt: 1, Level: "info", Message: "late"}}))
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 2, At: start, Attempt: 1, Level: "info", Message: "late"}}))
 }
 
 func reopen(s *suite) {
@@ -394,7 +394,7 @@ func reopen(s *suite) {
 	s.wantCount(counts)
 	perLane := func() map[task.Lane]task.LaneCount {
 		out := map[task.Lane]task.LaneCount{}
-		for _, l := range s.store.Lanes(0) {
+		for _, l := range s.handle().Lanes(0) {
 			if n := s.count(l.ID); n != (task.LaneCount{}) {
 				l.ID = 0 // of the process
 				out[l] = n

@@ -11,9 +11,9 @@ import (
 // are deleted and the store is opened anew in between.
 func orderKeys(s *suite) {
 	remove := map[string]func(t task.Task){
-		"delete": func(t task.Task) { s.must(s.store.Delete(s.ctx, mine, t.ID)) },
+		"delete": func(t task.Task) { s.must(s.handle().Delete(s.ctx, mine, t.ID)) },
 		"retire": func(t task.Task) {
-			if n, _, err := s.store.DeleteExpired(s.ctx, t.ExpiresAt, 100); err != nil || len(n) == 0 {
+			if n, _, err := s.handle().DeleteExpired(s.ctx, t.ExpiresAt, 100); err != nil || len(n) == 0 {
 				s.Fatalf("retired %v, %v", n, err)
 			}
 		},
@@ -44,14 +44,14 @@ func oddTimes(s *suite) {
 	for _, at := range odd {
 		t := s.make(task.Spec{})
 		t.RunAt, t.Waiting = at, task.WaitScheduled
-		_, err := s.store.Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{}), t}})
+		_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{}), t}})
 		s.wantCode(err, task.CodeInvalidRequest)
 		s.wantField(err, 2, "run_at")
 		good, bad := s.run(task.Spec{}), s.run(task.Spec{})
 		fine := must(task.Settle(good, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 		late := must(task.Settle(bad, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 		late.Task.ExpiresAt = at
-		errs := s.store.Apply(s.ctx, []task.Change{late, fine})
+		errs := s.handle().Apply(s.ctx, []task.Change{late, fine})
 		s.wantCode(errs[0], task.CodeInvalidRequest)
 		s.must(errs[1])
 		s.succeed(bad)
@@ -60,7 +60,7 @@ func oddTimes(s *suite) {
 	last.RunAt, last.Waiting = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC), task.WaitScheduled
 	s.put(last)
 	equal(s.T, s.get(last.ID), *last)
-	if p, err := s.store.List(s.ctx, mine, task.Filter{}); err != nil || len(p.Tasks) != 2*len(odd)+1 {
+	if p, err := s.handle().List(s.ctx, mine, task.Filter{}); err != nil || len(p.Tasks) != 2*len(odd)+1 {
 		s.Fatalf("listed %d, %v", len(p.Tasks), err)
 	}
 }
@@ -88,7 +88,7 @@ func listOrder(s *suite) {
 		var got []task.ID
 		f := task.Filter{Ascending: ascending, Limit: 5, Owner: "ann"}
 		for {
-			p, err := s.store.List(s.ctx, mine, f)
+			p, err := s.handle().List(s.ctx, mine, f)
 			s.must(err)
 			got = append(got, ids(p.Tasks)...)
 			if p.Next.IsZero() {
@@ -105,14 +105,14 @@ func listOrder(s *suite) {
 	for {
 		t := s.claim(1)[0]
 		s.succeed(t)
-		s.must(s.store.Delete(s.ctx, mine, t.ID))
+		s.must(s.handle().Delete(s.ctx, mine, t.ID))
 		if t.ID == want[5] {
 			break
 		}
 	}
-	p, err := s.store.List(s.ctx, mine, task.Filter{Ascending: true, Cursor: want[5]})
+	p, err := s.handle().List(s.ctx, mine, task.Filter{Ascending: true, Cursor: want[5]})
 	s.must(err)
-	left, err := s.store.List(s.ctx, mine, task.Filter{Ascending: true})
+	left, err := s.handle().List(s.ctx, mine, task.Filter{Ascending: true})
 	s.must(err)
 	rest := slices.DeleteFunc(ids(left.Tasks), func(id task.ID) bool { return slices.Compare(id[:], want[5][:]) <= 0 })
 	if !slices.Equal(ids(p.Tasks), rest) {

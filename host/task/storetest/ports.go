@@ -11,9 +11,10 @@ import (
 // port is the store of a test as another port that it keeps.
 func port[P any](s *suite) P {
 	s.Helper()
-	p, ok := s.store.(P)
+	store := s.handle()
+	p, ok := store.(P)
 	if !ok {
-		s.Fatalf("%T does not keep the port", s.store)
+		s.Fatalf("%T does not keep the port", store)
 	}
 	return p
 }
@@ -77,10 +78,10 @@ func offersExpire(s *suite) {
 	s.wantOffers("", start.Add(59*time.Second), short, long, never)
 	s.wantOffers("", start.Add(time.Minute), long, never)
 	s.wantOffers("a", start.Add(time.Minute))
-	_, _, err := s.store.DeleteExpired(s.ctx, start.Add(time.Minute), 10)
+	_, _, err := s.handle().DeleteExpired(s.ctx, start.Add(time.Minute), 10)
 	s.must(err)
 	s.wantOffers("", start, long, never)
-	_, _, err = s.store.DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10)
+	_, _, err = s.handle().DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10)
 	s.must(err)
 	s.wantOffers("", start, never)
 	err = port[task.OfferStore](s).SaveOffer(s.ctx, task.Offer{Executor: "x", Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)})

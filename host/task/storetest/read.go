@@ -11,7 +11,7 @@ import (
 // scope: nobody sees another owner's tasks, by any way.
 func scope(s *suite) {
 	t := s.run(task.Spec{Key: "k"})
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 1, At: start, Attempt: 1, Level: "info", Message: "m"}}))
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, []task.LogLine{{Seq: 1, At: start, Attempt: 1, Level: "info", Message: "m"}}))
 	s.succeed(t)
 	for _, c := range []struct {
 		scope task.Scope
@@ -19,21 +19,21 @@ func scope(s *suite) {
 	}{
 		{mine, ""}, {all, ""}, {task.Scope{Owner: "eve"}, task.CodeNotFound}, {task.Scope{}, task.CodeNotFound},
 	} {
-		_, err := s.store.Get(s.ctx, c.scope, t.ID)
+		_, err := s.handle().Get(s.ctx, c.scope, t.ID)
 		s.wantCode(err, c.want)
-		_, err = s.store.History(s.ctx, c.scope, t.ID, 0)
+		_, err = s.handle().History(s.ctx, c.scope, t.ID, 0)
 		s.wantCode(err, c.want)
-		_, err = s.store.Logs(s.ctx, c.scope, t.ID, task.LogFilter{})
+		_, err = s.handle().Logs(s.ctx, c.scope, t.ID, task.LogFilter{})
 		s.wantCode(err, c.want)
-		found, err := s.store.ByPrefix(s.ctx, c.scope, t.ID, t.ID)
+		found, err := s.handle().ByPrefix(s.ctx, c.scope, t.ID, t.ID)
 		s.must(err)
-		page, err := s.store.List(s.ctx, c.scope, task.Filter{})
+		page, err := s.handle().List(s.ctx, c.scope, task.Filter{})
 		s.must(err)
 		if n := len(found); n != len(page.Tasks) || (n == 1) != (c.want == "") {
 			s.Fatalf("scope %+v finds %d by prefix and lists %d", c.scope, n, len(page.Tasks))
 		}
 		if c.want != "" {
-			s.wantCode(s.store.Delete(s.ctx, c.scope, t.ID), c.want)
+			s.wantCode(s.handle().Delete(s.ctx, c.scope, t.ID), c.want)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func byPrefix(s *suite) {
 	} {
 		lo, hi, err := task.PrefixRange(p.prefix)
 		s.must(err)
-		got, err := s.store.ByPrefix(s.ctx, mine, lo, hi)
+		got, err := s.handle().ByPrefix(s.ctx, mine, lo, hi)
 		s.must(err)
 		slices.SortFunc(got, func(x, y task.ID) int { return slices.Compare(x[:], y[:]) })
 		if !slices.Equal(got, p.want) {
@@ -63,7 +63,7 @@ func byPrefix(s *suite) {
 	}
 	mk(0xab, 0x30)
 	lo, hi, _ := task.PrefixRange("ab")
-	if got, err := s.store.ByPrefix(s.ctx, mine, lo, hi); err != nil || len(got) != 2 {
+	if got, err := s.handle().ByPrefix(s.ctx, mine, lo, hi); err != nil || len(got) != 2 {
 		s.Fatalf("three tasks begin with ab, ByPrefix gives %d, %v, want two", len(got), err)
 	}
 }
@@ -79,7 +79,7 @@ func listPages(s *suite) {
 	walk := func(f task.Filter) (got []task.ID) {
 		s.Helper()
 		for pages := 0; ; pages++ {
-			p, err := s.store.List(s.ctx, mine, f)
+			p, err := s.handle().List(s.ctx, mine, f)
 			s.must(err)
 			for _, t := range p.Tasks {
 				if t.Input != nil || t.Result != nil || t.Checkpoint != nil || t.Handle != nil {
@@ -106,7 +106,7 @@ func listPages(s *suite) {
 			s.Fatalf("descending by %d: %d tasks, want %d in order", limit, len(got), len(want))
 		}
 	}
-	if p, err := s.store.List(s.ctx, mine, task.Filter{Limit: 1 << 30}); err != nil || len(p.Tasks) != len(want) {
+	if p, err := s.handle().List(s.ctx, mine, task.Filter{Limit: 1 << 30}); err != nil || len(p.Tasks) != len(want) {
 		s.Fatalf("list: %d, %v", len(p.Tasks), err)
 	}
 }
@@ -141,13 +141,13 @@ func listFilters(s *suite) {
 		"created before": {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
 		"together":       {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
 	} {
-		p, err := s.store.List(s.ctx, c.scope, c.f)
+		p, err := s.handle().List(s.ctx, c.scope, c.f)
 		s.must(err)
 		if !slices.Equal(ids(p.Tasks), c.want) {
 			s.Errorf("%s: %v, want %v", name, ids(p.Tasks), c.want)
 		}
 	}
-	p, err := s.store.List(s.ctx, mine, task.Filter{States: []task.State{task.Failed}})
+	p, err := s.handle().List(s.ctx, mine, task.Filter{States: []task.State{task.Failed}})
 	s.must(err)
 	got := p.Tasks[0]
 	if got.Error == nil || got.Error.Code != task.FailureScript || got.Error.Message != "bad" || got.Error.Details != nil || got.Labels["odd"] != `a"b` || got.Type != "a" || got.Owner != "ann" {
@@ -205,7 +205,7 @@ func listMembers(s *suite) {
 				f.Ascending, f.Limit = ascending, limit
 				var got []task.ID
 				for {
-					p, err := s.store.List(s.ctx, c.scope, f)
+					p, err := s.handle().List(s.ctx, c.scope, f)
 					s.must(err)
 					got = append(got, ids(p.Tasks)...)
 					if f.Cursor = p.Next; p.Next.IsZero() || len(got) > 40 {
@@ -242,12 +242,12 @@ func (s *suite) manyMembers() {
 		batch = append(batch, t)
 	}
 	s.put(batch...)
-	p, err := s.store.List(s.ctx, all, task.Filter{Group: large, Labels: map[string]string{"this": "one"}, Ascending: true})
+	p, err := s.handle().List(s.ctx, all, task.Filter{Group: large, Labels: map[string]string{"this": "one"}, Ascending: true})
 	s.must(err)
 	if !slices.Equal(ids(p.Tasks), want) {
 		s.Fatalf("%v of a large group, want %v", ids(p.Tasks), want)
 	}
-	if p, err := s.store.List(s.ctx, all, task.Filter{Group: small}); err != nil || len(p.Tasks) != 5 {
+	if p, err := s.handle().List(s.ctx, all, task.Filter{Group: small}); err != nil || len(p.Tasks) != 5 {
 		s.Fatalf("%d of a small group, %v, want 5", len(p.Tasks), err)
 	}
 }
@@ -257,7 +257,7 @@ func listResults(s *suite) {
 	for _, o := range []task.Outcome{{Result: []byte("null"), ResultType: "application/json"}, {Result: []byte("x"), ResultType: "text/plain"}} {
 		o.Kind = task.OutcomeSucceeded
 		s.settle(s.run(task.Spec{}), o)
-		p, err := s.store.List(s.ctx, mine, task.Filter{Limit: 1})
+		p, err := s.handle().List(s.ctx, mine, task.Filter{Limit: 1})
 		s.must(err)
 		if got := p.Tasks[0]; got.ResultType != o.ResultType || got.Result != nil {
 			s.Fatalf("listed a result %q of type %q, want the type %q alone", got.Result, got.ResultType, o.ResultType)
@@ -278,7 +278,7 @@ func history(s *suite) {
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {
 		s.Fatalf("history\n%+v, want\n%+v", h, want)
 	}
-	h, err := s.store.History(s.ctx, mine, t.ID, 2)
+	h, err := s.handle().History(s.ctx, mine, t.ID, 2)
 	s.must(err)
 	if !reflect.DeepEqual(h, want[2:]) {
 		s.Fatalf("history after 2: %+v", h)
@@ -293,9 +293,9 @@ func logs(s *suite) {
 		{Seq: 3, At: start, Attempt: 1, Level: "error", Message: ""},
 		{Seq: 4, At: start.Add(time.Microsecond), Attempt: 2, Level: "warn", Message: "four"},
 	}
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, lines[:2]))
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, lines[2:]))
-	s.must(s.store.AppendLogs(s.ctx, t.Seq, nil))
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, lines[:2]))
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, lines[2:]))
+	s.must(s.handle().AppendLogs(s.ctx, t.Seq, nil))
 	for name, c := range map[string]struct {
 		f    task.LogFilter
 		want []task.LogLine
@@ -308,7 +308,7 @@ func logs(s *suite) {
 		"info":      {task.LogFilter{Level: "info", Attempt: 1}, lines[1:3]},
 		"none":      {task.LogFilter{After: 4}, nil},
 	} {
-		got, err := s.store.Logs(s.ctx, mine, t.ID, c.f)
+		got, err := s.handle().Logs(s.ctx, mine, t.ID, c.f)
 		s.must(err)
 		if !reflect.DeepEqual(got, c.want) {
 			s.Errorf("%s: %+v, want %+v", name, got, c.want)

@@ -24,8 +24,19 @@ type testCase struct {
 }
 
 // Run holds a store against all that task.Store promises. Each test has a store of its own.
-func Run(t *testing.T, open Open) {
-	run(t, open, []testCase{
+func Run(t *testing.T, open Open) { run(t, open, cases()) }
+
+// RunOnTwoHandles is Run for a store that several hosts can share: each test opens it
+// twice, and speaks through one handle and the other in turn. What was written through
+// the one must hold through the other at once.
+func RunOnTwoHandles(t *testing.T, open Open) {
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) { runCase(t, open, 2, c) })
+	}
+}
+
+func cases() []testCase {
+	return []testCase{
 		{"insert and get", insertAndGet},
 		{"every field comes back", everyField},
 		{"null inputs and results", nulls},
@@ -71,28 +82,35 @@ func Run(t *testing.T, open Open) {
 		{"ended context", endedContext},
 		{"many at once", manyAtOnce},
 		{"one change wins", oneChangeWins},
-	})
+		{"due work is done once", dueOnce},
+	}
 }
 
 // run runs each case on a store of its own.
 func run(t *testing.T, open Open, cases []testCase) {
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			s := &suite{T: t, dir: t.TempDir(), open: open, ctx: t.Context()}
-			s.reopen()
-			c.test(s)
-		})
+		t.Run(c.name, func(t *testing.T) { runCase(t, open, 1, c) })
 	}
+}
+
+func runCase(t *testing.T, open Open, handles int, c testCase) {
+	s := &suite{T: t, dir: t.TempDir(), open: open, ctx: t.Context(), handles: make([]task.Store, handles)}
+	s.reopen()
+	c.test(s)
 }
 
 // suite is one test's store.
 type suite struct {
 	*testing.T
-	dir   string
-	open  Open
-	ctx   context.Context
-	store task.Store
+	dir     string
+	open    Open
+	ctx     context.Context
+	handles []task.Store // on the one store
+	asked   atomic.Uint64
 }
+
+// handle is one handle on the store after the other.
+func (s *suite) handle() task.Store { return s.handles[s.asked.Add(1)%uint64(len(s.handles))] }
 
 // all is the scope of an admin, mine of the usual owner.
 var (
@@ -106,17 +124,21 @@ var (
 func (s *suite) reopen() {
 	s.Helper()
 	s.close()
-	s.store = s.open(s.T, s.dir)
+	for i := range s.handles {
+		s.handles[i] = s.open(s.T, s.dir)
+	}
 	s.Cleanup(s.close)
 }
 
 func (s *suite) close() {
-	if c, ok := s.store.(interface{ Close() error }); ok {
-		if err := c.Close(); err != nil {
-			s.Errorf("close: %v", err)
+	for i, h := range s.handles {
+		if c, ok := h.(interface{ Close() error }); ok {
+			if err := c.Close(); err != nil {
+				s.Errorf("close: %v", err)
+			}
 		}
+		s.handles[i] = nil
 	}
-	s.store = nil
 }
 
 func newToken() (tk task.Token) { _, _ = rand.Read(tk[:]); return tk }
@@ -159,7 +181,7 @@ func (s *suite) insert(specs ...task.Spec) []task.Task {
 
 func (s *suite) put(ts ...*task.Task) {
 	s.Helper()
-	r, err := s.store.Insert(s.ctx, task.Submission{Tasks: ts})
+	r, err := s.handle().Insert(s.ctx, task.Submission{Tasks: ts})
 	s.must(err)
 	if r.Replayed != nil {
 		s.Fatalf("a submission without an idempotency key was taken for a replay")
@@ -169,7 +191,7 @@ func (s *suite) put(ts ...*task.Task) {
 // lanes are the ids of all lanes.
 func (s *suite) lanes() []task.LaneID {
 	var ids []task.LaneID
-	for _, l := range s.store.Lanes(0) {
+	for _, l := range s.handle().Lanes(0) {
 		ids = append(ids, l.ID)
 	}
 	return ids
@@ -187,7 +209,7 @@ func (s *suite) claim(limit int, lanes ...task.LaneID) []task.Task {
 func (s *suite) claimAs(c task.Claim) []task.Task {
 	s.Helper()
 	c.Now, c.NewToken = start.Add(time.Second), newToken
-	claimed, err := s.store.Claim(s.ctx, c)
+	claimed, err := s.handle().Claim(s.ctx, c)
 	s.must(err)
 	return begun(claimed)
 }
@@ -214,7 +236,7 @@ func (s *suite) run(spec task.Spec) task.Task {
 func (s *suite) apply(c task.Change, err error) {
 	s.Helper()
 	s.must(err)
-	if errs := s.store.Apply(s.ctx, []task.Change{c}); len(errs) != 1 || errs[0] != nil {
+	if errs := s.handle().Apply(s.ctx, []task.Change{c}); len(errs) != 1 || errs[0] != nil {
 		s.Fatalf("apply %s to %s: %v", c.From, c.Task.State, errs)
 	}
 }
@@ -231,7 +253,7 @@ func (s *suite) succeed(t task.Task) {
 
 func (s *suite) get(id task.ID) task.Task {
 	s.Helper()
-	t, err := s.store.Get(s.ctx, all, id)
+	t, err := s.handle().Get(s.ctx, all, id)
 	s.must(err)
 	return t
 }
@@ -277,14 +299,14 @@ func (s *suite) wantCount(want task.LaneCount) {
 
 func (s *suite) ready(lanes []task.LaneID) int64 {
 	s.Helper()
-	n, err := s.store.Ready(s.ctx, lanes)
+	n, err := s.handle().Ready(s.ctx, lanes)
 	s.must(err)
 	return n
 }
 
 func (s *suite) count(lane task.LaneID) task.LaneCount {
 	s.Helper()
-	n, err := s.store.Count(s.ctx, lane)
+	n, err := s.handle().Count(s.ctx, lane)
 	s.must(err)
 	return n
 }

@@ -66,7 +66,7 @@ func transactionIsAll(s *suite) {
 		s.Fatalf("%d events, want 3", n)
 	}
 	s.wantCount(task.LaneCount{Ready: 2, Active: 1})
-	if got, err := s.store.ByKey(s.ctx, mine, "next", "k"); err != nil || got.ID != ready.ID {
+	if got, err := s.handle().ByKey(s.ctx, mine, "next", "k"); err != nil || got.ID != ready.ID {
 		s.Fatalf("by key %v, %v", got.ID, err)
 	}
 	s.reopen()
@@ -115,7 +115,7 @@ func transactionIsNone(s *suite) {
 		}
 		equal(s.T, s.get(running.ID), running)
 		equal(s.T, s.get(second.ID), second)
-		_, err := s.store.Get(s.ctx, all, t.Inserts[0].ID)
+		_, err := s.handle().Get(s.ctx, all, t.Inserts[0].ID)
 		s.wantCode(err, task.CodeNotFound)
 		s.wantVersion("flow/1", 5)
 		s.wantVersion("flow/2", 0)
@@ -180,7 +180,7 @@ func oneDecisionWins(s *suite) {
 	wg.Wait()
 	s.wantVersion("flow/1", each)
 	s.wantCount(task.LaneCount{Ready: each})
-	for i, l := range s.store.Lanes(0) {
+	for i, l := range s.handle().Lanes(0) {
 		if l.Type != fmt.Sprint("step ", i) || s.count(l.ID).Ready != 1 {
 			s.Fatalf("the lane of step %d is %+v with %+v", i, l, s.count(l.ID))
 		}
