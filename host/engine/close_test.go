@@ -209,3 +209,27 @@ func TestGracefulStopCostsNothing(t *testing.T) {
 		t.Errorf("after the restart: %s, attempt %d", got.State, got.Attempt)
 	}
 }
+
+// With max_lost 0 a task is never run twice, and a graceful stop may have interrupted it
+// half-way: it fails, visibly.
+func TestNeverTwiceHoldsForAGracefulStop(t *testing.T) {
+	dir, g := t.TempDir(), newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	store := openStore(t, dir)
+	never := 0
+	o := engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}}
+	r := start(t, store, o)
+	id := r.submit(task.Spec{MaxLost: &never}).ID
+	<-g.began
+	if err := r.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	r = start(t, openStore(t, dir), o)
+	if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureExecutorLost || got.Attempt != 1 {
+		t.Errorf("%s after %d attempts, %+v", got.State, got.Attempt, got.Error)
+	}
+	if len(g.began) != 0 {
+		t.Error("the script ran twice")
+	}
+}

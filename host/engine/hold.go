@@ -56,7 +56,7 @@ func (a *attempt) changed(t task.Task) {
 	a.task = t
 	a.mu.Unlock()
 	if t.Token != a.token {
-		a.letGo(settled)
+		a.endHold(settled)
 	}
 }
 
@@ -65,7 +65,7 @@ func (a *attempt) reread(ctx context.Context) error {
 	t, err := a.engine.store.Get(ctx, task.Scope{All: true}, a.id)
 	switch {
 	case task.CodeOf(err) == task.CodeNotFound:
-		a.letGo(settled)
+		a.endHold(settled)
 	case err != nil:
 		return err
 	default:
@@ -74,9 +74,9 @@ func (a *attempt) reread(ctx context.Context) error {
 	return nil
 }
 
-// letGo ends the attempt's hold of its task. Nothing of it, no timer either, may change
+// endHold ends the attempt's hold of its task. Nothing of it, no timer either, may change
 // the task from now on.
-func (a *attempt) letGo(how hold) {
+func (a *attempt) endHold(how hold) {
 	a.mu.Lock()
 	was := a.hold
 	if was == holding {

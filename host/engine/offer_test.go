@@ -191,3 +191,33 @@ func TestPauseOutlastsARestart(t *testing.T) {
 		t.Errorf("resumed, and after a restart it is %s", s.State)
 	}
 }
+
+// shy does not describe itself when first asked.
+type shy struct {
+	sdk.Executor
+	asked atomic.Int64
+}
+
+func (s *shy) Describe(ctx context.Context) (sdk.Info, error) {
+	if s.asked.Add(1) == 1 {
+		return sdk.Info{}, errors.New("not now")
+	}
+	return s.Executor.Describe(ctx)
+}
+
+// An executor that did not describe itself is asked again, though nothing changes.
+func TestExecutorIsAskedAgain(t *testing.T) {
+	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: &shy{Executor: x}}}})
+	late := time.After(15 * time.Second)
+	for len(r.Types()) == 0 {
+		select {
+		case <-late:
+			t.Fatal("its types never became known")
+		default:
+		}
+	}
+	if got := r.wait(r.submit(task.Spec{}).ID); got.State != task.Succeeded {
+		t.Errorf("got %s", got.State)
+	}
+}

@@ -13,8 +13,8 @@ import (
 
 // finish settles the attempt with what its executor returned.
 func (a *attempt) finish(res sdk.Result, err error) {
-	if a.goesOn(err) {
-		a.letGo(detached)
+	if a.leftRunning(err) {
+		a.endHold(detached)
 		return
 	}
 	a.settle(a.outcome(res, err))
@@ -33,10 +33,10 @@ func (a *attempt) acknowledge() {
 	}
 }
 
-// goesOn says that the attempt outlives this host, and only the waiting for it has ended.
+// leftRunning says that the attempt outlives this host, and only the waiting for it has ended.
 // One that was asked to stop before may be let go as well, by an executor that closes:
 // the next host asks it again.
-func (a *attempt) goesOn(err error) bool {
+func (a *attempt) leftRunning(err error) bool {
 	if err == nil || a.engine.ctx.Err() == nil || !a.executor.Outlives() || errors.Is(err, sdk.ErrLost) {
 		return false
 	}
@@ -152,7 +152,7 @@ func (a *attempt) settle(o task.Outcome) bool {
 		select {
 		case <-time.After(wait):
 		case <-a.engine.closed:
-			a.letGo(detached)
+			a.endHold(detached)
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +90,49 @@ func TestReplayComesBeforeRefusal(t *testing.T) {
 	}
 	close(g.let)
 	r.wait(first[0].ID)
+}
+
+// starting is an executor whose process is not there yet.
+func starting() task.ExecutorStatus { return task.ExecutorStatus{State: task.ExecutorStarting} }
+
+func TestPinnedExecutorThatIsStartingIsNoFaultOfTheRequest(t *testing.T) {
+	x, _ := sdk.NewScripts(script("work", newGate().run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}, {Name: "slow", Executor: x, Source: source{status: starting}}}})
+	_, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work", Executor: "slow"}}, nil)
+	if task.CodeOf(err) != task.CodeExecutorUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReplayOfADeletedTask(t *testing.T) {
+	r := scripts(t, 4, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	idem := &task.Idempotency{Owner: "me", Key: "k", Hash: [32]byte{1}}
+	ts, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wait(ts[0].ID)
+	if err := r.Delete(t.Context(), me, ts[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work"}}, idem); task.CodeOf(err) != task.CodeConflict || !strings.Contains(err.Error(), "deleted") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A queue is full for those who pin an executor as well.
+func TestQueueLimitHoldsForPinnedTasks(t *testing.T) {
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{
+		Types:     map[string]task.TypeConfig{"work": {QueueLimit: 1}},
+		Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}, {Name: "y", Slots: 1, Executor: x}},
+	})
+	r.submit(task.Spec{Executor: "y"})
+	<-g.began
+	r.submit(task.Spec{Executor: "y"})
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "work", Executor: "y"}}, nil); task.CodeOf(err) != task.CodeQueueFull {
+		t.Errorf("a full queue: %v", err)
+	}
+	close(g.let)
 }

@@ -176,7 +176,7 @@ type Ledger interface {
 	// Get reads a task whole.
 	Get(ctx context.Context, s Scope, id ID) (Task, error)
 	// ByKey reads the task of that owner (the scope's), type and key.
-	ByKey(ctx context.Context, s Scope, typ, key string) (Task, error)
+	ByKey(ctx context.Context, s Scope, taskType, key string) (Task, error)
 	// ByPrefix finds the ids in a range, two at the most.
 	ByPrefix(ctx context.Context, s Scope, lo, hi ID) ([]ID, error)
 	// List reads one page, without inputs, results and details of errors, in the order of

@@ -9,37 +9,9 @@ import (
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/registry"
-	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
-
-// What costs no attempt has a rest, which grows: nothing goes back and forth at the
-// speed of the disk.
-func TestWhatCostsNothingRests(t *testing.T) {
-	for name, back := range map[string]func() error{
-		"released":    func() error { return sdk.ErrReleased },
-		"interrupted": func() error { return sdk.ErrInterrupted },
-		"yield":       func() error { return sdk.YieldUntil(time.Now(), nil) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			ran := make(chan time.Time, 1000)
-			r := scripts(t, 1, nil, script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
-				ran <- time.Now()
-				return sdk.Result{}, back()
-			}))
-			r.submit(task.Spec{})
-			last := <-ran
-			for _, least := range []time.Duration{task.RequeueMin, 2 * task.RequeueMin, 4 * task.RequeueMin} {
-				next := <-ran
-				if rest := next.Sub(last); rest < least-10*time.Millisecond {
-					t.Errorf("run again after %s, want %s at the least", rest, least)
-				}
-				last = next
-			}
-		})
-	}
-}
 
 // A retry waits by the monotonic clock: set back by an hour, the system's clock does not
 // have it come an hour late.
@@ -82,109 +54,6 @@ func TestScheduledTaskGoesByTheSystemsClock(t *testing.T) {
 	if got := r.wait(id); got.State != task.Succeeded {
 		t.Errorf("got %s", got.State)
 	}
-}
-
-// fullDisk is a store whose disk is full for changes while it is on.
-type fullDisk struct {
-	*sqlite.Store
-	on    atomic.Bool
-	tries chan struct{}
-}
-
-func (s *fullDisk) Apply(ctx context.Context, cs []task.Change) []error {
-	if !s.on.Load() {
-		return s.Store.Apply(ctx, cs)
-	}
-	select {
-	case s.tries <- struct{}{}:
-	default:
-	}
-	errs := make([]error, len(cs))
-	for i := range errs {
-		errs[i] = task.Errorf(task.CodeStoreFull, "the disk is full")
-	}
-	return errs
-}
-
-// While a settlement is tried again and again, a cancel of its task is answered, and the
-// settlement is made in the end.
-func TestCancelIsAnsweredWhileTheDiskIsFull(t *testing.T) {
-	s := &fullDisk{Store: openStore(t, t.TempDir()), tries: make(chan struct{})}
-	g := newGate()
-	x, _ := sdk.NewScripts(script("work", g.run))
-	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.on.Store(false); e.Close(context.Background()) })
-	r := &rig{e, t, s.Store}
-	id := r.submit(task.Spec{}).ID
-	<-g.began
-	s.on.Store(true)
-	close(g.let)
-	<-s.tries // to settle
-	if _, err := e.Cancel(t.Context(), me, id); task.CodeOf(err) != task.CodeStoreFull {
-		t.Errorf("cancel with a full disk: %v", err)
-	}
-	s.on.Store(false)
-	if got := r.wait(id); got.State != task.Succeeded {
-		t.Errorf("got %s", got.State)
-	}
-}
-
-// stuckDisk is a store whose changes hang until they are let.
-type stuckDisk struct {
-	*sqlite.Store
-	changes chan chan struct{}
-	reads   chan struct{}
-}
-
-func (s stuckDisk) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Task, error) {
-	t, err := s.Store.Get(ctx, scope, id)
-	select {
-	case s.reads <- struct{}{}:
-	default:
-	}
-	return t, err
-}
-
-func (s stuckDisk) Apply(ctx context.Context, cs []task.Change) []error {
-	await(s.changes)
-	return s.Store.Apply(ctx, cs)
-}
-
-// A cancel waits for a change of the same attempt no longer than its caller does.
-func TestCancelEndsWithItsContext(t *testing.T) {
-	s := stuckDisk{openStore(t, t.TempDir()), make(chan chan struct{}), make(chan struct{})}
-	g := newGate()
-	x, _ := sdk.NewScripts(script("work", g.run))
-	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{e, t, s.Store}
-	id := r.submit(task.Spec{}).ID
-	<-g.began
-	close(g.let)
-	let := <-s.changes // the settlement hangs
-	ctx, stop := context.WithCancel(t.Context())
-	answered := make(chan error, 1)
-	go func() { _, err := e.Cancel(ctx, me, id); answered <- err }()
-	<-s.reads // it has seen the task, and comes to the attempt
-	stop()
-	select {
-	case err := <-answered:
-		if err == nil {
-			t.Error("the cancel was accepted while nothing can be written")
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("the cancel waits on, though nobody waits for it")
-	}
-	close(let)
-	if got := r.wait(id); got.State != task.Succeeded {
-		t.Errorf("got %s", got.State)
-	}
-	e.Close(context.Background())
 }
 
 // The time that the store takes to write a start down is not the attempt's.
@@ -263,28 +132,4 @@ func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	}
 	joined.done <- nil
 	r.wait(tk.ID)
-}
-
-// With max_lost 0 a task is never run twice, and a graceful stop may have interrupted it
-// half-way: it fails, visibly.
-func TestNeverTwiceHoldsForAGracefulStop(t *testing.T) {
-	dir, g := t.TempDir(), newGate()
-	x, _ := sdk.NewScripts(script("work", g.run))
-	store := openStore(t, dir)
-	never := 0
-	o := engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}}}
-	r := start(t, store, o)
-	id := r.submit(task.Spec{MaxLost: &never}).ID
-	<-g.began
-	if err := r.Close(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	store.Close()
-	r = start(t, openStore(t, dir), o)
-	if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureExecutorLost || got.Attempt != 1 {
-		t.Errorf("%s after %d attempts, %+v", got.State, got.Attempt, got.Error)
-	}
-	if len(g.began) != 0 {
-		t.Error("the script ran twice")
-	}
 }
