@@ -50,28 +50,31 @@ type TypeConfig struct {
 func LayLimits(layers ...TypeConfig) Limits {
 	l := DefaultLimits()
 	for i := range layers {
-		c := &layers[i]
-		lay(&l.Timeout, c.Timeout, MaxTimeout)
-		lay(&l.MaxAttempts, c.MaxAttempts, MaxTries)
-		lay(&l.QueueLimit, c.QueueLimit, math.MaxInt64)
-		lay(&l.MaxInput, c.MaxInput, math.MaxInt64)
-		lay(&l.Backoff.Initial, c.Backoff.Initial, MaxRetain)
-		lay(&l.Backoff.Max, c.Backoff.Max, MaxRetain)
-		if c.Priority != 0 {
-			l.Priority = min(max(c.Priority, -MaxPriority), MaxPriority)
-		}
-		if c.MaxLost != nil {
-			l.MaxLost = min(max(*c.MaxLost, 0), MaxTries)
-		}
-		if c.Retain != nil {
-			l.Retain = min(max(*c.Retain, 0), MaxRetain)
-		}
-		if len(c.Route) > 0 {
-			l.Route = c.Route
-		}
+		l.lay(&layers[i])
 	}
 	l.Backoff.Max = max(l.Backoff.Max, l.Backoff.Initial)
 	return l
+}
+
+func (l *Limits) lay(c *TypeConfig) {
+	lay(&l.Timeout, c.Timeout, MaxTimeout)
+	lay(&l.MaxAttempts, c.MaxAttempts, MaxTries)
+	lay(&l.QueueLimit, c.QueueLimit, math.MaxInt64)
+	lay(&l.MaxInput, c.MaxInput, math.MaxInt64)
+	lay(&l.Backoff.Initial, c.Backoff.Initial, MaxRetain)
+	lay(&l.Backoff.Max, c.Backoff.Max, MaxRetain)
+	if c.Priority != 0 {
+		l.Priority = min(max(c.Priority, -MaxPriority), MaxPriority)
+	}
+	if c.MaxLost != nil {
+		l.MaxLost = min(max(*c.MaxLost, 0), MaxTries)
+	}
+	if c.Retain != nil {
+		l.Retain = min(max(*c.Retain, 0), MaxRetain)
+	}
+	if len(c.Route) > 0 {
+		l.Route = c.Route
+	}
 }
 
 func lay[T cmp.Ordered](to *T, from, most T) {

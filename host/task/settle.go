@@ -156,41 +156,60 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeReleased:
 		return requeue(t, t.RunAt, o.Message, now)
 	case OutcomeInterrupted:
-		if t.MaxLost == 0 {
-			o.Code = FailureExecutorLost
-			return fail(t, o, "interrupted, and max_lost is 0: it must never run twice", now)
-		}
-		return requeue(t, t.RunAt, o.Message, now)
+		return settleInterrupted(t, o, now)
 	case OutcomeYielded:
 		return settleYield(t, o, now)
 	case OutcomeLost:
-		t.Lost++
-		t.Suspect = t.Suspect || o.Suspect
-		t.Requeued = 0
-		if t.Lost > t.MaxLost {
-			o.Code = FailureExecutorLost
-			return fail(t, o, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
-		}
-		return waitUntil(t, now, "lost: "+o.Message, now)
+		return settleLost(t, o, now)
 	default:
 		t.Failures++
-		t.Requeued = 0
-		if o.Code == "" {
-			o.Code = FailureScript
+		delay := o.RetryAfter
+		if delay <= 0 {
+			delay = b.Delay(t.Failures, chance)
 		}
-		at := now.Add(max(o.RetryAfter, 0))
-		if o.RetryAfter <= 0 {
-			at = now.Add(b.Delay(t.Failures, chance))
-		}
-		late := !t.Deadline.IsZero() && !at.Before(t.Deadline)
-		if o.Permanent || t.Failures >= t.MaxAttempts || late {
-			return fail(t, o, o.Code, now)
-		}
-		c, err := waitUntil(t, at, o.Code+": "+o.Message, now)
-		c.Task.Error, c.SetError = failure(t, o), true
-		c.Delay = at.Sub(now)
-		return c, err
+		return settleFailure(t, o, delay, now)
 	}
+}
+
+// settleInterrupted has t wait for its next attempt, unless it must never run twice: the
+// one that was interrupted may have run in part.
+func settleInterrupted(t Task, o Outcome, now time.Time) (Change, error) {
+	if t.MaxLost > 0 {
+		return requeue(t, t.RunAt, o.Message, now)
+	}
+	o.Code = FailureExecutorLost
+	return fail(t, o, "interrupted, and max_lost is 0: it must never run twice", now)
+}
+
+// settleLost has t wait for its next attempt, or fails it when it was lost too often.
+func settleLost(t Task, o Outcome, now time.Time) (Change, error) {
+	t.Lost++
+	t.Suspect = t.Suspect || o.Suspect
+	t.Requeued = 0
+	if t.Lost <= t.MaxLost {
+		return waitUntil(t, now, "lost: "+o.Message, now)
+	}
+	o.Code = FailureExecutorLost
+	return fail(t, o, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
+}
+
+// settleFailure has t wait for its next attempt until the delay is over, or fails it when
+// there will be none. The failure is counted already.
+func settleFailure(t Task, o Outcome, delay time.Duration, now time.Time) (Change, error) {
+	t.Requeued = 0
+	if o.Code == "" {
+		o.Code = FailureScript
+	}
+	at := now.Add(delay)
+	late := !t.Deadline.IsZero() && !at.Before(t.Deadline)
+	if o.Permanent || t.Failures >= t.MaxAttempts || late {
+		return fail(t, o, o.Code, now)
+	}
+	c, err := waitUntil(t, at, o.Code+": "+o.Message, now)
+	c.Task.Error = failure(t, o)
+	c.SetError = true
+	c.Delay = delay
+	return c, err
 }
 
 func succeed(t Task, o Outcome, now time.Time) (Change, error) {

@@ -224,36 +224,21 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
 			Fields: []FieldError{{Path: []string{"input"}, Message: "too large"}}}
 	}
+	lim.lay(&TypeConfig{Timeout: spec.Timeout, MaxAttempts: spec.MaxAttempts, MaxLost: spec.MaxLost, Retain: spec.Retain,
+		Priority: spec.Priority, Route: spec.Route})
 	t := Task{
 		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,
-		Priority: spec.Priority, State: Pending, Waiting: WaitQueued,
+		Priority: lim.Priority, State: Pending, Waiting: WaitQueued,
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace,
-	}
-	if spec.Priority == 0 {
-		t.Priority = lim.Priority
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")
 	}
 	if spec.RunAt.After(now) {
-		t.RunAt, t.Waiting = spec.RunAt, WaitScheduled
-	}
-	if spec.Timeout > 0 {
-		t.Timeout = spec.Timeout
-	}
-	if spec.MaxAttempts > 0 {
-		t.MaxAttempts = spec.MaxAttempts
-	}
-	if spec.MaxLost != nil {
-		t.MaxLost = *spec.MaxLost
-	}
-	if spec.Retain != nil {
-		t.Retain = *spec.Retain
-	}
-	if len(spec.Route) > 0 {
-		t.Route = spec.Route
+		t.RunAt = spec.RunAt
+		t.Waiting = WaitScheduled
 	}
 	return t, nil
 }
