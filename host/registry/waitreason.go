@@ -105,12 +105,18 @@ func nodesReason(executor string, nodes []sdk.Node, taskType string, route map[s
 	case len(draining) > 0:
 		return fmt.Sprintf("the workers that could run it are draining: %s", someOf(draining))
 	}
+	return labelsReason(executor, taskType, lacking, offering)
+}
+
+// labelsReason names the labels that no node has which offers the type, or else those that
+// none has together. lacking is how many of the offering nodes lack each label.
+func labelsReason(executor, taskType string, lacking map[string]int, offering int) string {
 	var nowhere, somewhere []string
-	for l, n := range lacking {
+	for label, n := range lacking {
 		if n == offering {
-			nowhere = append(nowhere, l)
+			nowhere = append(nowhere, label)
 		} else {
-			somewhere = append(somewhere, l)
+			somewhere = append(somewhere, label)
 		}
 	}
 	if len(nowhere) > 0 {

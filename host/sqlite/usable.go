@@ -76,6 +76,11 @@ func lookAtFile(path string, k lockRecord) (done bool, err error) {
 		}
 		return refuse("beside the store %s lies %s-journal, which is not its own and would be carried over into it: move it away", path, path)
 	}
+	return lookAtHead(f, path, k)
+}
+
+// lookAtHead looks at the first bytes; done says that there is nothing to look at yet.
+func lookAtHead(f io.Reader, path string, k lockRecord) (done bool, err error) {
 	head := make([]byte, 16)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -85,9 +90,10 @@ func lookAtFile(path string, k lockRecord) (done bool, err error) {
 	case n == 0 && k.epoch == 0 && sizeOf(path+"-wal") == 0:
 		return true, nil // a first open was cut short
 	case n == 0:
-		return refuse("%s is empty, and there was a store before: %s, or remove it and %s to begin an empty store", path, doRestore, lock)
+		return false, task.Errorf(task.CodeStoreUnavailable, "%s is empty, and there was a store before: %s, or remove it and %s to begin an empty store",
+			path, doRestore, filepath.Join(filepath.Dir(path), LockName))
 	case string(head[:n]) != "SQLite format 3\x00":
-		return refuse("%s is not a store, or it is damaged: %s; it was not touched", path, doRestore)
+		return false, task.Errorf(task.CodeStoreUnavailable, "%s is not a store, or it is damaged: %s; it was not touched", path, doRestore)
 	}
 	return false, nil
 }
@@ -116,31 +122,39 @@ func refuseOlder(path string, k lockRecord, alone storeMeta, readable bool, logS
 	missing := func(what string) error {
 		return task.Errorf(task.CodeStoreUnavailable, "%s: work that was acknowledged may be missing. Put back what is right, %s, %s; nothing was touched", what, doRestore, doAccept)
 	}
-	same := k.store == 0 || !readable || alone.store == k.store
-	if !same {
+	if k.store != 0 && readable && alone.store != k.store {
 		return missing(fmt.Sprintf("%s is not the store that was opened here last, but a backup or another", path))
 	}
 	needed := k.store != 0 && readable && alone.mark < k.mark
 	if needed && logSize < k.log {
 		return missing(fmt.Sprintf("the write-ahead log %s-wal is cut: it has %d bytes, and had %d", path, logSize, k.log))
 	}
-	whole := alone
-	if logSize > 0 {
-		var err error
-		if whole, err = readMetaOf(path, url.Values{"mode": {"ro"}}); err != nil {
-			return damaged(path, err)
-		}
+	whole, err := metaWithLog(path, alone, logSize)
+	if err != nil {
+		return err
 	}
 	if whole.epoch >= k.epoch && (k.store == 0 || whole.mark >= k.mark) {
 		return nil
 	}
-	if logSize == 0 && needed && alone.mark == k.mark-1 {
+	switch {
+	case logSize > 0:
+		return missing(fmt.Sprintf("the write-ahead log %s-wal is cut or damaged", path))
+	case needed && alone.mark == k.mark-1:
 		return missing(fmt.Sprintf("the write-ahead log %s-wal is gone, and had what was not yet in the store", path))
 	}
-	if logSize > 0 {
-		return missing(fmt.Sprintf("the write-ahead log %s-wal is cut or damaged", path))
-	}
 	return missing(fmt.Sprintf("the store %s is older than it was when it was opened last (epoch %d, and was %d)", path, whole.epoch, k.epoch))
+}
+
+// metaWithLog is what the store says of itself with its log, if it has one.
+func metaWithLog(path string, alone storeMeta, logSize int64) (storeMeta, error) {
+	if logSize == 0 {
+		return alone, nil
+	}
+	whole, err := readMetaOf(path, url.Values{"mode": {"ro"}})
+	if err != nil {
+		return whole, damaged(path, err)
+	}
+	return whole, nil
 }
 
 // storeMeta is what a store says of itself.
