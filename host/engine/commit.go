@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -37,8 +38,15 @@ func (e *Engine) commitAll(ctx context.Context, changes []task.Change) []error {
 	return errs
 }
 
-// commitNew puts new tasks on record, all or none. launch is called for each that was
-// begun with its submit, before anything else is told of it.
+// newTask is a task on its way into the store.
+type newTask struct {
+	task     task.Task
+	taskType *registry.Type
+	executor *registry.Executor
+	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
+}
+
+// commitNew puts new tasks on record, all or none.
 func (e *Engine) commitNew(ctx context.Context, batch []newTask, idem *task.Idempotency) (task.Receipt, error) {
 	tasks := make([]*task.Task, len(batch))
 	for i := range batch {
@@ -50,9 +58,6 @@ func (e *Engine) commitNew(ctx context.Context, batch []newTask, idem *task.Idem
 	}
 	for i := range batch {
 		n := &batch[i]
-		if n.share != nil {
-			e.launch(n.executor, n.share, n.task, false)
-		}
 		e.committed(&task.Change{Task: n.task, Event: &task.Event{At: n.task.CreatedAt, To: n.task.State, Attempt: n.task.Attempt, By: n.task.Owner}})
 	}
 	return receipt, nil

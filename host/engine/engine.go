@@ -105,38 +105,6 @@ func New(o Options) *Engine {
 	return e
 }
 
-// Start learns what the executors offer, takes up what an earlier host left, and begins to
-// dispatch. It returns once tasks can be accepted; executors that are not ready
-// yet are waited for in the background.
-func (e *Engine) Start(ctx context.Context) error {
-	if err := e.registry.Load(ctx); err != nil {
-		return err
-	}
-	for _, x := range e.registry.Executors() {
-		e.registry.Refresh(ctx, x)
-	}
-	if err := e.recover(ctx); err != nil {
-		return err
-	}
-	for _, x := range e.registry.Executors() {
-		e.loop(func() { e.registry.WatchOffer(e.ctx, x) })
-		e.loop(func() { e.dispatch(x) })
-		x.Wake()
-	}
-	e.loop(e.promote)
-	e.loop(e.expire)
-	e.loop(e.saveNotes)
-	return nil
-}
-
-func (e *Engine) loop(fn func()) {
-	e.loops.Add(1)
-	go func() {
-		defer e.loops.Done()
-		fn()
-	}()
-}
-
 // Ignored counts reports that changed nothing because their attempt no longer
 // held its task.
 func (e *Engine) Ignored() int64 { return e.ignored.Load() }
@@ -150,3 +118,11 @@ func newToken() (t task.Token) {
 }
 
 func chance() float64 { return mathrand.Float64() }
+
+// wakeTimer has the timer look for scheduled tasks. It never blocks.
+func (e *Engine) wakeTimer() {
+	select {
+	case e.due <- struct{}{}:
+	default:
+	}
+}

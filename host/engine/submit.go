@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -41,14 +40,6 @@ func (e *Engine) accepts() error {
 		return &task.Error{Code: task.CodeStoreUnavailable, Message: "the host is shutting down; try again soon", RetryAfter: 5 * time.Second}
 	}
 	return nil
-}
-
-// newTask is a task on its way into the store.
-type newTask struct {
-	task     task.Task
-	taskType *registry.Type
-	executor *registry.Executor
-	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
 func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
@@ -98,6 +89,9 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 	}
 	out := make([]task.Task, len(batch))
 	for i := range batch {
+		if n := &batch[i]; n.share != nil {
+			e.launch(n.executor, n.share, n.task, false)
+		}
 		out[i] = e.registry.WithWaitReason(batch[i].task)
 	}
 	return out, false, nil

@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// end ends the attempt's context with a cause, and bounds how long it may take
+// to come back.
+func (a *attempt) end(cause error) {
+	a.cancel(cause) // only the first cause counts
+	if errors.Is(cause, sdk.ErrDetach) {
+		return // Close has a bound of its own
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.clock.grace == nil && !a.clock.stopped {
+		a.clock.grace = time.AfterFunc(a.engine.opts.CancelGrace, func() { a.settleUnresponsive(cause) })
+	}
+}
+
+// startClock lets the attempt's time run, from now: what the store took to write its
+// start down is not the attempt's.
+func (a *attempt) startClock() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.clock.timeout != nil || a.clock.stopped {
+		return
+	}
+	d := attemptTime(&a.task, a.rejoin, a.engine.now())
+	a.clock.expires = time.Now().Add(d)
+	a.clock.timeout = time.AfterFunc(d, func() { a.end(sdk.ErrTimeout) })
+}
+
+// attemptTime is how long the current attempt of t may still run. Of one that was started
+// by an earlier host only the record's times are known, on a clock that may have been set
+// since: it is never given more than its timeout.
+func attemptTime(t *task.Task, rejoin bool, now time.Time) time.Duration {
+	d := t.Timeout
+	if rejoin {
+		d -= max(now.Sub(t.StartedAt), 0)
+	}
+	if !t.Deadline.IsZero() {
+		d = min(d, t.Deadline.Sub(now))
+	}
+	return max(d, 0)
+}
