@@ -27,6 +27,7 @@ type Store interface {
 	task.OfferStore
 	task.HostStore
 	task.UploadStore
+	task.ChangeFeed
 }
 
 // Options are what New needs. Store is required.

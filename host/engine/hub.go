@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,8 +18,9 @@ type hub struct {
 }
 
 type subscriber struct {
-	id task.ID
-	ch chan task.Update
+	id   task.ID
+	ch   chan task.Update
+	told int64 // the version of the task that it heard of last; guarded by hub.mu
 }
 
 const hubBuffer = 256
@@ -32,6 +35,16 @@ func (h *hub) subscribe(id task.ID) *subscriber {
 	h.subs[id][s] = struct{}{}
 	h.n.Add(1)
 	return s
+}
+
+// begin says which version the subscriber has seen with its own eyes, unless it was told
+// of a later one meanwhile. What it hears of that version again is harmless.
+func (h *hub) begin(s *subscriber, version int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.told == 0 {
+		s.told = version - 1
+	}
 }
 
 // drop ends a subscription; h.mu is held.
@@ -60,6 +73,12 @@ func (h *hub) publish(id task.ID, u task.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs[id] {
+		if u.Event != nil {
+			if u.Event.Seq <= s.told { // the feed of changes was quicker, or slower
+				continue
+			}
+			s.told = u.Event.Seq
+		}
 		select {
 		case s.ch <- u:
 		default:
@@ -68,6 +87,28 @@ func (h *hub) publish(id task.ID, u task.Update) {
 			}
 		}
 	}
+}
+
+// untold is the lowest version that a watcher of the task has heard of; false if all have
+// heard of this one, or none watches.
+func (h *hub) untold(id task.ID, version int64) (from int64, behind bool) {
+	if h.n.Load() == 0 {
+		return 0, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	from = version
+	for s := range h.subs[id] {
+		from = min(from, s.told)
+	}
+	return from, from < version
+}
+
+// watched are the tasks that somebody watches.
+func (h *hub) watched() []task.ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.subs))
 }
 
 // gone ends all watches of a deleted task.

@@ -22,6 +22,9 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.loop(func() { e.dispatch(x) })
 		x.Wake()
 	}
+	if e.store.Shared() {
+		e.loop(e.follow)
+	}
 	e.loop(e.promote)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)

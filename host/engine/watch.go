@@ -27,10 +27,12 @@ func stub(t task.Task) task.Task {
 // Watch tells what happens to the task from now on: see host/api.Records.
 func (e *Engine) Watch(ctx context.Context, s task.Scope, id task.ID) (<-chan task.Update, error) {
 	sub := e.hub.subscribe(id)
-	if _, err := e.store.Get(ctx, s, id); err != nil {
+	t, err := e.store.Get(ctx, s, id)
+	if err != nil {
 		e.hub.unsubscribe(sub)
 		return nil, err
 	}
+	e.hub.begin(sub, t.Version)
 	context.AfterFunc(ctx, func() { e.hub.unsubscribe(sub) })
 	return sub.ch, nil
 }

@@ -95,6 +95,9 @@ func (f *feed) since(place int64) (c task.Changes, news <-chan struct{}) {
 	return c, nil
 }
 
+// Shared implements task.ChangeFeed: the lock of the data directory keeps others out.
+func (s *Store) Shared() bool { return false }
+
 // Changes implements task.ChangeFeed. A place of an earlier open of the store is a gap.
 func (s *Store) Changes(ctx context.Context, since int64) (task.Changes, error) {
 	s.w.feed.followed.Store(true)

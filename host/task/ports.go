@@ -125,6 +125,9 @@ type Changes struct {
 // ChangeFeed tells what changes in a store, whichever host changes it. What it tells is
 // on disk, and a read that begins afterwards sees it. It tells of every change, or of a gap.
 type ChangeFeed interface {
+	// Shared says that others than this process may change the store. Where nobody else
+	// can, what this process did itself needs no telling, and nobody need follow.
+	Shared() bool
 	// Changes waits until something has changed since that place, and tells it, or part
 	// of it; since is Next of the last call. 0 answers at once, with Next alone.
 	Changes(ctx context.Context, since int64) (Changes, error)
