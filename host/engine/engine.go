@@ -65,7 +65,7 @@ type Engine struct {
 	closed   chan struct{} // when Close has returned: what still runs is the next host's
 	closing  sync.Once
 
-	jobs chan job // to a goroutine that has just run another
+	jobs chan *attempt // to a goroutine that has just run another
 
 	mu       sync.Mutex
 	attempts map[task.ID]*attempt
@@ -99,7 +99,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan job), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second},
+		jobs: make(chan *attempt), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})

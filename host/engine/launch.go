@@ -31,28 +31,25 @@ func (e *Engine) launch(x *registry.Executor, s *registry.Share, t task.Task, re
 		a.end(sdk.ErrDetach)
 	}
 	select {
-	case e.jobs <- job{a}:
+	case e.jobs <- a:
 	default:
-		go e.work(job{a})
+		go e.work(a)
 	}
 }
-
-// job is an attempt to run.
-type job struct{ a *attempt }
 
 // restBeforeEnd is how long a goroutine without an attempt waits for another.
 const restBeforeEnd = time.Second
 
 // work runs attempts one after another. A settlement needs more stack than a new
 // goroutine has: one that is used again has grown already.
-func (e *Engine) work(j job) {
+func (e *Engine) work(a *attempt) {
 	rest := time.NewTimer(restBeforeEnd)
 	defer rest.Stop()
 	for {
-		j.a.run()
+		a.run()
 		rest.Reset(restBeforeEnd)
 		select {
-		case j = <-e.jobs:
+		case a = <-e.jobs:
 		case <-rest.C:
 			return
 		case <-e.ctx.Done():

@@ -323,7 +323,7 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 		}
 		route, _ := task.ParseRoute(lane.Route) // this program wrote it
 		if x != nil && x.Runs(lane.Type, route) {
-			sets[x].add(lane)
+			sets[x].add(lane, route)
 		}
 	}
 	for x, set := range sets {

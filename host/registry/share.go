@@ -52,8 +52,7 @@ func (x *Executor) hasNodes() bool {
 }
 
 // add gives a lane to the share that it belongs to.
-func (s *ShareSet) add(l *task.Lane) {
-	route, _ := task.ParseRoute(l.Route) // this program wrote it
+func (s *ShareSet) add(l *task.Lane, route task.Route) {
 	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), route)
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
