@@ -87,9 +87,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if o.DataDir == "" {
 		return nil, errors.New("host: no data directory given")
 	}
-	if o.Log == nil {
-		o.Log = hclog.NewNullLogger()
-	}
+	o.Log = readableLog(o.Log)
 	h := &Host{opts: o, log: o.Log}
 	defer func() {
 		if err != nil {

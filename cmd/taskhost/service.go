@@ -6,6 +6,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // relaxGC lets the heap grow to five times what is in use between collections,
@@ -29,5 +31,5 @@ func (p *program) newLogger(level string, json bool) (hclog.Logger, error) {
 	if l == hclog.NoLevel {
 		return nil, usagef("log level %q: want trace, debug, info, warn or error", level)
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: logWriter{p.err}, JSONFormat: json}), nil
+	return sdk.ReadableLog(hclog.New(&hclog.LoggerOptions{Name: "taskhost", Level: l, Output: logWriter{p.err}, JSONFormat: json})), nil
 }
