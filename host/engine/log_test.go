@@ -74,7 +74,7 @@ func TestLogTellsAnOperatorsDay(t *testing.T) {
 	}
 	for what, parts := range map[string][]string{
 		"the failure":               {"[INFO]", failed.ID.String(), "executor=x", "code=permanent", `message="no such file:\n2026-11-26 [INFO] forged"`},
-		"the pause":                 {"[INFO]", "executor=x", "action=pause"},
+		"the pause":                 {"[INFO]", "an operator paused an executor", "executor=x attempts=2"},
 		"what ran at the end":       {"[INFO]", "stopping", "attempts=2", "drain_timeout=10ms"},
 		"what was told to stop":     {"[INFO]", "stopping", "attempts=2", "cancel_grace=50ms"},
 		"what became of that":       {"[INFO]", "finished=0 told_to_stop=2 left=1"},

@@ -237,7 +237,12 @@ func TestDrain(t *testing.T) {
 	if err := <-drained; err == nil {
 		t.Error("a drain that was given up says nothing")
 	}
+	r.when(e, "the first drain to end", func(st task.ExecutorStatus) bool { return st.Reason != reasonDraining })
 	go func() { drained <- e.Drain(context.Background()) }()
+	r.when(e, "the second drain to begin", func(st task.ExecutorStatus) bool { return st.Reason == reasonDraining })
+	if err := e.Restart(context.Background()); task.CodeOf(err) != task.CodeConflict {
+		t.Errorf("a restart while it drains: %v", err)
+	}
 	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +254,9 @@ func TestDrain(t *testing.T) {
 	}
 	r.until(e, task.ExecutorStopped)
 	r.over(pid, "the drained process")
+	if err := e.Drain(context.Background()); task.CodeOf(err) != task.CodeConflict {
+		t.Errorf("a drain of what is drained: %v", err)
+	}
 	if err := e.Restart(context.Background()); err != nil {
 		t.Error(err)
 	}
