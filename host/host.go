@@ -185,8 +185,8 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// Reload puts the task types of o in force. What else differs from how the host
-// was opened needs a restart: nothing is changed then, and the error names it.
+// Reload puts the task types and the drain timeout of o in force. What else differs from
+// how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
 	var differs []string
 	for _, d := range []struct {
@@ -196,7 +196,7 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
-		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)
@@ -205,6 +205,7 @@ func (h *Host) Reload(o Options) error {
 	if len(differs) > 0 {
 		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
 	}
+	h.engine.SetDrainTimeout(o.DrainTimeout)
 	h.engine.SetTypes(o.Types)
 	return nil
 }

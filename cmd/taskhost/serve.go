@@ -7,59 +7,37 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host"
 )
 
 // serve runs a host until SIGTERM or an interrupt, and ends it in good order. A
-// second signal ends the process at once.
-// reload, if not nil, reads the config anew on SIGHUP.
-func (p *program) serve(o host.Options, reload func() (host.Options, error)) error {
+// second signal ends the process at once. On a hangup it calls what reload makes; if reload
+// is nil it ends as on SIGTERM, for its terminal is gone.
+func (p *program) serve(o host.Options, hangups <-chan os.Signal, reload func(*host.Host) reloader) error {
 	relaxGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// From before the host is open until the process has ended: where nobody takes it, a
-	// SIGHUP ends the process at once, and what was to finish is lost.
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
 	h, err := host.Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
 	notifySystemd(o.Log, daemon.SdNotifyReady)
-	go reloadOnHangup(ctx, hangups, h, reload, o.Log)
+	if reload != nil {
+		go reloadOnHangup(ctx, hangups, o.Log, reload(h))
+	} else {
+		go func() { <-hangups; stop() }()
+	}
 	err = h.Run(ctx)
 	stop()
 	notifySystemd(o.Log, daemon.SdNotifyStopping)
-	o.Log.Info("stopping: running attempts get to finish; a second signal ends at once")
+	o.Log.Info("stopping: a second signal ends at once")
 	if cerr := h.Close(); err == nil {
 		err = cerr
 	}
-	return err
-}
-
-// reloadOnHangup puts a changed config in force on each SIGHUP: all of it is read and
-// checked first, and the old one stays if anything is wrong.
-func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
-	for {
-		select {
-		case <-hangups:
-		case <-ctx.Done():
-			return
-		}
-		if reload == nil {
-			continue
-		}
-		o, err := reload()
-		if err == nil {
-			err = h.Reload(o)
-		}
-		if err != nil {
-			log.Error("config not reloaded", "error", err)
-			continue
-		}
-		log.Info("config reloaded", "task_types", len(o.Types))
+	if err == nil {
+		o.Log.Info("taskhost has ended in good order")
 	}
+	return err
 }

@@ -26,6 +26,16 @@ func notifySystemd(log hclog.Logger, state string) {
 	}
 }
 
+// lastWord tells an error that ends the process in its log where that is JSON, so that
+// whoever reads the log finds nothing else in it.
+func lastWord(log hclog.Logger, json bool, err error) error {
+	if err == nil || !json {
+		return err
+	}
+	log.Error("taskhost ends with an error", "error", err)
+	return &exitError{code: exitCode(err)}
+}
+
 func (p *program) newLogger(level string, json bool) (hclog.Logger, error) {
 	l := hclog.LevelFromString(level)
 	if l == hclog.NoLevel {

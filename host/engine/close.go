@@ -33,11 +33,12 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.cancel()
 	e.launches.await()
 	all := e.count(every)
+	drainTimeout := time.Duration(e.drainTimeout.Load())
 	if first {
-		e.log.Info("stopping: attempts may finish for a while", "attempts", all, "drain_timeout", e.opts.DrainTimeout)
+		e.log.Info("stopping: attempts may finish for a while", "attempts", all, "drain_timeout", drainTimeout)
 	}
 	goOn := e.detach(outlives)
-	e.awaitIdle(ctx, e.opts.DrainTimeout)
+	e.awaitIdle(ctx, drainTimeout)
 	late := e.count(ends)
 	if late > 0 {
 		e.log.Info("stopping: attempts are told to stop", "attempts", late, "cancel_grace", e.opts.CancelGrace)

@@ -94,7 +94,7 @@ func signal(c chan struct{}) {
 
 // setState sets the executor's state.
 func (e *Executor) setState(s task.ExecutorState, reason string) {
-	e.log.Debug("executor", "state", s, "reason", reason)
+	e.log.Debug("executor has changed", "state", s, "reason", reason)
 	e.update(func(st *task.ExecutorStatus) {
 		st.State = s
 		st.Reason = reason
