@@ -56,7 +56,8 @@ type Outcome struct {
 // Yield is what a resting task waits for.
 type Yield struct {
 	Until      time.Time
-	Children   []ID
+	Children   bool // until children are final: these, or all it has
+	WaitFor    []ID
 	Resume     bool
 	Checkpoint []byte // nil keeps the one there is
 }
@@ -93,6 +94,9 @@ type Change struct {
 	Event *Event
 	// What else of Task is to be written: these live beside the row.
 	SetResult, SetError, SetCheckpoint, SetHandle bool
+	// WaitFor are the children that a task which waits for children waits for; nil for all
+	// that it has. The store has it wait for those that are not final.
+	WaitFor []ID
 	// Delay is the rest that Task.RunAt stands for, where it was reckoned from the time
 	// of the change and is no time of day that somebody named.
 	Delay time.Duration
@@ -307,13 +311,14 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 		y = &Yield{Until: now}
 	}
 	news := y.Checkpoint != nil && !bytes.Equal(y.Checkpoint, t.Checkpoint)
-	if news || y.Until.After(now) || len(y.Children) > 0 || y.Resume {
+	if news || y.Until.After(now) || y.Children || y.Resume {
 		t.Requeued = 0
 	}
 	switch {
-	case len(y.Children) > 0 || y.Resume:
+	case y.Children || y.Resume:
 		c, err = change(t, Pending, ByHost, "yielded", now)
 		c.Task.Waiting = WaitChildren
+		c.WaitFor = y.WaitFor
 		if y.Resume {
 			c.Task.Waiting = WaitPaused
 		}

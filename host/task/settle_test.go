@@ -107,7 +107,7 @@ func TestSettle(t *testing.T) {
 		{name: "yielded beyond the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded before the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded until the end of time", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Unix(math.MaxInt64, 0)}}, state: task.Failed, code: "protocol_error"},
-		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
+		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: true, WaitFor: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
 		{name: "yielded until resumed", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, state: task.Pending, waiting: task.WaitPaused},
 		{name: "canceling, confirmed", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeCanceled}, state: task.Canceled, code: "canceled",
 			check: func(n task.Task) bool { return n.Error.Details["confirmed"] == true }},

@@ -114,6 +114,17 @@ func Due(t Task, now time.Time) (Change, error) {
 	return c, nil
 }
 
+// ChildrenDone has a task go on that waited for its children, which are final.
+func ChildrenDone(t Task, now time.Time) (Change, error) {
+	if t.State != Pending || t.Waiting != WaitChildren {
+		return Change{}, Errorf(CodeConflict, "task %s is %s and does not wait for children", t.ID, t.State)
+	}
+	c, err := change(t, Pending, ByHost, "its children are final", now)
+	c.Task.Waiting = WaitQueued
+	c.Task.RunAt = now
+	return c, err
+}
+
 // Overdue fails a pending task whose deadline has passed.
 func Overdue(t Task, now time.Time) (Change, error) {
 	c, err := change(t, Failed, ByHost, "deadline passed", now)
