@@ -280,10 +280,7 @@ const (
 // requeue puts t back to wait until at, after an attempt that cost nothing, and no
 // sooner than RequeueMin from now, doubled each time in a row up to RequeueMax.
 func requeue(t Task, at time.Time, message string, now time.Time) (Change, error) {
-	delay := RequeueMax
-	if t.Requeued < 10 {
-		delay = min(RequeueMin<<t.Requeued, RequeueMax)
-	}
+	delay := restAfter(t.Requeued)
 	t.Requeued++
 	if least := now.Add(delay); at.Before(least) {
 		at = least
@@ -291,6 +288,14 @@ func requeue(t Task, at time.Time, message string, now time.Time) (Change, error
 	c, err := waitUntil(t, at, message, now)
 	c.Delay = at.Sub(now)
 	return c, err
+}
+
+// restAfter is how long a task rests whose attempts ended so often in a row at no cost.
+func restAfter(n int) time.Duration {
+	if n >= 10 {
+		return RequeueMax
+	}
+	return min(RequeueMin<<n, RequeueMax)
 }
 
 // waitUntil puts t back to wait until at.
@@ -311,7 +316,7 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 		y = &Yield{Until: now}
 	}
 	news := y.Checkpoint != nil && !bytes.Equal(y.Checkpoint, t.Checkpoint)
-	if news || y.Until.After(now) || y.Children || y.Resume {
+	if news || y.Until.After(now) || y.Resume { // a wait for children may be none: see ChildrenDone
 		t.Requeued = 0
 	}
 	switch {

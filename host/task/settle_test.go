@@ -278,3 +278,26 @@ func TestErrors(t *testing.T) {
 		t.Error("the code of nil or of a stranger")
 	}
 }
+
+// A task that finds its children final goes on at once, but rests where it does so again
+// and again at no cost.
+func TestChildrenDone(t *testing.T) {
+	now := start.Add(time.Hour)
+	n := running()
+	n.State, n.Waiting = task.Pending, task.WaitChildren
+	for i, want := range []time.Duration{0, 0, 0, task.RequeueMin, 2 * task.RequeueMin} {
+		n.UpdatedAt = now
+		c, err := task.ChildrenDone(n, now)
+		if err != nil || c.Delay != want || c.Task.RunAt != now.Add(want) || (c.Task.Waiting == task.WaitQueued) != (want == 0) {
+			t.Fatalf("time %d: rests %s, waits for %s, %v; want %s", i, c.Delay, c.Task.Waiting, err, want)
+		}
+		n.Requeued = c.Task.Requeued
+	}
+	c, err := task.ChildrenDone(n, now.Add(task.RequeueMin))
+	if err != nil || c.Delay != 0 || c.Task.Requeued != 0 {
+		t.Fatalf("after a wait: rests %s, %v", c.Delay, err)
+	}
+	if _, err := task.ChildrenDone(running(), now); task.CodeOf(err) != task.CodeConflict {
+		t.Fatalf("of one that runs: %v", err)
+	}
+}
