@@ -119,7 +119,7 @@ func TestClientServesNothing(t *testing.T) {
 	for _, p := range list(t, "-deps", "./host/api/client") {
 		own, isOwn := strings.CutPrefix(p.ImportPath, module)
 		switch {
-		case isOwn && !allowed(s("host/api/client", "host/api", "host/task"), own):
+		case isOwn && !allowed(s("host/api/client", "host/api", "host/task", "host/group"), own):
 			t.Errorf("the client depends on %s", own)
 		case !isOwn:
 			t.Errorf("the client depends on the library %s", p.ImportPath)
