@@ -31,7 +31,7 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return g, false, err
 	}
 	if spec.OnFinished != nil {
-		if err := e.checkFinisher(ctx, s, *spec.OnFinished); err != nil {
+		if err := e.checkFinisher(s, *spec.OnFinished); err != nil {
 			return g, false, err
 		}
 	}
@@ -56,10 +56,10 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 
 // checkFinisher says what is wrong with a finisher that is asked for. Its input is given
 // by the host when it is submitted.
-func (e *Engine) checkFinisher(ctx context.Context, s task.Scope, spec task.Spec) error {
+func (e *Engine) checkFinisher(s task.Scope, spec task.Spec) error {
 	if len(spec.Input) > 0 {
-		return (&task.Error{Code: task.CodeInvalidRequest, Message: "on_finished: a finisher's input is the group: give it none",
-			Fields: []task.FieldError{{Path: []string{"on_finished", "input"}, Message: "is given by the host: the group, as it is then"}}})
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "on_finished: a finisher's input is the group: give it none",
+			Fields: []task.FieldError{{Path: []string{"on_finished", "input"}, Message: "is given by the host: the group, as it is then"}}}
 	}
 	_, err := e.finisher(s.Owner, spec, nil)
 	return err
