@@ -143,6 +143,7 @@ func TestQuarantine(t *testing.T) {
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: config})
 	st := r.until(e, task.ExecutorQuarantined)
 	contains(t, st.Reason, "3 times", "restart")
+	r.logs.wait(t, "[WARN]  x: executor has changed: state=quarantined")
 	contains(t, st.LastError, "exited with status 3", "on fire")
 	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("attempt in quarantine: %v", err)

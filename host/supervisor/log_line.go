@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,20 @@ type logLine struct {
 	level   hclog.Level
 	message string
 	args    []any
+	written bool // by a logger, in JSON: the level does not stand in the message
+}
+
+// text is the line as people read it where the log is not at hand, say in an error.
+func (l logLine) text() string {
+	if !l.written {
+		return l.message
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "[%s] %s", strings.ToUpper(l.level.String()), l.message)
+	for i := 0; i+1 < len(l.args); i += 2 {
+		fmt.Fprintf(&b, " %v=%s", l.args[i], Printable(fmt.Sprint(l.args[i+1])))
+	}
+	return b.String()
 }
 
 // parseLine reads a line as loggers write it, in JSON or as text. What names no level is
@@ -78,7 +93,7 @@ func parseJSON(text string) (logLine, bool) {
 	level, _ := takeText(fields, jsonKeys.level)
 	takeText(fields, jsonKeys.time) // the host's log has its own
 	// Of values the log takes care itself; it writes those of several lines indented.
-	l := logLine{level: levelOf(level), message: Printable(message)}
+	l := logLine{level: levelOf(level), message: Printable(message), written: true}
 	keys := make([]string, 0, len(fields))
 	for k := range fields {
 		keys = append(keys, k)

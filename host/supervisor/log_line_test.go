@@ -51,3 +51,16 @@ func TestPrintedFieldsKeepTheirTypes(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// An error that quotes the end of what was printed quotes it as people read it.
+func TestPrintedLinesInErrors(t *testing.T) {
+	o := newOutput(hclog.NewNullLogger())
+	defer o.end()
+	o.read(strings.NewReader(`{"@level":"warn","@message":"low on fuel","@module":"p","@timestamp":"2026-11-26T10:00:00Z","at":{"km":[1]},"why":"a\nb\u202e"}` +
+		"\nWARNING:root:out\r\n"))
+	if got, want := o.tailText(), `
+  [WARN] low on fuel module=p at={"km":[1]} why=a\nb\u202e
+  WARNING:root:out`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

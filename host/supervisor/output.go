@@ -105,7 +105,7 @@ func (o *output) addLine(line []byte, more int) {
 	}
 	l := parseLine(text)
 	o.mu.Lock()
-	short := Printable(text)
+	short := l.text()
 	if len(short) > tailLine {
 		short = strings.ToValidUTF8(short[:tailLine], "") + " …"
 	}
