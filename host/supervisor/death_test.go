@@ -180,10 +180,7 @@ func TestRestartReplaces(t *testing.T) {
 	r := newRig(t)
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0]
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	file, result := r.waiting(e)
 	if err := e.Restart(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +201,17 @@ func TestRestartReplaces(t *testing.T) {
 	r.over(old.Pid, "the old process")
 }
 
+// waiting has an attempt run that waits for a file beside the one it names, with ".go" at
+// its end. result gets how it ended.
+func (r *rig) waiting(e *Executor) (file string, result chan error) {
+	r.Helper()
+	file = filepath.Join(r.TempDir(), "w")
+	result = make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); result <- err }()
+	r.exists(file)
+	return file, result
+}
+
 func (r *rig) exists(file string) {
 	r.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -222,10 +230,7 @@ func TestDrain(t *testing.T) {
 	r := newRig(t)
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	file, result := r.waiting(e)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	drained := make(chan error, 2)
@@ -270,10 +275,7 @@ func TestStopIsBounded(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainTimeout = 50 * time.Millisecond })
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	r.ready(e)
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	_, result := r.waiting(e)
 	if err := e.Stop(context.Background()); err == nil {
 		t.Error("the stop says nothing of what it cut off")
 	}
