@@ -166,6 +166,9 @@ func (h *Host) Addr() string {
 // Tasks is the life of tasks, for a program that has its own host.
 func (h *Host) Tasks() server.Service { return h.engine }
 
+// Attempts is how many attempts this host has under way, those that were handed on among them.
+func (h *Host) Attempts() int { return h.engine.Attempts() }
+
 // DefaultScope is whose tasks they are where there are no tokens.
 func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
 

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,4 +75,22 @@ func TestLogInJSON(t *testing.T) {
 	for message := range want {
 		t.Errorf("no entry %q as it should be in\n%s", message, s.output)
 	}
+}
+
+// A server that is told twice to end does so at once, by the signal, and says what it left.
+func TestSecondSignalEndsServer(t *testing.T) {
+	s := newServer(t, "", localOnly+"drain_timeout = \"10m\"\n")
+	s.start()
+	s.submit(`{"type":"sleep","input":{"seconds":600}}`)
+	for _, said := range []string{"stopping: attempts may finish for a while: attempts=1", "by a second signal: the next host settles what ran as lost: attempts=1"} {
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		s.says(said, 1)
+	}
+	<-s.exited
+	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended as %s", s.cmd.ProcessState)
+	}
+	s.cmd = nil
 }

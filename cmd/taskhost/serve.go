@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host"
 )
@@ -30,6 +31,7 @@ func (p *program) serve(o host.Options, hangups <-chan os.Signal, reload func(*h
 		go func() { <-hangups; stop() }()
 	}
 	err = h.Run(ctx)
+	endAtSecondSignal(h, o.Log)
 	stop()
 	notifySystemd(o.Log, daemon.SdNotifyStopping)
 	o.Log.Info("stopping: a second signal ends at once")
@@ -40,4 +42,17 @@ func (p *program) serve(o host.Options, hangups <-chan os.Signal, reload func(*h
 		o.Log.Info("taskhost has ended in good order")
 	}
 	return err
+}
+
+// endAtSecondSignal has the next signal end the process as if nobody took it, once the log
+// has told what was left. No signal is lost between this and the handler of the first.
+func endAtSecondSignal(h *host.Host, log hclog.Logger) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		sig := <-signals
+		log.Warn("ended at once by a second signal: the next host settles what ran as lost", "attempts", h.Attempts())
+		signal.Reset(sig)
+		_ = syscall.Kill(os.Getpid(), sig.(syscall.Signal)) // one that was just received can be sent
+	}()
 }

@@ -58,6 +58,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	return nil
 }
 
+// Attempts is how many attempts there are in this process.
+func (e *Engine) Attempts() int { return e.count(every) }
+
 func every(*attempt) bool { return true }
 
 // outlives says of an attempt that it goes on when the host ends.
