@@ -186,3 +186,18 @@ func (s *Schedule) plan(after time.Time, chance float64) error {
 	}
 	return nil
 }
+
+// Restore sets what follows from the spec that a schedule was stored with. An error says
+// that it can't be understood any more, as when its time zone is gone; the schedule then has
+// no next run, and says why.
+func (s *Schedule) Restore(spec Spec, anchor time.Time) error {
+	s.Name, s.Task, s.Missed, s.Overlap, s.Paused = spec.Name, spec.Task, spec.Missed, spec.Overlap, spec.Paused
+	timing, err := spec.check()
+	if err != nil {
+		s.Slot, s.NextAt = time.Time{}, time.Time{}
+		s.Problem = err.Error()
+	}
+	s.Timing = timing
+	s.Timing.Anchor = anchor
+	return err
+}
