@@ -90,7 +90,7 @@ type Engine struct {
 
 // polls are how often something looks for work without being woken, so that nothing waits
 // for ever because a wake-up was missed.
-type polls struct{ dispatch, promote, retire, signals time.Duration }
+type polls struct{ dispatch, promote, retire, signals, schedules time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -111,7 +111,7 @@ func New(o Options) *Engine {
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
-		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second},
+		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})

@@ -11,12 +11,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-const (
-	schedulesAtOnce = 100
-	// schedulePoll is how often the loop of schedules looks by itself: the system's clock
-	// may be set, and another host may have changed a schedule.
-	schedulePoll = 10 * time.Second
-)
+const schedulesAtOnce = 100
 
 // CreateSchedule makes a schedule; conflict if its owner has one of that name.
 func (e *Engine) CreateSchedule(ctx context.Context, s task.Scope, spec schedule.Spec) (schedule.Schedule, error) {
@@ -155,7 +150,7 @@ func (e *Engine) fireDue() time.Duration {
 		if len(due) > 0 {
 			continue
 		}
-		wait := schedulePoll
+		wait := e.polls.schedules // the system's clock may be set, and another host may have changed a schedule
 		if !next.IsZero() {
 			wait = min(wait, next.Sub(now))
 		}
