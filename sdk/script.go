@@ -17,7 +17,8 @@ type Script struct {
 	TypeInfo
 	// Run makes one attempt, by the rules of Executor.Execute.
 	Run func(ctx context.Context, t Task, r Reporter) (Result, error)
-	// Undo reverts it, by the rules of Executor.Revert; nil if nothing can be undone.
+	// Undo reverts what Run did, by the rules of Executor.Revert; nil if nothing can be
+	// undone. No host has anything undone yet.
 	Undo func(ctx context.Context, t Task, r Reporter) error
 	// Upkeep does what belongs to no attempt, such as removing what killed ones left;
 	// nil if there is nothing to do. It runs in a goroutine of its own from the
