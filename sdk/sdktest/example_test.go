@@ -81,6 +81,6 @@ func testConformance(t *testing.T) {
 
 // The suite is called from a test, which `go test` runs.
 func ExampleRun() {
-	var TestConformance func(*testing.T) = testConformance
+	TestConformance := testConformance
 	_ = TestConformance
 }
