@@ -199,14 +199,21 @@ func (c *pluginChecker) heartbeat(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	enough := time.After(time.Until(inst.Since.Add(c.trial.Watch)))
+	before, enough := c.exec.Status().LastError, time.After(time.Until(inst.Since.Add(c.trial.Watch)))
 	for {
-		if st := c.exec.Status(); !isReady(st, inst) {
+		st := c.exec.Status()
+		switch {
+		case st.LastError != before:
 			return "", errors.New(st.LastError)
+		case st.State == task.ExecutorReady && !isReady(st, inst):
+			return "", errors.New("it ended by itself")
 		}
 		select {
 		case <-c.exec.Changed():
 		case <-enough:
+			if !isReady(st, inst) {
+				return "", fmt.Errorf("it is %s: %s", st.State, st.Reason)
+			}
 			return fmt.Sprintf("was there for %s", c.trial.Watch), nil
 		case <-ctx.Done():
 			return "", ctx.Err()

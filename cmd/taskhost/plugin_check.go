@@ -53,7 +53,6 @@ func (p *program) pluginCheckCmd() *cobra.Command {
 	c.Flags().StringVar(&f.input, "input", "", "the task's input: JSON, @file, or - for stdin")
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long the task may take")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "show what the plugin and its task log, on stderr")
-	c.MarkFlagsMutuallyExclusive("executor", "block")
 	return c
 }
 
@@ -117,6 +116,9 @@ func paintCheck(r host.CheckResult, color bool) string {
 
 // config is what the plugin is to be configured with.
 func (f *pluginCheck) config(cfg *config.Config) (json.RawMessage, error) {
+	if f.executor != "" && f.block != "" {
+		return nil, usagef("--executor and --block both say what the plugin's config is: give one of them")
+	}
 	if f.executor == "" {
 		if f.block != "" && !json.Valid([]byte(f.block)) {
 			return nil, usagef("--block is not JSON: write an object, such as '{\"images_dir\": \"/tmp/images\"}'")
