@@ -44,7 +44,7 @@ func Serve(p Plugin) {
 	signal.Ignore(syscall.SIGINT)
 	stderr := os.Stderr
 	s := newServer(p)
-	s.log = hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true})
+	s.log = ReadableLog(hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true}))
 	s.beforeNew = func() {
 		// go-plugin reads the process's prints through pipes and a stream of its
 		// own, and they block when no host takes them. Standard error is read by

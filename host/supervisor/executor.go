@@ -98,9 +98,13 @@ func signal(c chan struct{}) {
 	}
 }
 
-// setState sets the executor's state.
+// setState sets the executor's state. An operator hears of one that goes into quarantine.
 func (e *Executor) setState(s task.ExecutorState, reason string) {
-	e.log.Debug("executor", "state", s, "reason", reason)
+	level := hclog.Debug
+	if s == task.ExecutorQuarantined && e.Status().State != s {
+		level = hclog.Warn
+	}
+	e.log.Log(level, "executor has changed", "state", s, "reason", reason)
 	e.update(func(st *task.ExecutorStatus) {
 		st.State = s
 		st.Reason = reason

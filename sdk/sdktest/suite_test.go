@@ -2,6 +2,7 @@ package sdktest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -87,6 +88,9 @@ func (n *nodal) ControlNode(_ context.Context, node, action string) error {
 	if action != "drain" && action != "resume" {
 		return fmt.Errorf("%w: %q", sdk.ErrUnknownAction, action)
 	}
+	if n.drained[node] == (action == "drain") {
+		return fmt.Errorf("%w: it is so", sdk.ErrNodeUnchanged)
+	}
 	n.drained[node] = action == "drain"
 	return nil
 }
@@ -120,6 +124,9 @@ func TestNodes(t *testing.T) {
 				}
 				if draining("n1") != step.want || draining("n2") {
 					t.Errorf("after %s: n1 draining %v, n2 draining %v", step.action, draining("n1"), draining("n2"))
+				}
+				if err := c.ControlNode(t.Context(), "n1", step.action); !errors.Is(err, sdk.ErrNodeUnchanged) {
+					t.Errorf("%s of one that is so already: %v", step.action, err)
 				}
 			}
 		},
