@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 	"syscall"
 	"time"
 )
+
+// kernelVersion is the part of a kernel's release that is not its builder's.
+var kernelVersion = regexp.MustCompile(`^\d+\.\d+`)
 
 // ThisMachine tells what it runs on, as Linux says it.
 func ThisMachine() (Machine, error) {
@@ -29,7 +33,7 @@ func ThisMachine() (Machine, error) {
 	}
 	m.MemoryGiB = float64(int(kib/(1<<20)*10)) / 10
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	m.Kernel = strings.TrimSpace(string(release))
+	m.Kernel = kernelVersion.FindString(string(release))
 	return m, err
 }
 
