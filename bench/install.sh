@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the peers need from Debian's packages where it is missing. Their services are
-# not started by it: every run starts servers of its own.
+# Installs what the peers need from Debian's packages where it is missing, or names it with
+# --missing. Their services are not started: every run starts servers of its own.
 set -euo pipefail
 
 need=()
@@ -8,6 +8,10 @@ ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need+=(postgresql)
 command -v redis-server >/dev/null || need+=(redis-server)
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need+=(rabbitmq-server)
 /usr/bin/python3 -c 'import celery' 2>/dev/null || need+=(python3-celery)
+if [ "${1:-}" = --missing ]; then
+	echo "${need[*]}"
+	exit 0
+fi
 [ ${#need[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -10,6 +10,7 @@ import (
 // Ledger counts how often each job was done. A job is a number; it does nothing but call Done.
 type Ledger struct {
 	current atomic.Pointer[stretch]
+	others  atomic.Int64 // times that a job was done which was none of the stretch of the time
 }
 
 // stretch is the jobs of one measurement.
@@ -33,7 +34,7 @@ func (l *Ledger) Done(job int64) {
 	at := job - s.first
 	switch {
 	case at < 0 || at >= int64(len(s.counts)):
-		s.others.Add(1)
+		l.others.Add(1)
 	case s.counts[at].Add(1) == 1:
 		if s.done.Add(1) == 1 {
 			now := time.Now()
@@ -57,10 +58,10 @@ func (l *Ledger) Started() (time.Time, bool) {
 }
 
 // Check says whether each of the first n jobs of the stretch was done exactly once, and nothing
-// else was.
+// else was, ever.
 func (l *Ledger) Check(n int64) error {
 	s := l.current.Load()
-	done, again, others := s.done.Load(), s.again.Load(), s.others.Load()
+	done, again, others := s.done.Load(), s.again.Load(), l.others.Load()
 	if done != n || again != 0 || others != 0 {
 		return fmt.Errorf("of %d jobs %d were done, %d times one was done again, %d times one that was none of them", n, done, again, others)
 	}

@@ -31,11 +31,12 @@ type Meter struct {
 	ledger    *Ledger
 	submitted int64 // jobs since the queue was opened, and so the next job's number
 	abandoned bool  // some of them will not be done
+	patience  time.Duration
 }
 
 // NewMeter opens the peer in dir.
 func NewMeter(ctx context.Context, p Peer, dir string) (*Meter, error) {
-	m := &Meter{ledger: &Ledger{}}
+	m := &Meter{ledger: &Ledger{}, patience: stuckAfter}
 	m.ledger.Begin(0, 0)
 	q, err := p.Open(ctx, dir, m.ledger.Done)
 	if err != nil {
@@ -200,8 +201,8 @@ func (m *Meter) drained(ctx context.Context, n int64) error {
 			last = done
 			moved = time.Now()
 		}
-		if time.Since(moved) > stuckAfter {
-			return fmt.Errorf("%d of %d jobs were done, and no more for %s", done, n, stuckAfter)
+		if time.Since(moved) > m.patience {
+			return fmt.Errorf("%d of %d jobs were done, and for %s no more were, or their ends are not on record", done, n, m.patience)
 		}
 		select {
 		case <-ctx.Done():

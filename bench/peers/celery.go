@@ -210,7 +210,7 @@ func startCeleryClient(ctx context.Context, dir string, cmd *exec.Cmd) (*celeryC
 	go c.read(output)
 	go func() {
 		<-c.process.Ended()
-		answers.Close() // which ends the reader
+		_ = answers.Close() // which ends the reader
 	}()
 	err = c.process.Ready(ctx, func(context.Context) error {
 		select {

@@ -66,7 +66,7 @@ func table(sides [2]*side, figures []figure, all results) string {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, unit, value(base), value(head), ratio, spread, word(unit, low, high))
 		}
 	}
-	w.Flush() // into memory
+	_ = w.Flush() // into memory, which does not fail
 	return out.String()
 }
 

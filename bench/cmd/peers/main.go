@@ -26,6 +26,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the servers, which end all the same
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		stop()
@@ -132,7 +133,7 @@ func measure(ctx context.Context, o options) (load.Figures, error) {
 func choose(all []load.Peer, only string) (chosen []load.Peer) {
 	for _, p := range all {
 		for word := range strings.SplitSeq(only, ",") {
-			if strings.Contains(strings.ToLower(p.Name), strings.ToLower(word)) {
+			if strings.Contains(strings.ToLower(p.Name), strings.ToLower(strings.TrimSpace(word))) {
 				chosen = append(chosen, p)
 				break
 			}
