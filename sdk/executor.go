@@ -29,7 +29,8 @@ type Executor interface {
 	Execute(ctx context.Context, t Task, r Reporter) (Result, error)
 
 	// Revert undoes what Execute did for t: t.Result holds what it returned,
-	// or t.Failure how it ended. Embed Irreversible if nothing can be undone.
+	// or t.Failure how it ended. Embed Irreversible if nothing can be undone. No host
+	// has anything undone yet.
 	Revert(ctx context.Context, t Task, r Reporter) error
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -33,8 +34,9 @@ func Serve(p Plugin) {
 	h := Handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
 		fmt.Fprintf(os.Stderr, "%s %s is an executor plugin of taskhost and is started by the host, not by hand.\n"+
-			"Put this file into the host's plugin_dir and name it in the host's config:\n\n"+
-			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n", p.Name, p.Version, p.Name)
+			"Put this file into the host's plugin_dir and name it, by its file's name, in the host's config:\n\n"+
+			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n\n"+
+			"Whether it is fit for a host, `taskhost plugin check %s` says.\n", p.Name, p.Version, filepath.Base(os.Args[0]), os.Args[0])
 		os.Exit(2)
 	}
 	// A process that outlives its host would die of its next line to stderr.

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -316,5 +317,46 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	}
 	if _, err := e.Execute(context.Background(), attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin without a process: %v", err)
+	}
+}
+
+// A process that is asked to end has its time for that, and one that does not is killed, which is told.
+func TestEndsInItsTime(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.KillAfter = 10 * time.Second })
+	r.serving("good")
+	file := filepath.Join(t.TempDir(), "closed")
+	for closed, killed := range map[string]bool{file: false, "never": true} {
+		e := r.start(task.ExecutorConfig{Name: filepath.Base(closed), Plugin: "good", Config: fmt.Appendf(nil, `{"closed":%q}`, closed)})
+		r.ready(e)
+		if err := e.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if e.KilledAtEnd() != killed {
+			t.Errorf("%s: killed %v, want %v", closed, e.KilledAtEnd(), killed)
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("it had no time to close: %v", err)
+	}
+	contains(t, r.logs.String(), "did not end when it was asked to")
+}
+
+// A plugin ends with whatever started it, and one that does not is told from it, and ended.
+func TestEndsWithHost(t *testing.T) {
+	r := newRig(t)
+	r.serving("good")
+	r.script("stays", `echo '1|1|unix|/nowhere|grpc|'; while :; do sleep 0.1; done`)
+	r.script("talks", `echo hello`)
+	for name, says := range map[string]string{"good": "", "stays": "after its host has ended", "talks": "where the handshake belongs", "none": "unknown plugin"} {
+		wait := 3 * time.Second
+		if name == "good" {
+			wait = time.Minute
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		err := r.sup.EndsWithHost(ctx, name)
+		cancel()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v, want %q", name, err, says)
+		}
 	}
 }

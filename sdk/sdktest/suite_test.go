@@ -43,6 +43,19 @@ func TestMinimal(t *testing.T) {
 	})
 }
 
+// Of typed functions the suite tries all that a script can do, without scripts of its own.
+func TestTyped(t *testing.T) { testConformance(t) }
+
+// With scripts of the suite's beside them, what the author names goes first, and all cases apply.
+func TestBoth(t *testing.T) {
+	sdktest.Run(t, sdktest.Harness{
+		Plugin: sdk.Plugin{Name: "both", Version: "1", New: sdk.Scripts(append(sdktest.Scripts(), sdk.Func("walk", walk))...)},
+		Type:   "walk", Input: `{}`,
+		Checkpoint: sdktest.Case{Type: "walk", Input: `{"steps":9}`},
+		Probes:     true,
+	})
+}
+
 // nodal is an executor with two nodes that can be drained.
 type nodal struct {
 	sdk.Executor
