@@ -33,6 +33,10 @@ const (
 	CodeNotAcceptable        task.Code = "not_acceptable"
 	CodeUnsupportedMediaType task.Code = "unsupported_media_type"
 	CodeRequestTimeout       task.Code = "request_timeout"
+	CodeHeadTooLarge         task.Code = "head_too_large"
+	CodeExpectationFailed    task.Code = "expectation_failed"
+	CodeNotImplemented       task.Code = "not_implemented"
+	CodeVersionNotSupported  task.Code = "http_version_not_supported"
 )
 
 // AsError is the problem as the error that it tells of, with its code and its fields.
