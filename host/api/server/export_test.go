@@ -1,9 +1,19 @@
 package server
 
 import (
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+
+	"github.com/taskhost/taskhost/host/task"
 )
+
+// StatusOf is the status that a code is answered with.
+func StatusOf(code task.Code) int {
+	status, _ := statusOf(code)
+	return status
+}
 
 // OnConnState has f told of connections' states too, before Serve.
 func (s *Server) OnConnState(f func(net.Conn, http.ConnState)) {
@@ -13,3 +23,6 @@ func (s *Server) OnConnState(f func(net.Conn, http.ConnState)) {
 		f(c, state)
 	}
 }
+
+// SpecFields are the names of the fields that a task in a request may have.
+func SpecFields() []string { return slices.Sorted(maps.Keys(specFields)) }

@@ -155,7 +155,8 @@ func (a *answer) json(t *testing.T, v any) {
 	}
 }
 
-// do sends a request with header lines such as "Prefer: wait=5".
+// do sends a request with header lines such as "Prefer: wait=5", and holds the answer
+// against the document.
 func (r *testServer) do(method, path, body string, header ...string) *answer {
 	r.t.Helper()
 	var rd io.Reader
@@ -183,7 +184,11 @@ func (r *testServer) do(method, path, body string, header ...string) *answer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return &answer{resp, data}
+	a := &answer{resp, data}
+	if _, err := theContract().check(a); err != nil {
+		r.t.Errorf("%s %s is not answered as the document says: %v\n%.500s", method, path, err, data)
+	}
+	return a
 }
 
 // wants checks status and, for an error, the shape and code of the problem.
