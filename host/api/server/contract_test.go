@@ -53,11 +53,13 @@ var theContract = sync.OnceValue(func() *contract {
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if v["properties"] != nil && v["additionalProperties"] == true {
+		if v["properties"] != nil && v["additionalProperties"] == nil {
 			v["additionalProperties"] = false
 		}
-		for _, member := range v {
-			closeObjects(member)
+		for name, member := range v {
+			if name != "allOf" { // whose parts say something of the same object each
+				closeObjects(member)
+			}
 		}
 	case []any:
 		for _, element := range v {

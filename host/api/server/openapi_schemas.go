@@ -80,7 +80,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	for name, s := range byName {
 		s.Description = schemaDocs[name]
 		if name != "TaskRequest" && name != "BatchRequest" {
-			s.AdditionalProperties = true // answers grow; a client that forbids it breaks
+			s.AdditionalProperties = nil // answers grow: a client must not forbid it, and need not type it
 		}
 		for field, p := range s.Properties {
 			if p.Ref != "" && (field == "error" || field == "progress") {
