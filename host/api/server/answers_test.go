@@ -14,6 +14,8 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -116,6 +118,31 @@ func (o obedient) Retry(context.Context, task.Scope, task.ID) (task.Task, error)
 	return task.Task{}, o.err
 }
 func (o obedient) Delete(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) SubmitGroup(context.Context, task.Scope, group.Spec, []task.Spec, *task.Idempotency) (group.Group, bool, error) {
+	return group.Group{}, false, o.err
+}
+func (o obedient) Group(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) Groups(context.Context, task.Scope, group.Filter) (group.Page, error) {
+	return group.Page{}, o.err
+}
+func (o obedient) CloseGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) CancelGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) RetryGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) DeleteGroup(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) Resources(context.Context, task.Scope, string, int) (resource.Page, error) {
+	return resource.Page{}, o.err
+}
+func (o obedient) Resource(context.Context, task.Scope, string) (resource.Resource, error) {
+	return resource.Resource{}, o.err
+}
 func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
 	return task.ExecutorStatus{State: task.ExecutorReady}, o.err
 }
@@ -148,6 +175,8 @@ func sample(method, path string) (target, body string) {
 	switch {
 	case path == "/v1/tasks" && method == "POST":
 		body = `{"type":"text"}`
+	case path == "/v1/groups" && method == "POST":
+		body = `{"name":"g"}`
 	case path == "/v1/batches":
 		body = `{"tasks":[{"type":"text"}]}`
 	}
@@ -160,6 +189,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	all := given{}
 	t.Run("any route", func(t *testing.T) { giveAnyRoute(t, all) })
 	t.Run("tasks", func(t *testing.T) { giveTasks(t, all) })
+	t.Run("groups", func(t *testing.T) { giveGroups(t, all) })
 	t.Run("attempts", func(t *testing.T) { giveAttempts(t, all) })
 	t.Run("executors", func(t *testing.T) { giveExecutors(t, all) })
 	t.Run("slow bodies", func(t *testing.T) { giveTimeouts(t, all) })
@@ -275,6 +305,48 @@ func giveTasks(t *testing.T, all given) {
 	})
 }
 
+func giveGroups(t *testing.T, all given) {
+	r := newTestServer(t, server.Options{MaxBody: func() int64 { return 1 << 10 }})
+	var running, done api.Group
+	for g, taskType := range map[*api.Group]string{&running: "gated", &done: "flaky"} {
+		var ref api.GroupRef
+		r.do("POST", "/v1/batches", `{"group":{},"tasks":[{"type":"`+taskType+`"}]}`).json(t, &ref)
+		r.do("GET", ref.Group, "").json(t, g)
+	}
+	r.until("the group is finished", func() bool {
+		r.do("GET", "/v1/groups/"+done.ID, "").json(t, &done)
+		return done.State == group.Finished
+	})
+	all.wants(r, [][2]string{
+		{`POST /v1/groups | {"name":"g"}`, "createGroup 201"},
+		{`POST /v1/groups | {"on_finished":{"type":"nobody"}}`, "createGroup 422 unknown_type"},
+		{`POST /v1/groups | {"name":"` + strings.Repeat("x", 2<<10) + `"}`, "createGroup 413 too_large"},
+		{`POST /v1/groups | {} | Content-Type: text/plain`, "createGroup 415 unsupported_media_type"},
+		{`POST /v1/tasks | {"type":"text","group":"` + someID + `"}`, "submitTask 404 not_found"},
+		{`POST /v1/batches | {"tasks":[{"type":"text","group":"` + someID + `"}]}`, "submitBatch 404 not_found"},
+		{"GET /v1/groups", "listGroups 200"},
+		{"GET /v1/groups/" + done.ID, "getGroup 200"},
+		{"POST /v1/groups/" + done.ID + "/retry", "retryGroup 202"},
+		{"POST /v1/groups/" + running.ID + "/close", "closeGroup 200"},
+		{"DELETE /v1/groups/" + running.ID, "deleteGroup 409 not_final"},
+		{"POST /v1/groups/" + running.ID + "/cancel", "cancelGroup 202"},
+		{"GET /v1/groups/" + someID, "getGroup 404 not_found"},
+		{"DELETE /v1/groups/" + someID, "deleteGroup 404 not_found"},
+	})
+	for _, verb := range []string{"close", "cancel", "retry"} {
+		all.wants(r, [][2]string{{"POST /v1/groups/" + someID + "/" + verb, verb + "Group 404 not_found"}})
+	}
+	r.until("the group is finished again", func() bool {
+		r.do("GET", "/v1/groups/"+done.ID, "").json(t, &done)
+		return done.State == group.Finished
+	})
+	r.submit(`{"type":"gated","exclusive":["disk"]}`)
+	all.wants(r, [][2]string{
+		{"DELETE /v1/groups/" + done.ID, "deleteGroup 204"},
+		{"GET /v1/resources", "listResources 200"}, {"GET /v1/resources/disk", "getResource 200"}, {"GET /v1/resources/none", "getResource 404 not_found"},
+	})
+}
+
 func giveAttempts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{MaxBatch: 1 << 10})
 	r.submit(`{"type":"gated","input":[1]}`)
@@ -324,7 +396,7 @@ func giveExecutors(t *testing.T, all given) {
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, path := range []string{"/v1/tasks", "/v1/batches"} {
+	for _, path := range []string{"/v1/tasks", "/v1/batches", "/v1/groups"} {
 		a := r.raw("POST", path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
 			t.Errorf("%s: %s", path, what)
@@ -340,8 +412,9 @@ func giveFailures(t *testing.T, all given) {
 		operations []string // none: all that have it
 	}{
 		{task.CodeStoreUnavailable, nil},
-		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult"}},
-		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
+		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
+			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup"}},
+		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
 		{task.CodeConflict, []string{"cancelTask", "putAttemptResult"}}, // a task that is reverted, an attempt that ends at this moment
 	} {
 		r := serveAs(t, obedient{err: task.Errorf(f.code, "no")}, server.Options{})

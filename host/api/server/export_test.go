@@ -24,5 +24,7 @@ func (s *Server) OnConnState(f func(net.Conn, http.ConnState)) {
 	}
 }
 
-// SpecFields are the names of the fields that a task in a request may have.
-func SpecFields() []string { return slices.Sorted(maps.Keys(specFields)) }
+// RequestFields are the names of the fields that are read of a request, by its schema.
+func RequestFields() map[string][]string {
+	return map[string][]string{"TaskRequest": slices.Sorted(maps.Keys(specFields)), "GroupRequest": slices.Sorted(maps.Keys(groupFields))}
+}

@@ -50,7 +50,7 @@ func newDocument(version string) *document {
 	if version == "" {
 		version = "dev"
 	}
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	d := &document{schemas: schemas, OpenAPI: &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "taskhost", Version: version, Description: about,

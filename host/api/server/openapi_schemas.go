@@ -2,11 +2,13 @@ package server
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -36,17 +38,34 @@ type resetMessage struct {
 // logLines are the lines of a log that is followed.
 type logLines []task.LogLine
 
+// schemaName is what a type is called in the document.
+func schemaName(t reflect.Type, hint string) string {
+	switch t {
+	case reflect.TypeFor[group.Summary]():
+		return "Group"
+	case reflect.TypeFor[group.Progress]():
+		return "GroupProgress"
+	}
+	return huma.DefaultSchemaNamer(t, hint)
+}
+
 // schemaDocs say what each schema is; they are the types' comments, for those who have
 // the document alone.
 var schemaDocs = map[string]string{
 	"BackoffLimits":   "How long a failed task rests before it is tried again.",
 	"BatchAnswer":     "What a batch is answered with.",
+	"BatchGroup":      "Asks for a group of the tasks of a batch.",
 	"BatchRequest":    "Asks for many tasks, all or none.",
+	"Claim":           "One task's hold of a resource, or its place in the queue for it.",
 	"Counts":          "How many tasks there are that are not final.",
 	"Event":           "One transition of a task.",
 	"EventMessage":    "One server-sent event of a task: its fields, and its data, read as JSON.",
 	"Executor":        "An executor as operators see it.",
 	"ExecutorList":    "All executors.",
+	"Group":           "A group of tasks, as clients see it and as its finisher gets it.",
+	"GroupList":       "One page of groups.",
+	"GroupProgress":   "How far a group is, in tasks.",
+	"GroupRequest":    "Asks for a group without members.",
 	"Health":          "Whether a host answers, or is ready.",
 	"History":         "A task's transitions.",
 	"Instance":        "One process of an executor's plugin.",
@@ -58,6 +77,8 @@ var schemaDocs = map[string]string{
 	"ProgressMessage": "The server-sent event that tells how far an attempt is. It has no id.",
 	"ResetEvent":      "What the client saw before is not of this task's history.",
 	"ResetMessage":    "The server-sent event that tells that the history is told from its beginning. It has no id.",
+	"Resource":        "A name that tasks have or wait for.",
+	"ResourceList":    "One page of resources.",
 	"Slots":           "How many attempts are out, and how many may be.",
 	"StateEvent":      "A transition of a task, and the task when that was told.",
 	"StateMessage":    "The server-sent event that tells a transition.",
@@ -79,14 +100,16 @@ var schemaDocs = map[string]string{
 func refineSchemas(byName map[string]*huma.Schema) {
 	for name, s := range byName {
 		s.Description = schemaDocs[name]
-		if name != "TaskRequest" && name != "BatchRequest" {
+		if !slices.Contains(requests, name) {
 			s.AdditionalProperties = nil // answers grow: a client must not forbid it, and need not type it
 		}
-		for field, p := range s.Properties {
-			if p.Ref != "" && (field == "error" || field == "progress") {
-				s.Properties[field] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}, Description: p.Description}
-			}
-		}
+	}
+	for _, name := range requests {
+		takeNull(byName[name].Properties)
+	}
+	refineDurations(byName["TaskRequest"].Properties)
+	for _, field := range []string{"error", "progress"} {
+		nullable(byName["Task"].Properties, field)
 	}
 	byName["Task"].Properties["state"].Enum = stateNames()
 	byName["Task"].Properties["waiting"].Enum = waitingNames()
@@ -95,15 +118,33 @@ func refineSchemas(byName map[string]*huma.Schema) {
 		e.Properties["to"].Enum = stateNames()
 		e.Properties["from"].Enum = append(stateNames(), nil)
 	}
-	refineRequest(byName["TaskRequest"].Properties)
 	refineEvents(byName)
 	summarize(byName)
 }
 
-func refineRequest(fields map[string]*huma.Schema) {
+// requests are what clients send: what is not a field of one is refused.
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup"}
+
+// takeNull lets fields of a request be null, which is as if they were absent.
+func takeNull(fields map[string]*huma.Schema) {
 	for name, f := range fields {
-		f.Nullable = name != "type" && name != "input" // that may be anything by itself
+		switch {
+		case name == "type" || name == "tasks" || name == "input": // which may be anything by itself
+		case f.Ref != "":
+			nullable(fields, name)
+		default:
+			f.Nullable = true
+		}
 	}
+}
+
+// nullable lets a field be null that is another schema.
+func nullable(fields map[string]*huma.Schema, name string) {
+	f := fields[name]
+	fields[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: f.Ref}, {Type: "null"}}, Description: f.Description}
+}
+
+func refineDurations(fields map[string]*huma.Schema) {
 	for _, name := range []string{"timeout", "retain"} {
 		fields[name] = &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString, Examples: []any{"30s", "1h30m"}}, {Type: huma.TypeNumber}, {Type: "null"}},
 			Description: fields[name].Description + `; a string such as "1h30m", or a number of seconds`}

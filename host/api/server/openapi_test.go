@@ -16,10 +16,11 @@ import (
 // served are the routes of the API page that exist so far. The document and what
 // is served both come from one list; this is the second opinion.
 var served = []string{
-	"DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/attempts/{token}/checkpoint", "GET /v1/attempts/{token}/input", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/tasks",
+	"DELETE /v1/groups/{id}", "DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/attempts/{token}/checkpoint", "GET /v1/attempts/{token}/input", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/groups", "GET /v1/groups/{id}", "GET /v1/resources", "GET /v1/resources/{name}", "GET /v1/tasks",
 	"GET /v1/tasks/by-key/{type}/{key}", "GET /v1/tasks/{id}", "GET /v1/tasks/{id}/events", "GET /v1/tasks/{id}/history", "GET /v1/tasks/{id}/logs",
 	"GET /v1/tasks/{id}/result", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/workers", "GET /v1/workers/{name}", "GET /version", "POST /v1/batches",
 	"POST /v1/executors/{name}/drain", "POST /v1/executors/{name}/pause", "POST /v1/executors/{name}/restart", "POST /v1/executors/{name}/resume",
+	"POST /v1/groups", "POST /v1/groups/{id}/cancel", "POST /v1/groups/{id}/close", "POST /v1/groups/{id}/retry",
 	"POST /v1/tasks", "POST /v1/tasks/{id}/cancel", "POST /v1/tasks/{id}/retry", "POST /v1/workers/{name}/drain", "POST /v1/workers/{name}/resume",
 	"PUT /v1/attempts/{token}/result",
 }
@@ -116,15 +117,17 @@ func wantText(t *testing.T, name string, of any, fields ...string) {
 
 // TestRequestsMatchTheirSchemas: what the document says of a request is what is read.
 func TestRequestsMatchTheirSchemas(t *testing.T) {
-	fields, _ := theContract().at("components", "schemas", "TaskRequest", "properties")
-	if got, want := slices.Sorted(maps.Keys(fields)), server.SpecFields(); !slices.Equal(got, want) {
-		t.Errorf("the document has the fields %v, read are %v", got, want)
+	for name, want := range server.RequestFields() {
+		fields, _ := theContract().at("components", "schemas", name, "properties")
+		if got := slices.Sorted(maps.Keys(fields)); !slices.Equal(got, want) {
+			t.Errorf("the document has the fields %v of a %s, read are %v", got, name, want)
+		}
 	}
 	r := newTestServer(t, server.Options{})
 	for req, good := range map[string]bool{
 		`{"type":"text"}`: true, `{}`: false, `{"type":""}`: false, `{"type":"text","typ":1}`: false, `{"type":null}`: false,
-		`{"type":"text","input":null,"timeout":"30s","retain":5.5,"run_at":"2026-01-01T00:00:00Z","labels":{"a":"b"}}`:                                                     true,
-		`{"type":"text","key":null,"timeout":null,"retain":null,"run_at":null,"labels":null,"route":null,"priority":null,"max_lost":null,"executor":null,"deadline":null}`: true,
+		`{"type":"text","input":null,"timeout":"30s","retain":5.5,"run_at":"2026-01-01T00:00:00Z","labels":{"a":"b"}}`:                                                                                   true,
+		`{"type":"text","key":null,"timeout":null,"retain":null,"run_at":null,"labels":null,"route":null,"priority":null,"max_lost":null,"executor":null,"deadline":null,"group":null,"exclusive":null}`: true,
 		`{"type":"text","max_attempts":0}`: false, `{"type":"text","priority":1001}`: false, `{"type":"text","labels":{"a":1}}`: false, `{"type":"text","run_at":"soon"}`: false,
 	} {
 		v, err := jsonschema.UnmarshalJSON(strings.NewReader(req))
@@ -134,7 +137,7 @@ func TestRequestsMatchTheirSchemas(t *testing.T) {
 		if err := theContract().validate(v, "components", "schemas", "TaskRequest"); (err == nil) != good {
 			t.Errorf("%s: the schema says %v", req, err)
 		}
-		batch := map[string]any{"tasks": []any{v}}
+		batch := map[string]any{"tasks": []any{v}, "group": nil}
 		if err := theContract().validate(batch, "components", "schemas", "BatchRequest"); (err == nil) != good {
 			t.Errorf("%s in a batch: the schema says %v", req, err)
 		}

@@ -12,6 +12,8 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.groupRoutes()...)
+	all = append(all, h.resourceRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.typeRoutes()...)
 	all = append(all, h.executorRoutes()...)
@@ -23,6 +25,8 @@ func (h *handlers) routes() []route {
 // tags are the groups of routes, in the order of the document.
 var tags = []struct{ name, doc string }{
 	{"tasks", "Submit tasks, look at them, end them, run them again."},
+	{"groups", "Tasks that belong together: counted by their states, ended and run again as one, with a last task that runs when all are final."},
+	{"resources", "Names that tasks have for themselves or share, first come, first served, and who waits for them."},
 	{"records", "What is told of a task: its result, its history, its log, and what happens to it now."},
 	{"types", "What can be run."},
 	{"executors", "What runs it, as operators see it."},
@@ -49,7 +53,12 @@ var (
 	traceParam  = param{name: "traceparent", in: "header", kind: "string", doc: "the caller's trace context, as W3C has it: kept with the task and handed to its executor"}
 	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
 
+	groupID      = param{name: "id", in: "path", kind: "uuid", doc: "the group's id"}
+	resourceName = param{name: "name", in: "path", kind: "string", doc: "the resource's name"}
+	pageCursor   = param{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"}
+
 	location        = param{name: "Location", kind: "string", doc: "the path of the task", always: true}
+	groupLocation   = param{name: "Location", kind: "string", doc: "the path of the group, if they make one"}
 	contentLocation = param{name: "Content-Location", kind: "string", doc: "the path of the task, by its whole id", always: true}
 	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are"}
 	applied         = param{name: "Preference-Applied", kind: "string", doc: "the wait that was granted, if one was asked for: wait=30"}
@@ -73,23 +82,23 @@ func codes(some []task.Code, more ...task.Code) []task.Code { return slices.Conc
 
 func (h *handlers) taskRoutes() []route {
 	const tag = "tasks"
-	submit := codes(writes, task.CodeInvalidInput, task.CodeUnknownType, task.CodeConflict, task.CodeIdempotencyMismatch,
+	submit := codes(writes, task.CodeInvalidInput, task.CodeUnknownType, task.CodeNotFound, task.CodeConflict, task.CodeIdempotencyMismatch,
 		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeExecutorUnavailable)
 	shownTask := []answer{{status: http.StatusOK, doc: "the task", body: api.Task{}, headers: shown}, {status: http.StatusNotModified, doc: "the task is as it was", headers: shown}}
 	accepted := []param{location, replayed, applied}
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
 			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
-				"naming the first. The body may have 1 MiB more than the largest input that a type takes.",
+				"naming the first. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
 			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit,
 			answers: []answer{
 				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
 				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
-			description: "All tasks are on disk when this answers, or none is. The body may have 64 MiB.",
+			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
 			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
-			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed}}}},
+			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
 			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
@@ -117,6 +126,10 @@ func (h *handlers) taskRoutes() []route {
 	}
 }
 
+func pageLimit(of string) param {
+	return param{name: "limit", in: "query", kind: "integer", least: 1, most: task.MaxListLimit, otherwise: task.DefaultListed, doc: of + " to a page"}
+}
+
 func listParams() []param {
 	return []param{
 		{name: "state", in: "query", kind: "states", doc: "tasks in this state; may repeat, and any may match"},
@@ -124,12 +137,14 @@ func listParams() []param {
 		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs, or ran last"},
 		{name: "owner", in: "query", kind: "string", doc: "tasks of this owner; who is no admin sees their own alone"},
 		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
+		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},
+		{name: "parent", in: "query", kind: "uuid", doc: "children of this task"},
 		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
 		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
-		{name: "limit", in: "query", kind: "integer", least: 1, most: task.MaxListLimit, otherwise: task.DefaultListed, doc: "tasks to a page"},
-		{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"},
+		pageLimit("tasks"),
+		pageCursor,
 	}
 }
 
