@@ -171,8 +171,8 @@ func (h *handlers) recordRoutes() []route {
 		{method: http.MethodGet, path: "/v1/tasks/{id}/events", id: "watchTask", tag: tag, summary: "Watch a task", handle: h.watchTask,
 			description: "Server-sent events until the task is final: all of its history, or what came after Last-Event-ID, and then what comes. " +
 				"`state` is a transition, with the task as it is by then; its id is the transition's seq, and no transition is left out or told twice. " +
-				"`progress` is how far the attempt is; only the last is sure to be told. `reset` says that Last-Event-ID is not of this task's history, which is told from its " +
-				"beginning then. A comment comes every 15 seconds in which nothing else does. A stream that ends before a final state is to be asked for again.",
+				"`progress` is how far the attempt is, and not each of its steps is told. `reset` says that Last-Event-ID is not of this task's history, which is told from its " +
+				"beginning then. The stream begins with retry, the milliseconds after which to ask again if it ends before a final state, and has a comment every 15 seconds.",
 			params: []param{taskPrefix, {name: "Last-Event-ID", in: "header", kind: "string", pattern: "^[0-9]+$", doc: "the id of the last event seen"}},
 			codes:  codes(named, api.CodeNotAcceptable),
 			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: eventMessages{}, content: "the events, in the order they come", headers: []param{noStore}},

@@ -9,9 +9,10 @@
 // it (BenchmarkSubmit) was not the reason.
 //
 // The files stand on one another: what reads and writes HTTP and JSON at the bottom
-// (scan, faults, query, media, body, answer, problem, stream), the domain's types as
-// clients see them beside it (task_view, registry_view), on these the handlers, a
-// file a noun, and on top the routes, their description and the mux.
+// (scan, faults, query, media, body, answer, problem, refusals, stream), the domain's
+// types as clients see them beside it (task_view, registry_view), on these the handlers,
+// a file a noun, and on top the routes, their description (openapi, with openapi_problems
+// and openapi_schemas) and the mux.
 package server
 
 import (
