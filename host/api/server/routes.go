@@ -14,6 +14,7 @@ func (h *handlers) routes() []route {
 	all = append(all, h.taskRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
+	all = append(all, h.scheduleRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.typeRoutes()...)
 	all = append(all, h.executorRoutes()...)
