@@ -49,7 +49,7 @@ type Options struct {
 	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration
 	// DrainTimeout is how long Close lets attempts finish before it detaches
-	// from them; 5 s if 0.
+	// from them; 5 s if 0. SetDrainTimeout changes it.
 	DrainTimeout time.Duration
 	// Now is the system's clock, as tasks show it; time.Now if nil. What waits for a
 	// delay, and every timeout, goes by the monotonic clock instead.
@@ -80,6 +80,8 @@ type Engine struct {
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
 
+	drainTimeout atomic.Int64 // a time.Duration
+
 	unsaved unsavedNotes
 	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled
@@ -100,9 +102,6 @@ func New(o Options) *Engine {
 	if o.CancelGrace <= 0 {
 		o.CancelGrace = 10 * time.Second
 	}
-	if o.DrainTimeout <= 0 {
-		o.DrainTimeout = 5 * time.Second
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -113,6 +112,7 @@ func New(o Options) *Engine {
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
+	e.SetDrainTimeout(o.DrainTimeout)
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})
 	return e
