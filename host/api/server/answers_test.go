@@ -289,7 +289,7 @@ func giveSchedules(t *testing.T, all given) {
 	}
 	var g api.Group
 	r.do("POST", "/v1/groups", `{}`).json(t, &g)
-	plain, crowded, _ := create("plain", `{"type":"text"}`), create("crowded", `{"type":"crowded"}`), create("late", `{"type":"text","group":"`+g.ID+`"}`)
+	plain, crowded, late := create("plain", `{"type":"text"}`), create("crowded", `{"type":"crowded"}`), create("late", `{"type":"text","group":"`+g.ID+`"}`)
 	big := strings.Repeat("x", 2<<10)
 	all.wants(r, [][2]string{
 		{`POST /v1/schedules | {"name":"s","cron":"@daily","task":{"type":"text","labels":{"a":"b"},"timeout":"1m","retain":5,"max_lost":0}}`, "createSchedule 201"},
@@ -316,7 +316,7 @@ func giveSchedules(t *testing.T, all given) {
 	r.wants(r.do("POST", "/v1/executors/x/pause", ""), 200, "")
 	r.submit(`{"type":"crowded"}`)
 	r.wants(r.do("POST", "/v1/groups/"+g.ID+"/close", ""), 200, "")
-	all.wants(r, [][2]string{{"POST " + crowded + "/run", "runSchedule 429 queue_full"}})
+	all.wants(r, [][2]string{{"POST " + crowded + "/run", "runSchedule 429 queue_full"}, {"POST " + late + "/run", "runSchedule 409 conflict"}})
 }
 
 func giveAttempts(t *testing.T, all given) {
