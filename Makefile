@@ -24,7 +24,7 @@ demo: build ## import real disk images with each kind of executor and check them
 	@go run ./examples/demo -bin $(BIN)
 
 run: build ## a server on a throw-away store, on 127.0.0.1:7070
-	@$(BIN)/taskhost dev
+	@$(BIN)/taskhost dev --import-root examples/images
 
 test: build ## every test, in shuffled order under the race detector
 	@bash tools/test.sh
