@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -86,7 +87,11 @@ func TestOnlyOurFaultsAreErrors(t *testing.T) {
 		r := &testServer{t: t, log: &syncBuffer{}}
 		h := httptest.NewServer(server.NewHandler(refuses{err: c.err}, server.Options{Log: newLog(r.log)}))
 		r.addr = strings.TrimPrefix(h.URL, "http://")
-		r.do("POST", "/v1/tasks", `{"type":"x"}`)
+		resp, err := http.Post(h.URL+"/v1/tasks", "application/json", strings.NewReader(`{"type":"x"}`)) // not by do: a real submit answers not all of these
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
 		r.logged("level=DEBUG", "msg=request", "code="+string(c.err.Code))
 		h.Close()
 		if ours := strings.Contains(r.log.String(), "level=ERROR"); ours != c.ours {
