@@ -56,7 +56,7 @@ func TestRequestsAreLogged(t *testing.T) {
 	}
 }
 
-// refuses answers a submit with an error.
+// refuses answers a submit and a cancel with an error.
 type refuses struct {
 	server.Service
 	err error
@@ -64,6 +64,10 @@ type refuses struct {
 
 func (s refuses) Submit(context.Context, task.Scope, []task.Spec, *task.Idempotency) ([]task.Task, bool, error) {
 	return nil, false, s.err
+}
+
+func (s refuses) Cancel(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, s.err
 }
 
 // What clients are used to is no ERROR: an executor that is away, a host about to end, a
@@ -87,7 +91,11 @@ func TestOnlyOurFaultsAreErrors(t *testing.T) {
 		r := &testServer{t: t, log: &syncBuffer{}}
 		h := httptest.NewServer(server.NewHandler(refuses{err: c.err}, server.Options{Log: newLog(r.log)}))
 		r.addr = strings.TrimPrefix(h.URL, "http://")
-		resp, err := http.Post(h.URL+"/v1/tasks", "application/json", strings.NewReader(`{"type":"x"}`)) // not by do: a real submit answers not all of these
+		path, body := "/v1/tasks", `{"type":"x"}`
+		if c.err.Code == task.CodeAlreadyFinal {
+			path, body = path+"/01990f4e-7f3a-7c55-a1b2-0123456789ab/cancel", ""
+		}
+		resp, err := http.Post(h.URL+path, "application/json", strings.NewReader(body)) // not by do: a real route answers not all of these
 		if err != nil {
 			t.Fatal(err)
 		}
