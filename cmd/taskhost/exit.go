@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -80,7 +81,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
+		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, cmp.Or[error](e.Cause, e))
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

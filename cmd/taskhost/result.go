@@ -41,7 +41,12 @@ func (p *program) printOutcome(ctx context.Context, c *client.Client, t api.Task
 	if err := outcomeError(&t); err != nil || t.ResultType == nil {
 		return err
 	}
-	contentType, data, err := c.Result(ctx, t.ID)
+	var contentType string
+	var data []byte
+	err := c.Outlast(ctx, func() (err error) { // the host may end with the task that it let finish
+		contentType, data, err = c.Result(ctx, t.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}

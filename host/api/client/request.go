@@ -95,6 +95,9 @@ func (c *Client) send(ctx context.Context, req request, body []byte) (*http.Resp
 	if err != nil {
 		return nil, c.unreachable(ctx, req, err)
 	}
+	if resp.StatusCode < http.StatusInternalServerError { // else it may be a proxy that answers
+		c.met.Store(true)
+	}
 	if resp.StatusCode >= 400 {
 		defer drainAndClose(resp)
 		return nil, responseError(resp)

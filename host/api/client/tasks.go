@@ -62,21 +62,34 @@ func (c *Client) ByKey(ctx context.Context, typ, key string) (api.Task, error) {
 const waitHold = 50 * time.Second
 
 // Wait returns the task once it is final. It outlasts a restart of the host, but
-// not one that takes minutes.
+// not one that takes minutes. A host that this client never had an answer from is not
+// waited for.
 func (c *Client) Wait(ctx context.Context, id string) (api.Task, error) {
-	var r reconnect
+	r := reconnect{client: c}
 	for {
-		var out api.Task
-		err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {waitHold.String()}}}, &out)
+		hold := waitHold
+		if !c.met.Load() { // answered at once, so that it is known to be there before it is waited for
+			hold = 0
+		}
+		t, err := c.getHeld(ctx, id, hold)
 		switch {
-		case err == nil && out.State.Final():
-			return out, nil
+		case err == nil && t.State.Final():
+			return t, nil
 		case err == nil:
 			r.connected()
+			id = t.ID // what begins one id today may begin two tomorrow
 		case !r.wait(ctx, err):
 			return api.Task{}, err
 		}
 	}
+}
+
+// getHeld reads the task once it is final, or as it is when the hold is over.
+func (c *Client) getHeld(ctx context.Context, id string, hold time.Duration) (api.Task, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, hold+maxSilence, errSilent)
+	defer stop()
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {hold.String()}}}, &out)
 }
 
 // ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's.
