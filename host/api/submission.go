@@ -15,7 +15,7 @@ type TaskRequest struct {
 	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first"`
 	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time"`
 	Deadline    *time.Time        `json:"deadline,omitempty" doc:"the task fails if it is not done by then"`
-	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64"`
+	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"names have no '='"`
 	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels of the workers that may run it"`
 	Timeout     Duration          `json:"timeout,omitempty" doc:"of one attempt"`
 	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`

@@ -115,11 +115,20 @@ func (f *fields) labels(field string, labels map[string]string) {
 		return
 	}
 	for k, v := range labels {
-		f.check(k != "" && len(k) <= MaxLabel, field, "has a key that is empty or longer than %d bytes", MaxLabel)
+		f.check(k != "" && len(k) <= MaxLabel, field, "has a name that is empty or longer than %d bytes", MaxLabel)
+		if strings.Contains(k, "=") {
+			*f = append(*f, FieldError{Path: []string{field, k}, Message: "has a '=' in its name: filters are written name=value, and none could ask for it"})
+		}
 		if len(v) > MaxLabel {
 			*f = append(*f, FieldError{Path: []string{field, k}, Message: fmt.Sprintf("is longer than %d bytes", MaxLabel)})
 		}
 	}
+}
+
+// ValidLabelName says whether a label of a task, a route or a worker may have that name:
+// it is not empty, has at most MaxLabel bytes, and no '=', which ends a name in a filter.
+func ValidLabelName(name string) bool {
+	return name != "" && len(name) <= MaxLabel && !strings.Contains(name, "=")
 }
 
 func (f fields) err() error {

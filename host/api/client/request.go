@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -162,9 +163,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // taskPath is the path of a task, or of what belongs to it.
 func taskPath(id string, more ...string) string {
-	p := "/v1/tasks/" + url.PathEscape(id)
+	p := "/v1/tasks/" + escapePath(id)
 	for _, m := range more {
 		p += "/" + m
 	}
 	return p
+}
+
+// escapePath is s as one segment of a path. A segment of dots alone would be taken for a
+// way up, also where it is escaped as the standard library does.
+func escapePath(s string) string {
+	if s == "." || s == ".." {
+		return strings.ReplaceAll(s, ".", "%2E")
+	}
+	return url.PathEscape(s)
 }

@@ -55,7 +55,7 @@ func (c *Client) Get(ctx context.Context, id string) (api.Task, error) {
 // ByKey reads the task of that type and key.
 func (c *Client) ByKey(ctx context.Context, typ, key string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", url.PathEscape(typ), url.PathEscape(key))}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", escapePath(typ), escapePath(key))}, &out)
 }
 
 // waitHold is how long one request of Wait is held: proxies cut at a minute.
@@ -92,9 +92,15 @@ func (c *Client) getHeld(ctx context.Context, id string, hold time.Duration) (ap
 	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {hold.String()}}}, &out)
 }
 
-// ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's.
+// ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's. A
+// label whose name no task can have is refused: the query could not tell it from another.
 func (c *Client) ListPage(ctx context.Context, f task.Filter) (api.TaskList, error) {
 	var out api.TaskList
+	for name := range f.Labels {
+		if !task.ValidLabelName(name) {
+			return out, task.Errorf(task.CodeInvalidRequest, "no task has a label named %q: a name has 1 to %d bytes and no '='", name, task.MaxLabel)
+		}
+	}
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/tasks", query: api.ListQuery(f)}, &out)
 }
 

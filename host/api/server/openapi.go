@@ -45,7 +45,7 @@ func describe(routes []route, version string) (doc []byte, err error) {
 }
 
 func operation(rt route, schemas huma.Registry, problem *huma.Schema) *huma.Operation {
-	op := &huma.Operation{Method: rt.method, Path: rt.path, OperationID: rt.id, Summary: rt.summary, Description: rt.description,
+	op := &huma.Operation{Method: rt.method, Path: strings.ReplaceAll(rt.path, "...}", "}"), OperationID: rt.id, Summary: rt.summary, Description: rt.description,
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
 		op.Security = []map[string][]string{{}}
@@ -67,7 +67,7 @@ func operation(rt route, schemas huma.Registry, problem *huma.Schema) *huma.Oper
 	return op
 }
 
-var pathName = regexp.MustCompile(`\{(\w+)\}`)
+var pathName = regexp.MustCompile(`\{(\w+)(?:\.\.\.)?\}`)
 
 func pathNames(path string) []string {
 	var out []string

@@ -147,6 +147,8 @@ func TestSubmitRefusals(t *testing.T) {
 		{`{"type":"echo","labels":[]}`, 400, task.CodeInvalidRequest, "/labels"},
 		{`{"type":"echo","labels":{"a":1}}`, 400, task.CodeInvalidRequest, "/labels/a"},
 		{`{"type":"echo","labels":{"a":"1","a":"2"}}`, 400, task.CodeInvalidRequest, "/labels/a"},
+		{`{"type":"echo","labels":{"a=b":"1"}}`, 400, task.CodeInvalidRequest, "/labels/a=b"},
+		{`{"type":"echo","route":{"a=b":"1"}}`, 400, task.CodeInvalidRequest, "/route/a=b"},
 		{`{"type":"echo","key":"` + strings.Repeat("k", 256) + `"}`, 400, task.CodeInvalidRequest, "/key"},
 		{`{"type":"nobody"}`, 422, task.CodeUnknownType, "-"},
 		{`{"type":"greet","input":{"name":1}}`, 422, task.CodeInvalidInput, "/input/name"},
