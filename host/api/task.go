@@ -20,10 +20,15 @@ type Task struct {
 	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it"`
 	Executor    *string           `json:"executor" doc:"that runs the task, or ran it last"`
 	Attempt     int               `json:"attempt" doc:"the number of the last attempt; it never resets"`
+	Failures    int               `json:"failures" doc:"how often the script has failed since the task was submitted, or retried by hand"`
 	MaxAttempts int               `json:"max_attempts" doc:"how often the script may fail"`
 	Lost        int               `json:"lost" doc:"attempts that may have run and of which nobody knows the end"`
 	MaxLost     int               `json:"max_lost" doc:"how many attempts may be lost; 0: never run twice"`
 	Priority    int               `json:"priority" doc:"higher runs first"`
+	Route       map[string]string `json:"route" doc:"labels of the workers that may run it"`
+	Timeout     string            `json:"timeout" doc:"of one attempt, as in \"1h30m\""`
+	Deadline    *time.Time        `json:"deadline" doc:"the task fails if it is not done by then"`
+	Retain      string            `json:"retain" doc:"how long the task is kept once final, as in \"48h0m0s\""`
 	Group       *string           `json:"group"`
 	Flow        *string           `json:"flow"`
 	Step        *string           `json:"step"`
