@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // orDash is s, or a dash where a column would be empty.
@@ -19,6 +20,9 @@ func orDash(s *string) string {
 	}
 	return *s
 }
+
+// shortID is as much of an id as tells tasks apart; it is accepted like the whole.
+func shortID(id string) string { return id[:min(len(id), task.IDBeginning)] }
 
 func orEmpty(s *string) string {
 	if s == nil {
@@ -34,6 +38,9 @@ func timeText(t *time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04:05.000 MST")
 }
+
+// tableTime is t in the local time, without the zone, for which a table has no room.
+func tableTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
 
 // age is how long ago t was, in the unit that says most.
 func age(t time.Time) string {

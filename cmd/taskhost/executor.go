@@ -12,10 +12,11 @@ import (
 
 func executorTable() tableFormat[api.Executor] {
 	return tableFormat[api.Executor]{
-		header: []string{"NAME", "PLUGIN", "VERSION", "STATE", "SLOTS", "TYPES", "REASON"},
+		prose:  true,
+		header: []string{"NAME", "PLUGIN", "STATE", "SLOTS", "TYPES", "REASON"},
 		name:   func(e api.Executor) string { return e.Name },
 		cells: func(e api.Executor) []string {
-			return []string{e.Name, e.Plugin, e.Version, string(e.State), slotText(e.Slots), strings.Join(e.Types, ","), orDash(e.Reason)}
+			return []string{e.Name, e.Plugin, string(e.State), slotText(e.Slots), strings.Join(e.Types, ", "), orDash(e.Reason)}
 		},
 	}
 }

@@ -18,6 +18,7 @@ func (p *program) historyCmd() *cobra.Command {
 				return err
 			}
 			return printList(p, tableFormat[api.Event]{
+				prose:  true,
 				header: []string{"SEQ", "AT", "FROM", "TO", "ATTEMPT", "BY", "MESSAGE"},
 				name:   func(e api.Event) string { return e.To.String() },
 				cells: func(e api.Event) []string {
@@ -25,7 +26,7 @@ func (p *program) historyCmd() *cobra.Command {
 					if e.From != nil {
 						from = e.From.String()
 					}
-					return []string{strconv.FormatInt(e.Seq, 10), timeText(&e.At), from, e.To.String(), strconv.Itoa(e.Attempt), e.By, e.Message}
+					return []string{strconv.FormatInt(e.Seq, 10), tableTime(e.At), from, e.To.String(), strconv.Itoa(e.Attempt), e.By, e.Message}
 				},
 			}, events, api.History{Events: events})
 		})}

@@ -56,13 +56,14 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
-		header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+		prose:  true, // the digest, which is to be copied in one piece
+		header: []string{"PLUGIN", "VERSION", "PATH", "SHA256"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {
 			if x.Path == "" {
-				return []string{x.Name, x.Version, "-", "built in"}
+				return []string{x.Name, x.Version, "built in", "-"}
 			}
-			return []string{x.Name, "-", x.SHA256, x.Path}
+			return []string{x.Name, "-", x.Path, x.SHA256}
 		},
 	}
 }

@@ -18,7 +18,7 @@ func taskTable() tableFormat[api.Task] {
 			if t.Waiting != nil && *t.Waiting != "queued" {
 				state += " (" + *t.Waiting + ")"
 			}
-			return []string{t.ID, t.Type, state, orDash(t.Executor), fmt.Sprintf("%d/%d", t.Attempt, t.MaxAttempts), progressText(t.Progress), age(t.CreatedAt)}
+			return []string{shortID(t.ID), t.Type, state, orDash(t.Executor), strconv.Itoa(t.Attempt), progressText(t.Progress), age(t.CreatedAt)}
 		},
 	}
 }
@@ -37,8 +37,9 @@ func (p *program) showTask(t api.Task) error {
 	fields := []field{
 		{"ID", t.ID}, {"Type", t.Type}, {"Key", orEmpty(t.Key)}, {"Owner", t.Owner}, {"Labels", labelText(t.Labels)},
 		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Executor", orEmpty(t.Executor)},
-		{"Attempt", fmt.Sprintf("%d of %d", t.Attempt, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
-		{"Priority", strconv.Itoa(t.Priority)}, {"Input", string(t.Input)},
+		{"Attempt", strconv.Itoa(t.Attempt)}, {"Failures", fmt.Sprintf("%d of %d", t.Failures, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
+		{"Priority", strconv.Itoa(t.Priority)},
+		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain}, {"Input", string(t.Input)},
 	}
 	if pr := t.Progress; pr != nil {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
@@ -69,6 +70,9 @@ func waitText(t api.Task) string {
 // printTasks prints tasks as rows. As JSON they are a list, or the task alone where one
 // was asked for (single).
 func (p *program) printTasks(tasks []api.Task, single bool) error {
+	if len(tasks) == 0 { // what became of them was said
+		return nil
+	}
 	var body any = api.TaskList{Tasks: tasks}
 	if single {
 		body = tasks[0]

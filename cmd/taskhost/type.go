@@ -18,6 +18,7 @@ func (p *program) typeCmd() *cobra.Command {
 
 func typeTable() tableFormat[api.Type] {
 	return tableFormat[api.Type]{
+		prose:  true,
 		header: []string{"NAME", "EXECUTOR", "AVAILABLE", "READY", "WAITING", "ACTIVE", "DESCRIPTION"},
 		name:   func(t api.Type) string { return t.Name },
 		cells: func(t api.Type) []string {

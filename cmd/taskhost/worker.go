@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,11 +13,10 @@ import (
 
 func workerTable() tableFormat[api.Worker] {
 	return tableFormat[api.Worker]{
-		header: []string{"NAME", "EXECUTOR", "INSTANCE", "ADDRESS", "VERSION", "LABELS", "TYPES", "SLOTS", "RUNNING", "STATE", "LAST SEEN"},
+		header: []string{"NAME", "EXECUTOR", "STATE", "SLOTS", "LAST SEEN", "TYPES", "LABELS"},
 		name:   func(w api.Worker) string { return w.Name },
 		cells: func(w api.Worker) []string {
-			return []string{w.Name, w.Executor, w.Instance[:min(8, len(w.Instance))], w.Address, w.Version, labelText(w.Labels), strings.Join(w.Types, ","),
-				slotText(w.Slots), strconv.Itoa(len(w.Running)), w.State, lastSeen(w)}
+			return []string{w.Name, w.Executor, w.State, slotText(w.Slots), lastSeen(w), strings.Join(w.Types, ", "), labelText(w.Labels)}
 		},
 	}
 }
