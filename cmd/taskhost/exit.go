@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
@@ -68,6 +69,17 @@ func exitCode(err error) int {
 		return exitConflict
 	}
 	return exitFault
+}
+
+// exitSeverity are the exit codes of what befalls one task of several, the worst last.
+var exitSeverity = []int{exitOK, exitTimeout, exitCanceled, exitFailed, exitConflict, exitNotFound, exitNotAllowed, exitFault}
+
+// worseExit is the worse of two exit codes.
+func worseExit(a, b int) int {
+	if slices.Index(exitSeverity, b) > slices.Index(exitSeverity, a) {
+		return b
+	}
+	return a
 }
 
 // explain is what a user reads: what was wrong, and what to do.

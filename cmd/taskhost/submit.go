@@ -123,7 +123,9 @@ func (p *program) submit(ctx context.Context, c *client.Client, s *submission) e
 	if !s.wait && !s.follow {
 		return printList(p, taskTable(), []api.Task{t}, t)
 	}
-	t, err = p.waitTask(ctx, c, t.ID, s.waitTimeout, s.follow)
+	waiting, cancel := withWaitTimeout(ctx, s.waitTimeout)
+	defer cancel()
+	t, err = p.waitTask(ctx, waiting, c, t.ID, s.waitTimeout, s.follow)
 	if err != nil {
 		return err
 	}

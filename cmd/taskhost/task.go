@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -30,28 +29,33 @@ func (p *program) getCmd() *cobra.Command {
 		})}
 }
 
+// severalHelp says what becomes of several tasks that a command names.
+const severalHelp = "All are tried, and what is wrong with one is said in a line of its own. The exit\n" +
+	"code is the worst: error, not allowed, not found, conflict, in this order."
+
 func (p *program) changeTasksCmd(verb, short string, do func(context.Context, *client.Client, string) (api.Task, error)) *cobra.Command {
-	return &cobra.Command{Use: verb + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
+	return &cobra.Command{Use: verb + " ID...", Short: short, Long: short + ". " + severalHelp, Args: cobra.MinimumNArgs(1),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			var done []api.Task
-			err := forEachTask(ctx, c, args, func(id string) error {
+			err := p.forEachTask(ctx, c, args, func(id string) error {
 				t, err := do(ctx, c, id)
 				if err == nil {
 					done = append(done, t)
 				}
 				return err
 			})
-			if len(done) == 0 {
-				return err
+			if perr := p.printTasks(done, len(args) == 1); perr != nil {
+				return perr
 			}
-			return errors.Join(p.printTasks(done, len(args) == 1), err)
+			return err
 		})}
 }
 
 func (p *program) deleteCmd() *cobra.Command {
-	return &cobra.Command{Use: "delete ID...", Short: "Delete final tasks and all that belongs to them", Args: cobra.MinimumNArgs(1),
+	const short = "Delete final tasks and all that belongs to them"
+	return &cobra.Command{Use: "delete ID...", Short: short, Long: short + ". " + severalHelp, Args: cobra.MinimumNArgs(1),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			return forEachTask(ctx, c, args, func(id string) error {
+			return p.forEachTask(ctx, c, args, func(id string) error {
 				if err := c.Delete(ctx, id); err != nil {
 					return err
 				}
