@@ -29,6 +29,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loop(e.decideSignals)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)
+	e.loop(e.findFailures)
 	return nil
 }
 

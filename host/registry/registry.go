@@ -90,7 +90,7 @@ type Type struct {
 
 	info   sdk.TypeInfo
 	schema *validator
-	lanes  []waitingLane // guarded by Registry.mu; for counts
+	lanes  []typeLane // guarded by Registry.mu; for counts
 }
 
 // Check says what is wrong with an input: invalid_input, with the place of each fault. It
@@ -317,7 +317,7 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 			continue
 		}
 		route, _ := task.ParseRoute(lane.Route) // this program wrote it
-		t.lanes = append(t.lanes, waitingLane{*lane, route})
+		t.lanes = append(t.lanes, typeLane{*lane, route})
 		x := t.Executor
 		if lane.Executor != "" {
 			x = g.byName[lane.Executor]

@@ -111,26 +111,6 @@ func (g *Registry) count(lane task.LaneID) task.LaneCount {
 	return n
 }
 
-// waitingLane is a lane with its route as it is read.
-type waitingLane struct {
-	task.Lane
-	route task.Route
-}
-
-// countAsShown counts a lane's tasks as each of them is shown: those that are queued for an
-// executor which does not take them wait for it. first is one of the queued as it is shown.
-func (g *Registry) countAsShown(l waitingLane) (c task.LaneCount, first task.Task) {
-	c = g.count(l.ID)
-	if c.Ready == 0 {
-		return c, first
-	}
-	first = g.WithWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route, Pinned: l.Executor})
-	if first.Waiting == task.WaitExecutor {
-		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
-	}
-	return c, first
-}
-
 // Waiting is about how many tasks of the type wait, whoever is to run them.
 func (g *Registry) Waiting(taskType string) (n int64) {
 	g.mu.Lock()
@@ -156,7 +136,7 @@ func (g *Registry) Types() []task.TypeStatus {
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c, _ := g.countAsShown(l)
+			c := g.countAsShown(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active

@@ -60,6 +60,12 @@ func (c *Client) ControlWorker(ctx context.Context, name, action string) (api.Wo
 	return out, c.call(ctx, request{method: http.MethodPost, path: "/v1/workers/" + escapePath(name) + "/" + escapePath(action)}, &out)
 }
 
+// Status is the host at one look. It is no error that the host is unavailable.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	var out api.Status
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/status"}, &out)
+}
+
 // Version says what answers.
 func (c *Client) Version(ctx context.Context) (api.VersionInfo, error) {
 	var out api.VersionInfo

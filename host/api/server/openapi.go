@@ -165,6 +165,8 @@ func refineSchemas(schemas huma.Registry) {
 	}
 	byName["Task"].Properties["state"].Enum = stateNames()
 	byName["Task"].Properties["waiting"].Enum = waitingNames()
+	waiting := byName["Backlog"].Properties["waiting"]
+	waiting.Enum = append(waiting.Enum, nil)
 	for _, name := range []string{"Event", "StateEvent"} {
 		if e := byName[name]; e != nil {
 			e.Properties["to"].Enum = stateNames()
