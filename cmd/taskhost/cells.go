@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +78,21 @@ func indentedJSON(raw json.RawMessage) string {
 
 // slotText is how many slots are used, of how many.
 func slotText(s api.Slots) string { return fmt.Sprintf("%d/%d", s.Used, s.Max) }
+
+// sizeText is a number of bytes in the unit that says most.
+func sizeText(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
+	size := float64(n)
+	unit := ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if size /= 1024; size < 1024 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
+}
 
 // labelText is labels as name=value, in order.
 func labelText(m map[string]string) string {

@@ -98,8 +98,8 @@ func listCommand[T any](p *program, short string, format tableFormat[T], read fu
 }
 
 // getCommand is the command get of one thing, by its name.
-func getCommand[T any](p *program, short string, read func(*client.Client, context.Context, string) (T, error), print func(T) error) *cobra.Command {
-	return &cobra.Command{Use: "get NAME", Short: short, Args: cobra.ExactArgs(1),
+func getCommand[T any](p *program, short string, complete cobra.CompletionFunc, read func(*client.Client, context.Context, string) (T, error), print func(T) error) *cobra.Command {
+	return &cobra.Command{Use: "get NAME", Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(complete),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			v, err := read(c, ctx, args[0])
 			if err != nil {
@@ -114,10 +114,10 @@ type action struct{ name, short string }
 
 // controlCommands are a command for each action on one thing, by its name; they print
 // what it is then.
-func controlCommands[T any](p *program, format tableFormat[T], control func(c *client.Client, ctx context.Context, name, action string) (T, error), actions ...action) []*cobra.Command {
+func controlCommands[T any](p *program, format tableFormat[T], complete cobra.CompletionFunc, control func(c *client.Client, ctx context.Context, name, action string) (T, error), actions ...action) []*cobra.Command {
 	var out []*cobra.Command
 	for _, a := range actions {
-		out = append(out, &cobra.Command{Use: a.name + " NAME", Short: a.short, Args: cobra.ExactArgs(1),
+		out = append(out, &cobra.Command{Use: a.name + " NAME", Short: a.short, Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(complete),
 			RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 				v, err := control(c, ctx, args[0], a.name)
 				if err != nil {

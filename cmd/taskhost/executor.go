@@ -24,8 +24,8 @@ func executorTable() tableFormat[api.Executor] {
 func (p *program) executorCmd() *cobra.Command {
 	c := group("executor", "What runs tasks",
 		listCommand(p, "List executors", executorTable(), (*client.Client).Executors, func(all []api.Executor) any { return api.ExecutorList{Executors: all} }),
-		getCommand(p, "Show an executor with its processes", (*client.Client).Executor, p.showExecutor))
-	c.AddCommand(controlCommands(p, executorTable(), (*client.Client).ControlExecutor,
+		getCommand(p, "Show an executor with its processes", p.completeExecutors(), (*client.Client).Executor, p.showExecutor))
+	c.AddCommand(controlCommands(p, executorTable(), p.completeExecutors(), (*client.Client).ControlExecutor,
 		action{"pause", "Start no more attempts on an executor"}, action{"resume", "Start attempts again"},
 		action{"drain", "Let an executor finish what it runs, then stop it"}, action{"restart", "Replace an executor's process"})...)
 	return c

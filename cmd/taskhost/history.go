@@ -11,7 +11,7 @@ import (
 )
 
 func (p *program) historyCmd() *cobra.Command {
-	return &cobra.Command{Use: "history ID", Short: "Show every transition of a task, oldest first", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "history ID", Short: "Show every transition of a task, oldest first", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks()),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			events, err := c.History(ctx, args[0])
 			if err != nil {

@@ -13,7 +13,7 @@ import (
 func (p *program) typeCmd() *cobra.Command {
 	return group("type", "What can be submitted",
 		listCommand(p, "List task types", typeTable(), (*client.Client).Types, func(all []api.Type) any { return api.TypeList{Types: all} }),
-		getCommand(p, "Show a task type with its schemas", (*client.Client).Type, p.showType))
+		getCommand(p, "Show a task type with its schemas", p.completeTypes(), (*client.Client).Type, p.showType))
 }
 
 func typeTable() tableFormat[api.Type] {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // errWaitTimeout ends a wait that was as long as it may be.
@@ -48,6 +49,7 @@ func (p *program) waitTask(ctx, waiting context.Context, c *client.Client, id st
 func (p *program) waitCmd() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{Use: "wait ID...", Short: "Wait until tasks are final", Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: p.completeTasks(task.Pending, task.Running, task.Canceling, task.Reverting),
 		Long: "Wait until tasks are final and show them, over a restart of the server as well.\n" +
 			"The exit code is the worst of what became of them: error, not allowed, not found,\n" +
 			"failed, canceled, timed out, in this order."}

@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) watchCmd() *cobra.Command {
-	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks()),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			id, err := fullID(ctx, c, args[0])
 			if err != nil {
