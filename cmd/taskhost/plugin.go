@@ -31,7 +31,7 @@ func (p *program) pluginCmd() *cobra.Command {
 }
 
 func (p *program) pluginListCmd() *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List plugins: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
 	return withConfig(c, func(_ context.Context, cfg *config.Config, _ []string) error {
 		o := host.FromConfig(cfg)
 		found, err := host.FindPlugins(o)

@@ -13,7 +13,8 @@ import (
 )
 
 func (p *program) resultCmd() *cobra.Command {
-	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte", Args: cobra.ExactArgs(1),
+		Long:              "Write a task's result to stdout, byte for byte unless that is a terminal, which some bytes would steer.",
 		ValidArgsFunction: onlyFirst(p.completeTasks(finalStates()...)),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -54,6 +55,7 @@ func (p *program) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&p.addr, "addr", addr, "address of the server: host:port or a URL (TASKHOST_ADDR)")
 	root.PersistentFlags().StringVarP(&p.format, "output", "o", formatTable, "how to print: "+strings.Join(formats, ", "))
 	completeFlag(root, "output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", usualWidth)))
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\n" + exitHelp + "\n{{end}}")
 	root.AddCommand(p.statusCmd(), p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.versionCmd())
 	root.AddCommand(p.serverCmd(), p.devCmd(), p.configCmd(), p.storeCmd())
@@ -62,5 +64,6 @@ func (p *program) root() *cobra.Command {
 		asGroup(c)
 	}
 	asGroup(root)
+	fitHelp(root)
 	return root
 }

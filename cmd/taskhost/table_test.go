@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // rendered is a table as a terminal of that width shows it.
@@ -96,4 +98,26 @@ func FuzzTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHelpFits: 80 columns suffice for the help of every command.
+func TestHelpFits(t *testing.T) {
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		var b bytes.Buffer
+		c.SetOut(&b)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if line = strings.TrimRight(line, "\n"); textWidth(line) > usualWidth && !strings.Contains(line, besideBinary("")) {
+				t.Errorf("%s --help: %d columns: %s", c.CommandPath(), textWidth(line), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			check(sub)
+		}
+	}
+	t.Setenv("TASKHOST_CONFIG", "")
+	check((&program{builtins: builtins()}).root())
 }
