@@ -51,13 +51,20 @@ func (t *table) write(w io.Writer, width int, color bool) error {
 		}
 		below[0] = "" // of the header
 		widths = widths[:last]
-		shrink(widths, lines[0], width)
+		shrink(widths, lines, width)
 	case over > 0:
-		shrink(widths, lines[0], width)
+		shrink(widths, lines, width)
 	}
 	var b bytes.Buffer
 	for i, row := range lines {
-		writeRow(&b, row, widths, color)
+		painted := len(row)
+		if t.prose && below == nil {
+			painted = last
+		}
+		if !color || i == 0 {
+			painted = 0
+		}
+		writeRow(&b, row, widths, painted)
 		if below != nil && below[i] != "-" {
 			for _, line := range wrap(below[i], max(width-2, minColumn)) {
 				b.WriteString("  " + line + "\n")
@@ -95,28 +102,49 @@ func totalWidth(widths []int) int {
 	return sum
 }
 
-// shrink takes from the widest columns what the table is too wide. It leaves room for the
-// header and for short cells, also where the table stays too wide.
-func shrink(widths []int, header []string, width int) {
+// shrink takes from the widest columns what the table is too wide: at first only where
+// cells break between words, then anywhere. It leaves room for the header and for short
+// cells, also where the table stays too wide.
+func shrink(widths []int, lines [][]string, width int) {
 	for i := range widths {
 		widths[i] = min(widths[i], width)
 	}
-	for totalWidth(widths) > width {
-		widest := -1
-		for i, n := range widths {
-			if n > max(minColumn, textWidth(header[i])) && (widest < 0 || n > widths[widest]) {
-				widest = i
+	words := make([]int, len(widths)) // the longest of each column
+	for _, row := range lines {
+		for i, cell := range row {
+			for word := range strings.FieldsSeq(cell) {
+				words[i] = max(words[i], textWidth(word))
 			}
 		}
-		if widest < 0 {
-			return
+	}
+	least := make([]int, len(widths))
+	for _, longest := range [][]int{words, make([]int, len(widths))} {
+		for i := range least {
+			least[i] = max(minColumn, textWidth(lines[0][i]), longest[i])
 		}
-		widths[widest]--
+		for totalWidth(widths) > width && shrinkWidest(widths, least) {
+		}
 	}
 }
 
-// writeRow writes a row, on as many lines as its highest cell needs.
-func writeRow(b *bytes.Buffer, row []string, widths []int, color bool) {
+// shrinkWidest makes the widest of the columns narrower that are wider than the least.
+func shrinkWidest(widths, least []int) bool {
+	widest := -1
+	for i, n := range widths {
+		if n > least[i] && (widest < 0 || n > widths[widest]) {
+			widest = i
+		}
+	}
+	if widest < 0 {
+		return false
+	}
+	widths[widest]--
+	return true
+}
+
+// writeRow writes a row, on as many lines as its highest cell needs. States are painted in
+// so many of its first cells.
+func writeRow(b *bytes.Buffer, row []string, widths []int, painted int) {
 	cells := make([][]string, len(row))
 	height := 1
 	for i, cell := range row {
@@ -137,19 +165,19 @@ func writeRow(b *bytes.Buffer, row []string, widths []int, color bool) {
 				text = cell[n]
 			}
 			pad := strings.Repeat(" ", max(0, widths[i]-textWidth(text)+columnGap))
-			line.WriteString(paint(text, color) + pad)
+			if i < painted && n == 0 {
+				text = paint(text)
+			}
+			line.WriteString(text + pad)
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 }
 
-// paint colors the name of a state, if color is set.
-func paint(cell string, color bool) string {
-	if !color {
-		return cell
-	}
+// paint colors a cell that is a state, or begins with one.
+func paint(cell string) string {
 	code := ""
-	switch cell {
+	switch state, _, _ := strings.Cut(cell, " "); strings.TrimSuffix(state, ",") {
 	case "succeeded", "ready", "ok":
 		code = "32"
 	case "failed", "revert_failed", "quarantined", "gone", "unavailable":

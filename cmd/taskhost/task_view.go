@@ -11,14 +11,17 @@ import (
 
 func taskTable() tableFormat[api.Task] {
 	return tableFormat[api.Task]{
-		header: []string{"ID", "TYPE", "STATE", "EXECUTOR", "ATTEMPT", "PROGRESS", "AGE"},
+		header: []string{"ID", "TYPE", "STATE", "EXECUTOR", "ATTEMPT", "AGE"},
 		name:   func(t api.Task) string { return t.ID },
 		cells: func(t api.Task) []string {
 			state := t.State.String()
 			if t.Waiting != nil && *t.Waiting != "queued" {
 				state += " (" + *t.Waiting + ")"
 			}
-			return []string{shortID(t.ID), t.Type, state, orDash(t.Executor), strconv.Itoa(t.Attempt), progressText(t.Progress), age(t.CreatedAt)}
+			if t.Progress != nil && !t.State.Final() {
+				state += ", " + progressText(t.Progress)
+			}
+			return []string{shortID(t.ID), t.Type, state, orDash(t.Executor), strconv.Itoa(t.Attempt), age(t.CreatedAt)}
 		},
 	}
 }

@@ -64,3 +64,11 @@ func prefixOfWidth(s string, columns int) int {
 	}
 	return len(s)
 }
+
+// clip is s in at most that many columns, with a mark where something is left out.
+func clip(s string, columns int) string {
+	if textWidth(s) <= columns {
+		return s
+	}
+	return s[:prefixOfWidth(s, max(columns-1, 1))] + "…"
+}
