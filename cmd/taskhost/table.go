@@ -22,7 +22,8 @@ type table struct {
 const (
 	// columnGap is the blanks between two columns.
 	columnGap = 2
-	// minProse is with how much room sentences still make a column.
+	// minProse is with how much room sentences still make a column, if none of their
+	// words is longer.
 	minProse = 24
 	// minColumn is the width under which no column is made narrower.
 	minColumn = 8
@@ -42,7 +43,7 @@ func (t *table) write(w io.Writer, width int, color bool) error {
 	}
 	var below []string
 	switch {
-	case over > 0 && t.prose && widths[last]-over >= minProse:
+	case over > 0 && t.prose && widths[last]-over >= max(minProse, longestWords(lines)[last]):
 		widths[last] -= over
 	case over > 0 && t.prose:
 		for i, row := range lines {
@@ -109,7 +110,19 @@ func shrink(widths []int, lines [][]string, width int) {
 	for i := range widths {
 		widths[i] = min(widths[i], width)
 	}
-	words := make([]int, len(widths)) // the longest of each column
+	least := make([]int, len(widths))
+	for _, longest := range [][]int{longestWords(lines), make([]int, len(widths))} {
+		for i := range least {
+			least[i] = max(minColumn, textWidth(lines[0][i]), longest[i])
+		}
+		for totalWidth(widths) > width && shrinkWidest(widths, least) {
+		}
+	}
+}
+
+// longestWords is the width of the longest word of each column.
+func longestWords(lines [][]string) []int {
+	words := make([]int, len(lines[0]))
 	for _, row := range lines {
 		for i, cell := range row {
 			for word := range strings.FieldsSeq(cell) {
@@ -117,14 +130,7 @@ func shrink(widths []int, lines [][]string, width int) {
 			}
 		}
 	}
-	least := make([]int, len(widths))
-	for _, longest := range [][]int{words, make([]int, len(widths))} {
-		for i := range least {
-			least[i] = max(minColumn, textWidth(lines[0][i]), longest[i])
-		}
-		for totalWidth(widths) > width && shrinkWidest(widths, least) {
-		}
-	}
+	return words
 }
 
 // shrinkWidest makes the widest of the columns narrower that are wider than the least.
