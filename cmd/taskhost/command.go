@@ -24,7 +24,7 @@ func fitHelp(c *cobra.Command) {
 		sentences = nil
 	}
 	for line := range strings.SplitSeq(c.Long, "\n") {
-		if line != "" && !strings.ContainsAny(line[:1], " \t") && !strings.HasSuffix(line, ":") {
+		if line != "" && !strings.ContainsAny(line[:1], " \t") {
 			sentences = append(sentences, line)
 			continue
 		}

@@ -110,7 +110,7 @@ func TestHelpFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
-			if line = strings.TrimRight(line, "\n"); textWidth(line) > usualWidth && !strings.Contains(line, besideBinary("")) {
+			if line = strings.TrimRight(line, "\n"); textWidth(line) > usualWidth {
 				t.Errorf("%s --help: %d columns: %s", c.CommandPath(), textWidth(line), line)
 			}
 		}

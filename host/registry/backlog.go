@@ -31,7 +31,7 @@ func (g *Registry) countAsShown(l typeLane) task.LaneCount {
 }
 
 // notYet is why tasks wait that are not queued. The counts do not tell them apart.
-const notYet = "scheduled for later, or waiting for their children"
+const notYet = "scheduled for later, or waiting for children or a resource"
 
 // Backlog counts all tasks of the scope that are not final, and says what those wait for
 // that wait, most of them first.

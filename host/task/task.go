@@ -92,6 +92,12 @@ type Task struct {
 
 	State   State
 	Waiting Waiting // while pending
+	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
+	// comes into the queue is under. No store keeps it. 0 is no limit.
+	QueueLimit int64
+	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
+	// of one task at a time, and no store keeps it with the task.
+	BlockedBy []ID
 	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
 	// executors are at the moment.
 	WaitReason string
@@ -117,6 +123,7 @@ type Task struct {
 
 	Group, Flow, Parent ID
 	Step                string // its name within its flow, or within its parent
+	Resources           Resources
 	// Place is the order key of the task at the top of the tree that the task was spawned
 	// in: it waits where that one would. 0 for a task without a parent.
 	Place int64
@@ -168,12 +175,12 @@ type Event struct {
 
 // LogLine is one line that an attempt logged.
 type LogLine struct {
-	Seq     int64             `json:"seq"` // rises within the task
-	At      time.Time         `json:"at"`
-	Attempt int               `json:"attempt"`
-	Level   string            `json:"level"` // trace, debug, info, warn, error
-	Message string            `json:"message"`
-	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     int64             `json:"seq" doc:"its number, which rises within the task"`
+	At      time.Time         `json:"at" doc:"when it was logged"`
+	Attempt int               `json:"attempt" doc:"the number of the attempt that logged it"`
+	Level   string            `json:"level" doc:"trace, debug, info, warn or error"`
+	Message string            `json:"message" doc:"what was logged"`
+	Fields  map[string]string `json:"fields,omitempty" doc:"names and values that were logged with it; absent if there are none"`
 }
 
 // Spec is what a client asks for. Nil and zero leave a value to the type.
@@ -195,6 +202,7 @@ type Spec struct {
 	Group       ID     // that the task joins, which must be open and of the same owner; zero for none
 	Parent      ID     // that spawned the task, of the same owner and running; zero for none
 	Name        string // within its parent, which has each name once; "" for none
+	Resources   Resources
 }
 
 // The bounds of what a client may ask for.
@@ -221,6 +229,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
 	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
 	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
+	spec.Resources.check(&bad)
 	bad.Check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
 	bad.Check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
@@ -246,6 +255,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")

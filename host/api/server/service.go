@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -52,6 +54,32 @@ type Groups interface {
 	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
 }
 
+// Schedules is the life of schedules. Errors carry the codes of host/task; not_found for
+// one that is not there within the scope.
+type Schedules interface {
+	// CreateSchedule makes a schedule; conflict if its owner has one of that name.
+	CreateSchedule(ctx context.Context, s task.Scope, spec schedule.Spec) (schedule.Schedule, error)
+	// Schedule reads a schedule.
+	Schedule(ctx context.Context, s task.Scope, id task.ID) (schedule.Schedule, error)
+	// Schedules reads a page of schedules, newest first.
+	Schedules(ctx context.Context, s task.Scope, f schedule.Filter) (schedule.Page, error)
+	// ChangeSchedule changes what a schedule is asked to be: change gets what it is, and
+	// may be called again if somebody else changed it meanwhile.
+	ChangeSchedule(ctx context.Context, s task.Scope, id task.ID, change func(*schedule.Spec) error) (schedule.Schedule, error)
+	// DeleteSchedule removes a schedule. The tasks of its runs stay.
+	DeleteSchedule(ctx context.Context, s task.Scope, id task.ID) error
+	// RunSchedule submits a run now, and gives its task.
+	RunSchedule(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+}
+
+// Resources is what tasks hold and wait for.
+type Resources interface {
+	// Resources reads a page of those that are held or waited for, by name.
+	Resources(ctx context.Context, s task.Scope, after string, limit int) (resource.Page, error)
+	// Resource reads one of the scope's owner; not_found if nobody holds it or waits for it.
+	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
+}
+
 // Records is what is told of tasks.
 type Records interface {
 	// History is the task's events with a higher Seq than after, oldest first.
@@ -96,6 +124,8 @@ type Attempts interface {
 type Service interface {
 	Tasks
 	Groups
+	Resources
+	Schedules
 	Records
 	Registry
 	Attempts

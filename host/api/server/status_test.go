@@ -68,7 +68,7 @@ func TestStatus(t *testing.T) {
 	if s.Tasks != (api.Counts{Waiting: 3, Active: 1}) {
 		t.Errorf("tasks: %+v", s.Tasks)
 	}
-	if got := backlogOf(s, "text"); len(got) != 2 || got[`executor: executor "x" is paused: paused by an operator`] != 2 || got[": scheduled for later, or waiting for their children"] != 1 {
+	if got := backlogOf(s, "text"); len(got) != 2 || got[`executor: executor "x" is paused: paused by an operator`] != 2 || got[": scheduled for later, or waiting for children or a resource"] != 1 {
 		t.Errorf("backlog: %v", got)
 	}
 	if len(s.Executors) != 1 || s.Executors[0].State != task.ExecutorPaused || s.Executors[0].Reason == nil {

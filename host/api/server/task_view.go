@@ -25,6 +25,10 @@ func toTask(t *task.Task, whole bool) api.Task {
 		ExpiresAt: timeOrNull(t.ExpiresAt), UpdatedAt: task.Shown(t.UpdatedAt), CancelAt: timeOrNull(t.CancelRequestedAt), Version: t.Version,
 		Damage: t.Damage,
 	}
+	d.Exclusive, d.Shared = t.Resources.Exclusive, t.Resources.Shared
+	for _, id := range t.BlockedBy {
+		d.BlockedBy = append(d.BlockedBy, id.String())
+	}
 	if t.State != task.Pending {
 		d.Waiting = nil
 		d.WaitReason = nil
