@@ -40,10 +40,12 @@ func progressText(pr *api.TaskProgress) string {
 func (p *program) showTask(t api.Task) error {
 	fields := []field{
 		{"ID", t.ID}, {"Type", t.Type}, {"Key", orEmpty(t.Key)}, {"Owner", t.Owner}, {"Labels", labelText(t.Labels)},
-		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Executor", orEmpty(t.Executor)},
+		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Blocked by", strings.Join(t.BlockedBy, "\n")}, {"Executor", orEmpty(t.Executor)},
 		{"Attempt", strconv.Itoa(t.Attempt)}, {"Failures", fmt.Sprintf("%d of %d", t.Failures, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
 		{"Priority", strconv.Itoa(t.Priority)},
-		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain}, {"Input", string(t.Input)},
+		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain},
+		{"Exclusive", strings.Join(t.Exclusive, ", ")}, {"Shared", strings.Join(t.Shared, ", ")},
+		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
 	}
 	if pr := t.Progress; pr != nil {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
