@@ -30,6 +30,7 @@ type Store interface {
 	task.OfferStore
 	task.HostStore
 	task.UploadStore
+	task.InfoStore
 	task.ChangeFeed
 	task.TransactionStore
 	task.SignalStore
@@ -65,6 +66,8 @@ type Engine struct {
 	registry *registry.Registry
 	hub      hub
 	delays   delays
+	failures failures
+	started  time.Time
 
 	ctx    context.Context // ends when Close begins: nothing new is started
 	cancel context.CancelFunc
@@ -107,7 +110,7 @@ func New(o Options) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
-		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
+		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},

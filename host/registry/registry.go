@@ -90,7 +90,7 @@ type Type struct {
 
 	info   sdk.TypeInfo
 	schema *validator
-	lanes  []task.LaneID // guarded by Registry.mu; for counts
+	lanes  []typeLane // guarded by Registry.mu; for counts
 }
 
 // Check says what is wrong with an input: invalid_input, with the place of each fault. It
@@ -319,12 +319,12 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 		if t == nil {
 			continue
 		}
-		t.lanes = append(t.lanes, lane.ID)
+		route, _ := task.ParseRoute(lane.Route) // this program wrote it
+		t.lanes = append(t.lanes, typeLane{*lane, route})
 		x := t.Executor
 		if lane.Executor != "" {
 			x = g.byName[lane.Executor]
 		}
-		route, _ := task.ParseRoute(lane.Route) // this program wrote it
 		if x != nil && x.Runs(lane.Type, route) {
 			sets[x].add(lane, route)
 		}

@@ -123,7 +123,7 @@ func (g *Registry) Types() []task.TypeStatus {
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c := g.count(l)
+			c := g.countAsShown(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active

@@ -27,6 +27,11 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
+// IDBeginning is how many characters of an id, as String writes it, tell apart all ids that
+// one process makes: they hold the millisecond, and what is counted within it. The random
+// rest would do with fewer, but only beginnings are found without looking at every task.
+const IDBeginning = 18
+
 // IsZero says that there is no id.
 func (id ID) IsZero() bool { return id == ID{} }
 

@@ -347,7 +347,7 @@ func giveExecutors(t *testing.T, all given) {
 		{"POST /v1/executors/none/pause", "pauseExecutor 404 not_found"}, {"POST /v1/executors/none/resume", "resumeExecutor 404 not_found"},
 		{"POST /v1/executors/none/drain", "drainExecutor 404 not_found"}, {"POST /v1/executors/none/restart", "restartExecutor 404 not_found"},
 		{"POST /v1/executors/x/drain", "drainExecutor 409 conflict"}, {"POST /v1/executors/x/restart", "restartExecutor 409 conflict"},
-		{"GET /healthz", "health 200"}, {"GET /version", "version 200"}, {"GET /readyz?verbose", "ready 200"},
+		{"GET /healthz", "health 200"}, {"GET /v1/status", "getStatus 200"}, {"GET /version", "version 200"}, {"GET /readyz?verbose", "ready 200"},
 		{"GET /openapi.json", "openapi 200"}, {"GET /openapi.json | Accept: text/html", "openapi 406 not_acceptable"},
 		{"POST /v1/executors/x/resume", "resumeExecutor 409 conflict"},
 		{"POST /v1/executors/x/pause", "pauseExecutor 200"}, {"POST /v1/executors/x/pause", "pauseExecutor 409 conflict"}, {"GET /readyz?verbose", "ready 503 executor_unavailable"}, {"POST /v1/executors/x/resume", "resumeExecutor 200"},

@@ -103,6 +103,8 @@ type Registry interface {
 	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
 	// ControlNode does "drain" or "resume" to the workers of that name.
 	ControlNode(ctx context.Context, name, action string) (task.Node, error)
+	// Status is the host at one look: of tasks, those of the scope.
+	Status(ctx context.Context, s task.Scope) task.HostStatus
 	// Ready says whether tasks can be accepted and some executor can run them; the error, why not.
 	Ready(ctx context.Context) (task.Readiness, error)
 }
