@@ -21,103 +21,54 @@ const OwnTypes = "taskhost."
 // ActionType is the type of the tasks that carry out actions.
 const ActionType = OwnTypes + "action"
 
-// Action is what is done to all tasks that match a filter.
-type Action struct {
-	Action   string      `json:"action"`
-	Filter   task.Filter `json:"filter"`
-	Executor string      `json:"executor,omitempty"` // of a move
-	Priority int         `json:"priority,omitempty"`
-	All      bool        `json:"all,omitempty"` // of all owners' tasks
-}
-
-// actions are what can be done to a task, each by who asks, and which states it is for: a
-// filter that names states is held to those of them.
-var actions = map[string]struct {
-	states []task.State
-	do     func(e *Engine, ctx context.Context, s task.Scope, a *Action, id task.ID) error
-}{
-	"cancel": {unfinished, func(e *Engine, ctx context.Context, s task.Scope, _ *Action, id task.ID) error {
+// actions are how an action is done to one task, for who asks.
+var actions = map[string]func(ctx context.Context, e *Engine, s task.Scope, a *task.Action, id task.ID) error{
+	task.ActionCancel: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
 		_, err := e.Cancel(ctx, s, id)
 		return err
-	}},
-	"retry": {[]task.State{task.Failed, task.Canceled, task.Reverted}, func(e *Engine, ctx context.Context, s task.Scope, _ *Action, id task.ID) error {
+	},
+	task.ActionRetry: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
 		_, err := e.Retry(ctx, s, id)
 		return err
-	}},
-	"delete": {finals(), func(e *Engine, ctx context.Context, s task.Scope, _ *Action, id task.ID) error {
+	},
+	task.ActionDelete: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
 		return e.Delete(ctx, s, id)
-	}},
-	"pause": {unfinished, func(e *Engine, ctx context.Context, s task.Scope, _ *Action, id task.ID) error {
+	},
+	task.ActionPause: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
 		_, err := e.Pause(ctx, s, id)
 		return err
-	}},
-	"resume": {[]task.State{task.Pending}, func(e *Engine, ctx context.Context, s task.Scope, _ *Action, id task.ID) error {
+	},
+	task.ActionResume: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
 		_, err := e.Resume(ctx, s, id)
 		return err
-	}},
-	"move": {[]task.State{task.Pending}, func(e *Engine, ctx context.Context, s task.Scope, a *Action, id task.ID) error {
-		_, err := e.Move(ctx, s, id, a.Executor)
+	},
+	task.ActionMove: func(ctx context.Context, e *Engine, s task.Scope, a *task.Action, id task.ID) error {
+		_, err := e.Move(ctx, s, id, a.Executor())
 		return err
-	}},
-	"priority": {[]task.State{task.Pending}, func(e *Engine, ctx context.Context, s task.Scope, a *Action, id task.ID) error {
-		_, err := e.Reprioritize(ctx, s, id, a.Priority)
+	},
+	task.ActionPriority: func(ctx context.Context, e *Engine, s task.Scope, a *task.Action, id task.ID) error {
+		_, err := e.Reprioritize(ctx, s, id, a.Priority())
 		return err
-	}},
-}
-
-func finals() (states []task.State) {
-	for _, s := range task.States() {
-		if s.Final() {
-			states = append(states, s)
-		}
-	}
-	return states
-}
-
-// ActionNames are what can be done, in order.
-func ActionNames() []string {
-	names := make([]string, 0, len(actions))
-	for name := range actions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// narrow holds an action's filter to what the action is for. none says that nothing is left.
-func (a *Action) narrow() (none bool) {
-	possible := actions[a.Action].states
-	if len(a.Filter.States) == 0 {
-		a.Filter.States = possible
-		return false
-	}
-	a.Filter.States = slices.DeleteFunc(slices.Clone(a.Filter.States), func(s task.State) bool { return !slices.Contains(possible, s) })
-	return len(a.Filter.States) == 0
+	},
 }
 
 // checkAction says what is wrong with an action.
-func (e *Engine) checkAction(a *Action) error {
-	if _, known := actions[a.Action]; !known {
-		return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("%q is not an action: want one of %s", a.Action, strings.Join(ActionNames(), ", ")),
-			Fields: []task.FieldError{{Path: []string{"action"}, Message: "is none of " + strings.Join(ActionNames(), ", ")}}}
+func (e *Engine) checkAction(a *task.Action) error {
+	if err := a.Check(); err != nil || a.Action != task.ActionMove {
+		return err
 	}
-	if a.Action == "move" && a.Executor != "" && e.registry.Executor(a.Executor) == nil {
-		return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q", a.Executor),
-			Fields: []task.FieldError{{Path: []string{"to"}, Message: "is no executor's name"}}}
-	}
-	if a.Action == "priority" && (a.Priority < -task.MaxPriority || a.Priority > task.MaxPriority) {
-		return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("to is not between -%d and %d", task.MaxPriority, task.MaxPriority),
-			Fields: []task.FieldError{{Path: []string{"to"}, Message: fmt.Sprintf("is not between -%d and %d", task.MaxPriority, task.MaxPriority)}}}
+	if x := e.registry.Executor(a.Executor()); a.Executor() != "" && (x == nil || x.Own) {
+		return task.BadActionTarget("is %s, which is no executor's name", a.To)
 	}
 	return nil
 }
 
 // CountAction is how many tasks an action would be done to now.
-func (e *Engine) CountAction(ctx context.Context, s task.Scope, a Action) (n int64, err error) {
+func (e *Engine) CountAction(ctx context.Context, s task.Scope, a task.Action) (n int64, err error) {
 	if err := e.checkAction(&a); err != nil {
 		return 0, err
 	}
-	if a.narrow() {
+	if a.Narrow() {
 		return 0, nil
 	}
 	err = e.eachTask(ctx, s, a.Filter, func(page []task.Task) error {
@@ -139,7 +90,7 @@ func countOwn(page []task.Task) (n int) {
 
 // SubmitAction has an action carried out, by a task whose progress tells how far it is and
 // whose cancel stops it. What matches when it comes to it is what it is done to.
-func (e *Engine) SubmitAction(ctx context.Context, s task.Scope, a Action, idem *task.Idempotency) (t task.Task, replayed bool, err error) {
+func (e *Engine) SubmitAction(ctx context.Context, s task.Scope, a task.Action, idem *task.Idempotency) (t task.Task, replayed bool, err error) {
 	if err := e.checkAction(&a); err != nil {
 		return t, false, err
 	}
@@ -185,7 +136,7 @@ type actionState struct {
 // runAction carries an action out, from where the last attempt was: each task once more at
 // the most, which does it no harm.
 func (e *Engine) runAction(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	var a Action
+	var a task.Action
 	if err := json.Unmarshal(t.Input, &a); err != nil {
 		return sdk.Result{}, sdk.Permanent(fmt.Errorf("read the action: %w", err))
 	}
@@ -204,7 +155,7 @@ func (e *Engine) runAction(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 			return sdk.Result{}, sdk.Permanent(fmt.Errorf("read how far the action was: %w", err))
 		}
 	}
-	if !a.narrow() {
+	if !a.Narrow() {
 		if err := e.actOnAll(ctx, s, &a, &at, r); err != nil {
 			return sdk.Result{}, err
 		}
@@ -215,7 +166,7 @@ func (e *Engine) runAction(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 
 // actOnAll goes through what matches, from the oldest. What comes to match meanwhile and
 // is younger than where it is, is met too.
-func (e *Engine) actOnAll(ctx context.Context, s task.Scope, a *Action, at *actionState, r sdk.Reporter) error {
+func (e *Engine) actOnAll(ctx context.Context, s task.Scope, a *task.Action, at *actionState, r sdk.Reporter) error {
 	total, err := e.CountAction(ctx, s, *a)
 	if err != nil {
 		return err
@@ -243,7 +194,7 @@ func (e *Engine) actOnAll(ctx context.Context, s task.Scope, a *Action, at *acti
 const actedAtOnce = 64
 
 // actOn does an action to some tasks, and waits for it.
-func (e *Engine) actOn(ctx context.Context, s task.Scope, a *Action, at *actionState, tasks []task.Task) {
+func (e *Engine) actOn(ctx context.Context, s task.Scope, a *task.Action, at *actionState, tasks []task.Task) {
 	errs := make([]error, len(tasks))
 	var acting sync.WaitGroup
 	for i := range tasks {
@@ -251,7 +202,7 @@ func (e *Engine) actOn(ctx context.Context, s task.Scope, a *Action, at *actionS
 			errs[i] = errNotHeld // an action is not done to actions, itself among them
 			continue
 		}
-		acting.Go(func() { errs[i] = actions[a.Action].do(e, ctx, s, a, tasks[i].ID) })
+		acting.Go(func() { errs[i] = actions[a.Action](ctx, e, s, a, tasks[i].ID) })
 	}
 	acting.Wait()
 	for _, err := range errs {

@@ -11,7 +11,7 @@ import (
 )
 
 // act submits an action and gives what it says of itself at its end.
-func (r *rig) act(a engine.Action) (done, failed int64) {
+func (r *rig) act(a task.Action) (done, failed int64) {
 	r.t.Helper()
 	t, _, err := r.SubmitAction(r.t.Context(), me, a, nil)
 	if err != nil {
@@ -43,28 +43,28 @@ func TestActions(t *testing.T) {
 	}
 	last := r.submit(task.Spec{Type: "work", Priority: -5})
 	of := func(taskType string) task.Filter { return task.Filter{Types: []string{taskType}} }
-	if n, err := r.CountAction(t.Context(), me, engine.Action{Action: "cancel", Filter: of("work")}); err != nil || n != 2501 {
+	if n, err := r.CountAction(t.Context(), me, task.Action{Action: "cancel", Filter: of("work")}); err != nil || n != 2501 {
 		t.Fatalf("%d would be canceled, %v", n, err)
 	}
-	if done, failed := r.act(engine.Action{Action: "pause", Filter: task.Filter{Types: []string{"work"}, CreatedBefore: last.CreatedAt}}); done < 2500 || failed != 0 {
+	if done, failed := r.act(task.Action{Action: "pause", Filter: task.Filter{Types: []string{"work"}, CreatedBefore: last.CreatedAt}}); done < 2500 || failed != 0 {
 		t.Fatalf("paused %d, failed %d", done, failed)
 	}
-	if done, _ := r.act(engine.Action{Action: "priority", Priority: 7, Filter: of("work")}); done != 2501 {
+	if done, _ := r.act(task.Action{Action: "priority", To: []byte("7"), Filter: of("work")}); done != 2501 {
 		t.Fatalf("%d have another priority", done)
 	}
 	if got := r.get(last.ID); got.Priority != 7 {
 		t.Errorf("the last has priority %d", got.Priority)
 	}
-	if done, _ := r.act(engine.Action{Action: "resume", Filter: of("work")}); done < 2500 {
+	if done, _ := r.act(task.Action{Action: "resume", Filter: of("work")}); done < 2500 {
 		t.Fatalf("resumed %d", done)
 	}
-	if done, _ := r.act(engine.Action{Action: "cancel", Filter: of("work")}); done != 2501 {
+	if done, _ := r.act(task.Action{Action: "cancel", Filter: of("work")}); done != 2501 {
 		t.Fatalf("canceled %d", done)
 	}
-	if done, _ := r.act(engine.Action{Action: "cancel", Filter: of("work")}); done != 0 {
+	if done, _ := r.act(task.Action{Action: "cancel", Filter: of("work")}); done != 0 {
 		t.Fatalf("canceled %d once more", done)
 	}
-	if done, _ := r.act(engine.Action{Action: "delete", Filter: of("work")}); done != 2501 {
+	if done, _ := r.act(task.Action{Action: "delete", Filter: of("work")}); done != 2501 {
 		t.Fatalf("deleted %d", done)
 	}
 	if got := r.get(first.ID); got.State != task.Running {
@@ -82,7 +82,7 @@ func TestActions(t *testing.T) {
 	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: engine.ActionType}}, nil); task.CodeOf(err) != task.CodeUnknownType {
 		t.Errorf("an action that is submitted as a task: %v", err)
 	}
-	for _, a := range []engine.Action{{Action: "explode"}, {Action: "move", Executor: "nobody"}, {Action: "priority", Priority: 5000}} {
+	for _, a := range []task.Action{{Action: "explode"}, {Action: "move", To: []byte(`"nobody"`)}, {Action: "move", To: []byte(`"taskhost:own"`)}, {Action: "priority", To: []byte("5000")}, {Action: "priority"}, {Action: "cancel", To: []byte("1")}} {
 		if _, _, err := r.SubmitAction(t.Context(), me, a, nil); task.CodeOf(err) != task.CodeInvalidRequest {
 			t.Errorf("%+v: %v", a, err)
 		}

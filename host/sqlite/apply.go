@@ -177,14 +177,14 @@ func isPlainSuccess(c *task.Change) bool {
 
 // guard is what a change must know of the stored row.
 type guard struct {
-	lane, attempt, version           int64
-	state                            task.State
-	waiting                          task.Waiting
-	result                           int64
-	progress                         task.Progress
-	errorCode                        string
-	errorAttempt                     int64
-	place                            int64
+	lane, attempt, version int64
+	state                  task.State
+	waiting                task.Waiting
+	result                 int64
+	progress               task.Progress
+	errorCode              string
+	errorAttempt           int64
+	place                  int64
 }
 
 const (
