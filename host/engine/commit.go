@@ -46,6 +46,7 @@ type newTask struct {
 	task     task.Task
 	taskType *registry.Type
 	executor *registry.Executor
+	own      bool            // of a type that is the host's own
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,7 @@ func New(o Options) *Engine {
 	}
 	e.SetDrainTimeout(o.DrainTimeout)
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
-	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})
+	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: append(slices.Clone(o.Executors), e.ownExecutor()), Types: o.Types})
 	return e
 }
 

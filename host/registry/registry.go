@@ -37,6 +37,9 @@ type Binding struct {
 	Plugin   string
 	Slots    int          // the operator's limit; 0 leaves it to what the executor offers
 	Executor sdk.Executor // a built-in, or the host's side of a process
+	// Own is an executor of the host's own tasks. It is no operator's: no list of executors
+	// or types has it, and it makes no host ready.
+	Own bool
 	// Source says how the executor is; nil if it is always ready and its offer never changes.
 	Source Source
 	// Process is the process that it runs in; nil for built-ins.

@@ -35,6 +35,15 @@ const IDBeginning = 18
 // IsZero says that there is no id.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// MarshalText gives what String does.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what ParseID does.
+func (id *ID) UnmarshalText(b []byte) (err error) {
+	*id, err = ParseID(string(b))
+	return err
+}
+
 // ParseID reads what String wrote; the error has code invalid_request.
 func ParseID(s string) (ID, error) {
 	var id ID

@@ -52,6 +52,9 @@ func schemaName(t reflect.Type, hint string) string {
 // schemaDocs say what each schema is; they are the types' comments, for those who have
 // the document alone.
 var schemaDocs = map[string]string{
+	"ActionCount":     "What a dry run of an action is answered with.",
+	"ActionFilter":    "Which tasks an action is for. What is absent or null matches all.",
+	"ActionRequest":   "Asks for something to be done to all tasks that match.",
 	"Backlog":         "Tasks that wait for the same thing.",
 	"BackoffLimits":   "How long a failed task rests before it is tried again.",
 	"BatchAnswer":     "What a batch is answered with.",
@@ -133,7 +136,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 }
 
 // requests are what clients send: what is not a field of one is refused.
-var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange"}
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {

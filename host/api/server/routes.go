@@ -12,6 +12,7 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.actionRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
 	all = append(all, h.scheduleRoutes()...)
@@ -124,7 +125,7 @@ func (h *handlers) taskRoutes() []route {
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
 			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline.",
-			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict),
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull),
 			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
 }
