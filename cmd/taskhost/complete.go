@@ -17,13 +17,13 @@ import (
 // completeTimeout is how long a shell waits for what a server knows.
 const completeTimeout = time.Second
 
-// offer is what may complete a word, with what tells people which it is.
-type offer struct{ word, about string }
+// candidate is what may complete a word, with what tells people which it is.
+type candidate struct{ word, about string }
 
 // completed makes the completion of what a server knows. find gets the arguments before and
 // what is typed of this one, neither of which it need look at. It offers nothing, and says
 // nothing, where no server answers at once.
-func (p *program) completed(find func(ctx context.Context, c *client.Client, args []string, typed string) ([]offer, error)) cobra.CompletionFunc {
+func (p *program) completed(find func(ctx context.Context, c *client.Client, args []string, typed string) ([]candidate, error)) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		c, err := client.New(p.addr, os.Getenv("TASKHOST_TOKEN"))
 		if err != nil {
@@ -62,7 +62,7 @@ const tasksOffered = 50
 // completeTasks offers the newest tasks in these states, of any if there are none, whose
 // ids begin as is typed.
 func (p *program) completeTasks(states ...task.State) cobra.CompletionFunc {
-	return p.completed(func(ctx context.Context, c *client.Client, args []string, typed string) ([]offer, error) {
+	return p.completed(func(ctx context.Context, c *client.Client, args []string, typed string) ([]candidate, error) {
 		f := task.Filter{States: states, Limit: tasksOffered}
 		if typed != "" {
 			_, last, err := task.PrefixRange(typed)
@@ -72,7 +72,7 @@ func (p *program) completeTasks(states ...task.State) cobra.CompletionFunc {
 			f.Cursor = last // ids are listed downwards from there
 		}
 		page, err := c.ListPage(ctx, f)
-		var out []offer
+		var out []candidate
 		for _, t := range page.Tasks {
 			if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(t.ID, arg) }) {
 				continue
@@ -81,38 +81,38 @@ func (p *program) completeTasks(states ...task.State) cobra.CompletionFunc {
 			if len(typed) <= task.IDBeginning {
 				word = shortID(t.ID)
 			}
-			out = append(out, offer{word, t.Type + " " + t.State.String() + ", " + age(t.CreatedAt) + " old"})
+			out = append(out, candidate{word, t.Type + " " + t.State.String() + ", " + age(t.CreatedAt) + " old"})
 		}
 		return out, err
 	})
 }
 
 func (p *program) completeTypes() cobra.CompletionFunc {
-	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []offer, err error) {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []candidate, err error) {
 		types, err := c.Types(ctx)
 		for _, t := range types {
-			out = append(out, offer{t.Name, t.Description})
+			out = append(out, candidate{t.Name, t.Description})
 		}
 		return out, err
 	})
 }
 
 func (p *program) completeExecutors() cobra.CompletionFunc {
-	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []offer, err error) {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []candidate, err error) {
 		executors, err := c.Executors(ctx)
 		for _, e := range executors {
-			out = append(out, offer{e.Name, e.Plugin + ", " + string(e.State)})
+			out = append(out, candidate{e.Name, e.Plugin + ", " + string(e.State)})
 		}
 		return out, err
 	})
 }
 
 func (p *program) completeWorkers() cobra.CompletionFunc {
-	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []offer, err error) {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []candidate, err error) {
 		workers, err := c.Workers(ctx)
 		for _, w := range workers {
-			if !slices.ContainsFunc(out, func(o offer) bool { return o.word == w.Name }) { // two may have one name
-				out = append(out, offer{w.Name, w.State + ", of executor " + w.Executor})
+			if !slices.ContainsFunc(out, func(o candidate) bool { return o.word == w.Name }) { // two may have one name
+				out = append(out, candidate{w.Name, w.State + ", of executor " + w.Executor})
 			}
 		}
 		return out, err
