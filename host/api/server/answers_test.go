@@ -103,6 +103,10 @@ func sample(method, path string) (target, body string) {
 		body = `{"type":"text"}`
 	case path == "/v1/groups" && method == "POST":
 		body = `{"name":"g"}`
+	case path == "/v1/schedules" && method == "POST":
+		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
+	case method == "PATCH":
+		body = `{"paused":true}`
 	case path == "/v1/batches":
 		body = `{"tasks":[{"type":"text"}]}`
 	}
@@ -116,6 +120,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	t.Run("any route", func(t *testing.T) { giveAnyRoute(t, all) })
 	t.Run("tasks", func(t *testing.T) { giveTasks(t, all) })
 	t.Run("groups", func(t *testing.T) { giveGroups(t, all) })
+	t.Run("schedules", func(t *testing.T) { giveSchedules(t, all) })
 	t.Run("attempts", func(t *testing.T) { giveAttempts(t, all) })
 	t.Run("executors", func(t *testing.T) { giveExecutors(t, all) })
 	t.Run("slow bodies", func(t *testing.T) { giveTimeouts(t, all) })
@@ -273,6 +278,47 @@ func giveGroups(t *testing.T, all given) {
 	})
 }
 
+func giveSchedules(t *testing.T, all given) {
+	r := newTestServer(t, server.Options{MaxBody: func() int64 { return 1 << 10 }})
+	create := func(name, spec string) string {
+		var s api.Schedule
+		a := r.do("POST", "/v1/schedules", `{"name":"`+name+`","every":"1h","task":`+spec+`}`)
+		r.wants(a, 201, "")
+		a.json(t, &s)
+		return "/v1/schedules/" + s.ID
+	}
+	var g api.Group
+	r.do("POST", "/v1/groups", `{}`).json(t, &g)
+	plain, crowded, late := create("plain", `{"type":"text"}`), create("crowded", `{"type":"crowded"}`), create("late", `{"type":"text","group":"`+g.ID+`"}`)
+	big := strings.Repeat("x", 2<<10)
+	all.wants(r, [][2]string{
+		{`POST /v1/schedules | {"name":"s","cron":"@daily","task":{"type":"text","labels":{"a":"b"},"timeout":"1m","retain":5,"max_lost":0}}`, "createSchedule 201"},
+		{`POST /v1/schedules | {"name":"plain","cron":"@daily","task":{"type":"text"}}`, "createSchedule 409 conflict"},
+		{`POST /v1/schedules | {"name":"t","cron":"@daily","task":{"type":"nobody"}}`, "createSchedule 422 unknown_type"},
+		{`POST /v1/schedules | {"name":"t","cron":"@daily","task":{"type":"greet","input":{"name":1}}}`, "createSchedule 422 invalid_input"},
+		{`POST /v1/schedules | {"name":"` + big + `"}`, "createSchedule 413 too_large"},
+		{`POST /v1/schedules | {} | Content-Type: text/plain`, "createSchedule 415 unsupported_media_type"},
+		{"GET /v1/schedules?limit=1", "listSchedules 200"},
+		{"GET " + plain + "?preview=3", "getSchedule 200"},
+		{"GET /v1/schedules/" + someID, "getSchedule 404 not_found"},
+		{"PATCH " + plain + ` | {"paused":true}`, "changeSchedule 200"},
+		{"PATCH " + plain + ` | {"name":"crowded"}`, "changeSchedule 409 conflict"},
+		{"PATCH " + plain + ` | {"task":{"type":"nobody"}}`, "changeSchedule 422 unknown_type"},
+		{"PATCH " + plain + ` | {"task":{"type":"greet","input":{"name":1}}}`, "changeSchedule 422 invalid_input"},
+		{"PATCH " + plain + ` | {"name":"` + big + `"}`, "changeSchedule 413 too_large"},
+		{"PATCH " + plain + ` | {} | Content-Type: text/plain`, "changeSchedule 415 unsupported_media_type"},
+		{"PATCH /v1/schedules/" + someID + ` | {"paused":true}`, "changeSchedule 404 not_found"},
+		{"POST " + plain + "/run", "runSchedule 202"},
+		{"POST /v1/schedules/" + someID + "/run", "runSchedule 404 not_found"},
+		{"DELETE " + plain, "deleteSchedule 204"},
+		{"DELETE /v1/schedules/" + someID, "deleteSchedule 404 not_found"},
+	})
+	r.wants(r.do("POST", "/v1/executors/x/pause", ""), 200, "")
+	r.submit(`{"type":"crowded"}`)
+	r.wants(r.do("POST", "/v1/groups/"+g.ID+"/close", ""), 200, "")
+	all.wants(r, [][2]string{{"POST " + crowded + "/run", "runSchedule 429 queue_full"}, {"POST " + late + "/run", "runSchedule 409 conflict"}})
+}
+
 func giveAttempts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{MaxBatch: 1 << 10})
 	r.submit(`{"type":"gated","input":[1]}`)
@@ -303,7 +349,8 @@ func giveExecutors(t *testing.T, all given) {
 		{"POST /v1/executors/x/drain", "drainExecutor 409 conflict"}, {"POST /v1/executors/x/restart", "restartExecutor 409 conflict"},
 		{"GET /healthz", "health 200"}, {"GET /version", "version 200"}, {"GET /readyz?verbose", "ready 200"},
 		{"GET /openapi.json", "openapi 200"}, {"GET /openapi.json | Accept: text/html", "openapi 406 not_acceptable"},
-		{"POST /v1/executors/x/pause", "pauseExecutor 200"}, {"GET /readyz?verbose", "ready 503 executor_unavailable"}, {"POST /v1/executors/x/resume", "resumeExecutor 200"},
+		{"POST /v1/executors/x/resume", "resumeExecutor 409 conflict"},
+		{"POST /v1/executors/x/pause", "pauseExecutor 200"}, {"POST /v1/executors/x/pause", "pauseExecutor 409 conflict"}, {"GET /readyz?verbose", "ready 503 executor_unavailable"}, {"POST /v1/executors/x/resume", "resumeExecutor 200"},
 	})
 	fleet := &testServer{t: t, log: &syncBuffer{}}
 	fleet.serve(&workers{drained: map[string]bool{}, controls: true}, server.Options{})
@@ -322,8 +369,9 @@ func giveExecutors(t *testing.T, all given) {
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, path := range []string{"/v1/tasks", "/v1/batches", "/v1/groups"} {
-		a := r.raw("POST", path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/groups", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
+		method, path, _ := strings.Cut(target, " ")
+		a := r.raw(method, path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
 			t.Errorf("%s: %s", path, what)
 		}
@@ -339,9 +387,10 @@ func giveFailures(t *testing.T, all given) {
 	}{
 		{task.CodeStoreUnavailable, nil},
 		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
-			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup"}},
-		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
-		{task.CodeConflict, []string{"cancelTask", "putAttemptResult"}}, // a task that is reverted, an attempt that ends at this moment
+			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule"}},
+		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
+		{task.CodeConflict, []string{"cancelTask", "putAttemptResult"}},                                                                                 // a task that is reverted, an attempt that ends at this moment
+		{task.CodeUnknownType, []string{"runSchedule"}}, {task.CodeInvalidInput, []string{"runSchedule"}}, {task.CodeTooLarge, []string{"runSchedule"}}, // what changed since
 	} {
 		r := serveAs(t, obedient{err: task.Errorf(f.code, "no")}, server.Options{})
 		eachOperation(theContract(), func(method, path string, op map[string]any) {

@@ -7,6 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -60,6 +61,22 @@ func (o obedient) Resources(context.Context, task.Scope, string, int) (resource.
 }
 func (o obedient) Resource(context.Context, task.Scope, string) (resource.Resource, error) {
 	return resource.Resource{}, o.err
+}
+func (o obedient) CreateSchedule(context.Context, task.Scope, schedule.Spec) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) Schedule(context.Context, task.Scope, task.ID) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) Schedules(context.Context, task.Scope, schedule.Filter) (schedule.Page, error) {
+	return schedule.Page{}, o.err
+}
+func (o obedient) ChangeSchedule(context.Context, task.Scope, task.ID, func(*schedule.Spec) error) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) DeleteSchedule(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) RunSchedule(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
 }
 func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
 	return task.ExecutorStatus{State: task.ExecutorReady}, o.err

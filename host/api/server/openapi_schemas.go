@@ -79,6 +79,10 @@ var schemaDocs = map[string]string{
 	"ResetMessage":    "The server-sent event that tells that the history is told from its beginning. It has no id.",
 	"Resource":        "A name that tasks have or wait for.",
 	"ResourceList":    "One page of resources.",
+	"Schedule":        "A task that is submitted again and again, as clients see it.",
+	"ScheduleChange":  "What is to be different about a schedule. What is absent stays, null gives a field its default.",
+	"ScheduleList":    "One page of schedules.",
+	"ScheduleRequest": "Asks for a schedule: a task that is submitted again and again, by exactly one of cron and every.",
 	"Slots":           "How many attempts are out, and how many may be.",
 	"StateEvent":      "A transition of a task, and the task when that was told.",
 	"StateMessage":    "The server-sent event that tells a transition.",
@@ -107,7 +111,8 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	for _, name := range requests {
 		takeNull(byName[name].Properties)
 	}
-	refineDurations(byName["TaskRequest"].Properties)
+	refineDurations(byName["TaskRequest"].Properties, "timeout", "retain")
+	refineSchedules(byName)
 	for _, field := range []string{"error", "progress"} {
 		nullable(byName["Task"].Properties, field)
 	}
@@ -123,13 +128,13 @@ func refineSchemas(byName map[string]*huma.Schema) {
 }
 
 // requests are what clients send: what is not a field of one is refused.
-var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup"}
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {
 	for name, f := range fields {
 		switch {
-		case name == "type" || name == "tasks" || name == "input": // which may be anything by itself
+		case name == "type" || name == "tasks" || name == "task" || name == "input": // which may be anything by itself
 		case f.Ref != "":
 			nullable(fields, name)
 		default:
@@ -144,11 +149,24 @@ func nullable(fields map[string]*huma.Schema, name string) {
 	fields[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: f.Ref}, {Type: "null"}}, Description: f.Description}
 }
 
-func refineDurations(fields map[string]*huma.Schema) {
-	for _, name := range []string{"timeout", "retain"} {
+func refineDurations(fields map[string]*huma.Schema, names ...string) {
+	for _, name := range names {
 		fields[name] = &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString, Examples: []any{"30s", "1h30m"}}, {Type: huma.TypeNumber}, {Type: "null"}},
 			Description: fields[name].Description + `; a string such as "1h30m", or a number of seconds`}
 	}
+}
+
+// refineSchedules says what the task of a schedule is, which its type leaves open: it is
+// read and told as it was given.
+func refineSchedules(byName map[string]*huma.Schema) {
+	for _, name := range []string{"ScheduleRequest", "ScheduleChange", "Schedule"} {
+		p := byName[name].Properties
+		p["task"] = &huma.Schema{Ref: "#/components/schemas/TaskRequest", Description: p["task"].Description}
+		if name != "Schedule" {
+			refineDurations(p, "every", "jitter")
+		}
+	}
+	byName["ScheduleRequest"].Required = []string{"name", "task"}
 }
 
 // refineEvents makes of the empty eventMessage what it stands for.

@@ -27,6 +27,7 @@ func (h *handlers) routes() []route {
 var tags = []struct{ name, doc string }{
 	{"tasks", "Submit tasks, look at them, end them, run them again."},
 	{"groups", "Tasks that belong together: counted by their states, ended and run again as one, with a last task that runs when all are final."},
+	{"schedules", "Tasks that are submitted again and again, by a cron line or at an interval."},
 	{"resources", "Names that tasks have for themselves or share, first come, first served, and who waits for them."},
 	{"records", "What is told of a task: its result, its history, its log, and what happens to it now."},
 	{"types", "What can be run."},
@@ -55,6 +56,7 @@ var (
 	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
 
 	groupID      = param{name: "id", in: "path", kind: "uuid", doc: "the group's id"}
+	scheduleID   = param{name: "id", in: "path", kind: "uuid", doc: "the schedule's id"}
 	resourceName = param{name: "name", in: "path", kind: "string", doc: "the resource's name"}
 	pageCursor   = param{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"}
 
@@ -203,18 +205,19 @@ func (h *handlers) executorRoutes() []route {
 			description: "Its state and why it is in it, its processes, slots, types and workers.", params: []param{executorName}, codes: []task.Code{task.CodeNotFound},
 			answers: []answer{{status: http.StatusOK, doc: "the executor", body: api.Executor{}}}},
 	}
+	record := codes(writes, task.CodeConflict)
 	process := []task.Code{task.CodeConflict, task.CodeExecutorUnavailable}
 	for _, c := range []struct {
 		action, summary, doc string
 		codes                []task.Code
 	}{
-		{"pause", "Pause an executor", "It starts no more attempts; those that run go on. The pause outlasts the host.", writes},
-		{"resume", "Resume a paused executor", "It starts attempts again.", writes},
-		{"drain", "Drain an executor", "It finishes what runs and then its process is stopped. A built-in has none: 409.", process},
-		{"restart", "Restart an executor", "Its process is replaced by a new one, and finishes what it runs. A built-in has none: 409.", process},
+		{"pause", "Pause an executor", "It starts no more attempts; those that run go on. The pause outlasts the host.", record},
+		{"resume", "Resume a paused executor", "It starts attempts again.", record},
+		{"drain", "Drain an executor", "It finishes what runs and then its process is stopped. A built-in has none.", process},
+		{"restart", "Restart an executor", "Its process is replaced by a new one, and finishes what it runs. A built-in has none.", process},
 	} {
 		out = append(out, route{method: http.MethodPost, path: "/v1/executors/{name}/" + c.action, id: c.action + "Executor", tag: tag, summary: c.summary,
-			description: c.doc + " For admins.", params: []param{executorName}, codes: codes(c.codes, task.CodeNotFound),
+			description: c.doc + " What would change nothing is 409, and its detail names what would. For admins.", params: []param{executorName}, codes: codes(c.codes, task.CodeNotFound),
 			handle: h.controlExecutor(c.action), answers: []answer{{status: http.StatusOK, doc: "the executor as it is now", body: api.Executor{}}}})
 	}
 	return out
@@ -231,10 +234,10 @@ func (h *handlers) workerRoutes() []route {
 			description: "One; or several, while one is restarted or two have one name.", params: []param{workerName}, codes: []task.Code{task.CodeNotFound},
 			answers: []answer{{status: http.StatusOK, doc: "the workers", body: api.WorkerList{}}}},
 		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: tag, summary: "Drain a worker",
-			description: "It finishes what it runs and is given nothing more. The drain holds for the name, over restarts of the worker and of the host, until it is resumed. For admins.",
+			description: "It finishes what it runs and is given nothing more. The drain holds for the name, over restarts of the worker and of the host, until it is resumed. A name that is drained already is 409. For admins.",
 			params:      []param{workerName}, handle: h.controlWorker("drain"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
 		{method: http.MethodPost, path: "/v1/workers/{name}/resume", id: "resumeWorker", tag: tag, summary: "Resume a drained worker",
-			description: "It is given attempts again. For admins.",
+			description: "It is given attempts again. A name that is not drained is 409. For admins.",
 			params:      []param{workerName}, handle: h.controlWorker("resume"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
 	}
 }
