@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
@@ -69,6 +71,17 @@ func exitCode(err error) int {
 	return exitFault
 }
 
+// exitSeverity are the exit codes of what befalls one task of several, the worst last.
+var exitSeverity = []int{exitOK, exitTimeout, exitCanceled, exitFailed, exitConflict, exitNotFound, exitNotAllowed, exitFault}
+
+// worseExit is the worse of two exit codes.
+func worseExit(a, b int) int {
+	if slices.Index(exitSeverity, b) > slices.Index(exitSeverity, a) {
+		return b
+	}
+	return a
+}
+
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
@@ -80,7 +93,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
+		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, cmp.Or[error](e.Cause, e))
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

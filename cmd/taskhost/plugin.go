@@ -24,7 +24,7 @@ func (p *program) pluginCmd() *cobra.Command {
 }
 
 func (p *program) pluginListCmd() *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List plugins: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
 	return withConfig(c, func(_ context.Context, cfg *config.Config, _ []string) error {
 		o := host.FromConfig(cfg)
 		found, err := host.FindPlugins(o)
@@ -49,13 +49,14 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
-		header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+		prose:  true, // the digest, which is to be copied in one piece
+		header: []string{"PLUGIN", "VERSION", "PATH", "SHA256"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {
 			if x.Path == "" {
-				return []string{x.Name, x.Version, "-", "built in"}
+				return []string{x.Name, x.Version, "built in", "-"}
 			}
-			return []string{x.Name, "-", x.SHA256, x.Path}
+			return []string{x.Name, "-", x.Path, x.SHA256}
 		},
 	}
 }

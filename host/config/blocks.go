@@ -56,7 +56,7 @@ func (d *decoder) taskType(b *hcl.Block, executors []task.ExecutorConfig) TaskTy
 	inner := d.body(b.Body, "task_type."+t.Name, nil, map[string]setter{
 		"executor": text(&t.Executor), "timeout": duration(&t.Timeout), "max_attempts": count(&t.MaxAttempts, 1, 1000),
 		"max_lost": count(&maxLost, 0, 1000), "retain": durationOrZero(&retain), "queue_limit": count(&t.QueueLimit, 1, math.MaxInt32),
-		"max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000), "route": textMap((*map[string]string)(&t.Route)),
+		"max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000), "route": labels((*map[string]string)(&t.Route)),
 		"backoff": duration(&t.Backoff.Initial), "backoff_max": duration(&t.Backoff.Max),
 	})
 	if maxLost >= 0 {

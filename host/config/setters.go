@@ -179,7 +179,8 @@ func texts(to *[]string) setter {
 	}
 }
 
-func textMap(to *map[string]string) setter {
+// labels reads the labels of a worker, or those that a route asks for.
+func labels(to *map[string]string) setter {
 	return func(v cty.Value) error {
 		bad := errors.New("is a set of strings such as { zone = \"b\" }")
 		if v.IsNull() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
@@ -189,6 +190,9 @@ func textMap(to *map[string]string) setter {
 		for k, e := range v.AsValueMap() {
 			if e.Type() != cty.String || e.IsNull() {
 				return bad
+			}
+			if !task.ValidLabelName(k) {
+				return fmt.Errorf("has a label named %q: a name has 1 to %d bytes and no '='", k, task.MaxLabel)
 			}
 			out[k] = e.AsString()
 		}

@@ -25,7 +25,7 @@ func LoadWorker(name string, src []byte) (*Worker, error) {
 	err := d.file(name, src, func(body hcl.Body) {
 		set := w.setters()
 		set["name"] = text(&w.Name)
-		set["labels"] = textMap(&w.Labels)
+		set["labels"] = labels(&w.Labels)
 		content := d.body(body, "", append(namedBlocks("executor"), hcl.BlockHeaderSchema{Type: "queue"}), set)
 		w.Executors = d.executors(content)
 		queues := content.Blocks.OfType("queue")
