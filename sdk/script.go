@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
-
-	"github.com/google/jsonschema-go/jsonschema"
 )
 
 var errCheckpointTooLarge = fmt.Errorf("checkpoint is larger than %d bytes", MaxCheckpoint)
@@ -70,7 +69,7 @@ func TaskFrom(ctx context.Context) (Task, bool) {
 }
 
 func schemaFor[T any](name string) json.RawMessage {
-	s, err := jsonschema.For[T](nil)
+	s, err := schemaOf(reflect.TypeFor[T]())
 	if err != nil {
 		panic(fmt.Sprintf("sdk.Func(%q): no JSON Schema for %T: %v", name, *new(T), err))
 	}

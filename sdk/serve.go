@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ const (
 // terminal sends it to both). SIGTERM drains for ten seconds, of which the host is
 // told, so that it starts a successor; then what still runs is stopped.
 func Serve(p Plugin) {
+	p.Name = filepath.Base(os.Args[0]) // as the operator has to write it
 	h := Handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
 		fmt.Fprintf(os.Stderr, "%s %s is an executor plugin of taskhost and is started by the host, not by hand.\n"+

@@ -39,7 +39,7 @@ func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 		cfg.DataDir = workerDir(cfg.Name)
 	}
 	o := remotequeue.WorkerOptions{Name: cfg.Name, Version: version(), Labels: cfg.Labels, Log: log.Named(cfg.Name)}
-	if err := o.ParseQueue(cfg.Queue); err != nil {
+	if err := o.ParseQueue(cfg.Queue, ""); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	set, err := p.localExecutors(cfg, log)

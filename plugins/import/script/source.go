@@ -75,13 +75,13 @@ func (im *importer) openPath(from string) (source, error) {
 	}
 	name := from
 	if filepath.IsAbs(name) {
-		rel, err := filepath.Rel(im.cfg.ImportRoot, name)
+		rel, err := filepath.Rel(string(im.cfg.ImportRoot), name)
 		if err != nil || !filepath.IsLocal(rel) {
 			return source{}, sdk.Permanent(fmt.Errorf("path %q is not below import_root", from))
 		}
 		name = rel
 	}
-	root, err := os.OpenRoot(im.cfg.ImportRoot)
+	root, err := os.OpenRoot(string(im.cfg.ImportRoot))
 	if err != nil {
 		return source{}, fmt.Errorf("import_root: %w", err)
 	}
