@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -59,10 +58,6 @@ func describe(ctx context.Context, set *Executors) (sdk.Info, error) {
 // binary that is not the one named, a built-in that refuses its block. It runs
 // no process; scripts may make the folders that their config names.
 func CheckPlugins(o Options) error {
-	found, err := supervisor.Find(o.PluginDirs)
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "taskhost-check-")
 	if err != nil {
 		return err
@@ -70,14 +65,14 @@ func CheckPlugins(o Options) error {
 	defer os.RemoveAll(dir)
 	var errs []error
 	for _, x := range o.Executors {
-		if err := checkPlugin(o, x, found, filepath.Join(dir, x.Name)); err != nil {
+		if err := checkPlugin(o, x, filepath.Join(dir, x.Name)); err != nil {
 			errs = append(errs, fmt.Errorf("executor %q: %w", x.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func checkPlugin(o Options, x task.ExecutorConfig, found []supervisor.Found, dir string) error {
+func checkPlugin(o Options, x task.ExecutorConfig, dir string) error {
 	var names []string
 	for _, b := range o.Builtins {
 		names = append(names, b.Name)
@@ -85,19 +80,21 @@ func checkPlugin(o Options, x task.ExecutorConfig, found []supervisor.Found, dir
 			return tryBuiltin(b, x, dir)
 		}
 	}
-	for _, f := range found {
-		names = append(names, f.Name)
+	found, err := supervisor.Lookup(o.PluginDirs, names, x.Plugin)
+	if err != nil {
+		return err
 	}
-	i := slices.IndexFunc(found, func(f supervisor.Found) bool { return f.Name == x.Plugin })
-	switch {
-	case i < 0:
-		return fmt.Errorf("no plugin is named %q; there are: %s", x.Plugin, strings.Join(names, ", "))
-	case x.SHA256 != "" && x.SHA256 != found[i].SHA256:
-		return fmt.Errorf("%s has sha256 %s, the config says %s", found[i].Path, found[i].SHA256, x.SHA256)
-	case found[i].Writable != nil && !o.AllowWritablePlugins:
-		return found[i].Writable
+	if found.Writable != nil && !o.AllowWritablePlugins {
+		return found.Writable
 	}
-	return nil
+	if x.SHA256 == "" {
+		return nil
+	}
+	sum, err := supervisor.Checksum(found.Path)
+	if err == nil && sum != x.SHA256 {
+		err = fmt.Errorf("%s has sha256 %s, the config says %s", found.Path, sum, x.SHA256)
+	}
+	return err
 }
 
 // tryBuiltin has a built-in read its block.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -43,9 +44,16 @@ func (p *program) pluginListCmd() *cobra.Command {
 			all = append(all, plugin{Name: b.Name, Version: b.Version})
 		}
 		for _, x := range found {
-			line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
-			if x.Writable != nil && !o.AllowWritablePlugins {
-				line.Refused = x.Writable.Error()
+			line := plugin{Name: x.Name, Path: x.Path}
+			refused := x.NotExecutable
+			if refused == nil {
+				line.SHA256, refused = supervisor.Checksum(x.Path)
+			}
+			if refused == nil && !o.AllowWritablePlugins {
+				refused = x.Writable
+			}
+			if refused != nil {
+				line.Refused = refused.Error()
 				fmt.Fprintln(p.err, "warning:", line.Refused)
 			}
 			all = append(all, line)
@@ -56,13 +64,16 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
-		header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+		header: []string{"PLUGIN", "VERSION", "STATE", "PATH"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {
-			if x.Path == "" {
-				return []string{x.Name, x.Version, "-", "built in"}
+			switch {
+			case x.Path == "":
+				return []string{x.Name, x.Version, "ok", "built in"}
+			case x.Refused != "":
+				return []string{x.Name, "-", "refused", x.Path}
 			}
-			return []string{x.Name, "-", x.SHA256, x.Path}
+			return []string{x.Name, "-", "ok", x.Path}
 		},
 	}
 }

@@ -27,8 +27,10 @@ type instance struct {
 	process  *process // nil until the binary was verified
 	client   *plugin.Client
 	conn     sdk.HostConnection // nil until connected
-	ending   sync.Once
-	ended    chan struct{} // closed when nothing of it is left
+	// connected says that the process speaks, and so may be asked to end.
+	connected bool
+	ending    sync.Once
+	ended     chan struct{} // closed when nothing of it is left
 
 	diedWithSuspect bool // a suspect ran when it died; under the executor's lock
 }
@@ -129,7 +131,7 @@ func (i *instance) endProcess() {
 		i.closeConn()
 		i.client.Kill()
 	}
-	if i.conn != nil && i.process.running() {
+	if i.connected && i.process.running() {
 		// Kill asks politely first. It has no bound of its own: a frozen
 		// process would hold it for ever.
 		go endClient()
