@@ -21,11 +21,13 @@ type TaskRequest struct {
 	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`
 	MaxAttempts int               `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
 	MaxLost     *int              `json:"max_lost,omitempty" minimum:"0" maximum:"1000" doc:"how many attempts may be lost; 0: never run twice"`
+	Group       string            `json:"group,omitempty" format:"uuid" doc:"the group that the task joins, which must be open"`
 }
 
 // BatchRequest asks for many tasks, all or none.
 type BatchRequest struct {
 	Tasks []TaskRequest `json:"tasks" nullable:"false" minItems:"1" maxItems:"10000"`
+	Group *BatchGroup   `json:"group,omitempty" doc:"makes them a group, which is closed at once unless it says that it is open"`
 }
 
 // Duration is a time.Duration that is written as in "1h30m".
@@ -41,9 +43,11 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// BatchAnswer is what a batch is answered with, in the order of its tasks.
+// BatchAnswer is what a batch is answered with: its tasks in their order, or the group
+// that it made.
 type BatchAnswer struct {
-	Tasks []TaskRef `json:"tasks" nullable:"false"`
+	Tasks []TaskRef `json:"tasks,omitempty" doc:"where they are, in their order; absent if they are a group"`
+	Group string    `json:"group,omitempty" format:"uri-reference" doc:"where the group is that they are; absent if they are none"`
 }
 
 // TaskRef says where a task is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -46,21 +47,52 @@ type newTask struct {
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
+// newTasks are tasks that are accepted together, all or none.
+type newTasks struct {
+	batch []newTask
+	group *group.Group // that they make, if they do
+	idem  *task.Idempotency
+}
+
 // commitNew puts new tasks on record, all or none.
-func (e *Engine) commitNew(ctx context.Context, batch []newTask, idem *task.Idempotency) (task.Receipt, error) {
-	tasks := make([]*task.Task, len(batch))
-	for i := range batch {
-		tasks[i] = &batch[i].task
+func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receipt, err error) {
+	tasks := make([]*task.Task, len(n.batch))
+	for i := range n.batch {
+		tasks[i] = &n.batch[i].task
 	}
-	receipt, err := e.store.Insert(ctx, task.Submission{Tasks: tasks, Idempotency: idem})
+	s := task.Submission{Tasks: tasks, Idempotency: n.idem}
+	if n.group != nil {
+		receipt, err = e.store.CreateGroup(ctx, n.group, s)
+	} else {
+		receipt, err = e.store.Insert(ctx, s)
+	}
 	if err != nil || receipt.Replayed != nil {
 		return receipt, err
 	}
-	for i := range batch {
-		n := &batch[i]
-		e.committed(&task.Change{Task: n.task, Event: &task.Event{At: n.task.CreatedAt, To: n.task.State, Attempt: n.task.Attempt, By: n.task.Owner}})
+	for _, t := range tasks {
+		e.inserted(t)
 	}
 	return receipt, nil
+}
+
+// inserted tells what follows from a new task that is on record.
+func (e *Engine) inserted(t *task.Task) {
+	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Owner}})
+}
+
+// commitDecision makes changes of several tasks, all or none.
+func (e *Engine) commitDecision(t task.Transaction) error {
+	if err := e.store.Commit(e.ctx, t); err != nil {
+		return err
+	}
+	for i := range t.Changes {
+		t.Changes[i].Task.Version++
+		e.committed(&t.Changes[i])
+	}
+	for _, n := range t.Inserts {
+		e.inserted(n)
+	}
+	return nil
 }
 
 // commitClaim begins attempts at waiting tasks.
@@ -114,12 +146,26 @@ func (e *Engine) logChange(c *task.Change) {
 	}
 }
 
+// mayBeDecided says that a signal may have been given with the change that made a task
+// what it is: it is final and belongs to something, it waits for children, or it was
+// canceled and may have some.
+func mayBeDecided(t *task.Task) bool {
+	switch {
+	case t.State == task.Canceling, t.State == task.Canceled, t.State == task.Pending && t.Waiting == task.WaitChildren:
+		return true
+	}
+	return t.State.Final() && (!t.Group.IsZero() || !t.Parent.IsZero())
+}
+
 // committed tells what follows from a change that is on record: its watchers hear of
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
 	e.publish(c)
 	e.logChange(c)
+	if mayBeDecided(&c.Task) {
+		e.wakeSignals()
+	}
 	if c.Task.State != task.Pending {
 		return
 	}

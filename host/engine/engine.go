@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -28,6 +29,10 @@ type Store interface {
 	task.HostStore
 	task.UploadStore
 	task.ChangeFeed
+	task.TransactionStore
+	task.SignalStore
+	task.ChildStore
+	group.Store
 }
 
 // Options are what New needs. Store is required.
@@ -74,12 +79,14 @@ type Engine struct {
 	unsaved unsavedNotes
 	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled
-	ignored atomic.Int64  // reports of attempts that no longer hold their task
+	// signalled wakes decideSignals.
+	signalled chan struct{}
+	ignored   atomic.Int64 // reports of attempts that no longer hold their task
 }
 
 // polls are how often something looks for work without being woken, so that nothing waits
 // for ever because a wake-up was missed.
-type polls struct{ dispatch, promote, retire time.Duration }
+type polls struct{ dispatch, promote, retire, signals time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -99,7 +106,8 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan *attempt), due: make(chan struct{}, 1), polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second},
+		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1),
+		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second},
 	}
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})

@@ -25,6 +25,7 @@ func (e *Engine) expire() {
 		select {
 		case <-retire.C:
 			e.retireExpired()
+			e.retireGroups()
 			e.dropEmptyLanes()
 		case <-e.registry.ManyEmpty():
 			e.dropEmptyLanes()

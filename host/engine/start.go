@@ -26,6 +26,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.loop(e.follow)
 	}
 	e.loop(e.promote)
+	e.loop(e.decideSignals)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)
 	return nil

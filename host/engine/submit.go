@@ -14,24 +14,38 @@ import (
 // that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
-	if err := e.accepts(); err != nil {
+	if first, replayed, err := e.replayed(ctx, s, idem); err != nil || replayed {
+		return first, replayed, err
+	}
+	batch, err := e.prepareAll(ctx, s, specs)
+	if err != nil {
 		return nil, false, err
 	}
-	if idem != nil {
-		if r, err := e.store.FindSubmission(ctx, *idem); err != nil {
-			return nil, false, err
-		} else if r.Replayed != nil {
-			return e.replay(ctx, s, r.Replayed)
-		}
+	return e.accept(ctx, s, newTasks{batch: batch, idem: idem})
+}
+
+// replayed finds the tasks of an earlier submission under the same key.
+func (e *Engine) replayed(ctx context.Context, s task.Scope, idem *task.Idempotency) ([]task.Task, bool, error) {
+	if err := e.accepts(); err != nil || idem == nil {
+		return nil, false, err
 	}
+	r, err := e.store.FindSubmission(ctx, *idem)
+	if err != nil || r.Replayed == nil {
+		return nil, false, err
+	}
+	return e.replay(ctx, s, r.Replayed)
+}
+
+// prepareAll checks specs and makes their tasks, before the gate: a check of an input may take seconds.
+func (e *Engine) prepareAll(ctx context.Context, s task.Scope, specs []task.Spec) ([]newTask, error) {
 	batch := make([]newTask, len(specs))
 	at := e.now()
-	for i := range specs { // not past the gate: a check of an input may take seconds
+	for i := range specs {
 		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
-			return nil, false, task.WithTaskNumber(err, i, len(specs))
+			return nil, task.WithTaskNumber(err, i, len(specs))
 		}
 	}
-	return e.accept(ctx, s, batch, idem)
+	return batch, nil
 }
 
 // accepts says why nothing is accepted any more.
@@ -62,7 +76,8 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 }
 
 // accept puts prepared tasks on record and sets going those that have a slot.
-func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem *task.Idempotency) ([]task.Task, bool, error) {
+func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.Task, bool, error) {
+	batch := n.batch
 	e.launches.enter()
 	defer e.launches.leave()
 	if err := e.accepts(); err != nil {
@@ -74,7 +89,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 	for i := range batch {
 		e.reserveSlot(&batch[i])
 	}
-	receipt, err := e.commitNew(ctx, batch, idem)
+	receipt, err := e.commitNew(ctx, n)
 	if err != nil || receipt.Replayed != nil {
 		for i := range batch {
 			if n := &batch[i]; n.share != nil {

@@ -44,11 +44,12 @@ type Key struct {
 	Route    string // the route's labels as canonical JSON; "" for none
 	Executor string // pinned; "" for none
 	Suspect  bool
+	Child    bool
 }
 
 // KeyOf is the key of a lane.
 func KeyOf(l *task.Lane) Key {
-	return Key{Type: l.Type, Owner: l.Owner, Route: l.Route, Executor: l.Executor, Suspect: l.Suspect}
+	return Key{Type: l.Type, Owner: l.Owner, Route: l.Route, Executor: l.Executor, Suspect: l.Suspect, Child: l.Child}
 }
 
 // Lane is a lane in memory: one that came into its Set with a task, and in which

@@ -50,7 +50,7 @@ func (s *Set) ByID(id task.LaneID) *Lane { return find(s.all, id) }
 // none of that key or row. It goes again if the open transaction is rolled back.
 func (s *Set) Add(row int64, k Key) *Lane {
 	s.lastID++
-	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect}}
+	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect, Child: k.Child}}
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l

@@ -130,7 +130,9 @@ func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	w.changed(c)
+	if err := w.changed(c); err != nil {
+		return false, err
+	}
 	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
 }
 
@@ -155,7 +157,9 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if err := w.endAttempt(t.Seq); err != nil {
 		return false, err
 	}
-	w.changed(c)
+	if err := w.changed(c); err != nil {
+		return false, err
+	}
 	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
 	return true, w.writeSideTables(c, resultNone)
 }
@@ -176,18 +180,19 @@ type guard struct {
 	progress                         task.Progress
 	errorCode                        string
 	errorAttempt                     int64
+	place                            int64
 }
 
 const (
-	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt`
-	guardCount   = 12
+	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt, place`
+	guardCount   = 13
 )
 
 func readGuard(r row) guard {
 	return guard{
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
-		errorCode: r.text(10), errorAttempt: r.int(11),
+		errorCode: r.text(10), errorAttempt: r.int(11), place: r.int(12),
 	}
 }
 
@@ -214,10 +219,17 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	was := lane.CounterOf(old.state, old.waiting)
 	is := lane.CounterOf(t.State, t.Waiting)
-	w.changed(c)
+	if err := w.changed(c); err != nil {
+		return err
+	}
+	if t.State == task.Pending && t.Waiting == task.WaitChildren {
+		if err := w.waitForChildren(t.ID, c.WaitFor); err != nil {
+			return err
+		}
+	}
 	w.lanes.Move(from, was, to, is)
 	if is == lane.Ready {
-		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})
+		to.Window.Add(entryOf(old.priority, old.place, t.Seq))
 	}
 	if was == lane.Active && is != lane.Active {
 		if err := w.endAttempt(t.Seq); err != nil {

@@ -34,6 +34,8 @@ func TestConformance(t *testing.T) {
 	storetest.RunUploads(t, open)
 	storetest.RunChanges(t, open)
 	storetest.RunHosts(t, open)
+	storetest.RunGroups(t, open)
+	storetest.RunChildren(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

@@ -26,13 +26,18 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 	if err := s.w.do(ctx, o); err != nil {
 		return task.Receipt{}, err
 	}
+	return o.receipt()
+}
+
+// receipt is what the operation answers once it is on disk.
+func (o *insertOp) receipt() (task.Receipt, error) {
 	if o.refused != nil {
 		return task.Receipt{}, o.refused
 	}
 	if o.replayed != nil {
 		return task.Receipt{Replayed: o.replayed}, nil
 	}
-	for i, t := range sub.Tasks {
+	for i, t := range o.sub.Tasks {
 		t.Seq = o.rows[i].seq
 	}
 	return task.Receipt{}, nil
@@ -41,6 +46,7 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 type insertOp struct {
 	sub      task.Submission
 	rows     []insertRow
+	group    task.ID // that the same operation makes; zero if none
 	replayed []task.ID
 	refused  error
 }
@@ -102,7 +108,7 @@ func (o *insertOp) run(w *writer) error {
 	if done || err != nil {
 		return err
 	}
-	if o.refused, err = w.checkKeys(o.sub.Tasks); o.refused != nil || err != nil {
+	if o.refused, err = w.checkNew(o.sub.Tasks, o.group); o.refused != nil || err != nil {
 		return err
 	}
 	for i, t := range o.sub.Tasks {
@@ -172,8 +178,19 @@ func (o *insertOp) remember(w *writer) error {
 	return st.run()
 }
 
-// checkKeys refuses tasks if a key of theirs is taken, before anything of them is
-// written: so all or none needs no savepoint.
+// checkNew refuses new tasks by what is on record, before anything of them is written: so
+// all or none needs no savepoint. Children get their place in the queue.
+func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error) {
+	if refused, err = w.checkKeys(tasks); refused != nil || err != nil {
+		return refused, err
+	}
+	if refused, err = w.checkGroups(tasks, group); refused != nil || err != nil {
+		return refused, err
+	}
+	return w.checkParents(tasks)
+}
+
+// checkKeys refuses tasks if a key of theirs is taken.
 func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
 	var own map[[3]string]task.ID
 	for i, t := range tasks {
@@ -212,6 +229,7 @@ func keyTaken(t *task.Task, holder task.ID, i, of int) error {
 // insert writes one task. Its first statement is the only one that can fail by
 // the task's own fault.
 func (w *writer) insert(t *task.Task, r *insertRow) error {
+	r.lane.Child = t.Place != 0
 	n, err := w.lane(r.lane)
 	if err != nil {
 		return err
@@ -248,6 +266,9 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 			return err
 		}
 	}
+	if err := w.moved(t, task.None, t.State, micros(t.CreatedAt)); err != nil {
+		return err
+	}
 	return w.countNew(n, r.seq, t)
 }
 
@@ -257,7 +278,7 @@ func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	switch counter {
 	case lane.Ready:
-		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: seq})
+		n.Window.Add(entryOf(int64(t.Priority), t.Place, seq))
 	case lane.Active:
 		return w.enterFlight(seq)
 	}

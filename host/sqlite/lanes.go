@@ -47,12 +47,8 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 	if l := w.lanes.ByKey(k); l != nil {
 		return l, nil
 	}
-	suspect := int64(0)
-	if k.Suspect {
-		suspect = 1
-	}
 	st := w.st.laneRow
-	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(suspect)
+	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
 	found, err := st.one()
 	if err != nil {
 		return nil, err
@@ -62,7 +58,7 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 	}
 	w.lastLane++
 	st = w.st.laneInsert
-	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(suspect)
+	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
 	if err := st.run(); err != nil {
 		return nil, err
 	}
@@ -84,7 +80,7 @@ func (w *writer) laneOf(row int64) (*lane.Lane, error) {
 		return nil, fmt.Errorf("a task is in lane %d, which does not exist", row)
 	}
 	r := st.row
-	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0}), nil
+	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0, Child: r.int(5) != 0}), nil
 }
 
 // readReady is a lane.Read: it reads the ready tasks of l beyond its window from the
@@ -93,23 +89,33 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 	batch := w.batch[:0]
 	read := func(st *stmt) error {
 		return st.each(func(r row) bool {
-			batch = append(batch, lane.Entry{Priority: r.int(0), Seq: r.int(1)})
+			e := lane.Entry{Priority: r.int(0), Place: r.int(1), Seq: r.int(1)}
+			if l.Child {
+				e.Seq = r.int(2)
+			}
+			batch = append(batch, e)
 			return true
 		})
+	}
+	same, lower := w.st.readySame, w.st.readyBelow
+	if l.Child {
+		same, lower = w.st.readyChildSame, w.st.readyChildBelow
 	}
 	below := int64(math.MaxInt64)
 	if end, ok := l.Window.End(); ok {
 		below = end.Priority
-		st := w.st.readySame
-		st.bind().int(l.Row).int(end.Priority).int(end.Seq).int(int64(limit))
-		if err := read(st); err != nil {
+		a := same.bind().int(l.Row).int(end.Priority).int(end.Place)
+		if l.Child {
+			a.int(end.Seq)
+		}
+		a.int(int64(limit))
+		if err := read(same); err != nil {
 			return nil, err
 		}
 	}
 	if left := limit - len(batch); left > 0 {
-		st := w.st.readyBelow
-		st.bind().int(l.Row).int(below).int(int64(left))
-		if err := read(st); err != nil {
+		lower.bind().int(l.Row).int(below).int(int64(left))
+		if err := read(lower); err != nil {
 			return nil, err
 		}
 	}
@@ -119,5 +125,21 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 
 // keyOf is the key of the lane of a task whose route is that document.
 func keyOf(t *task.Task, route string) lane.Key {
-	return lane.Key{Type: t.Type, Owner: t.Owner, Route: route, Executor: t.Pinned, Suspect: t.Suspect}
+	return lane.Key{Type: t.Type, Owner: t.Owner, Route: route, Executor: t.Pinned, Suspect: t.Suspect, Child: t.Place != 0}
+}
+
+// entryOf is the place of a ready task in the queue of its lane.
+func entryOf(priority, place, seq int64) lane.Entry {
+	if place == 0 {
+		place = seq
+	}
+	return lane.Entry{Priority: priority, Place: place, Seq: seq}
+}
+
+// flag is a truth as it is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -28,15 +28,15 @@ func (o *promoteOp) size() (rows, bytes int) { return o.limit, 0 }
 
 func (o *promoteOp) run(w *writer) error {
 	type due struct {
-		seq, lane, priority, version int64
-		id                           task.ID
+		seq, lane, priority, version, place int64
+		id                                  task.ID
 	}
 	var ready []due
 	o.n, o.next = 0, time.Time{}
 	st := w.st.due
 	st.bind().int(micros(o.now)).int(int64(o.limit))
 	if err := st.each(func(r row) bool {
-		d := due{seq: r.int(0), lane: r.int(1), priority: r.int(2), version: r.int(3)}
+		d := due{seq: r.int(0), lane: r.int(1), priority: r.int(2), version: r.int(3), place: r.int(5)}
 		copy(d.id[:], r.blob(4))
 		ready = append(ready, d)
 		return true
@@ -55,7 +55,7 @@ func (o *promoteOp) run(w *writer) error {
 		}
 		w.feed.note(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
 		w.lanes.Move(n, lane.Waiting, n, lane.Ready)
-		n.Window.Add(lane.Entry{Priority: d.priority, Seq: d.seq})
+		n.Window.Add(entryOf(d.priority, d.place, d.seq))
 	}
 	o.n = len(ready)
 	found, err := w.st.nextDue.one()

@@ -64,6 +64,7 @@ type writer struct {
 	batch    []lane.Entry // for readReady
 	inFlight inFlightBlocks
 	uploads  uploads
+	groups   groupMoves
 	feed     *feed   // nil until the store is identified
 	row      taskRow // of the insert or update that is being bound
 	lastSeq  int64   // the order key given last
@@ -269,6 +270,9 @@ func (w *writer) commit() error {
 	if err := w.sweepBlocks(); err != nil {
 		return err
 	}
+	if err := w.writeGroups(); err != nil {
+		return err
+	}
 	if err := w.marker.commit(w); err != nil {
 		return err
 	}
@@ -279,6 +283,7 @@ func (w *writer) commit() error {
 	w.lanes.Commit()
 	w.inFlight.commit()
 	w.uploads.commit()
+	w.groups.clear()
 	w.feed.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
@@ -299,6 +304,7 @@ func (w *writer) undo() {
 	w.lanes.Rollback()
 	w.inFlight.rollback()
 	w.uploads.rollback()
+	w.groups.clear()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }

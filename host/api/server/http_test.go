@@ -21,7 +21,7 @@ import (
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	r := newTestServer(t, server.Options{})
-	for _, path := range []string{"/", "/v1", "/v1/tasks/", "/v2/tasks", "/v1/groups", "/metrics", "/v1/events", "/v1/executors/x/explode", "/v1/tasks/a/b/c/d"} {
+	for _, path := range []string{"/", "/v1", "/v1/tasks/", "/v2/tasks", "/v1/flows", "/metrics", "/v1/events", "/v1/executors/x/explode", "/v1/tasks/a/b/c/d"} {
 		r.wants(r.do("GET", path, ""), 404, task.CodeNotFound)
 	}
 	for _, c := range []struct{ method, path, allow string }{

@@ -11,6 +11,7 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.groupRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.registryRoutes()...)
 	all = append(all, h.attemptRoutes()...)
@@ -42,7 +43,7 @@ func (h *handlers) taskRoutes() []route {
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
 			params: []param{idemParam}, body: api.BatchRequest{}, codes: submitCodes,
-			answers: []answer{{status: http.StatusAccepted, doc: "all accepted, in their order", body: api.BatchAnswer{}, headers: []param{replayed}}}},
+			answers: []answer{{status: http.StatusAccepted, doc: "all accepted", body: api.BatchAnswer{}, headers: []param{replayed, {name: "Location", kind: "string", doc: "the group, if they are one"}}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
 			description: "Newest first, without inputs, results and the details of errors.", params: listParams(),
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
@@ -75,6 +76,8 @@ func listParams() []param {
 		{name: "executor", in: "query", kind: "string", doc: "that runs the task, or ran it last"},
 		{name: "owner", in: "query", kind: "string", doc: "admins see every owner's tasks"},
 		{name: "key", in: "query", kind: "string", doc: "the key given at submit"},
+		{name: "group", in: "query", kind: "string", doc: "members of this group"},
+		{name: "parent", in: "query", kind: "string", doc: "children of this task"},
 		{name: "label", in: "query", kind: "strings", doc: "name=value; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "created earlier than this"},

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -30,6 +31,25 @@ type Tasks interface {
 	Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Groups is the life of groups of tasks as clients drive it. Errors carry the codes of
+// host/task; not_found for a group that is not there within the scope.
+type Groups interface {
+	// SubmitGroup makes a group and its first members, all or none; there may be none.
+	SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec, members []task.Spec, idem *task.Idempotency) (g group.Group, replayed bool, err error)
+	// Group reads a group.
+	Group(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// Groups reads a page of groups, newest first.
+	Groups(ctx context.Context, s task.Scope, f group.Filter) (group.Page, error)
+	// CloseGroup lets no more tasks join.
+	CloseGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// CancelGroup closes the group and asks its members to end that are not final.
+	CancelGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// RetryGroup has the group's failed members wait again, with fresh attempts.
+	RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// DeleteGroup removes a finished group and its members; not_final otherwise.
+	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
 }
 
 // Records is what is told of tasks.
@@ -73,6 +93,7 @@ type Attempts interface {
 // Service is all that the API serves.
 type Service interface {
 	Tasks
+	Groups
 	Records
 	Registry
 	Attempts

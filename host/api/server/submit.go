@@ -56,7 +56,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err != nil {
 		return err
 	}
-	specs, err := decodeBatch(body)
+	specs, own, err := decodeBatch(body)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,17 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	idem, err := idempotencyOf(r, s, body)
 	if err != nil {
 		return err
+	}
+	if own != nil {
+		g, replayed, err := h.svc.SubmitGroup(r.Context(), s, *own, specs, idem)
+		if err != nil {
+			return inBatch(err)
+		}
+		if replayed {
+			w.Header().Set("Idempotency-Replayed", "true")
+		}
+		w.Header()["Location"] = []string{groupPath(g.ID)}
+		return h.writeJSON(w, http.StatusAccepted, api.BatchAnswer{Group: groupPath(g.ID)})
 	}
 	tasks, replayed, err := h.svc.Submit(r.Context(), s, specs, idem)
 	if err != nil {

@@ -274,7 +274,7 @@ func TestBatches(t *testing.T) {
 		{`{}`, 400, task.CodeInvalidRequest, "/tasks"},
 		{`{"tasks":[]}`, 400, task.CodeInvalidRequest, "/tasks"},
 		{`{"tasks":{}}`, 400, task.CodeInvalidRequest, "/tasks"},
-		{`{"tasks":[],"group":{"name":"g"}}`, 400, task.CodeInvalidRequest, "/group"},
+		{`{"tasks":[],"group":{"name":"g"}}`, 400, task.CodeInvalidRequest, "/tasks"},
 		{`{"tasks":[{"type":"text"},{"x":1}]}`, 400, task.CodeInvalidRequest, "/tasks/1/x"},
 		{`{"tasks":[{"type":"text"},7]}`, 400, task.CodeInvalidRequest, "/tasks/1"},
 		{`{"tasks":[{"type":"text"},{"type":"text","priority":5000}]}`, 400, task.CodeInvalidRequest, "/tasks/1/priority"},

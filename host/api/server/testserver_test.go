@@ -228,6 +228,16 @@ func (r *testServer) final(id string) api.Task {
 }
 
 // started waits until a gated task runs.
+// until waits until something is true.
+func (r *testServer) until(what string, is func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
 func (r *testServer) started() {
 	r.t.Helper()
 	select {

@@ -16,6 +16,14 @@ func (f *faults) str(raw json.RawMessage, at place) string {
 	return unquote(raw)
 }
 
+func (f *faults) id(raw json.RawMessage, at place) task.ID {
+	id, err := task.ParseID(f.str(raw, at))
+	if err != nil || id.IsZero() {
+		f.add(at, "is not an id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab")
+	}
+	return id
+}
+
 func (f *faults) integer(raw json.RawMessage, at place) int {
 	var n int32
 	if err := json.Unmarshal(raw, &n); err != nil {

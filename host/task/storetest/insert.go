@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -43,13 +44,15 @@ func everyField(s *suite) {
 		Timeout: 17 * time.Second, Deadline: start.Add(48 * time.Hour), MaxAttempts: 9, MaxLost: &lost, Retain: &retain,
 		Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	})
-	t.Group, t.Flow, t.Parent, t.Step = id(), id(), id(), "step one"
+	t.Group = s.group(group.Spec{Open: true}).ID
+	t.Parent = s.run(task.Spec{}).ID
+	t.Flow, t.Step = id(), "step one"
 	s.put(t)
 	equal(s.T, s.get(t.ID), *t)
 	byKey, err := s.handle().ByKey(s.ctx, mine, "import", "k")
 	s.must(err)
 	equal(s.T, byKey, *t)
-	s.wantCount(task.LaneCount{Waiting: 1})
+	s.wantCount(task.LaneCount{Waiting: 1, Active: 1})
 }
 
 func nulls(s *suite) {

@@ -1,0 +1,62 @@
+package group
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// Summary is a group as clients see it, and as its finisher gets it.
+type Summary struct {
+	ID         string            `json:"id" format:"uuid"`
+	Name       string            `json:"name"`
+	Owner      string            `json:"owner"`
+	Labels     map[string]string `json:"labels"`
+	State      State             `json:"state" enum:"open,closed,finished" doc:"open: tasks may join; closed: none may, and some are not final; finished: all are final"`
+	Counts     map[string]int64  `json:"counts" doc:"how many members are in which state; those that were deleted since are in the state they had"`
+	Total      int64             `json:"total" doc:"how many tasks have joined"`
+	Done       int64             `json:"done" doc:"how many of them are final"`
+	Progress   Progress          `json:"progress" doc:"the same two numbers, as a task has them"`
+	OnFinished *string           `json:"on_finished" format:"uri-reference" doc:"the finisher, once it was submitted"`
+	Tasks      string            `json:"tasks" format:"uri-reference" doc:"where its members are listed"`
+	CreatedAt  time.Time         `json:"created_at"`
+	ClosedAt   *time.Time        `json:"closed_at" doc:"since when no task may join"`
+	FinishedAt *time.Time        `json:"finished_at" doc:"since when all members are final"`
+}
+
+// Progress is how far a group is, in tasks.
+type Progress struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
+}
+
+// Summarize is the summary of a group.
+func Summarize(g *Group) Summary {
+	s := Summary{
+		ID: g.ID.String(), Name: g.Name, Owner: g.Owner, Labels: g.Labels, State: g.State(), Counts: map[string]int64{},
+		Total: g.Counts.Total(), Done: g.Counts.Done(), Tasks: "/v1/tasks?group=" + g.ID.String(), CreatedAt: g.CreatedAt,
+		ClosedAt: known(g.ClosedAt), FinishedAt: known(g.FinishedAt),
+	}
+	if s.Labels == nil {
+		s.Labels = map[string]string{}
+	}
+	s.Progress = Progress{Done: s.Done, Total: s.Total}
+	for _, state := range task.States() {
+		if n := g.Counts[state]; n > 0 {
+			s.Counts[state.String()] = n
+		}
+	}
+	if !g.Finisher.IsZero() {
+		href := "/v1/tasks/" + g.Finisher.String()
+		s.OnFinished = &href
+	}
+	return s
+}
+
+// known is nil for a time that is not there.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
