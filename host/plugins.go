@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
-
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
@@ -52,60 +49,4 @@ func describe(ctx context.Context, set *Executors) (sdk.Info, error) {
 			return sdk.Info{}, ctx.Err()
 		}
 	}
-}
-
-// CheckPlugins says which executors of o could not be made: an unknown plugin, a
-// binary that is not the one named, a built-in that refuses its block. It runs
-// no process; scripts may make the folders that their config names.
-func CheckPlugins(o Options) error {
-	dir, err := os.MkdirTemp("", "taskhost-check-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	var errs []error
-	for _, x := range o.Executors {
-		if err := checkPlugin(o, x, filepath.Join(dir, x.Name)); err != nil {
-			errs = append(errs, fmt.Errorf("executor %q: %w", x.Name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func checkPlugin(o Options, x task.ExecutorConfig, dir string) error {
-	var names []string
-	for _, b := range o.Builtins {
-		names = append(names, b.Name)
-		if b.Name == x.Plugin {
-			return tryBuiltin(b, x, dir)
-		}
-	}
-	found, err := supervisor.Lookup(o.PluginDirs, names, x.Plugin)
-	if err != nil {
-		return err
-	}
-	if found.Writable != nil && !o.AllowWritablePlugins {
-		return found.Writable
-	}
-	if x.SHA256 == "" {
-		return nil
-	}
-	sum, err := supervisor.Checksum(found.Path)
-	if err == nil && sum != x.SHA256 {
-		err = fmt.Errorf("%s has sha256 %s, the config says %s", found.Path, sum, x.SHA256)
-	}
-	return err
-}
-
-// tryBuiltin has a built-in read its block.
-func tryBuiltin(p sdk.Plugin, x task.ExecutorConfig, dir string) error {
-	if p.Check == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	cfg := sdk.NewConfig(x.Name, x.Config, nil)
-	cfg.DataDir, cfg.Slots, cfg.Log = dir, x.Slots, hclog.NewNullLogger()
-	return p.Check(cfg)
 }

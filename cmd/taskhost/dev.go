@@ -23,6 +23,13 @@ func (p *program) devCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, path := range []*string{&dir, &plugins} {
+				if *path != "" {
+					if *path, err = filepath.Abs(*path); err != nil {
+						return err
+					}
+				}
+			}
 			if dir == "" {
 				if dir, err = os.MkdirTemp("", "taskhost-dev-"); err != nil {
 					return err

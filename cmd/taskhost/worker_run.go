@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,25 +22,24 @@ import (
 // drainTimeout. A second signal ends it at once.
 func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	relaxGC()
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	cfg, err := config.LoadWorker(path, src)
+	cfg, o, problems, err := p.loadWorker(context.Background(), path)
 	if err != nil {
 		return err
+	}
+	// Before anything is made: the name is part of a path.
+	if e := cfg.Explain(problems); e != nil {
+		return e
 	}
 	log, err := p.newLogger(cfg.LogLevel, cfg.LogFormat == "json")
 	if err != nil {
 		return err
 	}
 	if cfg.DataDir == "" {
-		cfg.DataDir = workerDir(cfg.Name)
+		if cfg.DataDir, err = cfg.DefaultDir(); err != nil {
+			return err
+		}
 	}
-	o := remotequeue.WorkerOptions{Name: cfg.Name, Version: version(), Labels: cfg.Labels, Log: log.Named(cfg.Name)}
-	if err := o.ParseQueue(cfg.Queue, ""); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	o.Log = log.Named(cfg.Name)
 	set, err := p.localExecutors(cfg, log)
 	if err != nil {
 		return err
@@ -109,20 +107,4 @@ func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, l
 	log.Warn("a second signal: what still runs is interrupted")
 	cancel()
 	return errors.Join(errSecondSignal, <-drained, <-ended)
-}
-
-// workerDir is where a worker keeps what its executors need, if its config does
-// not say.
-func workerDir(name string) string {
-	const base = "taskhost-worker"
-	if os.Geteuid() == 0 {
-		return filepath.Join("/var/lib", base, name)
-	}
-	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
-		return filepath.Join(d, base, name)
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", base, name)
-	}
-	return base + "-" + name
 }
