@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -150,8 +151,10 @@ func (c *checker) pluginDirs() {
 	for _, dir := range c.o.PluginDirs {
 		info, err := os.Stat(dir)
 		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			say("plugin_dir", "No directory of plugins", "%s does not exist: make it, or name another as plugin_dir.", dir)
 		case err != nil:
-			say("plugin_dir", "No directory of plugins", "%s: make it, or name another as plugin_dir.", sentence(err.Error()))
+			say("plugin_dir", "No directory of plugins", "%s.", sentence(err.Error()))
 		case !info.IsDir():
 			say("plugin_dir", "No directory of plugins", "%s is no directory; plugin_dir names the one that holds the plugins' files.", dir)
 		}
@@ -163,7 +166,7 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 
 // builtin has a built-in's schema and the built-in itself judge a block.
 func (c *checker) builtin(ctx context.Context, p *sdk.Plugin, x task.ExecutorConfig) {
-	c.known[x.Name] = p.Metadata()
+	c.hear(x.Name, p.Metadata())
 	if !c.schema(ctx, x, p.ConfigSchema) || p.Check == nil {
 		return
 	}
@@ -219,11 +222,11 @@ func (c *checker) pluginFile(x task.ExecutorConfig) bool {
 	key := "executor." + x.Name + ".plugin"
 	found, err := supervisor.Lookup(c.o.PluginDirs, c.o.builtinNames(), x.Plugin)
 	if err != nil {
-		c.fault(key, "No such plugin", "%s.", sentence(err.Error()))
+		c.fault(key, "No such plugin", "%s", sentence(err.Error()))
 		return false
 	}
 	if found.Writable != nil && !c.o.AllowWritablePlugins {
-		c.fault(key, "A plugin that others may change", "%s.", sentence(found.Writable.Error()))
+		c.fault(key, "A plugin that others may change", "%s", sentence(found.Writable.Error()))
 		return false
 	}
 	if x.SHA256 == "" {
@@ -241,6 +244,16 @@ func (c *checker) pluginFile(x task.ExecutorConfig) bool {
 	return false
 }
 
+// hear keeps what the plugin of an executor says of itself. One that says nothing leaves all
+// of it unknown.
+func (c *checker) hear(executor string, m sdk.Metadata) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.ConfigSchema != nil || m.Types != nil || m.Nodes {
+		c.known[executor] = m
+	}
+}
+
 // ask starts the plugin of each executor once, to hear what it is.
 func (c *checker) ask(ctx context.Context, executors []task.ExecutorConfig) error {
 	sup, err := supervisor.Open(supervisor.Options{Builtins: c.o.builtinNames(), AllowWritable: c.o.AllowWritablePlugins,
@@ -256,9 +269,7 @@ func (c *checker) ask(ctx context.Context, executors []task.ExecutorConfig) erro
 				c.fault("executor."+x.Name+".plugin", "The plugin does not come up", "%s.", sentence(err.Error()))
 				return
 			}
-			c.mu.Lock()
-			c.known[x.Name] = m
-			c.mu.Unlock()
+			c.hear(x.Name, m)
 			c.schema(ctx, x, m.ConfigSchema)
 		})
 	}
@@ -335,11 +346,11 @@ func (c *checker) twoOfOneType() {
 		}
 		for _, serves := range slices.Sorted(maps.Keys(also)) {
 			types := also[serves]
-			other := fmt.Sprintf("To have %q serve one, place it: task_type %q { executor = %q }", x.Name, types[0], x.Name)
+			other := fmt.Sprintf("To have %q serve one of them:\n\n  task_type %q { executor = %q }", x.Name, types[0], x.Name)
 			if c.o.Types == nil { // a worker places none
-				other = fmt.Sprintf("To have %q serve them, put it before the other", x.Name)
+				other = fmt.Sprintf("To have %q serve them, put it before the other.", x.Name)
 			}
-			c.warn("executor."+x.Name, "Two executors of one task type", "Executors %q and %q both offer %s: %q serves, because it stands first. %s.",
+			c.warn("executor."+x.Name, "Two executors of one task type", "Executors %q and %q both offer %s: %q serves, because it stands first. %s",
 				serves, x.Name, strings.Join(types, ", "), serves, other)
 		}
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
 )
 
 func (p *program) serverCmd() *cobra.Command {
@@ -20,9 +22,12 @@ func (p *program) serverCmd() *cobra.Command {
 			}
 			o := host.FromConfig(cfg)
 			o.Builtins = p.builtins
-			v, wrong := judge(context.Background(), &cfg.Common, o, false)
-			if wrong != nil && strict {
-				return wrong
+			found, err := host.Check(context.Background(), o, false)
+			if err != nil {
+				return err
+			}
+			if e := cfg.Explain(found.Problems); strict && e != nil && !e.OnlyWarnings() {
+				return e
 			}
 			o.Version = version()
 			o.Strict = strict
@@ -30,7 +35,7 @@ func (p *program) serverCmd() *cobra.Command {
 			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
-			sayVerdict(o.Log, v, wrong)
+			logProblems(o.Log, &cfg.Common, found.Problems)
 			return p.serve(o, func() (host.Options, error) {
 				cfg, _, err := p.checkConfig(context.Background(), &f, false)
 				if err != nil {
@@ -45,14 +50,13 @@ func (p *program) serverCmd() *cobra.Command {
 	return c
 }
 
-// sayVerdict has the log say what is wrong with the config, or odd. The server starts all the
-// same: what it can run, it runs.
-func sayVerdict(log hclog.Logger, v verdict, err error) {
-	switch {
-	case err != nil:
-		log.Error("config is wrong", "error", err)
-	case v.warnings != nil:
-		log.Warn("config may not be as it was meant", "warnings", v.warnings)
+// logProblems has the log say what is wrong with a config, or odd, and is no executor's: the
+// host says that itself. The server starts all the same: what it can run, it runs.
+func logProblems(log hclog.Logger, c *config.Common, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Warning || !strings.HasPrefix(p.Key, "executor.") {
+			log.Warn("config: "+p.Summary, "key", p.Key, "at", c.Place(p.Key), "detail", p.Detail)
+		}
 	}
 }
 

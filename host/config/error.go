@@ -86,7 +86,9 @@ func newError(name string, text []byte, diags hcl.Diagnostics) *Error {
 		files[name] = &hcl.File{Bytes: text}
 	}
 	var b bytes.Buffer
-	_ = hcl.NewDiagnosticTextWriter(&b, files, 100, false).WriteDiagnostics(diags) // nothing fails to be written there
+	// Lines are left as they are: a command that was broken is no use when copied. Nothing fails
+	// to be written here.
+	_ = hcl.NewDiagnosticTextWriter(&b, files, 0, false).WriteDiagnostics(diags)
 	e := &Error{}
 	warnings := 0
 	for _, x := range diags {

@@ -12,24 +12,31 @@ import (
 // is what was probably meant where there is none.
 func FindKeys(keys []Key, name string) (found []Key, near string) {
 	want := strings.Split(name, ".")
-	for _, k := range keys {
-		if slices.ContainsFunc(k.names(), func(n []string) bool { return within(n, want) }) {
-			found = append(found, k)
+	find := func(means func(path, want []string) bool) bool {
+		for _, k := range keys {
+			if slices.ContainsFunc(k.names(), func(n []string) bool { return means(n, want) }) {
+				found = append(found, k)
+			}
 		}
+		return len(found) > 0
 	}
-	if len(found) > 0 {
+	if find(isPart) || find(isPartWithName) {
 		return found, ""
 	}
 	var known []string
 	for _, k := range keys {
 		for _, n := range k.names() {
-			for i := range n {
-				known = append(known, strings.Join(n[i:], "."))
+			for end := range len(n) {
+				for begin := range end + 1 {
+					known = append(known, strings.Join(n[begin:end+1], "."))
+				}
 			}
-			known = append(known, n...)
 		}
 	}
-	return nil, task.Nearest(name, known)
+	if near = task.Nearest(name, known); near == "" {
+		find(isNamedBlock)
+	}
+	return found, near
 }
 
 // names are the ways to name the key: each a path, of which a part will do.
@@ -46,17 +53,28 @@ func (k *Key) names() [][]string {
 // anyName stands in a path for the name that the operator gives a block.
 const anyName = "NAME"
 
-// within says whether part is a part of path, without a gap.
-func within(path, part []string) bool {
+// isPart says whether part is a part of path, without a gap.
+func isPart(path, part []string) bool { return startsWithin(path, part, slices.Equal) }
+
+// isPartWithName is isPart where a block may have any name, and something stands below it.
+func isPartWithName(path, part []string) bool {
+	return startsWithin(path, part, func(of, part []string) bool { return of[len(of)-1] != anyName && equalButNames(of, part) })
+}
+
+// isNamedBlock is isPartWithName where the name is the last.
+func isNamedBlock(path, part []string) bool {
+	return len(part) > 1 && startsWithin(path, part, equalButNames)
+}
+
+func startsWithin(path, part []string, equal func(of, part []string) bool) bool {
 	for i := range len(path) - len(part) + 1 {
-		same := true
-		for j, p := range part {
-			same = same && (path[i+j] == p || path[i+j] == anyName)
-		}
-		// A name alone says nothing: it would be any block's.
-		if same && !(len(part) == 1 && path[i] == anyName && part[0] != anyName) {
+		if equal(path[i:i+len(part)], part) {
 			return true
 		}
 	}
 	return false
+}
+
+func equalButNames(of, part []string) bool {
+	return slices.EqualFunc(of, part, func(o, p string) bool { return o == p || o == anyName })
 }

@@ -20,11 +20,13 @@ type schemaNode struct {
 	Properties  map[string]schemaNode `json:"properties"`
 	Items       *schemaNode           `json:"items"`
 	Additional  *schemaNode           `json:"additionalProperties"`
+	// nothing says that the schema is false.
+	nothing bool
 }
 
 // UnmarshalJSON also reads a schema that is true or false, which says nothing.
 func (n *schemaNode) UnmarshalJSON(data []byte) error {
-	if string(data) == "true" || string(data) == "false" {
+	if n.nothing = string(data) == "false"; n.nothing || string(data) == "true" {
 		return nil
 	}
 	type plain schemaNode // without this method
@@ -73,7 +75,7 @@ func (r *reference) properties(path, plugin string, files []string, n *schemaNod
 
 // isEmptyObject says that there is nothing to write in it.
 func (n *schemaNode) isEmptyObject() bool {
-	return slices.Equal(n.Types, typeNames{"object"}) && len(n.Properties) == 0 && n.Additional == nil
+	return slices.Equal(n.Types, typeNames{"object"}) && len(n.Properties) == 0 && n.Additional != nil && n.Additional.nothing
 }
 
 // words say what a value is.
