@@ -21,6 +21,8 @@ type TaskRequest struct {
 	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`
 	MaxAttempts int               `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
 	MaxLost     *int              `json:"max_lost,omitempty" minimum:"0" maximum:"1000" doc:"how many attempts may be lost; 0: never run twice"`
+	Exclusive   []string          `json:"exclusive,omitempty" maxItems:"64" doc:"names of resources that the task has for itself, from before it starts until it is final; first come, first served, among the tasks of its owner"`
+	Shared      []string          `json:"shared,omitempty" maxItems:"64" doc:"names of resources that it has with others who share them"`
 	Group       string            `json:"group,omitempty" format:"uuid" doc:"the group that the task joins, which must be open"`
 }
 

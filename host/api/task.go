@@ -18,6 +18,9 @@ type Task struct {
 	State       task.State        `json:"state"`
 	Waiting     *string           `json:"waiting" doc:"why a pending task waits"`
 	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it"`
+	BlockedBy   []string          `json:"blocked_by,omitempty" doc:"the tasks that have what a task waits for that waits for a resource, a hundred at the most; not in lists"`
+	Exclusive   []string          `json:"exclusive,omitempty" doc:"resources that the task has for itself, from before it starts until it is final"`
+	Shared      []string          `json:"shared,omitempty" doc:"resources that it has with others who share them"`
 	Executor    *string           `json:"executor" doc:"that runs the task, or ran it last"`
 	Attempt     int               `json:"attempt" doc:"the number of the last attempt; it never resets"`
 	MaxAttempts int               `json:"max_attempts" doc:"how often the script may fail"`

@@ -16,9 +16,11 @@ import (
 
 // commit makes one change. Its task has the new version then.
 func (e *Engine) commit(ctx context.Context, c *task.Change) error {
-	if err := e.store.Apply(ctx, []task.Change{*c})[0]; err != nil {
+	changes := []task.Change{*c}
+	if err := e.store.Apply(ctx, changes)[0]; err != nil {
 		return err
 	}
+	*c = changes[0] // the store says whether a task that is ready waits for a resource
 	c.Task.Version++
 	e.committed(c)
 	return nil
@@ -154,7 +156,7 @@ func mayBeDecided(t *task.Task) bool {
 	case t.State == task.Canceling, t.State == task.Canceled, t.State == task.Pending && t.Waiting == task.WaitChildren:
 		return true
 	}
-	return t.State.Final() && (!t.Group.IsZero() || !t.Parent.IsZero())
+	return t.State.Final() && (!t.Group.IsZero() || !t.Parent.IsZero() || !t.Resources.None())
 }
 
 // committed tells what follows from a change that is on record: its watchers hear of

@@ -19,6 +19,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -33,6 +34,7 @@ type Store interface {
 	task.SignalStore
 	task.ChildStore
 	group.Store
+	resource.Store
 }
 
 // Options are what New needs. Store is required.

@@ -70,6 +70,8 @@ func (e *Engine) decide(g task.Signal) error {
 	switch g.Kind {
 	case task.SignalGroup:
 		return e.finishGroup(g)
+	case task.SignalResource:
+		return e.grantResource(g)
 	case task.SignalChildrenDone:
 		return e.wakeParent(g)
 	case task.SignalCancelDown:

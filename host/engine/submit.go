@@ -135,7 +135,7 @@ func (e *Engine) checkQueueLimits(batch []newTask) error {
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if n.task.Waiting != task.WaitQueued || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
+	if n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {

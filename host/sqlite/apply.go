@@ -211,6 +211,11 @@ func (w *writer) change(c *task.Change, old *guard) error {
 			return err
 		}
 	}
+	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
+		if t.Waiting, err = w.waitForResources(t, t.Seq, micros(t.UpdatedAt)); err != nil {
+			return err
+		}
+	}
 	if err := w.updateTask(c, old, to); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (w *writer) signalUnlessWaiting(parent task.ID) error {
 	if err != nil || waits {
 		return err
 	}
-	return w.signal(task.SignalChildrenDone, parent)
+	return w.signal(task.Signal{Kind: task.SignalChildrenDone, ID: parent})
 }
 
 // cancelChildrenOf asks for the cancel of a canceled task's children, if it has any.
@@ -113,5 +113,5 @@ func (w *writer) cancelChildrenOf(parent task.ID) error {
 	if err != nil || !found {
 		return err
 	}
-	return w.signal(task.SignalCancelDown, parent)
+	return w.signal(task.Signal{Kind: task.SignalCancelDown, ID: parent})
 }

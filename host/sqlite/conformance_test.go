@@ -36,6 +36,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunHosts(t, open)
 	storetest.RunGroups(t, open)
 	storetest.RunChildren(t, open)
+	storetest.RunResources(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

@@ -149,7 +149,7 @@ func (w *writer) finishGroup(id task.ID, at int64) error {
 	if err != nil || !found || st.row.int(0) == 0 {
 		return err
 	}
-	return w.signal(task.SignalGroup, id)
+	return w.signal(task.Signal{Kind: task.SignalGroup, ID: id})
 }
 
 // checkGroups refuses new tasks whose group is not there, another's, or closed. own is a
@@ -220,7 +220,7 @@ func (o *createGroupOp) run(w *writer) error {
 		return err
 	}
 	if !g.FinishedAt.IsZero() && g.OnFinished != nil {
-		return w.signal(task.SignalGroup, g.ID)
+		return w.signal(task.Signal{Kind: task.SignalGroup, ID: g.ID})
 	}
 	return nil
 }

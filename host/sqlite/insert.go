@@ -236,6 +236,11 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	}
 	w.lastSeq++
 	r.seq = w.lastSeq
+	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
+		if t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt)); err != nil {
+			return err
+		}
+	}
 	if err := w.insertTask(t, r, n); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/taskhost/taskhost/host/files"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -64,6 +65,7 @@ var (
 	_ task.SignalStore      = (*Store)(nil)
 	_ task.ChildStore       = (*Store)(nil)
 	_ group.Store           = (*Store)(nil)
+	_ resource.Store        = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

@@ -25,6 +25,8 @@ type statements struct {
 	signalPut, signalGet, signalDelete                                                            *stmt
 	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
+	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
+	readyRow, makeReady                                                                           *stmt
 	groupFinisher, groupState, groupDelete                                                        *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
@@ -55,8 +57,8 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 ORDER BY place, seq LIMIT ?`)
 	sqlReadyChildBelow = named(`SELECT priority, place, seq FROM task WHERE waiting = {queued} AND place IS NOT NULL AND lane = +? AND priority < +?
 ORDER BY priority DESC, place, seq LIMIT ?`)
-	sqlDue     = named(`SELECT seq, lane, priority, version, id, place FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
-	sqlPromote = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
+	sqlDue     = named(`SELECT seq, lane, priority, version, id, place, resources FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
+	sqlPromote = named(`UPDATE task SET waiting = ?, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
 	sqlNextDue = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
 )
 
@@ -104,7 +106,7 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.readyBelow, sqlReadyBelow, 2)
 	p(&st.readyChildSame, sqlReadyChildSame, 3)
 	p(&st.readyChildBelow, sqlReadyChildBelow, 3)
-	p(&st.due, sqlDue, 6)
+	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
 	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child) VALUES (?, ?, ?, ?, ?, ?, ?)`, 0)
@@ -138,6 +140,15 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.childDone, sqlChildDone, 0)
 	p(&st.forgetWait, sqlForgetWait, 0)
 	p(&st.anyWait, sqlAnyWait, 1)
+	p(&st.claimLast, sqlClaimLast, 3)
+	p(&st.claimFirst, sqlClaimFirst, 2)
+	p(&st.claimWaiting, sqlClaimWaiting, 3)
+	p(&st.claimInsert, sqlClaimInsert, 0)
+	p(&st.claimGrant, sqlClaimGrant, 0)
+	p(&st.claimsOfTask, sqlClaimsOfTask, 4)
+	p(&st.claimDelete, sqlClaimDelete, 0)
+	p(&st.readyRow, sqlReadyRow, 5)
+	p(&st.makeReady, sqlMakeReady, 0)
 	p(&st.groupInsert, sqlGroupInsert, 0)
 	p(&st.groupJoin, sqlGroupJoin, 2)
 	p(&st.groupClose, sqlGroupClose, 0)

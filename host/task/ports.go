@@ -144,6 +144,7 @@ const (
 	SignalGroup        SignalKind = iota + 1 // a group is finished, and its finisher is due
 	SignalChildrenDone                       // the children that a parent waits for are final
 	SignalCancelDown                         // a parent was canceled: its children are to be
+	SignalResource                           // a resource is free for others, who wait for it
 )
 
 // Signal says that something is to be decided, because of what became of tasks that it
@@ -151,8 +152,10 @@ const (
 // stays until a decision uses it up: a crash in between has it decided again.
 type Signal struct {
 	Kind SignalKind
-	ID   ID    // of whoever is to decide: a group, a task
-	N    int64 // another each time it is given: one that was given anew is not used up
+	ID   ID // of whoever is to decide: a group, a task
+	// Owner and Name are of the resource that is to be given on; "" for the other kinds.
+	Owner, Name string
+	N           int64 // another each time it is given: one that was given anew is not used up
 }
 
 // SignalStore keeps signals. They are used up by the commit of what was decided: by

@@ -87,6 +87,9 @@ type Task struct {
 
 	State   State
 	Waiting Waiting // while pending
+	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
+	// of one task at a time, and no store keeps it with the task.
+	BlockedBy []ID
 	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
 	// executors are at the moment.
 	WaitReason string
@@ -112,6 +115,7 @@ type Task struct {
 
 	Group, Flow, Parent ID
 	Step                string // its name within its flow, or within its parent
+	Resources           Resources
 	// Place is the order key of the task at the top of the tree that the task was spawned
 	// in: it waits where that one would. 0 for a task without a parent.
 	Place int64
@@ -190,6 +194,7 @@ type Spec struct {
 	Group       ID     // that the task joins, which must be open and of the same owner; zero for none
 	Parent      ID     // that spawned the task, of the same owner and running; zero for none
 	Name        string // within its parent, which has each name once; "" for none
+	Resources   Resources
 }
 
 // The bounds of what a client may ask for.
@@ -216,6 +221,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
 	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
 	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
+	spec.Resources.check(&bad)
 	bad.Check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
 	bad.Check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
@@ -241,6 +247,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
+		Resources: spec.Resources,
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")

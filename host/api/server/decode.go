@@ -25,6 +25,10 @@ var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad 
 	"labels":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Labels = bad.stringMap(v, at) },
 	"route":    func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Route = bad.stringMap(v, at) },
 	"timeout":  func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Timeout = bad.duration(v, at) },
+	"exclusive": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
+		s.Resources.Exclusive = bad.strings(v, at)
+	},
+	"shared":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Resources.Shared = bad.strings(v, at) },
 	"group":    func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Group = bad.id(v, at) },
 	"retain":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Retain = new(bad.duration(v, at)) },
 	"max_lost": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.MaxLost = new(bad.integer(v, at)) },

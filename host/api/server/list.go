@@ -72,7 +72,11 @@ func (q *query) linkNext(w http.ResponseWriter, r *http.Request, next task.ID) *
 	if next.IsZero() {
 		return nil
 	}
-	cursor := next.String()
+	return q.link(w, r, next.String())
+}
+
+// link links the page of a list that goes on at cursor.
+func (q *query) link(w http.ResponseWriter, r *http.Request, cursor string) *string {
 	q.values.Set("cursor", cursor)
 	w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)
 	return &cursor

@@ -14,7 +14,7 @@ import (
 // served are the routes of the API page that exist so far. The document and what
 // is served both come from one list; this is the second opinion.
 var served = []string{
-	"DELETE /v1/groups/{id}", "DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/attempts/{token}/checkpoint", "GET /v1/attempts/{token}/input", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/groups", "GET /v1/groups/{id}", "GET /v1/tasks",
+	"DELETE /v1/groups/{id}", "DELETE /v1/tasks/{id}", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/attempts/{token}/checkpoint", "GET /v1/attempts/{token}/input", "GET /v1/executors", "GET /v1/executors/{name}", "GET /v1/groups", "GET /v1/groups/{id}", "GET /v1/resources", "GET /v1/resources/{name}", "GET /v1/tasks",
 	"GET /v1/tasks/by-key/{type}/{key}", "GET /v1/tasks/{id}", "GET /v1/tasks/{id}/events", "GET /v1/tasks/{id}/history", "GET /v1/tasks/{id}/logs",
 	"GET /v1/tasks/{id}/result", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/workers", "GET /v1/workers/{name}", "GET /version", "POST /v1/batches",
 	"POST /v1/executors/{name}/drain", "POST /v1/executors/{name}/pause", "POST /v1/executors/{name}/restart", "POST /v1/executors/{name}/resume",

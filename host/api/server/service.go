@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -52,6 +53,14 @@ type Groups interface {
 	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
 }
 
+// Resources is what tasks hold and wait for.
+type Resources interface {
+	// Resources reads a page of those that are held or waited for, by name.
+	Resources(ctx context.Context, s task.Scope, after string, limit int) (resource.Page, error)
+	// Resource reads one of the scope's owner; not_found if nobody holds it or waits for it.
+	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
+}
+
 // Records is what is told of tasks.
 type Records interface {
 	// History is the task's events with a higher Seq than after, oldest first.
@@ -94,6 +103,7 @@ type Attempts interface {
 type Service interface {
 	Tasks
 	Groups
+	Resources
 	Records
 	Registry
 	Attempts

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -23,6 +24,20 @@ func (f *faults) id(raw json.RawMessage, at place) task.ID {
 	}
 	return id
 }
+
+func (f *faults) strings(raw json.RawMessage, at place) (out []string) {
+	scanArray(raw, at, f, func(i int, v json.RawMessage) {
+		if i < maxStrings {
+			out = append(out, f.str(v, at.to(strconv.Itoa(i))))
+		} else if i == maxStrings {
+			f.add(at, "has more than %d entries", maxStrings)
+		}
+	})
+	return out
+}
+
+// maxStrings bounds a list of strings in a request.
+const maxStrings = 1000
 
 func (f *faults) integer(raw json.RawMessage, at place) int {
 	var n int32
