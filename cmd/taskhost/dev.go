@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,7 @@ func (p *program) devCmd() *cobra.Command {
 				}
 				defer os.RemoveAll(dir)
 			}
-			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", listen, dir)
+			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait%s\n", listen, dir, addrFlag(listen, dir))
 			return p.serve(host.Options{
 				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
 				AcceptOlderStore: older,
@@ -49,6 +50,18 @@ func (p *program) devCmd() *cobra.Command {
 	addAcceptOlder(c, &older)
 	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")
 	return c
+}
+
+// addrFlag is what a client needs to find a server that listens there; "" if it looks there
+// anyway. Which port the system chose stands in the data directory.
+func addrFlag(listen, dataDir string) string {
+	switch {
+	case listen == config.DefaultListen:
+		return ""
+	case strings.HasSuffix(listen, ":0"):
+		return ` --addr "$(cat ` + filepath.Join(dataDir, "address") + `)"`
+	}
+	return " --addr " + listen
 }
 
 func besideBinary(name string) string {

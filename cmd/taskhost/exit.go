@@ -6,6 +6,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -69,6 +70,17 @@ func exitCode(err error) int {
 	return exitFault
 }
 
+// startOne is how a server is started where the client looks for one; "" if that is elsewhere.
+func (p *program) startOne() string {
+	switch {
+	case p.addr == config.DefaultListen:
+		return "start one with `taskhost dev`, or "
+	case config.IsLoopback(p.addr):
+		return "start one with `taskhost dev --listen " + p.addr + "`, or "
+	}
+	return ""
+}
+
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
@@ -80,7 +92,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
+		return fmt.Sprintf("no server at %s: %ssay where it is with --addr or TASKHOST_ADDR (%v)", p.addr, p.startOne(), e.Cause)
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

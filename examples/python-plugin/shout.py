@@ -47,7 +47,7 @@ ZobQxb+YmvcuxanZceP6v5OsjV/4Hydr46/9BfM15mv5kmV+J3M7qYfK5t1LUHLe+7mPc+aPwaDMbGa8
 # descriptor ends
 """
 
-NAME, VERSION = "shout.py", "1.0.0"
+NAME, VERSION = os.path.basename(sys.argv[0]), "1.0.0"  # operators know a plugin by its file
 MIB = 1 << 20
 MAX_PAYLOAD = 256 << 10  # more would come in chunks, which this plugin does not speak
 MAX_INPUT = 64 << 10

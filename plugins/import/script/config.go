@@ -85,5 +85,5 @@ func newImporter(cfg sdk.Config) (*importer, error) {
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	return &importer{cfg: c, client: client, now: time.Now, log: log}, nil
+	return &importer{cfg: c, client: client, now: time.Now, log: log, noRoot: errNoRoot(cfg)}, nil
 }

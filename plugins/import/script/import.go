@@ -49,6 +49,7 @@ type importer struct {
 	client *fetch.Client
 	now    func() time.Time
 	log    hclog.Logger // for what belongs to no attempt
+	noRoot error        // of a path, where there is no import_root
 }
 
 // imageID is what may be a file's name: the host's ids are UUIDs, but a name is
