@@ -93,9 +93,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if o.DataDir == "" {
 		return nil, errors.New("host: no data directory given")
 	}
-	if o.Log == nil {
-		o.Log = hclog.NewNullLogger()
-	}
+	o.Log = readableLog(o.Log)
 	if o, err = o.absolute(); err != nil {
 		return nil, err
 	}
@@ -177,6 +175,9 @@ func (h *Host) Addr() string {
 // Tasks is the life of tasks, for a program that has its own host.
 func (h *Host) Tasks() server.Service { return h.engine }
 
+// Attempts is how many attempts this host has under way, those that were handed on among them.
+func (h *Host) Attempts() int { return h.engine.Attempts() }
+
 // DefaultScope is whose tasks they are where there are no tokens.
 func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
 
@@ -196,8 +197,8 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// Reload puts the task types of o in force. What else differs from how the host
-// was opened needs a restart: nothing is changed then, and the error names it.
+// Reload puts the task types and the drain timeout of o in force. What else differs from
+// how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
 	o, err := o.absolute()
 	if err != nil {
@@ -211,7 +212,7 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
-		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)
@@ -220,6 +221,7 @@ func (h *Host) Reload(o Options) error {
 	if len(differs) > 0 {
 		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
 	}
+	h.engine.SetDrainTimeout(o.DrainTimeout)
 	h.engine.SetTypes(o.Types)
 	return nil
 }

@@ -5,7 +5,7 @@ import "encoding/json"
 // Plugin is an executor's code under a name: the same value is handed to Serve
 // by a program of its own, or to the host to be built in.
 type Plugin struct {
-	// Name is what the operator writes as plugin = "name". That of a program of its own is
+	// Name is what the operator writes as plugin = "name" for a built-in. A program is known by
 	// the name of its file: Serve takes that, whatever stands here.
 	Name string
 	// Version is shown to operators.

@@ -269,7 +269,7 @@ func TestProcessDrainsOnSIGTERM(t *testing.T) {
 	<-c.Done()
 }
 
-// Run by hand it says what it is, and where it belongs: under the name of its file.
+// Run by hand it says what it is, where it belongs, and what it is called there: what its file is.
 func TestProcessByHand(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -286,7 +286,7 @@ func TestProcessByHand(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("want exit code 2: %v", err)
 	}
-	for _, word := range []string{"my-plugin 1.2.3", `plugin = "my-plugin"`, "plugin_dir", "not by hand"} {
+	for _, word := range []string{"my-plugin 1.2.3", `plugin = "my-plugin"`, "plugin_dir", "not by hand", "taskhost plugin check " + path} {
 		if !strings.Contains(string(out), word) {
 			t.Errorf("the message lacks %q: %s", word, out)
 		}

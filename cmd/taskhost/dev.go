@@ -20,6 +20,7 @@ func (p *program) devCmd() *cobra.Command {
 		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			hangups := takeHangups()
 			log, err := p.newLogger(level, false)
 			if err != nil {
 				return err
@@ -42,7 +43,7 @@ func (p *program) devCmd() *cobra.Command {
 				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
 				AcceptOlderStore: older,
 				Executors:        []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style"}},
-			}, nil)
+			}, hangups, nil)
 		}}
 	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
 	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address of the REST side")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,6 +17,7 @@ func (p *program) serverCmd() *cobra.Command {
 	var strict, older bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			hangups := takeHangups()
 			cfg, err := f.load()
 			if err != nil {
 				return err
@@ -32,17 +34,13 @@ func (p *program) serverCmd() *cobra.Command {
 			o.Version = version()
 			o.Strict = strict
 			o.AcceptOlderStore = older
-			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
+			json := cfg.LogFormat == "json"
+			if o.Log, err = p.newLogger(cfg.LogLevel, json); err != nil {
 				return err
 			}
-			logProblems(o.Log, &cfg.Common, found.Problems)
-			return p.serve(o, func() (host.Options, error) {
-				cfg, _, err := p.checkConfig(context.Background(), &f, false)
-				if err != nil {
-					return host.Options{}, err
-				}
-				return host.FromConfig(cfg), nil
-			})
+			logProblems(o.Log, &cfg.Common, slices.DeleteFunc(found.Problems, isExecutorFault))
+			err = p.serve(o, hangups, func(h *host.Host) reloader { return p.reloadServer(h, &f, cfg, o.Log) })
+			return lastWord(o.Log, json, err)
 		}}
 	f.add(c)
 	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
@@ -50,13 +48,41 @@ func (p *program) serverCmd() *cobra.Command {
 	return c
 }
 
-// logProblems has the log say what is wrong with a config, or odd, and is no executor's: the
-// host says that itself. The server starts all the same: what it can run, it runs.
+// isExecutorFault says that a problem is an executor's, which the host tells when it starts.
+func isExecutorFault(p config.Problem) bool {
+	return !p.Warning && strings.HasPrefix(p.Key, "executor.")
+}
+
+// logProblems has the log say what is wrong with a config, or odd. The server goes on: what
+// it can run, it runs.
 func logProblems(log hclog.Logger, c *config.Common, problems []config.Problem) {
 	for _, p := range problems {
-		if p.Warning || !strings.HasPrefix(p.Key, "executor.") {
-			log.Warn("config: "+p.Summary, "key", p.Key, "at", c.Place(p.Key), "detail", p.Detail)
+		log.Warn("config: "+p.Summary, "key", p.Key, "at", c.Place(p.Key), "detail", p.Detail)
+	}
+}
+
+// reloadServer makes the reloader of a server under cfg.
+func (p *program) reloadServer(h *host.Host, f *configFlags, cfg *config.Config, log hclog.Logger) reloader {
+	return func() ([]config.Change, error) {
+		read, err := f.load()
+		if err != nil {
+			return nil, err
 		}
+		next, changes := cfg.Reload(read)
+		if err := h.Reload(host.FromConfig(next)); err != nil {
+			return nil, err
+		}
+		cfg = next
+		if len(changes) > 0 { // also what is wrong with executors that a restart would make
+			o := host.FromConfig(read)
+			o.Builtins = p.builtins
+			found, err := host.Check(context.Background(), o, false)
+			if err != nil {
+				log.Warn("config: not checked", "error", err)
+			}
+			logProblems(log, &read.Common, found.Problems)
+		}
+		return changes, nil
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 // drainTimeout. A second signal ends it at once.
 func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	relaxGC()
+	hangups := takeHangups()
 	cfg, o, problems, err := p.loadWorker(context.Background(), path)
 	if err != nil {
 		return err
@@ -30,42 +31,74 @@ func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	if e := cfg.Explain(problems); e != nil {
 		return e
 	}
-	log, err := p.newLogger(cfg.LogLevel, cfg.LogFormat == "json")
+	json := cfg.LogFormat == "json"
+	log, err := p.newLogger(cfg.LogLevel, json)
 	if err != nil {
 		return err
 	}
-	if cfg.DataDir == "" {
-		if cfg.DataDir, err = cfg.DefaultDir(); err != nil {
-			return err
-		}
+	return lastWord(log, json, p.work(path, cfg, o, drainTimeout, hangups, log))
+}
+
+// work is what a worker does under cfg, which was read from the file at path, and o, which
+// came of it.
+func (p *program) work(path string, cfg *config.Worker, o remotequeue.WorkerOptions, drainTimeout time.Duration, hangups <-chan os.Signal, log hclog.Logger) error {
+	dir, err := cfg.DefaultDir()
+	if err != nil {
+		return err
+	}
+	if cfg.DataDir != "" {
+		dir = cfg.DataDir
 	}
 	o.Log = log.Named(cfg.Name)
-	set, err := p.localExecutors(cfg, log)
+	set, err := p.localExecutors(cfg, dir, log)
 	if err != nil {
 		return err
 	}
 	for _, x := range set.All() {
 		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
 	}
-	err = runUntilSignaled(o, drainTimeout, log)
+	reloads, endReloads := context.WithCancel(context.Background())
+	go reloadOnHangup(reloads, hangups, log, p.reloadWorker(path, cfg))
+	err = runUntilSignaled(o, drainTimeout, log, endReloads)
 	patience := 20 * time.Second
 	if errors.Is(err, errSecondSignal) {
 		patience = time.Second
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return errors.Join(err, set.Close(ctx))
+	if err = errors.Join(err, set.Close(ctx)); err == nil {
+		log.Info("worker has ended in good order", "name", cfg.Name)
+	}
+	return err
+}
+
+// reloadWorker makes the reloader of a worker under cfg.
+func (p *program) reloadWorker(path string, cfg *config.Worker) reloader {
+	return func() ([]config.Change, error) {
+		read, _, problems, err := p.loadWorker(context.Background(), path)
+		if err != nil {
+			return nil, err
+		}
+		if e := read.Explain(problems); e != nil {
+			return nil, e
+		}
+		next, changes := cfg.Reload(read)
+		cfg = next
+		return changes, nil
+	}
 }
 
 // errSecondSignal is what a worker says that was told twice to end.
 var errSecondSignal error = &exitError{code: exitInterrupted, msg: "ended at once by a second signal: what still ran is interrupted"}
 
-// localExecutors are the worker's own: made and supervised as a host's are.
-func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Executors, error) {
-	if err := files.MakePrivateDir(cfg.DataDir); err != nil {
+// localExecutors are the worker's own, with dir for all that they keep: made and supervised as
+// a host's are.
+func (p *program) localExecutors(cfg *config.Worker, dir string, log hclog.Logger) (*host.Executors, error) {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	o := host.FromWorker(cfg)
+	o.DataDir = dir
 	o.Builtins = p.builtins
 	o.Log = log
 	o.Version = version()
@@ -74,8 +107,10 @@ func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Ex
 }
 
 // runUntilSignaled is the worker's life between its making and its end: it runs, is told
-// to drain, and gets at most drainTimeout for that.
-func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger) error {
+// to drain, and gets at most drainTimeout for that. endReloads is called when it runs no
+// more.
+func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger, endReloads func()) error {
+	defer endReloads()
 	w, err := remotequeue.NewWorker(o)
 	if err != nil {
 		return err
@@ -94,6 +129,7 @@ func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, l
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
+	endReloads()
 	notifySystemd(log, daemon.SdNotifyStopping)
 	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", drainTimeout)
 	drained := make(chan error, 1)

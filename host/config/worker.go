@@ -17,6 +17,8 @@ type Worker struct {
 	Labels map[string]string
 	// Queue says from where the worker takes its attempts.
 	Queue json.RawMessage
+
+	values map[string]string // as they are shown, by the key's path
 }
 
 // setters are the setters of a worker's file.
@@ -48,7 +50,8 @@ func LoadWorker(name string, src []byte) (*Worker, error) {
 	if w.source, err = newSource(name, src); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	d := &decoder{source: &w.source, note: func(string, string, string) {}}
+	w.values = map[string]string{"log_level": w.LogLevel, "log_format": w.LogFormat, "plugin_dir": w.PluginDir}
+	d := &decoder{source: &w.source, note: func(key, value, _ string) { w.values[key] = value }}
 	err = d.file(workerFile, func(body hcl.Body) {
 		content := d.body(body, "", append(namedBlocks("executor"), hcl.BlockHeaderSchema{Type: "queue"}), w.setters())
 		w.Executors = d.executors(content)

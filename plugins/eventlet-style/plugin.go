@@ -58,7 +58,7 @@ func Plugin(version string, scripts ...Factory) sdk.Plugin {
 
 // config is the block's attributes.
 type config struct {
-	PoolSize int                        `json:"pool_size" jsonschema:"how many scripts run at once, unless the executor has slots"`
+	PoolSize int                        `json:"pool_size" jsonschema:"minimum=1,maximum=1000000,description=how many scripts run at once, unless the executor has slots"`
 	Scripts  map[string]json.RawMessage `json:"scripts" jsonschema:"what each script is configured with, by its name"`
 }
 

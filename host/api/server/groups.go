@@ -29,8 +29,8 @@ func decodeGroup(data json.RawMessage, at place, inBatch bool, bad *faults) grou
 		read, known := groupFields[name]
 		switch {
 		case name == "open" && inBatch:
-			if !isNull(v) && json.Unmarshal(v, &s.Open) != nil {
-				bad.add(at.to(name), "is neither true nor false")
+			if !isNull(v) {
+				s.Open = bad.boolean(v, at.to(name))
 			}
 		case !known:
 			bad.add(at.to(name), "is not a field of a group")

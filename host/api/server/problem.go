@@ -77,15 +77,27 @@ func (h *handlers) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to be answered
 	}
 	p, retryAfter := problemOf(err)
-	if p.Status >= http.StatusInternalServerError {
+	if ourFault(p.Status, err) {
 		h.opts.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("method", r.Method),
-			slog.String("path", r.URL.Path), slog.Int("status", p.Status), slog.Any("error", err))
+			slog.String("path", loggedPath(r)), slog.Int("status", p.Status), slog.Any("error", err))
 	}
 	h.writeProblem(w, p, retryAfter)
 }
 
+// ourFault tells a failure that an operator must know of from an answer that clients are
+// used to: an executor that is away, a host that is about to end. What has a cause beneath
+// it, as a store that fails has, is not said by any other answer.
+func ourFault(status int, err error) bool {
+	var e *task.Error
+	return status == http.StatusInternalServerError ||
+		status > http.StatusInternalServerError && errors.As(err, &e) && e.Cause != nil
+}
+
 // writeProblem answers with p, and takes back what a handler said of another answer.
 func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter int) {
+	if sw, ok := w.(*startedWriter); ok {
+		sw.problem = p.Code
+	}
 	header := w.Header()
 	for _, k := range []string{"Etag", "Location", "Link", "Cache-Control", "Content-Length"} {
 		header.Del(k)

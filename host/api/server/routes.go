@@ -13,6 +13,7 @@ func (h *handlers) routes() []route {
 	all = append(all, h.taskRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
+	all = append(all, h.scheduleRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.registryRoutes()...)
 	all = append(all, h.attemptRoutes()...)

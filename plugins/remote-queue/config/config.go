@@ -33,7 +33,7 @@ type Executor struct {
 	Rejoin    sdk.Duration `json:"rejoin" jsonschema:"how long that may take after the host came back, when workers have to find it first; without it, three times lapse and 30s at the least"`
 
 	HostURL  string `json:"host_url" jsonschema:"the host's REST as workers reach it, if not as the host says; none if they can't"`
-	Replicas int    `json:"replicas" jsonschema:"copies of the queue that a cluster keeps, 1 to 5"`
+	Replicas int    `json:"replicas" jsonschema:"minimum=1,maximum=5,description=copies of the queue that a cluster keeps"`
 	MaxBytes int64  `json:"max_bytes" jsonschema:"how many bytes of starts the broker keeps; without it as many as it has room for"`
 }
 
