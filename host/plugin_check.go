@@ -25,6 +25,8 @@ type PluginTrial struct {
 	Path string
 	// Config are the attributes of an executor's config block, as one JSON object.
 	Config json.RawMessage
+	// ConfigDir is the folder against which relative paths in it are meant.
+	ConfigDir string
 	// Type and Input are a task that is run twice, once to its end and once to be
 	// canceled; without a type none is.
 	Type  string
@@ -102,7 +104,7 @@ func CheckPlugin(ctx context.Context, trial PluginTrial, tell func(PluginCheck))
 	}
 	c := &pluginChecker{trial: trial, dir: dir}
 	c.sup, err = supervisor.Open(supervisor.Options{RunDir: filepath.Join(dir, "run"), PluginDirs: []string{filepath.Dir(trial.Path)},
-		AllowWritable: trial.AllowWritable, Env: trial.Env, Epoch: 1, Log: trial.Log})
+		AllowWritable: trial.AllowWritable, Env: trial.Env, ConfigDir: trial.ConfigDir, Epoch: 1, Log: trial.Log})
 	if err != nil {
 		return nil, err
 	}
