@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -114,5 +116,24 @@ func TestOtherKind(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || len(e.Places) != 1 || e.Places[0].Line != 2 || e.Places[0].Summary != "Unsupported argument" {
 		t.Errorf("a key that is none: %v", err)
+	}
+}
+
+// What a flag has replaced is not blamed on the file.
+func TestExplainNamesTheFlag(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.hcl")
+	if err := os.WriteFile(path, []byte("plugin_dir = \"/file\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, nil, Flags{PluginDir: "/flag"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Explain([]Problem{{Key: "plugin_dir", Summary: "s", Detail: "It does not exist."}})
+	if want := path + " has 1 error\n\nError: s\n\nIt does not exist. It is set by flag --plugin-dir."; e == nil || e.Error() != want {
+		t.Errorf("the operator reads\n%v\nwant\n%s", e, want)
+	}
+	if got := c.Place("plugin_dir"); got != "flag --plugin-dir" {
+		t.Errorf("it is at %q", got)
 	}
 }
