@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -81,7 +80,7 @@ type Host struct {
 	set      *Executors
 	engine   *engine.Engine
 	listener net.Listener
-	server   *http.Server
+	server   *server.Server
 	closing  sync.Once
 	closed   error
 }

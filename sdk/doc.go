@@ -64,9 +64,9 @@
 // # Not there yet
 //
 // Some of the contract is there so that plugins need not change when hosts can do more,
-// and no host does it yet: [YieldForChildren] and [YieldUntilResumed] fail the task that
-// returns them, no attempt is paused ([ErrPause]), and nothing is undone (Executor.Revert,
-// Script.Undo).
+// and no host does it yet: a script has no children to wait for ([YieldForChildren]), a task
+// that rests until it is resumed fails ([YieldUntilResumed]), no attempt is paused
+// ([ErrPause]), and nothing is undone (Executor.Revert, Script.Undo).
 //
 // # For whoever runs executors
 //

@@ -47,9 +47,9 @@ func YieldUntil(t time.Time, checkpoint []byte) error {
 	return yield(Yield{Until: t, Checkpoint: checkpoint})
 }
 
-// YieldForChildren is not there yet: it is to rest the task until all the tasks with these
-// ids are final, and until a host can wake such a task, one that returns it fails with
-// CodeProtocolError. Return YieldUntil, and look again then.
+// YieldForChildren is not there yet: it is to rest the task until its children with these ids
+// are final, and nothing lets a script make children so far. For other tasks it does not
+// wait: return YieldUntil, and look again then.
 func YieldForChildren(ids []string, checkpoint []byte) error {
 	return yield(Yield{Children: ids, Checkpoint: checkpoint})
 }

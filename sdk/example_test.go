@@ -72,7 +72,7 @@ func ExampleNewScripts() {
 	}
 	_, err := sdk.NewScripts(sdk.Func("count", func(context.Context, input, sdk.Reporter) (int, error) { return 0, nil }))
 	fmt.Println(err)
-	// Output: task type "count": its input: field Count of sdk_test.input, tag jsonschema:"minimum=none": minimum=none: want a number
+	// Output: a mistake in the program: task type "count": its input: field Count of sdk_test.input, tag jsonschema:"minimum=none": minimum=none: want a number
 }
 
 // count does not begin anew when it is interrupted.

@@ -104,7 +104,7 @@ func splitTag(tag string) []string {
 func setKeyword(s *jsonschema.Schema, name, value string) error {
 	k, known := keywords[name]
 	if !known {
-		return fmt.Errorf("%q is no keyword; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(keywords)), ", "))
+		return fmt.Errorf("%q is no keyword; %s", name, meantKeyword(name))
 	}
 	s = boundPart(s, k.bounds)
 	if s == nil {
@@ -125,6 +125,20 @@ func setKeyword(s *jsonschema.Schema, name, value string) error {
 		return fmt.Errorf("%s=%s: want %s", name, value, wanted(field))
 	}
 	return checkKeyword(name, value, &was, s)
+}
+
+// meantKeyword says which keyword begins most like name, or which there are if none does.
+func meantKeyword(name string) string {
+	known := slices.Sorted(maps.Keys(keywords))
+	shortFirst := slices.SortedStableFunc(slices.Values(known), func(a, b string) int { return len(a) - len(b) })
+	for length := len(name); length > 2; length-- {
+		for _, k := range shortFirst {
+			if len(k) >= length && strings.EqualFold(k[:length], name[:length]) {
+				return fmt.Sprintf("did you mean %q?", k)
+			}
+		}
+	}
+	return "there are: " + strings.Join(known, ", ")
 }
 
 // boundPart is s, or what s holds many of, if it is of the type; nil if neither is.

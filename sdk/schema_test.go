@@ -122,7 +122,13 @@ func TestRefusedSchemas(t *testing.T) {
 		}](), "a description last"},
 		{reflect.TypeFor[struct {
 			F int `jsonschema:"minimun=1"`
-		}](), `"minimun" is no keyword; there are: default, deprecated,`},
+		}](), `"minimun" is no keyword; did you mean "minimum"?`},
+		{reflect.TypeFor[struct {
+			F int `jsonschema:"Max=1"`
+		}](), `"Max" is no keyword; did you mean "maximum"?`},
+		{reflect.TypeFor[struct {
+			F int `jsonschema:"ä€=1"`
+		}](), `there are: default, deprecated,`},
 		{reflect.TypeFor[struct {
 			F int `jsonschema:"minimum=one"`
 		}](), "minimum=one: want a number"},
@@ -180,7 +186,7 @@ func TestRefusedSchemas(t *testing.T) {
 	}
 	run := func(context.Context, tree, Reporter) (int, error) { return 0, nil }
 	_, err := NewScripts(Func("grow", run))
-	if err == nil || !strings.Contains(err.Error(), `task type "grow": its input: field Children of sdk.tree: type sdk.tree holds itself`) {
+	if err == nil || !strings.Contains(err.Error(), `a mistake in the program: task type "grow": its input: field Children of sdk.tree: type sdk.tree holds itself`) {
 		t.Errorf("a recursive input: %v", err)
 	}
 	_, err = Scripts(Func("shrink", func(context.Context, int, Reporter) (chan int, error) { return nil, nil }))(NewConfig("x", nil, nil))

@@ -133,7 +133,7 @@ func NewScripts(scripts ...Script) (Executor, error) {
 		case !ValidTypeName(s.Name):
 			return nil, fmt.Errorf("task type %q: a name is 1 to 100 letters, digits, '.', '_' or '-' and begins with a letter", s.Name)
 		case s.fault != nil:
-			return nil, s.fault
+			return nil, fmt.Errorf("a mistake in the program: %w", s.fault)
 		case s.Run == nil:
 			return nil, fmt.Errorf("task type %q has no Run", s.Name)
 		case e.byName[s.Name].Run != nil:

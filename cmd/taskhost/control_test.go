@@ -43,6 +43,9 @@ func TestControlsThatDoNothing(t *testing.T) {
 			t.Errorf("executor %s %s: exit code %d, want %d with a word of %q:\n%s", c.verb, c.name, code, c.code, c.say, out)
 		}
 	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
 	for line, want := range map[string]int{
 		"an operator paused an executor: executor=own": 1, "an operator resumed an executor: executor=own": 1,
 		"an operator's drain of an executor is done: executor=own": 1, "an operator's restart of an executor is done: executor=own": 1,
@@ -51,8 +54,5 @@ func TestControlsThatDoNothing(t *testing.T) {
 		if n := strings.Count(s.output.String(), line); n != want {
 			t.Errorf("%d lines of %q, want %d:\n%s", n, line, want, s.output)
 		}
-	}
-	if err := s.stop(); err != nil {
-		t.Error(err)
 	}
 }

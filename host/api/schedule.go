@@ -23,9 +23,9 @@ type ScheduleRequest struct {
 
 // Schedule is a schedule as clients see it.
 type Schedule struct {
-	ID        string          `json:"id" format:"uuid"`
-	Name      string          `json:"name"`
-	Owner     string          `json:"owner"`
+	ID        string          `json:"id" format:"uuid" doc:"a UUID of version 7: it begins with the time it was made, so ids sort by age"`
+	Name      string          `json:"name" doc:"its owner has each name once"`
+	Owner     string          `json:"owner" doc:"whose schedule it is, and its tasks are"`
 	Task      json.RawMessage `json:"task" doc:"the task that is submitted"`
 	Cron      *string         `json:"cron" doc:"when, by a cron line; null if by every"`
 	Every     *string         `json:"every" doc:"when, by an interval such as 1h30m; null if by cron"`
@@ -43,13 +43,13 @@ type Schedule struct {
 	Skipped   int64           `json:"skipped" doc:"how many were left out: missed, overlapping, or refused"`
 	Problem   *string         `json:"problem" doc:"why the last run that was due could not be submitted; null if it could"`
 	Preview   []time.Time     `json:"preview,omitempty" doc:"the times of the next runs, if they were asked for"`
-	CreatedAt time.Time       `json:"created_at"`
-	UpdatedAt time.Time       `json:"updated_at"`
+	CreatedAt time.Time       `json:"created_at" doc:"when it was made"`
+	UpdatedAt time.Time       `json:"updated_at" doc:"when it was last changed, or decided on a run"`
 	Version   int64           `json:"version" doc:"raised by every change and every run"`
 }
 
 // ScheduleList is one page of schedules.
 type ScheduleList struct {
-	Schedules []Schedule `json:"schedules" nullable:"false"`
+	Schedules []Schedule `json:"schedules" nullable:"false" doc:"the schedules of this page, newest first"`
 	Next      *string    `json:"next" doc:"the cursor of the next page; null on the last"`
 }

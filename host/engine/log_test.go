@@ -101,6 +101,9 @@ func TestStackOfAPanic(t *testing.T) {
 	if err != nil || len(own) != 1 || own[0].Level != "error" || !strings.Contains(own[0].Message, "not today") || !strings.Contains(own[0].Fields["stack"], "log_test.go") {
 		t.Errorf("%v, %+v", err, own)
 	}
+	if err := r.Close(context.Background()); err != nil { // a watcher hears of an end before the log does
+		t.Error(err)
+	}
 	if n := log.with("not today"); n != 1 || log.with("goroutine") != 0 {
 		t.Errorf("%d lines: %s", n, log.b.String())
 	}

@@ -88,11 +88,18 @@ func (e *Engine) RunSchedule(ctx context.Context, s task.Scope, id task.ID) (tas
 			return task.Task{}, err
 		}
 		t, err := e.fireRun(ctx, &n)
-		if task.CodeOf(err) == task.CodeConflict {
+		if task.CodeOf(err) == task.CodeConflict && e.hasChanged(ctx, &n) {
 			continue
 		}
 		return t, err
 	}
+}
+
+// hasChanged says that somebody else wrote the schedule since it was read: a conflict may
+// also be the run's own, whose group is closed, say.
+func (e *Engine) hasChanged(ctx context.Context, s *schedule.Schedule) bool {
+	now, err := e.store.Schedule(ctx, task.Scope{All: true}, s.ID)
+	return err != nil || now.Version != s.Version
 }
 
 // fireRun submits a run of a schedule, and writes the schedule as it is then.
@@ -184,8 +191,8 @@ func (e *Engine) fireSchedule(s schedule.Schedule, now time.Time) error {
 	case "", task.CodeNotFound, task.CodeStoreUnavailable, task.CodeStoreFull:
 		return err
 	case task.CodeConflict:
-		if now, rerr := e.store.Schedule(e.ctx, task.Scope{All: true}, s.ID); rerr != nil || now.Version != s.Version {
-			return err // somebody was quicker
+		if e.hasChanged(e.ctx, &s) {
+			return err
 		}
 	}
 	after.Skipped++

@@ -170,12 +170,12 @@ type Event struct {
 
 // LogLine is one line that an attempt logged.
 type LogLine struct {
-	Seq     int64             `json:"seq"` // rises within the task
-	At      time.Time         `json:"at"`
-	Attempt int               `json:"attempt"`
-	Level   string            `json:"level"` // trace, debug, info, warn, error
-	Message string            `json:"message"`
-	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     int64             `json:"seq" doc:"its number, which rises within the task"`
+	At      time.Time         `json:"at" doc:"when it was logged"`
+	Attempt int               `json:"attempt" doc:"the number of the attempt that logged it"`
+	Level   string            `json:"level" doc:"trace, debug, info, warn or error"`
+	Message string            `json:"message" doc:"what was logged"`
+	Fields  map[string]string `json:"fields,omitempty" doc:"names and values that were logged with it; absent if there are none"`
 }
 
 // Spec is what a client asks for. Nil and zero leave a value to the type.

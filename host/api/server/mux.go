@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -68,7 +69,25 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.handlers.fail(sw, r, err)
 		return
 	}
+	if err := checkPath(r); err != nil {
+		m.handlers.fail(sw, r, err)
+		return
+	}
 	m.routes.ServeHTTP(sw, r)
+}
+
+// checkPath refuses what http.ServeMux would answer by itself, and in no problem: the
+// path * of OPTIONS, and paths that it would redirect to others. A path with an empty part
+// most often lacks the name that was to stand there, and another answer than the one
+// asked for (the list of tasks, for the task whose id is "") is worse than none.
+func checkPath(r *http.Request) error {
+	if r.RequestURI == "*" {
+		return task.Errorf(task.CodeInvalidRequest, "* is no path: OPTIONS takes it, %s does not", r.Method)
+	}
+	if p := r.URL.EscapedPath(); p != "/" && p != path.Clean("/"+p) {
+		return task.Errorf(task.CodeNotFound, "there is nothing at %q: a path has no empty part, no part . or .., and no / at its end; see /openapi.json for what there is", p)
+	}
+	return nil
 }
 
 // handle makes of a route what net/http can serve: it finds out who calls, and

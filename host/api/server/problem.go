@@ -38,6 +38,10 @@ var statuses = map[task.Code]struct {
 	api.CodeNotAcceptable:        {http.StatusNotAcceptable, "The answer has another media type"},
 	api.CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The request has another media type"},
 	api.CodeRequestTimeout:       {http.StatusRequestTimeout, "The request took too long to arrive"},
+	api.CodeHeadTooLarge:         {http.StatusRequestHeaderFieldsTooLarge, "The head of the request is too large"},
+	api.CodeExpectationFailed:    {http.StatusExpectationFailed, "The request expects what is not known here"},
+	api.CodeNotImplemented:       {http.StatusNotImplemented, "The request needs what is not known here"},
+	api.CodeVersionNotSupported:  {http.StatusHTTPVersionNotSupported, "The version of HTTP is not known here"},
 }
 
 // statusOf looks a code up. One that is not in the table is a mistake of ours, and
@@ -99,7 +103,7 @@ func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter
 		sw.problem = p.Code
 	}
 	header := w.Header()
-	for _, k := range []string{"Etag", "Location", "Link", "Cache-Control", "Content-Length"} {
+	for _, k := range []string{"Etag", "Location", "Content-Location", "Link", "Cache-Control", "Content-Length", "Idempotency-Replayed", "Preference-Applied"} {
 		header.Del(k)
 	}
 	if retryAfter > 0 {
@@ -108,14 +112,23 @@ func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter
 	if p.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="taskhost"`)
 	}
+	body := encodeProblem(p)
+	header.Set("Content-Type", problemType)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	h.extendWriteDeadline(w)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// problemType is the media type of a problem.
+const problemType = "application/problem+json"
+
+// encodeProblem is p as the body of an answer.
+func encodeProblem(p api.Problem) []byte {
 	data, err := json.Marshal(p)
 	if err != nil { // strings and numbers only: it cannot happen
 		data = []byte(`{"code":"internal"}`)
 	}
-	header.Set("Content-Type", "application/problem+json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(data)+1))
-	h.extendWriteDeadline(w)
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(data, '\n')) // the client may be gone
+	return append(data, '\n')
 }

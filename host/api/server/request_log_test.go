@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestRequestsAreLogged(t *testing.T) {
 	}
 }
 
-// refuses answers a submit with an error.
+// refuses answers a submit and a cancel with an error.
 type refuses struct {
 	server.Service
 	err error
@@ -63,6 +64,10 @@ type refuses struct {
 
 func (s refuses) Submit(context.Context, task.Scope, []task.Spec, *task.Idempotency) ([]task.Task, bool, error) {
 	return nil, false, s.err
+}
+
+func (s refuses) Cancel(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, s.err
 }
 
 // What clients are used to is no ERROR: an executor that is away, a host about to end, a
@@ -86,7 +91,15 @@ func TestOnlyOurFaultsAreErrors(t *testing.T) {
 		r := &testServer{t: t, log: &syncBuffer{}}
 		h := httptest.NewServer(server.NewHandler(refuses{err: c.err}, server.Options{Log: newLog(r.log)}))
 		r.addr = strings.TrimPrefix(h.URL, "http://")
-		r.do("POST", "/v1/tasks", `{"type":"x"}`)
+		path, body := "/v1/tasks", `{"type":"x"}`
+		if c.err.Code == task.CodeAlreadyFinal {
+			path, body = path+"/01990f4e-7f3a-7c55-a1b2-0123456789ab/cancel", ""
+		}
+		resp, err := http.Post(h.URL+path, "application/json", strings.NewReader(body)) // not by do: a real route answers not all of these
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
 		r.logged("level=DEBUG", "msg=request", "code="+string(c.err.Code))
 		h.Close()
 		if ours := strings.Contains(r.log.String(), "level=ERROR"); ours != c.ours {

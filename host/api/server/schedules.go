@@ -217,33 +217,41 @@ func toRequest(s *task.Spec) api.TaskRequest {
 	return d
 }
 
+// scheduleChange is a request that changes a schedule, whose fields may all be absent.
+type scheduleChange api.ScheduleRequest
+
 func (h *handlers) scheduleRoutes() []route {
 	const tag = "schedules"
-	named := []task.Code{task.CodeNotFound}
-	asked := []task.Code{task.CodeInvalidInput, task.CodeUnknownType, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout,
-		task.CodeExecutorUnavailable, task.CodeStoreFull}
-	location := param{name: "Location", kind: "string", doc: "the schedule"}
+	asked := codes(writes, task.CodeInvalidInput, task.CodeUnknownType, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout,
+		task.CodeExecutorUnavailable)
+	one := func(status int, doc string, headers ...param) []answer {
+		return []answer{{status: status, doc: doc, body: api.Schedule{}, headers: headers}}
+	}
 	return []route{
 		{method: http.MethodPost, path: "/v1/schedules", id: "createSchedule", tag: tag, summary: "Make a schedule", handle: h.createSchedule,
-			description: "Each run is submitted once, whichever host submits it, over changes of the clock and hosts that were down.", body: api.ScheduleRequest{}, codes: asked,
-			answers: []answer{{status: http.StatusCreated, doc: "the schedule", body: api.Schedule{}, headers: []param{location}}}},
+			description: "Each run is submitted once, whichever host submits it, over changes of the clock and hosts that were down. " +
+				"A task that could not be submitted now is refused as a submit of it is; a name that its owner has already is 409.",
+			body: api.ScheduleRequest{}, codes: asked,
+			answers: one(http.StatusCreated, "the schedule", param{name: "Location", kind: "string", doc: "the path of the schedule", always: true})},
 		{method: http.MethodGet, path: "/v1/schedules", id: "listSchedules", tag: tag, summary: "List schedules", handle: h.listSchedules,
-			description: "Newest first.", params: []param{
-				{name: "name", in: "query", kind: "string", doc: "the schedule of this name"},
-				{name: "limit", in: "query", kind: "integer", doc: "schedules to a page: 1 to 1000, by default 100"},
-				{name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			description: "Newest first.", params: []param{{name: "name", in: "query", kind: "string", doc: "the schedule of this name"}, pageLimit("schedules"), pageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ScheduleList{}, headers: []param{nextLink}}}},
-		{method: http.MethodGet, path: "/v1/schedules/{id}", id: "getSchedule", tag: tag, summary: "Read a schedule", handle: h.getSchedule, codes: named,
-			params:  []param{{name: "preview", in: "query", kind: "integer", doc: "show the times of so many next runs, 1000 at the most; without their jitter"}},
-			answers: []answer{{status: http.StatusOK, doc: "the schedule", body: api.Schedule{}}}},
+		{method: http.MethodGet, path: "/v1/schedules/{id}", id: "getSchedule", tag: tag, summary: "Read a schedule", handle: h.getSchedule,
+			description: "When it runs next, and what became of its last run.", codes: codes(reads, task.CodeNotFound),
+			params: []param{scheduleID, {name: "preview", in: "query", kind: "integer", least: 1, most: maxPreview,
+				doc: "show the times of so many next runs, without their jitter"}},
+			answers: one(http.StatusOK, "the schedule")},
 		{method: http.MethodPatch, path: "/v1/schedules/{id}", id: "changeSchedule", tag: tag, summary: "Change a schedule", handle: h.changeSchedule,
-			description: "What is absent stays, null gives a field its default. The next run is reckoned anew where when it runs is changed, or a pause ends.", body: api.ScheduleRequest{},
-			codes: append([]task.Code{task.CodeNotFound}, asked...), answers: []answer{{status: http.StatusOK, doc: "the schedule as it is now", body: api.Schedule{}}}},
+			description: "What is absent stays, null gives a field its default. The next run is reckoned anew where when it runs is changed, or a pause ends.",
+			params:      []param{scheduleID}, body: scheduleChange{}, codes: codes(asked, task.CodeNotFound), answers: one(http.StatusOK, "the schedule as it is now")},
 		{method: http.MethodDelete, path: "/v1/schedules/{id}", id: "deleteSchedule", tag: tag, summary: "Delete a schedule", handle: h.deleteSchedule,
-			description: "The tasks of its runs stay.", codes: named, answers: []answer{{status: http.StatusNoContent, doc: "deleted"}}},
+			description: "The tasks of its runs stay.", params: []param{scheduleID}, codes: codes(writes, task.CodeNotFound),
+			answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 		{method: http.MethodPost, path: "/v1/schedules/{id}/run", id: "runSchedule", tag: tag, summary: "Submit a run of a schedule now", handle: h.runSchedule,
-			description: "Whatever its times, its overlap and its pause say. The next run stays when it is.",
-			codes:       []task.Code{task.CodeNotFound, task.CodeConflict, task.CodeInvalidInput, task.CodeUnknownType, task.CodeQueueFull, task.CodeExecutorUnavailable, task.CodeStoreFull},
-			answers:     []answer{{status: http.StatusAccepted, doc: "the run's task", body: api.Task{}, headers: []param{{name: "Location", kind: "string", doc: "the task"}}}}},
+			description: "Whatever its times, its overlap and its pause say. The next run stays when it is. A task that can't be submitted is refused as a submit of it is.",
+			params:      []param{scheduleID},
+			codes: codes(writes, task.CodeNotFound, task.CodeConflict, task.CodeInvalidInput, task.CodeUnknownType, task.CodeTooLarge, task.CodeQueueFull,
+				task.CodeExecutorUnavailable),
+			answers: []answer{{status: http.StatusAccepted, doc: "the run's task", body: api.Task{}, headers: []param{location}}}},
 	}
 }
