@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -82,6 +83,17 @@ func worseExit(a, b int) int {
 	return a
 }
 
+// startOne is how a server is started where the client looks for one; "" if that is elsewhere.
+func (p *program) startOne() string {
+	switch {
+	case p.addr == config.DefaultListen:
+		return "start one with `taskhost dev`, or "
+	case config.IsLoopback(p.addr):
+		return "start one with `taskhost dev --listen " + p.addr + "`, or "
+	}
+	return ""
+}
+
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
@@ -93,7 +105,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, cmp.Or[error](e.Cause, e))
+		return fmt.Sprintf("no server at %s: %ssay where it is with --addr or TASKHOST_ADDR (%v)", p.addr, p.startOne(), cmp.Or[error](e.Cause, e))
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/supervisor"
 )
 
 // plugin is one line of plugin list.
@@ -36,9 +37,16 @@ func (p *program) pluginListCmd() *cobra.Command {
 			all = append(all, plugin{Name: b.Name, Version: b.Version})
 		}
 		for _, x := range found {
-			line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
-			if x.Writable != nil && !o.AllowWritablePlugins {
-				line.Refused = x.Writable.Error()
+			line := plugin{Name: x.Name, Path: x.Path}
+			refused := x.NotExecutable
+			if refused == nil {
+				line.SHA256, refused = supervisor.Checksum(x.Path)
+			}
+			if refused == nil && !o.AllowWritablePlugins {
+				refused = x.Writable
+			}
+			if refused != nil {
+				line.Refused = refused.Error()
 				fmt.Fprintln(p.err, "warning:", line.Refused)
 			}
 			all = append(all, line)
@@ -49,14 +57,17 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
-		prose:  true, // the digest, which is to be copied in one piece
-		header: []string{"PLUGIN", "VERSION", "PATH", "SHA256"},
+		prose:  true, // the paths
+		header: []string{"PLUGIN", "VERSION", "STATE", "PATH"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {
-			if x.Path == "" {
-				return []string{x.Name, x.Version, "built in", "-"}
+			switch {
+			case x.Path == "":
+				return []string{x.Name, x.Version, "ok", "built in"}
+			case x.Refused != "":
+				return []string{x.Name, "-", "refused", x.Path}
 			}
-			return []string{x.Name, "-", x.Path, x.SHA256}
+			return []string{x.Name, "-", "ok", x.Path}
 		},
 	}
 }
