@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
@@ -121,7 +122,8 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 // statement does; false if it is none, or its guard does not hold.
 func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	t := &c.Task
-	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint {
+	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
+		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
 	st := w.st.taskStart
@@ -130,8 +132,8 @@ func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	w.changed(c)
-	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
+	w.changed(c) // dispatched or running, its lane counts it as active
+	return true, nil
 }
 
 // trySucceed makes the common end of an attempt, likewise; the lane must be the one
@@ -163,7 +165,7 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 // isPlainSuccess says that a change is the common end of an attempt, for which a narrower
 // statement does.
 func isPlainSuccess(c *task.Change) bool {
-	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil &&
+	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil && isTold(c.Event, ending(&c.Task, 0)) &&
 		!c.SetError && c.Task.Handle == nil && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
 }
 
@@ -176,11 +178,15 @@ type guard struct {
 	progress                         task.Progress
 	errorCode                        string
 	errorAttempt                     int64
+	begun                            int64
+	created, started, finished       time.Time
+	node                             string
 }
 
 const (
-	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt`
-	guardCount   = 12
+	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt,
+begun, created_at, started_at, finished_at, node`
+	guardCount = 17
 )
 
 func readGuard(r row) guard {
@@ -188,7 +194,14 @@ func readGuard(r row) guard {
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
 		errorCode: r.text(10), errorAttempt: r.int(11),
+		begun: r.int(12), created: r.time(13), started: r.time(14), finished: r.time(15), node: r.text(16),
 	}
+}
+
+// toldTask is of the stored row what toldBy reads.
+func (g *guard) toldTask(owner string) task.Task {
+	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node,
+		CreatedAt: g.created, StartedAt: g.started, FinishedAt: g.finished}
 }
 
 // change writes any change whose guard held.
@@ -206,7 +219,11 @@ func (w *writer) change(c *task.Change, old *guard) error {
 			return err
 		}
 	}
-	if err := w.updateTask(c, old, to); err != nil {
+	begun, err := w.changeHistory(c, old, from.Owner)
+	if err != nil {
+		return err
+	}
+	if err := w.updateTask(c, old, to, begun); err != nil {
 		return err
 	}
 	if err := w.writeSideTables(c, old.result); err != nil {
@@ -230,10 +247,23 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	return nil
 }
 
-func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
+// changeHistory writes what the row will not tell by itself any more, and of the change
+// what it does not tell. begun is what the row's column is to be.
+func (w *writer) changeHistory(c *task.Change, old *guard, owner string) (begun int64, err error) {
+	t := &c.Task
+	if old.begun != 0 && t.Node == old.node && (c.Event == nil || isTold(c.Event, ending(t, 0))) {
+		return old.begun, nil
+	}
+	if err := w.writeTold(old, t.Seq, owner); err != nil || c.Event == nil {
+		return 0, err
+	}
+	return 0, w.event(t.Seq, t.Version+1, c.Event)
+}
+
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane, begun int64) error {
 	t := &c.Task
 	row := &w.row
-	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, progress: t.Progress,
+	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, begun: begun, progress: t.Progress,
 		errorCode: old.errorCode, errorAttempt: old.errorAttempt, result: old.result}
 	if t.Progress == (task.Progress{}) && !c.From.Final() {
 		row.progress = old.progress
@@ -262,11 +292,6 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
 // result was.
 func (w *writer) writeSideTables(c *task.Change, wasResult int64) error {
 	t := &c.Task
-	if c.Event != nil {
-		if err := w.event(t.Seq, t.Version+1, c.Event); err != nil {
-			return err
-		}
-	}
 	if c.SetResult {
 		if err := w.setResult(t, wasResult); err != nil {
 			return err

@@ -17,6 +17,7 @@ type taskRow struct {
 	lane         int64
 	version      int64
 	labels       string
+	begun        int64 // see told.go; 0 for NULL
 	result       int64
 	progress     task.Progress
 	errorCode    string
@@ -63,6 +64,7 @@ var taskColumns = []taskColumn{
 	{"t", "priority", onInsert, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
 	{"t", "attempt", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Attempt)) }, func(r *taskReader) { r.task.Attempt = int(r.int(r.at)) }},
 	{"t", "version", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.version) }, func(r *taskReader) { r.task.Version = r.int(r.at) }},
+	{"t", "begun", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(t.begun) }, func(*taskReader) {}},
 	{"t", "token", onInsert | onUpdate, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},
 	{"t", "executor", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Executor) }, func(r *taskReader) { r.task.Executor = r.text(r.at) }},
 	{"t", "node", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Node) }, func(r *taskReader) { r.task.Node = r.text(r.at) }},

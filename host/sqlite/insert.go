@@ -78,9 +78,7 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.State != task.Pending && t.State != task.Running {
 		return task.Errorf(task.CodeInternal, "task %s is %s: a new task is pending or running", t.ID, t.State)
 	}
-	if t.Version == 0 {
-		t.Version = 1
-	}
+	t.Version = 1
 	r.lane = keyOf(t, route)
 	return nil
 }
@@ -222,12 +220,11 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		return err
 	}
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	by := t.Owner
-	if by == "" {
-		by = task.ByHost
-	}
-	if err := w.event(r.seq, t.Version, &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: by}); err != nil {
-		return err
+	if e := creation(t); t.Attempt != e.Attempt && t.State == e.To { // it was handed on as it was made, which no row tells
+		e.Attempt = t.Attempt
+		if err := w.event(r.seq, e.Seq, &e); err != nil {
+			return err
+		}
 	}
 	if inputRow(t.Input) {
 		st := w.st.inputInsert
@@ -266,6 +263,9 @@ func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
 
 func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
 	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
+	if t.State == task.Running {
+		w.row.begun = t.Version
+	}
 	st := w.st.taskInsert
 	a := st.bind()
 	for i := range insertColumns {

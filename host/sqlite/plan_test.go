@@ -43,7 +43,7 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"upload":            {sqlUpload, "SEARCH upload USING INTEGER PRIMARY KEY (rowid=?)"},
 	"token of a task":   {sqlTaskToken, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 	"version":           {sqlVersionGet, "SEARCH version USING PRIMARY KEY (name=?)"},
-	"history":           {sqlHistory, "SEARCH history USING PRIMARY KEY (task=? AND n>?)"},
+	"history":           {sqlHistory, "SEARCH h USING PRIMARY KEY (task=? AND n>?) LEFT-JOIN"},
 	"logs":              {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},
 	"deletable":         {sqlDeletable, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	"expired keys":      {sqlIdemExpire, "INDEX idempotency_at (at<?)"},

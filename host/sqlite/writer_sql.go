@@ -36,11 +36,11 @@ var (
 	sqlTaskUpdate = updateTask()
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
-	sqlTaskBegin  = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = NULL, handle = NULL,
+	sqlTaskBegin  = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, begun = ?, token = ?, executor = ?, node = NULL, handle = NULL,
 started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE seq = ?`
 	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
-updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ?`)
-	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, node = ?, handle = ?, started_at = ?,
+updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
+	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
 updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)

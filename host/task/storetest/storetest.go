@@ -77,6 +77,7 @@ func cases() []testCase {
 		{"list members", listMembers},
 		{"list results", listResults},
 		{"history", history},
+		{"history of any life", historyOfAnyLife},
 		{"logs", logs},
 		{"reopen", reopen},
 		{"ended context", endedContext},
