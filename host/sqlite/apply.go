@@ -207,6 +207,7 @@ func (g *guard) toldTask(owner string) task.Task {
 // change writes any change whose guard held.
 func (w *writer) change(c *task.Change, old *guard) error {
 	t := &c.Task
+	w.ready.forget(t.Seq)
 	from, err := w.laneOf(old.lane)
 	if err != nil {
 		return err

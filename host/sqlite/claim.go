@@ -62,15 +62,9 @@ func (o *claimOp) run(w *writer) error {
 func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	l := head.Lane
 	seq := head.Entry.Seq
-	st := w.st.taskWhole
-	st.bind().int(seq)
-	found, err := st.one()
-	if err != nil || !found {
-		return false, err
-	}
-	was := decode(st.row, &l.Lane, true)
-	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != l.Row {
-		return false, nil // canceled, or moved, since the window was read
+	was, ready, err := w.readyTask(head)
+	if err != nil || !ready {
+		return false, err // canceled, or moved, since the window was read
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++

@@ -245,18 +245,19 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 			return err
 		}
 	}
-	return w.countNew(n, r.seq, t)
+	return w.countNew(n, r, t)
 }
 
 // countNew counts a new task in its lane.
-func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
+func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	switch counter {
 	case lane.Ready:
-		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: seq})
+		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: r.seq})
+		w.ready.inserted(t, r)
 	case lane.Active:
-		return w.enterFlight(seq)
+		return w.enterFlight(r.seq)
 	}
 	return nil
 }

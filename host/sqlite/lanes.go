@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
@@ -85,36 +84,6 @@ func (w *writer) laneOf(row int64) (*lane.Lane, error) {
 	}
 	r := st.row
 	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0}), nil
-}
-
-// readReady is a lane.Read: it reads the ready tasks of l beyond its window from the
-// index, first the younger ones of the priority where it ends, then the lower priorities.
-func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
-	batch := w.batch[:0]
-	read := func(st *stmt) error {
-		return st.each(func(r row) bool {
-			batch = append(batch, lane.Entry{Priority: r.int(0), Seq: r.int(1)})
-			return true
-		})
-	}
-	below := int64(math.MaxInt64)
-	if end, ok := l.Window.End(); ok {
-		below = end.Priority
-		st := w.st.readySame
-		st.bind().int(l.Row).int(end.Priority).int(end.Seq).int(int64(limit))
-		if err := read(st); err != nil {
-			return nil, err
-		}
-	}
-	if left := limit - len(batch); left > 0 {
-		st := w.st.readyBelow
-		st.bind().int(l.Row).int(below).int(int64(left))
-		if err := read(st); err != nil {
-			return nil, err
-		}
-	}
-	w.batch = batch
-	return batch, nil
 }
 
 // keyOf is the key of the lane of a task whose route is that document.

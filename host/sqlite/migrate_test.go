@@ -67,10 +67,10 @@ func TestHistoryOfAnOldStore(t *testing.T) {
 			}
 			waiting, finished := 0, any(nil)
 			var token []byte
-			switch {
-			case from == task.Pending:
+			switch from {
+			case task.Pending:
 				waiting = 1
-			case from == task.Running:
+			case task.Running:
 				tk := newToken()
 				token = tk[:]
 				running = id

@@ -45,11 +45,9 @@ updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AN
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
-	sqlReadySame  = named(`SELECT priority, seq FROM task WHERE waiting = {queued} AND lane = +? AND priority = +? AND seq > +? ORDER BY seq LIMIT ?`)
-	sqlReadyBelow = named(`SELECT priority, seq FROM task WHERE waiting = {queued} AND lane = +? AND priority < +? ORDER BY priority DESC, seq LIMIT ?`)
-	sqlDue        = named(`SELECT seq, lane, priority, version, id FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
-	sqlPromote    = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
-	sqlNextDue    = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
+	sqlDue     = named(`SELECT seq, lane, priority, version, id FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
+	sqlPromote = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
+	sqlNextDue = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
 )
 
 const (
@@ -92,8 +90,8 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.detailError.put, `INSERT INTO task_detail (task, error_message, error_details) VALUES (?, ?, ?)
 ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_details = excluded.error_details`, 0)
 	p(&st.detailError.clear, `UPDATE task_detail SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)
-	p(&st.readySame, sqlReadySame, 2)
-	p(&st.readyBelow, sqlReadyBelow, 2)
+	p(&st.readySame, sqlReadySame, readyCount)
+	p(&st.readyBelow, sqlReadyBelow, readyCount)
 	p(&st.due, sqlDue, 5)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)

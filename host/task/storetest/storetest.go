@@ -49,6 +49,7 @@ func cases() []testCase {
 		{"many lanes come and go", manyLanes},
 		{"empty lanes go while tasks come", lanesInUse},
 		{"claim order", claimOrder},
+		{"claims are on record", claimsAreOnRecord},
 		{"retries come before the cursor", retriesFirst},
 		{"claims across lanes merge", claimMerges},
 		{"shares of a claim", claimShares},
