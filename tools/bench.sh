@@ -7,19 +7,12 @@ export GOGC=400 # as taskhost itself has it
 n=${BENCH_TASKS:-100000}
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-run() { # package, benchmarks, iterations
-	echo "measuring $1 $2" >&2
-	go test "$1" -run '^$' -bench "^($2)\$" -benchtime "$3x" -timeout 30m | tee -a "$out" | grep -E '^(FAIL|panic|---)' >&2 || true
-}
-run ./host/sqlite 'BenchmarkFdatasync|BenchmarkStoreIdle' 2000
-run ./host/sqlite 'BenchmarkRawStatements|BenchmarkStoreSingly64|BenchmarkStoreHundreds' "$n"
-run ./sdk 'BenchmarkRawStream|BenchmarkControlStream/grpc/1000' "$n"
-run ./host 'BenchmarkHostSingly|BenchmarkHostHundreds|BenchmarkProcessSingly|BenchmarkProcessHundreds|BenchmarkRESTSingly|BenchmarkRESTBatches' "$n"
-run ./host 'BenchmarkHostIdle|BenchmarkProcessIdle' 2000
-run ./plugins/remote-queue/broker/nats BenchmarkRawLoop "$((n / 5))"
-run ./plugins/remote-queue/fleet BenchmarkFleet "$((n / 5))"
-run ./host 'BenchmarkFleetSingly|BenchmarkFleetHundreds' "$((n / 5))"
-run ./host 'BenchmarkFleetIdle' 500
+while read -r package name times; do
+	[ "${package:0:1}" != "#" ] || continue
+	echo "measuring $package $name" >&2
+	# Each part of a name is an expression of its own.
+	go test "$package" -run '^$' -bench "^${name//\//\$/^}\$" -benchtime "$((times))x" -timeout 30m | tee -a "$out" | grep -E '^(FAIL|panic|---)' >&2 || true
+done <tools/bench.list
 awk '
 function label(name,   l) { l = what[name]; return l == "" ? name : l }
 BEGIN {

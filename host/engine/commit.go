@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -15,9 +16,11 @@ import (
 
 // commit makes one change. Its task has the new version then.
 func (e *Engine) commit(ctx context.Context, c *task.Change) error {
-	if err := e.store.Apply(ctx, []task.Change{*c})[0]; err != nil {
+	changes := []task.Change{*c}
+	if err := e.store.Apply(ctx, changes)[0]; err != nil {
 		return err
 	}
+	*c = changes[0] // the store says whether a task that is ready waits for a resource
 	c.Task.Version++
 	e.committed(c)
 	return nil
@@ -46,21 +49,52 @@ type newTask struct {
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
+// newTasks are tasks that are accepted together, all or none.
+type newTasks struct {
+	batch []newTask
+	group *group.Group // that they make, if they do
+	idem  *task.Idempotency
+}
+
 // commitNew puts new tasks on record, all or none.
-func (e *Engine) commitNew(ctx context.Context, batch []newTask, idem *task.Idempotency) (task.Receipt, error) {
-	tasks := make([]*task.Task, len(batch))
-	for i := range batch {
-		tasks[i] = &batch[i].task
+func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receipt, err error) {
+	tasks := make([]*task.Task, len(n.batch))
+	for i := range n.batch {
+		tasks[i] = &n.batch[i].task
 	}
-	receipt, err := e.store.Insert(ctx, task.Submission{Tasks: tasks, Idempotency: idem})
+	s := task.Submission{Tasks: tasks, Idempotency: n.idem}
+	if n.group != nil {
+		receipt, err = e.store.CreateGroup(ctx, n.group, s)
+	} else {
+		receipt, err = e.store.Insert(ctx, s)
+	}
 	if err != nil || receipt.Replayed != nil {
 		return receipt, err
 	}
-	for i := range batch {
-		n := &batch[i]
-		e.committed(&task.Change{Task: n.task, Event: &task.Event{At: n.task.CreatedAt, To: n.task.State, Attempt: n.task.Attempt, By: n.task.Owner}})
+	for _, t := range tasks {
+		e.inserted(t)
 	}
 	return receipt, nil
+}
+
+// inserted tells what follows from a new task that is on record.
+func (e *Engine) inserted(t *task.Task) {
+	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Owner}})
+}
+
+// commitDecision makes changes of several tasks, all or none.
+func (e *Engine) commitDecision(t task.Transaction) error {
+	if err := e.store.Commit(e.ctx, t); err != nil {
+		return err
+	}
+	for i := range t.Changes {
+		t.Changes[i].Task.Version++
+		e.committed(&t.Changes[i])
+	}
+	for _, n := range t.Inserts {
+		e.inserted(n)
+	}
+	return nil
 }
 
 // commitClaim begins attempts at waiting tasks.
@@ -77,6 +111,7 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err error) {
 	n, next, err = e.store.Promote(ctx, e.now(), promoteAtOnce)
 	if n > 0 { // whose they are is for the executors to find out
+		e.log.Debug("scheduled tasks are due", "tasks", n)
 		e.registry.ServeNew()
 		e.registry.WakeAll()
 	}
@@ -88,7 +123,7 @@ func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err erro
 func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 	gone, more, err := e.store.DeleteExpired(ctx, e.now(), retireAtOnce)
 	for _, id := range gone {
-		e.hub.gone(id)
+		e.deleted(id, task.ByHost)
 	}
 	return more, err
 }
@@ -97,21 +132,28 @@ func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) error {
 	err := e.store.Delete(ctx, s, id)
 	if err == nil {
-		e.hub.gone(id)
+		e.deleted(id, s.Owner)
 	}
 	return err
 }
 
-// logChange has the log tell of each task that fails, and at debug of every transition.
-func (e *Engine) logChange(c *task.Change) {
-	t := &c.Task
-	if t.State == task.Failed && c.Event != nil && t.Error != nil {
-		e.log.Info("task failed", "task", t.ID, "type", t.Type, "attempt", t.Attempt, "executor", t.Executor, "code", t.Error.Code, "message", t.Error.Message)
-		return
+// deleted tells what follows from a task being there no more.
+func (e *Engine) deleted(id task.ID, by string) {
+	e.hub.gone(id)
+	if e.log.IsDebug() {
+		e.log.Debug("task deleted", "task", id, "by", by)
 	}
-	if c.Event != nil && e.log.IsDebug() {
-		e.log.Debug("task", "task", t.ID, "type", t.Type, "from", c.Event.From, "to", t.State, "waiting", t.Waiting, "attempt", t.Attempt, "by", c.Event.By, "message", c.Event.Message)
+}
+
+// mayBeDecided says that a signal may have been given with the change that made a task
+// what it is: it is final and belongs to something, it waits for children, or it was
+// canceled and may have some.
+func mayBeDecided(t *task.Task) bool {
+	switch {
+	case t.State == task.Canceling, t.State == task.Canceled, t.State == task.Pending && t.Waiting == task.WaitChildren:
+		return true
 	}
+	return t.State.Final() && (!t.Group.IsZero() || !t.Parent.IsZero() || !t.Resources.None())
 }
 
 // committed tells what follows from a change that is on record: its watchers hear of
@@ -120,6 +162,9 @@ func (e *Engine) logChange(c *task.Change) {
 func (e *Engine) committed(c *task.Change) {
 	e.publish(c)
 	e.logChange(c)
+	if mayBeDecided(&c.Task) {
+		e.wakeSignals()
+	}
 	if c.Task.State != task.Pending {
 		return
 	}

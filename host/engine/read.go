@@ -9,6 +9,9 @@ import (
 // Get reads a task whole.
 func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	t, err := e.store.Get(ctx, s, id)
+	if err == nil && t.Waiting == task.WaitResource {
+		t.BlockedBy, err = e.store.BlockedBy(ctx, t.Seq)
+	}
 	return e.registry.WithWaitReason(t), err
 }
 

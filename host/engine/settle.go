@@ -99,14 +99,20 @@ func takeYield(out *task.Outcome, y *sdk.Yield) {
 	switch {
 	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.Resume:
 		refuse("the attempt yielded, and does not say until when")
-	case len(y.Children) > 0:
-		refuse("the attempt yielded until its children are final: this host does not wake such tasks yet; yield until a time, and look then")
 	case y.Resume:
 		refuse("the attempt yielded until it is resumed: this host cannot resume tasks yet; yield until a time")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
 	default:
-		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint}
+		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: len(y.Children) > 0}
+		for _, child := range y.Children {
+			id, err := task.ParseID(child)
+			if err != nil {
+				refuse("the attempt yielded until its children are final, and %v", err)
+				return
+			}
+			out.Yield.WaitFor = append(out.Yield.WaitFor, id)
+		}
 	}
 }
 
@@ -133,6 +139,7 @@ func (a *attempt) settle(o task.Outcome) bool {
 	a.mu.Lock()
 	a.clock.stop()
 	a.mu.Unlock()
+	a.logStack(&o)
 	a.writeLogs()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := a.trySettle(o)

@@ -14,7 +14,7 @@ import (
 // refused, and says why.
 func TestYieldsThatNobodyWakesAreRefused(t *testing.T) {
 	for name, y := range map[string]error{
-		"children":   sdk.YieldForChildren([]string{"01990f4e-7f3a-7c55-a1b2-0123456789ab"}, nil),
+		"task id":    sdk.YieldForChildren([]string{"one"}, nil),
 		"resumed":    sdk.YieldUntilResumed(nil),
 		"checkpoint": sdk.YieldUntil(time.Now(), make([]byte, sdk.MaxCheckpoint+1)),
 		"away":       sdk.YieldUntil(time.Now().AddDate(400, 0, 0), nil),

@@ -14,24 +14,38 @@ import (
 // that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
-	if err := e.accepts(); err != nil {
+	if first, replayed, err := e.replayed(ctx, s, idem); err != nil || replayed {
+		return first, replayed, err
+	}
+	batch, err := e.prepareAll(ctx, s, specs)
+	if err != nil {
 		return nil, false, err
 	}
-	if idem != nil {
-		if r, err := e.store.FindSubmission(ctx, *idem); err != nil {
-			return nil, false, err
-		} else if r.Replayed != nil {
-			return e.replay(ctx, s, r.Replayed)
-		}
+	return e.accept(ctx, s, newTasks{batch: batch, idem: idem})
+}
+
+// replayed finds the tasks of an earlier submission under the same key.
+func (e *Engine) replayed(ctx context.Context, s task.Scope, idem *task.Idempotency) ([]task.Task, bool, error) {
+	if err := e.accepts(); err != nil || idem == nil {
+		return nil, false, err
 	}
+	r, err := e.store.FindSubmission(ctx, *idem)
+	if err != nil || r.Replayed == nil {
+		return nil, false, err
+	}
+	return e.replay(ctx, s, r.Replayed)
+}
+
+// prepareAll checks specs and makes their tasks, before the gate: a check of an input may take seconds.
+func (e *Engine) prepareAll(ctx context.Context, s task.Scope, specs []task.Spec) ([]newTask, error) {
 	batch := make([]newTask, len(specs))
 	at := e.now()
-	for i := range specs { // not past the gate: a check of an input may take seconds
+	for i := range specs {
 		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
-			return nil, false, task.WithTaskNumber(err, i, len(specs))
+			return nil, task.WithTaskNumber(err, i, len(specs))
 		}
 	}
-	return e.accept(ctx, s, batch, idem)
+	return batch, nil
 }
 
 // accepts says why nothing is accepted any more.
@@ -62,19 +76,17 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 }
 
 // accept puts prepared tasks on record and sets going those that have a slot.
-func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem *task.Idempotency) ([]task.Task, bool, error) {
+func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.Task, bool, error) {
+	batch := n.batch
 	e.launches.enter()
 	defer e.launches.leave()
 	if err := e.accepts(); err != nil {
 		return nil, false, err
 	}
-	if err := e.checkQueueLimits(batch); err != nil {
-		return nil, false, err
-	}
 	for i := range batch {
 		e.reserveSlot(&batch[i])
 	}
-	receipt, err := e.commitNew(ctx, batch, idem)
+	receipt, err := e.commitNew(ctx, n)
 	if err != nil || receipt.Replayed != nil {
 		for i := range batch {
 			if n := &batch[i]; n.share != nil {
@@ -97,30 +109,11 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, batch []newTask, idem
 	return out, false, nil
 }
 
-// checkQueueLimits refuses what would overfill a queue. Two submits at once may pass
-// together: the limit protects, it does not ration.
-func (e *Engine) checkQueueLimits(batch []newTask) error {
-	adding, limits := map[string]int64{}, map[string]int64{}
-	for i := range batch {
-		if limit := batch[i].taskType.Limits.QueueLimit; limit > 0 {
-			adding[batch[i].task.Type]++
-			limits[batch[i].task.Type] = limit
-		}
-	}
-	for name, n := range adding {
-		if waiting := e.registry.Waiting(name); waiting+n > limits[name] {
-			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
-				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, name, limits[name])}
-		}
-	}
-	return nil
-}
-
 // reserveSlot begins the task's first attempt where a slot is free and nothing that
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if n.task.Waiting != task.WaitQueued || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
+	if n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {

@@ -11,6 +11,7 @@ const WindowSize = 256
 // Entry is a ready task's place in the queue of its lane.
 type Entry struct {
 	Priority int64 // higher first
+	Place    int64 // then by the order key of the task itself, or of the one at the top of its tree
 	Seq      int64 // then older first
 }
 
@@ -18,6 +19,9 @@ type Entry struct {
 func (e Entry) Compare(o Entry) int {
 	if e.Priority != o.Priority {
 		return cmp.Compare(o.Priority, e.Priority)
+	}
+	if e.Place != o.Place {
+		return cmp.Compare(e.Place, o.Place)
 	}
 	return cmp.Compare(e.Seq, o.Seq)
 }

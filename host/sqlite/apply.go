@@ -115,6 +115,11 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 		return old, task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
 			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
 	}
+	if c.From.Final() && t.State == task.Pending { // retried by hand: it comes into the queue again
+		if refused := w.checkQueueLimits([]*task.Task{t}); refused != nil {
+			return old, refused, nil
+		}
+	}
 	return old, nil, nil
 }
 
@@ -132,8 +137,7 @@ func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	w.changed(c) // dispatched or running, its lane counts it as active
-	return true, nil
+	return true, w.changed(c) // dispatched or running, its lane counts it as active
 }
 
 // trySucceed makes the common end of an attempt, likewise; the lane must be the one
@@ -157,7 +161,9 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if err := w.endAttempt(t.Seq); err != nil {
 		return false, err
 	}
-	w.changed(c)
+	if err := w.changed(c); err != nil {
+		return false, err
+	}
 	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
 	return true, w.writeSideTables(c, resultNone)
 }
@@ -181,12 +187,13 @@ type guard struct {
 	begun                            int64
 	created, started, finished       time.Time
 	node                             string
+	place                            int64
 }
 
 const (
 	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt,
-begun, created_at, started_at, finished_at, node`
-	guardCount = 17
+begun, created_at, started_at, finished_at, node, place`
+	guardCount = 18
 )
 
 func readGuard(r row) guard {
@@ -194,7 +201,7 @@ func readGuard(r row) guard {
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
 		errorCode: r.text(10), errorAttempt: r.int(11),
-		begun: r.int(12), created: r.time(13), started: r.time(14), finished: r.time(15), node: r.text(16),
+		begun: r.int(12), created: r.time(13), started: r.time(14), finished: r.time(15), node: r.text(16), place: r.int(17),
 	}
 }
 
@@ -220,6 +227,11 @@ func (w *writer) change(c *task.Change, old *guard) error {
 			return err
 		}
 	}
+	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
+		if t.Waiting, err = w.waitForResources(t, t.Seq, micros(t.UpdatedAt)); err != nil {
+			return err
+		}
+	}
 	begun, err := w.changeHistory(c, old, from.Owner)
 	if err != nil {
 		return err
@@ -232,10 +244,17 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	was := lane.CounterOf(old.state, old.waiting)
 	is := lane.CounterOf(t.State, t.Waiting)
-	w.changed(c)
+	if err := w.changed(c); err != nil {
+		return err
+	}
+	if t.State == task.Pending && t.Waiting == task.WaitChildren {
+		if err := w.waitForChildren(t.ID, c.WaitFor); err != nil {
+			return err
+		}
+	}
 	w.lanes.Move(from, was, to, is)
 	if is == lane.Ready {
-		to.Window.Add(lane.Entry{Priority: old.priority, Seq: t.Seq})
+		to.Window.Add(entryOf(old.priority, old.place, t.Seq))
 	}
 	if was == lane.Active && is != lane.Active {
 		if err := w.endAttempt(t.Seq); err != nil {

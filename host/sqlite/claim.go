@@ -72,6 +72,9 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 		return false, err
 	}
 	w.feed.note(task.FeedChange{Seq: seq, ID: c.Task.ID, Owner: c.Task.Owner, State: c.Task.State, Version: c.Task.Version})
+	if err := w.moved(&c.Task, task.Pending, c.Task.State, micros(o.claim.Now)); err != nil {
+		return false, err
+	}
 	w.lanes.Move(l, lane.Ready, l, lane.Active)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
 	return true, w.enterFlight(seq)

@@ -76,7 +76,7 @@ func newCommitOp(t task.Transaction) (*commitOp, error) {
 func (o *commitOp) size() (rows, bytes int) {
 	rows, bytes = sizeOfChanges(o.Changes)
 	insertRows, insertBytes := sizeOfTasks(o.Inserts)
-	return rows + insertRows + len(o.Versions), bytes + insertBytes
+	return rows + insertRows + len(o.Versions) + len(o.Signals), bytes + insertBytes
 }
 
 func (o *commitOp) run(w *writer) (err error) {
@@ -98,6 +98,11 @@ func (o *commitOp) run(w *writer) (err error) {
 			return err
 		}
 	}
+	for _, g := range o.Signals {
+		if err := w.useSignal(g); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -113,7 +118,12 @@ func (o *commitOp) check(w *writer) (refused, err error) {
 			return refused, err
 		}
 	}
-	return w.checkKeys(o.Inserts)
+	for _, g := range o.Signals {
+		if refused, err = w.checkSignal(g); refused != nil || err != nil {
+			return refused, err
+		}
+	}
+	return w.checkNew(o.Inserts, task.ID{})
 }
 
 func (w *writer) checkVersion(v task.VersionChange) (refused, err error) {

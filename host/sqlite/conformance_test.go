@@ -34,6 +34,10 @@ func TestConformance(t *testing.T) {
 	storetest.RunUploads(t, open)
 	storetest.RunChanges(t, open)
 	storetest.RunHosts(t, open)
+	storetest.RunGroups(t, open)
+	storetest.RunChildren(t, open)
+	storetest.RunResources(t, open)
+	storetest.RunSchedules(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"net/url"
+	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
@@ -27,6 +28,12 @@ func writerDSN(path string) string {
 		"_mutex":        {"no"},     // one goroutine uses it
 		"_cache_size":   {"-16384"}, // KiB
 	})
+}
+
+// migrationDSN is for migrations: they make tables anew that others refer to, and a
+// transaction can't turn the checks of references off.
+func migrationDSN(path string) string {
+	return strings.Replace(writerDSN(path), "_foreign_keys=on", "_foreign_keys=off", 1)
 }
 
 func readerDSN(path string) string {

@@ -119,7 +119,8 @@ func (s *Store) Changes(ctx context.Context, since int64) (task.Changes, error) 
 }
 
 // changed notes what a change made of its task.
-func (w *writer) changed(c *task.Change) {
+func (w *writer) changed(c *task.Change) error {
 	t := &c.Task
 	w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version + 1})
+	return w.moved(t, c.From, t.State, micros(t.UpdatedAt))
 }

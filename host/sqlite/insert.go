@@ -26,13 +26,18 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 	if err := s.w.do(ctx, o); err != nil {
 		return task.Receipt{}, err
 	}
+	return o.receipt()
+}
+
+// receipt is what the operation answers once it is on disk.
+func (o *insertOp) receipt() (task.Receipt, error) {
 	if o.refused != nil {
 		return task.Receipt{}, o.refused
 	}
 	if o.replayed != nil {
 		return task.Receipt{Replayed: o.replayed}, nil
 	}
-	for i, t := range sub.Tasks {
+	for i, t := range o.sub.Tasks {
 		t.Seq = o.rows[i].seq
 	}
 	return task.Receipt{}, nil
@@ -41,6 +46,7 @@ func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, 
 type insertOp struct {
 	sub      task.Submission
 	rows     []insertRow
+	group    task.ID // that the same operation makes; zero if none
 	replayed []task.ID
 	refused  error
 }
@@ -100,7 +106,7 @@ func (o *insertOp) run(w *writer) error {
 	if done || err != nil {
 		return err
 	}
-	if o.refused, err = w.checkKeys(o.sub.Tasks); o.refused != nil || err != nil {
+	if o.refused, err = w.checkNew(o.sub.Tasks, o.group); o.refused != nil || err != nil {
 		return err
 	}
 	for i, t := range o.sub.Tasks {
@@ -170,8 +176,42 @@ func (o *insertOp) remember(w *writer) error {
 	return st.run()
 }
 
-// checkKeys refuses tasks if a key of theirs is taken, before anything of them is
-// written: so all or none needs no savepoint.
+// checkNew refuses new tasks by what is on record, before anything of them is written: so
+// all or none needs no savepoint. Children get their place in the queue.
+func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error) {
+	if refused, err = w.checkKeys(tasks); refused != nil || err != nil {
+		return refused, err
+	}
+	if refused, err = w.checkGroups(tasks, group); refused != nil || err != nil {
+		return refused, err
+	}
+	if refused, err = w.checkParents(tasks); refused != nil || err != nil {
+		return refused, err
+	}
+	return w.checkQueueLimits(tasks), nil
+}
+
+// checkQueueLimits refuses tasks that would overfill the queue of their type.
+func (w *writer) checkQueueLimits(tasks []*task.Task) error {
+	var adding map[string]int64
+	for _, t := range tasks {
+		if t.QueueLimit <= 0 || t.State != task.Pending {
+			continue
+		}
+		if adding == nil {
+			adding = map[string]int64{}
+		}
+		adding[t.Type]++
+		waiting := w.lanes.Waiting(t.Type)
+		if waiting+adding[t.Type] > t.QueueLimit {
+			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
+				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, t.Type, t.QueueLimit)}
+		}
+	}
+	return nil
+}
+
+// checkKeys refuses tasks if a key of theirs is taken.
 func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
 	var own map[[3]string]task.ID
 	for i, t := range tasks {
@@ -210,12 +250,18 @@ func keyTaken(t *task.Task, holder task.ID, i, of int) error {
 // insert writes one task. Its first statement is the only one that can fail by
 // the task's own fault.
 func (w *writer) insert(t *task.Task, r *insertRow) error {
+	r.lane.Child = t.Place != 0
 	n, err := w.lane(r.lane)
 	if err != nil {
 		return err
 	}
 	w.lastSeq++
 	r.seq = w.lastSeq
+	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
+		if t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt)); err != nil {
+			return err
+		}
+	}
 	if err := w.insertTask(t, r, n); err != nil {
 		return err
 	}
@@ -245,6 +291,9 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 			return err
 		}
 	}
+	if err := w.moved(t, task.None, t.State, micros(t.CreatedAt)); err != nil {
+		return err
+	}
 	return w.countNew(n, r, t)
 }
 
@@ -254,7 +303,7 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	switch counter {
 	case lane.Ready:
-		n.Window.Add(lane.Entry{Priority: int64(t.Priority), Seq: r.seq})
+		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))
 		w.ready.inserted(t, r)
 	case lane.Active:
 		return w.enterFlight(r.seq)

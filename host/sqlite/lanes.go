@@ -46,12 +46,8 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 	if l := w.lanes.ByKey(k); l != nil {
 		return l, nil
 	}
-	suspect := int64(0)
-	if k.Suspect {
-		suspect = 1
-	}
 	st := w.st.laneRow
-	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(suspect)
+	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
 	found, err := st.one()
 	if err != nil {
 		return nil, err
@@ -61,7 +57,7 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 	}
 	w.lastLane++
 	st = w.st.laneInsert
-	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(suspect)
+	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
 	if err := st.run(); err != nil {
 		return nil, err
 	}
@@ -83,10 +79,26 @@ func (w *writer) laneOf(row int64) (*lane.Lane, error) {
 		return nil, fmt.Errorf("a task is in lane %d, which does not exist", row)
 	}
 	r := st.row
-	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0}), nil
+	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0, Child: r.int(5) != 0}), nil
 }
 
 // keyOf is the key of the lane of a task whose route is that document.
 func keyOf(t *task.Task, route string) lane.Key {
-	return lane.Key{Type: t.Type, Owner: t.Owner, Route: route, Executor: t.Pinned, Suspect: t.Suspect}
+	return lane.Key{Type: t.Type, Owner: t.Owner, Route: route, Executor: t.Pinned, Suspect: t.Suspect, Child: t.Place != 0}
+}
+
+// entryOf is the place of a ready task in the queue of its lane.
+func entryOf(priority, place, seq int64) lane.Entry {
+	if place == 0 {
+		place = seq
+	}
+	return lane.Entry{Priority: priority, Place: place, Seq: seq}
+}
+
+// flag is a truth as it is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }

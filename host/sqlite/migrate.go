@@ -23,7 +23,7 @@ const checkedAtOpen = 64 << 20
 // migrate brings the schema of the store up to this program's, and refuses a
 // store of a newer one or one that is damaged.
 func migrate(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite3", writerDSN(path))
+	db, err := sql.Open("sqlite3", migrationDSN(path))
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}

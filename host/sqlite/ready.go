@@ -31,7 +31,7 @@ func (k *readyTasks) place(seq int64) *task.Task {
 
 // inserted takes up a task that was inserted ready.
 func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
-	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route) > readyBytes {
+	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route) > readyBytes || !t.Resources.None() {
 		return
 	}
 	kept := k.place(r.seq)
@@ -62,11 +62,13 @@ func (k readyTasks) forget(seq int64) {
 // had no attempt and has no checkpoint, with the input if it is small.
 var (
 	sqlReady = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
-t.attempt > 0 OR m.checkpoint IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) > ` + strconv.Itoa(readyBytes) + `
+t.attempt > 0 OR m.checkpoint IS NOT NULL OR t.resources IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) > ` + strconv.Itoa(readyBytes) + `
 FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE t.waiting = {queued} AND t.lane = +?`
-	sqlReadySame  = named(sqlReady + ` AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
-	sqlReadyBelow = named(sqlReady + ` AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
-	readyCount    = len(readyColumns) + 1
+	sqlReadySame       = named(sqlReady + ` AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
+	sqlReadyBelow      = named(sqlReady + ` AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
+	sqlReadyChildSame  = named(sqlReady + ` AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
+	sqlReadyChildBelow = named(sqlReady + ` AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
+	readyCount         = len(readyColumns) + 1
 )
 
 // readyColumns are those that a submit fixes, and of those that change what a ready task
@@ -89,26 +91,32 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 			t := decode(r, &l.Lane, readyColumns)
 			t.State = task.Pending
 			t.Waiting = task.WaitQueued
-			batch = append(batch, lane.Entry{Priority: int64(t.Priority), Seq: t.Seq})
+			batch = append(batch, entryOf(int64(t.Priority), t.Place, t.Seq))
 			if more := r.int(readyCount - 1); more == 0 && len(l.Route) <= readyBytes {
 				*w.ready.place(t.Seq) = t
 			}
 			return true
 		})
 	}
+	same, lower := w.st.readySame, w.st.readyBelow
+	if l.Child {
+		same, lower = w.st.readyChildSame, w.st.readyChildBelow
+	}
 	below := int64(math.MaxInt64)
 	if end, ok := l.Window.End(); ok {
 		below = end.Priority
-		st := w.st.readySame
-		st.bind().int(l.Row).int(end.Priority).int(end.Seq).int(int64(limit))
-		if err := read(st); err != nil {
+		a := same.bind().int(l.Row).int(end.Priority).int(end.Place)
+		if l.Child {
+			a.int(end.Seq)
+		}
+		a.int(int64(limit))
+		if err := read(same); err != nil {
 			return nil, err
 		}
 	}
 	if left := limit - len(batch); left > 0 {
-		st := w.st.readyBelow
-		st.bind().int(l.Row).int(below).int(int64(left))
-		if err := read(st); err != nil {
+		lower.bind().int(l.Row).int(below).int(int64(left))
+		if err := read(lower); err != nil {
 			return nil, err
 		}
 	}

@@ -14,7 +14,10 @@ import (
 	"sync"
 
 	"github.com/taskhost/taskhost/host/files"
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -60,6 +63,11 @@ var (
 	_ task.TransactionStore = (*Store)(nil)
 	_ task.ChangeFeed       = (*Store)(nil)
 	_ task.UploadStore      = (*Store)(nil)
+	_ task.SignalStore      = (*Store)(nil)
+	_ task.ChildStore       = (*Store)(nil)
+	_ group.Store           = (*Store)(nil)
+	_ resource.Store        = (*Store)(nil)
+	_ schedule.Store        = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

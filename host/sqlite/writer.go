@@ -65,6 +65,7 @@ type writer struct {
 	inFlight inFlightBlocks
 	uploads  uploads
 	ready    readyTasks
+	groups   groupMoves
 	feed     *feed   // nil until the store is identified
 	row      taskRow // of the insert or update that is being bound
 	lastSeq  int64   // the order key given last
@@ -270,6 +271,9 @@ func (w *writer) commit() error {
 	if err := w.sweepBlocks(); err != nil {
 		return err
 	}
+	if err := w.writeGroups(); err != nil {
+		return err
+	}
 	if err := w.marker.commit(w); err != nil {
 		return err
 	}
@@ -280,6 +284,7 @@ func (w *writer) commit() error {
 	w.lanes.Commit()
 	w.inFlight.commit()
 	w.uploads.commit()
+	w.groups.clear()
 	w.feed.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
@@ -300,6 +305,7 @@ func (w *writer) undo() {
 	w.lanes.Rollback()
 	w.inFlight.rollback()
 	w.uploads.rollback()
+	w.groups.clear()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }

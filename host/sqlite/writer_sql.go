@@ -15,13 +15,20 @@ type statements struct {
 	taskInsert, taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress *stmt
 	historyInsert, inputInsert, resultPut, resultDelete                                           *stmt
 	detailCheckpoint, detailError                                                                 detailColumn
-	readySame, readyBelow, due, promote, nextDue                                                  *stmt
+	readySame, readyBelow, readyChildSame, readyChildBelow, due, promote, nextDue                 *stmt
 	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
 	keyHolder, keyInsert, keyDelete                                                               *stmt
 	idemGet, idemInsert, idemExpire                                                               *stmt
 	versionGet, versionPut, versionDelete                                                         *stmt
 	taskToken, uploadPut, uploadDelete                                                            *stmt
 	logInsert, offerPut, offerExpire                                                              *stmt
+	signalPut, signalGet, signalDelete                                                            *stmt
+	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
+	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
+	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
+	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
+	readyRow, makeReady                                                                           *stmt
+	groupFinisher, groupState, groupDelete                                                        *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
 }
@@ -45,8 +52,8 @@ updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AN
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
-	sqlDue     = named(`SELECT seq, lane, priority, version, id FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
-	sqlPromote = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
+	sqlDue     = named(`SELECT seq, lane, priority, version, id, place, resources FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
+	sqlPromote = named(`UPDATE task SET waiting = ?, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
 	sqlNextDue = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
 )
 
@@ -55,8 +62,8 @@ const (
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
-	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ?`
-	sqlLaneOf     = `SELECT type, owner, route, executor, suspect FROM lane WHERE id = ?`
+	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ?`
+	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child FROM lane WHERE id = ?`
 	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
@@ -92,12 +99,14 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.detailError.clear, `UPDATE task_detail SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)
 	p(&st.readySame, sqlReadySame, readyCount)
 	p(&st.readyBelow, sqlReadyBelow, readyCount)
-	p(&st.due, sqlDue, 5)
+	p(&st.readyChildSame, sqlReadyChildSame, readyCount)
+	p(&st.readyChildBelow, sqlReadyChildBelow, readyCount)
+	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
-	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child) VALUES (?, ?, ?, ?, ?, ?, ?)`, 0)
 	p(&st.laneRow, sqlLaneRow, 1)
-	p(&st.laneOf, sqlLaneOf, 5)
+	p(&st.laneOf, sqlLaneOf, 6)
 	p(&st.blockInsert, `INSERT OR IGNORE INTO in_flight_block (block) VALUES (?)`, 0)
 	p(&st.blockDelete, `DELETE FROM in_flight_block WHERE block = ?`, 0)
 	p(&st.keyHolder, sqlKeyHolder, 1)
@@ -116,6 +125,39 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.versionGet, sqlVersionGet, 1)
 	p(&st.versionPut, sqlVersionPut, 0)
 	p(&st.versionDelete, `DELETE FROM version WHERE name = ?`, 0)
+	p(&st.signalPut, sqlSignalPut, 0)
+	p(&st.signalGet, sqlSignalGet, 1)
+	p(&st.signalDelete, `DELETE FROM signal WHERE kind = ? AND id = ?`, 0)
+	p(&st.parent, sqlParent, 4)
+	p(&st.anyUnfinished, sqlAnyUnfinished, 1)
+	p(&st.waitForAll, sqlWaitForAll, 0)
+	p(&st.waitForOne, sqlWaitForOne, 0)
+	p(&st.childDone, sqlChildDone, 0)
+	p(&st.forgetWait, sqlForgetWait, 0)
+	p(&st.anyWait, sqlAnyWait, 1)
+	p(&st.claimLast, sqlClaimLast, 3)
+	p(&st.claimFirst, sqlClaimFirst, 2)
+	p(&st.claimWaiting, sqlClaimWaiting, 3)
+	p(&st.claimInsert, sqlClaimInsert, 0)
+	p(&st.claimGrant, sqlClaimGrant, 0)
+	p(&st.claimsOfTask, sqlClaimsOfTask, 4)
+	p(&st.claimDelete, sqlClaimDelete, 0)
+	p(&st.readyRow, sqlReadyRow, 5)
+	p(&st.makeReady, sqlMakeReady, 0)
+	p(&st.scheduleInsert, sqlScheduleInsert, 0)
+	p(&st.scheduleUpdate, sqlScheduleUpdate, 0)
+	p(&st.scheduleGuard, sqlScheduleGuard, 2)
+	p(&st.scheduleNamed, sqlScheduleNamed, 1)
+	p(&st.scheduleDelete, sqlScheduleDelete, 0)
+	p(&st.groupInsert, sqlGroupInsert, 0)
+	p(&st.groupJoin, sqlGroupJoin, 2)
+	p(&st.groupClose, sqlGroupClose, 0)
+	p(&st.groupCount, sqlGroupCount, 0)
+	p(&st.groupFinished, sqlGroupFinished, 1)
+	p(&st.groupReopened, sqlGroupReopened, 0)
+	p(&st.groupFinisher, sqlGroupFinisher, 0)
+	p(&st.groupState, sqlGroupState, 3)
+	p(&st.groupDelete, sqlGroupDelete, 0)
 	p(&st.deletable, sqlDeletable, 7)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)

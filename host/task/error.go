@@ -83,6 +83,22 @@ func WithTaskNumber(err error, i, of int) error {
 	return &out
 }
 
+// WithField is err as that of what stands in that field: its fields are found below it. An
+// error without a code stays as it is.
+func WithField(err error, field string) error {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	out := *e
+	out.Message = field + ": " + e.Message
+	out.Fields = make([]FieldError, len(e.Fields))
+	for i, f := range e.Fields {
+		out.Fields[i] = FieldError{Path: append([]string{field}, f.Path...), Message: f.Message}
+	}
+	return &out
+}
+
 // Errorf makes an Error.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
@@ -100,29 +116,33 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// fields gathers what is wrong with a request, so that one answer says it all.
-type fields []FieldError
+// Faults gathers what is wrong with a request, so that one answer says it all. The zero
+// value has none.
+type Faults []FieldError
 
-func (f *fields) check(ok bool, field, format string, args ...any) {
+// Check adds a fault of that field unless ok.
+func (f *Faults) Check(ok bool, field, format string, args ...any) {
 	if !ok {
 		*f = append(*f, FieldError{Path: []string{field}, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
-func (f *fields) labels(field string, labels map[string]string) {
+// Labels adds the faults of labels, or of a route.
+func (f *Faults) Labels(field string, labels map[string]string) {
 	if len(labels) > MaxLabels { // one fault for all of them
-		f.check(false, field, "has more than %d entries", MaxLabels)
+		f.Check(false, field, "has more than %d entries", MaxLabels)
 		return
 	}
 	for k, v := range labels {
-		f.check(k != "" && len(k) <= MaxLabel, field, "has a key that is empty or longer than %d bytes", MaxLabel)
+		f.Check(k != "" && len(k) <= MaxLabel, field, "has a key that is empty or longer than %d bytes", MaxLabel)
 		if len(v) > MaxLabel {
 			*f = append(*f, FieldError{Path: []string{field, k}, Message: fmt.Sprintf("is longer than %d bytes", MaxLabel)})
 		}
 	}
 }
 
-func (f fields) err() error {
+// Err is all faults in one error of code invalid_request; nil if there are none.
+func (f Faults) Err() error {
 	if len(f) == 0 {
 		return nil
 	}

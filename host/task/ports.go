@@ -14,6 +14,9 @@ type Transaction struct {
 	Changes []Change
 	// Inserts are new tasks, as in a Submission. Commit gives each its Seq.
 	Inserts []*Task
+	// Signals are used up. One that was given anew since it was read is a guard that does
+	// not hold.
+	Signals []Signal
 	// Versions are guards on what is no task: a flow, a group, whatever several
 	// callers decide about. None may be named twice.
 	Versions []VersionChange
@@ -131,4 +134,46 @@ type ChangeFeed interface {
 	// Changes waits until something has changed since that place, and tells it, or part
 	// of it; since is Next of the last call. 0 answers at once, with Next alone.
 	Changes(ctx context.Context, since int64) (Changes, error)
+}
+
+// SignalKind is what a signal asks of its addressee.
+type SignalKind uint8
+
+// The kinds of signals. They are stored: a number is never used again for another.
+const (
+	SignalGroup        SignalKind = iota + 1 // a group is finished, and its finisher is due
+	SignalChildrenDone                       // the children that a parent waits for are final
+	SignalCancelDown                         // a parent was canceled: its children are to be
+	SignalResource                           // a resource is free for others, who wait for it
+)
+
+// Signal says that something is to be decided, because of what became of tasks that it
+// depends on. It is written by the commit that changes them, one row however often, and
+// stays until a decision uses it up: a crash in between has it decided again.
+type Signal struct {
+	Kind SignalKind
+	ID   ID // of whoever is to decide: a group, a task
+	// Owner and Name are of the resource that is to be given on; "" for the other kinds.
+	Owner, Name string
+	N           int64 // another each time it is given: one that was given anew is not used up
+}
+
+// SignalStore keeps signals. They are used up by the commit of what was decided: by
+// TransactionStore.Commit, or by a port of whoever decides.
+type SignalStore interface {
+	// Signals reads up to limit of them, in no certain order.
+	Signals(ctx context.Context, limit int) ([]Signal, error)
+}
+
+// Child is a task that another has spawned, as that one sees it.
+type Child struct {
+	ID    ID
+	Name  string
+	State State
+}
+
+// ChildStore answers for the children of tasks; List gives them, too.
+type ChildStore interface {
+	// Child finds the child of that name; not_found if the parent has none.
+	Child(ctx context.Context, parent ID, name string) (ID, error)
 }

@@ -56,7 +56,8 @@ type Outcome struct {
 // Yield is what a resting task waits for.
 type Yield struct {
 	Until      time.Time
-	Children   []ID
+	Children   bool // until children are final: these, or all it has
+	WaitFor    []ID
 	Resume     bool
 	Checkpoint []byte // nil keeps the one there is
 }
@@ -93,6 +94,9 @@ type Change struct {
 	Event *Event
 	// What else of Task is to be written: these live beside the row.
 	SetResult, SetError, SetCheckpoint, SetHandle bool
+	// WaitFor are the children that a task which waits for children waits for; nil for all
+	// that it has. The store has it wait for those that are not final.
+	WaitFor []ID
 	// Delay is the rest that Task.RunAt stands for, where it was reckoned from the time
 	// of the change and is no time of day that somebody named.
 	Delay time.Duration
@@ -276,10 +280,7 @@ const (
 // requeue puts t back to wait until at, after an attempt that cost nothing, and no
 // sooner than RequeueMin from now, doubled each time in a row up to RequeueMax.
 func requeue(t Task, at time.Time, message string, now time.Time) (Change, error) {
-	delay := RequeueMax
-	if t.Requeued < 10 {
-		delay = min(RequeueMin<<t.Requeued, RequeueMax)
-	}
+	delay := restAfter(t.Requeued)
 	t.Requeued++
 	if least := now.Add(delay); at.Before(least) {
 		at = least
@@ -287,6 +288,14 @@ func requeue(t Task, at time.Time, message string, now time.Time) (Change, error
 	c, err := waitUntil(t, at, message, now)
 	c.Delay = at.Sub(now)
 	return c, err
+}
+
+// restAfter is how long a task rests whose attempts ended so often in a row at no cost.
+func restAfter(n int) time.Duration {
+	if n >= 10 {
+		return RequeueMax
+	}
+	return min(RequeueMin<<n, RequeueMax)
 }
 
 // waitUntil puts t back to wait until at.
@@ -307,13 +316,14 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 		y = &Yield{Until: now}
 	}
 	news := y.Checkpoint != nil && !bytes.Equal(y.Checkpoint, t.Checkpoint)
-	if news || y.Until.After(now) || len(y.Children) > 0 || y.Resume {
+	if news || y.Until.After(now) || y.Resume { // a wait for children may be none: see ChildrenDone
 		t.Requeued = 0
 	}
 	switch {
-	case len(y.Children) > 0 || y.Resume:
+	case y.Children || y.Resume:
 		c, err = change(t, Pending, ByHost, "yielded", now)
 		c.Task.Waiting = WaitChildren
+		c.WaitFor = y.WaitFor
 		if y.Resume {
 			c.Task.Waiting = WaitPaused
 		}

@@ -107,7 +107,7 @@ func TestSettle(t *testing.T) {
 		{name: "yielded beyond the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded before the years", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}}, state: task.Failed, code: "protocol_error"},
 		{name: "yielded until the end of time", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Until: time.Unix(math.MaxInt64, 0)}}, state: task.Failed, code: "protocol_error"},
-		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
+		{name: "yielded for children", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Children: true, WaitFor: []task.ID{someID}}}, state: task.Pending, waiting: task.WaitChildren},
 		{name: "yielded until resumed", t: running(), o: task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, state: task.Pending, waiting: task.WaitPaused},
 		{name: "canceling, confirmed", t: in(task.Canceling), o: task.Outcome{Kind: task.OutcomeCanceled}, state: task.Canceled, code: "canceled",
 			check: func(n task.Task) bool { return n.Error.Details["confirmed"] == true }},
@@ -276,5 +276,28 @@ func TestErrors(t *testing.T) {
 	}
 	if task.CodeOf(nil) != "" || task.CodeOf(fmt.Errorf("x")) != task.CodeInternal {
 		t.Error("the code of nil or of a stranger")
+	}
+}
+
+// A task that finds its children final goes on at once, but rests where it does so again
+// and again at no cost.
+func TestChildrenDone(t *testing.T) {
+	now := start.Add(time.Hour)
+	n := running()
+	n.State, n.Waiting = task.Pending, task.WaitChildren
+	for i, want := range []time.Duration{0, 0, 0, task.RequeueMin, 2 * task.RequeueMin} {
+		n.UpdatedAt = now
+		c, err := task.ChildrenDone(n, now)
+		if err != nil || c.Delay != want || c.Task.RunAt != now.Add(want) || (c.Task.Waiting == task.WaitQueued) != (want == 0) {
+			t.Fatalf("time %d: rests %s, waits for %s, %v; want %s", i, c.Delay, c.Task.Waiting, err, want)
+		}
+		n.Requeued = c.Task.Requeued
+	}
+	c, err := task.ChildrenDone(n, now.Add(task.RequeueMin))
+	if err != nil || c.Delay != 0 || c.Task.Requeued != 0 {
+		t.Fatalf("after a wait: rests %s, %v", c.Delay, err)
+	}
+	if _, err := task.ChildrenDone(running(), now); task.CodeOf(err) != task.CodeConflict {
+		t.Fatalf("of one that runs: %v", err)
 	}
 }

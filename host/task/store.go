@@ -26,6 +26,7 @@ type Lane struct {
 	Route    string // the route's labels as canonical JSON; "" for none
 	Executor string // pinned; "" leaves it to config
 	Suspect  bool
+	Child    bool // of spawned tasks, which wait at their parents' places
 }
 
 // LaneCount is how many tasks of a lane are in which phase now.

@@ -87,6 +87,12 @@ type Task struct {
 
 	State   State
 	Waiting Waiting // while pending
+	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
+	// comes into the queue is under. No store keeps it. 0 is no limit.
+	QueueLimit int64
+	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
+	// of one task at a time, and no store keeps it with the task.
+	BlockedBy []ID
 	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
 	// executors are at the moment.
 	WaitReason string
@@ -111,7 +117,11 @@ type Task struct {
 	Retain   time.Duration // how long the task is kept once final
 
 	Group, Flow, Parent ID
-	Step                string
+	Step                string // its name within its flow, or within its parent
+	Resources           Resources
+	// Place is the order key of the task at the top of the tree that the task was spawned
+	// in: it waits where that one would. 0 for a task without a parent.
+	Place int64
 
 	Input      json.RawMessage
 	Checkpoint []byte
@@ -160,12 +170,12 @@ type Event struct {
 
 // LogLine is one line that an attempt logged.
 type LogLine struct {
-	Seq     int64             `json:"seq"` // rises within the task
-	At      time.Time         `json:"at"`
-	Attempt int               `json:"attempt"`
-	Level   string            `json:"level"` // trace, debug, info, warn, error
-	Message string            `json:"message"`
-	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     int64             `json:"seq" doc:"its number, which rises within the task"`
+	At      time.Time         `json:"at" doc:"when it was logged"`
+	Attempt int               `json:"attempt" doc:"the number of the attempt that logged it"`
+	Level   string            `json:"level" doc:"trace, debug, info, warn or error"`
+	Message string            `json:"message" doc:"what was logged"`
+	Fields  map[string]string `json:"fields,omitempty" doc:"names and values that were logged with it; absent if there are none"`
 }
 
 // Spec is what a client asks for. Nil and zero leave a value to the type.
@@ -184,11 +194,16 @@ type Spec struct {
 	MaxLost     *int
 	Retain      *time.Duration
 	Trace       string
+	Group       ID     // that the task joins, which must be open and of the same owner; zero for none
+	Parent      ID     // that spawned the task, of the same owner and running; zero for none
+	Name        string // within its parent, which has each name once; "" for none
+	Resources   Resources
 }
 
 // The bounds of what a client may ask for.
 const (
 	MaxKey        = 255 // bytes
+	MaxName       = 255 // bytes, of a child
 	MaxLabels     = 64
 	MaxLabel      = 255 // bytes, of a key and of a value
 	MaxPriority   = 1000
@@ -205,19 +220,22 @@ const (
 // limits. All that is wrong with the spec is in one error, each with the path
 // of its field. The input's schema is the caller's to check.
 func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
-	var bad fields
-	bad.check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
-	bad.check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
-	bad.check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
-	bad.check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
-	bad.check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "max_lost", "is not between 0 and %d", MaxTries)
-	bad.check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "retain", "is not between 0 and %s", MaxRetain)
-	bad.check(ValidTime(spec.RunAt), "run_at", "is not %s", TimeRange)
-	bad.check(ValidTime(spec.Deadline), "deadline", "is not %s", TimeRange)
-	bad.check(spec.Deadline.IsZero() || spec.Deadline.After(now), "deadline", "is in the past")
-	bad.labels("labels", spec.Labels)
-	bad.labels("route", spec.Route)
-	if err := bad.err(); err != nil {
+	var bad Faults
+	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
+	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
+	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
+	spec.Resources.check(&bad)
+	bad.Check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
+	bad.Check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
+	bad.Check(spec.MaxAttempts >= 0 && spec.MaxAttempts <= MaxTries, "max_attempts", "is not between 1 and %d", MaxTries)
+	bad.Check(spec.MaxLost == nil || *spec.MaxLost >= 0 && *spec.MaxLost <= MaxTries, "max_lost", "is not between 0 and %d", MaxTries)
+	bad.Check(spec.Retain == nil || *spec.Retain >= 0 && *spec.Retain <= MaxRetain, "retain", "is not between 0 and %s", MaxRetain)
+	bad.Check(ValidTime(spec.RunAt), "run_at", "is not %s", TimeRange)
+	bad.Check(ValidTime(spec.Deadline), "deadline", "is not %s", TimeRange)
+	bad.Check(spec.Deadline.IsZero() || spec.Deadline.After(now), "deadline", "is in the past")
+	bad.Labels("labels", spec.Labels)
+	bad.Labels("route", spec.Route)
+	if err := bad.Err(); err != nil {
 		return Task{}, err
 	}
 	if lim.MaxInput > 0 && int64(len(spec.Input)) > lim.MaxInput {
@@ -231,7 +249,8 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		Priority: lim.Priority, State: Pending, Waiting: WaitQueued,
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
-		Version: 1, Trace: spec.Trace,
+		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")

@@ -114,6 +114,33 @@ func Due(t Task, now time.Time) (Change, error) {
 	return c, nil
 }
 
+// waitsForNothing is how often in a row a task may yield until its children are final, and
+// find them so, before it rests: those that its attempts spawn may be as quick.
+const waitsForNothing = 3
+
+// ChildrenDone has a task go on that waited for its children, which are final. One that
+// waits again and again for what is final already rests longer each time, unless it saves
+// something new.
+func ChildrenDone(t Task, now time.Time) (Change, error) {
+	if t.State != Pending || t.Waiting != WaitChildren {
+		return Change{}, Errorf(CodeConflict, "task %s is %s and does not wait for children", t.ID, t.State)
+	}
+	if now.Sub(t.UpdatedAt) >= RequeueMin {
+		t.Requeued = 0
+		return waitUntil(t, now, childrenFinal, now)
+	}
+	t.Requeued++
+	if t.Requeued <= waitsForNothing {
+		return waitUntil(t, now, childrenFinal, now)
+	}
+	delay := restAfter(t.Requeued - waitsForNothing - 1)
+	c, err := waitUntil(t, now.Add(delay), childrenFinal, now)
+	c.Delay = delay
+	return c, err
+}
+
+const childrenFinal = "its children are final"
+
 // Overdue fails a pending task whose deadline has passed.
 func Overdue(t Task, now time.Time) (Change, error) {
 	c, err := change(t, Failed, ByHost, "deadline passed", now)

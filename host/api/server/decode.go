@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -24,6 +25,11 @@ var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad 
 	"labels":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Labels = bad.stringMap(v, at) },
 	"route":    func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Route = bad.stringMap(v, at) },
 	"timeout":  func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Timeout = bad.duration(v, at) },
+	"exclusive": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
+		s.Resources.Exclusive = bad.strings(v, at)
+	},
+	"shared":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Resources.Shared = bad.strings(v, at) },
+	"group":    func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Group = bad.id(v, at) },
 	"retain":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Retain = new(bad.duration(v, at)) },
 	"max_lost": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.MaxLost = new(bad.integer(v, at)) },
 	"max_attempts": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
@@ -54,14 +60,20 @@ func decodeSpec(data json.RawMessage, at place, bad *faults) task.Spec {
 	return s
 }
 
-// decodeBatch reads the body of a batch.
-func decodeBatch(body []byte) ([]task.Spec, error) {
+// decodeBatch reads the body of a batch; own is the group that it makes, nil if none.
+func decodeBatch(body []byte) (specs []task.Spec, own *group.Spec, err error) {
 	var bad faults
-	var specs []task.Spec
 	var batch place
 	tasks := batch.to("tasks")
 	found := false
 	scanObject(body, batch, &bad, func(name string, v json.RawMessage) {
+		if name == "group" {
+			if !isNull(v) {
+				spec := decodeGroup(v, batch.to(name), true, &bad)
+				own = &spec
+			}
+			return
+		}
 		if name != "tasks" {
 			bad.add(batch.to(name), "is not a field of a batch")
 			return
@@ -80,7 +92,12 @@ func decodeBatch(body []byte) ([]task.Spec, error) {
 	} else if len(specs) == 0 && len(bad) == 0 {
 		bad.add(tasks, "is empty")
 	}
-	return specs, bad.err()
+	for i := range specs {
+		if own != nil && !specs[i].Group.IsZero() {
+			bad.add(taskInBatch(i).to("group"), "is given, and the batch makes a group of its own: give one or the other")
+		}
+	}
+	return specs, own, bad.err()
 }
 
 // taskInBatch is the place of the i-th task of a batch, from 0.

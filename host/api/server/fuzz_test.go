@@ -31,7 +31,7 @@ func FuzzSubmit(f *testing.F) {
 			if task.CodeOf(err) != task.CodeInvalidRequest || len(bad) > maxFieldErrors {
 				t.Fatalf("%v with %d fields", err, len(bad))
 			}
-			_, _ = decodeBatch(body)
+			_, _, _ = decodeBatch(body)
 			return
 		}
 		var std map[string]json.RawMessage
@@ -48,7 +48,7 @@ func FuzzSubmit(f *testing.F) {
 			t.Fatalf("input %s, the standard decoder reads %s", spec.Input, std["input"])
 		}
 		batch := append(append([]byte(`{"tasks":[`), body...), `,{"type":"z"}]}`...)
-		specs, err := decodeBatch(batch)
+		specs, _, err := decodeBatch(batch)
 		if err != nil || len(specs) != 2 || specs[0].Type != spec.Type || specs[1].Type != "z" {
 			t.Fatalf("in a batch: %v %+v", err, specs)
 		}

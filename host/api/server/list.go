@@ -15,6 +15,7 @@ func (q *query) filter() task.Filter {
 		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
 	}
+	f.Group, f.Parent = q.id("group"), q.id("parent")
 	for _, v := range q.repeated("state") {
 		var s task.State
 		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
@@ -59,15 +60,24 @@ func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scop
 	if err != nil {
 		return err
 	}
-	out := api.TaskList{Tasks: make([]api.Task, len(page.Tasks))}
+	out := api.TaskList{Tasks: make([]api.Task, len(page.Tasks)), Next: q.linkNext(w, r, page.Next)}
 	for i := range page.Tasks {
 		out.Tasks[i] = toTask(&page.Tasks[i], false)
 	}
-	if !page.Next.IsZero() {
-		next := page.Next.String()
-		out.Next = &next
-		q.values.Set("cursor", next)
-		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)
-	}
 	return h.writeJSON(w, http.StatusOK, out)
+}
+
+// linkNext links the next page of a list, and gives its cursor; nil on the last.
+func (q *query) linkNext(w http.ResponseWriter, r *http.Request, next task.ID) *string {
+	if next.IsZero() {
+		return nil
+	}
+	return q.link(w, r, next.String())
+}
+
+// link links the page of a list that goes on at cursor.
+func (q *query) link(w http.ResponseWriter, r *http.Request, cursor string) *string {
+	q.values.Set("cursor", cursor)
+	w.Header().Set("Link", "<"+r.URL.Path+"?"+q.values.Encode()+`>; rel="next"`)
+	return &cursor
 }

@@ -72,6 +72,19 @@ func (q *query) cursor(name string) task.ID {
 	return id
 }
 
+// id is an id; zero if it is not given.
+func (q *query) id(name string) task.ID {
+	v := q.single(name)
+	if v == "" {
+		return task.ID{}
+	}
+	id, err := task.ParseID(v)
+	if err != nil || id.IsZero() {
+		q.bad.add(place{name}, "query parameter %s is not an id: want a UUID", name)
+	}
+	return id
+}
+
 // time is in UTC; zero if it is not given.
 func (q *query) time(name string) time.Time {
 	v := q.single(name)

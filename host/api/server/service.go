@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 
+	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -30,6 +33,51 @@ type Tasks interface {
 	Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Groups is the life of groups of tasks as clients drive it. Errors carry the codes of
+// host/task; not_found for a group that is not there within the scope.
+type Groups interface {
+	// SubmitGroup makes a group and its first members, all or none; there may be none.
+	SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec, members []task.Spec, idem *task.Idempotency) (g group.Group, replayed bool, err error)
+	// Group reads a group.
+	Group(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// Groups reads a page of groups, newest first.
+	Groups(ctx context.Context, s task.Scope, f group.Filter) (group.Page, error)
+	// CloseGroup lets no more tasks join.
+	CloseGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// CancelGroup closes the group and asks its members to end that are not final.
+	CancelGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// RetryGroup has the group's failed members wait again, with fresh attempts.
+	RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
+	// DeleteGroup removes a finished group and its members; not_final otherwise.
+	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Schedules is the life of schedules. Errors carry the codes of host/task; not_found for
+// one that is not there within the scope.
+type Schedules interface {
+	// CreateSchedule makes a schedule; conflict if its owner has one of that name.
+	CreateSchedule(ctx context.Context, s task.Scope, spec schedule.Spec) (schedule.Schedule, error)
+	// Schedule reads a schedule.
+	Schedule(ctx context.Context, s task.Scope, id task.ID) (schedule.Schedule, error)
+	// Schedules reads a page of schedules, newest first.
+	Schedules(ctx context.Context, s task.Scope, f schedule.Filter) (schedule.Page, error)
+	// ChangeSchedule changes what a schedule is asked to be: change gets what it is, and
+	// may be called again if somebody else changed it meanwhile.
+	ChangeSchedule(ctx context.Context, s task.Scope, id task.ID, change func(*schedule.Spec) error) (schedule.Schedule, error)
+	// DeleteSchedule removes a schedule. The tasks of its runs stay.
+	DeleteSchedule(ctx context.Context, s task.Scope, id task.ID) error
+	// RunSchedule submits a run now, and gives its task.
+	RunSchedule(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+}
+
+// Resources is what tasks hold and wait for.
+type Resources interface {
+	// Resources reads a page of those that are held or waited for, by name.
+	Resources(ctx context.Context, s task.Scope, after string, limit int) (resource.Page, error)
+	// Resource reads one of the scope's owner; not_found if nobody holds it or waits for it.
+	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
 }
 
 // Records is what is told of tasks.
@@ -73,6 +121,9 @@ type Attempts interface {
 // Service is all that the API serves.
 type Service interface {
 	Tasks
+	Groups
+	Resources
+	Schedules
 	Records
 	Registry
 	Attempts

@@ -39,8 +39,9 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	}
 	if wait, ok := preferredWait(r); ok {
 		wait = min(wait, h.opts.MaxWait)
-		if t, err = h.waitFinal(r, s, t, wait); err != nil {
-			return err
+		// The task is accepted: whatever hinders telling more of it must not look as if it were not.
+		if now, err := h.waitFinal(r, s, t, wait); err == nil {
+			t = now
 		}
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		if t.State.Final() {
@@ -56,7 +57,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err != nil {
 		return err
 	}
-	specs, err := decodeBatch(body)
+	specs, own, err := decodeBatch(body)
 	if err != nil {
 		return err
 	}
@@ -67,6 +68,17 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	idem, err := idempotencyOf(r, s, body)
 	if err != nil {
 		return err
+	}
+	if own != nil {
+		g, replayed, err := h.svc.SubmitGroup(r.Context(), s, *own, specs, idem)
+		if err != nil {
+			return inBatch(err)
+		}
+		if replayed {
+			w.Header().Set("Idempotency-Replayed", "true")
+		}
+		w.Header()["Location"] = []string{groupPath(g.ID)}
+		return h.writeJSON(w, http.StatusAccepted, api.BatchAnswer{Group: groupPath(g.ID)})
 	}
 	tasks, replayed, err := h.svc.Submit(r.Context(), s, specs, idem)
 	if err != nil {

@@ -27,6 +27,10 @@ func toTask(t *task.Task, whole bool) api.Task {
 	if d.Labels == nil {
 		d.Labels = map[string]string{}
 	}
+	d.Exclusive, d.Shared = t.Resources.Exclusive, t.Resources.Shared
+	for _, id := range t.BlockedBy {
+		d.BlockedBy = append(d.BlockedBy, id.String())
+	}
 	if t.State != task.Pending {
 		d.Waiting = nil
 		d.WaitReason = nil

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -14,6 +15,35 @@ func (f *faults) str(raw json.RawMessage, at place) string {
 		return ""
 	}
 	return unquote(raw)
+}
+
+func (f *faults) id(raw json.RawMessage, at place) task.ID {
+	id, err := task.ParseID(f.str(raw, at))
+	if err != nil || id.IsZero() {
+		f.add(at, "is not an id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab")
+	}
+	return id
+}
+
+func (f *faults) strings(raw json.RawMessage, at place) (out []string) {
+	scanArray(raw, at, f, func(i int, v json.RawMessage) {
+		if i < maxStrings {
+			out = append(out, f.str(v, at.to(strconv.Itoa(i))))
+		} else if i == maxStrings {
+			f.add(at, "has more than %d entries", maxStrings)
+		}
+	})
+	return out
+}
+
+// maxStrings bounds a list of strings in a request.
+const maxStrings = 1000
+
+func (f *faults) boolean(raw json.RawMessage, at place) (b bool) {
+	if err := json.Unmarshal(raw, &b); err != nil {
+		f.add(at, "is neither true nor false")
+	}
+	return b
 }
 
 func (f *faults) integer(raw json.RawMessage, at place) int {

@@ -21,7 +21,8 @@ func claimsAreOnRecord(s *suite) {
 		"split seconds": func(t *task.Task) {
 			t.CreatedAt, t.UpdatedAt, t.RunAt = start.Add(1001), start.Add(1001), start.Add(1001)
 		},
-		"memberships": func(t *task.Task) { t.Group, t.Flow, t.Parent, t.Step = id(), id(), id(), "step one" },
+		"a step":    func(t *task.Task) { t.Flow, t.Step = id(), "step one" },
+		"resources": func(t *task.Task) { t.Resources = task.Resources{Exclusive: []string{"a"}, Shared: []string{"b"}} },
 	}
 	for name, meanwhile := range map[string]func(*suite, task.Task){
 		"nothing":   func(*suite, task.Task) {},

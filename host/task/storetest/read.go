@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -158,12 +159,13 @@ func listFilters(s *suite) {
 // listMembers: the tasks of a group, of a flow and of a parent are found alone, in pages
 // too, whatever else is asked of them.
 func listMembers(s *suite) {
-	group, flow, parent := id(), id(), id()
-	var ofGroup, ofFlow, ofBoth, ofBob, children []task.ID
+	members, theirs, flow := s.group(group.Spec{Open: true}).ID, s.group(group.Spec{Open: true}).ID, id()
+	parent := s.run(task.Spec{}).ID
+	var ofGroup, ofFlow, ofBoth, ofTheirs, children []task.ID
 	for i := range 40 {
 		t := s.make(task.Spec{Type: []string{"a", "b"}[i%2]})
 		if i%4 == 0 {
-			t.Group = group
+			t.Group = members
 			ofGroup = append(ofGroup, t.ID)
 		}
 		if i%3 == 0 {
@@ -177,26 +179,26 @@ func listMembers(s *suite) {
 			t.Parent = parent
 			children = append(children, t.ID)
 		}
-		if i%8 == 0 {
-			t.Owner = "bob"
-			ofBob = append(ofBob, t.ID)
+		if i%8 == 1 {
+			t.Group = theirs
+			ofTheirs = append(ofTheirs, t.ID)
 		}
 		s.put(t)
 	}
 	s.manyMembers()
-	ofAnn := slices.DeleteFunc(slices.Clone(ofGroup), func(id task.ID) bool { return slices.Contains(ofBob, id) })
 	for name, c := range map[string]struct {
 		scope task.Scope
 		f     task.Filter
 		want  []task.ID
 	}{
-		"group":          {all, task.Filter{Group: group}, ofGroup},
-		"another's":      {mine, task.Filter{Group: group}, ofAnn},
+		"group":          {all, task.Filter{Group: members}, ofGroup},
+		"another's":      {task.Scope{Owner: "bob"}, task.Filter{Group: members}, nil},
+		"another group":  {mine, task.Filter{Group: theirs}, ofTheirs},
 		"flow":           {all, task.Filter{Flow: flow}, ofFlow},
 		"children":       {all, task.Filter{Parent: parent}, children},
-		"group and flow": {all, task.Filter{Group: group, Flow: flow}, ofBoth},
-		"and a type":     {all, task.Filter{Group: group, Types: []string{"a"}}, ofGroup},
-		"no such type":   {all, task.Filter{Group: group, Types: []string{"b"}}, nil},
+		"group and flow": {all, task.Filter{Group: members, Flow: flow}, ofBoth},
+		"and a type":     {all, task.Filter{Group: members, Types: []string{"a"}}, ofGroup},
+		"no such type":   {all, task.Filter{Group: members, Types: []string{"b"}}, nil},
 		"no such group":  {all, task.Filter{Group: flow}, nil},
 	} {
 		for _, limit := range []int{1, 3, 100} {
@@ -226,7 +228,7 @@ func listMembers(s *suite) {
 // manyMembers: a group among others is found whole, however few of it match.
 func (s *suite) manyMembers() {
 	s.Helper()
-	large, small := id(), id()
+	large, small := s.group(group.Spec{Open: true}).ID, s.group(group.Spec{Open: true}).ID
 	var batch []*task.Task
 	var want []task.ID
 	for i := range 2500 {

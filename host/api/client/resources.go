@@ -1,0 +1,30 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/taskhost/taskhost/host/api"
+)
+
+// ResourcesPage reads one page of resources, by name: those that tasks have or wait for. A
+// limit of 0 is the server's; cursor is Next of the page before.
+func (c *Client) ResourcesPage(ctx context.Context, cursor string, limit int) (api.ResourceList, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	var out api.ResourceList
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources", query: q}, &out)
+}
+
+// Resource reads who has a resource and who waits for it.
+func (c *Client) Resource(ctx context.Context, name string) (api.Resource, error) {
+	var out api.Resource
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + url.PathEscape(name)}, &out)
+}

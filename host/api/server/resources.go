@@ -1,0 +1,70 @@
+package server
+
+import (
+	"encoding/base64"
+	"net/http"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	q := newQuery(r)
+	limit := int(q.integer("limit", 1, task.MaxListLimit))
+	after, err := base64.RawURLEncoding.DecodeString(q.single("cursor"))
+	if err != nil {
+		q.bad.add(place{"cursor"}, "query parameter cursor is not what an earlier page gave as next: list anew without it")
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	page, err := h.svc.Resources(r.Context(), s, string(after), limit)
+	if err != nil {
+		return err
+	}
+	out := api.ResourceList{Resources: make([]api.Resource, len(page.Resources))}
+	for i := range page.Resources {
+		out.Resources[i] = toResource(&page.Resources[i])
+	}
+	if page.Next != "" {
+		out.Next = q.link(w, r, base64.RawURLEncoding.EncodeToString([]byte(page.Next)))
+	}
+	return h.writeJSON(w, http.StatusOK, out)
+}
+
+func (h *handlers) getResource(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
+		return err
+	}
+	res, err := h.svc.Resource(r.Context(), s, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return h.writeJSON(w, http.StatusOK, toResource(&res))
+}
+
+func toResource(r *resource.Resource) api.Resource {
+	return api.Resource{Name: r.Name, Owner: r.Owner, Holders: toClaims(r.Holders), Queue: toClaims(r.Queue), Held: r.Held, Waiting: r.Waiting}
+}
+
+func toClaims(claims []resource.Claim) []api.Claim {
+	out := make([]api.Claim, len(claims))
+	for i, c := range claims {
+		out[i] = api.Claim{Task: c.Task.String(), Mode: c.Mode.String(), Since: task.Shown(c.Since)}
+	}
+	return out
+}
+
+func (h *handlers) resourceRoutes() []route {
+	const tag = "resources"
+	return []route{
+		{method: http.MethodGet, path: "/v1/resources", id: "listResources", tag: tag, summary: "List resources", handle: h.listResources,
+			description: "Those that tasks have or wait for, by name. A name that nobody has or waits for does not exist.",
+			params:      []param{pageLimit("resources"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}}, codes: reads,
+			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ResourceList{}, headers: []param{nextLink}}}},
+		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read a resource", handle: h.getResource,
+			description: "Who has it, and who waits for it in which order.", params: []param{resourceName},
+			codes: codes(reads, task.CodeNotFound), answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
+	}
+}

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// SubmitGroup makes a group and its first members, all or none; there may be none. Unless
+// the spec says that it stays open, no more can join.
+func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec, members []task.Spec, idem *task.Idempotency) (_ group.Group, replayed bool, err error) {
+	if first, replayed, err := e.replayed(ctx, s, idem); err != nil || replayed {
+		if err != nil {
+			return group.Group{}, false, err
+		}
+		g, err := e.store.Group(ctx, s, first[0].Group)
+		return g, true, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return group.Group{}, false, fmt.Errorf("make a group id: %w", err)
+	}
+	g, err := group.New(task.ID(id), s.Owner, spec, e.now())
+	if err != nil {
+		return g, false, err
+	}
+	if spec.OnFinished != nil {
+		if err := e.checkFinisher(s, *spec.OnFinished); err != nil {
+			return g, false, err
+		}
+	}
+	for i := range members {
+		members[i].Group = g.ID
+	}
+	batch, err := e.prepareAll(ctx, s, members)
+	if err != nil {
+		return g, false, err
+	}
+	tasks, replayed, err := e.accept(ctx, s, newTasks{batch: batch, group: &g, idem: idem})
+	if err != nil {
+		return g, false, err
+	}
+	if replayed {
+		g.ID = tasks[0].Group
+	}
+	g, err = e.store.Group(ctx, s, g.ID)
+	e.wakeSignals()
+	return g, replayed, err
+}
+
+// checkFinisher says what is wrong with a finisher that is asked for. Its input is given
+// by the host when it is submitted.
+func (e *Engine) checkFinisher(s task.Scope, spec task.Spec) error {
+	if len(spec.Input) > 0 {
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "on_finished: a finisher's input is the group: give it none",
+			Fields: []task.FieldError{{Path: []string{"on_finished", "input"}, Message: "is given by the host: the group, as it is then"}}}
+	}
+	_, err := e.finisher(s.Owner, spec, nil)
+	return err
+}
+
+// finisher makes a group's finisher.
+func (e *Engine) finisher(owner string, spec task.Spec, input json.RawMessage) (n newTask, err error) {
+	n.taskType, n.executor, err = e.registry.Lookup(spec.Type, spec.Executor)
+	if err != nil {
+		return n, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return n, fmt.Errorf("make a task id: %w", err)
+	}
+	spec.Input = input
+	n.task, err = task.New(task.ID(id), owner, spec, n.taskType.Limits, e.now())
+	return n, err
+}
+
+// Group reads a group.
+func (e *Engine) Group(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
+	return e.store.Group(ctx, s, id)
+}
+
+// Groups reads a page of groups, newest first.
+func (e *Engine) Groups(ctx context.Context, s task.Scope, f group.Filter) (group.Page, error) {
+	return e.store.Groups(ctx, s, f)
+}
+
+// CloseGroup lets no more tasks join.
+func (e *Engine) CloseGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
+	if err := e.store.CloseGroup(ctx, s, id, e.now()); err != nil {
+		return group.Group{}, err
+	}
+	e.wakeSignals()
+	return e.store.Group(ctx, s, id)
+}
+
+// CancelGroup closes the group and asks all its members to end that are not final.
+func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
+	if _, err := e.CloseGroup(ctx, s, id); err != nil {
+		return group.Group{}, err
+	}
+	err := e.eachTask(ctx, s, task.Filter{Group: id, States: unfinished}, func(page []task.Task) error {
+		_, err := e.cancelAll(ctx, s, page)
+		return err
+	})
+	if err != nil {
+		return group.Group{}, err
+	}
+	return e.store.Group(ctx, s, id)
+}
+
+// RetryGroup has the group's failed members wait again, with fresh attempts.
+func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
+	if _, err := e.store.Group(ctx, s, id); err != nil {
+		return group.Group{}, err
+	}
+	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
+		var changes []task.Change
+		for _, t := range page {
+			if c, err := e.retry(t, s.Owner); err == nil {
+				changes = append(changes, c)
+			}
+		}
+		for i, err := range e.commitAll(ctx, changes) {
+			if c := task.CodeOf(err); err != nil && c != task.CodeConflict {
+				return fmt.Errorf("retry task %s: %w", changes[i].Task.ID, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return group.Group{}, err
+	}
+	return e.store.Group(ctx, s, id)
+}
+
+// DeleteGroup removes a finished group and its members.
+func (e *Engine) DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error {
+	if err := e.store.DeleteGroup(ctx, s, id); err != nil {
+		return err
+	}
+	return e.eachTask(ctx, s, task.Filter{Group: id}, func(page []task.Task) error {
+		for _, t := range page {
+			err := e.commitDelete(ctx, s, t.ID)
+			if c := task.CodeOf(err); err != nil && c != task.CodeNotFound && c != task.CodeNotFinal {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// finishGroup submits a finished group's finisher, once.
+func (e *Engine) finishGroup(sig task.Signal) error {
+	g, err := e.store.Group(e.ctx, task.Scope{All: true}, sig.ID)
+	if task.CodeOf(err) == task.CodeNotFound {
+		return e.useUp(sig)
+	}
+	if err != nil {
+		return err
+	}
+	if g.State() != group.Finished || g.OnFinished == nil || !g.Finisher.IsZero() {
+		return e.store.FinishGroup(e.ctx, g.ID, nil, sig)
+	}
+	input, err := json.Marshal(map[string]any{"group": group.Summarize(&g)})
+	if err != nil {
+		return err
+	}
+	n, err := e.finisher(g.Owner, *g.OnFinished, input)
+	if err != nil {
+		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", err)
+		return errUndecided
+	}
+	if err := e.store.FinishGroup(e.ctx, g.ID, &n.task, sig); err != nil {
+		return err
+	}
+	e.inserted(&n.task)
+	return nil
+}
+
+// groupsKept is how long a finished group is kept that has no members any more.
+const groupsKept = 48 * time.Hour
+
+// retireGroups removes finished groups whose members are gone.
+func (e *Engine) retireGroups() {
+	_, err := e.store.DeleteFinishedGroups(e.ctx, e.now().Add(-groupsKept), retireAtOnce)
+	if err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot retire groups; trying again", "error", err)
+	}
+}

@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// The finisher runs once, after the last member, and gets the group as it is then.
+func TestFinisherRunsAfterTheLastMember(t *testing.T) {
+	var done atomic.Int64
+	var reports atomic.Int64
+	r := scripts(t, 4, nil,
+		script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+			done.Add(1)
+			return sdk.Result{}, nil
+		}),
+		script("report", func(_ context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+			reports.Add(1)
+			if done.Load() != 20 {
+				t.Errorf("the finisher runs after %d of 20 members", done.Load())
+			}
+			return sdk.Result{ContentType: "application/json", Data: st.Input}, nil
+		}))
+	members := make([]task.Spec, 20)
+	for i := range members {
+		members[i].Type = "work"
+	}
+	g, _, err := r.SubmitGroup(t.Context(), me, group.Spec{Name: "g", OnFinished: &task.Spec{Type: "report"}}, members, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until("the group has its finisher", func() bool {
+		g, err = r.Group(t.Context(), me, g.ID)
+		return err == nil && !g.Finisher.IsZero()
+	})
+	got := r.wait(g.Finisher)
+	var in struct{ Group group.Summary }
+	if err := json.Unmarshal(got.Result, &in); err != nil || in.Group.ID != g.ID.String() || in.Group.State != group.Finished || in.Group.Counts["succeeded"] != 20 {
+		t.Errorf("the finisher got %s, %v", got.Result, err)
+	}
+	if reports.Load() != 1 {
+		t.Errorf("%d finishers", reports.Load())
+	}
+}
+
+// A group's finisher is submitted by the next host if this one ends before.
+func TestFinisherOutlastsTheHost(t *testing.T) {
+	store := openStore(t, t.TempDir())
+	g, err := group.New(task.ID{1}, me.Owner, group.Spec{OnFinished: &task.Spec{Type: "work"}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.CreateGroup(t.Context(), &g, task.Submission{}); err != nil {
+		t.Fatal(err)
+	}
+	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	r := start(t, store, engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
+	r.until("the group has its finisher", func() bool {
+		got, err := r.Group(t.Context(), me, g.ID)
+		return err == nil && !got.Finisher.IsZero()
+	})
+}
+
+// Cancel of a group ends all its members, those that run and those that wait.
+func TestCancelOfAGroup(t *testing.T) {
+	gate := newGate()
+	r := scripts(t, 2, nil, script("work", gate.run))
+	g, _, err := r.SubmitGroup(t.Context(), me, group.Spec{Open: true}, make5("work"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-gate.began
+	<-gate.began
+	if _, err := r.CancelGroup(t.Context(), me, g.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.until("all are canceled", func() bool {
+		g, err = r.Group(t.Context(), me, g.ID)
+		return err == nil && g.State() == group.Finished && g.Counts[task.Canceled] == 5
+	})
+	if _, err := r.CancelGroup(t.Context(), task.Scope{Owner: "else"}, g.ID); task.CodeOf(err) != task.CodeNotFound {
+		t.Errorf("cancel by another: %v", err)
+	}
+	if err := r.DeleteGroup(t.Context(), me, g.ID); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := r.List(t.Context(), me, task.Filter{Group: g.ID}); err != nil || len(p.Tasks) != 0 {
+		t.Errorf("%d members are left, %v", len(p.Tasks), err)
+	}
+}
+
+func make5(taskType string) []task.Spec {
+	specs := make([]task.Spec, 5)
+	for i := range specs {
+		specs[i].Type = taskType
+	}
+	return specs
+}
+
+// A parent rests without a slot until its children are final, and then goes on.
+func TestParentGoesOnAfterItsChildren(t *testing.T) {
+	var r *rig
+	ready := make(chan struct{})
+	r = scripts(t, 1, nil,
+		script("parent", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+			<-ready
+			if st.Checkpoint != nil {
+				return sdk.Result{}, nil
+			}
+			id, _ := task.ParseID(st.ID)
+			specs := make5("work")
+			for i := range specs {
+				specs[i].Parent = id
+			}
+			children, _, err := r.Submit(ctx, me, specs, nil)
+			if err != nil {
+				return sdk.Result{}, err
+			}
+			ids := make([]string, len(children))
+			for i := range children {
+				ids[i] = children[i].ID.String()
+			}
+			return sdk.Result{}, sdk.YieldForChildren(ids, []byte("spawned"))
+		}),
+		script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	close(ready)
+	parent := r.submit(task.Spec{Type: "parent"})
+	if got := r.wait(parent.ID); got.State != task.Succeeded || got.Attempt != 2 || got.Failures != 0 {
+		t.Fatalf("got %s after %d attempts, %+v", got.State, got.Attempt, got.Error)
+	}
+	p, err := r.List(t.Context(), me, task.Filter{Parent: parent.ID, States: []task.State{task.Succeeded}})
+	if err != nil || len(p.Tasks) != 5 {
+		t.Errorf("%d children succeeded, %v", len(p.Tasks), err)
+	}
+}
+
+// A parent that is canceled takes its children along, and theirs.
+func TestCancelGoesDown(t *testing.T) {
+	gate := newGate()
+	r := scripts(t, 3, nil, script("work", gate.run))
+	top := r.submit(task.Spec{})
+	<-gate.began
+	child := r.submit(task.Spec{Parent: top.ID})
+	<-gate.began
+	grandchild := r.submit(task.Spec{Parent: child.ID})
+	<-gate.began
+	waits := r.submit(task.Spec{Parent: grandchild.ID})
+	if _, err := r.Cancel(t.Context(), me, top.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []task.ID{top.ID, child.ID, grandchild.ID, waits.ID} {
+		if got := r.wait(id); got.State != task.Canceled {
+			t.Errorf("%s is %s", id, got.State)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package engine_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Who runs beside whom is what their resources let them, across types, whoever comes first.
+func TestResourcesOrderTasks(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	say := func(what string) { mu.Lock(); order = append(order, what); mu.Unlock() }
+	gates := map[string]chan struct{}{}
+	for _, name := range []string{`"t1"`, `"t2"`, `"t3"`, `"t4"`, `"t5"`} {
+		gates[name] = make(chan struct{})
+	}
+	began := make(chan string, 5)
+	run := func(_ context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		name := string(st.Input)
+		say("begin " + name)
+		began <- name
+		<-gates[name]
+		say("end " + name)
+		return sdk.Result{}, nil
+	}
+	r := scripts(t, 10, nil, script("a", run), script("b", run))
+	submit := func(name, taskType string, res task.Resources) task.Task {
+		return r.submit(task.Spec{Type: taskType, Input: []byte(`"` + name + `"`), Resources: res})
+	}
+	t1 := submit("t1", "a", task.Resources{Exclusive: []string{"A"}, Shared: []string{"B"}})
+	submit("t2", "b", task.Resources{Shared: []string{"A"}})
+	submit("t3", "a", task.Resources{Shared: []string{"A"}})
+	t4 := submit("t4", "b", task.Resources{Exclusive: []string{"A"}})
+	t5 := submit("t5", "a", task.Resources{Exclusive: []string{"B"}})
+	if got := <-began; got != `"t1"` {
+		t.Fatalf("%s began first", got)
+	}
+	if got, err := r.Get(t.Context(), me, t4.ID); err != nil || got.Waiting != task.WaitResource || !slices.Equal(got.BlockedBy, []task.ID{t1.ID}) {
+		t.Errorf("t4 waits for %s, blocked by %v, %v", got.Waiting, got.BlockedBy, err)
+	}
+	close(gates[`"t1"`])
+	three := []string{<-began, <-began, <-began}
+	slices.Sort(three)
+	if !slices.Equal(three, []string{`"t2"`, `"t3"`, `"t5"`}) {
+		t.Fatalf("after t1 began %v", three)
+	}
+	close(gates[`"t2"`])
+	close(gates[`"t3"`])
+	if got := <-began; got != `"t4"` {
+		t.Fatalf("%s began last", got)
+	}
+	close(gates[`"t4"`])
+	close(gates[`"t5"`])
+	r.wait(t4.ID)
+	r.wait(t5.ID)
+	mu.Lock()
+	defer mu.Unlock()
+	at := func(what string) int { return slices.Index(order, what) }
+	if at(`end "t1"`) > at(`begin "t5"`) || at(`begin "t4"`) < max(at(`end "t2"`), at(`end "t3"`)) {
+		t.Errorf("the order was %v", order)
+	}
+}

@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+const (
+	signalsAtOnce = 500
+	// signalRest is how long a signal rests that could not be decided upon, say because
+	// the type of a finisher is not there.
+	signalRest = time.Second
+)
+
+// errUndecided leaves a signal on record, to be decided again after signalRest.
+var errUndecided = errors.New("it can't be decided yet")
+
+// decideSignals has groups and parents decide what follows from the ends of tasks: see
+// task.Signal. A wake-up makes it quick, and the poll behind it certain.
+func (e *Engine) decideSignals() {
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	for {
+		select {
+		case <-poll.C:
+		case <-e.signalled:
+		case <-e.ctx.Done():
+			return
+		}
+		poll.Reset(e.decideAll())
+	}
+}
+
+// decideAll decides upon all signals there are, and says when to look again.
+func (e *Engine) decideAll() time.Duration {
+	for {
+		signals, err := e.store.Signals(e.ctx, signalsAtOnce)
+		if err != nil {
+			if e.ctx.Err() == nil {
+				e.log.Error("cannot read what is to be decided; trying again", "error", err)
+			}
+			return signalRest
+		}
+		decided := 0
+		for _, g := range signals {
+			if e.ctx.Err() != nil {
+				return signalRest
+			}
+			err := e.decide(g)
+			switch task.CodeOf(err) {
+			case "", task.CodeConflict: // somebody was quicker, or it was given anew: it is read again
+				decided++
+			default:
+				if !errors.Is(err, errUndecided) && !lostRace(err) && e.ctx.Err() == nil {
+					e.log.Error("cannot decide what follows from the end of tasks; trying again", "of", g.ID, "error", err)
+				}
+			}
+		}
+		if decided == 0 || len(signals) < signalsAtOnce && decided == len(signals) {
+			// What was given meanwhile has woken this loop.
+			return e.polls.signals
+		}
+	}
+}
+
+// decide decides upon one signal, and uses it up with the commit of what was decided.
+func (e *Engine) decide(g task.Signal) error {
+	switch g.Kind {
+	case task.SignalGroup:
+		return e.finishGroup(g)
+	case task.SignalResource:
+		return e.grantResource(g)
+	case task.SignalChildrenDone:
+		return e.wakeParent(g)
+	case task.SignalCancelDown:
+		return e.cancelChildren(g)
+	}
+	return task.Errorf(task.CodeInternal, "a signal of kind %d, which this host does not know", g.Kind)
+}
+
+// useUp takes a signal off the record upon which nothing is to be done.
+func (e *Engine) useUp(g task.Signal) error {
+	return e.store.Commit(e.ctx, task.Transaction{Signals: []task.Signal{g}})
+}
+
+// wakeSignals has decideSignals look. It never blocks.
+func (e *Engine) wakeSignals() {
+	select {
+	case e.signalled <- struct{}{}:
+	default:
+	}
+}
