@@ -24,12 +24,12 @@ demo: build ## import real disk images with each kind of executor and check them
 	@go run ./examples/demo -bin $(BIN)
 
 run: build ## a server on a throw-away store, on 127.0.0.1:7070
-	@$(BIN)/taskhost dev
+	@$(BIN)/taskhost dev --import-root examples/images
 
 test: build ## every test, in shuffled order under the race detector
 	@bash tools/test.sh
 
-check: generate-check $(LINT) ## lint, generated code, the import table
+check: generate-check openapi-check $(LINT) ## lint, generated code, the OpenAPI document, the import table
 	@test -z "$$(gofmt -l bench cmd examples host plugins sdk)" || { gofmt -l bench cmd examples host plugins sdk; echo "run gofmt -w on these"; exit 1; }
 	@go vet ./...
 	@$(LINT) run ./...
@@ -43,6 +43,10 @@ generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write what follows from executor.
 generate-check: generate
 	@$(BUF) lint
 	@git diff --exit-code --stat -- sdk/internal/executorpb examples/python-plugin/shout.py || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
+
+.PHONY: openapi-check
+openapi-check: $(BUF)
+	@bash tools/openapi.sh
 
 bench: build ## one table of figures, each beside the raw limit of this machine
 	@bash tools/bench.sh
@@ -58,8 +62,8 @@ bench-peers: ## [PEERS=names]: the same jobs through other queues; writes docs/p
 soak: build ## the crash loops, long
 	@TASKHOST_SOAK=1 go test -race -shuffle=on -count=1 -timeout 3h -run 'Crash|Soak' ./cmd/... ./host/... ./plugins/...
 
-$(BUF): tools/package.json
-	@cd tools && npm install --silent --no-audit --no-fund --no-package-lock && touch node_modules/.bin/buf
+$(BUF): tools/package.json # and with it all else that comes from npm
+	@cd tools && npm install --silent --no-audit --no-fund --no-package-lock --prefer-offline && touch node_modules/.bin/buf
 
 $(BIN)/tools/protoc-gen-go: tools/go.sum
 	@mkdir -p $(BIN)/tools && cd tools && go build -o ../$(BIN)/tools/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc

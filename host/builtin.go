@@ -61,8 +61,14 @@ const (
 // tryAgain makes the executor in the background, as soon as it can be made.
 func (b *builtin) tryAgain() {
 	b.again.Go(func() {
+		said := ""
 		for wait := tryAgainAfter; ; wait = min(2*wait, tryAgainEvery) {
-			b.log.Error("executor cannot be made; it is tried again", "after", wait, "error", b.made.Load().err)
+			level := hclog.Debug
+			if err := b.made.Load().err.Error(); err != said { // else it is as before
+				level = hclog.Error
+				said = err
+			}
+			b.log.Log(level, "executor cannot be made; it is tried again", "after", wait, "error", b.made.Load().err)
 			select {
 			case <-time.After(wait):
 			case <-b.stopped.Done():

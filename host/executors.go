@@ -30,9 +30,7 @@ type Executors struct {
 // fault as its status and is tried again, unless o is Strict. epoch is the store's,
 // 1 where there is none; url is where the host's REST is, if anywhere.
 func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error) {
-	if o.Log == nil {
-		o.Log = hclog.NewNullLogger()
-	}
+	o.Log = readableLog(o.Log)
 	if o.Strict {
 		if err := CheckPlugins(o); err != nil {
 			return nil, err
@@ -74,6 +72,14 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 		s.list = append(s.list, x)
 	}
 	return s, nil
+}
+
+// readableLog is what Options.Log becomes: nil discards all.
+func readableLog(l hclog.Logger) hclog.Logger {
+	if l == nil {
+		return hclog.NewNullLogger()
+	}
+	return sdk.ReadableLog(l)
 }
 
 // open makes one executor. An error, which names it, means that it can never work as o stands.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -75,7 +74,7 @@ type Host struct {
 	set      *Executors
 	engine   *engine.Engine
 	listener net.Listener
-	server   *http.Server
+	server   *server.Server
 	closing  sync.Once
 	closed   error
 }
@@ -87,9 +86,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if o.DataDir == "" {
 		return nil, errors.New("host: no data directory given")
 	}
-	if o.Log == nil {
-		o.Log = hclog.NewNullLogger()
-	}
+	o.Log = readableLog(o.Log)
 	h := &Host{opts: o, log: o.Log}
 	defer func() {
 		if err != nil {
@@ -168,6 +165,9 @@ func (h *Host) Addr() string {
 // Tasks is the life of tasks, for a program that has its own host.
 func (h *Host) Tasks() server.Service { return h.engine }
 
+// Attempts is how many attempts this host has under way, those that were handed on among them.
+func (h *Host) Attempts() int { return h.engine.Attempts() }
+
 // DefaultScope is whose tasks they are where there are no tokens.
 func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
 
@@ -187,8 +187,8 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// Reload puts the task types of o in force. What else differs from how the host
-// was opened needs a restart: nothing is changed then, and the error names it.
+// Reload puts the task types and the drain timeout of o in force. What else differs from
+// how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
 	var differs []string
 	for _, d := range []struct {
@@ -198,7 +198,7 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
-		{"drain_timeout", h.opts.DrainTimeout, o.DrainTimeout}, {"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)
@@ -207,6 +207,7 @@ func (h *Host) Reload(o Options) error {
 	if len(differs) > 0 {
 		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
 	}
+	h.engine.SetDrainTimeout(o.DrainTimeout)
 	h.engine.SetTypes(o.Types)
 	return nil
 }

@@ -19,6 +19,20 @@
 // in: the executor cannot tell the difference, and the suite in sdk/sdktest runs every
 // case both ways.
 //
+// What a plugin is told by its operator it reads in [Plugin].New, and hands to its
+// functions as Go does it: as the receiver of a method, or in a closure.
+//
+//	func newGreeter(cfg sdk.Config) (sdk.Executor, error) {
+//		g := greeter{Salutation: "Hello"} // the default
+//		if err := cfg.Decode(&g); err != nil {
+//			return nil, err
+//		}
+//		return sdk.NewScripts(sdk.Func("greet", g.greet))
+//	}
+//
+// Test it with the suite in sdk/sdktest, and the program that came of it with
+// `taskhost plugin check FILE`. The examples/hello-plugin of the repository is a whole one.
+//
 // # An executor
 //
 // A plugin with needs of its own implements [Executor]:
@@ -33,9 +47,8 @@
 //
 // An error is a failure that may be tried again, unless [Permanent] or [RetryAfter] says
 // otherwise. [ErrLost], [ErrReleased] and [ErrInterrupted] say what else became of an
-// attempt, and [YieldUntil], [YieldForChildren] and [YieldUntilResumed] rest the task.
-// Why a context ended is context.Cause(ctx): [ErrCancel], [ErrTimeout], [ErrPause] or
-// [ErrDetach].
+// attempt, and [YieldUntil] rests the task. Why a context ended is context.Cause(ctx):
+// [ErrCancel], [ErrTimeout], [ErrPause] or [ErrDetach].
 //
 // An executor whose nodes can be told something is a [NodeController] too, one that wants
 // to hear that an outcome is on record a [Settler], and one that runs attempts itself
@@ -47,6 +60,13 @@
 //   - What an attempt may say is a closed set ([Outcome]) and crosses a process
 //     as data, never as a type or a text to be matched.
 //   - Why a context ended is data too.
+//
+// # Not there yet
+//
+// Some of the contract is there so that plugins need not change when hosts can do more,
+// and no host does it yet: a script has no children to wait for ([YieldForChildren]), a task
+// that rests until it is resumed fails ([YieldUntilResumed]), no attempt is paused
+// ([ErrPause]), and nothing is undone (Executor.Revert, Script.Undo).
 //
 // # For whoever runs executors
 //

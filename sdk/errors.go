@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Permanent marks err as one that no retry can cure. A nil err gives nil.
+// Permanent marks err as one that no retry can cure: the task fails by it, whatever attempts
+// are left. A nil err gives nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -13,7 +14,8 @@ func Permanent(err error) error {
 	return &outcomeError{cause: err, outcome: Outcome{Kind: OutcomeFailed, Code: CodePermanent, Permanent: true}}
 }
 
-// RetryAfter marks err as one to retry no sooner than after d. A nil err gives nil.
+// RetryAfter marks err as one to retry no sooner than after d, which is ten years at the most.
+// It costs an attempt, as any failure does; YieldUntil costs none. A nil err gives nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -37,18 +39,23 @@ var ErrReleased error = &outcomeError{outcome: Outcome{Kind: OutcomeReleased,
 var ErrInterrupted error = &outcomeError{outcome: Outcome{Kind: OutcomeInterrupted,
 	Message: "the attempt was interrupted: it may have run in part"}}
 
-// YieldUntil rests the task until t. Checkpoint, if not nil, is what the next
-// run finds in Task.Checkpoint.
+// YieldUntil is the error to return for resting the task until t, which costs no attempt and
+// frees the slot. The checkpoint, if not nil, is what the next attempt finds in
+// Task.Checkpoint. A t that is past rests the task for a moment, longer with each time in a
+// row; ten years ahead is the most.
 func YieldUntil(t time.Time, checkpoint []byte) error {
 	return yield(Yield{Until: t, Checkpoint: checkpoint})
 }
 
-// YieldForChildren rests the task until all the tasks with these ids are final.
+// YieldForChildren is not there yet: it is to rest the task until its children with these ids
+// are final, and nothing lets a script make children so far. For other tasks it does not
+// wait: return YieldUntil, and look again then.
 func YieldForChildren(ids []string, checkpoint []byte) error {
 	return yield(Yield{Children: ids, Checkpoint: checkpoint})
 }
 
-// YieldUntilResumed rests the task until an operator resumes it.
+// YieldUntilResumed is not there yet: it is to rest the task until an operator resumes it,
+// and until a host can, one that returns it fails with CodeProtocolError.
 func YieldUntilResumed(checkpoint []byte) error {
 	return yield(Yield{Resume: true, Checkpoint: checkpoint})
 }
@@ -64,7 +71,8 @@ var (
 	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
 	ErrTimeout = errors.New("attempt timed out")
 	// ErrPause: the operator wants the task to rest. A script that can resume
-	// returns YieldUntilResumed; one that cannot goes on as if nothing was said.
+	// returns YieldUntilResumed; one that cannot goes on as if nothing was said. No
+	// host pauses attempts yet.
 	ErrPause = errors.New("paused")
 	// ErrDetach: the host lets go. An executor whose attempts outlive the host
 	// leaves them running and returns; a local one stops. The attempt will run again

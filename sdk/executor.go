@@ -29,7 +29,8 @@ type Executor interface {
 	Execute(ctx context.Context, t Task, r Reporter) (Result, error)
 
 	// Revert undoes what Execute did for t: t.Result holds what it returned,
-	// or t.Failure how it ended. Embed Irreversible if nothing can be undone.
+	// or t.Failure how it ended. Embed Irreversible if nothing can be undone. No host
+	// has anything undone yet.
 	Revert(ctx context.Context, t Task, r Reporter) error
 }
 
@@ -47,15 +48,18 @@ func (Irreversible) Revert(context.Context, Task, Reporter) error {
 type NodeController interface {
 	// ControlNode does action to the node of that name: "drain" has it finish what
 	// runs and take nothing more, "resume" ends that. It returns once the node will
-	// be told, also after it was away. An error that wraps ErrUnknownNode or
-	// ErrUnknownAction says so across a process, too.
+	// be told, also after it was away. An error that wraps ErrUnknownNode,
+	// ErrUnknownAction or ErrNodeUnchanged says so across a process, too.
 	ControlNode(ctx context.Context, node, action string) error
 }
 
-// What a NodeController answers to a name or an action that it does not know.
+// What a NodeController answers to a name or an action that it does not know, and to an
+// action that would change nothing: to drain a node that is drained, or resume one that
+// is not.
 var (
 	ErrUnknownNode   = errors.New("there is no such node")
 	ErrUnknownAction = errors.New("there is no such action on a node")
+	ErrNodeUnchanged = errors.New("there is nothing to do")
 )
 
 // A Settler wants to hear that an attempt's outcome is on record. The host asks

@@ -95,7 +95,8 @@ func (h *hostSide) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, cc *grp
 	return c, nil
 }
 
-// HostDialOptions are the same bounds for the host's side of a connection.
+// HostDialOptions are the protocol's bounds, as PluginGRPCServer has them, for the host's side
+// of a connection.
 func HostDialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),

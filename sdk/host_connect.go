@@ -103,6 +103,8 @@ func (c *connection) ControlNode(ctx context.Context, node, action string) error
 		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownNode, said)
 	case codes.InvalidArgument:
 		return fmt.Errorf("executor %q: %w: %s", name, ErrUnknownAction, said)
+	case codes.AlreadyExists:
+		return fmt.Errorf("executor %q: %w: %s", name, ErrNodeUnchanged, said)
 	case codes.Unimplemented:
 		return fmt.Errorf("executor %q does not control its nodes", name)
 	}

@@ -106,12 +106,16 @@ type TypeInfo struct {
 	Unavailable bool `json:"unavailable,omitempty"`
 }
 
-// Defaults are a script author's wishes for a type. Zero or nil leaves a value
-// to the host.
+// Defaults are a script author's wishes for a type, which the operator's config and the
+// client's own overrule. Zero or nil leaves a value to the host.
 type Defaults struct {
-	Timeout     time.Duration `json:"timeout,omitempty"` // of one attempt
-	MaxAttempts int           `json:"max_attempts,omitempty"`
-	MaxLost     *int          `json:"max_lost,omitempty"` // 0: never run twice
+	// Timeout is how long one attempt may run.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// MaxAttempts is how often the script may fail before the task does.
+	MaxAttempts int `json:"max_attempts,omitempty"`
+	// MaxLost is how many attempts may be lost with whoever ran them; 0 for a task that
+	// must never run twice.
+	MaxLost *int `json:"max_lost,omitempty"`
 }
 
 var typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)

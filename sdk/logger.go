@@ -5,7 +5,6 @@ import (
 	"io"
 	"log"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -42,8 +41,6 @@ func argText(a any) string {
 	switch v := a.(type) {
 	case string:
 		return v
-	case time.Time:
-		return v.Format(time.RFC3339Nano)
 	case hclog.Format:
 		if len(v) > 0 {
 			if format, ok := v[0].(string); ok {
@@ -53,7 +50,7 @@ func argText(a any) string {
 	case hclog.Quote:
 		return string(v)
 	}
-	return fmt.Sprint(a)
+	return fmt.Sprint(readable(a))
 }
 
 func (l *lineLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }

@@ -3,7 +3,8 @@ package sdk
 // Plugin is an executor's code under a name: the same value is handed to Serve
 // by a program of its own, or to the host to be built in.
 type Plugin struct {
-	// Name is what the operator writes as plugin = "name".
+	// Name is shown to operators, and what they write as plugin = "name" for a built-in. A
+	// program is known by the name of its file.
 	Name string
 	// Version is shown to operators.
 	Version string

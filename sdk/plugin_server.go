@@ -170,6 +170,8 @@ func (s *server) ControlNode(ctx context.Context, req *pb.ControlNodeRequest) (*
 		code = codes.NotFound
 	case errors.Is(err, ErrUnknownAction):
 		code = codes.InvalidArgument
+	case errors.Is(err, ErrNodeUnchanged):
+		code = codes.AlreadyExists
 	}
 	return nil, status.Error(code, clip(err.Error(), maxText))
 }

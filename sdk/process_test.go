@@ -269,7 +269,7 @@ func TestProcessDrainsOnSIGTERM(t *testing.T) {
 	<-c.Done()
 }
 
-// Run by hand it says what it is, and where it belongs.
+// Run by hand it says what it is, where it belongs, and what it is called there: what its file is.
 func TestProcessByHand(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "SDK_TEST_ROLE=plugin", Handshake().MagicCookieKey+"=")
@@ -278,7 +278,8 @@ func TestProcessByHand(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("want exit code 2: %v", err)
 	}
-	for _, word := range []string{"process 1.2.3", "plugin_dir", "not by hand"} {
+	for _, word := range []string{"process 1.2.3", "plugin_dir", "not by hand",
+		fmt.Sprintf("plugin = %q", filepath.Base(os.Args[0])), "taskhost plugin check " + os.Args[0]} {
 		if !strings.Contains(string(out), word) {
 			t.Errorf("the message lacks %q: %s", word, out)
 		}

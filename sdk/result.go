@@ -17,7 +17,7 @@ type Result struct {
 	Stored bool
 }
 
-// JSON makes a result of v. It fails if v cannot be marshaled.
+// JSON makes a result of v. It fails, permanently, if v cannot be marshaled.
 func JSON(v any) (Result, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -26,7 +26,7 @@ func JSON(v any) (Result, error) {
 	return Result{ContentType: ContentJSON, Data: data}, nil
 }
 
-// Text makes a result of plain text in UTF-8.
+// Text makes a result of plain text, in UTF-8.
 func Text(s string) Result { return Result{ContentType: ContentText, Data: []byte(s)} }
 
 // Bytes makes a result of any content type. The host keeps b; do not change it.

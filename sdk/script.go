@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
-
-	"github.com/google/jsonschema-go/jsonschema"
 )
 
 var errCheckpointTooLarge = fmt.Errorf("checkpoint is larger than %d bytes", MaxCheckpoint)
@@ -18,34 +17,78 @@ type Script struct {
 	TypeInfo
 	// Run makes one attempt, by the rules of Executor.Execute.
 	Run func(ctx context.Context, t Task, r Reporter) (Result, error)
-	// Undo reverts it, by the rules of Executor.Revert; nil if nothing can be undone.
+	// Undo reverts what Run did, by the rules of Executor.Revert; nil if nothing can be
+	// undone. No host has anything undone yet.
 	Undo func(ctx context.Context, t Task, r Reporter) error
 	// Upkeep does what belongs to no attempt, such as removing what killed ones left;
 	// nil if there is nothing to do. It runs in a goroutine of its own from the
 	// executor's first Describe, for a config that is only checked must do nothing, until
 	// the executor is closed. It returns soon after ctx is done, and must not panic.
 	Upkeep func(ctx context.Context)
+
+	fault error // why no executor takes it: a mistake that Func found
 }
 
-// Func makes a script of a typed function. The input's schema is derived from
-// In, the result's from Out: json tags name the fields, omitempty or omitzero makes one optional, a
-// jsonschema tag describes it. It panics if no schema can be derived (a channel
-// or a function inside In), which is a mistake of the program, not of a task.
+// Func makes a script of a typed function. The schema of the input is derived from In and
+// that of the result from Out, as encoding/json reads and writes them: json tags name the
+// fields, and a field is required unless its tag has omitempty or omitzero, or it has a
+// default. A jsonschema tag describes a field or bounds its values:
+//
+//	Name  string   `json:"name" jsonschema:"who is to be greeted"`
+//	Times int      `json:"times" jsonschema:"minimum=1,maximum=10,default=1,description=how often"`
+//	Tone  string   `json:"tone,omitempty" jsonschema:"enum=warm,enum=cold"`
+//	Tags  []string `json:"tags,omitempty" jsonschema:"maxItems=5,pattern=^[a-z]{2\\,8}$"`
+//
+// The keywords are those of JSON Schema: minimum, maximum, exclusiveMinimum,
+// exclusiveMaximum and multipleOf for numbers; minLength, maxLength, pattern and format for
+// strings; minItems, maxItems and uniqueItems for lists, minProperties and maxProperties for
+// maps; enum and example, once for each value; default, title, deprecated, and description,
+// which comes last. What bounds a string or a number holds for each of a list or a map. A
+// comma within a value is written \\, and the host refuses at submit what does not match.
+// What a client leaves out has its default when fn is called.
+//
+// A type that has no JSON, or a tag that says nothing sensible, is refused with a sentence by
+// NewScripts and Scripts, and so by the plugin's first start: it is a mistake of the program.
 func Func[In, Out any](name string, fn func(ctx context.Context, in In, r Reporter) (Out, error)) Script {
-	return Script{
-		TypeInfo: TypeInfo{Name: name, Input: schemaFor[In](name), Result: schemaFor[Out](name)},
-		Run: func(ctx context.Context, t Task, r Reporter) (Result, error) {
-			var in In
-			if err := t.Decode(&in); err != nil {
-				return Result{}, err
-			}
-			out, err := fn(context.WithValue(ctx, taskKey{}, t), in, r)
-			if err != nil {
-				return Result{}, err
-			}
-			return JSON(out)
-		},
+	s := Script{TypeInfo: TypeInfo{Name: name}}
+	input, err := schemaOf(reflect.TypeFor[In]())
+	if err != nil {
+		return s.refused(fmt.Errorf("its input: %w", err))
 	}
+	result, err := schemaOf(reflect.TypeFor[Out]())
+	if err != nil {
+		return s.refused(fmt.Errorf("its result: %w", err))
+	}
+	if s.Input, err = json.Marshal(input); err == nil {
+		s.Result, err = json.Marshal(result)
+	}
+	switch {
+	case err != nil:
+		return s.refused(err)
+	case fn == nil:
+		return s.refused(errors.New("the function is nil"))
+	}
+	s.Run = func(ctx context.Context, t Task, r Reporter) (Result, error) {
+		var in In
+		filled := t
+		filled.Input = withDefaults(input, t.Input)
+		if err := filled.Decode(&in); err != nil {
+			return Result{}, err
+		}
+		out, err := fn(context.WithValue(ctx, taskKey{}, t), in, r)
+		if err != nil {
+			return Result{}, err
+		}
+		return JSON(out)
+	}
+	return s
+}
+
+// refused is the script as one that no executor takes, for this reason.
+func (s Script) refused(why error) Script {
+	s.fault = fmt.Errorf("task type %q: %w", s.Name, why)
+	s.Run = func(context.Context, Task, Reporter) (Result, error) { return Result{}, Permanent(s.fault) }
+	return s
 }
 
 // Described returns the script with a description for operators and clients.
@@ -69,18 +112,6 @@ func TaskFrom(ctx context.Context) (Task, bool) {
 	return t, ok
 }
 
-func schemaFor[T any](name string) json.RawMessage {
-	s, err := jsonschema.For[T](nil)
-	if err != nil {
-		panic(fmt.Sprintf("sdk.Func(%q): no JSON Schema for %T: %v", name, *new(T), err))
-	}
-	data, err := json.Marshal(s)
-	if err != nil {
-		panic(fmt.Sprintf("sdk.Func(%q): %v", name, err))
-	}
-	return data
-}
-
 // Scripts makes a Plugin's New of scripts that need no config. The executor runs
 // each attempt in the goroutine that Execute was called in.
 func Scripts(scripts ...Script) func(Config) (Executor, error) {
@@ -92,8 +123,8 @@ func Scripts(scripts ...Script) func(Config) (Executor, error) {
 	}
 }
 
-// NewScripts makes an Executor of scripts. It fails if a name is invalid or
-// stands twice, or a script has no Run.
+// NewScripts makes an Executor of scripts. It fails if a name is invalid or stands twice, a
+// script has no Run, or Func found a mistake in one.
 func NewScripts(scripts ...Script) (Executor, error) {
 	e := &scriptExecutor{byName: make(map[string]Script, len(scripts))}
 	e.open, e.close = context.WithCancel(context.Background())
@@ -101,6 +132,8 @@ func NewScripts(scripts ...Script) (Executor, error) {
 		switch {
 		case !ValidTypeName(s.Name):
 			return nil, fmt.Errorf("task type %q: a name is 1 to 100 letters, digits, '.', '_' or '-' and begins with a letter", s.Name)
+		case s.fault != nil:
+			return nil, fmt.Errorf("a mistake in the program: %w", s.fault)
 		case s.Run == nil:
 			return nil, fmt.Errorf("task type %q has no Run", s.Name)
 		case e.byName[s.Name].Run != nil:

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -33,8 +34,9 @@ func Serve(p Plugin) {
 	h := Handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
 		fmt.Fprintf(os.Stderr, "%s %s is an executor plugin of taskhost and is started by the host, not by hand.\n"+
-			"Put this file into the host's plugin_dir and name it in the host's config:\n\n"+
-			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n", p.Name, p.Version, p.Name)
+			"Put this file into the host's plugin_dir and name it, by its file's name, in the host's config:\n\n"+
+			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n\n"+
+			"Whether it is fit for a host, `taskhost plugin check %s` says.\n", p.Name, p.Version, filepath.Base(os.Args[0]), os.Args[0])
 		os.Exit(2)
 	}
 	// A process that outlives its host would die of its next line to stderr.
@@ -42,7 +44,7 @@ func Serve(p Plugin) {
 	signal.Ignore(syscall.SIGINT)
 	stderr := os.Stderr
 	s := newServer(p)
-	s.log = hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true})
+	s.log = ReadableLog(hclog.New(&hclog.LoggerOptions{Name: p.Name, Level: hclog.Debug, Output: stderr, JSONFormat: true}))
 	s.beforeNew = func() {
 		// go-plugin reads the process's prints through pipes and a stream of its
 		// own, and they block when no host takes them. Standard error is read by

@@ -9,7 +9,9 @@ code=${PIPESTATUS[0]}
 (cd bench && go test -race -shuffle=on -count=1 -timeout 20m ./...) || code=1
 missing=()
 command -v qemu-img >/dev/null || missing+=("qemu-img (Debian's qemu-utils): images made by the real tool are left out")
+{ command -v curl && [ -x /sbin/debugfs ]; } >/dev/null || missing+=("curl, debugfs (Debian's curl, e2fsprogs): steps of READMEs that use them are left out")
 command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || missing+=("nats-server (Debian's nats-server): the external broker is left out")
+{ command -v node && [ -x tools/node_modules/.bin/tsc ]; } >/dev/null || missing+=("npm's packages of tools/package.json (make check installs them): the client in TypeScript is left out")
 /usr/bin/python3 -c 'import cryptography, google.protobuf, grpc' 2>/dev/null || missing+=("grpc for /usr/bin/python3 (Debian's python3-grpcio, python3-protobuf, python3-cryptography): the plugin in Python is left out")
 peers=$(bash bench/install.sh --missing)
 [ -z "$peers" ] || missing+=("Debian's $peers: queues that taskhost is measured against are left out")

@@ -80,4 +80,4 @@ func labelText(m map[string]string) string {
 	return strings.Join(out, " ")
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -25,6 +25,7 @@ type server struct {
 	t      *testing.T
 	bin    string
 	dir    string // holds data/, the config and the journal
+	config []byte // as newServer wrote it, once rewrite was called
 	cmd    *exec.Cmd
 	output *output
 	exited chan struct{}
@@ -77,6 +78,13 @@ func (s *server) journal() string { return filepath.Join(s.dir, "journal") }
 // start runs the server and waits until it accepts tasks.
 func (s *server) start() {
 	s.t.Helper()
+	s.run()
+	s.ready()
+}
+
+// run runs the server.
+func (s *server) run() {
+	s.t.Helper()
 	os.Remove(filepath.Join(s.data(), "address"))
 	s.output = &output{}
 	s.cmd = exec.Command(s.bin, "server", "--config", filepath.Join(s.dir, "taskhost.hcl"))
@@ -87,6 +95,11 @@ func (s *server) start() {
 	}
 	s.exited = make(chan struct{})
 	go func(cmd *exec.Cmd, exited chan struct{}) { cmd.Wait(); close(exited) }(s.cmd, s.exited)
+}
+
+// ready waits until the server accepts tasks.
+func (s *server) ready() {
+	s.t.Helper()
 	s.until("the server is ready", func() bool {
 		select {
 		case <-s.exited:
@@ -118,6 +131,9 @@ func (s *server) stop() error {
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("exit code %d:\n%s", code, s.output)
+	}
+	if strings.Contains(s.output.String(), " m=+") {
+		return fmt.Errorf("a time in the log has a reading of the monotonic clock:\n%s", s.output)
 	}
 	return nil
 }

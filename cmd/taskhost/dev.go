@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,45 +10,57 @@ import (
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 func (p *program) devCmd() *cobra.Command {
-	var dir, listen, plugins, level string
+	var f config.Flags
+	var importRoot string
 	var older bool
 	c := &cobra.Command{Use: "dev", Short: "Run a server on a throw-away store",
-		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep.",
+		Long: "Run a server for trying things out: open to this machine, with the built-in executors, and a store\nthat is deleted when it ends, unless --data-dir names one to keep. It reads no config file.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			log, err := p.newLogger(level, false)
+			hangups := takeHangups()
+			cfg, err := config.Load("", os.Environ(), f)
 			if err != nil {
 				return err
 			}
-			if dir == "" {
-				if dir, err = os.MkdirTemp("", "taskhost-dev-"); err != nil {
+			if f.DataDir == "" { // also where the environment names the service's own
+				if cfg.DataDir, err = os.MkdirTemp("", "taskhost-dev-"); err != nil {
 					return err
 				}
-				defer os.RemoveAll(dir)
+				defer os.RemoveAll(cfg.DataDir)
 			}
-			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", listen, dir)
-			return p.serve(host.Options{
-				DataDir: dir, Listen: listen, Builtins: p.builtins, PluginDirs: []string{plugins}, Log: log, Version: version(),
-				AcceptOlderStore: older,
-				Executors:        []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style"}},
-			}, nil)
+			if importRoot != "" {
+				if cfg.Executors[0].Config, err = importBelow(importRoot); err != nil {
+					return err
+				}
+			}
+			o := host.FromConfig(cfg)
+			o.Builtins = p.builtins
+			o.Version = version()
+			o.Strict = true // whoever tries things out wants to hear at once what is wrong
+			o.AcceptOlderStore = older
+			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", o.Listen, o.DataDir)
+			return p.serve(o, hangups, nil)
 		}}
-	c.Flags().StringVar(&dir, "data-dir", "", "keep the store here (default: a temporary directory)")
-	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address of the REST side")
-	c.Flags().StringVar(&plugins, "plugin-dir", besideBinary("plugins"), "where plugin binaries are")
+	c.Flags().StringVar(&f.DataDir, "data-dir", "", "keep the store here (default: a temporary directory)")
+	c.Flags().StringVar(&f.Listen, "listen", "", "address of the REST side (TASKHOST_LISTEN; default "+config.DefaultListen+")")
+	c.Flags().StringVar(&f.PluginDir, "plugin-dir", "", "where plugin binaries are (TASKHOST_PLUGIN_DIR; default: plugins/ beside this program)")
+	c.Flags().StringVar(&f.LogLevel, "log-level", "", "trace, debug, info, warn or error (TASKHOST_LOG_LEVEL; default info)")
+	c.Flags().StringVar(&importRoot, "import-root", "", "take images below this directory by their path, too (default: by URL alone)")
 	addAcceptOlder(c, &older)
-	c.Flags().StringVar(&level, "log-level", "info", "trace, debug, info, warn or error")
 	return c
 }
 
-func besideBinary(name string) string {
-	exe, err := os.Executable()
+// importBelow is the config of the built-in scripts in which import reads files below dir.
+func importBelow(dir string) (json.RawMessage, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return name
+		return nil, fmt.Errorf("--import-root: %w", err)
 	}
-	return filepath.Join(filepath.Dir(exe), name)
+	return json.Marshal(map[string]any{"scripts": map[string]any{"import": map[string]string{"import_root": dir}}})
 }

@@ -59,8 +59,13 @@ func (p *program) logsCmd() *cobra.Command {
 func logLine(l *task.LogLine) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
+	var long strings.Builder // what has several lines, as a stack has
 	for _, k := range sortedKeys(l.Fields) {
-		fmt.Fprintf(&b, " %s=%q", k, l.Fields[k])
+		if v := strings.TrimRight(l.Fields[k], "\n"); strings.Contains(v, "\n") {
+			fmt.Fprintf(&long, "\n%s=\n%s", k, v)
+		} else {
+			fmt.Fprintf(&b, " %s=%q", k, v)
+		}
 	}
-	return foldLines(b.String())
+	return foldLines(b.String() + long.String())
 }

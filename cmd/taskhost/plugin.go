@@ -3,18 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 // plugin is one line of plugin list.
@@ -65,46 +58,4 @@ func pluginTable() tableFormat[plugin] {
 			return []string{x.Name, "-", x.SHA256, x.Path}
 		},
 	}
-}
-
-// pluginCheckTimeout bounds how long a plugin may take to say what it offers.
-const pluginCheckTimeout = time.Minute
-
-func (p *program) pluginCheckCmd() *cobra.Command {
-	var block string
-	c := &cobra.Command{Use: "check FILE", Short: "Start a plugin, ask what it offers, and end it",
-		Long: "Start a plugin as a server would, ask what it offers, and end it.\nThe conformance suite for its author is the Go package sdk/sdktest.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			path, err := filepath.Abs(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := os.Stat(path); err != nil {
-				return fmt.Errorf("there is no plugin to check: %w", err)
-			}
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
-			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, pluginCheckTimeout)
-			defer cancel()
-			info, err := host.TryExecutor(ctx, host.Options{PluginDirs: []string{filepath.Dir(path)}},
-				task.ExecutorConfig{Name: "check", Plugin: filepath.Base(path), Config: []byte(block)})
-			if err != nil {
-				return err
-			}
-			fields := []field{{"plugin", args[0]}}
-			if info.Slots > 0 {
-				fields = append(fields, field{"slots", strconv.Itoa(info.Slots)})
-			}
-			for _, t := range info.Types {
-				fields = append(fields, field{"type", strings.TrimSpace(t.Name + "  " + t.Description)})
-			}
-			if err := printFields(p, info, args[0], fields); err != nil {
-				return err
-			}
-			fmt.Fprintln(p.err, "the plugin starts, describes itself and ends as it should")
-			return nil
-		}}
-	c.Flags().StringVar(&block, "config", "", "its config block's attributes, as one JSON object")
-	return c
 }

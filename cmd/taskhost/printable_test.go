@@ -77,7 +77,7 @@ func TestOutputSteersNoTerminal(t *testing.T) {
 	now := time.Now()
 	text := evil
 	it := api.Task{ID: "1", Type: evil, Key: &text, Owner: evil, Labels: map[string]string{evil: evil}, Executor: &text, Waiting: &text,
-		Progress: &api.TaskProgress{Message: evil}, Error: &api.TaskError{Code: evil, Message: evil}, State: task.Failed,
+		Progress: &api.TaskProgress{Message: evil}, Error: &api.TaskError{Code: evil, Message: evil, Details: map[string]any{evil: evil}}, State: task.Failed,
 		Input: json.RawMessage(`"` + "\u202e\u009b" + `"`), ResultType: &text, CreatedAt: now, RunAt: now}
 	event := api.StateEvent{Event: api.Event{At: now, To: task.Pending, Message: evil}, Task: it}
 	r := taskTable()

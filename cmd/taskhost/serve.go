@@ -13,53 +13,46 @@ import (
 )
 
 // serve runs a host until SIGTERM or an interrupt, and ends it in good order. A
-// second signal ends the process at once.
-// reload, if not nil, reads the config anew on SIGHUP.
-func (p *program) serve(o host.Options, reload func() (host.Options, error)) error {
+// second signal ends the process at once. On a hangup it calls what reload makes; if reload
+// is nil it ends as on SIGTERM, for its terminal is gone.
+func (p *program) serve(o host.Options, hangups <-chan os.Signal, reload func(*host.Host) reloader) error {
 	relaxGC()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// From before the host is open until the process has ended: where nobody takes it, a
-	// SIGHUP ends the process at once, and what was to finish is lost.
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
 	h, err := host.Open(ctx, o)
 	if err != nil {
 		return err
 	}
 	o.Log.Info("taskhost is ready", "version", o.Version, "listen", h.Addr(), "data_dir", o.DataDir)
 	notifySystemd(o.Log, daemon.SdNotifyReady)
-	go reloadOnHangup(ctx, hangups, h, reload, o.Log)
+	if reload != nil {
+		go reloadOnHangup(ctx, hangups, o.Log, reload(h))
+	} else {
+		go func() { <-hangups; stop() }()
+	}
 	err = h.Run(ctx)
+	endAtSecondSignal(h, o.Log)
 	stop()
 	notifySystemd(o.Log, daemon.SdNotifyStopping)
-	o.Log.Info("stopping: running attempts get to finish; a second signal ends at once")
+	o.Log.Info("stopping: a second signal ends at once")
 	if cerr := h.Close(); err == nil {
 		err = cerr
+	}
+	if err == nil {
+		o.Log.Info("taskhost has ended in good order")
 	}
 	return err
 }
 
-// reloadOnHangup puts a changed config in force on each SIGHUP: all of it is read and
-// checked first, and the old one stays if anything is wrong.
-func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, h *host.Host, reload func() (host.Options, error), log hclog.Logger) {
-	for {
-		select {
-		case <-hangups:
-		case <-ctx.Done():
-			return
-		}
-		if reload == nil {
-			continue
-		}
-		o, err := reload()
-		if err == nil {
-			err = h.Reload(o)
-		}
-		if err != nil {
-			log.Error("config not reloaded", "error", err)
-			continue
-		}
-		log.Info("config reloaded", "task_types", len(o.Types))
-	}
+// endAtSecondSignal has the next signal end the process as if nobody took it, once the log
+// has told what was left. No signal is lost between this and the handler of the first.
+func endAtSecondSignal(h *host.Host, log hclog.Logger) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		sig := <-signals
+		log.Warn("ended at once by a second signal: the next host settles what ran as lost", "attempts", h.Attempts())
+		signal.Reset(sig)
+		_ = syscall.Kill(os.Getpid(), sig.(syscall.Signal)) // one that was just received can be sent
+	}()
 }

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/config"
 )
 
 func (p *program) serverCmd() *cobra.Command {
@@ -11,6 +16,7 @@ func (p *program) serverCmd() *cobra.Command {
 	var strict, older bool
 	c := &cobra.Command{Use: "server", Short: "Run the service", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			hangups := takeHangups()
 			cfg, err := f.load()
 			if err != nil {
 				return err
@@ -20,21 +26,40 @@ func (p *program) serverCmd() *cobra.Command {
 			o.Version = version()
 			o.Strict = strict
 			o.AcceptOlderStore = older
-			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
+			json := cfg.LogFormat == "json"
+			if o.Log, err = p.newLogger(cfg.LogLevel, json); err != nil {
 				return err
 			}
-			return p.serve(o, func() (host.Options, error) {
-				cfg, err := p.checkConfig(&f)
-				if err != nil {
-					return host.Options{}, err
-				}
-				return host.FromConfig(cfg), nil
-			})
+			err = p.serve(o, hangups, func(h *host.Host) reloader { return p.reloadServer(h, &f, cfg, o.Log) })
+			return lastWord(o.Log, json, err)
 		}}
 	f.add(c)
 	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
 	addAcceptOlder(c, &older)
 	return c
+}
+
+// reloadServer makes the reloader of a server under cfg.
+func (p *program) reloadServer(h *host.Host, f *configFlags, cfg *config.Config, log hclog.Logger) reloader {
+	return func() ([]config.Change, error) {
+		read, err := f.load()
+		if err != nil {
+			return nil, err
+		}
+		next, changes := cfg.Reload(read)
+		if err := h.Reload(host.FromConfig(next)); err != nil {
+			return nil, err
+		}
+		cfg = next
+		if slices.ContainsFunc(changes, func(c config.Change) bool { return strings.HasPrefix(c.Key, "executor") }) {
+			o := host.FromConfig(read)
+			o.Builtins = p.builtins
+			if err := host.CheckPlugins(o); err != nil {
+				log.Warn("config: after a restart not all executors could be made", "error", err)
+			}
+		}
+		return changes, nil
+	}
 }
 
 // addAcceptOlder adds the flag by which an operator takes a loss. It is none of the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func (p *program) showTask(t api.Task) error {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
 	}
 	if t.Error != nil {
-		fields = append(fields, field{"Error", fmt.Sprintf("%s: %s (attempt %d)", t.Error.Code, t.Error.Message, t.Error.Attempt)})
+		fields = append(fields, field{"Error", fmt.Sprintf("%s: %s (attempt %d)", t.Error.Code, t.Error.Message, t.Error.Attempt)}, field{"Details", detailText(t.Error.Details)})
 	}
 	if t.ResultType != nil {
 		result := string(t.Result)
@@ -56,6 +57,29 @@ func (p *program) showTask(t api.Task) error {
 	fields = append(fields, field{"Created", timeText(&t.CreatedAt)}, field{"Run at", timeText(&t.RunAt)}, field{"Started", timeText(t.StartedAt)},
 		field{"Finished", timeText(t.FinishedAt)}, field{"Expires", timeText(t.ExpiresAt)}, field{"Cancel asked", timeText(t.CancelAt)}, field{"Version", strconv.FormatInt(t.Version, 10)})
 	return printFields(p, t, t.ID, fields)
+}
+
+// detailText is the details of an error, a line each and a stack over several; "" if there
+// are none.
+func detailText(details map[string]any) string {
+	var lines []string
+	for _, k := range sortedKeys(details) {
+		text, ok := details[k].(string)
+		if !ok {
+			data, err := json.Marshal(details[k])
+			if err != nil { // it came as JSON
+				continue
+			}
+			text = string(data)
+		}
+		if text = strings.TrimRight(text, "\n"); strings.Contains(text, "\n") {
+			text = "\n  " + strings.ReplaceAll(text, "\n", "\n  ")
+		} else {
+			text = " " + text
+		}
+		lines = append(lines, k+":"+text)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // waitText is why a pending task waits, and what is missing.

@@ -23,18 +23,21 @@ import (
 // drainTimeout. A second signal ends it at once.
 func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	relaxGC()
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	cfg, err := config.LoadWorker(path, src)
+	hangups := takeHangups()
+	cfg, err := loadWorker(path)
 	if err != nil {
 		return err
 	}
-	log, err := p.newLogger(cfg.LogLevel, cfg.LogFormat == "json")
+	json := cfg.LogFormat == "json"
+	log, err := p.newLogger(cfg.LogLevel, json)
 	if err != nil {
 		return err
 	}
+	return lastWord(log, json, p.work(path, cfg, drainTimeout, hangups, log))
+}
+
+// work is what a worker does under cfg, which was read from the file at path.
+func (p *program) work(path string, cfg *config.Worker, drainTimeout time.Duration, hangups <-chan os.Signal, log hclog.Logger) error {
 	if cfg.DataDir == "" {
 		cfg.DataDir = workerDir(cfg.Name)
 	}
@@ -49,14 +52,41 @@ func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	for _, x := range set.All() {
 		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
 	}
-	err = runUntilSignaled(o, drainTimeout, log)
+	reloads, endReloads := context.WithCancel(context.Background())
+	go reloadOnHangup(reloads, hangups, log, reloadWorker(path, cfg))
+	err = runUntilSignaled(o, drainTimeout, log, endReloads)
 	patience := 20 * time.Second
 	if errors.Is(err, errSecondSignal) {
 		patience = time.Second
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return errors.Join(err, set.Close(ctx))
+	if err = errors.Join(err, set.Close(ctx)); err == nil {
+		log.Info("worker has ended in good order", "name", cfg.Name)
+	}
+	return err
+}
+
+// loadWorker reads a worker's config.
+func loadWorker(path string) (*config.Worker, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return config.LoadWorker(path, src)
+}
+
+// reloadWorker makes the reloader of a worker under cfg.
+func reloadWorker(path string, cfg *config.Worker) reloader {
+	return func() ([]config.Change, error) {
+		read, err := loadWorker(path)
+		if err != nil {
+			return nil, err
+		}
+		next, changes := cfg.Reload(read)
+		cfg = next
+		return changes, nil
+	}
 }
 
 // errSecondSignal is what a worker says that was told twice to end.
@@ -76,8 +106,10 @@ func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Ex
 }
 
 // runUntilSignaled is the worker's life between its making and its end: it runs, is told
-// to drain, and gets at most drainTimeout for that.
-func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger) error {
+// to drain, and gets at most drainTimeout for that. endReloads is called when it runs no
+// more.
+func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, log hclog.Logger, endReloads func()) error {
+	defer endReloads()
 	w, err := remotequeue.NewWorker(o)
 	if err != nil {
 		return err
@@ -96,6 +128,7 @@ func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, l
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
+	endReloads()
 	notifySystemd(log, daemon.SdNotifyStopping)
 	log.Info("draining: what runs gets to finish; a second signal ends the worker at once", "drain_timeout", drainTimeout)
 	drained := make(chan error, 1)

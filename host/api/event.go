@@ -8,23 +8,29 @@ import (
 
 // Event is one transition of a task.
 type Event struct {
-	Seq     int64       `json:"seq" doc:"the task's version after it: it rises, with gaps"`
-	At      time.Time   `json:"at"`
-	From    *task.State `json:"from" doc:"null for the first"`
-	To      task.State  `json:"to"`
-	Attempt int         `json:"attempt"`
-	By      string      `json:"by" doc:"host, or the owner that asked"`
-	Message string      `json:"message"`
+	Seq     int64       `json:"seq" doc:"the task's version after it: it rises within the task, with gaps"`
+	At      time.Time   `json:"at" doc:"when it happened"`
+	From    *task.State `json:"from" doc:"the state before; null for the first transition, which made the task"`
+	To      task.State  `json:"to" doc:"the state after; the same as from if only the reason to wait changed"`
+	Attempt int         `json:"attempt" minimum:"0" doc:"the number of the attempt that it is about, or of the last one before; 0: there was none yet"`
+	By      string      `json:"by" doc:"who made it: host, or the owner who asked for it"`
+	Message string      `json:"message" doc:"why, in words; often empty"`
 }
 
 // StateEvent is the data of a server-sent event of kind state: the transition,
 // and the task (as lists show it) as it is when the event is sent.
 type StateEvent struct {
 	Event
-	Task Task `json:"task"`
+	Task Task `json:"task" doc:"the task, as lists show it, when the event was sent: where history is told, it is ahead of the transition"`
+}
+
+// ResetEvent is the data of a server-sent event of kind reset: what the client saw before
+// is not of this task's history, which is told from its beginning after it.
+type ResetEvent struct {
+	Reason string `json:"reason" doc:"why the events before it do not count"`
 }
 
 // History is a task's transitions, oldest first.
 type History struct {
-	Events []Event `json:"events" nullable:"false"`
+	Events []Event `json:"events" nullable:"false" doc:"the transitions, oldest first"`
 }

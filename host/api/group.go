@@ -23,7 +23,7 @@ type BatchGroup struct {
 
 // GroupList is one page of groups.
 type GroupList struct {
-	Groups []Group `json:"groups" nullable:"false"`
+	Groups []Group `json:"groups" nullable:"false" doc:"the groups of this page, newest first"`
 	Next   *string `json:"next" doc:"the cursor of the next page; null on the last"`
 }
 

@@ -11,7 +11,7 @@ import (
 
 // TaskList is one page of tasks.
 type TaskList struct {
-	Tasks []Task  `json:"tasks" nullable:"false"`
+	Tasks []Task  `json:"tasks" nullable:"false" doc:"the tasks of this page, without inputs, results and the details of errors"`
 	Next  *string `json:"next" doc:"the cursor of the next page; null on the last"`
 }
 

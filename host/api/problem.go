@@ -11,20 +11,19 @@ const ProblemType = "urn:taskhost:problem:"
 
 // Problem is the body of every error, by RFC 9457.
 type Problem struct {
-	Type   string         `json:"type" doc:"urn:taskhost:problem: and the code"`
-	Title  string         `json:"title" doc:"the same for every problem of this type"`
-	Status int            `json:"status" doc:"the HTTP status"`
-	Detail string         `json:"detail" doc:"what was wrong, where, and what to do"`
-	Code   task.Code      `json:"code" doc:"a stable name in snake case, to be matched by programs"`
-	Errors []ProblemField `json:"errors,omitempty" nullable:"false" doc:"the fields at fault"`
-	// Checks is what /readyz?verbose adds.
+	Type   string            `json:"type" doc:"urn:taskhost:problem: and the code"`
+	Title  string            `json:"title" doc:"the same for every problem of this type"`
+	Status int               `json:"status" doc:"the HTTP status of the answer"`
+	Detail string            `json:"detail" doc:"what was wrong, where, and what to do"`
+	Code   task.Code         `json:"code" doc:"a stable name in snake case, to be matched by programs"`
+	Errors []ProblemField    `json:"errors,omitempty" nullable:"false" doc:"the fields at fault, at most 100; absent where no field is"`
 	Checks map[string]string `json:"checks,omitempty" doc:"of /readyz?verbose: a line for each part"`
 }
 
 // ProblemField is one field at fault.
 type ProblemField struct {
 	Pointer string `json:"pointer" doc:"a JSON pointer into the body; for a query parameter, / and its name"`
-	Detail  string `json:"detail"`
+	Detail  string `json:"detail" doc:"what is wrong with it"`
 }
 
 // Codes of HTTP itself, which the domain has no word for.
@@ -33,6 +32,10 @@ const (
 	CodeNotAcceptable        task.Code = "not_acceptable"
 	CodeUnsupportedMediaType task.Code = "unsupported_media_type"
 	CodeRequestTimeout       task.Code = "request_timeout"
+	CodeHeadTooLarge         task.Code = "head_too_large"
+	CodeExpectationFailed    task.Code = "expectation_failed"
+	CodeNotImplemented       task.Code = "not_implemented"
+	CodeVersionNotSupported  task.Code = "http_version_not_supported"
 )
 
 // AsError is the problem as the error that it tells of, with its code and its fields.

@@ -8,15 +8,15 @@ import (
 // TaskRequest asks for a task, as Client sends it and as the OpenAPI document
 // describes it. Absent fields leave a value to the task type.
 type TaskRequest struct {
-	Type        string            `json:"type" doc:"see /v1/types"`
+	Type        string            `json:"type" minLength:"1" doc:"the name of a task type, of those that GET /v1/types lists"`
 	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value that the type's schema takes; null if absent"`
 	Key         string            `json:"key,omitempty" maxLength:"255" doc:"unique within owner and type while the task exists"`
 	Executor    string            `json:"executor,omitempty" doc:"pins the task to an executor, whatever the config says"`
-	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first"`
-	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time"`
+	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first; absent or 0: the type's"`
+	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time; absent: at once"`
 	Deadline    *time.Time        `json:"deadline,omitempty" doc:"the task fails if it is not done by then"`
-	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64"`
-	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels of the workers that may run it"`
+	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"names and values of the client's own, of 255 bytes each at the most: lists can be filtered by them"`
+	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels that a worker must have to run it, with their values; absent or empty: the type's"`
 	Timeout     Duration          `json:"timeout,omitempty" doc:"of one attempt"`
 	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`
 	MaxAttempts int               `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
@@ -28,7 +28,7 @@ type TaskRequest struct {
 
 // BatchRequest asks for many tasks, all or none.
 type BatchRequest struct {
-	Tasks []TaskRequest `json:"tasks" nullable:"false" minItems:"1" maxItems:"10000"`
+	Tasks []TaskRequest `json:"tasks" nullable:"false" minItems:"1" maxItems:"10000" doc:"the tasks: all are accepted, or none"`
 	Group *BatchGroup   `json:"group,omitempty" doc:"makes them a group, which is closed at once unless it says that it is open"`
 }
 
@@ -48,12 +48,12 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // BatchAnswer is what a batch is answered with: its tasks in their order, or the group
 // that it made.
 type BatchAnswer struct {
-	Tasks []TaskRef `json:"tasks,omitempty" doc:"where they are, in their order; absent if they are a group"`
+	Tasks []TaskRef `json:"tasks,omitempty" nullable:"false" doc:"where they are, in their order; absent if they are a group"`
 	Group string    `json:"group,omitempty" format:"uri-reference" doc:"where the group is that they are; absent if they are none"`
 }
 
 // TaskRef says where a task is.
 type TaskRef struct {
-	ID   string `json:"id" format:"uuid"`
-	Href string `json:"href" format:"uri-reference"`
+	ID   string `json:"id" format:"uuid" doc:"of the task"`
+	Href string `json:"href" format:"uri-reference" doc:"its path on this server"`
 }

@@ -4,18 +4,18 @@ import "time"
 
 // Worker is a machine or process behind an executor.
 type Worker struct {
-	Name     string            `json:"name"`
+	Name     string            `json:"name" doc:"as its config has it; two may have one name"`
 	Instance string            `json:"instance" doc:"tells workers of one name apart, and a worker from the one of its name before it"`
-	Executor string            `json:"executor"`
-	State    string            `json:"state" enum:"ready,draining,drained,gone" doc:"drained: it takes nothing more and runs nothing; gone: it left within the last hour"`
-	Address  string            `json:"address"`
-	Version  string            `json:"version"`
-	Types    []string          `json:"types" nullable:"false"`
-	Slots    Slots             `json:"slots"`
-	Labels   map[string]string `json:"labels"`
+	Executor string            `json:"executor" doc:"the executor that it works for"`
+	State    string            `json:"state" enum:"ready,draining,drained,gone" doc:"ready: it takes attempts; draining: it takes nothing more and finishes what it runs; drained: it takes nothing more and runs nothing; gone: it left within the last hour"`
+	Address  string            `json:"address" doc:"where it is, as its executor knows it; empty if it does not"`
+	Version  string            `json:"version" doc:"of its program"`
+	Types    []string          `json:"types" nullable:"false" doc:"names of the task types that it runs"`
+	Slots    Slots             `json:"slots" doc:"attempts that it runs, and may run"`
+	Labels   map[string]string `json:"labels" doc:"what routes of tasks are matched with"`
 	Draining bool              `json:"draining" doc:"it takes nothing more, until it is resumed"`
 	Running  []string          `json:"running" nullable:"false" doc:"ids of the tasks it runs"`
-	LastSeen *time.Time        `json:"last_seen" doc:"its last heartbeat"`
+	LastSeen *time.Time        `json:"last_seen" doc:"when its last heartbeat came"`
 }
 
 // The states of a worker.
@@ -28,5 +28,5 @@ const (
 
 // WorkerList is all workers behind all executors.
 type WorkerList struct {
-	Workers []Worker `json:"workers" nullable:"false"`
+	Workers []Worker `json:"workers" nullable:"false" doc:"by executor, in the order of the config"`
 }

@@ -12,13 +12,16 @@ type Worker struct {
 	Name   string            // how operators see it
 	Labels map[string]string // what a task's route asks for
 	Queue  json.RawMessage   // the queue block's attributes, one JSON object: the plugin's to read
+
+	values map[string]string // each value as it is shown, by the key's path
 }
 
 // LoadWorker reads a worker's config: the file of that name, whose content is src. A
 // worker has no default data directory.
 func LoadWorker(name string, src []byte) (*Worker, error) {
 	w := &Worker{Common: Common{LogLevel: defaultLogLevel, LogFormat: defaultLogFormat, PluginDir: pluginDir()}}
-	d := &decoder{note: func(string, string, string) {}}
+	w.values = map[string]string{"log_level": w.LogLevel, "log_format": w.LogFormat, "plugin_dir": w.PluginDir}
+	d := &decoder{note: func(key, value, _ string) { w.values[key] = value }}
 	err := d.file(name, src, func(body hcl.Body) {
 		set := w.setters()
 		set["name"] = text(&w.Name)

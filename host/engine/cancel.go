@@ -79,7 +79,14 @@ func (e *Engine) withdraw(id task.ID, number int, cause error) {
 
 // Retry runs a failed, canceled or reverted task again with fresh budgets.
 func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Retry(t, s.Owner, e.now()) })
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return e.retry(t, s.Owner) })
+}
+
+// retry has a task wait again, under the queue limit of its type.
+func (e *Engine) retry(t task.Task, by string) (task.Change, error) {
+	c, err := task.Retry(t, by, e.now())
+	c.Task.QueueLimit = e.registry.LimitsOf(t.Type).QueueLimit
+	return c, err
 }
 
 // Delete removes a final task and all that belongs to it.

@@ -29,21 +29,28 @@ func (g *launchGate) await() {
 // those of local executors are interrupted. What does not return in time
 // stays on record as running and is settled by the next host as lost.
 func (e *Engine) Close(ctx context.Context) error {
+	first := e.ctx.Err() == nil
 	e.cancel()
 	e.launches.await()
-	if n := e.running(); n > 0 {
-		e.log.Info("stopping: attempts may finish for a while", "attempts", n, "drain_timeout", e.opts.DrainTimeout)
+	all := e.count(every)
+	drainTimeout := time.Duration(e.drainTimeout.Load())
+	if first {
+		e.log.Info("stopping: attempts may finish for a while", "attempts", all, "drain_timeout", drainTimeout)
 	}
-	e.detach(func(a *attempt) bool { return a.executor.Outlives() })
-	e.awaitIdle(ctx, e.opts.DrainTimeout)
-	if n := e.running(); n > 0 {
-		e.log.Info("stopping: attempts are told to stop", "attempts", n, "cancel_grace", e.opts.CancelGrace)
+	goOn := e.detach(outlives)
+	e.awaitIdle(ctx, drainTimeout)
+	late := e.count(ends)
+	if late > 0 {
+		e.log.Info("stopping: attempts are told to stop", "attempts", late, "cancel_grace", e.opts.CancelGrace)
 	}
-	e.detach(func(*attempt) bool { return true })
+	e.detach(every)
 	left := e.awaitIdle(ctx, e.opts.CancelGrace)
 	e.loops.Wait()
 	e.saveAllNotes() // of those that were let go
 	e.closing.Do(func() { close(e.closed) })
+	if first && all > 0 {
+		e.log.Info("attempts have ended", "finished", all-goOn-late, "told_to_stop", late, "left", left, "go_on_elsewhere", goOn)
+	}
 	if left > 0 {
 		e.log.Warn("attempts did not stop in time; the next host settles them as lost", "attempts", left)
 		return task.Errorf(task.CodeInternal, "%d attempts did not stop in time", left)
@@ -51,21 +58,40 @@ func (e *Engine) Close(ctx context.Context) error {
 	return nil
 }
 
-// running is how many attempts there are.
-func (e *Engine) running() int {
+// Attempts is how many attempts there are in this process.
+func (e *Engine) Attempts() int { return e.count(every) }
+
+func every(*attempt) bool { return true }
+
+// outlives says of an attempt that it goes on when the host ends.
+func outlives(a *attempt) bool { return a.executor.Outlives() }
+
+// ends says of an attempt that it ends with the host.
+func ends(a *attempt) bool { return !outlives(a) }
+
+// count is how many attempts there are of a kind.
+func (e *Engine) count(which func(*attempt) bool) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.attempts)
+	for _, a := range e.attempts {
+		if which(a) {
+			n++
+		}
+	}
+	return n
 }
 
-func (e *Engine) detach(which func(*attempt) bool) {
+// detach lets go of the attempts of a kind, and says how many there are.
+func (e *Engine) detach(which func(*attempt) bool) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, a := range e.attempts {
 		if which(a) {
 			a.end(sdk.ErrDetach)
+			n++
 		}
 	}
+	return n
 }
 
 // awaitIdle waits until no attempt is left, for d at the most, and says how many are.

@@ -111,6 +111,7 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err error) {
 	n, next, err = e.store.Promote(ctx, e.now(), promoteAtOnce)
 	if n > 0 { // whose they are is for the executors to find out
+		e.log.Debug("scheduled tasks are due", "tasks", n)
 		e.registry.ServeNew()
 		e.registry.WakeAll()
 	}
@@ -122,7 +123,7 @@ func (e *Engine) commitDue(ctx context.Context) (n int, next time.Time, err erro
 func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 	gone, more, err := e.store.DeleteExpired(ctx, e.now(), retireAtOnce)
 	for _, id := range gone {
-		e.hub.gone(id)
+		e.deleted(id, task.ByHost)
 	}
 	return more, err
 }
@@ -131,20 +132,16 @@ func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) error {
 	err := e.store.Delete(ctx, s, id)
 	if err == nil {
-		e.hub.gone(id)
+		e.deleted(id, s.Owner)
 	}
 	return err
 }
 
-// logChange has the log tell of each task that fails, and at debug of every transition.
-func (e *Engine) logChange(c *task.Change) {
-	t := &c.Task
-	if t.State == task.Failed && c.Event != nil && t.Error != nil {
-		e.log.Info("task failed", "task", t.ID, "type", t.Type, "attempt", t.Attempt, "executor", t.Executor, "code", t.Error.Code, "message", t.Error.Message)
-		return
-	}
-	if c.Event != nil && e.log.IsDebug() {
-		e.log.Debug("task", "task", t.ID, "type", t.Type, "from", c.Event.From, "to", t.State, "waiting", t.Waiting, "attempt", t.Attempt, "by", c.Event.By, "message", c.Event.Message)
+// deleted tells what follows from a task being there no more.
+func (e *Engine) deleted(id task.ID, by string) {
+	e.hub.gone(id)
+	if e.log.IsDebug() {
+		e.log.Debug("task deleted", "task", id, "by", by)
 	}
 }
 

@@ -3,12 +3,22 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
 
 // SetTypes puts another config of task types in force: see registry.Registry.SetTypes.
 func (e *Engine) SetTypes(types map[string]task.TypeConfig) { e.registry.SetTypes(types) }
+
+// SetDrainTimeout sets how long Close, when it is called, lets attempts finish; 5 s if
+// d is 0.
+func (e *Engine) SetDrainTimeout(d time.Duration) {
+	if d <= 0 {
+		d = 5 * time.Second
+	}
+	e.drainTimeout.Store(int64(d))
+}
 
 // MaxInput is the largest input that a type in force takes, in bytes.
 func (e *Engine) MaxInput() int64 { return e.registry.MaxInput() }

@@ -20,6 +20,7 @@ import (
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -35,6 +36,7 @@ type Store interface {
 	task.ChildStore
 	group.Store
 	resource.Store
+	schedule.Store
 }
 
 // Options are what New needs. Store is required.
@@ -47,7 +49,7 @@ type Options struct {
 	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration
 	// DrainTimeout is how long Close lets attempts finish before it detaches
-	// from them; 5 s if 0.
+	// from them; 5 s if 0. SetDrainTimeout changes it.
 	DrainTimeout time.Duration
 	// Now is the system's clock, as tasks show it; time.Now if nil. What waits for a
 	// delay, and every timeout, goes by the monotonic clock instead.
@@ -78,17 +80,19 @@ type Engine struct {
 	attempts map[task.ID]*attempt
 	idle     chan struct{} // closed and renewed whenever an attempt ends
 
+	drainTimeout atomic.Int64 // a time.Duration
+
 	unsaved unsavedNotes
 	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled
-	// signalled wakes decideSignals.
-	signalled chan struct{}
-	ignored   atomic.Int64 // reports of attempts that no longer hold their task
+	// signalled wakes decideSignals, rescheduled fireSchedules.
+	signalled, rescheduled chan struct{}
+	ignored                atomic.Int64 // reports of attempts that no longer hold their task
 }
 
 // polls are how often something looks for work without being woken, so that nothing waits
 // for ever because a wake-up was missed.
-type polls struct{ dispatch, promote, retire, signals time.Duration }
+type polls struct{ dispatch, promote, retire, signals, schedules time.Duration }
 
 // New makes an engine that does nothing yet.
 func New(o Options) *Engine {
@@ -98,9 +102,6 @@ func New(o Options) *Engine {
 	if o.CancelGrace <= 0 {
 		o.CancelGrace = 10 * time.Second
 	}
-	if o.DrainTimeout <= 0 {
-		o.DrainTimeout = 5 * time.Second
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -108,9 +109,10 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1),
-		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second},
+		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
+		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
+	e.SetDrainTimeout(o.DrainTimeout)
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
 	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})
 	return e

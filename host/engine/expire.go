@@ -70,7 +70,7 @@ func (e *Engine) failOverdue() {
 	}
 	for _, t := range late {
 		held := false
-		t, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) {
+		now, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) {
 			if t.State != task.Pending { // it began meanwhile, and its own clock runs
 				return task.Change{}, nil
 			}
@@ -78,9 +78,9 @@ func (e *Engine) failOverdue() {
 			return task.Overdue(t, e.now())
 		})
 		if err == nil && held { // handed on, and not begun in time
-			e.withdraw(t.ID, t.Attempt, sdk.ErrTimeout)
+			e.withdraw(t.ID, now.Attempt, sdk.ErrTimeout)
 		}
-		if err != nil && task.CodeOf(err) != task.CodeConflict && task.CodeOf(err) != task.CodeAlreadyFinal {
+		if err != nil && !lostRace(err) && e.ctx.Err() == nil {
 			e.log.Error("cannot fail an overdue task; trying again", "task", t.ID, "error", err)
 		}
 	}

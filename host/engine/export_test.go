@@ -4,5 +4,8 @@ import "time"
 
 // NoPolls leaves the engine with nothing but its wake-ups. Call it before Start.
 func (e *Engine) NoPolls() {
-	e.polls = polls{dispatch: time.Hour, promote: time.Hour, retire: time.Hour}
+	e.polls = polls{dispatch: time.Hour, promote: time.Hour, retire: time.Hour, signals: time.Hour, schedules: time.Hour}
 }
+
+// LookAtSchedules has the loop of schedules look, as its poll does: a test sets the clock.
+func (e *Engine) LookAtSchedules() { e.wakeSchedules() }

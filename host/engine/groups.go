@@ -122,7 +122,7 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
-			if c, err := task.Retry(t, s.Owner, e.now()); err == nil {
+			if c, err := e.retry(t, s.Owner); err == nil {
 				changes = append(changes, c)
 			}
 		}

@@ -10,6 +10,16 @@ import (
 // errNotHeld: this attempt holds the task no more, and may not change it.
 var errNotHeld = errors.New("this attempt no longer holds the task")
 
+// lostRace says of an error of a change that somebody else was quicker to change, to end
+// or to delete the task, which is no failure.
+func lostRace(err error) bool {
+	switch task.CodeOf(err) {
+	case task.CodeConflict, task.CodeAlreadyFinal, task.CodeNotFound:
+		return true
+	}
+	return false
+}
+
 // held is the task as last committed, and whether the attempt holds it.
 func (a *attempt) held() (task.Task, bool) {
 	a.mu.Lock()

@@ -65,7 +65,7 @@ func (e *Engine) promoteDelayed(most time.Duration) time.Duration {
 		if err == nil {
 			err = e.commit(e.ctx, &c)
 		}
-		if err != nil && task.CodeOf(err) != task.CodeConflict && e.ctx.Err() == nil {
+		if err != nil && !lostRace(err) && e.ctx.Err() == nil {
 			e.log.Error("cannot make a task ready whose delay is over; it waits until its run_at", "task", d.id, "run_at", d.runAt, "error", err)
 		}
 	}

@@ -139,6 +139,7 @@ func (a *attempt) settle(o task.Outcome) bool {
 	a.mu.Lock()
 	a.clock.stop()
 	a.mu.Unlock()
+	a.logStack(&o)
 	a.writeLogs()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := a.trySettle(o)

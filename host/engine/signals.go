@@ -53,7 +53,7 @@ func (e *Engine) decideAll() time.Duration {
 			case "", task.CodeConflict: // somebody was quicker, or it was given anew: it is read again
 				decided++
 			default:
-				if !errors.Is(err, errUndecided) && e.ctx.Err() == nil {
+				if !errors.Is(err, errUndecided) && !lostRace(err) && e.ctx.Err() == nil {
 					e.log.Error("cannot decide what follows from the end of tasks; trying again", "of", g.ID, "error", err)
 				}
 			}

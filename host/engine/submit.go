@@ -83,9 +83,6 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	if err := e.accepts(); err != nil {
 		return nil, false, err
 	}
-	if err := e.checkQueueLimits(batch); err != nil {
-		return nil, false, err
-	}
 	for i := range batch {
 		e.reserveSlot(&batch[i])
 	}
@@ -110,25 +107,6 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		out[i] = e.registry.WithWaitReason(batch[i].task)
 	}
 	return out, false, nil
-}
-
-// checkQueueLimits refuses what would overfill a queue. Two submits at once may pass
-// together: the limit protects, it does not ration.
-func (e *Engine) checkQueueLimits(batch []newTask) error {
-	adding, limits := map[string]int64{}, map[string]int64{}
-	for i := range batch {
-		if limit := batch[i].taskType.Limits.QueueLimit; limit > 0 {
-			adding[batch[i].task.Type]++
-			limits[batch[i].task.Type] = limit
-		}
-	}
-	for name, n := range adding {
-		if waiting := e.registry.Waiting(name); waiting+n > limits[name] {
-			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
-				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, name, limits[name])}
-		}
-	}
-	return nil
 }
 
 // reserveSlot begins the task's first attempt where a slot is free and nothing that

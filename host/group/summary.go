@@ -8,10 +8,10 @@ import (
 
 // Summary is a group as clients see it, and as its finisher gets it.
 type Summary struct {
-	ID         string            `json:"id" format:"uuid"`
-	Name       string            `json:"name"`
-	Owner      string            `json:"owner"`
-	Labels     map[string]string `json:"labels"`
+	ID         string            `json:"id" format:"uuid" doc:"a UUID of version 7: it begins with the time it was made, so ids sort by age"`
+	Name       string            `json:"name" doc:"as it was given; empty if none was"`
+	Owner      string            `json:"owner" doc:"whose group it is, and its members are"`
+	Labels     map[string]string `json:"labels" doc:"as they were given"`
 	State      State             `json:"state" enum:"open,closed,finished" doc:"open: tasks may join; closed: none may, and some are not final; finished: all are final"`
 	Counts     map[string]int64  `json:"counts" doc:"how many members are in which state; those that were deleted since are in the state they had"`
 	Total      int64             `json:"total" doc:"how many tasks have joined"`
@@ -19,15 +19,15 @@ type Summary struct {
 	Progress   Progress          `json:"progress" doc:"the same two numbers, as a task has them"`
 	OnFinished *string           `json:"on_finished" format:"uri-reference" doc:"the finisher, once it was submitted"`
 	Tasks      string            `json:"tasks" format:"uri-reference" doc:"where its members are listed"`
-	CreatedAt  time.Time         `json:"created_at"`
+	CreatedAt  time.Time         `json:"created_at" doc:"when it was made"`
 	ClosedAt   *time.Time        `json:"closed_at" doc:"since when no task may join"`
 	FinishedAt *time.Time        `json:"finished_at" doc:"since when all members are final"`
 }
 
 // Progress is how far a group is, in tasks.
 type Progress struct {
-	Done  int64 `json:"done"`
-	Total int64 `json:"total"`
+	Done  int64 `json:"done" doc:"members that are final"`
+	Total int64 `json:"total" doc:"tasks that have joined"`
 }
 
 // Summarize is the summary of a group.

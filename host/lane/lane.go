@@ -63,6 +63,7 @@ type Lane struct {
 	// Window is the head of its queue.
 	Window Window
 
+	waiting *int64                   // of all lanes of its type, in the open transaction: see Set.Waiting
 	counts  [Active + 1]atomic.Int64 // committed
 	delta   Counts                   // of the open transaction, on top of counts
 	changed bool                     // the lane is in Set.changed
@@ -74,6 +75,14 @@ func (l *Lane) ready() int64 { return l.counts[Ready].Load() + l.delta[Ready] }
 // count is what readers see of the counts.
 func (l *Lane) count() task.LaneCount {
 	return task.LaneCount{Ready: l.counts[Ready].Load(), Waiting: l.counts[Waiting].Load(), Active: l.counts[Active].Load()}
+}
+
+// add counts tasks in the open transaction.
+func (l *Lane) add(c Counter, n int64) {
+	l.delta[c] += n
+	if c == Ready || c == Waiting {
+		*l.waiting += n
+	}
 }
 
 // clearDelta begins the next transaction.

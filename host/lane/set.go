@@ -19,14 +19,15 @@ type Set struct {
 	all     []*Lane // also those of the open transaction; a longer slice over the same array as published
 	byKey   map[Key]*Lane
 	byRow   map[int64]*Lane
-	changed []*Lane     // the lanes with a delta
-	lastID  task.LaneID // the ID given last
-	lastPub task.LaneID // the ID given last to a lane that was published
+	waiting map[string]*int64 // by type: see Waiting
+	changed []*Lane           // the lanes with a delta
+	lastID  task.LaneID       // the ID given last
+	lastPub task.LaneID       // the ID given last to a lane that was published
 }
 
 // NewSet makes a set without lanes.
 func NewSet() *Set {
-	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}}
+	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}}
 	s.publish()
 	return s
 }
@@ -51,6 +52,10 @@ func (s *Set) ByID(id task.LaneID) *Lane { return find(s.all, id) }
 func (s *Set) Add(row int64, k Key) *Lane {
 	s.lastID++
 	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect, Child: k.Child}}
+	if l.waiting = s.waiting[k.Type]; l.waiting == nil {
+		l.waiting = new(int64)
+		s.waiting[k.Type] = l.waiting
+	}
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l
@@ -61,18 +66,27 @@ func (s *Set) Add(row int64, k Key) *Lane {
 // of the same. A new task comes from Uncounted.
 func (s *Set) Move(from *Lane, fromCounter Counter, to *Lane, toCounter Counter) {
 	if fromCounter != Uncounted {
-		s.change(from).delta[fromCounter]--
+		s.change(from).add(fromCounter, -1)
 	}
 	if toCounter != Uncounted {
-		s.change(to).delta[toCounter]++
+		s.change(to).add(toCounter, 1)
 	}
+}
+
+// Waiting is how many tasks of a type are pending and held by no attempt, with those of
+// the open transaction.
+func (s *Set) Waiting(taskType string) int64 {
+	if n := s.waiting[taskType]; n != nil {
+		return *n
+	}
+	return 0
 }
 
 // Include counts tasks that a lane had before the set was made.
 func (s *Set) Include(l *Lane, n Counts) {
 	s.change(l)
 	for c := Ready; c <= Active; c++ {
-		l.delta[c] += n[c]
+		l.add(c, n[c])
 	}
 }
 
@@ -105,6 +119,7 @@ func (s *Set) Commit() {
 // all windows hold: some of it may have been undone with it.
 func (s *Set) Rollback() {
 	for _, l := range s.changed {
+		*l.waiting -= l.delta[Ready] + l.delta[Waiting]
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]

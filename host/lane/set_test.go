@@ -150,3 +150,30 @@ func TestSetKeepsItsModel(t *testing.T) {
 		})
 	})
 }
+
+// Waiting is of a type, over all its lanes, with what the open transaction changes.
+func TestWaitingOfAType(t *testing.T) {
+	s := NewSet()
+	a := s.Add(1, Key{Type: "t", Owner: "a"})
+	b := s.Add(2, Key{Type: "t", Owner: "b"})
+	other := s.Add(3, Key{Type: "u"})
+	s.Move(a, Uncounted, a, Ready)
+	s.Move(b, Uncounted, b, Waiting)
+	s.Move(other, Uncounted, other, Ready)
+	s.Commit()
+	s.Move(a, Ready, a, Active)
+	s.Move(b, Uncounted, b, Ready)
+	if n := s.Waiting("t"); n != 2 {
+		t.Errorf("%d wait, want 2", n)
+	}
+	s.Move(a, Active, a, Waiting)
+	s.Rollback()
+	if n := s.Waiting("t"); n != 2 {
+		t.Errorf("%d wait after a rollback, want 2", n)
+	}
+	s.Move(a, Ready, a, Active)
+	s.Commit()
+	if n := s.Waiting("t"); n != 1 || s.Waiting("none") != 0 {
+		t.Errorf("%d wait at the end, want 1", n)
+	}
+}

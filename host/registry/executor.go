@@ -2,6 +2,7 @@ package registry
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -154,8 +155,11 @@ func (x *Executor) Status() task.ExecutorStatus {
 	s.Name, s.Plugin = x.Name, x.Plugin
 	s.Used, s.Max = int(x.used.Load()), int(x.max.Load())
 	s.Types = o.names()
-	if s.State == task.ExecutorReady {
+	switch {
+	case s.State == task.ExecutorReady:
 		x.explain(&s, o)
+	case x.paused.Load(): // which matters once the state is over
+		s.Reason = strings.TrimPrefix(s.Reason+"; and paused by an operator", "; and ")
 	}
 	return s
 }

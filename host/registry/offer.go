@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,6 +52,18 @@ func newOffer(info sdk.Info, live bool, before *offer) *offer {
 		o.types[t.Name] = offeredType{t, v}
 	}
 	return o
+}
+
+// CheckOffer says why types of an executor's offer are left out; nothing if all are taken.
+func CheckOffer(info sdk.Info) []string { return newOffer(info, true, nil).refused }
+
+// CheckInput says why an input does not match the schema of its type, as at submit.
+func CheckInput(ctx context.Context, t sdk.TypeInfo, input json.RawMessage) error {
+	v, err := newValidator(t.Name, t.Input)
+	if err != nil {
+		return err
+	}
+	return v.check(ctx, ctx, t.Name, input)
 }
 
 func sameSchemas(a, b sdk.TypeInfo) bool {

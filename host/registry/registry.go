@@ -184,9 +184,12 @@ func (g *Registry) Refresh(ctx context.Context, x *Executor) {
 		x.offer.Store(x.offer.Load().notLive())
 		return
 	}
-	ctx, stop := context.WithTimeout(ctx, describeTimeout)
+	describing, stop := context.WithTimeout(ctx, describeTimeout)
 	defer stop()
-	info, err := x.Executor.Describe(ctx)
+	info, err := x.Executor.Describe(describing)
+	if ctx.Err() != nil { // the host ends: what was not said or kept is no failure
+		return
+	}
 	if err != nil {
 		if x.describeFailed.Swap(&err) == nil {
 			g.log.Error("executor does not describe itself; it is asked again", "executor", x.Name, "error", err)
@@ -201,7 +204,7 @@ func (g *Registry) Refresh(ctx context.Context, x *Executor) {
 	if r := after.refusal(); r != "" && r != before.refusal() {
 		g.log.Error("an executor offers what this host refuses; the rest of its offer is in force", "executor", x.Name, "refused", r)
 	}
-	if err := g.save(ctx, x); err != nil {
+	if err := g.save(describing, x); err != nil && ctx.Err() == nil {
 		g.log.Error("cannot keep what the executor offers", "executor", x.Name, "error", err)
 	}
 }

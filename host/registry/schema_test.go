@@ -282,3 +282,88 @@ func TestCheckEndsWithItsClient(t *testing.T) {
 		}
 	}
 }
+
+// What the SDK derives of a Go type and its tags is a schema that is taken, and each of its bounds
+// holds; each format that a tag may name is checked.
+func TestDerivedSchemaBounds(t *testing.T) {
+	type formats struct {
+		A string `json:"a" jsonschema:"format=date"`
+		B string `json:"b" jsonschema:"format=date-time"`
+		C string `json:"c" jsonschema:"format=duration"`
+		D string `json:"d" jsonschema:"format=email"`
+		E string `json:"e" jsonschema:"format=hostname"`
+		F string `json:"f" jsonschema:"format=ipv4"`
+		G string `json:"g" jsonschema:"format=ipv6"`
+		H string `json:"h" jsonschema:"format=iri"`
+		I string `json:"i" jsonschema:"format=iri-reference"`
+		J string `json:"j" jsonschema:"format=json-pointer"`
+		K string `json:"k" jsonschema:"format=period"`
+		L string `json:"l" jsonschema:"format=relative-json-pointer"`
+		M string `json:"m" jsonschema:"format=semver"`
+		N string `json:"n" jsonschema:"format=time"`
+		O string `json:"o" jsonschema:"format=uri"`
+		P string `json:"p" jsonschema:"format=uri-reference"`
+		Q string `json:"q" jsonschema:"format=uri-template"`
+		R string `json:"r" jsonschema:"format=uuid"`
+	}
+	type bounded struct {
+		Name  string           `json:"name" jsonschema:"minLength=2,maxLength=4,pattern=^[a-z]{1\\,9}$"`
+		Count int              `json:"count" jsonschema:"minimum=1,maximum=9,multipleOf=2,default=2"`
+		Ratio float64          `json:"ratio,omitempty" jsonschema:"exclusiveMinimum=0,exclusiveMaximum=1"`
+		Tone  string           `json:"tone,omitempty" jsonschema:"enum=warm,enum=cold"`
+		Tags  []string         `json:"tags,omitempty" jsonschema:"minItems=1,maxItems=2,uniqueItems=true,maxLength=3"`
+		Parts map[string]int   `json:"parts,omitempty" jsonschema:"minProperties=1,maxProperties=2,minimum=0"`
+		Data  []byte           `json:"data,omitempty"`
+		Any   *json.RawMessage `json:"any,omitempty"`
+	}
+	schema := func(s sdk.Script) *validator {
+		t.Helper()
+		if _, err := sdk.NewScripts(s); err != nil {
+			t.Fatal(err)
+		}
+		v, err := newValidator(s.Name, s.Input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	v := schema(sdk.Func("formats", func(context.Context, formats, sdk.Reporter) (int, error) { return 0, nil }))
+	wrong := map[string]string{}
+	for c := 'a'; c <= 'r'; c++ {
+		wrong[string(c)] = "%\x01:{" // none of them all
+	}
+	input, err := json.Marshal(wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e *task.Error
+	if err := v.check(t.Context(), t.Context(), "formats", input); !errors.As(err, &e) || len(e.Fields) != len(wrong) {
+		t.Errorf("not every format is checked: %+v", e)
+	}
+	v = schema(sdk.Func("bounded", func(context.Context, bounded, sdk.Reporter) (int, error) { return 0, nil }))
+	for _, c := range []struct {
+		input string
+		at    string // "" where it is right
+	}{
+		{`{"name":"ab"}`, ""},
+		{`{"name":"abcd","count":8,"ratio":0.5,"tone":"cold","tags":["a"],"parts":{"p":0},"data":"aGk=","any":{"x":[1]}}`, ""},
+		{`{}`, "input"},
+		{`{"name":"a"}`, "input.name"}, {`{"name":"abcde"}`, "input.name"}, {`{"name":"AB"}`, "input.name"},
+		{`{"name":"ab","count":0}`, "input.count"}, {`{"name":"ab","count":10}`, "input.count"}, {`{"name":"ab","count":3}`, "input.count"},
+		{`{"name":"ab","ratio":0}`, "input.ratio"}, {`{"name":"ab","ratio":1}`, "input.ratio"},
+		{`{"name":"ab","tone":"hot"}`, "input.tone"},
+		{`{"name":"ab","tags":[]}`, "input.tags"}, {`{"name":"ab","tags":null}`, "input.tags"}, {`{"name":"ab","tags":["a","b","c"]}`, "input.tags"},
+		{`{"name":"ab","tags":["a","a"]}`, "input.tags"}, {`{"name":"ab","tags":["long"]}`, "input.tags.0"},
+		{`{"name":"ab","parts":{}}`, "input.parts"}, {`{"name":"ab","parts":{"a":1,"b":1,"c":1}}`, "input.parts"},
+		{`{"name":"ab","parts":{"a":-1}}`, "input.parts.a"},
+		{`{"name":"ab","data":[104]}`, "input.data"},
+	} {
+		var e *task.Error
+		err := v.check(t.Context(), t.Context(), "bounded", json.RawMessage(c.input))
+		switch {
+		case c.at == "" && err == nil:
+		case c.at == "" || !errors.As(err, &e) || strings.Join(e.Fields[0].Path, ".") != c.at:
+			t.Errorf("%s: %v, want a fault at %q", c.input, err, c.at)
+		}
+	}
+}

@@ -111,19 +111,6 @@ func (g *Registry) count(lane task.LaneID) task.LaneCount {
 	return n
 }
 
-// Waiting is about how many tasks of the type wait, whoever is to run them.
-func (g *Registry) Waiting(taskType string) (n int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if ty := (*g.types.Load())[taskType]; ty != nil {
-		for _, l := range ty.lanes {
-			c := g.count(l)
-			n += c.Ready + c.Waiting
-		}
-	}
-	return n
-}
-
 // Types are the task types that are known, by name.
 func (g *Registry) Types() []task.TypeStatus {
 	g.mu.Lock()

@@ -114,6 +114,11 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 		return old, task.Errorf(task.CodeConflict, "task %s has changed meanwhile: it is %s, attempt %d, version %d, and not %s, attempt %d, version %d",
 			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
 	}
+	if c.From.Final() && t.State == task.Pending { // retried by hand: it comes into the queue again
+		if refused := w.checkQueueLimits([]*task.Task{t}); refused != nil {
+			return old, refused, nil
+		}
+	}
 	return old, nil, nil
 }
 

@@ -37,6 +37,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunGroups(t, open)
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)
+	storetest.RunSchedules(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

@@ -187,7 +187,30 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 	if refused, err = w.checkGroups(tasks, group); refused != nil || err != nil {
 		return refused, err
 	}
-	return w.checkParents(tasks)
+	if refused, err = w.checkParents(tasks); refused != nil || err != nil {
+		return refused, err
+	}
+	return w.checkQueueLimits(tasks), nil
+}
+
+// checkQueueLimits refuses tasks that would overfill the queue of their type.
+func (w *writer) checkQueueLimits(tasks []*task.Task) error {
+	var adding map[string]int64
+	for _, t := range tasks {
+		if t.QueueLimit <= 0 || t.State != task.Pending {
+			continue
+		}
+		if adding == nil {
+			adding = map[string]int64{}
+		}
+		adding[t.Type]++
+		waiting := w.lanes.Waiting(t.Type)
+		if waiting+adding[t.Type] > t.QueueLimit {
+			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
+				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, t.Type, t.QueueLimit)}
+		}
+	}
+	return nil
 }
 
 // checkKeys refuses tasks if a key of theirs is taken.

@@ -17,6 +17,7 @@ import (
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -66,6 +67,7 @@ var (
 	_ task.ChildStore       = (*Store)(nil)
 	_ group.Store           = (*Store)(nil)
 	_ resource.Store        = (*Store)(nil)
+	_ schedule.Store        = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

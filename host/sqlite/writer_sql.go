@@ -26,6 +26,7 @@ type statements struct {
 	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
 	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
+	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
 	readyRow, makeReady                                                                           *stmt
 	groupFinisher, groupState, groupDelete                                                        *stmt
 	seqRecord, markPut                                                                            *stmt
@@ -149,6 +150,11 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.claimDelete, sqlClaimDelete, 0)
 	p(&st.readyRow, sqlReadyRow, 5)
 	p(&st.makeReady, sqlMakeReady, 0)
+	p(&st.scheduleInsert, sqlScheduleInsert, 0)
+	p(&st.scheduleUpdate, sqlScheduleUpdate, 0)
+	p(&st.scheduleGuard, sqlScheduleGuard, 2)
+	p(&st.scheduleNamed, sqlScheduleNamed, 1)
+	p(&st.scheduleDelete, sqlScheduleDelete, 0)
 	p(&st.groupInsert, sqlGroupInsert, 0)
 	p(&st.groupJoin, sqlGroupJoin, 2)
 	p(&st.groupClose, sqlGroupClose, 0)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -143,6 +144,7 @@ func TestQuarantine(t *testing.T) {
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: config})
 	st := r.until(e, task.ExecutorQuarantined)
 	contains(t, st.Reason, "3 times", "restart")
+	r.logs.wait(t, "[WARN]  x: executor has changed: state=quarantined")
 	contains(t, st.LastError, "exited with status 3", "on fire")
 	if _, err := r.do(e, "pid", struct{}{}); !errors.Is(err, sdk.ErrReleased) {
 		t.Errorf("attempt in quarantine: %v", err)
@@ -179,10 +181,7 @@ func TestRestartReplaces(t *testing.T) {
 	r := newRig(t)
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0]
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	file, result := r.waiting(e)
 	if err := e.Restart(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +202,17 @@ func TestRestartReplaces(t *testing.T) {
 	r.over(old.Pid, "the old process")
 }
 
+// waiting has an attempt run that waits for a file beside the one it names, with ".go" at
+// its end. result gets how it ended.
+func (r *rig) waiting(e *Executor) (file string, result chan error) {
+	r.Helper()
+	file = filepath.Join(r.TempDir(), "w")
+	result = make(chan error, 1)
+	go func() { _, err := r.do(e, "wait", file); result <- err }()
+	r.exists(file)
+	return file, result
+}
+
 func (r *rig) exists(file string) {
 	r.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -221,10 +231,7 @@ func TestDrain(t *testing.T) {
 	r := newRig(t)
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	pid := r.ready(e).Instances[0].Pid
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	file, result := r.waiting(e)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	drained := make(chan error, 2)
@@ -237,7 +244,12 @@ func TestDrain(t *testing.T) {
 	if err := <-drained; err == nil {
 		t.Error("a drain that was given up says nothing")
 	}
+	r.when(e, "the first drain to end", func(st task.ExecutorStatus) bool { return st.Reason != reasonDraining })
 	go func() { drained <- e.Drain(context.Background()) }()
+	r.when(e, "the second drain to begin", func(st task.ExecutorStatus) bool { return st.Reason == reasonDraining })
+	if err := e.Restart(context.Background()); task.CodeOf(err) != task.CodeConflict {
+		t.Errorf("a restart while it drains: %v", err)
+	}
 	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +261,9 @@ func TestDrain(t *testing.T) {
 	}
 	r.until(e, task.ExecutorStopped)
 	r.over(pid, "the drained process")
+	if err := e.Drain(context.Background()); task.CodeOf(err) != task.CodeConflict {
+		t.Errorf("a drain of what is drained: %v", err)
+	}
 	if err := e.Restart(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -261,10 +276,7 @@ func TestStopIsBounded(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.DrainTimeout = 50 * time.Millisecond })
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	r.ready(e)
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	_, result := r.waiting(e)
 	if err := e.Stop(context.Background()); err == nil {
 		t.Error("the stop says nothing of what it cut off")
 	}
@@ -305,5 +317,46 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	}
 	if _, err := e.Execute(context.Background(), attempt, sdk.NewReporter(sdk.ReporterFuncs{})); !errors.Is(err, sdk.ErrLost) {
 		t.Errorf("rejoin without a process: %v", err)
+	}
+}
+
+// A process that is asked to end has its time for that, and one that does not is killed, which is told.
+func TestEndsInItsTime(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.KillAfter = 10 * time.Second })
+	r.serving("good")
+	file := filepath.Join(t.TempDir(), "closed")
+	for closed, killed := range map[string]bool{file: false, "never": true} {
+		e := r.start(task.ExecutorConfig{Name: filepath.Base(closed), Plugin: "good", Config: fmt.Appendf(nil, `{"closed":%q}`, closed)})
+		r.ready(e)
+		if err := e.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if e.KilledAtEnd() != killed {
+			t.Errorf("%s: killed %v, want %v", closed, e.KilledAtEnd(), killed)
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("it had no time to close: %v", err)
+	}
+	contains(t, r.logs.String(), "did not end when it was asked to")
+}
+
+// A plugin ends with whatever started it, and one that does not is told from it, and ended.
+func TestEndsWithHost(t *testing.T) {
+	r := newRig(t)
+	r.serving("good")
+	r.script("stays", `echo '1|1|unix|/nowhere|grpc|'; while :; do sleep 0.1; done`)
+	r.script("talks", `echo hello`)
+	for name, says := range map[string]string{"good": "", "stays": "after its host has ended", "talks": "where the handshake belongs", "none": "unknown plugin"} {
+		wait := 3 * time.Second
+		if name == "good" {
+			wait = time.Minute
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		err := r.sup.EndsWithHost(ctx, name)
+		cancel()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v, want %q", name, err, says)
+		}
 	}
 }

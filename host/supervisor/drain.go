@@ -9,7 +9,10 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-const reasonDrained = "drained by an operator; a restart brings it back"
+const (
+	reasonDraining = "by an operator: it finishes what runs"
+	reasonDrained  = "drained by an operator; a restart brings it back"
+)
 
 // startDrain begins an operator's Drain: attempts have as long as its context lasts.
 func (c *controller) startDrain(r request) {
@@ -27,7 +30,7 @@ func (c *controller) startDrain(r request) {
 // awaitDrain waits in the background until nothing runs, as long as the first request's
 // context lasts.
 func (c *controller) awaitDrain() {
-	c.executor.setState(task.ExecutorDraining, "by an operator: it finishes what runs")
+	c.executor.setState(task.ExecutorDraining, reasonDraining)
 	ctx, inst := c.drainRequests[0].ctx, c.current
 	go func() {
 		var err error

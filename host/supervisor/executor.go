@@ -3,6 +3,7 @@ package supervisor
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -26,6 +27,7 @@ type Executor struct {
 	changed     chan struct{} // what Changed gives
 	done        chan struct{} // closed when run has ended
 	startCount  int           // processes so far; the controller's own
+	killedAtEnd atomic.Bool   // a process did not end when it was asked to
 	stuckSignal chan struct{} // signaled when an attempt is abandoned, and when one beside it returned
 
 	mu            sync.Mutex
@@ -58,6 +60,10 @@ func (e *Executor) Status() task.ExecutorStatus {
 	}
 	return st
 }
+
+// KilledAtEnd says whether a process had to be killed because it did not end when it was
+// asked to.
+func (e *Executor) KilledAtEnd() bool { return e.killedAtEnd.Load() }
 
 // Changed is signaled after the Status changed or the plugin said that its offer
 // did; several changes may be one signal. It is for one reader.
@@ -92,9 +98,13 @@ func signal(c chan struct{}) {
 	}
 }
 
-// setState sets the executor's state.
+// setState sets the executor's state. An operator hears of one that goes into quarantine.
 func (e *Executor) setState(s task.ExecutorState, reason string) {
-	e.log.Debug("executor", "state", s, "reason", reason)
+	level := hclog.Debug
+	if s == task.ExecutorQuarantined && e.Status().State != s {
+		level = hclog.Warn
+	}
+	e.log.Log(level, "executor has changed", "state", s, "reason", reason)
 	e.update(func(st *task.ExecutorStatus) {
 		st.State = s
 		st.Reason = reason

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -28,6 +29,7 @@ type instance struct {
 	client   *plugin.Client
 	conn     sdk.HostConnection // nil until connected
 	ending   sync.Once
+	askedEnd atomic.Bool   // it is being ended: its connection closes before its process is gone
 	ended    chan struct{} // closed when nothing of it is left
 
 	diedWithSuspect bool // a suspect ran when it died; under the executor's lock
@@ -68,6 +70,9 @@ func (i *instance) watch() error {
 		// The streams break within milliseconds of a death, and before the
 		// process is reaped; a silence is only seen here.
 		i.executor.stopRoutingTo(i)
+		if i.askedEnd.Load() { // by this host: it has its time for that
+			<-i.ended
+		}
 		i.process.waitOutputRead(100 * time.Millisecond)
 	}
 	why := errors.New("plugin process " + i.process.howItEnded())
@@ -123,13 +128,15 @@ func (i *instance) endAtOnce() {
 // endProcess ends the process and whatever it started.
 func (i *instance) endProcess() {
 	killAfter := i.executor.options.KillAfter
+	asked := i.conn != nil && i.process.running()
+	i.askedEnd.Store(asked)
 	clientDone := make(chan struct{})
 	endClient := func() {
 		defer close(clientDone)
 		i.closeConn()
 		i.client.Kill()
 	}
-	if i.conn != nil && i.process.running() {
+	if asked {
 		// Kill asks politely first. It has no bound of its own: a frozen
 		// process would hold it for ever.
 		go endClient()
@@ -149,8 +156,16 @@ func (i *instance) endProcess() {
 	case <-time.After(killAfter):
 		i.executor.log.Warn("go-plugin's client does not let go of a dead process", "pid", i.process.pid())
 	}
-	// What left the process group carries the mark in its environment.
-	for _, pid := range processesMarked(map[string]bool{i.id: true}) {
+	if asked && !i.process.endedUnkilled() {
+		i.executor.killedAtEnd.Store(true)
+		i.executor.log.Warn("plugin process did not end when it was asked to, and was killed", "pid", i.process.pid())
+	}
+	killMarked(i.id)
+}
+
+// killMarked ends what left its process group: it carries the instance's mark in its environment.
+func killMarked(id string) {
+	for _, pid := range processesMarked(map[string]bool{id: true}) {
 		if start, err := startTime(pid); err == nil {
 			killProcess(pid, start)
 		}

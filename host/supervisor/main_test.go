@@ -72,6 +72,7 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 		// what Describe fails with
 		Describe string `json:"describe"`
 		Deferred bool   `json:"deferred"` // as it says of itself
+		Closed   string `json:"closed"`   // a file that its Close makes, after half a second; "never" does not return
 	}
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
@@ -90,7 +91,24 @@ func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
 	if c.Deferred {
 		scripts = handingOn{scripts}
 	}
+	if c.Closed != "" {
+		scripts = closing{scripts, c.Closed}
+	}
 	return scripts, err
+}
+
+// closing is an executor with work to do at its end.
+type closing struct {
+	sdk.Executor
+	file string
+}
+
+func (c closing) Close() error {
+	if c.file == "never" {
+		select {}
+	}
+	time.Sleep(500 * time.Millisecond) // the work
+	return os.WriteFile(c.file, nil, 0o600)
 }
 
 // handingOn is an executor that says that it hands attempts on.

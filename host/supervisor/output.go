@@ -3,7 +3,6 @@ package supervisor
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,12 +33,6 @@ type output struct {
 
 	mu   sync.Mutex
 	tail []string
-}
-
-type logLine struct {
-	level   hclog.Level
-	message string
-	args    []any
 }
 
 func newOutput(log hclog.Logger) *output {
@@ -112,7 +105,7 @@ func (o *output) addLine(line []byte, more int) {
 	}
 	l := parseLine(text)
 	o.mu.Lock()
-	short := Printable(text)
+	short := l.text()
 	if len(short) > tailLine {
 		short = strings.ToValidUTF8(short[:tailLine], "") + " …"
 	}
@@ -150,62 +143,4 @@ func (o *output) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
-}
-
-// parseLine reads a line as hclog writes it in JSON; anything else is taken as
-// plain text, with the level that it seems to name.
-func parseLine(text string) logLine {
-	if strings.HasPrefix(text, "{") {
-		if l, ok := parseJSON(text); ok {
-			return l
-		}
-	}
-	level := hclog.Info
-	for prefix, as := range map[string]hclog.Level{
-		"[TRACE]": hclog.Trace, "[DEBUG]": hclog.Debug, "[INFO]": hclog.Info,
-		"[WARN]": hclog.Warn, "[ERROR]": hclog.Error, "panic: ": hclog.Error, "fatal error: ": hclog.Error,
-	} {
-		if strings.HasPrefix(text, prefix) {
-			level = as
-		}
-	}
-	return logLine{level: level, message: Printable(text)}
-}
-
-func parseJSON(text string) (logLine, bool) {
-	var fields map[string]any
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	if dec.Decode(&fields) != nil {
-		return logLine{}, false
-	}
-	message, ok := fields["@message"].(string)
-	if !ok {
-		return logLine{}, false // not hclog's: log it as it stands
-	}
-	level, _ := fields["@level"].(string)
-	// Of values the log takes care itself; it writes those of several lines indented.
-	l := logLine{level: hclog.LevelFromString(level), message: Printable(message)}
-	if l.level == hclog.NoLevel || l.level == hclog.Off {
-		l.level = hclog.Info
-	}
-	keys := make([]string, 0, len(fields))
-	for k := range fields {
-		if !strings.HasPrefix(k, "@") || k == "@module" {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		v := fields[k]
-		switch v.(type) {
-		case string, json.Number, bool, nil:
-		default: // an object or a list: as it was written
-			if data, err := json.Marshal(v); err == nil {
-				v = string(data)
-			}
-		}
-		l.args = append(l.args, Printable(strings.TrimPrefix(k, "@")), v)
-	}
-	return l, true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -64,10 +63,7 @@ func TestToldToStop(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.QuarantineAfter = 1 })
 	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
 	old := r.ready(e).Instances[0].Pid
-	file := filepath.Join(t.TempDir(), "w")
-	result := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); result <- err }()
-	r.exists(file)
+	file, result := r.waiting(e)
 	if err := syscall.Kill(old, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -107,10 +103,7 @@ func TestStuckAttempts(t *testing.T) {
 			old := r.ready(e).Instances[0].Pid
 			stuck := newTask("stubborn", busy)
 			end := r.begun(e, stuck)
-			file := filepath.Join(t.TempDir(), "w")
-			neighbor := make(chan error, 1)
-			go func() { _, err := r.do(e, "wait", file); neighbor <- err }()
-			r.exists(file)
+			file, neighbor := r.waiting(e)
 
 			e.Settled(stuck.Token)
 			st := r.another(e, old)
@@ -180,10 +173,7 @@ func TestStopWithStuckAttempt(t *testing.T) {
 	old := r.ready(e).Instances[0].Pid
 	stuck := newTask("stubborn", false)
 	end := r.begun(e, stuck)
-	file := filepath.Join(t.TempDir(), "w")
-	neighbor := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); neighbor <- err }()
-	r.exists(file)
+	_, neighbor := r.waiting(e)
 	e.Settled(stuck.Token)
 	r.another(e, old)
 	if err := e.Stop(context.Background()); err != nil {
@@ -240,10 +230,7 @@ func TestStarvedProcessIsNotTakenForDead(t *testing.T) {
 		stuck[i] = newTask("stubborn", true)
 		ends[i] = r.begun(e, stuck[i])
 	}
-	file := filepath.Join(t.TempDir(), "w")
-	neighbor := make(chan error, 1)
-	go func() { _, err := r.do(e, "wait", file); neighbor <- err }()
-	r.exists(file)
+	file, neighbor := r.waiting(e)
 	for _, task := range stuck {
 		e.Settled(task.Token)
 	}

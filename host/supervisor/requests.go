@@ -15,7 +15,8 @@ import (
 func (e *Executor) Restart(ctx context.Context) error { return e.request(ctx, requestRestart) }
 
 // Drain takes nothing new, waits until what runs has finished, and then ends the
-// process. If ctx ends first, what still runs is left running, the executor stays
+// process. The error has code conflict if it was drained already, and that of Restart
+// while a drain is under way. If ctx ends first, what still runs is left running, the executor stays
 // Draining, and the error says so.
 func (e *Executor) Drain(ctx context.Context) error { return e.request(ctx, requestDrain) }
 
@@ -81,7 +82,7 @@ func (c *controller) handle(r request) {
 	case c.drainRequests != nil && r.kind == requestDrain:
 		c.drainRequests = append(c.drainRequests, r)
 	case c.drainRequests != nil:
-		r.reply <- fmt.Errorf("executor %q is draining: restart it when that is done", c.executor.config.Name)
+		r.reply <- task.Errorf(task.CodeConflict, "executor %q is draining: restart it when that is done", c.executor.config.Name)
 	case r.kind == requestRestart:
 		c.endings = endings{}
 		c.drainedByOperator = false
@@ -91,7 +92,9 @@ func (c *controller) handle(r request) {
 		} else {
 			c.launch(task.ExecutorStarting, "the plugin is being restarted")
 		}
-	case r.kind == requestDrain:
+	case c.drainedByOperator && c.current == nil && c.launching == nil:
+		r.reply <- task.Errorf(task.CodeConflict, "executor %q is drained already: restart brings it back", c.executor.config.Name)
+	default:
 		c.startDrain(r)
 	}
 }

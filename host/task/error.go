@@ -83,6 +83,22 @@ func WithTaskNumber(err error, i, of int) error {
 	return &out
 }
 
+// WithField is err as that of what stands in that field: its fields are found below it. An
+// error without a code stays as it is.
+func WithField(err error, field string) error {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	out := *e
+	out.Message = field + ": " + e.Message
+	out.Fields = make([]FieldError, len(e.Fields))
+	for i, f := range e.Fields {
+		out.Fields[i] = FieldError{Path: append([]string{field}, f.Path...), Message: f.Message}
+	}
+	return &out
+}
+
 // Errorf makes an Error.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}

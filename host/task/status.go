@@ -48,12 +48,12 @@ type ExecutorStatus struct {
 
 // Instance is one process of an executor's plugin: two while one is replaced. Built-ins have none.
 type Instance struct {
-	ID       string    `json:"id"` // chosen by the host; stands in the process's environment
-	Pid      int       `json:"pid"`
-	Version  string    `json:"version"`  // what the plugin says of itself; empty until it is connected
-	State    string    `json:"state"`    // an ExecutorState
-	Since    time.Time `json:"since"`    // of the state
-	Restarts int       `json:"restarts"` // processes that this executor had before this one
+	ID       string    `json:"id" doc:"chosen by the host; it stands in the process's environment"`
+	Pid      int       `json:"pid" doc:"of the process; 0 until it is started"`
+	Version  string    `json:"version" doc:"what the plugin says of itself; empty until it is connected"`
+	State    string    `json:"state" enum:"starting,ready,degraded,quarantined,draining,stopped,paused" doc:"as an executor's"` // an ExecutorState
+	Since    time.Time `json:"since" doc:"when it came to be in this state"`
+	Restarts int       `json:"restarts" minimum:"0" doc:"how many processes this executor had before this one"`
 	Reason   string    `json:"reason,omitempty" doc:"why it drains, where nobody asked for that"`
 }
 

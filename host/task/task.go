@@ -87,6 +87,9 @@ type Task struct {
 
 	State   State
 	Waiting Waiting // while pending
+	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
+	// comes into the queue is under. No store keeps it. 0 is no limit.
+	QueueLimit int64
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
@@ -167,12 +170,12 @@ type Event struct {
 
 // LogLine is one line that an attempt logged.
 type LogLine struct {
-	Seq     int64             `json:"seq"` // rises within the task
-	At      time.Time         `json:"at"`
-	Attempt int               `json:"attempt"`
-	Level   string            `json:"level"` // trace, debug, info, warn, error
-	Message string            `json:"message"`
-	Fields  map[string]string `json:"fields,omitempty"`
+	Seq     int64             `json:"seq" doc:"its number, which rises within the task"`
+	At      time.Time         `json:"at" doc:"when it was logged"`
+	Attempt int               `json:"attempt" doc:"the number of the attempt that logged it"`
+	Level   string            `json:"level" doc:"trace, debug, info, warn or error"`
+	Message string            `json:"message" doc:"what was logged"`
+	Fields  map[string]string `json:"fields,omitempty" doc:"names and values that were logged with it; absent if there are none"`
 }
 
 // Spec is what a client asks for. Nil and zero leave a value to the type.
@@ -247,7 +250,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
-		Resources: spec.Resources,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")

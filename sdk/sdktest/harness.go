@@ -7,8 +7,12 @@
 //
 // Each case runs twice, once with the executor called directly, as a built-in is,
 // and once through gRPC and go-plugin, as a plugin process is. Cases that need more
-// than the harness offers are skipped, and say what is missing. An executor that
-// hosts scripts is loaded with Scripts and sets Probes, and all cases apply.
+// than the harness offers are skipped, and say what is missing: name a task for each thing
+// that your scripts do (a checkpoint, say), and the suite holds them to it.
+//
+// What is the executor's business rather than a script's is tried with scripts of the
+// suite's own. An executor that hosts scripts is loaded with [Scripts] and sets Probes, and
+// all cases apply. The executors of sdk.Scripts and sdk.NewScripts pass all of them.
 package sdktest
 
 import (
@@ -16,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +56,16 @@ type Harness struct {
 	Fail, Permanent Case
 	// Progress is a task that reports progress; Log one that logs.
 	Progress, Log Case
-	// Probes says that the executor runs Scripts: everything above but Plugin,
-	// Config, Setup and Ready is then known.
+	// Checkpoint is a task that saves checkpoints. It is told to stop at the first, and run
+	// again from the last, when it must succeed.
+	Checkpoint Case
+	// Large is a task whose result has more than 256 KiB, and so travels in chunks.
+	Large Case
+	// Panic is a task whose code panics.
+	Panic Case
+	// Yield is a task that rests until a time.
+	Yield Case
+	// Probes says that the executor runs Scripts: what is left out above is one of them.
 	Probes bool
 	// Many is how many attempts run at once in the case of many; 0 means 1,000.
 	Many int
@@ -62,7 +75,11 @@ type Harness struct {
 
 // Case is a task: a type and its input, as JSON. The zero Case is one that the
 // harness does not offer.
-type Case struct{ Type, Input string }
+type Case struct {
+	Type, Input string
+	// Result, if set, checks what the task leaves when it succeeds.
+	Result func(t *testing.T, res sdk.Result)
+}
 
 func (h Harness) complete() Harness {
 	if h.Config == "" {
@@ -74,7 +91,7 @@ func (h Harness) complete() Harness {
 	if h.Patience == 0 {
 		h.Patience = 30 * time.Second
 	}
-	if h.Probes {
+	if h.Probes && h.Type == "" {
 		h.Type, h.Input = probeOK, `{"say":"hello"}`
 		h.Result = func(t *testing.T, res sdk.Result) {
 			var out okInput
@@ -82,14 +99,30 @@ func (h Harness) complete() Harness {
 				t.Errorf("the result is %q (%v), want ok:hello", res.Data, err)
 			}
 		}
-		h.Block = Case{probeBlock, "null"}
-		h.Fail = Case{probeFail, `{"how":"plain"}`}
-		h.Permanent = Case{probeFail, `{"how":"permanent"}`}
-		h.Progress = Case{probeProgress, "null"}
-		h.Log = Case{probeLog, "null"}
+	}
+	for _, c := range []struct {
+		own   *Case
+		probe Case
+	}{
+		{&h.Block, Case{Type: probeBlock, Input: "null"}},
+		{&h.Fail, Case{Type: probeFail, Input: `{"how":"plain"}`}},
+		{&h.Permanent, Case{Type: probeFail, Input: `{"how":"permanent"}`}},
+		{&h.Progress, Case{Type: probeProgress, Input: "null"}},
+		{&h.Log, Case{Type: probeLog, Input: "null"}},
+		{&h.Checkpoint, Case{Type: probeCheckpoint, Input: "null"}},
+		{&h.Large, Case{Type: probeLarge, Input: "3145728"}},
+		{&h.Panic, Case{Type: probePanic, Input: "null"}},
+		{&h.Yield, Case{Type: probeYield, Input: `{"how":"until"}`}},
+	} {
+		if h.Probes && c.own.Type == "" {
+			*c.own = c.probe
+		}
 	}
 	return h
 }
+
+// isProbe says whether a type is one of Scripts, of which more is known than of an author's.
+func isProbe(taskType string) bool { return strings.HasPrefix(taskType, "probe.") }
 
 // way is one of the two ways to reach an executor.
 type way struct {

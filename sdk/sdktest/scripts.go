@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -27,6 +28,7 @@ const (
 	probeLog        = "probe.log"
 	probeProgress   = "probe.progress"
 	probeBig        = "probe.big"
+	probeLarge      = "probe.large"
 	probeNonce      = "probe.nonce"
 	probeLate       = "probe.late"
 	probeRevert     = "probe.revert"
@@ -67,36 +69,42 @@ func Scripts() []sdk.Script {
 		sdk.Func(probeOK, func(_ context.Context, in okInput, _ sdk.Reporter) (okInput, error) {
 			return okInput{Say: "ok:" + in.Say}, nil
 		}),
-		raw(probeEcho, func(_ context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
-			return sdk.JSON(echo{ID: t.ID, Type: t.Type, Attempt: t.Attempt, Labels: t.Labels, Trace: t.Trace,
-				Checkpoint: string(t.Checkpoint), Deadline: !t.Deadline.IsZero(), Input: t.Input})
-		}),
+		sdk.Func(probeEcho, echoTask),
 		sdk.Func(probeFail, fail),
 		sdk.Func(probeYield, yield),
-		raw(probeBlock, block),
-		raw(probeStubborn, stubborn),
-		raw(probePanic, func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { panic("a probe panics") }),
-		raw(probeCheckpoint, checkpoint),
-		raw(probeLog, func(_ context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+		sdk.Func(probeBlock, block),
+		sdk.Func(probeStubborn, stubborn),
+		sdk.Func(probePanic, func(context.Context, any, sdk.Reporter) (any, error) { panic("a probe panics") }),
+		sdk.Func(probeCheckpoint, checkpoint),
+		sdk.Func(probeLog, func(_ context.Context, _ any, r sdk.Reporter) (string, error) {
 			r.Log().Info("first line", "answer", 42)
 			r.Log().Warn("last line")
-			return sdk.Text("logged"), nil
+			return "logged", nil
 		}),
-		raw(probeProgress, func(_ context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+		sdk.Func(probeProgress, func(_ context.Context, _ any, r sdk.Reporter) (int64, error) {
 			for i := int64(1); i <= 1000; i++ {
 				r.Progress(i, 1000, "counting")
 			}
-			return sdk.Text("1000"), nil
+			return 1000, nil
 		}),
-		raw(probeBig, big),
-		raw(probeNonce, nonce),
-		raw(probeLate, late),
+		sdk.Func(probeLarge, func(_ context.Context, size int, _ sdk.Reporter) (string, error) {
+			return strings.Repeat("y", size), nil
+		}),
+		{TypeInfo: sdk.TypeInfo{Name: probeBig, Description: "a probe whose result is no JSON"}, Run: big},
+		sdk.Func(probeNonce, nonce),
+		sdk.Func(probeLate, late),
 		revertible(),
 	}
 }
 
-func raw(name string, run func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error)) sdk.Script {
-	return sdk.Script{TypeInfo: sdk.TypeInfo{Name: name, Description: "a probe of the conformance suite"}, Run: run}
+// echoTask says what a typed function is told of its attempt.
+func echoTask(ctx context.Context, in json.RawMessage, _ sdk.Reporter) (echo, error) {
+	t, ok := sdk.TaskFrom(ctx)
+	if !ok {
+		return echo{}, sdk.Permanent(errors.New("the context holds no task"))
+	}
+	return echo{ID: t.ID, Type: t.Type, Attempt: t.Attempt, Labels: t.Labels, Trace: t.Trace,
+		Checkpoint: string(t.Checkpoint), Deadline: !t.Deadline.IsZero(), Input: in}, nil
 }
 
 func fail(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
@@ -124,36 +132,36 @@ func yield(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
 }
 
 // block says that it runs, and runs until it is told to stop.
-func block(ctx context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func block(ctx context.Context, _ any, r sdk.Reporter) (any, error) {
 	r.Progress(1, 0, "blocking")
 	<-ctx.Done()
-	return sdk.Result{}, fmt.Errorf("stopped: %w", context.Cause(ctx))
+	return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
 }
 
 // stubborn finishes its work although it is told to stop.
-func stubborn(ctx context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func stubborn(ctx context.Context, _ any, r sdk.Reporter) (string, error) {
 	r.Progress(1, 0, "deaf")
 	<-ctx.Done()
-	return sdk.Text("done all the same"), nil
+	return "done all the same", nil
 }
 
 // checkpoint saves where it is and fails; the next attempt goes on from there.
-func checkpoint(_ context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	if len(t.Checkpoint) > 0 {
-		return sdk.Text("resumed from " + digest(t.Checkpoint)), nil
+func checkpoint(ctx context.Context, _ any, r sdk.Reporter) (string, error) {
+	if t, ok := sdk.TaskFrom(ctx); ok && len(t.Checkpoint) > 0 {
+		return "resumed from " + digest(t.Checkpoint), nil
 	}
 	saved := make([]byte, 600<<10) // large enough to travel in chunks
 	_, _ = rand.Read(saved)
 	if err := r.Checkpoint([]byte("first")); err != nil {
-		return sdk.Result{}, fmt.Errorf("checkpoint: %w", err)
+		return "", fmt.Errorf("checkpoint: %w", err)
 	}
 	if err := r.Checkpoint(saved); err != nil {
-		return sdk.Result{}, fmt.Errorf("checkpoint: %w", err)
+		return "", fmt.Errorf("checkpoint: %w", err)
 	}
 	if err := r.Checkpoint(make([]byte, sdk.MaxCheckpoint+1)); err == nil {
-		return sdk.Result{}, sdk.Permanent(errors.New("a checkpoint over the limit was taken"))
+		return "", sdk.Permanent(errors.New("a checkpoint over the limit was taken"))
 	}
-	return sdk.Result{}, errors.New("saved, then failed")
+	return "", errors.New("saved, then failed")
 }
 
 func big(_ context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
@@ -168,20 +176,20 @@ func big(_ context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 }
 
 // nonce takes long enough to be joined, and tells one run from another.
-func nonce(ctx context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func nonce(ctx context.Context, _ any, r sdk.Reporter) (string, error) {
 	r.Progress(1, 0, "thinking")
 	var n [8]byte
 	_, _ = rand.Read(n[:])
 	select {
 	case <-ctx.Done():
-		return sdk.Result{}, context.Cause(ctx)
+		return "", context.Cause(ctx)
 	case <-time.After(400 * time.Millisecond):
-		return sdk.Text(hex.EncodeToString(n[:])), nil
+		return hex.EncodeToString(n[:]), nil
 	}
 }
 
 // late goes on speaking when it was told to stop, and after it has returned.
-func late(ctx context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func late(ctx context.Context, _ any, r sdk.Reporter) (any, error) {
 	r.Progress(1, 0, "talking")
 	<-ctx.Done()
 	speak := func(when string) {
@@ -191,16 +199,14 @@ func late(ctx context.Context, _ sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	}
 	speak("while it stops")
 	go speak("after its return")
-	return sdk.Result{}, context.Cause(ctx)
+	return nil, context.Cause(ctx)
 }
 
 func revertible() sdk.Script {
-	s := raw(probeRevert, func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
-		return sdk.Text("made"), nil
-	})
+	s := sdk.Func(probeRevert, func(context.Context, any, sdk.Reporter) (string, error) { return "made", nil })
 	s.Undo = func(_ context.Context, t sdk.Task, _ sdk.Reporter) error {
 		switch {
-		case t.Result != nil && string(t.Result.Data) == "made":
+		case t.Result != nil && string(t.Result.Data) == `"made"`:
 			return nil
 		case t.Failure != nil && t.Failure.Code == sdk.CodeTimeout:
 			return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +40,7 @@ func Run(t *testing.T, h Harness) {
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
 					if c.probes && !h.Probes {
-						t.Skip("needs an executor that runs the probe scripts (Harness.Probes)")
+						t.Skip("is about executors, and needs one that runs the suite's own scripts (Harness.Probes)")
 					}
 					c.run(t, s)
 				})
@@ -74,6 +75,8 @@ type attempt struct {
 	spoke  chan struct{} // closed with the first report of any kind
 	once   sync.Once
 	refuse error // what Checkpoint answers
+
+	interrupt error // what the context ends with at the first checkpoint; nil for none
 
 	mu          sync.Mutex
 	started     int
@@ -161,16 +164,26 @@ func (a *attempt) reporter() sdk.Reporter {
 				return a.refuse
 			}
 			note(func() { a.checkpoints = append(a.checkpoints, bytes.Clone(data)) })
+			if a.interrupt != nil {
+				a.cancel(a.interrupt)
+			}
 			return nil
 		},
 		Line: a.line,
 	})
 }
 
+// saved are the checkpoints so far: a script may go on speaking after it has returned.
+func (a *attempt) saved() [][]byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.checkpoints)
+}
+
 // running waits until the attempt has said something, where it is known to.
 func (a *attempt) running(t *testing.T) {
 	t.Helper()
-	if !a.suite.Probes {
+	if !isProbe(a.task.Type) {
 		return // it may not have begun yet, which no caller may rely on either
 	}
 	select {
@@ -191,6 +204,17 @@ func (a *attempt) wait(t *testing.T) sdk.Outcome {
 		t.Fatalf("no outcome of a task of type %q within %s", a.task.Type, a.suite.Patience)
 	}
 	return a.out
+}
+
+// succeeds waits for a success, and has the case check what it leaves.
+func (c Case) succeeds(t *testing.T, a *attempt) sdk.Outcome {
+	t.Helper()
+	o := a.wait(t)
+	want(t, o, sdk.OutcomeSucceeded)
+	if c.Result != nil {
+		c.Result(t, o.Result)
+	}
+	return o
 }
 
 // want checks the kind of an outcome.

@@ -2,6 +2,7 @@ package sdktest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -42,6 +43,19 @@ func TestMinimal(t *testing.T) {
 	})
 }
 
+// Of typed functions the suite tries all that a script can do, without scripts of its own.
+func TestTyped(t *testing.T) { testConformance(t) }
+
+// With scripts of the suite's beside them, what the author names goes first, and all cases apply.
+func TestBoth(t *testing.T) {
+	sdktest.Run(t, sdktest.Harness{
+		Plugin: sdk.Plugin{Name: "both", Version: "1", New: sdk.Scripts(append(sdktest.Scripts(), sdk.Func("walk", walk))...)},
+		Type:   "walk", Input: `{}`,
+		Checkpoint: sdktest.Case{Type: "walk", Input: `{"steps":9}`},
+		Probes:     true,
+	})
+}
+
 // nodal is an executor with two nodes that can be drained.
 type nodal struct {
 	sdk.Executor
@@ -73,6 +87,9 @@ func (n *nodal) ControlNode(_ context.Context, node, action string) error {
 	}
 	if action != "drain" && action != "resume" {
 		return fmt.Errorf("%w: %q", sdk.ErrUnknownAction, action)
+	}
+	if n.drained[node] == (action == "drain") {
+		return fmt.Errorf("%w: it is so", sdk.ErrNodeUnchanged)
 	}
 	n.drained[node] = action == "drain"
 	return nil
@@ -107,6 +124,9 @@ func TestNodes(t *testing.T) {
 				}
 				if draining("n1") != step.want || draining("n2") {
 					t.Errorf("after %s: n1 draining %v, n2 draining %v", step.action, draining("n1"), draining("n2"))
+				}
+				if err := c.ControlNode(t.Context(), "n1", step.action); !errors.Is(err, sdk.ErrNodeUnchanged) {
+					t.Errorf("%s of one that is so already: %v", step.action, err)
 				}
 			}
 		},

@@ -84,9 +84,7 @@ func (es *eventStream) begin(version int64) error {
 		return nil
 	}
 	es.lastSeq = 0
-	return es.send("reset", 0, struct {
-		Reason string `json:"reason"`
-	}{"the task's history does not reach this id: it is told from its beginning"})
+	return es.send("reset", 0, api.ResetEvent{Reason: "the task's history does not reach this id: it is told from its beginning"})
 }
 
 // watchOnce tells of the task until it is final, or this watch of it is over.

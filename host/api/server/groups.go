@@ -29,8 +29,8 @@ func decodeGroup(data json.RawMessage, at place, inBatch bool, bad *faults) grou
 		read, known := groupFields[name]
 		switch {
 		case name == "open" && inBatch:
-			if !isNull(v) && json.Unmarshal(v, &s.Open) != nil {
-				bad.add(at.to(name), "is neither true nor false")
+			if !isNull(v) {
+				s.Open = bad.boolean(v, at.to(name))
 			}
 		case !known:
 			bad.add(at.to(name), "is not a field of a group")
@@ -121,36 +121,36 @@ func (h *handlers) deleteGroup(w http.ResponseWriter, r *http.Request, s task.Sc
 
 func (h *handlers) groupRoutes() []route {
 	const tag = "groups"
-	named := []task.Code{task.CodeNotFound}
 	one := func(status int, doc string) []answer { return []answer{{status: status, doc: doc, body: api.Group{}}} }
 	return []route{
 		{method: http.MethodPost, path: "/v1/groups", id: "createGroup", tag: tag, summary: "Make an open group", handle: h.createGroup,
 			description: "Tasks join by naming it in group, until it is closed.", body: api.GroupRequest{},
-			codes: []task.Code{task.CodeUnknownType, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeExecutorUnavailable, task.CodeStoreFull},
+			codes: codes(writes, task.CodeUnknownType, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeExecutorUnavailable),
 			answers: []answer{{status: http.StatusCreated, doc: "the group", body: api.Group{},
-				headers: []param{{name: "Location", kind: "string", doc: "the group"}}}}},
+				headers: []param{{name: "Location", kind: "string", doc: "the path of the group", always: true}}}}},
 		{method: http.MethodGet, path: "/v1/groups", id: "listGroups", tag: tag, summary: "List groups", handle: h.listGroups,
-			description: "Newest first.", params: []param{
-				{name: "name", in: "query", kind: "string", doc: "groups of this name"},
-				{name: "limit", in: "query", kind: "integer", doc: "groups to a page: 1 to 1000, by default 100"},
-				{name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			description: "Newest first.", params: []param{{name: "name", in: "query", kind: "string", doc: "groups of this name"}, pageLimit("groups"), pageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.GroupList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/groups/{id}", id: "getGroup", tag: tag, summary: "Read a group", handle: h.getGroup,
-			description: "The counts are exact: whoever has seen the last member final sees the group finished.", codes: named,
-			answers: one(http.StatusOK, "the group")},
-		{method: http.MethodPost, path: "/v1/groups/{id}/close", id: "closeGroup", tag: tag, summary: "Let no more tasks join a group",
+			description: "The counts are exact: whoever has seen the last member final sees the group finished.", params: []param{groupID},
+			codes: codes(reads, task.CodeNotFound), answers: one(http.StatusOK, "the group")},
+		{method: http.MethodPost, path: "/v1/groups/{id}/close", id: "closeGroup", tag: tag, summary: "Close a group",
+			description: "No more tasks may join. A group that is closed stays as it is.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusOK, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.CloseGroup(r.Context(), s, id)
-			}), codes: named, answers: one(http.StatusOK, "the group, closed")},
+			}), codes: codes(writes, task.CodeNotFound), answers: one(http.StatusOK, "the group, closed")},
 		{method: http.MethodPost, path: "/v1/groups/{id}/cancel", id: "cancelGroup", tag: tag, summary: "Close a group and ask its members to end",
+			description: "All members that are not final, those that run and those that wait.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusAccepted, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.CancelGroup(r.Context(), s, id)
-			}), codes: named, answers: one(http.StatusAccepted, "the group: those of its members that run are canceling")},
-		{method: http.MethodPost, path: "/v1/groups/{id}/retry", id: "retryGroup", tag: tag, summary: "Run a group's failed members again, with fresh attempts",
+			}), codes: codes(writes, task.CodeNotFound), answers: one(http.StatusAccepted, "the group: those of its members that run are canceling")},
+		{method: http.MethodPost, path: "/v1/groups/{id}/retry", id: "retryGroup", tag: tag, summary: "Run a group's failed members again",
+			description: "They wait again, with fresh attempts. A finished group is closed again, until they are final too.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusAccepted, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.RetryGroup(r.Context(), s, id)
-			}), codes: named, answers: one(http.StatusAccepted, "the group: what had failed waits again")},
-		{method: http.MethodDelete, path: "/v1/groups/{id}", id: "deleteGroup", tag: tag, summary: "Delete a finished group and its members", handle: h.deleteGroup,
-			codes: []task.Code{task.CodeNotFound, task.CodeNotFinal}, answers: []answer{{status: http.StatusNoContent, doc: "deleted"}}},
+			}), codes: codes(writes, task.CodeNotFound), answers: one(http.StatusAccepted, "the group: what had failed waits again")},
+		{method: http.MethodDelete, path: "/v1/groups/{id}", id: "deleteGroup", tag: tag, summary: "Delete a finished group", handle: h.deleteGroup,
+			description: "Its members go with it.", params: []param{groupID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal),
+			answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
@@ -41,6 +43,12 @@ func NewHandler(svc Service, opts Options) http.Handler {
 // ServeHTTP guards every request against panics and against whom the API is not for.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sw := &startedWriter{ResponseWriter: w}
+	if m.log.Enabled(r.Context(), slog.LevelDebug) {
+		began := time.Now()
+		defer func() {
+			m.log.LogAttrs(r.Context(), slog.LevelDebug, "request", requestAttrs(r, sw, time.Since(began))...)
+		}()
+	}
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -50,7 +58,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(v)
 		}
 		m.log.LogAttrs(r.Context(), slog.LevelError, "panic in a request", slog.String("method", r.Method),
-			slog.String("path", r.URL.Path), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			slog.String("path", loggedPath(r)), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		if sw.started {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
@@ -61,27 +69,26 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.handlers.fail(sw, r, err)
 		return
 	}
+	if err := checkPath(r); err != nil {
+		m.handlers.fail(sw, r, err)
+		return
+	}
 	m.routes.ServeHTTP(sw, r)
 }
 
-// startedWriter knows whether the answer has begun.
-type startedWriter struct {
-	http.ResponseWriter
-	started bool
+// checkPath refuses what http.ServeMux would answer by itself, and in no problem: the
+// path * of OPTIONS, and paths that it would redirect to others. A path with an empty part
+// most often lacks the name that was to stand there, and another answer than the one
+// asked for (the list of tasks, for the task whose id is "") is worse than none.
+func checkPath(r *http.Request) error {
+	if r.RequestURI == "*" {
+		return task.Errorf(task.CodeInvalidRequest, "* is no path: OPTIONS takes it, %s does not", r.Method)
+	}
+	if p := r.URL.EscapedPath(); p != "/" && p != path.Clean("/"+p) {
+		return task.Errorf(task.CodeNotFound, "there is nothing at %q: a path has no empty part, no part . or .., and no / at its end; see /openapi.json for what there is", p)
+	}
+	return nil
 }
-
-func (w *startedWriter) WriteHeader(status int) {
-	w.started = true
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *startedWriter) Write(p []byte) (int, error) {
-	w.started = true
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap is for http.ResponseController.
-func (w *startedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // handle makes of a route what net/http can serve: it finds out who calls, and
 // turns an error into the answer.
@@ -98,7 +105,7 @@ func (m *mux) handle(rt route) http.HandlerFunc {
 		switch {
 		case err == nil, errors.Is(err, errClientGone):
 		case w.(*startedWriter).started:
-			m.log.LogAttrs(r.Context(), slog.LevelError, "answer broken off", slog.String("path", r.URL.Path), slog.Any("error", err))
+			m.log.LogAttrs(r.Context(), slog.LevelError, "answer broken off", slog.String("path", loggedPath(r)), slog.Any("error", err))
 			panic(http.ErrAbortHandler)
 		default:
 			m.handlers.fail(w, r, err)

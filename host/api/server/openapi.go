@@ -1,19 +1,22 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"reflect"
-	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/taskhost/taskhost/host/api"
-	"github.com/taskhost/taskhost/host/task"
 )
+
+// document is the OpenAPI document in the making.
+type document struct {
+	*huma.OpenAPI
+	schemas huma.Registry
+}
 
 // describe makes the OpenAPI 3.1 document of the routes.
 func describe(routes []route, version string) (doc []byte, err error) {
@@ -24,166 +27,134 @@ func describe(routes []route, version string) (doc []byte, err error) {
 			err = fmt.Errorf("%v", v)
 		}
 	}()
+	d := newDocument(version)
+	for _, v := range []any{api.Event{}, stateMessage{}, progressMessage{}, resetMessage{}} { // what no route names
+		d.schema(v)
+	}
+	for _, rt := range routes {
+		d.AddOperation(d.operation(rt))
+	}
+	refineSchemas(d.schemas.Map())
+	return json.Marshal(d.OpenAPI)
+}
+
+const about = `Durable tasks, and the executors that run them.
+
+Requests and answers are JSON but where another media type is named. A request with a field or a query parameter that is not known is refused; an answer may come to have
+more fields than are described here. Times are of RFC 3339, in UTC and with fractions of a second; durations are text such as 1h30m. HEAD is answered as GET is, without a body.
+
+Every error is a problem of RFC 9457, of type application/problem+json: match its code, which is stable, and show its detail, which says what was wrong and what to do.
+With a 429 or 503, Retry-After says when to try again. A path that is not described here is answered 404, a method that a path does not take 405 with Allow.`
+
+func newDocument(version string) *document {
 	if version == "" {
 		version = "dev"
 	}
-	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	d := &huma.OpenAPI{
+	schemas := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	d := &document{schemas: schemas, OpenAPI: &huma.OpenAPI{
 		OpenAPI: "3.1.0",
-		Info: &huma.Info{Title: "taskhost", Version: version, Description: "Durable tasks, and the executors that run them.",
+		Info: &huma.Info{Title: "taskhost", Version: version, Description: about,
+			Contact: &huma.Contact{Name: "taskhost", URL: "https://github.com/taskhost/taskhost"},
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}},
-		Components: &huma.Components{Schemas: schemas, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"token": {Type: "http", Scheme: "bearer", Description: "needed where the server has tokens; without any it listens on loopback and asks for none"}}},
+		Servers: []*huma.Server{
+			{URL: "/", Description: "The server that this document was read from."},
+			{URL: "http://127.0.0.1:7070", Description: "One on this machine, where it listens if nothing else is configured."},
+		},
+		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
+			"token": {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."}}},
 		Security: []map[string][]string{{"token": {}}, {}},
+	}}
+	for _, t := range tags {
+		d.Tags = append(d.Tags, &huma.Tag{Name: t.name, Description: t.doc})
 	}
-	problem := schemas.Schema(reflect.TypeFor[api.Problem](), true, "")
-	for _, rt := range routes {
-		d.AddOperation(operation(rt, schemas, problem))
-	}
-	refineSchemas(schemas)
-	return json.Marshal(d)
+	return d
 }
 
-func operation(rt route, schemas huma.Registry, problem *huma.Schema) *huma.Operation {
+// schema is the schema of v's type, by reference where it has a name.
+func (d *document) schema(v any) *huma.Schema { return d.schemas.Schema(reflect.TypeOf(v), true, "") }
+
+func (d *document) operation(rt route) *huma.Operation {
 	op := &huma.Operation{Method: rt.method, Path: rt.path, OperationID: rt.id, Summary: rt.summary, Description: rt.description,
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
 		op.Security = []map[string][]string{{}}
 	}
-	for _, name := range pathNames(rt.path) {
-		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
-	}
 	for _, p := range rt.params {
-		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Schema: p.schema()})
+		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Required: p.in == "path",
+			AllowEmptyValue: p.flag, Schema: p.schema()})
 	}
-	if rt.body != nil {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: schemas.Schema(reflect.TypeOf(rt.body), true, "")}}}
+	switch {
+	case rt.body != nil:
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: d.schema(rt.body)}}}
+	case rt.bodyDoc != "":
+		op.RequestBody = &huma.RequestBody{Description: rt.bodyDoc, Content: map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Description: rt.bodyDoc}}}}
 	}
 	for _, a := range rt.answers {
-		addAnswer(op, a, schemas)
+		d.addAnswer(op, a)
 	}
-	addProblems(op, rt, problem)
+	d.addProblems(op, rt)
 	return op
 }
 
-var pathName = regexp.MustCompile(`\{(\w+)\}`)
-
-func pathNames(path string) []string {
-	var out []string
-	for _, m := range pathName.FindAllStringSubmatch(path, -1) {
-		out = append(out, m[1])
-	}
-	return out
-}
-
-func (p param) schema() *huma.Schema {
-	s := &huma.Schema{Type: p.kind}
-	switch p.kind {
-	case "date-time":
-		s.Type, s.Format = huma.TypeString, "date-time"
-	case "strings":
-		s = &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}
-	case "state":
-		s = &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString, Enum: stateNames()}}
-	}
-	for _, e := range p.enum {
-		s.Enum = append(s.Enum, e)
-	}
-	return s
-}
-
-func stateNames() []any {
-	var out []any
-	for _, s := range task.States() {
-		out = append(out, s.String())
-	}
-	return out
-}
-
-func addAnswer(op *huma.Operation, a answer, schemas huma.Registry) {
+func (d *document) addAnswer(op *huma.Operation, a answer) {
 	key := strconv.Itoa(a.status)
 	r := op.Responses[key]
 	if r == nil {
-		r = &huma.Response{Description: a.doc}
+		r = &huma.Response{Description: a.doc, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{}}
 		op.Responses[key] = r
 	}
 	for _, h := range a.headers {
-		if r.Headers == nil {
-			r.Headers = map[string]*huma.Param{}
-		}
-		r.Headers[h.name] = &huma.Param{Description: h.doc, Schema: h.schema()}
+		r.Headers[h.name] = &huma.Param{Description: h.doc, Required: h.always, Schema: h.schema()}
 	}
-	media, schema := a.media, &huma.Schema{}
+	media := a.media
+	schema := &huma.Schema{}
 	if a.body != nil {
-		media, schema = "application/json", schemas.Schema(reflect.TypeOf(a.body), true, "")
+		media = cmp.Or(media, "application/json")
+		schema = d.schema(a.body)
+		schema.Nullable = false // of a stream: it is an array
 	}
 	if media == "" {
 		return
 	}
-	if r.Content == nil {
-		r.Content = map[string]*huma.MediaType{}
+	if a.content != "" {
+		schema.Description = a.content
 	}
 	r.Content[media] = &huma.MediaType{Schema: schema}
 }
 
-// addProblems tells which codes come under which status.
-func addProblems(op *huma.Operation, rt route, problem *huma.Schema) {
-	codes := append([]task.Code{task.CodeInvalidRequest, task.CodeForbidden, task.CodeInternal}, rt.codes...)
-	if !rt.open {
-		codes = append(codes, task.CodeUnauthenticated, task.CodeStoreUnavailable)
+func (p param) schema() *huma.Schema {
+	one := &huma.Schema{Type: huma.TypeString, Pattern: p.pattern, Default: p.otherwise}
+	for _, e := range p.enum {
+		one.Enum = append(one.Enum, e)
 	}
-	byStatus := map[int][]string{}
-	seen := map[task.Code]bool{}
-	for _, c := range codes {
-		if status, _ := statusOf(c); !seen[c] {
-			byStatus[status] = append(byStatus[status], string(c))
-			seen[c] = true
-		}
+	switch p.kind {
+	case "date-time", "uuid":
+		one.Format = p.kind
+	case "integer":
+		one.Type, one.Minimum, one.Maximum = huma.TypeInteger, bound(p.least), bound(p.most)
+	case "boolean":
+		one.Type = huma.TypeBoolean
+	case "string":
+		one.MinLength, one.MaxLength = length(p.least), length(p.most)
+	case "states":
+		one.Enum = stateNames()
 	}
-	for status, names := range byStatus {
-		r := &huma.Response{Description: strings.Join(names, ", "), Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}}}
-		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			r.Headers = map[string]*huma.Param{"Retry-After": {Description: "seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}}
-		}
-		op.Responses[strconv.Itoa(status)] = r
+	if p.kind == "strings" || p.kind == "states" {
+		return &huma.Schema{Type: huma.TypeArray, Items: one}
 	}
+	return one
 }
 
-// refineSchemas says what huma's derivation cannot.
-func refineSchemas(schemas huma.Registry) {
-	byName := schemas.Map()
-	for name, s := range byName {
-		if name != "TaskRequest" && name != "BatchRequest" {
-			s.AdditionalProperties = true // answers grow; a client that forbids it breaks
-		}
-		for field, p := range s.Properties {
-			if p.Ref != "" && (field == "error" || field == "progress") {
-				s.Properties[field] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}, Description: p.Description}
-			}
-		}
+func bound(n int) *float64 {
+	if n == 0 {
+		return nil
 	}
-	byName["Task"].Properties["state"].Enum = stateNames()
-	byName["Task"].Properties["waiting"].Enum = waitingNames()
-	for _, name := range []string{"Event", "StateEvent"} {
-		if e := byName[name]; e != nil {
-			e.Properties["to"].Enum = stateNames()
-			e.Properties["from"].Enum = append(stateNames(), nil)
-		}
-	}
-	duration := func(doc string) *huma.Schema {
-		return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString, Examples: []any{"30s", "1h30m"}}, {Type: huma.TypeNumber}},
-			Description: doc + `; a string such as "1h30m", or a number of seconds`}
-	}
-	req := byName["TaskRequest"].Properties
-	req["timeout"] = duration("of one attempt")
-	req["retain"] = duration("how long the task is kept once final")
+	return new(float64(n))
 }
 
-func waitingNames() []any {
-	out := []any{}
-	for w := task.WaitQueued; w <= task.WaitChildren; w++ {
-		out = append(out, w.String())
+func length(n int) *int {
+	if n == 0 {
+		return nil
 	}
-	return append(out, nil)
+	return &n
 }

@@ -38,6 +38,10 @@ var statuses = map[task.Code]struct {
 	api.CodeNotAcceptable:        {http.StatusNotAcceptable, "The answer has another media type"},
 	api.CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The request has another media type"},
 	api.CodeRequestTimeout:       {http.StatusRequestTimeout, "The request took too long to arrive"},
+	api.CodeHeadTooLarge:         {http.StatusRequestHeaderFieldsTooLarge, "The head of the request is too large"},
+	api.CodeExpectationFailed:    {http.StatusExpectationFailed, "The request expects what is not known here"},
+	api.CodeNotImplemented:       {http.StatusNotImplemented, "The request needs what is not known here"},
+	api.CodeVersionNotSupported:  {http.StatusHTTPVersionNotSupported, "The version of HTTP is not known here"},
 }
 
 // statusOf looks a code up. One that is not in the table is a mistake of ours, and
@@ -77,17 +81,29 @@ func (h *handlers) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to be answered
 	}
 	p, retryAfter := problemOf(err)
-	if p.Status >= http.StatusInternalServerError {
+	if ourFault(p.Status, err) {
 		h.opts.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("method", r.Method),
-			slog.String("path", r.URL.Path), slog.Int("status", p.Status), slog.Any("error", err))
+			slog.String("path", loggedPath(r)), slog.Int("status", p.Status), slog.Any("error", err))
 	}
 	h.writeProblem(w, p, retryAfter)
 }
 
+// ourFault tells a failure that an operator must know of from an answer that clients are
+// used to: an executor that is away, a host that is about to end. What has a cause beneath
+// it, as a store that fails has, is not said by any other answer.
+func ourFault(status int, err error) bool {
+	var e *task.Error
+	return status == http.StatusInternalServerError ||
+		status > http.StatusInternalServerError && errors.As(err, &e) && e.Cause != nil
+}
+
 // writeProblem answers with p, and takes back what a handler said of another answer.
 func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter int) {
+	if sw, ok := w.(*startedWriter); ok {
+		sw.problem = p.Code
+	}
 	header := w.Header()
-	for _, k := range []string{"Etag", "Location", "Link", "Cache-Control", "Content-Length"} {
+	for _, k := range []string{"Etag", "Location", "Content-Location", "Link", "Cache-Control", "Content-Length", "Idempotency-Replayed", "Preference-Applied"} {
 		header.Del(k)
 	}
 	if retryAfter > 0 {
@@ -96,14 +112,23 @@ func (h *handlers) writeProblem(w http.ResponseWriter, p api.Problem, retryAfter
 	if p.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="taskhost"`)
 	}
+	body := encodeProblem(p)
+	header.Set("Content-Type", problemType)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	h.extendWriteDeadline(w)
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// problemType is the media type of a problem.
+const problemType = "application/problem+json"
+
+// encodeProblem is p as the body of an answer.
+func encodeProblem(p api.Problem) []byte {
 	data, err := json.Marshal(p)
 	if err != nil { // strings and numbers only: it cannot happen
 		data = []byte(`{"code":"internal"}`)
 	}
-	header.Set("Content-Type", "application/problem+json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(data)+1))
-	h.extendWriteDeadline(w)
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(data, '\n')) // the client may be gone
+	return append(data, '\n')
 }

@@ -60,11 +60,11 @@ func (h *handlers) resourceRoutes() []route {
 	const tag = "resources"
 	return []route{
 		{method: http.MethodGet, path: "/v1/resources", id: "listResources", tag: tag, summary: "List resources", handle: h.listResources,
-			description: "Those that tasks have or wait for, by name. A name that nobody has or waits for does not exist.", params: []param{
-				{name: "limit", in: "query", kind: "integer", doc: "resources to a page: 1 to 1000, by default 100"},
-				{name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			description: "Those that tasks have or wait for, by name. A name that nobody has or waits for does not exist.",
+			params:      []param{pageLimit("resources"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ResourceList{}, headers: []param{nextLink}}}},
-		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read who has a resource and who waits for it", handle: h.getResource,
-			codes: []task.Code{task.CodeNotFound}, answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
+		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read a resource", handle: h.getResource,
+			description: "Who has it, and who waits for it in which order.", params: []param{resourceName},
+			codes: codes(reads, task.CodeNotFound), answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
 	}
 }

@@ -18,18 +18,25 @@ type route struct {
 	tag          string
 	summary      string
 	description  string
-	open         bool // to callers without a token
-	params       []param
-	body         any // a value of the request's type; nil for none
+	open         bool    // to callers without a token
+	params       []param // those of the path, too
+	body         any     // a value of the request's type; nil for none
+	bodyDoc      string  // of a body that is no JSON of ours, and may be any bytes
 	answers      []answer
-	codes        []task.Code // besides those of every route
+	codes        []task.Code // of the problems that it may answer with, besides those of every route
 	handle       handlerFunc
 }
 
-// param is a query parameter or a header.
+// param is a parameter of a request, or a header of an answer.
 type param struct {
-	name, in, doc, kind string // kind: a JSON type, "date-time", "strings", or "state"
-	enum                []string
+	name, in, doc string
+	kind          string   // a JSON type, "date-time", "uuid", "strings", or "states"
+	enum          []string // of a string
+	pattern       string   // of a string
+	least, most   int      // of an integer, or of a string's length; 0 for no bound
+	otherwise     any      // what absence means
+	flag          bool     // a boolean that may stand without a value
+	always        bool     // a header that every such answer has
 }
 
 // answer is what a route says when all is well.
@@ -37,6 +44,7 @@ type answer struct {
 	status  int
 	doc     string
 	body    any    // a value of the answer's type; nil for none
-	media   string // of a body that is no JSON
+	media   string // of a body that is not of type application/json
+	content string // what is in a body that has no type
 	headers []param
 }

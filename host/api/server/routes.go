@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
@@ -13,138 +14,232 @@ func (h *handlers) routes() []route {
 	all = append(all, h.taskRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
+	all = append(all, h.scheduleRoutes()...)
 	all = append(all, h.recordRoutes()...)
-	all = append(all, h.registryRoutes()...)
+	all = append(all, h.typeRoutes()...)
+	all = append(all, h.executorRoutes()...)
+	all = append(all, h.workerRoutes()...)
 	all = append(all, h.attemptRoutes()...)
 	return append(all, h.hostRoutes()...)
 }
 
+// tags are the groups of routes, in the order of the document.
+var tags = []struct{ name, doc string }{
+	{"tasks", "Submit tasks, look at them, end them, run them again."},
+	{"groups", "Tasks that belong together: counted by their states, ended and run again as one, with a last task that runs when all are final."},
+	{"schedules", "Tasks that are submitted again and again, by a cron line or at an interval."},
+	{"resources", "Names that tasks have for themselves or share, first come, first served, and who waits for them."},
+	{"records", "What is told of a task: its result, its history, its log, and what happens to it now."},
+	{"types", "What can be run."},
+	{"executors", "What runs it, as operators see it."},
+	{"workers", "The machines and processes behind executors that have any, as operators see them."},
+	{"attempts", "For workers: what a broker cannot carry. The token of the attempt is the credential, and the only one."},
+	{"host", "The host itself."},
+}
+
+// The parameters and headers that several routes have.
 var (
-	waitParam = param{name: "wait", in: "query", kind: "string", doc: "hold the answer until the task is final, this long at most: 30s, or a number of seconds"}
-	idemParam = param{name: "Idempotency-Key", in: "header", kind: "string", doc: "the same key with the same body answers with the first tasks, with another body 422 idempotency_mismatch; by owner"}
-	location  = param{name: "Location", kind: "string", doc: "the task"}
-	replayed  = param{name: "Idempotency-Replayed", kind: "string", doc: "true if the Idempotency-Key named an earlier request"}
-	applied   = param{name: "Preference-Applied", kind: "string", doc: "the wait that was granted"}
-	etag      = param{name: "ETag", kind: "string", doc: "of this state of the task"}
-	nextLink  = param{name: "Link", kind: "string", doc: `rel="next": the next page`}
+	taskPrefix = param{name: "id", in: "path", kind: "string", least: minPrefix, most: 36, pattern: "^[0-9A-Fa-f-]+$",
+		doc: "the task's id, or a beginning of it that no other task's id has"}
+	taskID       = param{name: "id", in: "path", kind: "uuid", doc: "the task's whole id"}
+	typeName     = param{name: "name", in: "path", kind: "string", doc: "the task type's name"}
+	executorName = param{name: "name", in: "path", kind: "string", doc: "the executor's name"}
+	workerName   = param{name: "name", in: "path", kind: "string", doc: "the worker's name"}
+	token        = param{name: "token", in: "path", kind: "string", pattern: "^[0-9A-Fa-f]{32}$", doc: "the attempt's token, which ends with it"}
+
+	waitParam = param{name: "wait", in: "query", kind: "string",
+		doc: "hold the answer until the task is final, this long at the most: 30s, or a number of seconds; 5 minutes are granted"}
+	prefer    = param{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at the most; 300 are granted"}
+	idemParam = param{name: "Idempotency-Key", in: "header", kind: "string", least: 1, most: maxIdempotencyKey,
+		doc: "a name for this request, of the client's choice and by owner: sent again with the same body it is answered with the first tasks, with another body 422 idempotency_mismatch"}
+	traceParam  = param{name: "traceparent", in: "header", kind: "string", doc: "the caller's trace context, as W3C has it: kept with the task and handed to its executor"}
+	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
+
+	groupID      = param{name: "id", in: "path", kind: "uuid", doc: "the group's id"}
+	scheduleID   = param{name: "id", in: "path", kind: "uuid", doc: "the schedule's id"}
+	resourceName = param{name: "name", in: "path", kind: "string", doc: "the resource's name"}
+	pageCursor   = param{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"}
+
+	location        = param{name: "Location", kind: "string", doc: "the path of the task", always: true}
+	groupLocation   = param{name: "Location", kind: "string", doc: "the path of the group, if they make one"}
+	contentLocation = param{name: "Content-Location", kind: "string", doc: "the path of the task, by its whole id", always: true}
+	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are"}
+	applied         = param{name: "Preference-Applied", kind: "string", doc: "the wait that was granted, if one was asked for: wait=30"}
+	etag            = param{name: "ETag", kind: "string", doc: "of the task as it is in this answer; its progress counts", always: true}
+	nextLink        = param{name: "Link", kind: "string", doc: `the next page, with rel="next"; absent on the last`}
+	noCache         = param{name: "Cache-Control", kind: "string", enum: []string{"no-cache"}, doc: "ask again before this is used again", always: true}
+	noStore         = param{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a stream is not kept", always: true}
+	sandbox         = param{name: "Content-Security-Policy", kind: "string", doc: "has a browser run nothing of it", always: true}
+	shown           = []param{etag, contentLocation, noCache}
 )
+
+// The codes that go together.
+var (
+	reads  = []task.Code{task.CodeStoreUnavailable}
+	writes = []task.Code{task.CodeStoreUnavailable, task.CodeStoreFull}
+	// named are those of a route that takes the beginning of an id: it may be no id's, or several's.
+	named = []task.Code{task.CodeStoreUnavailable, task.CodeNotFound, task.CodeConflict}
+)
+
+func codes(some []task.Code, more ...task.Code) []task.Code { return slices.Concat(some, more) }
 
 func (h *handlers) taskRoutes() []route {
 	const tag = "tasks"
-	submitCodes := []task.Code{task.CodeInvalidInput, task.CodeUnknownType, task.CodeConflict, task.CodeIdempotencyMismatch,
-		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeExecutorUnavailable, task.CodeStoreFull}
+	submit := codes(writes, task.CodeInvalidInput, task.CodeUnknownType, task.CodeNotFound, task.CodeConflict, task.CodeIdempotencyMismatch,
+		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeExecutorUnavailable)
+	shownTask := []answer{{status: http.StatusOK, doc: "the task", body: api.Task{}, headers: shown}, {status: http.StatusNotModified, doc: "the task is as it was", headers: shown}}
+	accepted := []param{location, replayed, applied}
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
-			description: "The task is on disk when this answers. key is unique within owner and type while the task exists: a second one is 409 conflict, naming the first.",
-			params:      []param{{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at most"}, idemParam},
-			body:        api.TaskRequest{}, codes: submitCodes,
+			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
+				"naming the first. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
+			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit,
 			answers: []answer{
-				{status: http.StatusAccepted, doc: "accepted", body: api.Task{}, headers: []param{location, replayed, applied}},
-				{status: http.StatusOK, doc: "final within the wait", body: api.Task{}, headers: []param{location, replayed, applied}},
+				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
+				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
-			params: []param{idemParam}, body: api.BatchRequest{}, codes: submitCodes,
-			answers: []answer{{status: http.StatusAccepted, doc: "all accepted", body: api.BatchAnswer{}, headers: []param{replayed, {name: "Location", kind: "string", doc: "the group, if they are one"}}}}},
+			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
+			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
+			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
-			description: "Newest first, without inputs, results and the details of errors.", params: listParams(),
+			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
-			description: "The id may be any beginning of it that is unique, of 4 characters or more.",
-			params:      []param{waitParam, {name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}},
-			codes:       []task.Code{task.CodeNotFound, task.CodeConflict}, answers: showAnswers()},
-		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key}", id: "getTaskByKey", tag: tag, summary: "Read the task of that type and key", handle: h.getTaskByKey,
-			params: []param{waitParam, {name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}},
-			codes:  []task.Code{task.CodeNotFound}, answers: showAnswers()},
-		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task and all that belongs to it", handle: h.deleteTask,
-			codes: []task.Code{task.CodeNotFound, task.CodeNotFinal}, answers: []answer{{status: http.StatusNoContent, doc: "deleted"}}},
+			description: "With wait the answer is held until the task is final, or the time is up.",
+			params:      []param{taskPrefix, waitParam, ifNoneMatch}, codes: named, answers: shownTask},
+		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key}", id: "getTaskByKey", tag: tag, summary: "Read a task by its key", handle: h.getTaskByKey,
+			description: "Of the caller's own tasks, the one of that type that was submitted with that key.",
+			params: []param{{name: "type", in: "path", kind: "string", doc: "the task's type"}, {name: "key", in: "path", kind: "string", doc: "the key that was given at submit"},
+				waitParam, ifNoneMatch},
+			codes: codes(reads, task.CodeNotFound), answers: shownTask},
+		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task", handle: h.deleteTask,
+			description: "Its result, history and log go with it.", params: []param{taskID},
+			codes: codes(writes, task.CodeNotFound, task.CodeNotFinal), answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/cancel", id: "cancelTask", tag: tag, summary: "Ask a task to end", handle: h.cancelTask,
-			codes: []task.Code{task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict},
+			description: "A task that does not run is canceled at once. One that runs is canceling until its attempt was heard to end, or its time to end is up; " +
+				"if its work is done meanwhile it succeeds. Asking again changes nothing.",
+			params: []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),
 			answers: []answer{{status: http.StatusAccepted, doc: "canceling: its attempt's end is awaited", body: api.Task{}},
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
-		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a failed, canceled or reverted task again, with fresh attempts", handle: h.retryTask,
-			codes: []task.Code{task.CodeNotFound, task.CodeNotFinal, task.CodeConflict}, answers: []answer{{status: http.StatusAccepted, doc: "waiting again", body: api.Task{}}}},
+		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
+			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline.",
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict),
+			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
 }
 
-func showAnswers() []answer {
-	return []answer{{status: http.StatusOK, doc: "the task", body: api.Task{}, headers: []param{etag}}, {status: http.StatusNotModified, doc: "as it was"}}
+func pageLimit(of string) param {
+	return param{name: "limit", in: "query", kind: "integer", least: 1, most: task.MaxListLimit, otherwise: task.DefaultListed, doc: of + " to a page"}
 }
 
 func listParams() []param {
 	return []param{
-		{name: "state", in: "query", kind: "state", doc: "may repeat"},
-		{name: "type", in: "query", kind: "strings", doc: "may repeat"},
-		{name: "executor", in: "query", kind: "string", doc: "that runs the task, or ran it last"},
-		{name: "owner", in: "query", kind: "string", doc: "admins see every owner's tasks"},
-		{name: "key", in: "query", kind: "string", doc: "the key given at submit"},
-		{name: "group", in: "query", kind: "string", doc: "members of this group"},
-		{name: "parent", in: "query", kind: "string", doc: "children of this task"},
-		{name: "label", in: "query", kind: "strings", doc: "name=value; may repeat, and all must match"},
-		{name: "created_after", in: "query", kind: "date-time", doc: "created later than this"},
-		{name: "created_before", in: "query", kind: "date-time", doc: "created earlier than this"},
-		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, doc: "desc, the default: newest first"},
-		{name: "limit", in: "query", kind: "integer", doc: "tasks to a page: 1 to 1000, by default 100"},
-		{name: "cursor", in: "query", kind: "string", doc: "next of the page before"},
+		{name: "state", in: "query", kind: "states", doc: "tasks in this state; may repeat, and any may match"},
+		{name: "type", in: "query", kind: "strings", doc: "tasks of this type; may repeat, and any may match"},
+		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs, or ran last"},
+		{name: "owner", in: "query", kind: "string", doc: "tasks of this owner; who is no admin sees their own alone"},
+		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
+		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},
+		{name: "parent", in: "query", kind: "uuid", doc: "children of this task"},
+		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value; may repeat, and all must match"},
+		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
+		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
+		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
+		pageLimit("tasks"),
+		pageCursor,
 	}
 }
 
 func (h *handlers) recordRoutes() []route {
 	const tag = "records"
-	notFound := []task.Code{task.CodeNotFound, task.CodeConflict}
 	return []route{
-		{method: http.MethodGet, path: "/v1/tasks/{id}/result", id: "getResult", tag: tag, summary: "Read the result's bytes", handle: h.getResult,
-			codes:   []task.Code{task.CodeNotFound, task.CodeNotFinal, task.CodeConflict},
-			answers: []answer{{status: http.StatusOK, doc: "the bytes, with the content type that the script gave them", media: "*/*"}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}/history", id: "getHistory", tag: tag, summary: "Read every transition, oldest first", handle: h.getHistory,
-			codes: notFound, answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
-		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow log lines", handle: h.getLogs,
-			description: "With follow the answer is application/x-ndjson, a line of JSON for each, until the task is final.",
-			params: []param{
-				{name: "follow", in: "query", kind: "boolean", doc: "stream lines as they come"},
+		{method: http.MethodGet, path: "/v1/tasks/{id}/result", id: "getResult", tag: tag, summary: "Read a task's result", handle: h.getResult,
+			description: "Its bytes as the script left them. A task that left none is 404, one that is not final yet 409 not_final.",
+			params:      []param{taskPrefix}, codes: codes(named, task.CodeNotFinal),
+			answers: []answer{{status: http.StatusOK, doc: "the result", media: "*/*", content: "the bytes, with the content type that the script gave them", headers: []param{noCache, sandbox}}}},
+		{method: http.MethodGet, path: "/v1/tasks/{id}/history", id: "getHistory", tag: tag, summary: "Read a task's history", handle: h.getHistory,
+			description: "Every transition, oldest first.", params: []param{taskPrefix}, codes: named,
+			answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
+		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow a task's log", handle: h.getLogs,
+			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final.",
+			params: []param{taskPrefix,
+				{name: "follow", in: "query", kind: "boolean", flag: true, doc: "stream lines as they come: the answer is application/x-ndjson then, a line of JSON for each"},
 				{name: "since", in: "query", kind: "string", doc: "lines after that seq, or not before that time"},
 				{name: "level", in: "query", kind: "string", enum: []string{"trace", "debug", "info", "warn", "error"}, doc: "lines of this level and above"},
-				{name: "attempt", in: "query", kind: "integer", doc: "lines of this attempt"},
-				{name: "limit", in: "query", kind: "integer", doc: "lines to an answer that is not followed: 1 to 10000, by default 1000"}},
-			codes: append(notFound, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}}, {status: http.StatusOK, doc: "the lines", media: "application/x-ndjson"}}},
+				{name: "attempt", in: "query", kind: "integer", least: 1, most: 1<<31 - 1, doc: "lines of this attempt"},
+				{name: "limit", in: "query", kind: "integer", least: 1, most: 10_000, otherwise: logsListed, doc: "lines to an answer that is not followed"}},
+			codes: codes(named, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}},
+				{status: http.StatusOK, doc: "the lines", media: "application/x-ndjson", body: logLines{}, content: "the lines, each as JSON on a line of its own", headers: []param{{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a stream is not kept"}}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}/events", id: "watchTask", tag: tag, summary: "Watch a task", handle: h.watchTask,
-			description: "Server-sent events until the task is final: `state` (id: the seq; data: the transition and the task as it is then), `progress` (data: done, total, message), " +
-				"and `reset` if Last-Event-ID is not of this task's history. All of the history is told first, or what came after Last-Event-ID. " +
-				"204 if the task is final and Last-Event-ID was its last.",
-			params: []param{{name: "Last-Event-ID", in: "header", kind: "string", doc: "the id of the last event seen"}}, codes: append(notFound, api.CodeNotAcceptable),
-			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream"}, {status: http.StatusNoContent, doc: "nothing will come"}}},
+			description: "Server-sent events until the task is final: all of its history, or what came after Last-Event-ID, and then what comes. " +
+				"`state` is a transition, with the task as it is by then; its id is the transition's seq, and no transition is left out or told twice. " +
+				"`progress` is how far the attempt is, and not each of its steps is told. `reset` says that Last-Event-ID is not of this task's history, which is told from its " +
+				"beginning then. The stream begins with retry, the milliseconds after which to ask again if it ends before a final state, and has a comment every 15 seconds.",
+			params: []param{taskPrefix, {name: "Last-Event-ID", in: "header", kind: "string", pattern: "^[0-9]+$", doc: "the id of the last event seen"}},
+			codes:  codes(named, api.CodeNotAcceptable),
+			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: eventMessages{}, content: "the events, in the order they come", headers: []param{noStore}},
+				{status: http.StatusNoContent, doc: "the task is final and Last-Event-ID is its last event: nothing will come"}}},
 	}
 }
 
-func (h *handlers) registryRoutes() []route {
-	named := []task.Code{task.CodeNotFound}
-	control := []task.Code{task.CodeNotFound, task.CodeConflict, task.CodeForbidden, task.CodeExecutorUnavailable}
-	out := []route{
-		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: "types", summary: "List task types", handle: h.listTypes,
-			answers: []answer{{status: http.StatusOK, doc: "by name", body: api.TypeList{}}}},
-		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: "types", summary: "Read a task type", handle: h.getType, codes: named,
-			answers: []answer{{status: http.StatusOK, doc: "schemas, executor, limits and counts", body: api.Type{}}}},
-		{method: http.MethodGet, path: "/v1/executors", id: "listExecutors", tag: "executors", summary: "List executors", handle: h.listExecutors,
-			answers: []answer{{status: http.StatusOK, doc: "in the order of the config", body: api.ExecutorList{}}}},
-		{method: http.MethodGet, path: "/v1/executors/{name}", id: "getExecutor", tag: "executors", summary: "Read an executor", handle: h.getExecutor, codes: named,
-			answers: []answer{{status: http.StatusOK, doc: "state, processes, slots, types and workers", body: api.Executor{}}}},
-		{method: http.MethodGet, path: "/v1/workers", id: "listWorkers", tag: "workers", summary: "List workers", handle: h.listWorkers,
-			answers: []answer{{status: http.StatusOK, doc: "the workers of all executors", body: api.WorkerList{}}}},
-		{method: http.MethodGet, path: "/v1/workers/{name}", id: "getWorker", tag: "workers", summary: "Read the workers of a name", handle: h.getWorker, codes: named,
-			answers: []answer{{status: http.StatusOK, doc: "one, or several while one is restarted or two have one name", body: api.WorkerList{}}}},
-		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: "workers", summary: "Give a worker no more attempts",
-			description: "It finishes what it runs. The drain holds for the name, over restarts of the worker and of the host, until it is resumed.",
-			handle:      h.controlWorker("drain"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker", body: api.Worker{}}}},
-		{method: http.MethodPost, path: "/v1/workers/{name}/resume", id: "resumeWorker", tag: "workers", summary: "Give a drained worker attempts again",
-			handle: h.controlWorker("resume"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker", body: api.Worker{}}}},
+func (h *handlers) typeRoutes() []route {
+	const tag = "types"
+	return []route{
+		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: tag, summary: "List task types", handle: h.listTypes,
+			description: "Those that an executor offers, or offered before the host was started and may again.",
+			answers:     []answer{{status: http.StatusOK, doc: "the types", body: api.TypeList{}}}},
+		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
+			description: "Its schemas, its executor, its limits, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
+			answers: []answer{{status: http.StatusOK, doc: "the type", body: api.Type{}}}},
 	}
-	for _, c := range []struct{ action, summary string }{
-		{"pause", "Start no more attempts on an executor"}, {"resume", "Start attempts again"},
-		{"drain", "Let an executor finish what it runs, then stop it"}, {"restart", "Replace an executor's process, which finishes what it runs"},
+}
+
+func (h *handlers) executorRoutes() []route {
+	const tag = "executors"
+	out := []route{
+		{method: http.MethodGet, path: "/v1/executors", id: "listExecutors", tag: tag, summary: "List executors", handle: h.listExecutors,
+			description: "All that the config has, with what they do at the moment.",
+			answers:     []answer{{status: http.StatusOK, doc: "the executors", body: api.ExecutorList{}}}},
+		{method: http.MethodGet, path: "/v1/executors/{name}", id: "getExecutor", tag: tag, summary: "Read an executor", handle: h.getExecutor,
+			description: "Its state and why it is in it, its processes, slots, types and workers.", params: []param{executorName}, codes: []task.Code{task.CodeNotFound},
+			answers: []answer{{status: http.StatusOK, doc: "the executor", body: api.Executor{}}}},
+	}
+	record := codes(writes, task.CodeConflict)
+	process := []task.Code{task.CodeConflict, task.CodeExecutorUnavailable}
+	for _, c := range []struct {
+		action, summary, doc string
+		codes                []task.Code
+	}{
+		{"pause", "Pause an executor", "It starts no more attempts; those that run go on. The pause outlasts the host.", record},
+		{"resume", "Resume a paused executor", "It starts attempts again.", record},
+		{"drain", "Drain an executor", "It finishes what runs and then its process is stopped. A built-in has none.", process},
+		{"restart", "Restart an executor", "Its process is replaced by a new one, and finishes what it runs. A built-in has none.", process},
 	} {
-		out = append(out, route{method: http.MethodPost, path: "/v1/executors/{name}/" + c.action, id: c.action + "Executor", tag: "executors", summary: c.summary,
-			handle: h.controlExecutor(c.action), codes: control, answers: []answer{{status: http.StatusOK, doc: "the executor", body: api.Executor{}}}})
+		out = append(out, route{method: http.MethodPost, path: "/v1/executors/{name}/" + c.action, id: c.action + "Executor", tag: tag, summary: c.summary,
+			description: c.doc + " What would change nothing is 409, and its detail names what would. For admins.", params: []param{executorName}, codes: codes(c.codes, task.CodeNotFound),
+			handle: h.controlExecutor(c.action), answers: []answer{{status: http.StatusOK, doc: "the executor as it is now", body: api.Executor{}}}})
 	}
 	return out
+}
+
+func (h *handlers) workerRoutes() []route {
+	const tag = "workers"
+	control := []task.Code{task.CodeNotFound, task.CodeConflict, task.CodeExecutorUnavailable}
+	return []route{
+		{method: http.MethodGet, path: "/v1/workers", id: "listWorkers", tag: tag, summary: "List workers", handle: h.listWorkers,
+			description: "The workers of all executors, with what they do at the moment.",
+			answers:     []answer{{status: http.StatusOK, doc: "the workers", body: api.WorkerList{}}}},
+		{method: http.MethodGet, path: "/v1/workers/{name}", id: "getWorker", tag: tag, summary: "Read the workers of a name", handle: h.getWorker,
+			description: "One; or several, while one is restarted or two have one name.", params: []param{workerName}, codes: []task.Code{task.CodeNotFound},
+			answers: []answer{{status: http.StatusOK, doc: "the workers", body: api.WorkerList{}}}},
+		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: tag, summary: "Drain a worker",
+			description: "It finishes what it runs and is given nothing more. The drain holds for the name, over restarts of the worker and of the host, until it is resumed. A name that is drained already is 409. For admins.",
+			params:      []param{workerName}, handle: h.controlWorker("drain"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
+		{method: http.MethodPost, path: "/v1/workers/{name}/resume", id: "resumeWorker", tag: tag, summary: "Resume a drained worker",
+			description: "It is given attempts again. A name that is not drained is 409. For admins.",
+			params:      []param{workerName}, handle: h.controlWorker("resume"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
+	}
 }
 
 // attemptRoutes carry by reference what a broker cannot: a worker fetches an
@@ -153,30 +248,34 @@ func (h *handlers) registryRoutes() []route {
 func (h *handlers) attemptRoutes() []route {
 	const tag = "attempts"
 	return []route{
-		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "The input of a running attempt", open: true,
-			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptInput,
-			answers: []answer{{status: http.StatusOK, doc: "the input, any JSON value", media: "application/json"}}},
-		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "The checkpoint of a running attempt", open: true,
-			description: "For workers. The token is the attempt's own and ends with it.", codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
-			answers: []answer{{status: http.StatusOK, doc: "what an earlier attempt left", media: "application/octet-stream"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/input", id: "attemptInput", tag: tag, summary: "Read the input of a running attempt", open: true,
+			description: "As the task was submitted with it.", params: []param{token}, codes: []task.Code{task.CodeNotFound}, handle: h.attemptInput,
+			answers: []answer{{status: http.StatusOK, doc: "the input", media: "application/json", content: "any JSON value"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "Read the checkpoint of a running attempt", open: true,
+			description: "As an earlier attempt at the task left it; empty if none did.", params: []param{token}, codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
+			answers: []answer{{status: http.StatusOK, doc: "the checkpoint", media: "application/octet-stream", content: "the script's own bytes"}}},
 		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
-			description: "For workers. The bytes become the task's result, with the request's content type, when the attempt's success is reported.",
-			codes:       []task.Code{task.CodeNotFound, task.CodeTooLarge, api.CodeRequestTimeout}, handle: h.putAttemptResult,
-			answers: []answer{{status: http.StatusNoContent, doc: "kept until the outcome is reported"}}},
+			description: "The bytes become the task's result, with the request's content type, when the attempt's success is reported. A result of more than the type's max_result, or of 64 MiB, is 413.",
+			params:      []param{token}, bodyDoc: "the result, with its own content type",
+			codes: codes(writes, task.CodeNotFound, task.CodeConflict, task.CodeTooLarge, api.CodeRequestTimeout), handle: h.putAttemptResult,
+			answers: []answer{{status: http.StatusNoContent, doc: "kept until the attempt's end is reported"}}},
 	}
 }
 
 func (h *handlers) hostRoutes() []route {
 	const tag = "host"
 	return []route{
-		{method: http.MethodGet, path: "/healthz", id: "health", tag: tag, summary: "The process answers", open: true, handle: h.health,
-			answers: []answer{{status: http.StatusOK, doc: "it does", body: api.Health{}}}},
-		{method: http.MethodGet, path: "/readyz", id: "ready", tag: tag, summary: "Tasks can be accepted", open: true, handle: h.ready,
-			params: []param{{name: "verbose", in: "query", kind: "boolean", doc: "a line for each part"}}, codes: []task.Code{task.CodeStoreUnavailable},
-			answers: []answer{{status: http.StatusOK, doc: "they can", body: api.Health{}}}},
-		{method: http.MethodGet, path: "/version", id: "version", tag: tag, summary: "What answers", open: true, handle: h.version,
-			answers: []answer{{status: http.StatusOK, doc: "name and versions", body: api.VersionInfo{}}}},
-		{method: http.MethodGet, path: "/openapi.json", id: "openapi", tag: tag, summary: "This document", open: true, handle: h.openAPIDocument,
-			codes: []task.Code{api.CodeNotAcceptable}, answers: []answer{{status: http.StatusOK, doc: "OpenAPI 3.1", media: "application/json"}}},
+		{method: http.MethodGet, path: "/healthz", id: "health", tag: tag, summary: "Ask whether the process answers", open: true, handle: h.health,
+			description: "Whatever else it can do: see /readyz for that.", answers: []answer{{status: http.StatusOK, doc: "it does", body: api.Health{}}}},
+		{method: http.MethodGet, path: "/readyz", id: "ready", tag: tag, summary: "Ask whether tasks can be accepted and run", open: true, handle: h.ready,
+			description: "503 if the store cannot be used, the host is shutting down, or no executor can run anything; degraded, with 200, if some can't.",
+			params:      []param{{name: "verbose", in: "query", kind: "boolean", flag: true, doc: "a line for each part of the host, in a problem too"}},
+			codes:       []task.Code{task.CodeStoreUnavailable, task.CodeExecutorUnavailable},
+			answers:     []answer{{status: http.StatusOK, doc: "they can", body: api.Health{}}}},
+		{method: http.MethodGet, path: "/version", id: "version", tag: tag, summary: "Ask what answers", open: true, handle: h.version,
+			description: "The program, and the versions of what it is made of.", answers: []answer{{status: http.StatusOK, doc: "name and versions", body: api.VersionInfo{}}}},
+		{method: http.MethodGet, path: "/openapi.json", id: "openapi", tag: tag, summary: "Read this document", open: true, handle: h.openAPIDocument,
+			description: "It is made of the routes that this server serves.", codes: []task.Code{api.CodeNotAcceptable},
+			answers: []answer{{status: http.StatusOK, doc: "the document", media: "application/json", content: "OpenAPI 3.1"}}},
 	}
 }

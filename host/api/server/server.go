@@ -9,9 +9,10 @@
 // it (BenchmarkSubmit) was not the reason.
 //
 // The files stand on one another: what reads and writes HTTP and JSON at the bottom
-// (scan, faults, query, media, body, answer, problem, stream), the domain's types as
-// clients see them beside it (task_view, registry_view), on these the handlers, a
-// file a noun, and on top the routes, their description and the mux.
+// (scan, faults, query, media, body, answer, problem, refusals, stream), the domain's
+// types as clients see them beside it (task_view, registry_view), on these the handlers,
+// a file a noun, and on top the routes, their description (openapi, with openapi_problems
+// and openapi_schemas) and the mux.
 package server
 
 import (
@@ -25,26 +26,42 @@ import (
 // closingKey is where a request finds the context that ends with the server.
 type closingKey struct{}
 
-// New makes a server of h, which NewHandler made, with the timeouts that keep slow
-// clients from holding it. Its Shutdown ends held requests and event streams, and
-// lets others finish. log gets what net/http has to say; nil discards it.
-func New(h http.Handler, log *slog.Logger) *http.Server {
+// Server is an HTTP server with the timeouts that keep slow clients from holding it, and
+// all of whose errors are problems, those of net/http too. Make one with New.
+type Server struct{ http http.Server }
+
+// New makes a server of h, which NewHandler made. log gets what net/http has to say; nil
+// discards it.
+func New(h http.Handler, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	closing, end := context.WithCancel(context.Background())
-	s := &http.Server{
-		Handler: h,
+	s := &Server{http: http.Server{
+		Handler: markHandled(h),
 		// The head of a request must be here in 10 s; bodies and answers have
 		// deadlines of their own, by route: see readBody and extendWriteDeadline.
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    maxHead,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.Background(), closingKey{}, closing)
 		},
-	}
-	s.RegisterOnShutdown(end)
+		ConnContext: withConn,
+		ConnState:   markIdle,
+	}}
+	s.http.RegisterOnShutdown(end)
 	return s
 }
+
+// Serve answers the connections of l until Shutdown or Close, and returns
+// http.ErrServerClosed then. It closes l.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(refusalListener{l}) }
+
+// Shutdown ends held requests and event streams, lets others finish until ctx ends, and
+// takes no new ones. ctx's error says that some were left.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// Close cuts all connections.
+func (s *Server) Close() error { return s.http.Close() }

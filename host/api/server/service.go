@@ -5,6 +5,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -51,6 +52,24 @@ type Groups interface {
 	RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error)
 	// DeleteGroup removes a finished group and its members; not_final otherwise.
 	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Schedules is the life of schedules. Errors carry the codes of host/task; not_found for
+// one that is not there within the scope.
+type Schedules interface {
+	// CreateSchedule makes a schedule; conflict if its owner has one of that name.
+	CreateSchedule(ctx context.Context, s task.Scope, spec schedule.Spec) (schedule.Schedule, error)
+	// Schedule reads a schedule.
+	Schedule(ctx context.Context, s task.Scope, id task.ID) (schedule.Schedule, error)
+	// Schedules reads a page of schedules, newest first.
+	Schedules(ctx context.Context, s task.Scope, f schedule.Filter) (schedule.Page, error)
+	// ChangeSchedule changes what a schedule is asked to be: change gets what it is, and
+	// may be called again if somebody else changed it meanwhile.
+	ChangeSchedule(ctx context.Context, s task.Scope, id task.ID, change func(*schedule.Spec) error) (schedule.Schedule, error)
+	// DeleteSchedule removes a schedule. The tasks of its runs stay.
+	DeleteSchedule(ctx context.Context, s task.Scope, id task.ID) error
+	// RunSchedule submits a run now, and gives its task.
+	RunSchedule(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
 }
 
 // Resources is what tasks hold and wait for.
@@ -104,6 +123,7 @@ type Service interface {
 	Tasks
 	Groups
 	Resources
+	Schedules
 	Records
 	Registry
 	Attempts

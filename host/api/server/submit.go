@@ -39,8 +39,9 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	}
 	if wait, ok := preferredWait(r); ok {
 		wait = min(wait, h.opts.MaxWait)
-		if t, err = h.waitFinal(r, s, t, wait); err != nil {
-			return err
+		// The task is accepted: whatever hinders telling more of it must not look as if it were not.
+		if now, err := h.waitFinal(r, s, t, wait); err == nil {
+			t = now
 		}
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		if t.State.Final() {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -225,6 +226,30 @@ func TestPreferWaitThatEnds(t *testing.T) {
 	}
 	if a = r.do("POST", "/v1/tasks", `{"type":"gated"}`, "Prefer: wait=soon"); a.StatusCode != 202 || a.Header.Get("Preference-Applied") != "" {
 		t.Errorf("a preference that cannot be read was applied: %v", a.Header)
+	}
+}
+
+// forgetful accepts a task and cannot tell of it again: it was deleted at its end, or the
+// store fails.
+type forgetful struct {
+	instant
+	err error
+}
+
+func (f forgetful) Wait(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, f.err
+}
+
+// What was accepted is never answered with an error, or it would be submitted again.
+func TestPreferWaitForWhatIsGone(t *testing.T) {
+	for _, code := range []task.Code{task.CodeNotFound, task.CodeStoreUnavailable} {
+		r := &testServer{t: t}
+		r.listen(server.NewHandler(forgetful{err: task.Errorf(code, "gone")}, server.Options{}), nil)
+		a := r.do("POST", "/v1/tasks", `{"type":"text"}`, "Prefer: wait=20")
+		r.wants(a, http.StatusAccepted, "")
+		if !strings.Contains(string(a.body), `"state":"pending"`) || a.Header.Get("Location") == "" {
+			t.Errorf("%s: %v %s", code, a.Header, a.body)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ type testServer struct {
 	t      *testing.T
 	addr   string
 	client *client.Client
-	server *http.Server
+	server *server.Server
 	log    *syncBuffer
 	active atomic.Int64 // connections with a request under way
 	closed sync.Map     // remote addresses of connections that the server closed
@@ -91,7 +91,7 @@ func (r *testServer) listen(h http.Handler, log *slog.Logger) {
 	}
 	r.addr = l.Addr().String()
 	r.server = server.New(h, log)
-	r.server.ConnState = func(c net.Conn, s http.ConnState) {
+	r.server.OnConnState(func(c net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateActive:
 			r.active.Add(1)
@@ -101,7 +101,7 @@ func (r *testServer) listen(h http.Handler, log *slog.Logger) {
 			r.active.Add(-1)
 			r.closed.Store(c.RemoteAddr().String(), true)
 		}
-	}
+	})
 	go func() { _ = r.server.Serve(l) }()
 	r.t.Cleanup(func() { _ = r.server.Close() })
 }
@@ -155,7 +155,8 @@ func (a *answer) json(t *testing.T, v any) {
 	}
 }
 
-// do sends a request with header lines such as "Prefer: wait=5".
+// do sends a request with header lines such as "Prefer: wait=5", and holds the answer
+// against the document.
 func (r *testServer) do(method, path, body string, header ...string) *answer {
 	r.t.Helper()
 	var rd io.Reader
@@ -183,7 +184,11 @@ func (r *testServer) do(method, path, body string, header ...string) *answer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return &answer{resp, data}
+	a := &answer{resp, data}
+	if _, err := theContract().check(a); err != nil {
+		r.t.Errorf("%s %s is not answered as the document says: %v\n%.500s", method, path, err, data)
+	}
+	return a
 }
 
 // wants checks status and, for an error, the shape and code of the problem.
@@ -258,4 +263,6 @@ func waitForRequests(t *testing.T, r *testServer, n int64) {
 	}
 }
 
-func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

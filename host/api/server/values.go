@@ -39,6 +39,13 @@ func (f *faults) strings(raw json.RawMessage, at place) (out []string) {
 // maxStrings bounds a list of strings in a request.
 const maxStrings = 1000
 
+func (f *faults) boolean(raw json.RawMessage, at place) (b bool) {
+	if err := json.Unmarshal(raw, &b); err != nil {
+		f.add(at, "is neither true nor false")
+	}
+	return b
+}
+
 func (f *faults) integer(raw json.RawMessage, at place) int {
 	var n int32
 	if err := json.Unmarshal(raw, &n); err != nil {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,4 +250,48 @@ func endedContext(s *suite) {
 	_, err := s.handle().Get(s.ctx, all, t.ID)
 	s.wantCode(err, task.CodeNotFound)
 	s.wantCount(task.LaneCount{})
+}
+
+// queueLimit: of many who submit at once no more than the limit wait, whichever way they come.
+func queueLimit(s *suite) {
+	const limit, clients = 8, 40
+	var accepted atomic.Int64
+	var wg sync.WaitGroup
+	for range clients {
+		t := s.make(task.Spec{Type: "limited"})
+		t.QueueLimit = limit
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
+			if err == nil {
+				accepted.Add(1)
+				return
+			}
+			s.wantCode(err, task.CodeQueueFull)
+		}()
+	}
+	wg.Wait()
+	if accepted.Load() != limit {
+		s.Fatalf("%d were accepted, want %d", accepted.Load(), limit)
+	}
+	first := s.claim(1)[0]
+	s.settle(first, task.Outcome{Kind: task.OutcomeFailed, Permanent: true})
+	two := []*task.Task{s.make(task.Spec{Type: "limited"}), s.make(task.Spec{Type: "limited"})}
+	two[0].QueueLimit, two[1].QueueLimit = limit, limit
+	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: two})
+	s.wantCode(err, task.CodeQueueFull) // all or none: there is room for one
+	begun := s.make(task.Spec{Type: "limited"})
+	begun.QueueLimit = limit
+	*begun = task.Begin(*begun, "local", newToken(), false, start).Task
+	s.put(begun, s.make(task.Spec{Type: "unlimited"}))
+	one := s.make(task.Spec{Type: "limited"})
+	one.QueueLimit = limit
+	s.put(one)
+	c, err := task.Retry(s.get(first.ID), "ann", start)
+	s.must(err)
+	c.Task.QueueLimit = limit
+	s.wantCode(s.handle().Apply(s.ctx, []task.Change{c})[0], task.CodeQueueFull)
+	s.claim(1)
+	s.must(s.handle().Apply(s.ctx, []task.Change{c})[0])
 }

@@ -44,6 +44,7 @@ func cases() []testCase {
 		{"batches are all or none", allOrNone},
 		{"keys", keys},
 		{"idempotency", idempotency},
+		{"queue limits are exact", queueLimit},
 		{"lanes", lanes},
 		{"empty lanes go", emptyLanes},
 		{"many lanes come and go", manyLanes},

@@ -83,8 +83,14 @@ func TestDrain(t *testing.T) {
 	if err := f.ControlNode(t.Context(), "nobody", "drain"); err == nil {
 		t.Error("a worker that is not there was drained")
 	}
-	if err := f.ControlNode(t.Context(), "w1", "drain"); err != nil {
-		t.Fatal(err)
+	for _, step := range []struct {
+		action  string
+		nothing bool
+	}{{"resume", true}, {"drain", false}, {"drain", true}} {
+		err := f.ControlNode(t.Context(), "w1", step.action)
+		if nothing := errors.Is(err, sdk.ErrNodeUnchanged); nothing != step.nothing || err != nil && !nothing {
+			t.Fatalf("%s: %v", step.action, err)
+		}
 	}
 	i, err := f.Describe(t.Context())
 	if err != nil || len(i.Nodes) != 1 || !i.Nodes[0].Draining || len(i.Nodes[0].Running) != 1 || !i.Types[0].Unavailable {

@@ -146,6 +146,7 @@ func (f *fleet) forgetGoneWorkers(now time.Time) (changed bool) {
 // ControlNode does "drain" to the workers of that name: they take nothing more, and
 // finish what they run. It holds until "resume", also for one that is away, and over
 // restarts of the worker and of the host. Info.Nodes shows how far they are.
+// ErrNodeUnchanged if the name is drained already, or was not.
 func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	if action != "drain" && action != "resume" {
 		return fmt.Errorf("%w: %q; drain and resume are", sdk.ErrUnknownAction, action)
@@ -156,12 +157,17 @@ func (f *fleet) ControlNode(_ context.Context, node, action string) error {
 	known := slices.ContainsFunc(f.describeNodes(), func(n sdk.Node) bool { return n.Name == node })
 	drained := maps.Clone(f.drained)
 	f.mu.Unlock()
-	if !known {
+	_, told := drained[node]
+	switch {
+	case !known:
 		return fmt.Errorf("%w: executor %q has no worker %q", sdk.ErrUnknownNode, f.cfg.Executor, node)
-	}
-	if action == "drain" {
+	case action == "drain" && told:
+		return fmt.Errorf("%w: it is drained already; resume gives it attempts again", sdk.ErrNodeUnchanged)
+	case action == "resume" && !told:
+		return fmt.Errorf("%w: no operator has drained it", sdk.ErrNodeUnchanged)
+	case action == "drain":
 		drained[node] = struct{}{}
-	} else {
+	default:
 		delete(drained, node)
 	}
 	if err := f.saveDrained(drained); err != nil {

@@ -47,8 +47,12 @@ func (w *Worker) Drain(ctx context.Context) error {
 		return errors.New("the worker does not run")
 	}
 	w.stopPulling()
+	all := w.attempts()
+	w.log.Info("stopping: attempts may finish for a while", "attempts", all)
 	err := w.waitEmpty(ctx)
+	late := w.attempts()
 	if err != nil {
+		w.log.Info("stopping: attempts are told to stop", "attempts", late)
 		wait := 3 * time.Second
 		if errors.Is(ctx.Err(), context.Canceled) {
 			wait = 500 * time.Millisecond
@@ -56,17 +60,25 @@ func (w *Worker) Drain(ctx context.Context) error {
 		w.stopRuns(wait)
 		err = fmt.Errorf("drain: %w", err)
 	}
+	if all > 0 {
+		w.log.Info("attempts have ended", "finished", all-late, "told_to_stop", late, "left", w.attempts())
+	}
 	w.cancel()
 	<-w.returned
 	return err
 }
 
+// attempts is how many there are whose outcome the host does not have yet.
+func (w *Worker) attempts() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.runs)
+}
+
 // waitEmpty waits until nothing is left to run or to report.
 func (w *Worker) waitEmpty(ctx context.Context) error {
 	for {
-		w.mu.Lock()
-		n := len(w.runs)
-		w.mu.Unlock()
+		n := w.attempts()
 		if n == 0 {
 			return nil
 		}

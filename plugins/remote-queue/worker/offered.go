@@ -14,10 +14,10 @@ func (w *Worker) describeExecutor(ctx context.Context, l *localExecutor) {
 	defer cancel()
 	info, err := l.Executor.Describe(ctx)
 	if err != nil {
-		w.log.Info("executor is not ready; its types are not offered", "executor", l.Name, "reason", err)
 		info = sdk.Info{}
 	}
 	w.mu.Lock()
+	w.noteReady(l, err)
 	l.slots = l.Slots
 	if info.Slots > 0 && (l.slots == 0 || info.Slots < l.slots) {
 		l.slots = info.Slots
@@ -36,6 +36,23 @@ func (w *Worker) describeExecutor(ctx context.Context, l *localExecutor) {
 	w.describeNext.Store(true)
 	wire.Wake(w.heartbeatWanted)
 	wire.Wake(w.pullWanted)
+}
+
+// noteReady has the log tell, once, that an executor is not ready, and that it is again.
+// w.mu is held.
+func (w *Worker) noteReady(l *localExecutor, err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	switch {
+	case why == l.notReady:
+	case err != nil:
+		w.log.Info("executor is not ready; its types are not offered", "executor", l.Name, "reason", why)
+	default:
+		w.log.Info("executor is ready; its types are offered", "executor", l.Name)
+	}
+	l.notReady = why
 }
 
 // watchOffer asks again when an executor's offer changes.

@@ -22,6 +22,7 @@ func (w *Worker) startScript(r *run, timeout time.Duration) {
 		ctx = deadlineContext{ctx, at}
 	}
 	r.ctx = ctx
+	w.logStart(r)
 	select {
 	case w.idleScripts <- r: // one that is done with another
 	default:
@@ -89,6 +90,7 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 // scriptReturned keeps the outcome until the host has it on record, and frees the slot:
 // that of a large result only when it is acked, since its bytes are still here.
 func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
+	w.logOutcome(r, &o)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r.phase == working { // else it was given up

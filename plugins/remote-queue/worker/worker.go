@@ -81,6 +81,8 @@ type localExecutor struct {
 	offered []sdk.TypeInfo
 	slots   int
 	used    int
+	// notReady is why it could not say what it offers, "" if it could.
+	notReady string
 	// pullers are those of the lanes that it serves, by the lanes' names.
 	pullers map[string]*puller
 }

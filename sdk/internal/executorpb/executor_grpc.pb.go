@@ -49,7 +49,7 @@ type ExecutorServiceClient interface {
 	Data(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DataRequest, DataResponse], error)
 	// ControlNode tells one of Info.nodes to do something. A plugin serves it if its
 	// Info says controls_nodes. An unknown node is NOT_FOUND, an action that the plugin
-	// does not know INVALID_ARGUMENT.
+	// does not know INVALID_ARGUMENT, and a node that is so already ALREADY_EXISTS.
 	ControlNode(ctx context.Context, in *ControlNodeRequest, opts ...grpc.CallOption) (*ControlNodeResponse, error)
 }
 
@@ -137,7 +137,7 @@ type ExecutorServiceServer interface {
 	Data(grpc.BidiStreamingServer[DataRequest, DataResponse]) error
 	// ControlNode tells one of Info.nodes to do something. A plugin serves it if its
 	// Info says controls_nodes. An unknown node is NOT_FOUND, an action that the plugin
-	// does not know INVALID_ARGUMENT.
+	// does not know INVALID_ARGUMENT, and a node that is so already ALREADY_EXISTS.
 	ControlNode(context.Context, *ControlNodeRequest) (*ControlNodeResponse, error)
 	mustEmbedUnimplementedExecutorServiceServer()
 }

@@ -140,7 +140,7 @@ func serverTLS(c *config.Executor) (*tls.Config, error) {
 // those who look for a fault.
 type serverLog struct{ log hclog.Logger }
 
-func (l *serverLog) Noticef(f string, v ...any) { l.log.Debug("broker: " + fmt.Sprintf(f, v...)) }
+func (l *serverLog) Noticef(f string, v ...any) { l.log.Trace("broker: " + fmt.Sprintf(f, v...)) }
 func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn("broker: " + fmt.Sprintf(f, v...)) }
 func (l *serverLog) Fatalf(f string, v ...any)  { l.log.Error("broker: " + fmt.Sprintf(f, v...)) }
 func (l *serverLog) Errorf(f string, v ...any)  { l.log.Error("broker: " + fmt.Sprintf(f, v...)) }

@@ -1,0 +1,100 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/schedule"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// obedient does all that it is asked, or fails with err: what a healthy host with built-in
+// executors has no occasion to answer.
+type obedient struct {
+	server.Service
+	err error
+}
+
+func (o obedient) Submit(context.Context, task.Scope, []task.Spec, *task.Idempotency) ([]task.Task, bool, error) {
+	return nil, false, o.err
+}
+func (o obedient) Get(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) ByKey(context.Context, task.Scope, string, string) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) List(context.Context, task.Scope, task.Filter) (task.Page, error) {
+	return task.Page{}, o.err
+}
+func (o obedient) Cancel(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) Retry(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) Delete(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) SubmitGroup(context.Context, task.Scope, group.Spec, []task.Spec, *task.Idempotency) (group.Group, bool, error) {
+	return group.Group{}, false, o.err
+}
+func (o obedient) Group(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) Groups(context.Context, task.Scope, group.Filter) (group.Page, error) {
+	return group.Page{}, o.err
+}
+func (o obedient) CloseGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) CancelGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) RetryGroup(context.Context, task.Scope, task.ID) (group.Group, error) {
+	return group.Group{}, o.err
+}
+func (o obedient) DeleteGroup(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) Resources(context.Context, task.Scope, string, int) (resource.Page, error) {
+	return resource.Page{}, o.err
+}
+func (o obedient) Resource(context.Context, task.Scope, string) (resource.Resource, error) {
+	return resource.Resource{}, o.err
+}
+func (o obedient) CreateSchedule(context.Context, task.Scope, schedule.Spec) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) Schedule(context.Context, task.Scope, task.ID) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) Schedules(context.Context, task.Scope, schedule.Filter) (schedule.Page, error) {
+	return schedule.Page{}, o.err
+}
+func (o obedient) ChangeSchedule(context.Context, task.Scope, task.ID, func(*schedule.Spec) error) (schedule.Schedule, error) {
+	return schedule.Schedule{}, o.err
+}
+func (o obedient) DeleteSchedule(context.Context, task.Scope, task.ID) error { return o.err }
+func (o obedient) RunSchedule(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
+	return task.ExecutorStatus{State: task.ExecutorReady}, o.err
+}
+func (o obedient) ControlNode(context.Context, string, string) (task.Node, error) {
+	return task.Node{}, o.err
+}
+func (o obedient) AttemptInput(task.Token) ([]byte, error) { return nil, nil }
+func (o obedient) PutAttemptResult(context.Context, task.Token, string, []byte) error {
+	return o.err
+}
+func (o obedient) Ready(context.Context) (task.Readiness, error) { return task.Readiness{}, o.err }
+
+// serveAs serves a service in the place of an engine.
+func serveAs(t *testing.T, svc server.Service, opts server.Options) *testServer {
+	t.Helper()
+	r := &testServer{t: t, log: &syncBuffer{}}
+	opts.Log = newLog(r.log)
+	r.listen(server.NewHandler(svc, opts), nil)
+	return r
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// startedWriter knows whether the answer has begun, and what became of it.
+type startedWriter struct {
+	http.ResponseWriter
+	started bool
+	status  int
+	bytes   int64
+	problem task.Code // of the problem that is the answer; "" if it is none
+}
+
+func (w *startedWriter) WriteHeader(status int) {
+	if !w.started {
+		w.status = status
+	}
+	w.started = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *startedWriter) Write(p []byte) (int, error) {
+	if !w.started {
+		w.status = http.StatusOK
+	}
+	w.started = true
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *startedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// requestAttrs are what the log tells of a request, once it is over: of a stream or a
+// request that is held, that is when it ends.
+func requestAttrs(r *http.Request, w *startedWriter, took time.Duration) []slog.Attr {
+	attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", loggedPath(r))}
+	if r.URL.RawQuery != "" {
+		attrs = append(attrs, slog.String("query", r.URL.RawQuery))
+	}
+	if w.started {
+		attrs = append(attrs, slog.Int("status", w.status), slog.Int64("bytes", w.bytes))
+	}
+	if w.problem != "" {
+		attrs = append(attrs, slog.String("code", string(w.problem)))
+	}
+	if r.Context().Err() != nil {
+		attrs = append(attrs, slog.Bool("client_gone", true))
+	}
+	return append(attrs, slog.Duration("took", took))
+}
+
+// attemptsPath begins the paths that hold a secret: an attempt's token.
+const attemptsPath = "/v1/attempts/"
+
+// loggedPath is the path of a request without the secret in it.
+func loggedPath(r *http.Request) string {
+	rest, secret := strings.CutPrefix(r.URL.Path, attemptsPath)
+	if !secret {
+		return r.URL.Path
+	}
+	_, what, _ := strings.Cut(rest, "/")
+	return attemptsPath + "{token}/" + what
+}

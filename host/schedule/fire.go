@@ -1,0 +1,58 @@
+package schedule
+
+import "time"
+
+// missedAtOnce bounds how many missed runs are counted in one decision.
+const missedAtOnce = 10_000
+
+// late is how far behind its time a run may be and not be missed: what it takes a host that
+// is up.
+const late = 10 * time.Second
+
+// Due says which run of a schedule is to be fired at now, and gives the schedule as it is
+// once that is decided: whatever is fired or left out is so once. fire is false if the run is
+// left out; one that is not due changes nothing. chance, in [0,1), is of the next jitter.
+func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool, err error) {
+	if s.Paused || s.Slot.IsZero() || s.NextAt.After(now) {
+		return s, false, nil
+	}
+	if s.Missed == MissedAll {
+		err := s.plan(s.Slot, chance)
+		return s, true, err
+	}
+	// The last slot that has passed is the one to fire; those before it are missed.
+	last := s.Slot
+	for n := 0; ; n++ {
+		next, err := s.Timing.Next(last)
+		if err != nil {
+			return s, false, err
+		}
+		if next.IsZero() || next.After(now) {
+			break
+		}
+		s.Skipped++
+		last = next
+		if n == missedAtOnce { // a schedule of seconds after a long pause: the rest is not counted
+			last = now
+			break
+		}
+	}
+	fire = true
+	if s.Missed == MissedSkip && now.Sub(last.Add(s.Timing.Jitter)) > late {
+		s.Skipped++
+		fire = false
+	}
+	return s, fire, s.plan(last, chance)
+}
+
+// Preview is the times of the next n runs, their jitter aside.
+func (s *Schedule) Preview(n int) (times []time.Time, err error) {
+	slot := s.Slot
+	for len(times) < n && !slot.IsZero() {
+		times = append(times, slot)
+		if slot, err = s.Timing.Next(slot); err != nil {
+			return nil, err
+		}
+	}
+	return times, nil
+}

@@ -1,0 +1,110 @@
+package sdktest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/taskhost/taskhost/sdk"
+	"github.com/taskhost/taskhost/sdk/sdktest"
+)
+
+// faults are plugins with a fault each, and what the suite says of it.
+var faults = map[string]struct {
+	script  sdk.Script
+	harness sdktest.Harness
+	says    string
+}{
+	"saves nothing": {
+		script:  sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
+		harness: sdktest.Harness{Checkpoint: sdktest.Case{Type: "x", Input: "1"}},
+		says:    "no checkpoint was saved",
+	},
+	"resumes with a failure": {
+		script: sdk.Func("x", func(ctx context.Context, save bool, r sdk.Reporter) (int, error) {
+			if t, _ := sdk.TaskFrom(ctx); t.Checkpoint != nil {
+				return 0, errors.New("what is this?")
+			}
+			if save {
+				return 0, r.Checkpoint([]byte("here"))
+			}
+			return 0, nil
+		}),
+		harness: sdktest.Harness{Input: "false", Checkpoint: sdktest.Case{Type: "x", Input: "true"}},
+		says:    "what is this?",
+	},
+	"gives up for good when it is interrupted": {
+		script: sdk.Func("x", func(ctx context.Context, save bool, r sdk.Reporter) (int, error) {
+			if !save {
+				return 0, nil
+			}
+			if err := r.Checkpoint([]byte("here")); err != nil {
+				return 0, err
+			}
+			<-ctx.Done()
+			return 0, sdk.Permanent(context.Cause(ctx))
+		}),
+		harness: sdktest.Harness{Input: "false", Checkpoint: sdktest.Case{Type: "x", Input: "true"}},
+		says:    "must not fail permanently",
+	},
+	"small": {
+		script:  sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
+		harness: sdktest.Harness{Large: sdktest.Case{Type: "x", Input: "1"}},
+		says:    "the result has 1 bytes",
+	},
+	"calm": {
+		script:  sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
+		harness: sdktest.Harness{Panic: sdktest.Case{Type: "x", Input: "1"}},
+		says:    "the outcome is succeeded",
+	},
+	"waits for what no host wakes": {
+		script: sdk.Func("x", func(_ context.Context, rest bool, _ sdk.Reporter) (int, error) {
+			if rest {
+				return 0, sdk.YieldUntilResumed(nil)
+			}
+			return 0, nil
+		}),
+		harness: sdktest.Harness{Input: "false", Yield: sdktest.Case{Type: "x", Input: "true"}},
+		says:    "no host wakes another kind yet",
+	},
+	"a tag that says nothing": {
+		script: sdk.Func("x", func(context.Context, struct {
+			F int `jsonschema:"most=1"`
+		}, sdk.Reporter) (int, error) {
+			return 0, nil
+		}),
+		says: `"most" is no keyword`,
+	},
+}
+
+// TestFault is the suite on one of them, in a process of its own.
+func TestFault(t *testing.T) {
+	f, ok := faults[os.Getenv("SDKTEST_FAULT")]
+	if !ok {
+		t.Skip("is run by TestFaultsAreFound")
+	}
+	f.harness.Plugin = sdk.Plugin{Name: "faulty", Version: "1", New: sdk.Scripts(f.script)}
+	f.harness.Type, f.harness.Many = "x", 1
+	if f.harness.Input == "" {
+		f.harness.Input = "1"
+	}
+	sdktest.Run(t, f.harness)
+}
+
+// What the suite is there for.
+func TestFaultsAreFound(t *testing.T) {
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFault$", "-test.v")
+			cmd.Env = append(os.Environ(), "SDKTEST_FAULT="+name)
+			out, err := cmd.CombinedOutput()
+			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || strings.Count(string(out), f.says) < 2 {
+				t.Errorf("not found both ways (%v):\n%s", err, out)
+			}
+		})
+	}
+}
