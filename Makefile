@@ -35,14 +35,15 @@ check: generate-check openapi-check $(LINT) ## lint, generated code, the OpenAPI
 	@$(LINT) run ./...
 	@cd bench && go vet ./... && ../$(LINT) run ./...
 
-generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write what follows from executor.proto anew
+generate: $(BUF) $(BIN)/tools/protoc-gen-go ## write what follows from executor.proto and the config's structs anew
 	@$(BUF) generate
 	@bash tools/descriptor.sh $(BUF)
+	@bash tools/reference.sh
 
 .PHONY: generate-check
 generate-check: generate
 	@$(BUF) lint
-	@git diff --exit-code --stat -- sdk/internal/executorpb examples/python-plugin/shout.py || { echo "generated code is not what executor.proto gives: commit what make generate wrote"; exit 1; }
+	@git diff --exit-code --stat -- sdk/internal/executorpb examples/python-plugin/shout.py host/config/comments.go docs/config.md || { echo "these are not what their sources give: commit what make generate wrote"; exit 1; }
 
 .PHONY: openapi-check
 openapi-check: $(BUF)

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -31,18 +31,18 @@ type Executors struct {
 // 1 where there is none; url is where the host's REST is, if anywhere.
 func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error) {
 	o.Log = readableLog(o.Log)
+	if o, err = o.absolute(); err != nil {
+		return nil, err
+	}
 	if o.Strict {
-		if err := CheckPlugins(o); err != nil {
+		if err := checkStrictly(o); err != nil {
 			return nil, err
 		}
 	}
-	var builtins []string
-	for _, p := range o.Builtins {
-		builtins = append(builtins, p.Name)
-	}
-	sup, err := supervisor.Open(supervisor.Options{Builtins: builtins, AllowWritable: o.AllowWritablePlugins,
+	sup, err := supervisor.Open(supervisor.Options{Builtins: o.builtinNames(), AllowWritable: o.AllowWritablePlugins,
 		RunDir: filepath.Join(o.DataDir, "run"), PluginDirs: o.PluginDirs, Log: o.Log.Named("plugin"),
 		Epoch: epoch, Env: o.PluginEnv, HostURL: url, Grace: o.CancelGrace,
+		ConfigDir: o.ConfigDir, CheckConfig: o.checkConfig,
 	})
 	if err != nil {
 		return nil, err
@@ -88,14 +88,17 @@ func (s *Executors) open(o Options, b task.ExecutorConfig, url string) (registry
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return registry.Binding{}, fmt.Errorf("executor %q: %w", b.Name, err)
 	}
-	i := slices.IndexFunc(o.Builtins, func(p sdk.Plugin) bool { return p.Name == b.Plugin })
-	if i < 0 {
+	p := o.builtin(b.Plugin)
+	if p == nil {
 		return s.process(b, dir)
 	}
+	if err := o.checkConfig(b, p.Metadata()); err != nil {
+		return registry.Binding{}, fmt.Errorf("executor %q: %w", b.Name, err)
+	}
 	log := o.Log.Named(b.Name)
-	x := newBuiltin(o.Builtins[i], log, func(changed func()) sdk.Config {
+	x := newBuiltin(*p, log, func(changed func()) sdk.Config {
 		cfg := sdk.NewConfig(b.Name, b.Config, changed)
-		cfg.DataDir, cfg.HostURL, cfg.Slots, cfg.Log = dir, url, b.Slots, log
+		cfg.DataDir, cfg.Dir, cfg.HostURL, cfg.Slots, cfg.Log = dir, o.ConfigDir, url, b.Slots, log
 		return cfg
 	})
 	if err := x.open(); err != nil {
@@ -106,6 +109,19 @@ func (s *Executors) open(o Options, b task.ExecutorConfig, url string) (registry
 	}
 	s.close = append(s.close, x)
 	return bind(b, x, x), nil
+}
+
+// checkConfig says what is wrong with an executor's config by what its plugin says of that,
+// with the places.
+func (o Options) checkConfig(x task.ExecutorConfig, m sdk.Metadata) error {
+	var faults []string
+	for _, p := range CheckBlock(context.Background(), "executor."+x.Name+".config", "", m.ConfigSchema, x.Config) {
+		faults = append(faults, o.at(p.Key)+strings.TrimSuffix(p.Detail, "."))
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(faults, "; "))
 }
 
 func bind(b task.ExecutorConfig, x sdk.Executor, s registry.Source) registry.Binding {

@@ -37,6 +37,12 @@ type Options struct {
 	Tokens []server.Token
 	// Builtins are the plugins that run in this process.
 	Builtins []sdk.Plugin
+	// ConfigDir is the folder against which relative paths in the executors' configs are
+	// meant; empty leaves them to the plugins.
+	ConfigDir string
+	// Place says where in the operator's file a key stands, such as executor.local.slots, for
+	// errors; "" if it does not. It may be nil.
+	Place func(key string) string
 	// PluginDirs hold the binaries of those that run in their own.
 	PluginDirs []string
 	// AllowWritablePlugins takes binaries that others than their owner may write, which
@@ -51,7 +57,7 @@ type Options struct {
 	Log hclog.Logger
 	// Version is shown to operators.
 	Version string
-	// Strict refuses to open where CheckPlugins finds a fault or an executor cannot be made.
+	// Strict refuses to open where Check finds a fault or an executor cannot be made.
 	// Without it such an executor is shown with what is wrong and tried again, and the
 	// others serve.
 	Strict bool
@@ -87,6 +93,9 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		return nil, errors.New("host: no data directory given")
 	}
 	o.Log = readableLog(o.Log)
+	if o, err = o.absolute(); err != nil {
+		return nil, err
+	}
 	h := &Host{opts: o, log: o.Log}
 	defer func() {
 		if err != nil {
@@ -190,6 +199,10 @@ func (h *Host) Run(ctx context.Context) error {
 // Reload puts the task types and the drain timeout of o in force. What else differs from
 // how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
+	o, err := o.absolute()
+	if err != nil {
+		return err
+	}
 	var differs []string
 	for _, d := range []struct {
 		what     string

@@ -1,6 +1,9 @@
 package host
 
 import (
+	"path/filepath"
+	"slices"
+
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -22,9 +25,28 @@ func FromConfig(c *config.Config) Options {
 // FromWorker is FromConfig for a worker: its executors, and no store.
 func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
 
+// absolute is o with paths that no change of the working directory moves.
+func (o Options) absolute() (Options, error) {
+	o.PluginDirs = slices.Clone(o.PluginDirs)
+	paths := []*string{&o.DataDir, &o.ConfigDir}
+	for i := range o.PluginDirs {
+		paths = append(paths, &o.PluginDirs[i])
+	}
+	for _, p := range paths {
+		if *p == "" {
+			continue
+		}
+		var err error
+		if *p, err = filepath.Abs(*p); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
 func fromCommon(c config.Common) Options {
 	return Options{
-		DataDir: c.DataDir, PluginDirs: []string{c.PluginDir}, PluginEnv: c.PluginEnv,
+		DataDir: c.DataDir, ConfigDir: c.Dir(), Place: c.Place, PluginDirs: []string{c.PluginDir}, PluginEnv: c.PluginEnv,
 		AllowWritablePlugins: c.AllowWritablePlugins, Executors: c.Executors,
 	}
 }

@@ -25,6 +25,8 @@ type PluginTrial struct {
 	Path string
 	// Config are the attributes of an executor's config block, as one JSON object.
 	Config json.RawMessage
+	// ConfigDir is the folder against which relative paths in it are meant.
+	ConfigDir string
 	// Type and Input are a task that is run twice, once to its end and once to be
 	// canceled; without a type none is.
 	Type  string
@@ -102,7 +104,7 @@ func CheckPlugin(ctx context.Context, trial PluginTrial, tell func(PluginCheck))
 	}
 	c := &pluginChecker{trial: trial, dir: dir}
 	c.sup, err = supervisor.Open(supervisor.Options{RunDir: filepath.Join(dir, "run"), PluginDirs: []string{filepath.Dir(trial.Path)},
-		AllowWritable: trial.AllowWritable, Env: trial.Env, Epoch: 1, Log: trial.Log})
+		AllowWritable: trial.AllowWritable, Env: trial.Env, ConfigDir: trial.ConfigDir, Epoch: 1, Log: trial.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +136,7 @@ func (c *pluginChecker) run(ctx context.Context, tell func(PluginCheck)) {
 		{"file", c.file},
 		{"start", c.start},
 		{"describe", c.describe},
+		{"metadata", c.metadata},
 		{"unknown config key", c.unknownKey},
 		{"unknown task type", c.unknownType},
 		{"unknown attempt to join", c.unknownAttempt},
@@ -173,7 +176,7 @@ func (c *pluginChecker) file(context.Context) (string, error) {
 	case info.Mode()&0o111 == 0:
 		return "", fmt.Errorf("it has no run bit: chmod +x %s", c.trial.Path)
 	}
-	found, err := c.sup.Find()
+	found, err := supervisor.Find([]string{filepath.Dir(c.trial.Path)})
 	if err != nil {
 		return "", err
 	}
@@ -184,7 +187,8 @@ func (c *pluginChecker) file(context.Context) (string, error) {
 	if found[i].Writable != nil && !c.trial.AllowWritable {
 		return "", found[i].Writable
 	}
-	return "sha256 " + found[i].SHA256, nil
+	sum, err := supervisor.Checksum(c.trial.Path)
+	return "sha256 " + sum, err
 }
 
 // launch starts an executor with this config and waits until it is ready, or surely never will be.
@@ -245,6 +249,30 @@ func (c *pluginChecker) describe(ctx context.Context) (string, error) {
 		names = append(names, "(unavailable: "+info.Unavailable+")")
 	}
 	return "offers " + strings.Join(names, ", "), nil
+}
+
+// metadata: what the plugin says before it has a config holds for what it makes of one.
+func (c *pluginChecker) metadata(ctx context.Context) (string, error) {
+	m, err := c.sup.Metadata(ctx, task.ExecutorConfig{Name: "metadata", Plugin: filepath.Base(c.trial.Path)}, filepath.Join(c.dir, "metadata"))
+	if err != nil {
+		return "", err
+	}
+	if m.ConfigSchema == nil {
+		return "", skipped("it declares no schema of its config, by which `config validate` could check one")
+	}
+	faults, err := registry.CheckConfig(ctx, m.ConfigSchema, c.trial.Config)
+	switch {
+	case err != nil:
+		return "", err
+	case len(faults) > 0:
+		return "", fmt.Errorf("the schema that it declares refuses the config that it takes: %s", faultText(faults[0]))
+	}
+	for _, name := range m.Types {
+		if c.report.Info != nil && !slices.ContainsFunc(c.report.Info.Types, func(t sdk.TypeInfo) bool { return t.Name == name }) {
+			return "", fmt.Errorf("it says that it offers %q whatever its config, and does not offer it", name)
+		}
+	}
+	return "declares the schema of its config", nil
 }
 
 // unknownKey: a typo in the config must not leave a default in force.

@@ -31,6 +31,7 @@ func TestCheckPluginFindsFaults(t *testing.T) {
 		{"is-bare", host.PluginTrial{Patience: 5 * time.Second}, map[string]string{"told to stop by SIGTERM": "say Draining first",
 			"host gone": "after its host has ended"}},
 		{"clings", host.PluginTrial{}, map[string]string{"told to stop by its host": "was killed"}},
+		{"declares-nonsense", host.PluginTrial{}, map[string]string{"metadata": "it says that it offers \"play\""}},
 		{"falls-silent", host.PluginTrial{Watch: 10 * time.Second}, map[string]string{"heartbeat": "does not answer"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestCheckPluginFindsFaults(t *testing.T) {
 					found++
 				}
 			}
-			if found < len(c.says) || told != len(report.Checks) || told != 12 {
+			if found < len(c.says) || told != len(report.Checks) || told != 13 {
 				t.Errorf("want failures %q; %d checks told:\n%+v", c.says, told, report.Checks)
 			}
 		})

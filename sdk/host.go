@@ -7,11 +7,16 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
 // HostOptions is what the host tells a plugin process when it connects.
 type HostOptions struct {
 	Config Config // with the block's attributes, as NewConfig made it
+	// Check is asked before the plugin is configured, with what it says of itself; its
+	// error refuses the config. nil refuses none.
+	Check func(Metadata) error
 	// Epoch is the store's; a plugin obeys only the highest it has seen.
 	Epoch uint64
 	// Survive tells the process to go on when this host ends, and to keep running
@@ -76,6 +81,24 @@ var ErrConfigRefused = errors.New("config refused")
 // an error that wraps ErrConfigRefused. Dial with HostDialOptions.
 func HostSide(o HostOptions) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &hostSide{options: o}}
+}
+
+// MetadataSide is the host's half where a plugin is only to say what it is, and gets no
+// config: dispense PluginKey, and what comes is its Metadata. A plugin that is too old to be
+// asked gives the zero value. wait bounds the answer.
+func MetadataSide(wait time.Duration) plugin.PluginSet {
+	return plugin.PluginSet{PluginKey: &metadataSide{hostSide: hostSide{}, wait: wait}}
+}
+
+type metadataSide struct {
+	hostSide
+	wait time.Duration
+}
+
+func (m *metadataSide) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, cc *grpc.ClientConn) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.wait)
+	defer cancel()
+	return askMetadata(ctx, pb.NewExecutorServiceClient(cc))
 }
 
 type hostSide struct {

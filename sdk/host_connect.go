@@ -41,9 +41,12 @@ func connect(ctx context.Context, cc grpc.ClientConnInterface, o HostOptions) (*
 // open speaks to the plugin up to its hello.
 func (c *connection) open() error {
 	cfg := c.options.Config
+	if err := c.checkConfig(); err != nil {
+		return err
+	}
 	_, err := c.client.Configure(c.ctx, &pb.ConfigureRequest{Executor: cfg.Executor, Config: cfg.data,
 		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
-		Epoch: c.options.Epoch, Survive: c.options.Survive})
+		Epoch: c.options.Epoch, Survive: c.options.Survive, ConfigDir: cfg.Dir})
 	if status.Code(err) == codes.InvalidArgument {
 		return fmt.Errorf("executor %q: %w: %s", cfg.Executor, ErrConfigRefused, clip(status.Convert(err).Message(), maxText))
 	}
@@ -75,6 +78,37 @@ func (c *connection) open() error {
 		return fmt.Errorf("open the data stream of executor %q: %w", cfg.Executor, err)
 	}
 	return nil
+}
+
+// checkConfig has the host's own check refuse the config, by what the plugin says of it.
+func (c *connection) checkConfig() error {
+	if c.options.Check == nil {
+		return nil
+	}
+	name := c.options.Config.Executor
+	m, err := askMetadata(c.ctx, c.client)
+	if err != nil {
+		return fmt.Errorf("executor %q: %w", name, err)
+	}
+	if err := c.options.Check(m); err != nil {
+		return fmt.Errorf("executor %q: %w: %w", name, ErrConfigRefused, err)
+	}
+	return nil
+}
+
+// askMetadata asks a plugin what it is. One that does not know the question says nothing.
+func askMetadata(ctx context.Context, client pb.ExecutorServiceClient) (Metadata, error) {
+	resp, err := client.Metadata(ctx, &pb.MetadataRequest{})
+	if status.Code(err) == codes.Unimplemented {
+		return Metadata{}, nil
+	}
+	if err == nil {
+		err = boundedMetadata(resp)
+	}
+	if err != nil {
+		return Metadata{}, fmt.Errorf("ask the plugin what it is: %w", err)
+	}
+	return metadataFromWire(resp), nil
 }
 
 // Describe asks the plugin what it offers.

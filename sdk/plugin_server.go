@@ -55,6 +55,15 @@ func newServer(p Plugin) *server {
 		beforeNew: func() {}, data: newDataQueue(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
 }
 
+// Metadata tells what the plugin is, whatever its config.
+func (s *server) Metadata(context.Context, *pb.MetadataRequest) (*pb.MetadataResponse, error) {
+	w := metadataToWire(s.plugin.Metadata())
+	if err := boundedMetadata(w); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
+	return w, nil
+}
+
 // Configure makes the executor. A host that comes back to a process which
 // survived must bring the same config: a running executor is not made anew.
 func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
@@ -80,6 +89,7 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 	s.beforeNew()
 	cfg := NewConfig(req.GetExecutor(), req.GetConfig(), s.changed)
 	cfg.DataDir = req.GetDataDir()
+	cfg.Dir = req.GetConfigDir()
 	cfg.HostURL = req.GetHostUrl()
 	cfg.Slots = int(req.GetSlots())
 	cfg.Log = s.log.With("executor", req.GetExecutor())

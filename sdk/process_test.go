@@ -194,7 +194,7 @@ func TestProcessSurvivesItsHost(t *testing.T) {
 	}
 	defer client.Kill()
 	h := c.Hello()
-	if h.Pid != host.Pid || h.Name != "process" || h.Version != "1.2.3" || h.Instance == "" {
+	if h.Pid != host.Pid || h.Name != filepath.Base(os.Args[0]) || h.Version != "1.2.3" || h.Instance == "" {
 		t.Errorf("hello: %+v", h)
 	}
 	if known := append(h.Running, h.Finished...); len(known) != 1 || known[0] != token {
@@ -271,15 +271,22 @@ func TestProcessDrainsOnSIGTERM(t *testing.T) {
 
 // Run by hand it says what it is, where it belongs, and what it is called there: what its file is.
 func TestProcessByHand(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "my-plugin")
+	if err := os.Symlink(self, path); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), "SDK_TEST_ROLE=plugin", Handshake().MagicCookieKey+"=")
 	out, err := cmd.CombinedOutput()
 	exit := (*exec.ExitError)(nil)
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("want exit code 2: %v", err)
 	}
-	for _, word := range []string{"process 1.2.3", "plugin_dir", "not by hand",
-		fmt.Sprintf("plugin = %q", filepath.Base(os.Args[0])), "taskhost plugin check " + os.Args[0]} {
+	for _, word := range []string{"my-plugin 1.2.3", `plugin = "my-plugin"`, "plugin_dir", "not by hand", "taskhost plugin check " + path} {
 		if !strings.Contains(string(out), word) {
 			t.Errorf("the message lacks %q: %s", word, out)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ func schemaOf(t reflect.Type) (*jsonschema.Schema, error) {
 		reflect.TypeFor[slog.Level]():  {Type: "string"},
 		reflect.TypeFor[json.Number](): {Type: "number"},
 	}}
+	maps.Copy(d.known, configValues())
 	return d.schema(t)
 }
 

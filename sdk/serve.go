@@ -31,12 +31,13 @@ const (
 // terminal sends it to both). SIGTERM drains for ten seconds, of which the host is
 // told, so that it starts a successor; then what still runs is stopped.
 func Serve(p Plugin) {
+	p.Name = filepath.Base(os.Args[0]) // as the operator has to write it
 	h := Handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
 		fmt.Fprintf(os.Stderr, "%s %s is an executor plugin of taskhost and is started by the host, not by hand.\n"+
 			"Put this file into the host's plugin_dir and name it, by its file's name, in the host's config:\n\n"+
 			"\texecutor \"NAME\" {\n\t\tplugin = %q\n\t}\n\n"+
-			"Whether it is fit for a host, `taskhost plugin check %s` says.\n", p.Name, p.Version, filepath.Base(os.Args[0]), os.Args[0])
+			"Whether it is fit for a host, `taskhost plugin check %s` says.\n", p.Name, p.Version, p.Name, os.Args[0])
 		os.Exit(2)
 	}
 	// A process that outlives its host would die of its next line to stderr.

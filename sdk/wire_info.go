@@ -47,6 +47,29 @@ func boundedInfo(w *pb.Info) error {
 	return nil
 }
 
+func metadataToWire(m Metadata) *pb.MetadataResponse {
+	return &pb.MetadataResponse{Version: clip(m.Version, maxName), ConfigSchema: m.ConfigSchema, Types: m.Types, Nodes: m.Nodes}
+}
+
+// boundedMetadata is boundedInfo for what a plugin says before it is configured.
+func boundedMetadata(w *pb.MetadataResponse) error {
+	if len(w.GetTypes()) > maxInfoTypes {
+		return fmt.Errorf("it names %d task types, at most %d are taken", len(w.GetTypes()), maxInfoTypes)
+	}
+	if n := proto.Size(w); n > maxInfoBytes {
+		return fmt.Errorf("its metadata have %d bytes, at most %d are taken: make the schema of its config shorter", n, maxInfoBytes)
+	}
+	return nil
+}
+
+func metadataFromWire(w *pb.MetadataResponse) Metadata {
+	m := Metadata{Version: clip(w.GetVersion(), maxName), Types: w.GetTypes(), Nodes: w.GetNodes()}
+	if len(w.GetConfigSchema()) > 0 {
+		m.ConfigSchema = w.GetConfigSchema()
+	}
+	return m
+}
+
 func infoFromWire(in *pb.Info) Info {
 	out := Info{Slots: int(in.GetSlots()), Deferred: in.GetDeferred(), Outlives: in.GetOutlives(),
 		MaxInput: in.GetMaxInput(), MaxResult: in.GetMaxResult(), Unavailable: clip(in.GetUnavailable(), maxText), ControlsNodes: in.GetControlsNodes()}

@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", filepath.Dir(s.bin)+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("TASKHOST_ADDR", s.addr())
 			e.Setenv("DATA", s.data())
+			e.Setenv("PLUGINS", filepath.Join(filepath.Dir(s.bin), "plugins"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "keep": keep, "json": isJSONText},

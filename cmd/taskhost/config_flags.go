@@ -29,16 +29,39 @@ func (f *configFlags) load() (*config.Config, error) {
 	return config.Load(f.path, os.Environ(), f.overrides)
 }
 
-// checkConfig reads the config and asks what only the host knows: whether each
-// executor's plugin exists, and built-ins take their block.
-func (p *program) checkConfig(f *configFlags) (*config.Config, error) {
+// checkConfig reads the config and has its plugins judge it; with ask, plugin processes are
+// started once for that.
+func (p *program) checkConfig(ctx context.Context, f *configFlags, ask bool) (*config.Config, verdict, error) {
 	cfg, err := f.load()
 	if err != nil {
-		return nil, err
+		return nil, verdict{}, err
 	}
 	o := host.FromConfig(cfg)
 	o.Builtins = p.builtins
-	return cfg, host.CheckPlugins(o)
+	v, err := judge(ctx, &cfg.Common, o, ask)
+	return cfg, v, err
+}
+
+// verdict is what is known of a config that works.
+type verdict struct {
+	// warnings are nil if there are none.
+	warnings *config.Error
+	// unchecked are the executors whose config was not checked.
+	unchecked []string
+}
+
+// judge has the plugins of a config judge it. The error is all that is wrong with it, with
+// more that was found beside its options.
+func judge(ctx context.Context, c *config.Common, o host.Options, ask bool, more ...config.Problem) (verdict, error) {
+	found, err := host.Check(ctx, o, ask)
+	if err != nil {
+		return verdict{}, err
+	}
+	all := c.Explain(append(found.Problems, more...))
+	if all != nil && !all.OnlyWarnings() {
+		return verdict{}, all
+	}
+	return verdict{warnings: all, unchecked: found.Unchecked}, nil
 }
 
 // withConfig makes c a command that works with the server's config: run gets what the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ func (p *program) devCmd() *cobra.Command {
 			if o.Log, err = p.newLogger(cfg.LogLevel, cfg.LogFormat == "json"); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait\n", o.Listen, o.DataDir)
+			fmt.Fprintf(p.err, "taskhost dev at http://%s, store in %s; try: taskhost task submit sum --input '[1, 2]' --wait%s\n", o.Listen, o.DataDir, addrFlag(o.Listen, o.DataDir))
 			return p.serve(o, hangups, nil)
 		}}
 	c.Flags().StringVar(&f.DataDir, "data-dir", "", "keep the store here (default: a temporary directory)")
@@ -54,6 +55,18 @@ func (p *program) devCmd() *cobra.Command {
 	c.Flags().StringVar(&importRoot, "import-root", "", "take images below this directory by their path, too (default: by URL alone)")
 	addAcceptOlder(c, &older)
 	return c
+}
+
+// addrFlag is what a client needs to find a server that listens there; "" if it looks there
+// anyway. Which port the system chose stands in the data directory.
+func addrFlag(listen, dataDir string) string {
+	switch {
+	case listen == config.DefaultListen:
+		return ""
+	case strings.HasSuffix(listen, ":0"):
+		return ` --addr "$(cat ` + filepath.Join(dataDir, "address") + `)"`
+	}
+	return " --addr " + listen
 }
 
 // importBelow is the config of the built-in scripts in which import reads files below dir.

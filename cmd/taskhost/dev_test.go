@@ -41,6 +41,9 @@ func TestDev(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), `"disk_format":"qcow2"`) {
 		t.Errorf("import of a file: %v\n%s", err, out)
 	}
+	if advice := `task submit sum --input '[1, 2]' --wait --addr "$(cat ` + filepath.Join(temp, "taskhost-dev-"); !strings.Contains(s.output.String(), advice) {
+		t.Errorf("it does not say %q:\n%s", advice, s.output)
+	}
 	if !strings.Contains(s.output.String(), `{"`) {
 		t.Errorf("the log is not JSON, as the environment says:\n%s", s.output)
 	}

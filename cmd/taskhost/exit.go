@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -69,6 +72,28 @@ func exitCode(err error) int {
 	return exitFault
 }
 
+// exitSeverity are the exit codes of what befalls one task of several, the worst last.
+var exitSeverity = []int{exitOK, exitTimeout, exitCanceled, exitFailed, exitConflict, exitNotFound, exitNotAllowed, exitFault}
+
+// worseExit is the worse of two exit codes.
+func worseExit(a, b int) int {
+	if slices.Index(exitSeverity, b) > slices.Index(exitSeverity, a) {
+		return b
+	}
+	return a
+}
+
+// startOne is how a server is started where the client looks for one; "" if that is elsewhere.
+func (p *program) startOne() string {
+	switch {
+	case p.addr == config.DefaultListen:
+		return "start one with `taskhost dev`, or "
+	case config.IsLoopback(p.addr):
+		return "start one with `taskhost dev --listen " + p.addr + "`, or "
+	}
+	return ""
+}
+
 // explain is what a user reads: what was wrong, and what to do.
 func (p *program) explain(err error) string {
 	var e *task.Error
@@ -80,7 +105,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: start one with `taskhost dev`, or say where it is with --addr or TASKHOST_ADDR (%v)", p.addr, e.Cause)
+		return fmt.Sprintf("no server at %s: %ssay where it is with --addr or TASKHOST_ADDR (%v)", p.addr, p.startOne(), cmp.Or[error](e.Cause, e))
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/supervisor"
 )
 
 // plugin is one line of plugin list.
@@ -24,7 +25,7 @@ func (p *program) pluginCmd() *cobra.Command {
 }
 
 func (p *program) pluginListCmd() *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List plugins: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
 	return withConfig(c, func(_ context.Context, cfg *config.Config, _ []string) error {
 		o := host.FromConfig(cfg)
 		found, err := host.FindPlugins(o)
@@ -36,9 +37,16 @@ func (p *program) pluginListCmd() *cobra.Command {
 			all = append(all, plugin{Name: b.Name, Version: b.Version})
 		}
 		for _, x := range found {
-			line := plugin{Name: x.Name, Path: x.Path, SHA256: x.SHA256}
-			if x.Writable != nil && !o.AllowWritablePlugins {
-				line.Refused = x.Writable.Error()
+			line := plugin{Name: x.Name, Path: x.Path}
+			refused := x.NotExecutable
+			if refused == nil {
+				line.SHA256, refused = supervisor.Checksum(x.Path)
+			}
+			if refused == nil && !o.AllowWritablePlugins {
+				refused = x.Writable
+			}
+			if refused != nil {
+				line.Refused = refused.Error()
 				fmt.Fprintln(p.err, "warning:", line.Refused)
 			}
 			all = append(all, line)
@@ -49,13 +57,17 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
-		header: []string{"PLUGIN", "VERSION", "SHA256", "PATH"},
+		prose:  true, // the paths
+		header: []string{"PLUGIN", "VERSION", "STATE", "PATH"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {
-			if x.Path == "" {
-				return []string{x.Name, x.Version, "-", "built in"}
+			switch {
+			case x.Path == "":
+				return []string{x.Name, x.Version, "ok", "built in"}
+			case x.Refused != "":
+				return []string{x.Name, "-", "refused", x.Path}
 			}
-			return []string{x.Name, "-", x.SHA256, x.Path}
+			return []string{x.Name, "-", "ok", x.Path}
 		},
 	}
 }

@@ -72,6 +72,11 @@ func (p *program) checkPlugin(ctx context.Context, cfg *config.Config, arg strin
 	if trial.Config, err = f.config(cfg); err != nil {
 		return err
 	}
+	if trial.ConfigDir = cfg.Dir(); f.executor == "" { // a block on the command line
+		if trial.ConfigDir, err = os.Getwd(); err != nil {
+			return err
+		}
+	}
 	if trial.Input, err = readInput(f.input, p.in); err != nil {
 		return err
 	}
@@ -155,7 +160,9 @@ func (p *program) pluginPath(cfg *config.Config, arg string) (string, error) {
 	var names []string
 	found, err := host.FindPlugins(host.FromConfig(cfg))
 	for _, x := range found {
-		names = append(names, x.Name)
+		if x.NotExecutable == nil {
+			names = append(names, x.Name)
+		}
 	}
 	where := "plugin_dir is not set"
 	if cfg.PluginDir != "" {

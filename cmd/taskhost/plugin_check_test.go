@@ -28,7 +28,7 @@ func checkPlugin(t *testing.T, args ...string) (code int, stdout, stderr string)
 func TestPluginCheck(t *testing.T) {
 	plugins := filepath.Join(built(t), "plugins")
 	config := filepath.Join(t.TempDir(), "taskhost.hcl")
-	text := "plugin_dir = \"" + plugins + "\"\nexecutor \"images\" {\n  plugin = \"import\"\n  config {\n    images_dir = \"" + t.TempDir() + "\"\n  }\n}\n"
+	text := "plugin_dir = \"" + plugins + "\"\nexecutor \"images\" {\n  plugin = \"import\"\n  config {\n    images_dir = \"images\"\n  }\n}\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestPluginCheck(t *testing.T) {
 		{"import", "--config", config, "--executor", "images"},
 	} {
 		code, out, stderr := checkPlugin(t, args...)
-		if code != exitOK || strings.Contains(out, "failed ") || strings.Count(out, "\n") != 12 {
+		if code != exitOK || strings.Contains(out, "failed ") || strings.Count(out, "\n") != 13 {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, out, stderr)
 		}
 		if args[0] == "hello" && !strings.Contains(out, "passed   run                       succeeded") {
@@ -61,11 +61,11 @@ func TestPluginCheckFails(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if code != exitFault || report.Plugin != "plugin" || len(report.Checks) != 12 || report.Checks[0].Result != "failed" ||
+	if code != exitFault || report.Plugin != "plugin" || len(report.Checks) != 13 || report.Checks[0].Result != "failed" ||
 		!strings.Contains(report.Checks[0].Message, "chmod +x "+file) || report.Checks[1].Result != "skipped" {
 		t.Errorf("exit code %d, %+v", code, report)
 	}
-	if !strings.Contains(stderr, "1 of 12 checks failed") {
+	if !strings.Contains(stderr, "1 of 13 checks failed") {
 		t.Errorf("stderr: %s", stderr)
 	}
 	if err := os.Chmod(file, 0o700); err != nil {

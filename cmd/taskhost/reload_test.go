@@ -60,7 +60,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("max_attempts is %d, the config in force says 7", n)
 	}
 	for _, line := range []string{"key=log_level was=info is=debug", "key=drain_timeout was=5s is=7s", `key=task_type.sleep.max_attempts was="" is=7`,
-		`needs a restart: key=executor.more.plugin in_force="" in_file=missing`, `no plugin is named \"missing\"`} {
+		`needs a restart: key=executor.more.plugin in_force="" in_file=missing`, `Unknown plugin \"missing\"`} {
 		s.says(line, 1)
 	}
 	s.says("[DEBUG] taskhost.api: request: method=GET path=/v1/types/sleep status=200", 1)

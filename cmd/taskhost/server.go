@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -23,6 +24,13 @@ func (p *program) serverCmd() *cobra.Command {
 			}
 			o := host.FromConfig(cfg)
 			o.Builtins = p.builtins
+			found, err := host.Check(context.Background(), o, false)
+			if err != nil {
+				return err
+			}
+			if e := cfg.Explain(found.Problems); strict && e != nil && !e.OnlyWarnings() {
+				return e
+			}
 			o.Version = version()
 			o.Strict = strict
 			o.AcceptOlderStore = older
@@ -30,6 +38,7 @@ func (p *program) serverCmd() *cobra.Command {
 			if o.Log, err = p.newLogger(cfg.LogLevel, json); err != nil {
 				return err
 			}
+			logProblems(o.Log, &cfg.Common, slices.DeleteFunc(found.Problems, isExecutorFault))
 			err = p.serve(o, hangups, func(h *host.Host) reloader { return p.reloadServer(h, &f, cfg, o.Log) })
 			return lastWord(o.Log, json, err)
 		}}
@@ -37,6 +46,19 @@ func (p *program) serverCmd() *cobra.Command {
 	c.Flags().BoolVar(&strict, "strict", false, "refuse to start where an executor cannot be made (default: start the others, show it as it is, and try it again)")
 	addAcceptOlder(c, &older)
 	return c
+}
+
+// isExecutorFault says that a problem is an executor's, which the host tells when it starts.
+func isExecutorFault(p config.Problem) bool {
+	return !p.Warning && strings.HasPrefix(p.Key, "executor.")
+}
+
+// logProblems has the log say what is wrong with a config, or odd. The server goes on: what
+// it can run, it runs.
+func logProblems(log hclog.Logger, c *config.Common, problems []config.Problem) {
+	for _, p := range problems {
+		log.Warn("config: "+p.Summary, "key", p.Key, "at", c.Place(p.Key), "detail", p.Detail)
+	}
 }
 
 // reloadServer makes the reloader of a server under cfg.
@@ -51,12 +73,14 @@ func (p *program) reloadServer(h *host.Host, f *configFlags, cfg *config.Config,
 			return nil, err
 		}
 		cfg = next
-		if slices.ContainsFunc(changes, func(c config.Change) bool { return strings.HasPrefix(c.Key, "executor") }) {
+		if len(changes) > 0 { // also what is wrong with executors that a restart would make
 			o := host.FromConfig(read)
 			o.Builtins = p.builtins
-			if err := host.CheckPlugins(o); err != nil {
-				log.Warn("config: after a restart not all executors could be made", "error", err)
+			found, err := host.Check(context.Background(), o, false)
+			if err != nil {
+				log.Warn("config: not checked", "error", err)
 			}
+			logProblems(log, &read.Common, found.Problems)
 		}
 		return changes, nil
 	}

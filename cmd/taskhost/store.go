@@ -32,7 +32,7 @@ func (p *program) storeCheckCmd() *cobra.Command {
 			fmt.Fprintln(p.err, "problem: "+foldLines(problem))
 		}
 		if !r.OK() {
-			return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it, then put a backup in its place with \"taskhost store restore FILE\"", len(r.Problems), r.Path)}
+			return &exitError{code: exitFault, msg: fmt.Sprintf("the store has %d problems; keep a copy of %s before anything else is done to it, then put a backup in its place with \"taskhost store restore --data-dir %s FILE\"", len(r.Problems), r.Path, cfg.DataDir)}
 		}
 		fmt.Fprintln(p.err, "the store is sound")
 		return nil
@@ -45,7 +45,7 @@ func (p *program) storeBackupCmd() *cobra.Command {
 		if err := host.BackupStore(ctx, cfg.DataDir, args[0]); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.err, "wrote %s; \"taskhost store restore %s\" puts it in the store's place\n", args[0], args[0])
+		fmt.Fprintf(p.err, "wrote %s; \"taskhost store restore --data-dir %s %s\" puts it in the store's place\n", args[0], cfg.DataDir, args[0])
 		return nil
 	})
 }

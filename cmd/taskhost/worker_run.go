@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -24,28 +23,34 @@ import (
 func (p *program) runWorker(path string, drainTimeout time.Duration) error {
 	relaxGC()
 	hangups := takeHangups()
-	cfg, err := loadWorker(path)
+	cfg, o, problems, err := p.loadWorker(context.Background(), path)
 	if err != nil {
 		return err
+	}
+	// Before anything is made: the name is part of a path.
+	if e := cfg.Explain(problems); e != nil {
+		return e
 	}
 	json := cfg.LogFormat == "json"
 	log, err := p.newLogger(cfg.LogLevel, json)
 	if err != nil {
 		return err
 	}
-	return lastWord(log, json, p.work(path, cfg, drainTimeout, hangups, log))
+	return lastWord(log, json, p.work(path, cfg, o, drainTimeout, hangups, log))
 }
 
-// work is what a worker does under cfg, which was read from the file at path.
-func (p *program) work(path string, cfg *config.Worker, drainTimeout time.Duration, hangups <-chan os.Signal, log hclog.Logger) error {
-	if cfg.DataDir == "" {
-		cfg.DataDir = workerDir(cfg.Name)
+// work is what a worker does under cfg, which was read from the file at path, and o, which
+// came of it.
+func (p *program) work(path string, cfg *config.Worker, o remotequeue.WorkerOptions, drainTimeout time.Duration, hangups <-chan os.Signal, log hclog.Logger) error {
+	dir, err := cfg.DefaultDir()
+	if err != nil {
+		return err
 	}
-	o := remotequeue.WorkerOptions{Name: cfg.Name, Version: version(), Labels: cfg.Labels, Log: log.Named(cfg.Name)}
-	if err := o.ParseQueue(cfg.Queue); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if cfg.DataDir != "" {
+		dir = cfg.DataDir
 	}
-	set, err := p.localExecutors(cfg, log)
+	o.Log = log.Named(cfg.Name)
+	set, err := p.localExecutors(cfg, dir, log)
 	if err != nil {
 		return err
 	}
@@ -53,7 +58,7 @@ func (p *program) work(path string, cfg *config.Worker, drainTimeout time.Durati
 		o.Local = append(o.Local, remotequeue.Local{Name: x.Name, Executor: x.Executor, Slots: x.Slots, Changed: x.Source.Changed()})
 	}
 	reloads, endReloads := context.WithCancel(context.Background())
-	go reloadOnHangup(reloads, hangups, log, reloadWorker(path, cfg))
+	go reloadOnHangup(reloads, hangups, log, p.reloadWorker(path, cfg))
 	err = runUntilSignaled(o, drainTimeout, log, endReloads)
 	patience := 20 * time.Second
 	if errors.Is(err, errSecondSignal) {
@@ -67,21 +72,15 @@ func (p *program) work(path string, cfg *config.Worker, drainTimeout time.Durati
 	return err
 }
 
-// loadWorker reads a worker's config.
-func loadWorker(path string) (*config.Worker, error) {
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	return config.LoadWorker(path, src)
-}
-
 // reloadWorker makes the reloader of a worker under cfg.
-func reloadWorker(path string, cfg *config.Worker) reloader {
+func (p *program) reloadWorker(path string, cfg *config.Worker) reloader {
 	return func() ([]config.Change, error) {
-		read, err := loadWorker(path)
+		read, _, problems, err := p.loadWorker(context.Background(), path)
 		if err != nil {
 			return nil, err
+		}
+		if e := read.Explain(problems); e != nil {
+			return nil, e
 		}
 		next, changes := cfg.Reload(read)
 		cfg = next
@@ -92,12 +91,14 @@ func reloadWorker(path string, cfg *config.Worker) reloader {
 // errSecondSignal is what a worker says that was told twice to end.
 var errSecondSignal error = &exitError{code: exitInterrupted, msg: "ended at once by a second signal: what still ran is interrupted"}
 
-// localExecutors are the worker's own: made and supervised as a host's are.
-func (p *program) localExecutors(cfg *config.Worker, log hclog.Logger) (*host.Executors, error) {
-	if err := files.MakePrivateDir(cfg.DataDir); err != nil {
+// localExecutors are the worker's own, with dir for all that they keep: made and supervised as
+// a host's are.
+func (p *program) localExecutors(cfg *config.Worker, dir string, log hclog.Logger) (*host.Executors, error) {
+	if err := files.MakePrivateDir(dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	o := host.FromWorker(cfg)
+	o.DataDir = dir
 	o.Builtins = p.builtins
 	o.Log = log
 	o.Version = version()
@@ -142,20 +143,4 @@ func runUntilSignaled(o remotequeue.WorkerOptions, drainTimeout time.Duration, l
 	log.Warn("a second signal: what still runs is interrupted")
 	cancel()
 	return errors.Join(errSecondSignal, <-drained, <-ended)
-}
-
-// workerDir is where a worker keeps what its executors need, if its config does
-// not say.
-func workerDir(name string) string {
-	const base = "taskhost-worker"
-	if os.Geteuid() == 0 {
-		return filepath.Join("/var/lib", base, name)
-	}
-	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
-		return filepath.Join(d, base, name)
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", base, name)
-	}
-	return base + "-" + name
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,7 +85,7 @@ func startHost(ctx context.Context, bin, dir, images string, port int) (*process
 	for ctx.Err() == nil {
 		if addr, err := os.ReadFile(filepath.Join(data, "address")); err == nil {
 			p.addr = strings.TrimSpace(string(addr))
-			return p, nil
+			return p, p.answers(ctx)
 		}
 		select {
 		case <-p.done:
@@ -93,6 +94,20 @@ func startHost(ctx context.Context, bin, dir, images string, port int) (*process
 		}
 	}
 	return nil, fmt.Errorf("the host did not come up: %s", p.output())
+}
+
+// answers waits for the host's first answer: it listens before its executors are made, and
+// with them what a worker joins.
+func (p *process) answers(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("the host does not answer: %w\n%s", err, p.output())
+	}
+	return resp.Body.Close()
 }
 
 const workerConfig = `

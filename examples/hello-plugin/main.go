@@ -25,7 +25,7 @@ func greet(_ context.Context, in greetInput, r sdk.Reporter) (greeting, error) {
 }
 
 func hello() sdk.Plugin {
-	return sdk.Plugin{Name: "hello-plugin", Version: "1.0.0",
+	return sdk.Plugin{Name: "hello", Version: "1.0.0",
 		New: sdk.Scripts(sdk.Func("greet", greet).Described("says hello"))}
 }
 

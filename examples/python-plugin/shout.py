@@ -17,39 +17,41 @@ from google.protobuf.internal import builder
 # It stands in this file because the host runs a private copy of it, alone.
 DESCRIPTOR = """
 # descriptor begins
-H4sIAAAAAAACA6VZzXIbxxE2gAUBNPgDjewEhmxJXkeWzKqQlmQ7sqLEoQCoiBJNMUswFbmSQi2xQ2DD5S68u2BJp1TllMol51xSlTfIA+SS5AFycm655g1yT3fP7GJBcUEy
-uaC2e76emf6Z7p4B/OURrMpXcjiNg3BjEgZxIN6O7eh4HETxRjpwer91cxQEI09uMuZwerTpTEM7dgNfSbVunR2P3RMZxfbJRAHMvxWg0Q78I3c0DaUlv5niqGhBNVmkWbhd
-uFezUlp8B5aGjG8WcWTZ0pR4F6qOHdsDxw2bJZapEN1xQxqijQ+modc01BDRB6En3oZy5AVx1Cwjv2QpgrhyEgzHzSXkGpYiRBMq0TQ8dU9ls4L8qpWQ5nW4ltEhmgR+JM1r
-sNaR0TB0DxO9zJ+AQFwcBt5u4KTaCjB8JLWm/E1a2kOyI2tZszRlvgPX52bQaz2FxmwtxRMbYLj+UcDT1h+0Ns7z30YPERbjzL8WwSBSfArl+PVERihZQsmb50v2EcLSCjyz
-ZDFryU+gTPpE6JJS/i5YFwUk3zvySIahdNhZVSulaSyYxh6aXDkMxxJa3IDaif1q4PqTacx+K1lVZPSIFu8D0GAoo6kXs/dKFsEtZojbUJ/69qntevahJ5tVNnmWJe7A6lDZ
-PRoohWq8/krCJRUi8x9FqCaGYb/aJzO/4jet5LCjJhnnZlniA1hmHQbRcCxPbI7lZavOvH1miQ9hRWmSYAzGLCumBj2ECp01tA+bqv7g3Q11FjeSs7jR0WfVSpC0ONnJjmN5
-MkFfKjvWkbelWeImkFkHHvpQGXL7LauCnB1k/LZQwHEI5akMYzcxZdXKcM7aWpkxy3pah9ogWcL8swEG2fZca+KJtB0H1Y60JROSRnDFiGysk4EmKU5VdBsYkbU3oncuD+Ca
-0wjjUJmBv8WPYQm3Kb0ItaeQ/ig/pDd2GNjFCHltaSmO79B2fdcfaeukNO06nPo8VOPdJaT4AdQ8G1NYJKXfBH2iz/qzn+RWq0rgfcTScq6PTH8om3WVShOa1BsFvmwu8zb4
-W2wDkEUGyhorrOLHC1SkaN8nrNKyFid06wuoZ/QXDSgdy9faffRJNj+1vanUvlPE4+KjQusJrM7Pe5F0KSNtSljVOTLJsGk+L2Tz+Y8wkjFW7JGk8CFFPzhf0W1kfKWQVipi
-/rMI9cwIHrgy2jWMdcK9cf5c+wTBI6Ow4nOsZuQLj9WoP3jvfKk2Y1BMo8X3oWQPjzm26WSfK7Q1PEYJwtEyjoxttICxaJkOY2gZhSadODh1CsnRqUMQ0omxtFgoj/Cw8LnJ
-XcxiDC2m0E+XwDh2fce0YC31n65lX2ZcparSh+dPuudNR67/prN+Z8DK3BipNpaeFyx21zZBSDXG4j5qY4l+O5R2rD12K09Qw1B4JiO+wB6CHI9JRfnu/QVhIh3KrRovngJg
-Zh8eTwLXj7Ufb+eES4rDCTJS4glUjzDVRGNcX7k0p7o/0yiUTyVEl1J3NJ1MAlZAeTfnzBzMgDhHVo5sMBzb/ginqCyyQVuByAYaT/ufS565++9oFO0/kUgD7O8VKLOBuRgE
-x5hSC1xBFSG+i6UTJx24TtJ9EdlzKGFSftMlhb+5BqnayD4pWQlJEaa6kfIiLffs115gO5bCYlLKennpMpJZB2PfiKZyPNWiYnesKOKH8lcI0TVHU1RXQuwWXF1zLugTZths
-ewGXbi++TGtnnQ/x3QXBf27xfALlECeikrWg9ip5i4BKXAmRdBzaWAhXLpbuE1BLsxC2xUlLvooKr+altS3GJA27+IwMz13n2mV8qcHiFtR1i8cB1+CAA8Wi0oiOqxxhw4QX
-jua1RRM/UyArQatbTDSRw7gpklsMk/9PwX4EMDP3VSVnpr6KpIkW0MrRuRxmblD0TXrq7J/0hpo0fwgVbW46Fq7vub7UCUBTJDwcT/1j6ej2IiHN3xRgSVXjnORxH8pDm4pf
-kaPkRl5BR4ilkGITyiOOy9JFJ0nhTKz+WNxzNoA2jOQ3vLxh0ae5DUuq2F5WQqULO0q7Z02ZVVhSPYKJKZRzrPmHApS5Ss61moU3W03u3ovz3XtOj44bmriOzqf0me2My3h4
-l2edcStT0pZ4KKXNV1BL63B2isL8FJ/RxmMZYmzpor7ABSmUVg7lUOLtUxVzw0pp85dQ0SX8KjbXqbs0l7qT5wFj9jxgjgBmNf7SK9wHg55EFnceSSZiqPlrqCatwKWXwYOJ
-uWAYnMjFK71QICtBk6a8P4PnUhv4TwkqGkgvGlS/ef3VvLeE54iwGJfJvcWr5F68BNOtXvo6+argrGseZ98k4RjnJ5zyXMIRHahQP+16EUdo/cH6QoNwG+4mpS8RFe9BbSLD
-E9vHTegHqBlDPKaCgfiBfYThqZujBWEMjN4iMKWs1670HN0A5KSslwSxFDL7BIHDeACAN5Q8QTCv9RiWs6pcKbt/i2mFV6QnpKkfu176kJV/7VVAOpjDses5ofT5YoeJKKFV
-ZoumOjarlqbO9F3GVfuuu7B2LOVkkJlDPVCtEnt2VrH41DOtcc6ZmqXf4lz6rUFFN8UmQDXpcc2fQ72DZyW57T7EOyVVq+SqlFeCCGNp6OyKXMxckc1/F9CFPLW+iP1Pc2Pe
-8YJRcsnOsepOMNrB0msxFMO5iv4d8dNOadEz5J5GWSmeDqITBpOJfkA0rISkkXiMveBozN7BEU2af8Jw403neARTz4Tu9sVFqWcPERbjkqxYmkvvwdFRJJNrgqbSpFfm5fhb
-7SHGaqQenhRh/r4AFW2lnF2uQzG9ly46J4iiGTx5Kj3eY9lSRDaJGfNJDPdph6OIyy+mPPo2Hagm9s/ZEWlHT0yqi+LvmXaljHb5K69jzKmmGm0ottr93ovdwcHu/l633XvW
-63Yab4lrsKL5VvdnXavfKKwfoT+5uXoHrrW3Dva7Z0QasKzY7a3ddnenUaBJFKff+6r74qDfKIo1qCvWHv02SjOpTre/1d5uGOt/LIBBJQe1ajzv7XbOLCNglbn7B+12t9tB
-XoFmZd6zrd4OMoq0MjPUVpBVEitQY9bOi/1+w0gRFg5v7SOiTFth1sted4fmXUp30Nvtdy3rYK+P3Mq6Bcaeuuo29ras/pn9rQIwt7e7hxoXxHVYY7q93W0/33uBUykzMNPq
-7h/s9BulB/8qwVpXB/4+NkMudni/gFr6H4jIuVqd/aOndfdCnM47LzHd6T84xJ28x6u5P1taH10E01N/jUlVPTeJ7+VuJ/Oa2LpzAUrNe6/wSUH8FAxKnyLnkSSTtVvmIkhm
-ykOMydk/QOLews1k/mZqfXwJpFrn6edffzpy4/H0cAP7kc1EbPYROceb3Ab7treZTDY5PFziXPPwvx+6jaA/HAAA
+H4sIAAAAAAACA6VZzXMbSRVfSaOvJ38ok13QKrub7CzZZF2FvfF+sBsCiyMpZVUcx4xlimxBqcZSWxo8ntHOjFzJgaKKE8WFMxeq+A84cqW4cOMEdy78B9x573X3aORoZBsu
+qnmvf6+730e/97oFf3sIa+KlGEzjINychEEcmG/GTnQ6DqJ4Mxk4f9B8bxQEI09sMeZ4erI1nIZO7Aa+lGrevjgeu2ciip2ziQRYN2D9mYidoRM7tvhmimPWL6E+Y0WTwI+E
+2YDyuQgjnLiRu5O7X7U1aX4Aq4PAP3FH/WgwFmdOI4/jK/aKZB4yz3wTivGriYgahTsFFJYEcf1giFwDRSq2JKx/5aDeYuFpKNSezCZUtNpqAwltfgtKcjG1tKLMt6FCOvSH
+bojr8qaJbrshDZEp+9PQ48VxiOij0KNNRV4QR40i8gu2JIgrJsFg3Cgh17AlQVaJpuG5ey4aZVZBk+a7AMoqtHqFl6hKDq5v3YQbKRWljckVbRENQvdYq239CEzExWHg7aNt
+tDFMMMhUyhD8TUZwBuR4NkLVVpT1Ftycm0Gt9Rjqs7WUjzfBcP2TgKetbTc3FwXcZhcRNuOsv+TBINL8VHs3h96tbb+3WLKHEJaeeV8aOp829Mc6Jgo8V8YuWBcJpNAYihMR
+hmKoAimhaSyYxh56RPoTxzRt3oLqmfOy7/qTacxuLdgVZHSJJv/RYCiiqRezcws2wW1mmHegNvWdc8f1nGNPKP+mWeZdWBtIu0d9qVCV11/V3H0O9r/noaINw351zmZ+xW9a
+aciOmqScm2aZ78MK66DPX4EPQY156vjhGZWaaIwhz6hkKtAnUKbkgPZhU9W2396UyWNTJ4/NtkoutkbS4mQnJ47F2QR9Ke1YQ96OYpnvAZm176EPpSF337DLyNlDxm9yORyH
+UGA2iV1tyoqd4ly0tTRjmvW4BtW+XsL6kwEG2XahNfHAOsMhqh0pS2oyneAK8wkuyV3Ghdy1IE3gmtMI41Cagb/NH0IJtym8CLWnkP4wO6Q39xjYwQh5ZSspju/QcX3XHynr
+JDTtOpz6PFTl3WnS/B5UPQczXCSE3wB1oi/6s6eLgV0h8CFiaTnXR6Y/EI2azLSaJvVGgS8aK7wN/jZ3AcgifWmNVVbxoyUqUrQfElZqWY013fwSain9zToUTsUr5T76JJuf
+O95UKN9J4mH+i1zzEazNz3uZdCElbQlYUzlSZ9gk3efS6f4HGMkYK85IUPiQou8vVnQXGc8k0k5ErH/moZYawQNXRLuGsUq4txbPdUgQPDISa36OxY584bEate13Fku1GINi
+Cm1+FwrO4JRjm072QqGdwSlKEI6WGWIPgBYwli3TZgwtI9GkEwenSiEZOrUJQjoxlhYLxQkeFj43mYvZjKHFJPpxCYxT1x9aNqwn/lO17KuUq2RV+mDxpAfedOT6rzvrtwas
+zo2RamPhecFyd+0ShFRjLO6jOhbot2PhxMpjt7MEFQyFZzLml9hikOMxqUjfvbskTMSQcqvCm4+xBxmLwekkcP1Y+fFORrgkOJwgJWU+gsoJpppojOtLl2ZU9ycKhfKJhNmh
+1B1NJ5OAFZDezTgzRzMgzpGWIxsMxo4/winKy2zQkiCygcLT/ueSZ+b+2wpF+9cSSYD9tQxFNjAXg+BUyC54xZaE+W0snThp3x3q7ovI7pASJuU3VVL4m2uQrI3sk4KtSYow
+2Y0Ul2l54LzyAmdoSywmpbSXS1eRTDsY+0Y01dCTHSw2z5Iifih+gRBVcxRFdSXEbsFVNeeSPmGGTbcXcOX24qukdtb4EN9bEvwLi+cjKIY4EZWsJbVXytsElOJSiKTj0MFC
+uHq5dI+ASpqFsC3WLfkaKryWldZ2GKMbdvMzMjx3netX8aUCm7ehplo8Drg6BxxIFpVGdFz5BBsmvHA0biyb+IkE2RotLznRRAzihqkvOUz+PwX7C4CZua8rOTP1dSQttIBS
+js7lIHWDom/SU2V/3Rsq0vo+lJW56Vi4vuf6QiUARZHwYDz1T8VQtReatH6dg5KsxhnJ4wEUBw4VvzxHya2sgo4QWyLNLSiOOC4Ll50kibOw+mNxz9gA2jAS3/Dyhk2f1i6U
+ZLG9qoRMF06UdM+KsipQkj2ChSmUc6z1+xwUuUrOtZq511tN7t7z8917Ro+OG5q4Q5VP6TPdGRfx8K7MOuNmqqSVeCihrZdQTepweorc/BSf0cZjEWJsqaK+xAUJlFYOxUDg
+7VMWc8NOaOvnUFYl/Do2V6m7MJe69fOAMXsesEYAsxp/5RUegEEvJss7D52JGGr9Ciq6FbjyMngwMRcMgjOxfKXnEmRrNGnK+zN4LrmB/xSgrID0okH1m9dfy3pLeIoIm3Gp
+3Ju/Tu7FSzDd6oWvkq8MzpricfbVCcdYnHCKcwnHbEOZ+mnXizhCa9sbSw3CbbirS58WNd+B6kSEZ46Pm1DvUzOG+ZAKBuL7zgmGp2qOloQxMHqHwJSyXrnCG6oGICNlvSCI
+LZHpJwgcxgMAvCH9BMG85kNYSatyrez+D0wrvCI9IU392PWSh6zsa68E0sEcjF1vGAqfL3aYiDQtM1s0VbFZsRV1oe8yrtt33YP1UyEm/dQc8oFqjdizs4rFp5ZqjTPO1Cz9
+5ufSbxXKqim2ACq6x7V+CrX27MEXW7MSVyt9VcoqQYSxFXR2Rc6nrsjWv3PowvTD8f80N+YdLxjpS3aGVfeC0R6WXpuhGM4V9O+In3YKy54hDxTKTvB0EIdhMJmoB0TD1iSN
+xGPsBUdj9g6OKNL6I4YbbzrDI5h6JnS3zy9LPQeIsBmns2JhLr0HJyeR0NcERSVJr8jL8bfcQ4zVSD48ScL6XQ7KykoZu9yAfHIvXXZOEEUzeOJceLzHoi2JdBIz5pMY7tMJ
+RxGXX0x59G0NoaLtn7Ej0o6emGQXxd8z7Qop7bJX3sCYk0012tDcafW6z/f7R/uHB51W90m3066/Yd6AVcW3Oz/p2L16buME/cnN1Vtwo7VzdNi5IFKHFclu7ey3Onv1HE0i
+Ob3us87zo149b65DTbIO6LdemEm1O72d1m7d2PhDDgwqOahV/Wl3v31hGRPWmHt41Gp1Om3k5WhW5j3Z6e4hI08rM0NuBVkFcxWqzNp7ftirGwnCxuGdQ0QUaSvMetHt7NG8
+pWQH3f1ex7aPDnrILW/YYBzIq279YMfuXdjfGgBzu/sHqHHOvAnrTLd2O62nB89xKmkGZtqdw6O9Xr2w/WcD1jsq8A+xGXKxw3sBFf03k3l38fm48M9U88PLYCrp/Ayqyd8r
+ZobQxb+YmvcuxanZceP6v5OsjV/4Hydr46/9BfM15mv5kmV+J3M7qYfK5t1LUHLe+7mPc+aPwaDMbGa8v6QKQtNaBklNeYzhPvtzyby/dDOpf7CaH10BKdd5/PnXn47ceDw9
+3sRWZ0uLzT6i4ekWd9i+423pySbHxyVOY5/8F1rmw+5LHQAA
 # descriptor ends
 """
 
-NAME, VERSION = "shout.py", "1.0.0"
+NAME, VERSION = os.path.basename(sys.argv[0]), "1.0.0"  # operators know a plugin by its file
 MIB = 1 << 20
 MAX_PAYLOAD = 256 << 10  # more would come in chunks, which this plugin does not speak
 MAX_INPUT = 64 << 10
+CONFIG = {"type": "object", "properties": {}, "additionalProperties": False}  # it takes no keys
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
 
 
@@ -226,6 +228,9 @@ class Plugin:
 
     # The calls of ExecutorService.
 
+    def metadata(self, request, context):
+        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout"])
+
     def configure(self, request, context):
         self.obey(request.epoch, context)
         unknown = sorted(json.loads(request.config or b"{}"))
@@ -383,7 +388,7 @@ class Plugin:
             return b""
 
         yield grpc.method_handlers_generic_handler("taskhost.executor.v1.ExecutorService", {
-            "Configure": unary(self.configure, pb.ConfigureRequest), "Describe": unary(self.describe, pb.DescribeRequest),
+            "Metadata": unary(self.metadata, pb.MetadataRequest), "Configure": unary(self.configure, pb.ConfigureRequest), "Describe": unary(self.describe, pb.DescribeRequest),
             "Control": stream(self.control, pb.ControlRequest), "Data": stream(self.data_stream, pb.DataRequest)})
         # These two are so small that their bytes stand here: SERVING, and an empty message.
         yield grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": unary(lambda request, context: b"\x08\x01")})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -17,26 +18,42 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
+// The comments of the fields here, and of those in host/task that a file sets, are the
+// reference of the keys: `make generate` takes them from here.
+
 // Common is what the config of a server and that of a worker both have.
 type Common struct {
-	DataDir   string
+	// DataDir is the directory that holds the store and all other state, for its user alone.
+	// It is made if it is not there. Without the key: /var/lib/taskhost for root, otherwise
+	// taskhost below $XDG_STATE_HOME or ~/.local/state; for a worker, its name below
+	// taskhost-worker at the same places.
+	DataDir string
+	// PluginDir is the directory that holds the files of plugins which are not built in.
+	// Without the key: plugins beside the program.
 	PluginDir string
-	LogLevel  string // trace, debug, info, warn or error
-	LogFormat string // text or json
-	// PluginEnv names further environment variables that plugins may see; a name that
-	// ends in * is a prefix.
+	// LogLevel is the least level of the lines that are logged.
+	LogLevel string
+	// LogFormat is how a line of the log is written: for people, or as one JSON object.
+	LogFormat string
+	// PluginEnv names further environment variables that plugin processes may see; a name that
+	// ends in * is a prefix. They see PATH, HOME, LANG, LC_*, TZ, TMPDIR and SSL_CERT_* in any
+	// case, and no others.
 	PluginEnv []string
-	// AllowWritablePlugins takes plugin files that others than their owner may write.
+	// AllowWritablePlugins takes plugin files that others than their owner may write, which are
+	// refused otherwise: whoever may write one runs what they like as this user.
 	AllowWritablePlugins bool
-	// Executors are in the order of the file.
+	// Executors are what runs tasks, in the order of the file.
 	Executors []task.ExecutorConfig
+
+	source  source
+	origins map[string]string // where a value came from, by the key's path, such as executor.local.slots
 }
 
 // setters read the attributes of Common from the top of a file.
 func (c *Common) setters() map[string]setter {
 	return map[string]setter{
-		"data_dir":               text(&c.DataDir),
-		"plugin_dir":             text(&c.PluginDir),
+		"data_dir":               path(&c.DataDir, c.source.dir),
+		"plugin_dir":             path(&c.PluginDir, c.source.dir),
 		"log_level":              enum(&c.LogLevel, logLevels),
 		"log_format":             enum(&c.LogFormat, logFormats),
 		"plugin_env":             texts(&c.PluginEnv),
@@ -44,20 +61,32 @@ func (c *Common) setters() map[string]setter {
 	}
 }
 
+// Dir is the folder of the file, against which relative paths in executors' configs are
+// meant; the working directory where there is no file.
+func (c *Common) Dir() string { return c.source.dir }
+
 // Config is the server's config: file, environment and flags laid over one
 // another, in that order, over defaults that work. Load and Parse give one that is valid.
 type Config struct {
 	Common
-	Listen       string        // TCP address of the REST side
-	DrainTimeout time.Duration // how long a stopping host lets attempts finish
-	CancelGrace  time.Duration // how long an attempt may take to stop when asked
-	Types        []TaskType    // in the order of the file
+	// Listen is the address of the REST side. The server takes no tokens yet, so it must be a
+	// loopback address. With port 0 the system chooses one, which is written to the file
+	// address in the data directory.
+	Listen string
+	// DrainTimeout is how long a server that stops lets running attempts finish.
+	DrainTimeout time.Duration
+	// CancelGrace is how long an attempt may take to stop when it was asked to, before the host
+	// goes on without it.
+	CancelGrace time.Duration
+	// Types are in the order of the file.
+	Types []TaskType
 
-	origins map[string]string // where a value came from, by the key's path, such as executor.local.slots
-	values  map[string]string // the value as it is shown, by the same
+	values map[string]string // as they are shown, by the key's path
 }
 
-// TaskType is one task_type block.
+// TaskType is a task_type block: what the operator says of the task type that is its label. It
+// is laid over what the executor offers of the type, and that over what is given here as in
+// force without the key.
 type TaskType struct {
 	Name string
 	task.TypeConfig
@@ -72,7 +101,10 @@ type Setting struct {
 
 // Load reads the config: path may be empty for none. env is os.Environ's.
 func Load(path string, env []string, f Flags) (*Config, error) {
-	c := defaults()
+	c, err := defaults()
+	if err != nil {
+		return nil, err
+	}
 	over := overrides(env, f)
 	if path == "" {
 		c.addDefaultExecutor()
@@ -90,7 +122,13 @@ func Load(path string, env []string, f Flags) (*Config, error) {
 		}
 	}
 	for _, o := range over {
+		if o.path {
+			if o.value, err = filepath.Abs(o.value); err != nil {
+				return nil, fmt.Errorf("%s (%s): %w", o.key, o.origin, err)
+			}
+		}
 		*o.target(c) = o.value
+		delete(c.source.at, o.key) // what the file says is not in force
 		c.note(o.key, o.value, o.origin)
 	}
 	if err := c.validate(); err != nil {
@@ -101,7 +139,10 @@ func Load(path string, env []string, f Flags) (*Config, error) {
 
 // Parse is Load of a file's bytes, with neither environment nor flags.
 func Parse(name string, src []byte) (*Config, error) {
-	c := defaults()
+	c, err := defaults()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.parse(name, src, nil); err != nil {
 		return nil, err
 	}
@@ -172,14 +213,13 @@ func (c *Config) Show() []Setting {
 
 // parse reads the file over c. What the environment or a flag will replace is checked for
 // its form only.
-func (c *Config) parse(name string, src []byte, replaced map[string]bool) error {
-	d := &decoder{note: c.note}
-	return d.file(name, src, func(body hcl.Body) {
-		set := c.setters()
-		set["listen"] = address(&c.Listen)
-		set["drain_timeout"] = duration(&c.DrainTimeout)
-		set["cancel_grace"] = duration(&c.CancelGrace)
-		content := d.body(body, "", namedBlocks("executor", "task_type"), set)
+func (c *Config) parse(name string, src []byte, replaced map[string]bool) (err error) {
+	if c.source, err = newSource(name, src); err != nil {
+		return err
+	}
+	d := &decoder{source: &c.source, note: c.note}
+	return d.file(serverFile, func(body hcl.Body) {
+		content := d.body(body, "", namedBlocks("executor", "task_type"), c.serverSetters())
 		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && !IsLoopback(c.Listen) {
 			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
 		}
@@ -193,8 +233,17 @@ func (c *Config) parse(name string, src []byte, replaced map[string]bool) error 
 	})
 }
 
+// serverSetters are the setters of a server's file.
+func (c *Config) serverSetters() map[string]setter {
+	set := c.setters()
+	set["listen"] = address(&c.Listen)
+	set["drain_timeout"] = duration(&c.DrainTimeout)
+	set["cancel_grace"] = duration(&c.CancelGrace)
+	return set
+}
+
 // addDefaultExecutor gives a config without executors what a newcomer wants: one for the built-in scripts.
 func (c *Config) addDefaultExecutor() {
 	c.Executors = []task.ExecutorConfig{{Name: "local", Plugin: "eventlet-style", OnHostExit: task.OnHostExitDie}}
-	c.note("executor.local.plugin", "eventlet-style", "default")
+	c.note("executor.local.plugin", "eventlet-style", byDefault)
 }

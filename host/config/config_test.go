@@ -84,7 +84,7 @@ func TestWholeFile(t *testing.T) {
 	want := &Config{
 		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second,
 		Common: Common{DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
-			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true,
+			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true, source: c.source, origins: c.origins,
 			Executors: []task.ExecutorConfig{
 				{Name: "local", Plugin: "eventlet-style", Slots: 1000, OnHostExit: "die",
 					Config: []byte(`{"scripts":{"http":{"allow_hosts":["hooks.example.org"]},"import":{"images_dir":"/srv/images"}}}`)},
@@ -98,7 +98,7 @@ func TestWholeFile(t *testing.T) {
 				MaxInput: 1 << 20, Priority: -5, Route: map[string]string{"zone": "b"}, Backoff: task.Backoff{Initial: 2 * time.Second, Max: time.Minute}}},
 			{Name: "noop", TypeConfig: task.TypeConfig{MaxInput: 4096}},
 		},
-		origins: c.origins, values: c.values,
+		values: c.values,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("read\n%+v\nwant\n%+v", c, want)
@@ -204,6 +204,7 @@ func TestFaults(t *testing.T) {
 		"two configs":        {"executor \"a\" {\n plugin = \"p\"\n config {\n }\n config {\n }\n}", []string{"5:2 second config"}},
 		"block in config":    {"executor \"a\" {\n plugin = \"p\"\n config {\n  x {\n  }\n }\n}", []string{"4:3 not allowed"}},
 		"unknown executor":   {"executor \"a\" {\n plugin = \"p\"\n}\nexecutor \"b\" {\n plugin = \"p\"\n}\ntask_type \"t\" {\n executor = \"c\"\n}", []string{`8:13 named "c"`, `"a", "b"`}},
+		"typo in a name":     {"executor \"fleet\" {\n plugin = \"p\"\n}\ntask_type \"t\" {\n executor = \"fleat\"\n}", []string{`5:13 named "fleat"`, `Did you mean "fleet"?`}},
 		"slots":              {"executor \"a\" {\n plugin = \"p\"\n slots = 0\n}", []string{"3:10 whole number from 1"}},
 		"half a slot":        {"executor \"a\" {\n plugin = \"p\"\n slots = 1.5\n}", []string{"3:10 whole number"}},
 		"sum":                {"executor \"a\" {\n plugin = \"p\"\n sha256 = \"abc\"\n}", []string{"3:11 64 hexadecimal digits"}},
@@ -341,6 +342,7 @@ executor "local" {
 		t.Errorf("worker %+v", w)
 	}
 	for src, want := range map[string]string{
+		"labels = { \"a=b\" = \"c\" }\n": "a label named \"a=b\"",
 		"":                               "One queue block",
 		"name = \"w\"\nqueue {\n}\n":     "needs an executor",
 		"queue {\n}\nqueue {\n}\n":       "One queue block",

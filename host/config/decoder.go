@@ -1,9 +1,7 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -20,66 +18,41 @@ func namedBlocks(types ...string) []hcl.BlockHeaderSchema {
 	return out
 }
 
-// decoder gathers faults, and tells note of every value.
+// decoder gathers faults, tells note of every value, and remembers where each key stands.
 type decoder struct {
-	diags hcl.Diagnostics
-	note  func(key, value, origin string)
+	source *source
+	diags  hcl.Diagnostics
+	note   func(key, value, origin string)
 }
 
-// file parses src and lets decode work on it, then gives all faults as one error.
-func (d *decoder) file(name string, src []byte, decode func(hcl.Body)) error {
-	files := map[string]*hcl.File{name: {Bytes: src}}
-	if fault := checkBounds(name, src); fault != nil {
+// file parses the source and lets decode work on it, then gives all faults as one error.
+// kind is what the file should be.
+func (d *decoder) file(kind fileKind, decode func(hcl.Body)) error {
+	name, text := d.source.name, d.source.text
+	if fault := checkBounds(name, text); fault != nil {
 		d.diags = hcl.Diagnostics{fault}
-		files = nil // its line may be all of the file
-	} else {
-		f, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-		d.diags = append(d.diags, diags...)
-		if f != nil && f.Body != nil && !diags.HasErrors() {
-			files[name] = f
+		return newError(name, nil, d.diags) // its line may be all of the file
+	}
+	f, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos)
+	d.diags = append(d.diags, diags...)
+	if f != nil && f.Body != nil && !diags.HasErrors() {
+		if other := kind.other(f.Body, name); other != nil {
+			d.diags = hcl.Diagnostics{other}
+		} else {
 			decode(f.Body)
 		}
 	}
 	if !d.diags.HasErrors() {
 		return nil
 	}
-	sort.SliceStable(d.diags, func(i, j int) bool { return offsetOf(d.diags[i]) < offsetOf(d.diags[j]) })
-	var b bytes.Buffer
-	e := &Error{}
-	if err := hcl.NewDiagnosticTextWriter(&b, files, 100, false).WriteDiagnostics(d.diags); err != nil {
-		return errors.Join(err, d.diags)
-	}
-	for _, x := range d.diags {
-		pl := Place{Summary: x.Summary, Detail: x.Detail}
-		if x.Subject != nil {
-			pl.Line = x.Subject.Start.Line
-			pl.Column = x.Subject.Start.Column
-		}
-		e.Places = append(e.Places, pl)
-	}
-	e.text = fmt.Sprintf("%s has %d %s\n\n%s", name, len(d.diags), plural("error", len(d.diags)), strings.TrimSpace(b.String()))
-	return e
-}
-
-func offsetOf(d *hcl.Diagnostic) int {
-	if d.Subject == nil {
-		return 0
-	}
-	return d.Subject.Start.Byte
-}
-
-func plural(s string, n int) string {
-	if n == 1 {
-		return s
-	}
-	return s + "s"
+	return newError(name, text, d.diags)
 }
 
 func (d *decoder) fault(at hcl.Range, summary, detail string) {
 	d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at})
 }
 
-// body reads the attributes of one block by their setters; unknown ones are
+// body reads the attributes for which there are setters; unknown ones are
 // faults, with the nearest known one named.
 func (d *decoder) body(b hcl.Body, path string, blocks []hcl.BlockHeaderSchema, set map[string]setter) *hcl.BodyContent {
 	schema := &hcl.BodySchema{Blocks: blocks}
@@ -95,11 +68,18 @@ func (d *decoder) body(b hcl.Body, path string, blocks []hcl.BlockHeaderSchema, 
 		if diags.HasErrors() {
 			continue
 		}
-		if err := set[name](v); err != nil {
+		s := set[name]
+		if err := s.read(v); err != nil {
 			d.fault(attr.Expr.Range(), "Not a value for "+name, strings.ToUpper(name[:1])+name[1:]+" "+err.Error()+".")
 			continue
 		}
-		d.note(join(path, name), display(v), location(attr.Range))
+		value := display(v)
+		if s.absolute != nil {
+			value = *s.absolute
+		}
+		key := join(path, name)
+		d.source.at[key] = attr.Expr.Range()
+		d.note(key, value, location(attr.Range))
 	}
 	return content
 }
@@ -114,11 +94,14 @@ func join(path, name string) string {
 func location(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 // attributes reads a block of which the plugin knows the keys, as a JSON object.
-func (d *decoder) attributes(b hcl.Body, path string) json.RawMessage {
-	attrs, diags := b.JustAttributes()
+func (d *decoder) attributes(b *hcl.Block, path string) json.RawMessage {
+	d.source.at[path] = b.DefRange
+	attrs, diags := b.Body.JustAttributes()
 	d.diags = append(d.diags, diags...)
 	out := map[string]json.RawMessage{}
 	for name, attr := range attrs {
+		d.source.at[join(path, name)] = attr.NameRange
+		d.source.addParts(join(path, name), attr.Expr)
 		v, diags := attr.Expr.Value(nil)
 		d.diags = append(d.diags, diags...)
 		if diags.HasErrors() {
@@ -134,7 +117,7 @@ func (d *decoder) attributes(b hcl.Body, path string) json.RawMessage {
 	}
 	data, err := json.Marshal(out)
 	if err != nil {
-		d.fault(b.MissingItemRange(), "Not a config", err.Error())
+		d.fault(b.Body.MissingItemRange(), "Not a config", err.Error())
 	}
 	return data
 }

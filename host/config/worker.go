@@ -2,6 +2,8 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
+	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -9,30 +11,55 @@ import (
 // Worker is the config of `taskhost worker`. LoadWorker gives one that is valid.
 type Worker struct {
 	Common
-	Name   string            // how operators see it
-	Labels map[string]string // what a task's route asks for
-	Queue  json.RawMessage   // the queue block's attributes, one JSON object: the plugin's to read
+	// Name is how operators see the worker, and with a token of its own what it proves to be.
+	Name string
+	// Labels are what the route of a task may ask for.
+	Labels map[string]string
+	// Queue says from where the worker takes its attempts.
+	Queue json.RawMessage
 
-	values map[string]string // each value as it is shown, by the key's path
+	values map[string]string // as they are shown, by the key's path
 }
 
-// LoadWorker reads a worker's config: the file of that name, whose content is src. A
-// worker has no default data directory.
+// setters are the setters of a worker's file.
+func (w *Worker) setters() map[string]setter {
+	set := w.Common.setters()
+	set["name"] = text(&w.Name)
+	set["labels"] = textMap(&w.Labels)
+	return set
+}
+
+// DefaultDir is the worker's data directory where its config names none. Its name must have
+// been checked: it is part of the path.
+func (w *Worker) DefaultDir() (string, error) {
+	base, err := stateDir("taskhost-worker")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(base, w.Name), nil
+}
+
+// LoadWorker reads a worker's config: the file of that name, whose content is src. It has
+// no data directory if the file names none: see DefaultDir.
 func LoadWorker(name string, src []byte) (*Worker, error) {
-	w := &Worker{Common: Common{LogLevel: defaultLogLevel, LogFormat: defaultLogFormat, PluginDir: pluginDir()}}
+	plugins, err := pluginDir()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{Common: Common{LogLevel: defaultLogLevel, LogFormat: defaultLogFormat, PluginDir: plugins}}
+	if w.source, err = newSource(name, src); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
 	w.values = map[string]string{"log_level": w.LogLevel, "log_format": w.LogFormat, "plugin_dir": w.PluginDir}
-	d := &decoder{note: func(key, value, _ string) { w.values[key] = value }}
-	err := d.file(name, src, func(body hcl.Body) {
-		set := w.setters()
-		set["name"] = text(&w.Name)
-		set["labels"] = textMap(&w.Labels)
-		content := d.body(body, "", append(namedBlocks("executor"), hcl.BlockHeaderSchema{Type: "queue"}), set)
+	d := &decoder{source: &w.source, note: func(key, value, _ string) { w.values[key] = value }}
+	err = d.file(workerFile, func(body hcl.Body) {
+		content := d.body(body, "", append(namedBlocks("executor"), hcl.BlockHeaderSchema{Type: "queue"}), w.setters())
 		w.Executors = d.executors(content)
 		queues := content.Blocks.OfType("queue")
 		if len(queues) != 1 {
 			d.fault(body.MissingItemRange(), "One queue block is needed", "A worker takes its attempts from one queue: queue { url = \"nats://…\" } or queue { join = \"DATA_DIR\" }.")
 		} else {
-			w.Queue = d.attributes(queues[0].Body, "queue")
+			w.Queue = d.attributes(queues[0], "queue")
 		}
 		if w.Name == "" {
 			d.fault(body.MissingItemRange(), "A worker needs a name", "Set name = \"…\": it is how operators see the worker.")

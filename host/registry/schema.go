@@ -97,6 +97,7 @@ func compileSchema(doc any) (s *jsonschema.Schema, err error) {
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(compilePattern)
 	c.AssertFormat()
+	registerConfigFormats(c)
 	if err := c.AddResource(schemaURL, doc); err != nil {
 		return nil, err
 	}
@@ -133,11 +134,7 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 	if err != nil {
 		return notInput("the input is not JSON: "+err.Error(), "is not JSON")
 	}
-	if v.weight*int64(len(input)) <= maxUnguarded {
-		err = validate(v.schema, doc)
-	} else {
-		err = v.guarded(ctx, host, doc, len(input))
-	}
+	err = v.validate(ctx, host, doc, len(input))
 	var bad *jsonschema.ValidationError
 	switch {
 	case err == nil:
@@ -150,6 +147,14 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 		return notInput(fmt.Sprintf("the input takes more work to check against the schema of task type %q than an input of %d bytes may: split it", typ, len(input)), err.Error())
 	}
 	return err
+}
+
+// validate checks a value of size bytes, at bounded cost.
+func (v *validator) validate(ctx, host context.Context, doc any, size int) error {
+	if v.weight*int64(size) <= maxUnguarded {
+		return validate(v.schema, doc)
+	}
+	return v.guarded(ctx, host, doc, size)
 }
 
 // guarded checks with a guard, of which there are as many as can work at once.
@@ -242,18 +247,27 @@ func (f *faults) add(e *jsonschema.ValidationError) {
 			f.rest = append(f.rest, at)
 		}
 		return
+	default:
+		at.Message = faultMessage(k, f.printer)
+	}
+	f.first = append(f.first, at)
+}
+
+// faultMessage says what is wrong with a value, within maxFaultMessage.
+func faultMessage(k jsonschema.ErrorKind, p *message.Printer) string {
+	var text string
+	switch k := k.(type) {
 	case *kind.Format: // without the value, which may be long
-		at.Message = fmt.Sprintf("is no valid %s: %v", k.Want, k.Err)
+		text = fmt.Sprintf("is no valid %s: %v", k.Want, k.Err)
 	case *kind.Pattern:
-		at.Message = fmt.Sprintf("does not match pattern %q", k.Want)
+		text = fmt.Sprintf("does not match pattern %q", k.Want)
 	case *kind.AdditionalProperties: // they may be all that the value is made of
 		k.Properties = k.Properties[:min(len(k.Properties), maxFaults)]
-		at.Message = k.LocalizedString(f.printer)
+		text = k.LocalizedString(p)
 	default:
-		at.Message = k.LocalizedString(f.printer)
+		text = k.LocalizedString(p)
 	}
-	at.Message = cut(at.Message, maxFaultMessage)
-	f.first = append(f.first, at)
+	return cut(text, maxFaultMessage)
 }
 
 // path leads to a part of the value, or to what holds it if it would be longer than

@@ -9,8 +9,7 @@ import (
 )
 
 // Apply implements task.Ledger. The whole row of the task is written, with these
-// exceptions: what a submit fixed (type, owner, key, labels, route, priority and
-// budgets) stays; Error, Result, Checkpoint and Handle only with their Set flag;
+// exceptions: what a submit fixed (type, owner, key, labels, route and budgets) stays; Error, Result, Checkpoint and Handle only with their Set flag;
 // and a zero Progress leaves what was noted, unless the task was final.
 func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	if len(changes) == 0 {
@@ -178,26 +177,26 @@ func isPlainSuccess(c *task.Change) bool {
 
 // guard is what a change must know of the stored row.
 type guard struct {
-	lane, attempt, version, priority int64
-	state                            task.State
-	waiting                          task.Waiting
-	result                           int64
-	progress                         task.Progress
-	errorCode                        string
-	errorAttempt                     int64
-	place                            int64
+	lane, attempt, version int64
+	state                  task.State
+	waiting                task.Waiting
+	result                 int64
+	progress               task.Progress
+	errorCode              string
+	errorAttempt           int64
+	place                  int64
 }
 
 const (
-	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt, place`
-	guardCount   = 13
+	guardColumns = `lane, state, waiting, attempt, version, result, done, total, message, error_code, error_attempt, place`
+	guardCount   = 12
 )
 
 func readGuard(r row) guard {
 	return guard{
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
-		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
-		errorCode: r.text(10), errorAttempt: r.int(11), place: r.int(12),
+		result: r.int(5), progress: task.Progress{Done: r.int(6), Total: r.int(7), Message: r.text(8)},
+		errorCode: r.text(9), errorAttempt: r.int(10), place: r.int(11),
 	}
 }
 
@@ -209,9 +208,10 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		return err
 	}
 	to := from
-	if t.Suspect != from.Suspect {
+	if t.Suspect != from.Suspect || t.Pinned != from.Executor {
 		k := lane.KeyOf(&from.Lane)
 		k.Suspect = t.Suspect
+		k.Executor = t.Pinned
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	w.lanes.Move(from, was, to, is)
 	if is == lane.Ready {
-		to.Window.Add(entryOf(old.priority, old.place, t.Seq))
+		to.Window.Add(entryOf(int64(t.Priority), old.place, t.Seq))
 	}
 	if was == lane.Active && is != lane.Active {
 		if err := w.endAttempt(t.Seq); err != nil {

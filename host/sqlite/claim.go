@@ -69,8 +69,8 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 		return false, err
 	}
 	was := decode(st.row, &l.Lane, true)
-	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != l.Row {
-		return false, nil // canceled, or moved, since the window was read
+	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != l.Row || int64(was.Priority) != head.Entry.Priority {
+		return false, nil // canceled, moved, or given another priority, since the window was read
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++

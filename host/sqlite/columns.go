@@ -60,7 +60,7 @@ var taskColumns = []taskColumn{
 	{"t", "lane", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.lane) }, func(*taskReader) {}},
 	{"t", "state", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.State)) }, func(r *taskReader) { r.task.State = r.damage.state(r.row, r.at, "state", task.Pending) }},
 	{"t", "waiting", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Waiting)) }, func(r *taskReader) { r.task.Waiting = task.Waiting(r.int(r.at)) }},
-	{"t", "priority", onInsert, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
+	{"t", "priority", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
 	{"t", "attempt", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Attempt)) }, func(r *taskReader) { r.task.Attempt = int(r.int(r.at)) }},
 	{"t", "version", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.version) }, func(r *taskReader) { r.task.Version = r.int(r.at) }},
 	{"t", "token", onInsert | onUpdate, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},

@@ -108,5 +108,5 @@ func (l *dirLock) unlock() error { return l.file.Close() }
 // damaged says that the store can't be read as one.
 func damaged(path string, err error) error {
 	return &task.Error{Code: task.CodeStoreUnavailable, Cause: err,
-		Message: fmt.Sprintf("the store %s is damaged: run \"taskhost store check\" for what is wrong, and put a backup in its place with \"taskhost store restore FILE\"; it was not touched", path)}
+		Message: fmt.Sprintf("the store %s is damaged: run %s for what is wrong, and %s; it was not touched", path, storeCommand("check", path, ""), doRestore(path))}
 }

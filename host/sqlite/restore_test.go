@@ -107,7 +107,7 @@ func TestRestoreCutShort(t *testing.T) {
 	if err := lock.unlock(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "store restore") {
+	if _, err := Open(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "taskhost store restore --data-dir "+dir+" FILE") {
 		t.Fatalf("open: %v", err)
 	}
 	if _, err := Restore(t.Context(), dir, backup); err != nil {

@@ -17,10 +17,16 @@ import (
 )
 
 // What an operator can do about a store that is not what it was.
-const (
-	doRestore = `put a backup in its place with "taskhost store restore FILE"`
-	doAccept  = `or start once with --accept-older-store to go on with what is there`
-)
+func doRestore(path string) string {
+	return "put a backup in its place with " + storeCommand("restore", path, " FILE")
+}
+
+const doAccept = `or start once with --accept-older-store to go on with what is there`
+
+// storeCommand is a command of the command line, as it can be copied, for the store at path.
+func storeCommand(verb, path, args string) string {
+	return fmt.Sprintf("%q", "taskhost store "+verb+" --data-dir "+filepath.Dir(path)+args)
+}
 
 // refuseUnusableFile refuses what must not be opened as the store at path: what is none, what
 // has lost its log, what is another or an older one than was opened last. All of
@@ -61,7 +67,7 @@ func lookAtFile(path string, k lockRecord) (done bool, err error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && k.epoch > 0:
-		return refuse("%s is missing, though a store was opened here %d times: %s, or remove %s to begin an empty store", path, k.epoch, doRestore, lock)
+		return refuse("%s is missing, though a store was opened here %d times: %s, or remove %s to begin an empty store", path, k.epoch, doRestore(path), lock)
 	case errors.Is(err, fs.ErrNotExist) && sizeOf(path+"-wal") > 0:
 		return refuse("%s is missing, and its write-ahead log %s-wal is there: put the file back that belongs to it, or move the log away to begin an empty store", path, path)
 	case errors.Is(err, fs.ErrNotExist):
@@ -91,9 +97,9 @@ func lookAtHead(f io.Reader, path string, k lockRecord) (done bool, err error) {
 		return true, nil // a first open was cut short
 	case n == 0:
 		return false, task.Errorf(task.CodeStoreUnavailable, "%s is empty, and there was a store before: %s, or remove it and %s to begin an empty store",
-			path, doRestore, filepath.Join(filepath.Dir(path), LockName))
+			path, doRestore(path), filepath.Join(filepath.Dir(path), LockName))
 	case string(head[:n]) != "SQLite format 3\x00":
-		return false, task.Errorf(task.CodeStoreUnavailable, "%s is not a store, or it is damaged: %s; it was not touched", path, doRestore)
+		return false, task.Errorf(task.CodeStoreUnavailable, "%s is not a store, or it is damaged: %s; it was not touched", path, doRestore(path))
 	}
 	return false, nil
 }
@@ -103,7 +109,7 @@ func (f storeMeta) refuseWithoutLog(path string, k lockRecord, logSize int64) er
 	switch {
 	case !f.ours && (k.epoch > 0 || f.tables > 0 && logSize == 0):
 		return task.Errorf(task.CodeStoreUnavailable,
-			"%s is a database of SQLite, and holds no store of taskhost: %s, or move it away; it was not touched", path, doRestore)
+			"%s is a database of SQLite, and holds no store of taskhost: %s, or move it away; it was not touched", path, doRestore(path))
 	case logSize == 0, !f.whole: // what was half carried over when the power went, only the log can tell
 		return nil
 	case f.store == 0, // a backup, which has none
@@ -111,7 +117,7 @@ func (f storeMeta) refuseWithoutLog(path string, k lockRecord, logSize int64) er
 		k.store != 0 && f.mark < k.mark-1:
 		return task.Errorf(task.CodeStoreUnavailable,
 			"the write-ahead log %s-wal is not of the store %s beside it, which was put there without \"taskhost store restore\": move the log and %s-shm away if the store is the right one, "+
-				"or use \"taskhost store restore FILE\", which does it; nothing was touched", path, path, path)
+				"or use %s, which does it; nothing was touched", path, path, path, storeCommand("restore", path, " FILE"))
 	}
 	return nil
 }
@@ -120,7 +126,7 @@ func (f storeMeta) refuseWithoutLog(path string, k lockRecord, logSize int64) er
 // older than the last that was opened, and one whose log is gone or cut.
 func refuseOlder(path string, k lockRecord, alone storeMeta, readable bool, logSize int64) error {
 	missing := func(what string) error {
-		return task.Errorf(task.CodeStoreUnavailable, "%s: work that was acknowledged may be missing. Put back what is right, %s, %s; nothing was touched", what, doRestore, doAccept)
+		return task.Errorf(task.CodeStoreUnavailable, "%s: work that was acknowledged may be missing. Put back what is right, %s, %s; nothing was touched", what, doRestore(path), doAccept)
 	}
 	if k.store != 0 && readable && alone.store != k.store {
 		return missing(fmt.Sprintf("%s is not the store that was opened here last, but a backup or another", path))

@@ -11,44 +11,38 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
-// Found is a plugin binary in one of the plugin directories.
+// Found is a file in one of the plugin directories.
 type Found struct {
-	Name   string // what the operator writes as plugin = "name"
-	Path   string
-	SHA256 string // in hexadecimal
-	Size   int64
-	// Hidden says that an earlier directory holds a binary of the same name.
+	Name string // what the operator writes as plugin = "name"
+	Path string
+	// Hidden says that an earlier directory holds a file of the same name.
 	Hidden bool
+	// NotExecutable says why the file is refused that has no mode bit by which it could be
+	// run, and what to do if it is a plugin; nil if it has.
+	NotExecutable error
 	// Writable says why the plugin is refused where writable ones are not allowed; nil
 	// if nobody but its owner may write it.
 	Writable error
 }
 
-// Find lists the binaries in the plugin directories, sorted by directory and
-// name. A directory that does not exist holds none.
-func (s *Supervisor) Find() ([]Found, error) {
-	return Find(s.options.PluginDirs)
-}
-
-// Find lists the binaries in dirs; it needs no supervisor.
+// Find lists the files in dirs, sorted by directory and name. A directory that does not
+// exist holds none.
 func Find(dirs []string) ([]Found, error) {
 	var found []Found
 	var errs []error
 	seen := map[string]bool{}
 	for _, dir := range dirs {
-		names, err := binaries(dir)
+		inDir, err := filesIn(dir)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		for _, name := range names {
-			f := Found{Name: name, Path: filepath.Join(dir, name), Hidden: seen[name]}
-			seen[name] = true
-			if f.SHA256, f.Size, err = checksum(f.Path); err != nil {
-				errs = append(errs, err)
-				continue
-			}
+		for _, f := range inDir {
+			f.Hidden = seen[f.Name]
+			seen[f.Name] = true
 			f.Writable = writableByOthers(f.Path)
 			found = append(found, f)
 		}
@@ -56,8 +50,8 @@ func Find(dirs []string) ([]Found, error) {
 	return found, errors.Join(errs...)
 }
 
-// binaries are the names in dir that can be executed by someone, sorted.
-func binaries(dir string) ([]string, error) {
+// filesIn are the files of dir that may be plugins, by name.
+func filesIn(dir string) ([]Found, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -65,59 +59,90 @@ func binaries(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plugin directory: %w", err)
 	}
-	var names []string
+	var found []Found
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(dir, e.Name())) // follows links
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			names = append(names, e.Name())
+		f := Found{Name: e.Name(), Path: filepath.Join(dir, e.Name())}
+		info, err := os.Stat(f.Path) // follows links
+		if err != nil || !info.Mode().IsRegular() {
+			continue
 		}
+		if info.Mode()&0o111 == 0 {
+			f.NotExecutable = fmt.Errorf("%s is not executable: if it is a plugin, chmod +x %s", f.Path, f.Path)
+		}
+		found = append(found, f)
 	}
-	return names, nil
+	return found, nil
 }
 
-func checksum(path string) (sum string, size int64, err error) {
+// Checksum is the SHA-256 of the plugin at path, in hexadecimal.
+func Checksum(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", 0, fmt.Errorf("plugin: %w", err)
+		return "", fmt.Errorf("plugin: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	h := sha256.New()
-	if size, err = io.Copy(h, f); err != nil {
-		return "", 0, fmt.Errorf("plugin: read %s: %w", path, err)
+	if _, err = io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("plugin: read %s: %w", path, err)
 	}
-	return hex.EncodeToString(h.Sum(nil)), size, nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// lookup is the path of the plugin's binary, or an error that names what there
-// is instead.
-func (s *Supervisor) lookup(plugin string) (string, error) {
-	var known []string
-	for _, dir := range s.options.PluginDirs {
-		names, err := binaries(dir)
-		if err != nil {
-			return "", err
-		}
-		if slices.Contains(names, plugin) {
-			return filepath.Join(dir, plugin), nil
-		}
-		known = append(known, names...)
+// Lookup is the plugin of that name: the file in the first directory that has one which can
+// be run. Its error says what there is instead; builtins are no files, and only named.
+func Lookup(dirs, builtins []string, plugin string) (Found, error) {
+	found, err := Find(dirs)
+	if err != nil {
+		return Found{}, err
 	}
+	var known []string
+	var refused error
+	for _, f := range found {
+		switch {
+		case f.NotExecutable == nil && f.Name == plugin:
+			return f, nil
+		case f.NotExecutable == nil:
+			known = append(known, f.Name)
+		case f.Name == plugin && refused == nil:
+			refused = f.NotExecutable
+		}
+	}
+	if refused != nil {
+		return Found{}, &missingFileError{fmt.Errorf("plugin %q: %w", plugin, refused)}
+	}
+	hint := whatThereIs(dirs, builtins, known)
+	if near := task.Nearest(plugin, slices.Concat(builtins, known)); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	return Found{}, &missingFileError{fmt.Errorf("unknown plugin %q: %s", plugin, hint)}
+}
+
+// whatThereIs says which plugins are known, for somebody who named another.
+func whatThereIs(dirs, builtins, known []string) string {
 	slices.Sort(known)
 	known = slices.Compact(known)
 	where := "no plugin directory is set"
-	if len(s.options.PluginDirs) > 0 {
-		where = "there are no executable files in " + strings.Join(s.options.PluginDirs, ", ")
-		if len(known) > 0 {
-			where = strings.Join(s.options.PluginDirs, ", ") + " has " + strings.Join(known, ", ")
-		}
+	if len(dirs) > 0 {
+		where = "there are no executable files in " + strings.Join(dirs, ", ")
 	}
-	if len(s.options.Builtins) > 0 {
-		where += "; built in are " + strings.Join(s.options.Builtins, ", ")
+	if missing := slices.DeleteFunc(slices.Clone(dirs), exists); len(missing) > 0 && len(missing) == len(dirs) {
+		where = "plugin_dir " + strings.Join(missing, ", ") + " does not exist"
 	}
-	return "", &missingFileError{fmt.Errorf("unknown plugin %q: %s", plugin, where)}
+	if len(known) > 0 {
+		where = strings.Join(dirs, ", ") + " has " + strings.Join(known, ", ")
+	}
+	if len(builtins) > 0 {
+		where += "; built in are " + strings.Join(builtins, ", ")
+	}
+	return where
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // missingFileError says that a plugin's file is not there. It may come.

@@ -28,9 +28,11 @@ type instance struct {
 	process  *process // nil until the binary was verified
 	client   *plugin.Client
 	conn     sdk.HostConnection // nil until connected
-	ending   sync.Once
-	askedEnd atomic.Bool   // it is being ended: its connection closes before its process is gone
-	ended    chan struct{} // closed when nothing of it is left
+	// connected says that the process speaks, and so may be asked to end.
+	connected bool
+	ending    sync.Once
+	askedEnd  atomic.Bool   // it is being ended: its connection closes before its process is gone
+	ended     chan struct{} // closed when nothing of it is left
 
 	diedWithSuspect bool // a suspect ran when it died; under the executor's lock
 }
@@ -128,7 +130,7 @@ func (i *instance) endAtOnce() {
 // endProcess ends the process and whatever it started.
 func (i *instance) endProcess() {
 	killAfter := i.executor.options.KillAfter
-	asked := i.conn != nil && i.process.running()
+	asked := i.connected && i.process.running()
 	i.askedEnd.Store(asked)
 	clientDone := make(chan struct{})
 	endClient := func() {

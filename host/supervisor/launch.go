@@ -26,36 +26,70 @@ func (e *Executor) launch(ctx context.Context, inst *instance) (err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, e.options.StartTimeout)
 	defer cancel()
+	answer, err := e.dispense(ctx, inst, sdk.HostSide(sdk.HostOptions{
+		Config: e.sdkConfig(), Epoch: e.options.Epoch, Grace: e.options.Grace,
+		Check: e.checkConfig, Start: e.options.StartTimeout, Silence: e.options.Silence,
+	}))
+	if err != nil {
+		return err
+	}
+	conn, ok := answer.(sdk.HostConnection)
+	if !ok {
+		return fmt.Errorf("sdk gave a %T instead of a connection", answer)
+	}
+	inst.conn = conn
+	return nil
+}
+
+// dispense starts the process and has side speak to it; what comes is side's answer.
+func (e *Executor) dispense(ctx context.Context, inst *instance, side plugin.PluginSet) (any, error) {
 	path, err := e.findPlugin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := e.prepare(inst, path); err != nil {
-		return err
+		return nil, err
 	}
-	inst.client = e.newClient(inst)
-	err = inst.connect(ctx)
+	inst.client = e.newClient(inst, side)
+	answer, err := inst.connect(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err != nil {
-		return e.startError(path, inst, err)
+		return nil, e.startError(path, inst, err)
 	}
-	return nil
+	return answer, nil
+}
+
+// checkConfig has the host check the config, by what the plugin says of it.
+func (e *Executor) checkConfig(m sdk.Metadata) error {
+	if e.options.CheckConfig == nil {
+		return nil
+	}
+	return e.options.CheckConfig(e.config, m)
+}
+
+// sdkConfig is what the plugin is configured with.
+func (e *Executor) sdkConfig() sdk.Config {
+	config := sdk.NewConfig(e.config.Name, e.config.Config, nil)
+	config.DataDir = e.dataDir
+	config.Dir = e.options.ConfigDir
+	config.HostURL = e.options.HostURL
+	config.Slots = e.config.Slots
+	config.Log = e.log
+	return config
 }
 
 // findPlugin is the path of the plugin's binary, if it is there and may be run.
 func (e *Executor) findPlugin() (string, error) {
-	path, err := e.supervisor.lookup(e.config.Plugin)
+	found, err := Lookup(e.options.PluginDirs, e.options.Builtins, e.config.Plugin)
 	if err != nil {
 		return "", err
 	}
-	if !e.options.AllowWritable {
-		if err := writableByOthers(path); err != nil {
-			return "", &operatorError{err}
-		}
+	if found.Writable != nil && !e.options.AllowWritable {
+		return "", &operatorError{found.Writable}
 	}
-	return path, nil
+	return found.Path, nil
 }
 
 // prepare verifies the binary at path, puts the instance on record, and makes the process
@@ -92,61 +126,45 @@ func (e *Executor) prepare(inst *instance, path string) error {
 	return nil
 }
 
-// connect starts the process and waits for its hello until ctx ends. go-plugin's waits
+// connect starts the process and waits for its answer until ctx ends. go-plugin's waits
 // have no bound of their own; they end with the process.
-func (i *instance) connect(ctx context.Context) error {
+func (i *instance) connect(ctx context.Context) (any, error) {
 	type answer struct {
-		conn sdk.HostConnection
-		err  error
+		value any
+		err   error
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		conn, err := connect(i.client)
-		answers <- answer{conn, err}
+		value, err := connect(i.client)
+		answers <- answer{value, err}
 	}()
 	select {
 	case a := <-answers:
-		i.conn = a.conn
+		i.connected = a.err == nil
 		if a.err != nil && i.process.pid() == 0 {
 			i.process.markNeverStarted()
 		}
-		return a.err
+		return a.value, a.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
-// connect starts the process and speaks to it until its hello.
-func connect(client *plugin.Client) (sdk.HostConnection, error) {
+// connect starts the process and speaks to it.
+func connect(client *plugin.Client) (any, error) {
 	protocol, err := client.Client()
 	if err != nil {
 		return nil, err
 	}
-	raw, err := protocol.Dispense(sdk.PluginKey)
-	if err != nil {
-		return nil, err
-	}
-	conn, ok := raw.(sdk.HostConnection)
-	if !ok {
-		return nil, fmt.Errorf("sdk gave a %T instead of a connection", raw)
-	}
-	return conn, nil
+	return protocol.Dispense(sdk.PluginKey)
 }
 
 // newClient makes go-plugin's half. It is used for one start: a client whose
 // process died answers the next Start with the old address.
-func (e *Executor) newClient(inst *instance) *plugin.Client {
-	config := sdk.NewConfig(e.config.Name, e.config.Config, nil)
-	config.DataDir = e.dataDir
-	config.HostURL = e.options.HostURL
-	config.Slots = e.config.Slots
-	config.Log = e.log
+func (e *Executor) newClient(inst *instance, side plugin.PluginSet) *plugin.Client {
 	return plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: sdk.Handshake(),
-		Plugins: sdk.HostSide(sdk.HostOptions{
-			Config: config, Epoch: e.options.Epoch, Grace: e.options.Grace,
-			Start: e.options.StartTimeout, Silence: e.options.Silence,
-		}),
+		Plugins:         side,
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 			// go-plugin's additions (cookie, certificate, socket directory) to ours
 			inst.process.cmd.Env = append(inst.process.cmd.Env, cmd.Env...)

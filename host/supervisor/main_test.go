@@ -61,33 +61,35 @@ func servePlugin(name string) {
 		}()
 		time.Sleep(20 * time.Millisecond) // until os.Stdout is the pipe
 	}
-	sdk.Serve(sdk.Plugin{Name: name, Version: "1.2.3", New: newTestExecutor})
+	sdk.Serve(sdk.Plugin{Name: name, Version: "1.2.3", ConfigSchema: sdk.ConfigSchema(testConfig{}), Types: []string{"pid"}, New: newTestExecutor})
+}
+
+type testConfig struct {
+	Refuse string   `json:"refuse"`
+	DieIf  sdk.Path `json:"die_if"` // a file: if it exists, die before the config is taken
+	// what Describe fails with
+	Describe string `json:"describe"`
+	Deferred bool   `json:"deferred"` // as it says of itself
+	Closed   string `json:"closed"`   // a file that its Close makes, after half a second; "never" does not return
 }
 
 // newTestExecutor serves scripts that do what plugins must not.
 func newTestExecutor(cfg sdk.Config) (sdk.Executor, error) {
-	var c struct {
-		Refuse string `json:"refuse"`
-		DieIf  string `json:"die_if"` // a file: if it exists, die before the config is taken
-		// what Describe fails with
-		Describe string `json:"describe"`
-		Deferred bool   `json:"deferred"` // as it says of itself
-		Closed   string `json:"closed"`   // a file that its Close makes, after half a second; "never" does not return
-	}
+	var c testConfig
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
 	}
 	if c.Refuse != "" {
 		return nil, errors.New(c.Refuse)
 	}
-	if _, err := os.Stat(c.DieIf); c.DieIf != "" && err == nil {
+	if _, err := os.Stat(string(c.DieIf)); c.DieIf != "" && err == nil {
 		fmt.Fprintln(os.Stderr, "the engine is on fire")
 		os.Exit(3)
 	}
 	if c.Describe != "" {
 		return undescribed{message: c.Describe}, nil
 	}
-	scripts, err := newTestScripts()
+	scripts, err := newTestScripts(c)
 	if c.Deferred {
 		scripts = handingOn{scripts}
 	}
@@ -120,8 +122,9 @@ func (h handingOn) Describe(ctx context.Context) (sdk.Info, error) {
 	return info, err
 }
 
-func newTestScripts() (sdk.Executor, error) {
+func newTestScripts(c testConfig) (sdk.Executor, error) {
 	return sdk.NewScripts(
+		sdk.Func("config_path", func(context.Context, struct{}, sdk.Reporter) (string, error) { return string(c.DieIf), nil }),
 		sdk.Func("pid", func(context.Context, struct{}, sdk.Reporter) (int, error) { return os.Getpid(), nil }),
 		sdk.Func("env", func(context.Context, struct{}, sdk.Reporter) ([]string, error) { return os.Environ(), nil }),
 		sdk.Func("exe", func(context.Context, struct{}, sdk.Reporter) (string, error) { return os.Executable() }),

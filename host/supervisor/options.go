@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // Options say where plugins are, and how much patience they get. Zero durations
@@ -31,6 +34,11 @@ type Options struct {
 	// Env names further variables that plugins may see; a name that ends in *
 	// is a prefix. The rest of the host's environment, secrets and all, stays here.
 	Env []string
+	// CheckConfig says what is wrong with an executor's config, by what its plugin says of
+	// itself; it is asked at each start, before the plugin is configured. nil finds nothing.
+	CheckConfig func(task.ExecutorConfig, sdk.Metadata) error
+	// ConfigDir is the folder against which relative paths in executors' configs are meant.
+	ConfigDir string
 	// HostURL is where the host's REST can be reached, if it can.
 	HostURL string
 

@@ -25,7 +25,7 @@ import (
 // says that it is ready, and waits until the plugin is gone, too, or ctx ends. Its error says
 // what the plugin did instead. Nothing of it is left when EndsWithHost returns.
 func (s *Supervisor) EndsWithHost(ctx context.Context, plugin string) error {
-	path, err := s.lookup(plugin)
+	found, err := Lookup(s.options.PluginDirs, s.options.Builtins, plugin)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (s *Supervisor) EndsWithHost(ctx context.Context, plugin string) error {
 		return err
 	}
 	// The shell stands for the host. It reads until its own input ends.
-	host := exec.Command("/bin/sh", "-c", `"$0" <&3 3<&- & read -r line`, path)
+	host := exec.Command("/bin/sh", "-c", `"$0" <&3 3<&- & read -r line`, found.Path)
 	host.Dir = s.socketDir
 	id := newID()
 	host.Env = append(filterEnv(os.Environ(), defaultEnv, s.options.Env), instanceVar+"="+id,

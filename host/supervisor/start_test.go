@@ -67,8 +67,8 @@ func TestRefusedSpecs(t *testing.T) {
 	}
 }
 
-// A plugin that is not there is the executor's state, says what there is instead, and is
-// found by itself when it comes.
+// A plugin that is not there, or cannot be run, is the executor's state, says what there is
+// instead or what to do, and is found by itself when it comes.
 func TestAbsentPlugin(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Builtins = []string{"inside"} })
 	r.serving("good")
@@ -76,15 +76,17 @@ func TestAbsentPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := r.start(task.ExecutorConfig{Plugin: "later"})
-	contains(t, r.until(e, task.ExecutorQuarantined).Reason, `unknown plugin "later"`, "has good", "built in are inside", "tried again every 20ms")
-	contains(t, e.Status().LastError, `unknown plugin "later"`)
-	if err := os.Remove(filepath.Join(r.dir, "later")); err != nil {
+	file := filepath.Join(r.dir, "later")
+	contains(t, r.until(e, task.ExecutorQuarantined).Reason, `plugin "later"`, "not executable", "chmod +x "+file, "tried again every 20ms")
+	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
+	r.when(e, "it is gone", func(st task.ExecutorStatus) bool { return strings.Contains(st.LastError, "unknown plugin") })
+	contains(t, e.Status().LastError, `unknown plugin "later"`, "has good", "built in are inside")
 	r.serving("later")
 	r.ready(e)
-	if n := strings.Count(r.logs.String(), "executor failed:"); n != 1 {
-		t.Errorf("its absence is logged %d times, want once", n)
+	if n := strings.Count(r.logs.String(), "executor failed:"); n != 2 {
+		t.Errorf("what is wrong is logged %d times, want twice", n)
 	}
 }
 
@@ -195,7 +197,7 @@ func TestEnvironment(t *testing.T) {
 func TestSum(t *testing.T) {
 	r := newRig(t)
 	self, _ := os.Executable()
-	sum, _, err := checksum(self)
+	sum, err := Checksum(self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +221,7 @@ func TestCopyIsPrivate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("one"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sum, _, _ := checksum(path)
+	sum, _ := Checksum(path)
 	to, err := privateCopy(path, filepath.Join(dir, "copy"), sum)
 	if err != nil {
 		t.Fatal(err)
@@ -266,12 +268,15 @@ func TestFind(t *testing.T) {
 		if f.Hidden {
 			name += " hidden"
 		}
-		if len(f.SHA256) != 64 {
-			t.Errorf("sum of %s: %q", f.Path, f.SHA256)
+		if f.NotExecutable != nil {
+			name += " not executable"
 		}
 		got = append(got, name)
 	}
-	if !slices.Equal(got, []string{"a", "b", "a hidden"}) {
+	if !slices.Equal(got, []string{"a", "b", "a hidden", "note.txt not executable"}) {
 		t.Errorf("found %q", got)
+	}
+	if sum, err := Checksum(filepath.Join(second, "a")); err != nil || sum != "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" {
+		t.Errorf("sum %s, %v", sum, err)
 	}
 }

@@ -82,7 +82,7 @@ func TestWritablePluginIsNotRun(t *testing.T) {
 				return
 			}
 			contains(t, r.until(e, task.ExecutorQuarantined).Reason, "chmod go-w "+r.dir)
-			if found, err := r.sup.Find(); err != nil || len(found) != 1 || found[0].Writable == nil {
+			if found, err := Find(r.opts.PluginDirs); err != nil || len(found) != 1 || found[0].Writable == nil {
 				t.Errorf("%+v, %v", found, err)
 			}
 			if err := os.Chmod(r.dir, 0o755); err != nil {

@@ -8,12 +8,21 @@ const (
 	OnHostExitSurvive = "survive" // it goes on and is found again; not supported yet
 )
 
-// ExecutorConfig is one executor as the operator configures it.
+// ExecutorConfig is an executor block: an instance of a plugin, which runs tasks. The first in
+// the file that offers a task type serves it, unless the type's block places it elsewhere.
 type ExecutorConfig struct {
-	Name       string          // unique; shown with every task that it runs
-	Plugin     string          // a built-in's name, or a binary's in the plugin directory
-	SHA256     string          // of the binary, which is refused if it differs; "" takes any
-	Slots      int             // attempts out at once; 0 leaves it to the executor
-	OnHostExit string          // OnHostExitDie or OnHostExitSurvive
-	Config     json.RawMessage // the plugin's own attributes, one JSON object; nil if there are none
+	// Name is the block's label, by which tasks show what ran them. It is unique.
+	Name string
+	// Plugin is the name of a built-in, or of a file in plugin_dir.
+	Plugin string
+	// SHA256 is the checksum of the plugin's file, which is refused if it has another. Without
+	// the key any file is taken. Built-ins have none.
+	SHA256 string
+	// Slots is how many attempts may be out at once. Without the key, the plugin says.
+	Slots int
+	// OnHostExit is what becomes of the plugin's process when its host ends.
+	OnHostExit string
+	// Config is the plugin's own: which keys there are, it says. Relative paths are meant
+	// against the folder of this file.
+	Config json.RawMessage
 }

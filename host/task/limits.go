@@ -33,16 +33,30 @@ func DefaultLimits() Limits {
 // TypeConfig is what one party says of a task type: the executor that offers it, or the
 // operator. Nil and zero leave a value to whoever is laid below.
 type TypeConfig struct {
-	Executor    string // that serves the type
-	Timeout     time.Duration
+	// Executor is the name of the executor block that serves the type. Without the key, that is
+	// the first in the file which offers it.
+	Executor string
+	// Timeout is how long one attempt may run.
+	Timeout time.Duration
+	// MaxAttempts is how many attempts may fail before the task does.
 	MaxAttempts int
-	MaxLost     *int
-	Retain      *time.Duration
-	QueueLimit  int64
-	MaxInput    int64
-	Priority    int
-	Route       Route
-	Backoff     Backoff // each of its two by itself
+	// MaxLost is how many attempts may be lost, with the process or machine that ran them,
+	// before the task fails. With 0 a task is never run twice.
+	MaxLost *int
+	// Retain is how long a final task is kept; 0s removes it at once.
+	Retain *time.Duration
+	// QueueLimit is how many tasks of the type may wait; further ones are refused. Without the
+	// key there is no limit.
+	QueueLimit int64
+	// MaxInput is how large an input may be.
+	MaxInput int64
+	// Priority is what tasks have that name none; the higher goes first.
+	Priority int
+	// Route is the labels that a worker must have to run tasks of the type, unless a task names
+	// others.
+	Route Route
+	// Backoff is laid over in each of its two parts by itself.
+	Backoff Backoff
 }
 
 // LayLimits lays what each party says over DefaultLimits and over those before it, within

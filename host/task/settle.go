@@ -66,7 +66,11 @@ type Yield struct {
 // with each failure up to Max, of which the upper half is left to chance so that
 // tasks that failed together do not come back together.
 type Backoff struct {
-	Initial, Max time.Duration
+	// Initial is how long a task rests after an attempt that failed; the rest doubles with each
+	// further failure, and its upper half is left to chance.
+	Initial time.Duration
+	// Max is the longest such rest.
+	Max time.Duration
 }
 
 // Delay is the rest after the nth failure (from 1). chance is in [0,1).

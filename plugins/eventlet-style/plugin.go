@@ -25,6 +25,8 @@ const (
 type Factory struct {
 	// Name is the script's task type, and its key below scripts in the config.
 	Name string
+	// ConfigSchema is the JSON Schema of its attributes, as of sdk.Plugin.
+	ConfigSchema json.RawMessage
 	// New gets a Config whose attributes are those of scripts.NAME alone, none
 	// if the operator wrote nothing. It should refuse keys that it does not know.
 	New func(sdk.Config) (sdk.Script, error)
@@ -32,7 +34,7 @@ type Factory struct {
 
 // FactoryOf makes a Factory of a script that needs no config.
 func FactoryOf(s sdk.Script) Factory {
-	return Factory{Name: s.Name, New: func(cfg sdk.Config) (sdk.Script, error) {
+	return Factory{Name: s.Name, ConfigSchema: sdk.ConfigSchema(struct{}{}), New: func(cfg sdk.Config) (sdk.Script, error) {
 		return s, cfg.Decode(&struct{}{})
 	}}
 }
@@ -44,7 +46,11 @@ func FactoryOf(s sdk.Script) Factory {
 //	scripts   = { NAME = { … } }
 func Plugin(version string, scripts ...Factory) sdk.Plugin {
 	scripts = slices.Clone(scripts)
-	return sdk.Plugin{Name: Name, Version: version,
+	types := make([]string, len(scripts))
+	for i, f := range scripts {
+		types[i] = f.Name
+	}
+	return sdk.Plugin{Name: Name, Version: version, ConfigSchema: configSchema(scripts), Types: types,
 		New:   func(cfg sdk.Config) (sdk.Executor, error) { return newExecutor(cfg, scripts) },
 		Check: func(cfg sdk.Config) error { _, err := newExecutor(cfg, scripts); return err },
 	}
@@ -52,13 +58,47 @@ func Plugin(version string, scripts ...Factory) sdk.Plugin {
 
 // config is the block's attributes.
 type config struct {
-	PoolSize int                        `json:"pool_size"`
-	Scripts  map[string]json.RawMessage `json:"scripts"`
+	PoolSize int                        `json:"pool_size" jsonschema:"minimum=1,maximum=1000000,description=how many scripts run at once, unless the executor has slots"`
+	Scripts  map[string]json.RawMessage `json:"scripts" jsonschema:"what each script is configured with, by its name"`
+}
+
+func defaultConfig() config { return config{PoolSize: defaultPoolSize} }
+
+// configSchema is the schema of the block with that of each script in it.
+func configSchema(scripts []Factory) json.RawMessage {
+	var block struct {
+		Type       string                     `json:"type"`
+		Properties map[string]json.RawMessage `json:"properties"`
+		Additional json.RawMessage            `json:"additionalProperties"`
+	}
+	var part map[string]any // of the key scripts
+	err := json.Unmarshal(sdk.ConfigSchema(defaultConfig()), &block)
+	if err == nil {
+		err = json.Unmarshal(block.Properties["scripts"], &part)
+	}
+	own := map[string]json.RawMessage{}
+	for _, f := range scripts {
+		if own[f.Name] = f.ConfigSchema; len(f.ConfigSchema) == 0 {
+			own[f.Name] = json.RawMessage("true")
+		}
+	}
+	part["properties"], part["additionalProperties"] = own, false
+	var whole []byte
+	if err == nil {
+		block.Properties["scripts"], err = json.Marshal(part)
+	}
+	if err == nil {
+		whole, err = json.Marshal(block)
+	}
+	if err != nil { // a script's schema is no JSON
+		panic(fmt.Sprintf("eventlet.Plugin: the schema of its config: %v", err))
+	}
+	return whole
 }
 
 // newExecutor makes the pool of one block of config; Check does it too, and drops it.
 func newExecutor(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
-	c := config{PoolSize: defaultPoolSize}
+	c := defaultConfig()
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
 	}
@@ -80,7 +120,7 @@ func newExecutor(cfg sdk.Config, factories []Factory) (sdk.Executor, error) {
 		}
 	}
 	for _, f := range factories {
-		s, err := f.New(cfg.Sub(scriptAttributes(c.Scripts[f.Name])))
+		s, err := f.New(cfg.Sub(scriptAttributes(c.Scripts[f.Name]), "scripts", f.Name))
 		if err != nil {
 			return nil, fmt.Errorf("scripts.%s: %w", f.Name, err)
 		}

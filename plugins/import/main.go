@@ -14,5 +14,5 @@ func main() {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version // as the go command stamped it
 	}
-	sdk.Serve(sdk.Plugin{Name: "import", Version: version, New: script.New})
+	sdk.Serve(script.Plugin(version))
 }

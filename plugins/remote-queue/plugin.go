@@ -1,6 +1,7 @@
 package remotequeue
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
@@ -16,7 +17,7 @@ import (
 // while they are away. The executors it makes have a Close method, which ends the
 // embedded broker; attempts that run on workers go on.
 func Plugin(version string) sdk.Plugin {
-	return sdk.Plugin{Name: "remote-queue", Version: version, New: New, Check: check}
+	return sdk.Plugin{Name: "remote-queue", Version: version, ConfigSchema: config.Schema(), Nodes: true, New: New, Check: check}
 }
 
 // check reads a block and the files it names, and neither listens nor connects.
@@ -51,6 +52,9 @@ type WorkerOptions = worker.Options
 
 // Local is one executor of a worker.
 type Local = worker.Local
+
+// QueueSchema is the JSON Schema of the queue block of a worker's config.
+func QueueSchema() json.RawMessage { return worker.QueueSchema() }
 
 // NewWorker checks the options. The worker's Run does the rest.
 func NewWorker(o WorkerOptions) (*Worker, error) {

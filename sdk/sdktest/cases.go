@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 )
 
 var cases = [...]testCase{
+	{"metadata", false, tellsMetadata},
 	{"describe", false, describes},
 	{"nodes", false, nodes},
 	{"run", false, runs},
@@ -67,6 +69,31 @@ func refusesUnknownKeys(t *testing.T, h Harness, w way) {
 	}
 	if w.grpc && !errors.Is(err, sdk.ErrConfigRefused) {
 		t.Errorf("the error does not wrap sdk.ErrConfigRefused: %v", err)
+	}
+}
+
+// tellsMetadata: what the plugin says before it has a config holds for what it makes of one.
+func tellsMetadata(t *testing.T, s *suite) {
+	m := s.Plugin.Metadata()
+	if m.ConfigSchema != nil && !json.Valid(m.ConfigSchema) {
+		t.Error("Plugin.ConfigSchema is not JSON: make it with sdk.ConfigSchema")
+	}
+	offered := map[string]bool{}
+	for _, ti := range s.info.Types {
+		offered[ti.Name] = true
+	}
+	for _, name := range m.Types {
+		if !offered[name] {
+			t.Errorf("Plugin.Types has %q, which Describe does not offer", name)
+		}
+	}
+	for name := range offered {
+		if m.Types != nil && !slices.Contains(m.Types, name) {
+			t.Errorf("Describe offers %q, which Plugin.Types has not: leave that nil if the types depend on the config", name)
+		}
+	}
+	if m.Nodes != s.info.Deferred {
+		t.Errorf("Plugin.Nodes is %v, and Info.Deferred %v", m.Nodes, s.info.Deferred)
 	}
 }
 

@@ -68,6 +68,9 @@ func main() {
 		}
 		return &faulty{name: name}, nil
 	}}
+	if name == "declares-nonsense" {
+		p.ConfigSchema, p.Types = sdk.ConfigSchema(struct{}{}), []string{"work", "play"}
+	}
 	if name != "is-bare" {
 		sdk.Serve(p)
 		return

@@ -25,19 +25,26 @@ const (
 	headerAttempt = "X-Taskhost-Attempt"
 )
 
+// httpConfig is the script's attributes.
+type httpConfig struct {
+	AllowHosts []string     `json:"allow_hosts" jsonschema:"host names, addresses and networks that may be called although they are not public ones"`
+	AllowPorts []int        `json:"allow_ports" jsonschema:"the ports that may be called"`
+	Timeout    sdk.Duration `json:"timeout" jsonschema:"how long one request may take, with its answer"`
+	MaxBody    sdk.Size     `json:"max_body" jsonschema:"how much of an answer's body is kept; the rest is cut off"`
+}
+
+func defaultHTTPConfig() httpConfig {
+	return httpConfig{AllowPorts: fetch.DefaultPorts(), Timeout: sdk.Duration(time.Minute), MaxBody: 256 << 10}
+}
+
 // HTTP makes the script that sends one request, which makes a script of any web
-// service. Its attributes are allow_hosts, allow_ports, timeout and max_body.
+// service. Its attributes are those of httpConfig.
 func HTTP(cfg sdk.Config) (sdk.Script, error) {
-	c := struct {
-		AllowHosts []string       `json:"allow_hosts"`
-		AllowPorts []int          `json:"allow_ports"`
-		Timeout    fetch.Duration `json:"timeout"`
-		MaxBody    fetch.Size     `json:"max_body"`
-	}{Timeout: fetch.Duration(time.Minute), MaxBody: 256 << 10}
+	c := defaultHTTPConfig()
 	if err := cfg.Decode(&c); err != nil {
 		return sdk.Script{}, err
 	}
-	policy, err := fetch.NewPolicy(c.AllowHosts, c.AllowPorts)
+	policy, err := fetch.NewPolicy(c.AllowHosts, c.AllowPorts, cfg.Attribute)
 	if err != nil {
 		return sdk.Script{}, err
 	}

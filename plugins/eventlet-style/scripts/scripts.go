@@ -13,8 +13,8 @@ import (
 // All lists the built-in scripts: import, http, noop, sleep and sum.
 func All() []eventlet.Factory {
 	return []eventlet.Factory{
-		{Name: "import", New: script.Script},
-		{Name: "http", New: HTTP},
+		{Name: "import", ConfigSchema: script.ConfigSchema(), New: script.Script},
+		{Name: "http", ConfigSchema: sdk.ConfigSchema(defaultHTTPConfig()), New: HTTP},
 		eventlet.FactoryOf(Noop()),
 		eventlet.FactoryOf(Sleep()),
 		eventlet.FactoryOf(Sum()),

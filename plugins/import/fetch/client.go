@@ -49,7 +49,7 @@ type Client struct {
 // addresses, ports 80 and 443.
 func New(opt Options) (*Client, error) {
 	if opt.Policy == nil {
-		p, err := NewPolicy(nil, nil)
+		p, err := NewPolicy(nil, nil, sdk.Config{}.Attribute)
 		if err != nil {
 			return nil, err
 		}

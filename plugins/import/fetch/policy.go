@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,35 +16,41 @@ type Policy struct {
 	names    map[string]bool
 	prefixes []netip.Prefix
 	ports    map[uint16]bool
+	// attribute is how an operator writes a key of the config that the policy is of.
+	attribute func(key string, value any) string
 }
 
 // Refusal is the error of what the policy does not let pass.
 type Refusal struct {
 	What string // the URL, host or address, and what is wrong with it
 	Key  string // the config key that could allow it; empty if none can
-	Want string // what to write there
+	Want string // what to write in the config
 }
 
 func (r *Refusal) Error() string {
 	if r.Key == "" {
 		return "refused: " + r.What
 	}
-	return fmt.Sprintf("refused: %s (the operator can allow it by %s = [%s])", r.What, r.Key, r.Want)
+	return fmt.Sprintf("refused: %s (the operator can allow it in the executor's config: %s)", r.What, r.Want)
 }
+
+// DefaultPorts are those that may be fetched from where nobody says otherwise.
+func DefaultPorts() []int { return []int{80, 443} }
 
 // NewPolicy makes a policy. allowHosts lists what may be fetched from although
 // its address is not a public one: host names as they stand in URLs, addresses,
 // and networks such as 10.1.0.0/16. Public addresses need no entry. allowPorts replaces
-// the default of 80 and 443; empty keeps it.
-func NewPolicy(allowHosts []string, allowPorts []int) (*Policy, error) {
-	p := &Policy{names: map[string]bool{}, ports: map[uint16]bool{}}
+// the default of 80 and 443; empty keeps it. A refusal says what the operator could write
+// with attribute, which is sdk.Config.Attribute of the config that both come from.
+func NewPolicy(allowHosts []string, allowPorts []int, attribute func(key string, value any) string) (*Policy, error) {
+	p := &Policy{names: map[string]bool{}, ports: map[uint16]bool{}, attribute: attribute}
 	for _, h := range allowHosts {
 		if err := p.addAllowed(h); err != nil {
 			return nil, err
 		}
 	}
 	if len(allowPorts) == 0 {
-		allowPorts = []int{80, 443}
+		allowPorts = DefaultPorts()
 	}
 	for _, n := range allowPorts {
 		if n < 1 || n > 65535 {
@@ -131,7 +139,8 @@ func (p *Policy) checkPort(port uint16) error {
 	if p.ports[port] {
 		return nil
 	}
-	return &Refusal{What: fmt.Sprintf("port %d", port), Key: "allow_ports", Want: strconv.Itoa(int(port))}
+	all := append(slices.Sorted(maps.Keys(p.ports)), port) // the list replaces what was allowed
+	return &Refusal{What: fmt.Sprintf("port %d", port), Key: "allow_ports", Want: p.attribute("allow_ports", all)}
 }
 
 func (p *Policy) checkAddr(host string, addr netip.Addr) error {
@@ -149,7 +158,11 @@ func (p *Policy) checkAddr(host string, addr netip.Addr) error {
 	if host != addr.String() {
 		what = fmt.Sprintf("%q resolves to %s, which is %s", host, addr, kind)
 	}
-	return &Refusal{What: what, Key: "allow_hosts", Want: strconv.Quote(hostKey(host))}
+	want := p.attribute("allow_hosts", []string{hostKey(host)})
+	if len(p.names)+len(p.prefixes) > 0 { // the others are not for clients to read
+		want = fmt.Sprintf("add %q to allow_hosts", hostKey(host))
+	}
+	return &Refusal{What: what, Key: "allow_hosts", Want: want}
 }
 
 // hostKey is the form in which names are compared: DNS knows no case, and a

@@ -7,11 +7,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/taskhost/taskhost/sdk"
 )
 
 func policy(t testing.TB, hosts []string, ports []int) *Policy {
 	t.Helper()
-	p, err := NewPolicy(hosts, ports)
+	p, err := NewPolicy(hosts, ports, sdk.Config{}.Attribute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +85,12 @@ func TestAllowHosts(t *testing.T) {
 
 func TestPolicyConfigRefused(t *testing.T) {
 	for _, hosts := range [][]string{{""}, {"*"}, {"*.example.org"}, {"http://x"}, {"x:80"}, {"127.0.0.1:80"}, {"bücher.de"}, {"a b"}, {"10.0.0.0/33"}, {"::ffff:0:0/90"}} {
-		if _, err := NewPolicy(hosts, nil); err == nil || !strings.Contains(err.Error(), "allow_hosts") {
+		if _, err := NewPolicy(hosts, nil, sdk.Config{}.Attribute); err == nil || !strings.Contains(err.Error(), "allow_hosts") {
 			t.Errorf("allow_hosts = %q: %v", hosts, err)
 		}
 	}
 	for _, n := range []int{0, -1, 65536} {
-		if _, err := NewPolicy(nil, []int{n}); err == nil || !strings.Contains(err.Error(), "allow_ports") {
+		if _, err := NewPolicy(nil, []int{n}, sdk.Config{}.Attribute); err == nil || !strings.Contains(err.Error(), "allow_ports") {
 			t.Errorf("allow_ports = [%d]: %v", n, err)
 		}
 	}
@@ -145,6 +147,41 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
+// What a refusal says to write lets through what was refused, and all that was allowed
+// before; hosts that are allowed already are none of the client's business.
+func TestRefusalSaysWhatWorks(t *testing.T) {
+	refusal := func(p *Policy, text string) *Refusal {
+		t.Helper()
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r *Refusal
+		if !errors.As(p.CheckURL(u), &r) {
+			t.Fatalf("%s is not refused", text)
+		}
+		return r
+	}
+	scripts := sdk.Config{}.Sub(nil, "scripts", "http").Attribute
+	usual, err := NewPolicy(nil, nil, scripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := refusal(usual, "http://example.org:8080/"); r.Want != "scripts = { http = { allow_ports = [80,443,8080] } }" {
+		t.Errorf("to write: %s", r.Want)
+	}
+	if r := refusal(usual, "http://10.0.0.1/"); r.Want != `scripts = { http = { allow_hosts = ["10.0.0.1"] } }` {
+		t.Errorf("to write: %s", r.Want)
+	}
+	some, err := NewPolicy([]string{"secret.example.org"}, nil, scripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := refusal(some, "http://10.0.0.1/"); r.Want != `add "10.0.0.1" to allow_hosts` {
+		t.Errorf("to do: %s", r.Want)
+	}
+}
+
 // Whatever the URL, what is let through is http or https, names a host, has an
 // allowed port, and is no literal address that the dialer would refuse.
 func FuzzCheckURL(f *testing.F) {
@@ -154,7 +191,7 @@ func FuzzCheckURL(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	p, err := NewPolicy(nil, nil)
+	p, err := NewPolicy(nil, nil, sdk.Config{}.Attribute)
 	if err != nil {
 		f.Fatal(err)
 	}

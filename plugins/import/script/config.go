@@ -1,6 +1,7 @@
 package script
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,16 +15,13 @@ import (
 
 // config is the block's attributes. Each has a default, so that an empty block works.
 type config struct {
-	// ImagesDir receives the images; DATA_DIR/images by default.
-	ImagesDir string `json:"images_dir"`
-	// ImportRoot is the directory below which paths are imported; without it
-	// only URLs are.
-	ImportRoot string         `json:"import_root"`
-	AllowHosts []string       `json:"allow_hosts"`
-	AllowPorts []int          `json:"allow_ports"`
-	MaxSize    fetch.Size     `json:"max_size"`
-	Timeout    fetch.Duration `json:"timeout"` // of one transfer
-	Stall      fetch.Duration `json:"stall_timeout"`
+	ImagesDir  sdk.Path     `json:"images_dir" jsonschema:"the directory that receives the images; without it, images in the executor's own directory"`
+	ImportRoot sdk.Path     `json:"import_root" jsonschema:"the directory below which paths are imported; without it only URLs are"`
+	AllowHosts []string     `json:"allow_hosts" jsonschema:"host names, addresses and networks that may be fetched from although they are not public ones"`
+	AllowPorts []int        `json:"allow_ports" jsonschema:"the ports that may be fetched from"`
+	MaxSize    sdk.Size     `json:"max_size" jsonschema:"the largest image that is taken"`
+	Timeout    sdk.Duration `json:"timeout" jsonschema:"how long one transfer may take"`
+	Stall      sdk.Duration `json:"stall_timeout" jsonschema:"how long a transfer may bring nothing"`
 }
 
 const (
@@ -32,12 +30,19 @@ const (
 	defaultStall   = time.Minute
 )
 
+func defaultConfig() config {
+	return config{MaxSize: defaultMaxSize, Timeout: sdk.Duration(defaultTimeout), Stall: sdk.Duration(defaultStall)}
+}
+
+// ConfigSchema is the schema of the script's attributes.
+func ConfigSchema() json.RawMessage {
+	c := defaultConfig()
+	c.AllowPorts = fetch.DefaultPorts()
+	return sdk.ConfigSchema(c)
+}
+
 func newImporter(cfg sdk.Config) (*importer, error) {
-	c := config{
-		MaxSize: defaultMaxSize,
-		Timeout: fetch.Duration(defaultTimeout),
-		Stall:   fetch.Duration(defaultStall),
-	}
+	c := defaultConfig()
 	if err := cfg.Decode(&c); err != nil {
 		return nil, err
 	}
@@ -45,25 +50,25 @@ func newImporter(cfg sdk.Config) (*importer, error) {
 		if cfg.DataDir == "" {
 			return nil, fmt.Errorf("images_dir: say where images go (this executor has no data directory)")
 		}
-		c.ImagesDir = filepath.Join(cfg.DataDir, "images")
+		c.ImagesDir = sdk.Path(filepath.Join(cfg.DataDir, "images"))
 	}
-	if !filepath.IsAbs(c.ImagesDir) {
+	if !filepath.IsAbs(string(c.ImagesDir)) {
 		return nil, fmt.Errorf("images_dir: %q is not an absolute path", c.ImagesDir)
 	}
-	if err := os.MkdirAll(c.ImagesDir, 0o750); err != nil {
+	if err := os.MkdirAll(string(c.ImagesDir), 0o750); err != nil {
 		return nil, fmt.Errorf("images_dir: %w", err)
 	}
 	if c.ImportRoot != "" {
-		if !filepath.IsAbs(c.ImportRoot) {
+		if !filepath.IsAbs(string(c.ImportRoot)) {
 			return nil, fmt.Errorf("import_root: %q is not an absolute path", c.ImportRoot)
 		}
-		root, err := os.OpenRoot(c.ImportRoot)
+		root, err := os.OpenRoot(string(c.ImportRoot))
 		if err != nil {
 			return nil, fmt.Errorf("import_root: %w", err)
 		}
 		_ = root.Close() // opened only to see that it can be
 	}
-	policy, err := fetch.NewPolicy(c.AllowHosts, c.AllowPorts)
+	policy, err := fetch.NewPolicy(c.AllowHosts, c.AllowPorts, cfg.Attribute)
 	if err != nil {
 		return nil, err
 	}
@@ -80,5 +85,5 @@ func newImporter(cfg sdk.Config) (*importer, error) {
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	return &importer{cfg: c, client: client, now: time.Now, log: log}, nil
+	return &importer{cfg: c, client: client, now: time.Now, log: log, noRoot: errNoRoot(cfg)}, nil
 }

@@ -16,6 +16,11 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
+// Plugin is the import script as a plugin of its own.
+func Plugin(version string) sdk.Plugin {
+	return sdk.Plugin{Name: typeInfo().Name, Version: version, ConfigSchema: ConfigSchema(), Types: []string{typeInfo().Name}, New: New}
+}
+
 // New makes an executor that offers the import script alone.
 func New(cfg sdk.Config) (sdk.Executor, error) {
 	s, err := Script(cfg)
@@ -44,6 +49,7 @@ type importer struct {
 	client *fetch.Client
 	now    func() time.Time
 	log    hclog.Logger // for what belongs to no attempt
+	noRoot error        // of a path, where there is no import_root
 }
 
 // imageID is what may be a file's name: the host's ids are UUIDs, but a name is
@@ -72,7 +78,7 @@ func (im *importer) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Re
 // copy stages the source's bytes and publishes them. Whatever fails, the stage
 // leaves nothing behind.
 func (im *importer) copy(ctx context.Context, t sdk.Task, in input, r sdk.Reporter) (output, error) {
-	st, err := newStage(im.cfg.ImagesDir, t)
+	st, err := newStage(string(im.cfg.ImagesDir), t)
 	if err != nil {
 		return output{}, err
 	}
@@ -126,7 +132,7 @@ func (im *importer) undo(_ context.Context, t sdk.Task, r sdk.Reporter) error {
 	if !imageID.MatchString(t.ID) {
 		return sdk.Permanent(fmt.Errorf("task id %q cannot be the name of an image", t.ID))
 	}
-	if err := removeImage(im.cfg.ImagesDir, t.ID); err != nil {
+	if err := removeImage(string(im.cfg.ImagesDir), t.ID); err != nil {
 		return fmt.Errorf("remove image %s: %w", t.ID, err)
 	}
 	r.Log().Info("image removed", "image", t.ID)

@@ -71,17 +71,17 @@ func contentEncodings(h http.Header) []string {
 // in between leads out.
 func (im *importer) openPath(from string) (source, error) {
 	if im.cfg.ImportRoot == "" {
-		return source{}, sdk.Permanent(errNoRoot)
+		return source{}, sdk.Permanent(im.noRoot)
 	}
 	name := from
 	if filepath.IsAbs(name) {
-		rel, err := filepath.Rel(im.cfg.ImportRoot, name)
+		rel, err := filepath.Rel(string(im.cfg.ImportRoot), name)
 		if err != nil || !filepath.IsLocal(rel) {
 			return source{}, sdk.Permanent(fmt.Errorf("path %q is not below import_root", from))
 		}
 		name = rel
 	}
-	root, err := os.OpenRoot(im.cfg.ImportRoot)
+	root, err := os.OpenRoot(string(im.cfg.ImportRoot))
 	if err != nil {
 		return source{}, fmt.Errorf("import_root: %w", err)
 	}
@@ -137,4 +137,8 @@ type source struct {
 	size int64 // 0: unknown
 }
 
-var errNoRoot = errors.New("import_from is a path, but this executor has no import_root; the operator can set it")
+// errNoRoot is the error of a path where none is imported, with what the operator can write.
+func errNoRoot(cfg sdk.Config) error {
+	return fmt.Errorf("import_from is a path, and this executor imports none (the operator can name a directory for that in its config: %s)",
+		cfg.Attribute("import_root", "/a/directory"))
+}

@@ -44,3 +44,16 @@ func TestContentEncoding(t *testing.T) {
 		}
 	}
 }
+
+// A path where none is imported says what the operator can write, and where.
+func TestPathWithoutRootSaysWhatWorks(t *testing.T) {
+	cfg := sdk.NewConfig("local", nil, nil).Sub(nil, "scripts", "import")
+	cfg.DataDir = t.TempDir()
+	im, err := newImporter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := im.openPath("/srv/x.raw"); err == nil || !strings.Contains(err.Error(), `scripts = { import = { import_root = "/a/directory" } }`) {
+		t.Errorf("a path is refused with %v", err)
+	}
+}

@@ -37,7 +37,7 @@ func (im *importer) upkeep(ctx context.Context) {
 // sweep removes the files of dead attempts, and images that they left without
 // metadata. It touches nothing of an attempt that is alive, in whatever process.
 func (im *importer) sweep(ctx context.Context) error {
-	dir := im.cfg.ImagesDir
+	dir := string(im.cfg.ImagesDir)
 	all, err := attemptFiles(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the first attempt makes it

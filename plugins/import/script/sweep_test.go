@@ -17,7 +17,7 @@ import (
 
 // sweeperOf is an import script without anything but its directory.
 func sweeperOf(dir string) *importer {
-	return &importer{cfg: config{ImagesDir: dir}, now: time.Now, log: hclog.NewNullLogger()}
+	return &importer{cfg: config{ImagesDir: sdk.Path(dir)}, now: time.Now, log: hclog.NewNullLogger()}
 }
 
 func sweep(t *testing.T, dir string) []string {

@@ -18,67 +18,41 @@ import (
 
 // Executor is an executor block of this plugin.
 type Executor struct {
-	// URL is a broker that exists; several, separated by commas, are a cluster.
-	// Without it the host runs one of its own.
-	URL string `json:"url"`
-	// Listen is where workers reach the embedded broker. Without it that is a
-	// loopback port of its own choice, found by the join file.
-	Listen string `json:"listen"`
-	// Queue keeps hosts that share a broker apart.
-	Queue string `json:"queue"`
+	URL    string `json:"url" jsonschema:"a broker that exists; several, separated by commas, are a cluster. Without it the host runs one of its own"`
+	Listen string `json:"listen" jsonschema:"where workers reach the host's own broker, as host:port. Without it that is a loopback port of its own choice, which workers on this machine find by join"`
+	Queue  string `json:"queue" jsonschema:"keeps apart the hosts that share a broker"`
 
 	// Credentials are, with url, the host's own. Without it, Token is one secret for all
 	// workers, and the files are the server's.
 	Credentials
-	// WorkerTokens are secrets of single workers, by their names.
-	WorkerTokens map[string]string `json:"worker_tokens"`
-	// AllowNoCredentials has a broker at url that is not on loopback without any.
-	AllowNoCredentials bool `json:"allow_no_credentials"`
+	WorkerTokens       map[string]string `json:"worker_tokens" jsonschema:"secrets of single workers, by their names, for the host's own broker"`
+	AllowNoCredentials bool              `json:"allow_no_credentials" jsonschema:"goes without credentials to a broker at url that is not on loopback"`
 
-	// Heartbeat is how often workers are heard, Lapse how long an attempt may go
-	// unnamed before it is lost, Rejoin how long that may take after the host came
-	// back, when workers have to find it first.
-	Heartbeat Duration `json:"heartbeat"`
-	Lapse     Duration `json:"lapse"`
-	Rejoin    Duration `json:"rejoin"`
+	Heartbeat sdk.Duration `json:"heartbeat" jsonschema:"how often workers are heard"`
+	Lapse     sdk.Duration `json:"lapse" jsonschema:"how long an attempt may go unnamed by its worker before it is lost; two heartbeats at the least"`
+	Rejoin    sdk.Duration `json:"rejoin" jsonschema:"how long that may take after the host came back, when workers have to find it first; without it, three times lapse and 30s at the least"`
 
-	// HostURL is the host's REST as workers reach it, if not as the host says;
-	// "none" if they can't.
-	HostURL string `json:"host_url"`
-	// Replicas and MaxBytes are the stream's, where the broker is shared.
-	Replicas int   `json:"replicas"`
-	MaxBytes int64 `json:"max_bytes"`
+	HostURL  string `json:"host_url" jsonschema:"the host's REST as workers reach it, if not as the host says; none if they can't"`
+	Replicas int    `json:"replicas" jsonschema:"minimum=1,maximum=5,description=copies of the queue that a cluster keeps"`
+	MaxBytes int64  `json:"max_bytes" jsonschema:"how many bytes of starts the broker keeps; without it as many as it has room for"`
 }
 
-// Duration is written as Go does: "1.5s".
-type Duration time.Duration
-
-// UnmarshalJSON reads a duration, which has to be positive.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("a duration is written like \"10s\", not %s", b)
-	}
-	v, err := time.ParseDuration(s)
-	if err != nil {
-		return err
-	}
-	if v <= 0 {
-		return fmt.Errorf("duration %q is not positive", s)
-	}
-	*d = Duration(v)
-	return nil
+func defaults() Executor {
+	return Executor{Queue: "default", Heartbeat: sdk.Duration(time.Second), Lapse: sdk.Duration(10 * time.Second), Replicas: 1}
 }
+
+// Schema is the JSON Schema of an executor block.
+func Schema() json.RawMessage { return sdk.ConfigSchema(defaults()) }
 
 // Parse reads an executor block and fills in what it does not say. An error names the
 // executor and what is wrong.
 func Parse(cfg sdk.Config) (Executor, error) {
-	c := Executor{Queue: "default", Heartbeat: Duration(time.Second), Lapse: Duration(10 * time.Second), Replicas: 1}
+	c := defaults()
 	if err := cfg.Decode(&c); err != nil {
 		return c, err
 	}
 	if c.Rejoin == 0 {
-		c.Rejoin = Duration(max(30*time.Second, 3*time.Duration(c.Lapse)))
+		c.Rejoin = sdk.Duration(max(30*time.Second, 3*time.Duration(c.Lapse)))
 	}
 	if err := c.validate(); err != nil {
 		return c, fmt.Errorf("config of executor %q: %w", cfg.Executor, err)

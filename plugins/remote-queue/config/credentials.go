@@ -1,22 +1,21 @@
 package config
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/taskhost/taskhost/sdk"
+)
 
 // Credentials are how one proves to a broker who one is, and how one knows the broker, as
 // operators write them.
 type Credentials struct {
-	// Token is one secret for all workers of a queue, or for this one.
-	Token string `json:"token"`
-	// User and Password are for brokers that ask for them.
-	User     string `json:"user"`
-	Password string `json:"password"`
-	// Creds is a file that holds a NATS user's credentials.
-	Creds string `json:"creds"`
-	// CA, Cert and Key are files, for TLS: who signed the broker's certificate, and one's
-	// own. Cert and Key go together. For an embedded broker they are the server's.
-	CA   string `json:"ca"`
-	Cert string `json:"cert"`
-	Key  string `json:"key"`
+	Token    string   `json:"token" jsonschema:"one secret for all workers of a queue, or this worker's own"`
+	User     string   `json:"user" jsonschema:"for brokers that ask for a user and a password"`
+	Password string   `json:"password" jsonschema:"the user's"`
+	Creds    sdk.Path `json:"creds" jsonschema:"a file that holds a NATS user's credentials"`
+	CA       sdk.Path `json:"ca" jsonschema:"a file, for TLS: who signed the broker's certificate"`
+	Cert     sdk.Path `json:"cert" jsonschema:"a file, for TLS: one's own certificate, or that of the host's own broker. It goes together with key"`
+	Key      sdk.Path `json:"key" jsonschema:"a file, for TLS: the private key of cert"`
 }
 
 // CanAuthenticate says that there is something to prove to the brokers at urls who one is. A

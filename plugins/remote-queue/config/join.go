@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/files"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // JoinFile stands in the executor's data directory: where its broker listens, and
@@ -16,10 +17,10 @@ const JoinFile = "join.json"
 
 // JoinInfo is how a worker on the same machine reaches an embedded broker.
 type JoinInfo struct {
-	URL   string `json:"url"`
-	Token string `json:"token"`
-	Queue string `json:"queue"`
-	CA    string `json:"ca,omitempty"` // file
+	URL   string   `json:"url"`
+	Token string   `json:"token"`
+	Queue string   `json:"queue"`
+	CA    sdk.Path `json:"ca,omitempty"` // absolute
 }
 
 // ReadJoin reads a join file.

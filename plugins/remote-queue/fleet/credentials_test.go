@@ -84,7 +84,7 @@ func TestTLS(t *testing.T) {
 		"listen": "127.0.0.1:0", "token": "secret", "ca": ca, "cert": cert, "key": key})
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{Name: "joins", Join: host})
-	gateWorker(t, g, worker.Options{Name: "tells", URL: "tls://" + config.WithoutScheme(brokerURL(t, f)), Credentials: config.Credentials{CA: ca, Token: "secret"}})
+	gateWorker(t, g, worker.Options{Name: "tells", URL: "tls://" + config.WithoutScheme(brokerURL(t, f)), Credentials: config.Credentials{CA: sdk.Path(ca), Token: "secret"}})
 	queuetest.Eventually(t, "both are there", func() bool { i, _ := f.Describe(t.Context()); return len(i.Nodes) == 2 })
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if nc, err := nats.Connect(brokerURL(t, f), nats.UserInfo("x", "secret")); err == nil {

@@ -22,22 +22,14 @@ func New(o Options, dial Dialer) (*Worker, error) {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	if err := wire.CheckWorkerName(o.Name); err != nil {
+	if err := errors.Join(o.CheckName(), o.CheckQueue()); err != nil {
 		return nil, err
 	}
-	switch {
-	case (o.URL == "") == (o.Join == ""):
-		return nil, errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
-	case len(o.Local) == 0:
+	if len(o.Local) == 0 {
 		return nil, errors.New("a worker needs at least one executor")
 	}
-	if o.URL != "" {
-		if err := config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials); err != nil {
-			return nil, err
-		}
-		if !config.CanAuthenticate(o.URL, o.Credentials) {
-			o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
-		}
+	if o.URL != "" && !config.CanAuthenticate(o.URL, o.Credentials) {
+		o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 	}
 	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
 		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
@@ -139,7 +131,7 @@ func (w *Worker) closeAll() {
 func (w *Worker) connect() error {
 	b, err := w.dial(broker.WorkerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
 		Credentials: w.options.Credentials, Log: w.log},
-		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
+		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost})
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,14 @@
 package worker
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -38,29 +38,57 @@ type Options struct {
 	Local []Local
 }
 
-// ParseQueue reads the queue block of a worker's config, one JSON object, into o.
-// Unknown keys are refused.
-func (o *Options) ParseQueue(block []byte) error {
-	var q struct {
-		URL      string `json:"url"`
-		Join     string `json:"join"`
-		Executor string `json:"executor"`
-		Queue    string `json:"queue"`
-		config.Credentials
-		Open bool `json:"allow_no_credentials"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(block))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil {
-		return fmt.Errorf("queue: %s", strings.TrimPrefix(err.Error(), "json: "))
+// queueBlock is the queue block of a worker's config.
+type queueBlock struct {
+	URL      string   `json:"url" jsonschema:"the broker; several, separated by commas, are a cluster. Either this or join"`
+	Join     sdk.Path `json:"join" jsonschema:"the data directory of a host on this machine that runs a broker of its own. Either this or url"`
+	Executor string   `json:"executor" jsonschema:"with join: which executor of that host, where several have a broker"`
+	Queue    string   `json:"queue" jsonschema:"the queue's name, if the host has given it one; join finds it"`
+	config.Credentials
+	AllowNoCredentials bool `json:"allow_no_credentials" jsonschema:"goes without credentials to a broker at url that is not on loopback"`
+}
+
+// QueueSchema is the JSON Schema of a worker's queue block.
+func QueueSchema() json.RawMessage { return sdk.ConfigSchema(queueBlock{}) }
+
+// ParseQueue reads the queue block of a worker's config, one JSON object, into o. Relative
+// paths are meant against dir. Unknown keys are refused.
+func (o *Options) ParseQueue(block []byte, dir string) error {
+	cfg := sdk.NewConfig("", block, nil)
+	cfg.Dir = dir
+	var q queueBlock
+	if err := cfg.Decode(&q); err != nil {
+		return fmt.Errorf("queue: %w", err)
 	}
 	o.URL = q.URL
-	o.Join = q.Join
+	o.Join = string(q.Join)
 	o.JoinExecutor = q.Executor
 	o.Queue = q.Queue
 	o.Credentials = q.Credentials
-	o.AllowNoCredentials = q.Open
+	o.AllowNoCredentials = q.AllowNoCredentials
 	return nil
+}
+
+// CheckName says what is wrong with the worker's name.
+func (o *Options) CheckName() error { return wire.CheckWorkerName(o.Name) }
+
+// CheckQueue says what of the way to the broker can never work; it looks for nothing.
+func (o *Options) CheckQueue() error {
+	switch {
+	case (o.URL == "") == (o.Join == ""):
+		return errors.New("a worker needs the url of a broker, or the data directory of a host to join: one of the two")
+	case (o.Cert == "") != (o.Key == ""):
+		return errors.New("cert and key go together")
+	}
+	if o.Queue != "" {
+		if err := wire.CheckQueueName(o.Queue); err != nil {
+			return err
+		}
+	}
+	if o.URL == "" {
+		return nil
+	}
+	return config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials)
 }
 
 // Local is one executor of a worker.

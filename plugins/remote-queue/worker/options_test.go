@@ -14,13 +14,13 @@ import (
 func TestWorkerWithoutCredentials(t *testing.T) {
 	const far = "nats://10.0.0.5:4222"
 	o := Options{Name: "w1", Local: []Local{{Name: "local", Executor: queuetest.NewGates().Executor(t)}}}
-	if err := o.ParseQueue([]byte(`{"url": "` + far + `"}`)); err != nil {
+	if err := o.ParseQueue([]byte(`{"url": "`+far+`"}`), ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := New(o, nil); err == nil || !strings.Contains(err.Error(), "allow_no_credentials") {
 		t.Errorf("a worker without credentials: %v", err)
 	}
-	if err := o.ParseQueue([]byte(`{"url": "` + far + `", "allow_no_credentials": true}`)); err != nil {
+	if err := o.ParseQueue([]byte(`{"url": "`+far+`", "allow_no_credentials": true}`), ""); err != nil {
 		t.Fatal(err)
 	}
 	var lines bytes.Buffer

@@ -243,6 +243,110 @@ func (Part) EnumDescriptor() ([]byte, []int) {
 	return file_executor_proto_rawDescGZIP(), []int{3}
 }
 
+type MetadataRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetadataRequest) Reset() {
+	*x = MetadataRequest{}
+	mi := &file_executor_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetadataRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetadataRequest) ProtoMessage() {}
+
+func (x *MetadataRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetadataRequest.ProtoReflect.Descriptor instead.
+func (*MetadataRequest) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{0}
+}
+
+type MetadataResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	ConfigSchema  []byte                 `protobuf:"bytes,2,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"` // JSON Schema of ConfigureRequest.config; empty says nothing of it
+	Types         []string               `protobuf:"bytes,3,rep,name=types,proto3" json:"types,omitempty"`                                   // that are offered whatever the config; empty: they depend on it
+	Nodes         bool                   `protobuf:"varint,4,opt,name=nodes,proto3" json:"nodes,omitempty"`                                  // attempts are handed on to nodes, so that a route decides over something
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetadataResponse) Reset() {
+	*x = MetadataResponse{}
+	mi := &file_executor_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetadataResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetadataResponse) ProtoMessage() {}
+
+func (x *MetadataResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetadataResponse.ProtoReflect.Descriptor instead.
+func (*MetadataResponse) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MetadataResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *MetadataResponse) GetConfigSchema() []byte {
+	if x != nil {
+		return x.ConfigSchema
+	}
+	return nil
+}
+
+func (x *MetadataResponse) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *MetadataResponse) GetNodes() bool {
+	if x != nil {
+		return x.Nodes
+	}
+	return false
+}
+
 type ConfigureRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Executor      string                 `protobuf:"bytes,1,opt,name=executor,proto3" json:"executor,omitempty"` // the name of the executor block
@@ -250,15 +354,16 @@ type ConfigureRequest struct {
 	DataDir       string                 `protobuf:"bytes,3,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
 	HostUrl       string                 `protobuf:"bytes,4,opt,name=host_url,json=hostUrl,proto3" json:"host_url,omitempty"`
 	Slots         int64                  `protobuf:"varint,5,opt,name=slots,proto3" json:"slots,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the host's store; a plugin obeys only the highest
-	Survive       bool                   `protobuf:"varint,7,opt,name=survive,proto3" json:"survive,omitempty"` // the process goes on when the host ends, and keeps its results
+	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`                         // of the host's store; a plugin obeys only the highest
+	Survive       bool                   `protobuf:"varint,7,opt,name=survive,proto3" json:"survive,omitempty"`                     // the process goes on when the host ends, and keeps its results
+	ConfigDir     string                 `protobuf:"bytes,8,opt,name=config_dir,json=configDir,proto3" json:"config_dir,omitempty"` // the folder against which relative paths in config are meant
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_executor_proto_msgTypes[0]
+	mi := &file_executor_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +375,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[0]
+	mi := &file_executor_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +388,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{0}
+	return file_executor_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ConfigureRequest) GetExecutor() string {
@@ -335,6 +440,13 @@ func (x *ConfigureRequest) GetSurvive() bool {
 	return false
 }
 
+func (x *ConfigureRequest) GetConfigDir() string {
+	if x != nil {
+		return x.ConfigDir
+	}
+	return ""
+}
+
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -343,7 +455,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_executor_proto_msgTypes[1]
+	mi := &file_executor_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -355,7 +467,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[1]
+	mi := &file_executor_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +480,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{1}
+	return file_executor_proto_rawDescGZIP(), []int{3}
 }
 
 type DescribeRequest struct {
@@ -379,7 +491,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_executor_proto_msgTypes[2]
+	mi := &file_executor_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +503,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[2]
+	mi := &file_executor_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +516,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{2}
+	return file_executor_proto_rawDescGZIP(), []int{4}
 }
 
 type ControlNodeRequest struct {
@@ -417,7 +529,7 @@ type ControlNodeRequest struct {
 
 func (x *ControlNodeRequest) Reset() {
 	*x = ControlNodeRequest{}
-	mi := &file_executor_proto_msgTypes[3]
+	mi := &file_executor_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +541,7 @@ func (x *ControlNodeRequest) String() string {
 func (*ControlNodeRequest) ProtoMessage() {}
 
 func (x *ControlNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[3]
+	mi := &file_executor_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +554,7 @@ func (x *ControlNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlNodeRequest.ProtoReflect.Descriptor instead.
 func (*ControlNodeRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{3}
+	return file_executor_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ControlNodeRequest) GetNode() string {
@@ -467,7 +579,7 @@ type ControlNodeResponse struct {
 
 func (x *ControlNodeResponse) Reset() {
 	*x = ControlNodeResponse{}
-	mi := &file_executor_proto_msgTypes[4]
+	mi := &file_executor_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +591,7 @@ func (x *ControlNodeResponse) String() string {
 func (*ControlNodeResponse) ProtoMessage() {}
 
 func (x *ControlNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[4]
+	mi := &file_executor_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +604,7 @@ func (x *ControlNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlNodeResponse.ProtoReflect.Descriptor instead.
 func (*ControlNodeResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{4}
+	return file_executor_proto_rawDescGZIP(), []int{6}
 }
 
 type DescribeResponse struct {
@@ -504,7 +616,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_executor_proto_msgTypes[5]
+	mi := &file_executor_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +628,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[5]
+	mi := &file_executor_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +641,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{5}
+	return file_executor_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DescribeResponse) GetInfo() *Info {
@@ -556,7 +668,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_executor_proto_msgTypes[6]
+	mi := &file_executor_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +680,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[6]
+	mi := &file_executor_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +693,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{6}
+	return file_executor_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Info) GetTypes() []*TypeInfo {
@@ -664,7 +776,7 @@ type TypeInfo struct {
 
 func (x *TypeInfo) Reset() {
 	*x = TypeInfo{}
-	mi := &file_executor_proto_msgTypes[7]
+	mi := &file_executor_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +788,7 @@ func (x *TypeInfo) String() string {
 func (*TypeInfo) ProtoMessage() {}
 
 func (x *TypeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[7]
+	mi := &file_executor_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +801,7 @@ func (x *TypeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeInfo.ProtoReflect.Descriptor instead.
 func (*TypeInfo) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{7}
+	return file_executor_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TypeInfo) GetName() string {
@@ -776,7 +888,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_executor_proto_msgTypes[8]
+	mi := &file_executor_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +900,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[8]
+	mi := &file_executor_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +913,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{8}
+	return file_executor_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Node) GetName() string {
@@ -907,7 +1019,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_executor_proto_msgTypes[9]
+	mi := &file_executor_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1031,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[9]
+	mi := &file_executor_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1044,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{9}
+	return file_executor_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ControlRequest) GetEpoch() uint64 {
@@ -966,7 +1078,7 @@ type HostMessage struct {
 
 func (x *HostMessage) Reset() {
 	*x = HostMessage{}
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1090,7 @@ func (x *HostMessage) String() string {
 func (*HostMessage) ProtoMessage() {}
 
 func (x *HostMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1103,7 @@ func (x *HostMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMessage.ProtoReflect.Descriptor instead.
 func (*HostMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{10}
+	return file_executor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HostMessage) GetKind() isHostMessage_Kind {
@@ -1105,7 +1217,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1229,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1242,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{11}
+	return file_executor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ControlResponse) GetMessages() []*PluginMessage {
@@ -1159,7 +1271,7 @@ type PluginMessage struct {
 
 func (x *PluginMessage) Reset() {
 	*x = PluginMessage{}
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1283,7 @@ func (x *PluginMessage) String() string {
 func (*PluginMessage) ProtoMessage() {}
 
 func (x *PluginMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1296,7 @@ func (x *PluginMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginMessage.ProtoReflect.Descriptor instead.
 func (*PluginMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{12}
+	return file_executor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PluginMessage) GetKind() isPluginMessage_Kind {
@@ -1345,7 +1457,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1469,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1482,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{13}
+	return file_executor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Start) GetToken() []byte {
@@ -1509,7 +1621,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1633,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1646,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{14}
+	return file_executor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Failure) GetCode() string {
@@ -1563,7 +1675,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1687,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1700,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{15}
+	return file_executor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Payload) GetInline() []byte {
@@ -1617,7 +1729,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1741,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1754,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{16}
+	return file_executor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Cancel) GetToken() []byte {
@@ -1677,7 +1789,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1801,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1814,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{17}
+	return file_executor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ack) GetToken() []byte {
@@ -1732,7 +1844,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1856,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1869,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{18}
+	return file_executor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Refuse) GetToken() []byte {
@@ -1790,7 +1902,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1914,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1927,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{19}
+	return file_executor_proto_rawDescGZIP(), []int{21}
 }
 
 // Drain: no further start will come. The host ends the process when all that runs
@@ -1828,7 +1940,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1952,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +1965,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{20}
+	return file_executor_proto_rawDescGZIP(), []int{22}
 }
 
 // Hello is the plugin's first message on each Control stream. Of what it names,
@@ -1872,7 +1984,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +1996,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2009,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{21}
+	return file_executor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Hello) GetInstance() string {
@@ -1956,7 +2068,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2080,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2093,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{22}
+	return file_executor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Heartbeat) GetRunning() [][]byte {
@@ -2017,7 +2129,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2141,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2154,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{23}
+	return file_executor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Started) GetToken() []byte {
@@ -2084,7 +2196,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2096,7 +2208,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2109,7 +2221,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{24}
+	return file_executor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -2148,7 +2260,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2272,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2285,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{25}
+	return file_executor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Finished) GetToken() []byte {
@@ -2222,7 +2334,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2346,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2359,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{26}
+	return file_executor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Outcome) GetKind() Kind {
@@ -2333,7 +2445,7 @@ type Yield struct {
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2457,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2470,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{27}
+	return file_executor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Yield) GetUntil() *timestamppb.Timestamp {
@@ -2407,7 +2519,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +2531,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +2544,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{28}
+	return file_executor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Unsupported) GetToken() []byte {
@@ -2458,7 +2570,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2582,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2595,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{29}
+	return file_executor_proto_rawDescGZIP(), []int{31}
 }
 
 // Draining says that the process was told to stop by somebody else than the host: it finishes
@@ -2496,7 +2608,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2620,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2633,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{30}
+	return file_executor_proto_rawDescGZIP(), []int{32}
 }
 
 type DataRequest struct {
@@ -2534,7 +2646,7 @@ type DataRequest struct {
 
 func (x *DataRequest) Reset() {
 	*x = DataRequest{}
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2658,7 @@ func (x *DataRequest) String() string {
 func (*DataRequest) ProtoMessage() {}
 
 func (x *DataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2671,7 @@ func (x *DataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRequest.ProtoReflect.Descriptor instead.
 func (*DataRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{31}
+	return file_executor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DataRequest) GetChunks() []*Chunk {
@@ -2589,7 +2701,7 @@ type DataResponse struct {
 
 func (x *DataResponse) Reset() {
 	*x = DataResponse{}
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2713,7 @@ func (x *DataResponse) String() string {
 func (*DataResponse) ProtoMessage() {}
 
 func (x *DataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2726,7 @@ func (x *DataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataResponse.ProtoReflect.Descriptor instead.
 func (*DataResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{32}
+	return file_executor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DataResponse) GetChunks() []*Chunk {
@@ -2668,7 +2780,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2792,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2805,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{33}
+	return file_executor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Chunk) GetToken() []byte {
@@ -2751,7 +2863,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2763,7 +2875,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2776,7 +2888,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{34}
+	return file_executor_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LogLine) GetToken() []byte {
@@ -2826,7 +2938,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +2950,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +2963,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{35}
+	return file_executor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Progress) GetToken() []byte {
@@ -2886,7 +2998,13 @@ var File_executor_proto protoreflect.FileDescriptor
 
 const file_executor_proto_rawDesc = "" +
 	"\n" +
-	"\x0eexecutor.proto\x12\x14taskhost.executor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n" +
+	"\x0eexecutor.proto\x12\x14taskhost.executor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"\x0fMetadataRequest\"}\n" +
+	"\x10MetadataResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12#\n" +
+	"\rconfig_schema\x18\x02 \x01(\fR\fconfigSchema\x12\x14\n" +
+	"\x05types\x18\x03 \x03(\tR\x05types\x12\x14\n" +
+	"\x05nodes\x18\x04 \x01(\bR\x05nodes\"\xe1\x01\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x19\n" +
@@ -2894,7 +3012,9 @@ const file_executor_proto_rawDesc = "" +
 	"\bhost_url\x18\x04 \x01(\tR\ahostUrl\x12\x14\n" +
 	"\x05slots\x18\x05 \x01(\x03R\x05slots\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x18\n" +
-	"\asurvive\x18\a \x01(\bR\asurvive\"\x13\n" +
+	"\asurvive\x18\a \x01(\bR\asurvive\x12\x1d\n" +
+	"\n" +
+	"config_dir\x18\b \x01(\tR\tconfigDir\"\x13\n" +
 	"\x11ConfigureResponse\"\x11\n" +
 	"\x0fDescribeRequest\"@\n" +
 	"\x12ControlNodeRequest\x12\x12\n" +
@@ -3133,8 +3253,9 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"PART_INPUT\x10\x01\x12\x13\n" +
 	"\x0fPART_CHECKPOINT\x10\x02\x12\x0f\n" +
-	"\vPART_RESULT\x10\x032\xdd\x03\n" +
-	"\x0fExecutorService\x12\\\n" +
+	"\vPART_RESULT\x10\x032\xb8\x04\n" +
+	"\x0fExecutorService\x12Y\n" +
+	"\bMetadata\x12%.taskhost.executor.v1.MetadataRequest\x1a&.taskhost.executor.v1.MetadataResponse\x12\\\n" +
 	"\tConfigure\x12&.taskhost.executor.v1.ConfigureRequest\x1a'.taskhost.executor.v1.ConfigureResponse\x12Y\n" +
 	"\bDescribe\x12%.taskhost.executor.v1.DescribeRequest\x1a&.taskhost.executor.v1.DescribeResponse\x12Z\n" +
 	"\aControl\x12$.taskhost.executor.v1.ControlRequest\x1a%.taskhost.executor.v1.ControlResponse(\x010\x01\x12Q\n" +
@@ -3154,121 +3275,125 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
 	(Kind)(0),                     // 2: taskhost.executor.v1.Kind
 	(Part)(0),                     // 3: taskhost.executor.v1.Part
-	(*ConfigureRequest)(nil),      // 4: taskhost.executor.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),     // 5: taskhost.executor.v1.ConfigureResponse
-	(*DescribeRequest)(nil),       // 6: taskhost.executor.v1.DescribeRequest
-	(*ControlNodeRequest)(nil),    // 7: taskhost.executor.v1.ControlNodeRequest
-	(*ControlNodeResponse)(nil),   // 8: taskhost.executor.v1.ControlNodeResponse
-	(*DescribeResponse)(nil),      // 9: taskhost.executor.v1.DescribeResponse
-	(*Info)(nil),                  // 10: taskhost.executor.v1.Info
-	(*TypeInfo)(nil),              // 11: taskhost.executor.v1.TypeInfo
-	(*Node)(nil),                  // 12: taskhost.executor.v1.Node
-	(*ControlRequest)(nil),        // 13: taskhost.executor.v1.ControlRequest
-	(*HostMessage)(nil),           // 14: taskhost.executor.v1.HostMessage
-	(*ControlResponse)(nil),       // 15: taskhost.executor.v1.ControlResponse
-	(*PluginMessage)(nil),         // 16: taskhost.executor.v1.PluginMessage
-	(*Start)(nil),                 // 17: taskhost.executor.v1.Start
-	(*Failure)(nil),               // 18: taskhost.executor.v1.Failure
-	(*Payload)(nil),               // 19: taskhost.executor.v1.Payload
-	(*Cancel)(nil),                // 20: taskhost.executor.v1.Cancel
-	(*Ack)(nil),                   // 21: taskhost.executor.v1.Ack
-	(*Refuse)(nil),                // 22: taskhost.executor.v1.Refuse
-	(*Detach)(nil),                // 23: taskhost.executor.v1.Detach
-	(*Drain)(nil),                 // 24: taskhost.executor.v1.Drain
-	(*Hello)(nil),                 // 25: taskhost.executor.v1.Hello
-	(*Heartbeat)(nil),             // 26: taskhost.executor.v1.Heartbeat
-	(*Started)(nil),               // 27: taskhost.executor.v1.Started
-	(*Checkpoint)(nil),            // 28: taskhost.executor.v1.Checkpoint
-	(*Finished)(nil),              // 29: taskhost.executor.v1.Finished
-	(*Outcome)(nil),               // 30: taskhost.executor.v1.Outcome
-	(*Yield)(nil),                 // 31: taskhost.executor.v1.Yield
-	(*Unsupported)(nil),           // 32: taskhost.executor.v1.Unsupported
-	(*Changed)(nil),               // 33: taskhost.executor.v1.Changed
-	(*Draining)(nil),              // 34: taskhost.executor.v1.Draining
-	(*DataRequest)(nil),           // 35: taskhost.executor.v1.DataRequest
-	(*DataResponse)(nil),          // 36: taskhost.executor.v1.DataResponse
-	(*Chunk)(nil),                 // 37: taskhost.executor.v1.Chunk
-	(*LogLine)(nil),               // 38: taskhost.executor.v1.LogLine
-	(*Progress)(nil),              // 39: taskhost.executor.v1.Progress
-	nil,                           // 40: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 41: taskhost.executor.v1.Node.TypeSlotsEntry
-	nil,                           // 42: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 43: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 44: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 45: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*MetadataRequest)(nil),       // 4: taskhost.executor.v1.MetadataRequest
+	(*MetadataResponse)(nil),      // 5: taskhost.executor.v1.MetadataResponse
+	(*ConfigureRequest)(nil),      // 6: taskhost.executor.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),     // 7: taskhost.executor.v1.ConfigureResponse
+	(*DescribeRequest)(nil),       // 8: taskhost.executor.v1.DescribeRequest
+	(*ControlNodeRequest)(nil),    // 9: taskhost.executor.v1.ControlNodeRequest
+	(*ControlNodeResponse)(nil),   // 10: taskhost.executor.v1.ControlNodeResponse
+	(*DescribeResponse)(nil),      // 11: taskhost.executor.v1.DescribeResponse
+	(*Info)(nil),                  // 12: taskhost.executor.v1.Info
+	(*TypeInfo)(nil),              // 13: taskhost.executor.v1.TypeInfo
+	(*Node)(nil),                  // 14: taskhost.executor.v1.Node
+	(*ControlRequest)(nil),        // 15: taskhost.executor.v1.ControlRequest
+	(*HostMessage)(nil),           // 16: taskhost.executor.v1.HostMessage
+	(*ControlResponse)(nil),       // 17: taskhost.executor.v1.ControlResponse
+	(*PluginMessage)(nil),         // 18: taskhost.executor.v1.PluginMessage
+	(*Start)(nil),                 // 19: taskhost.executor.v1.Start
+	(*Failure)(nil),               // 20: taskhost.executor.v1.Failure
+	(*Payload)(nil),               // 21: taskhost.executor.v1.Payload
+	(*Cancel)(nil),                // 22: taskhost.executor.v1.Cancel
+	(*Ack)(nil),                   // 23: taskhost.executor.v1.Ack
+	(*Refuse)(nil),                // 24: taskhost.executor.v1.Refuse
+	(*Detach)(nil),                // 25: taskhost.executor.v1.Detach
+	(*Drain)(nil),                 // 26: taskhost.executor.v1.Drain
+	(*Hello)(nil),                 // 27: taskhost.executor.v1.Hello
+	(*Heartbeat)(nil),             // 28: taskhost.executor.v1.Heartbeat
+	(*Started)(nil),               // 29: taskhost.executor.v1.Started
+	(*Checkpoint)(nil),            // 30: taskhost.executor.v1.Checkpoint
+	(*Finished)(nil),              // 31: taskhost.executor.v1.Finished
+	(*Outcome)(nil),               // 32: taskhost.executor.v1.Outcome
+	(*Yield)(nil),                 // 33: taskhost.executor.v1.Yield
+	(*Unsupported)(nil),           // 34: taskhost.executor.v1.Unsupported
+	(*Changed)(nil),               // 35: taskhost.executor.v1.Changed
+	(*Draining)(nil),              // 36: taskhost.executor.v1.Draining
+	(*DataRequest)(nil),           // 37: taskhost.executor.v1.DataRequest
+	(*DataResponse)(nil),          // 38: taskhost.executor.v1.DataResponse
+	(*Chunk)(nil),                 // 39: taskhost.executor.v1.Chunk
+	(*LogLine)(nil),               // 40: taskhost.executor.v1.LogLine
+	(*Progress)(nil),              // 41: taskhost.executor.v1.Progress
+	nil,                           // 42: taskhost.executor.v1.Node.LabelsEntry
+	nil,                           // 43: taskhost.executor.v1.Node.TypeSlotsEntry
+	nil,                           // 44: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 45: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 46: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 47: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
-	10, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
-	11, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
-	12, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	46, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
-	40, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	47, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	41, // 6: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
-	14, // 7: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	17, // 8: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	20, // 9: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	21, // 10: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	23, // 11: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	24, // 12: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	22, // 13: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	16, // 14: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	25, // 15: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	26, // 16: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	27, // 17: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	28, // 18: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	29, // 19: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	32, // 20: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	33, // 21: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	34, // 22: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	19, // 23: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	19, // 24: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	46, // 25: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	46, // 26: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	42, // 27: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	43, // 28: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	44, // 29: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	12, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
+	13, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
+	14, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
+	48, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	42, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
+	49, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	43, // 6: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
+	16, // 7: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	19, // 8: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	22, // 9: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	23, // 10: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	25, // 11: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	26, // 12: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	24, // 13: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	18, // 14: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	27, // 15: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	28, // 16: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	29, // 17: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	30, // 18: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	31, // 19: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	34, // 20: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	35, // 21: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	36, // 22: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	21, // 23: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	21, // 24: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	48, // 25: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	48, // 26: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	44, // 27: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	45, // 28: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	46, // 29: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
 	0,  // 30: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	19, // 31: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	18, // 32: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	21, // 31: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	20, // 32: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
 	1,  // 33: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	46, // 34: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	46, // 35: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	19, // 36: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	30, // 37: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	48, // 34: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	48, // 35: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	21, // 36: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	32, // 37: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
 	2,  // 38: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	19, // 39: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	45, // 40: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	46, // 41: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	31, // 42: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	47, // 43: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	19, // 44: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	37, // 45: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	37, // 46: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	38, // 47: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	39, // 48: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	21, // 39: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	47, // 40: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	48, // 41: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	33, // 42: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	49, // 43: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	21, // 44: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	39, // 45: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	39, // 46: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	40, // 47: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	41, // 48: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
 	3,  // 49: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	47, // 50: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 51: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	6,  // 52: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	13, // 53: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	35, // 54: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	7,  // 55: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 56: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	9,  // 57: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	15, // 58: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	36, // 59: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	8,  // 60: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	56, // [56:61] is the sub-list for method output_type
-	51, // [51:56] is the sub-list for method input_type
+	49, // 50: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 51: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
+	6,  // 52: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	8,  // 53: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	15, // 54: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	37, // 55: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	9,  // 56: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 57: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
+	7,  // 58: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	11, // 59: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	17, // 60: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	38, // 61: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	10, // 62: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	57, // [57:63] is the sub-list for method output_type
+	51, // [51:57] is the sub-list for method input_type
 	51, // [51:51] is the sub-list for extension type_name
 	51, // [51:51] is the sub-list for extension extendee
 	0,  // [0:51] is the sub-list for field type_name
@@ -3279,8 +3404,8 @@ func file_executor_proto_init() {
 	if File_executor_proto != nil {
 		return
 	}
-	file_executor_proto_msgTypes[7].OneofWrappers = []any{}
-	file_executor_proto_msgTypes[10].OneofWrappers = []any{
+	file_executor_proto_msgTypes[9].OneofWrappers = []any{}
+	file_executor_proto_msgTypes[12].OneofWrappers = []any{
 		(*HostMessage_Start)(nil),
 		(*HostMessage_Cancel)(nil),
 		(*HostMessage_Ack)(nil),
@@ -3288,7 +3413,7 @@ func file_executor_proto_init() {
 		(*HostMessage_Drain)(nil),
 		(*HostMessage_Refuse)(nil),
 	}
-	file_executor_proto_msgTypes[12].OneofWrappers = []any{
+	file_executor_proto_msgTypes[14].OneofWrappers = []any{
 		(*PluginMessage_Hello)(nil),
 		(*PluginMessage_Heartbeat)(nil),
 		(*PluginMessage_Started)(nil),
@@ -3304,7 +3429,7 @@ func file_executor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   42,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

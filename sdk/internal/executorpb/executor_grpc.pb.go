@@ -22,6 +22,7 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	ExecutorService_Metadata_FullMethodName    = "/taskhost.executor.v1.ExecutorService/Metadata"
 	ExecutorService_Configure_FullMethodName   = "/taskhost.executor.v1.ExecutorService/Configure"
 	ExecutorService_Describe_FullMethodName    = "/taskhost.executor.v1.ExecutorService/Describe"
 	ExecutorService_Control_FullMethodName     = "/taskhost.executor.v1.ExecutorService/Control"
@@ -35,7 +36,11 @@ const (
 //
 // ExecutorService is what a plugin serves.
 type ExecutorServiceClient interface {
-	// Configure comes first. A refused config is INVALID_ARGUMENT. A host that finds
+	// Metadata says what the plugin is, whatever its config. It may come at any time, also
+	// before Configure, and with no Configure after it: a host asks so to check a config.
+	// A plugin that has nothing to say may answer UNIMPLEMENTED.
+	Metadata(ctx context.Context, in *MetadataRequest, opts ...grpc.CallOption) (*MetadataResponse, error)
+	// Configure comes before all that follows. A refused config is INVALID_ARGUMENT. A host that finds
 	// a process again which survived its predecessor says the same once more.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Describe says what the executor offers; asked again after a Changed.
@@ -59,6 +64,16 @@ type executorServiceClient struct {
 
 func NewExecutorServiceClient(cc grpc.ClientConnInterface) ExecutorServiceClient {
 	return &executorServiceClient{cc}
+}
+
+func (c *executorServiceClient) Metadata(ctx context.Context, in *MetadataRequest, opts ...grpc.CallOption) (*MetadataResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MetadataResponse)
+	err := c.cc.Invoke(ctx, ExecutorService_Metadata_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *executorServiceClient) Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error) {
@@ -123,7 +138,11 @@ func (c *executorServiceClient) ControlNode(ctx context.Context, in *ControlNode
 //
 // ExecutorService is what a plugin serves.
 type ExecutorServiceServer interface {
-	// Configure comes first. A refused config is INVALID_ARGUMENT. A host that finds
+	// Metadata says what the plugin is, whatever its config. It may come at any time, also
+	// before Configure, and with no Configure after it: a host asks so to check a config.
+	// A plugin that has nothing to say may answer UNIMPLEMENTED.
+	Metadata(context.Context, *MetadataRequest) (*MetadataResponse, error)
+	// Configure comes before all that follows. A refused config is INVALID_ARGUMENT. A host that finds
 	// a process again which survived its predecessor says the same once more.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Describe says what the executor offers; asked again after a Changed.
@@ -149,6 +168,9 @@ type ExecutorServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedExecutorServiceServer struct{}
 
+func (UnimplementedExecutorServiceServer) Metadata(context.Context, *MetadataRequest) (*MetadataResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metadata not implemented")
+}
 func (UnimplementedExecutorServiceServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
 }
@@ -183,6 +205,24 @@ func RegisterExecutorServiceServer(s grpc.ServiceRegistrar, srv ExecutorServiceS
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&ExecutorService_ServiceDesc, srv)
+}
+
+func _ExecutorService_Metadata_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MetadataRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExecutorServiceServer).Metadata(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExecutorService_Metadata_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExecutorServiceServer).Metadata(ctx, req.(*MetadataRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _ExecutorService_Configure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -260,6 +300,10 @@ var ExecutorService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "taskhost.executor.v1.ExecutorService",
 	HandlerType: (*ExecutorServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Metadata",
+			Handler:    _ExecutorService_Metadata_Handler,
+		},
 		{
 			MethodName: "Configure",
 			Handler:    _ExecutorService_Configure_Handler,

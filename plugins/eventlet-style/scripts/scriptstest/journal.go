@@ -22,10 +22,15 @@ import (
 // An attempt whose context ends writes no end. Many processes may share a file:
 // a line is one write.
 func Journal() eventlet.Factory {
-	return eventlet.Factory{Name: "journal", New: newJournal}
+	return eventlet.Factory{Name: "journal", ConfigSchema: sdk.ConfigSchema(journalConfig{}), New: newJournal}
 }
 
-// New makes an executor of the journal alone, for a plugin binary.
+// Plugin is the journal alone, for a plugin binary.
+func Plugin() sdk.Plugin {
+	return sdk.Plugin{Name: "journal", Version: "test", ConfigSchema: sdk.ConfigSchema(journalConfig{}), Types: []string{"journal"}, New: New}
+}
+
+// New makes an executor of the journal alone.
 func New(cfg sdk.Config) (sdk.Executor, error) {
 	s, err := newJournal(cfg)
 	if err != nil {
@@ -34,17 +39,19 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 	return sdk.NewScripts(s)
 }
 
+type journalConfig struct {
+	Path sdk.Path `json:"path" jsonschema:"the file that is appended to"`
+}
+
 func newJournal(cfg sdk.Config) (sdk.Script, error) {
-	var c struct {
-		Path string `json:"path"`
-	}
+	var c journalConfig
 	if err := cfg.Decode(&c); err != nil {
 		return sdk.Script{}, err
 	}
 	if c.Path == "" {
 		return sdk.Script{}, errors.New("path: say where the journal is")
 	}
-	f, err := os.OpenFile(c.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(string(c.Path), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return sdk.Script{}, fmt.Errorf("path: %w", err)
 	}

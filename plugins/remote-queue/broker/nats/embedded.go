@@ -129,7 +129,7 @@ func serverTLS(c *config.Executor) (*tls.Config, error) {
 	if c.Cert == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	cert, err := tls.LoadX509KeyPair(string(c.Cert), string(c.Key))
 	if err != nil {
 		return nil, fmt.Errorf("cert and key: %w", err)
 	}

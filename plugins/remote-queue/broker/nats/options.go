@@ -31,22 +31,22 @@ func clientOptions(c config.Credentials) ([]nats.Option, error) {
 		opts = append(opts, nats.UserInfo(c.User, c.Password))
 	}
 	if c.Creds != "" {
-		if _, err := os.Stat(c.Creds); err != nil {
+		if _, err := os.Stat(string(c.Creds)); err != nil {
 			return nil, fmt.Errorf("creds: %w", err)
 		}
-		opts = append(opts, nats.UserCredentials(c.Creds))
+		opts = append(opts, nats.UserCredentials(string(c.Creds)))
 	}
 	if c.CA != "" {
-		if _, err := os.Stat(c.CA); err != nil {
+		if _, err := os.Stat(string(c.CA)); err != nil {
 			return nil, fmt.Errorf("ca: %w", err)
 		}
-		opts = append(opts, nats.RootCAs(c.CA))
+		opts = append(opts, nats.RootCAs(string(c.CA)))
 	}
 	if c.Cert != "" {
-		if _, err := os.Stat(c.Cert); err != nil {
+		if _, err := os.Stat(string(c.Cert)); err != nil {
 			return nil, fmt.Errorf("cert: %w", err)
 		}
-		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
+		opts = append(opts, nats.ClientCert(string(c.Cert), string(c.Key)))
 	}
 	return opts, nil
 }

@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	sdk.Serve(sdk.Plugin{Name: "journal", Version: "test", New: scriptstest.New})
+	sdk.Serve(scriptstest.Plugin())
 }
