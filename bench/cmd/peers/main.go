@@ -120,12 +120,13 @@ func measure(ctx context.Context, o options) (load.Figures, error) {
 		return load.Figures{}, err
 	}
 	defer os.RemoveAll(dir)
+	measured := commit(ctx) // now: the tree may be at another when the run is over
 	f, err := load.Run(ctx, chosen, o.plan(), dir, func(err error) bool { return errors.Is(err, server.ErrMissing) })
 	if err != nil {
 		return f, err
 	}
 	f.Date = time.Now().Format(time.DateOnly)
-	f.Commit = commit(ctx)
+	f.Commit = measured
 	f.Machine, err = load.ThisMachine()
 	return f, err
 }
