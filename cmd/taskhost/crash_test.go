@@ -195,7 +195,18 @@ type apiTask struct {
 }
 
 // submit gives the accepted task's id, "" if the server did not answer.
-func (s *server) submit(body string) string {
+// submit submits a task. A server that is just up may not know its type yet: that is tried again.
+func (s *server) submit(body string) (id string) {
+	s.t.Helper()
+	s.until("the task is accepted", func() bool {
+		id = s.trySubmit(body)
+		return id != ""
+	})
+	return id
+}
+
+// trySubmit submits a task once; "" if no server answers, or it can't accept the task now.
+func (s *server) trySubmit(body string) string {
 	status, data, err := s.call("POST", "/v1/tasks", body)
 	if err != nil {
 		return ""
@@ -228,7 +239,7 @@ func (s *server) load(clients int, body func(n int) string) *load {
 					return
 				default:
 				}
-				if id := s.submit(body(n)); id != "" {
+				if id := s.trySubmit(body(n)); id != "" {
 					l.mu.Lock()
 					l.accepted = append(l.accepted, id)
 					l.mu.Unlock()
