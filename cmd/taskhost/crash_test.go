@@ -194,7 +194,6 @@ type apiTask struct {
 	}
 }
 
-// submit gives the accepted task's id, "" if the server did not answer.
 // submit submits a task. A server that is just up may not know its type yet: that is tried again.
 func (s *server) submit(body string) (id string) {
 	s.t.Helper()
