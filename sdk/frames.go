@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -101,6 +102,8 @@ func (b *outbox[M]) drain(done <-chan struct{}, send func([]M) error) error {
 			spare = taken
 			select {
 			case <-b.wake:
+				// Whoever else has something to say now says it in the same frame.
+				runtime.Gosched()
 				continue
 			case <-done:
 				return nil

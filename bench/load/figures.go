@@ -22,8 +22,9 @@ type Figures struct {
 	WorkSeconds float64 `json:"work_seconds"`
 	// Fdatasync is the median of one page appended and made durable.
 	Fdatasync []float64 `json:"fdatasync_ms"`
-	// Load is how many processes wanted a core, on average over the minute before each round.
-	Load []float64 `json:"load_before"`
+	// Load is how many processes wanted a core, on average over the minute before the first round:
+	// later it would be the run's own.
+	Load float64 `json:"load_before"`
 	// Peers in the order of All.
 	Peers []PeerFigures `json:"peers"`
 }

@@ -20,7 +20,6 @@ type stretch struct {
 	start  atomic.Pointer[time.Time] // when the first job was done
 	done   atomic.Int64              // jobs that were done at least once
 	again  atomic.Int64              // times that a job was done which had been done before
-	others atomic.Int64              // times that a job was done which is none of this stretch
 }
 
 // Begin starts a stretch of the jobs first to first+most-1.

@@ -29,12 +29,18 @@ type Plan struct {
 func Run(ctx context.Context, peers []Peer, plan Plan, dir string, skip func(error) bool) (Figures, error) {
 	f := Figures{Rounds: plan.Rounds, Clients: Clients, Seconds: plan.Throughput.Time.Seconds(),
 		FillSeconds: plan.Fill.Seconds(), WorkSeconds: plan.Work.Seconds(), Peers: make([]PeerFigures, len(peers))}
+	var err error
+	if f.Load, err = loadAverage(); err != nil {
+		return f, err
+	}
 	missing := map[int]bool{}
 	for round := range plan.Rounds {
-		if err := f.measureMachine(dir); err != nil {
+		sync, err := fdatasync(filepath.Join(dir, "page"))
+		if err != nil {
 			return f, err
 		}
-		plan.Say("round %d of %d: one fdatasync %.2f ms, load average %.1f", round+1, plan.Rounds, f.Fdatasync[round], f.Load[round])
+		f.Fdatasync = append(f.Fdatasync, milliseconds(sync))
+		plan.Say("round %d of %d: one fdatasync %.2f ms", round+1, plan.Rounds, f.Fdatasync[round])
 		for i := range peers {
 			at := (round + i) % len(peers)
 			if missing[at] {
@@ -138,18 +144,3 @@ func (p *PeerFigures) steady(ctx context.Context, m *Meter, plan Plan) error {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// measureMachine appends what the machine is like before a round.
-func (f *Figures) measureMachine(dir string) error {
-	sync, err := fdatasync(filepath.Join(dir, "page"))
-	if err != nil {
-		return err
-	}
-	average, err := loadAverage()
-	if err != nil {
-		return err
-	}
-	f.Fdatasync = append(f.Fdatasync, milliseconds(sync))
-	f.Load = append(f.Load, average)
-	return nil
-}

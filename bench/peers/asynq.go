@@ -16,14 +16,12 @@ import (
 const (
 	asynqType  = "job"
 	asynqQueue = "default"
-	// asynqServers work in this process: each fetches one job after the other, so that one alone
-	// waits for Redis most of the time.
-	asynqServers = 4
 )
 
 // asynqRedis is asynq over a Redis server.
 type asynqRedis struct {
 	about     load.About
+	servers   int // which work in this process
 	redis     *server.Redis
 	opts      asynq.RedisClientOpt
 	client    *asynq.Client
@@ -31,7 +29,9 @@ type asynqRedis struct {
 	done      func(int64)
 }
 
-func openAsynq(name, appendfsync string) func(context.Context, string, func(int64)) (load.Queue, error) {
+// openAsynq has several servers work: each fetches one job after the other, so that one alone
+// waits for Redis most of the time, and longer where that waits for the disk.
+func openAsynq(name, appendfsync string, servers int) func(context.Context, string, func(int64)) (load.Queue, error) {
 	return func(ctx context.Context, dir string, done func(int64)) (load.Queue, error) {
 		version, _, err := module(ctx, "github.com/hibiken/asynq")
 		if err != nil {
@@ -46,10 +46,10 @@ func openAsynq(name, appendfsync string) func(context.Context, string, func(int6
 		if appendfsync == "everysec" {
 			onDisk = "nothing yet: the append-only file is fsynced every second"
 		}
-		return &asynqRedis{redis: r, opts: opts, client: asynq.NewClient(opts), inspector: asynq.NewInspector(opts), done: done,
+		return &asynqRedis{redis: r, servers: servers, opts: opts, client: asynq.NewClient(opts), inspector: asynq.NewInspector(opts), done: done,
 			about: load.About{
 				Name: name, Version: version + ", Redis " + r.Version,
-				Settings: fmt.Sprintf("%d servers of Concurrency %d, TaskCheckInterval %s", asynqServers, slots/asynqServers, load.Poll),
+				Settings: fmt.Sprintf("%d servers of Concurrency %d, TaskCheckInterval %s", servers, slots/servers, load.Poll),
 				Batch:    "100 Enqueue one after the other: there is no call for several", OnDisk: onDisk,
 				Stored: "a count: the job is deleted (the default)",
 			}}, nil
@@ -83,8 +83,8 @@ func (q *asynqRedis) Work(context.Context) (stop func() error, err error) {
 		}
 		return nil
 	}
-	for range asynqServers {
-		s := asynq.NewServer(q.opts, asynq.Config{Concurrency: slots / asynqServers, TaskCheckInterval: load.Poll, LogLevel: asynq.ErrorLevel})
+	for range q.servers {
+		s := asynq.NewServer(q.opts, asynq.Config{Concurrency: slots / q.servers, TaskCheckInterval: load.Poll, LogLevel: asynq.ErrorLevel})
 		if err := s.Start(handler); err != nil {
 			return nil, errors.Join(err, stop())
 		}

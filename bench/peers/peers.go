@@ -29,8 +29,8 @@ func All() []load.Peer {
 		{Name: "River, SQLite", Open: openRiverSQLite},
 		{Name: "goqite", Open: openGoqite},
 		{Name: "SKIP LOCKED by hand", Open: openSkipLocked},
-		{Name: "asynq, fsync always", Open: openAsynq("asynq, fsync always", "always")},
-		{Name: "asynq, fsync every second", Open: openAsynq("asynq, fsync every second", "everysec")},
+		{Name: "asynq, fsync always", Open: openAsynq("asynq, fsync always", "always", 8)},
+		{Name: "asynq, fsync every second", Open: openAsynq("asynq, fsync every second", "everysec", 4)},
 		{Name: "Celery, RabbitMQ", Open: openCelery},
 	}
 }

@@ -37,7 +37,7 @@ RETURNING id, args`
 	skipLockedFinish = `UPDATE job SET state = 'done', finished_at = now() WHERE id = ANY($1)`
 
 	skipLockedWorkers = 4
-	skipLockedClaims  = 100 // jobs at a time
+	skipLockedClaims  = 500 // jobs at a time
 )
 
 // skipLockedQueue is what one writes oneself on PostgreSQL: a table, and workers that claim some

@@ -64,7 +64,7 @@ func Write(docs string, f load.Figures) error {
 // figures give the same bytes.
 func Render(f load.Figures) (map[string][]byte, error) {
 	t, err := template.New(Page).Funcs(template.FuncMap{
-		"base": base, "median": load.Median, "figure": figure, "ratio": ratio, "span": span, "backlogs": backlogs, "rates": rates,
+		"base": base, "median": load.Median, "figure": figure, "ratio": ratio, "span": span, "backlogs": backlogs, "busy": busy, "rates": rates,
 		"float": func(n int) float64 { return float64(n) },
 		"cell":  func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 	}).Parse(page)
@@ -89,6 +89,10 @@ func Render(f load.Figures) (map[string][]byte, error) {
 	}
 	return files, nil
 }
+
+// busy says whether other work than the measured had cores of the machine, by which who runs in more
+// processes gains.
+func busy(f load.Figures) bool { return f.Load > float64(f.Machine.Cores)/2 }
 
 // span is the lowest and the highest of the rounds' ratios.
 func span(of, to []float64) string {

@@ -15,7 +15,7 @@ func sample() load.Figures {
 	return load.Figures{
 		Date: "2026-01-02", Commit: "abc1234", Rounds: 3, Clients: 64, Seconds: 5, FillSeconds: 60, WorkSeconds: 20,
 		Machine:   load.Machine{CPU: "Some CPU", Cores: 2, MemoryGiB: 23.4, Kernel: "6.1", Go: "go1.26"},
-		Fdatasync: []float64{0.5, 0.6, 0.7}, Load: []float64{0.1, 2, 2.1},
+		Fdatasync: []float64{0.5, 0.6, 0.7}, Load: 0.2,
 		Peers: []load.PeerFigures{
 			{
 				About:  load.About{Name: "ours", Version: "1", OnDisk: "all", Stored: "a | b"},
@@ -47,7 +47,7 @@ func TestPageTellsAll(t *testing.T) {
 	}
 	text := string(files[Page])
 	for _, want := range []string{
-		"Some CPU, 2 cores, 23.4 GiB", "2026-01-02 at commit abc1234", "0.60 ms", "0.1, 2.0, 2.1",
+		"Some CPU, 2 cores, 23.4 GiB", "2026-01-02 at commit abc1234", "0.60 ms", "average\nwas 0.2 before",
 		"| theirs | 300 | 0.010 | 0.0050 to 0.015 | 6,000 | 0.10 | 0.080 to 0.10 |",
 		"| theirs | 250 | 251 | 200 |",
 		"| ours | 51,000 | 51,000 |", "| theirs | 800 | - |", `a \| b`,
@@ -62,6 +62,22 @@ func TestPageTellsAll(t *testing.T) {
 		}
 		if svg := files[filepath.Join(Folder, name)]; !bytes.Contains(svg, []byte("</svg>")) {
 			t.Errorf("%s is no picture", name)
+		}
+	}
+}
+
+// A page of a machine that had other work says so.
+func TestBusyMachine(t *testing.T) {
+	const warning = "had much other work"
+	for average, want := range map[float64]bool{0.3: false, 16: true} {
+		f := sample()
+		f.Load = average
+		files, err := Render(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(files[Page]), warning); got != want {
+			t.Errorf("load average %v: warned %v", average, got)
 		}
 	}
 }

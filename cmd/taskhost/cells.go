@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // orDash is s, or a dash where a column would be empty.
@@ -19,6 +21,9 @@ func orDash(s *string) string {
 	}
 	return *s
 }
+
+// shortID is as much of an id as tells tasks apart; it is accepted like the whole.
+func shortID(id string) string { return id[:min(len(id), task.IDBeginning)] }
 
 func orEmpty(s *string) string {
 	if s == nil {
@@ -34,6 +39,9 @@ func timeText(t *time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04:05.000 MST")
 }
+
+// tableTime is t in the local time, without the zone, for which a table has no room.
+func tableTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
 
 // age is how long ago t was, in the unit that says most.
 func age(t time.Time) string {
@@ -70,6 +78,21 @@ func indentedJSON(raw json.RawMessage) string {
 
 // slotText is how many slots are used, of how many.
 func slotText(s api.Slots) string { return fmt.Sprintf("%d/%d", s.Used, s.Max) }
+
+// sizeText is a number of bytes in the unit that says most.
+func sizeText(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
+	size := float64(n)
+	unit := ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if size /= 1024; size < 1024 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
+}
 
 // labelText is labels as name=value, in order.
 func labelText(m map[string]string) string {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // withClient makes the RunE of a command that talks to a server. An interrupt ends
@@ -55,18 +57,32 @@ func fullID(ctx context.Context, c *client.Client, arg string) (string, error) {
 	return t.ID, err
 }
 
-// forEachTask does something for each task that the arguments name.
-func forEachTask(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
-	for _, arg := range args {
+// forEachTask does something for each task that the arguments name, whatever became of
+// those before. Of several, each fault is a line on stderr, and the worst is the error.
+func (p *program) forEachTask(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
+	worst := exitOK
+	for i, arg := range args {
 		id, err := fullID(ctx, c, arg)
-		if err != nil {
+		if err == nil {
+			err = do(id)
+		}
+		if err == nil {
+			continue
+		}
+		if len(args) == 1 || ctx.Err() != nil {
 			return err
 		}
-		if err := do(id); err != nil {
-			return err
+		fmt.Fprintln(p.err, "taskhost: "+foldLines(arg+": "+p.explain(err)))
+		worst = worseExit(worst, exitCode(err))
+		if rest := args[i+1:]; task.CodeOf(err) == client.CodeUnreachable && len(rest) > 0 {
+			fmt.Fprintln(p.err, "taskhost: not tried: "+foldLines(strings.Join(rest, " ")))
+			break
 		}
 	}
-	return nil
+	if worst == exitOK {
+		return nil
+	}
+	return &exitError{code: worst}
 }
 
 // listCommand is the command list of what read reads; body is the REST body that holds it.
@@ -82,8 +98,8 @@ func listCommand[T any](p *program, short string, format tableFormat[T], read fu
 }
 
 // getCommand is the command get of one thing, by its name.
-func getCommand[T any](p *program, short string, read func(*client.Client, context.Context, string) (T, error), print func(T) error) *cobra.Command {
-	return &cobra.Command{Use: "get NAME", Short: short, Args: cobra.ExactArgs(1),
+func getCommand[T any](p *program, short string, complete cobra.CompletionFunc, read func(*client.Client, context.Context, string) (T, error), print func(T) error) *cobra.Command {
+	return &cobra.Command{Use: "get NAME", Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(complete),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			v, err := read(c, ctx, args[0])
 			if err != nil {
@@ -98,10 +114,10 @@ type action struct{ name, short string }
 
 // controlCommands are a command for each action on one thing, by its name; they print
 // what it is then.
-func controlCommands[T any](p *program, format tableFormat[T], control func(c *client.Client, ctx context.Context, name, action string) (T, error), actions ...action) []*cobra.Command {
+func controlCommands[T any](p *program, format tableFormat[T], complete cobra.CompletionFunc, control func(c *client.Client, ctx context.Context, name, action string) (T, error), actions ...action) []*cobra.Command {
 	var out []*cobra.Command
 	for _, a := range actions {
-		out = append(out, &cobra.Command{Use: a.name + " NAME", Short: a.short, Args: cobra.ExactArgs(1),
+		out = append(out, &cobra.Command{Use: a.name + " NAME", Short: a.short, Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(complete),
 			RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 				v, err := control(c, ctx, args[0], a.name)
 				if err != nil {

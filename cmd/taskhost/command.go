@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,6 +13,29 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	c.AddCommand(subs...)
 	asGroup(c)
 	return c
+}
+
+// fitHelp has the help of a command, and of those below it, fit a usual terminal: its
+// sentences are set anew, and lines that are indented stay.
+func fitHelp(c *cobra.Command) {
+	var out, sentences []string
+	end := func() {
+		out = append(out, wrap(strings.Join(sentences, " "), usualWidth)...)
+		sentences = nil
+	}
+	for line := range strings.SplitSeq(c.Long, "\n") {
+		if line != "" && !strings.ContainsAny(line[:1], " \t") {
+			sentences = append(sentences, line)
+			continue
+		}
+		end()
+		out = append(out, line)
+	}
+	end()
+	c.Long = strings.Join(out, "\n")
+	for _, sub := range c.Commands() {
+		fitHelp(sub)
+	}
 }
 
 // asGroup has a command without work of its own refuse what is none of its

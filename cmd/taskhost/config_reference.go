@@ -93,26 +93,6 @@ func writeReference(w io.Writer, keys []config.Key) error {
 	return err
 }
 
-// wrap breaks text into lines of at most width characters, at spaces.
-func wrap(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case len(line)+1+len(word) > width:
-			lines = append(lines, line)
-			line = word
-		default:
-			line += " " + word
-		}
-	}
-	if line != "" {
-		lines = append(lines, line)
-	}
-	return lines
-}
-
 const markdownHead = `# The config
 
 Every key of the file of a server (` + "`taskhost server --config FILE`" + `) and of a worker (` + "`taskhost worker --config FILE`" + `). ` + "`make generate`" + `

@@ -30,6 +30,10 @@ func newDisplay(w io.Writer) *display { return &display{w: w, bars: isTerminal(w
 // progressLineEvery bounds how often progress makes a line where there is no terminal.
 const progressLineEvery = 2 * time.Second
 
+// besideMessage is how much of a line is the bar's, with its figures and times, and not
+// the message's: one that is too long would have each redraw begin another line.
+const besideMessage = 44
+
 // line writes a line above the bar.
 func (d *display) line(text string) {
 	d.mu.Lock()
@@ -64,7 +68,7 @@ func (d *display) progress(p *api.TaskProgress) {
 		d.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(d.w), progressbar.OptionSetWidth(30),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
-	d.bar.Describe(supervisor.Printable(p.Message))
+	d.bar.Describe(clip(supervisor.Printable(p.Message), terminalWidth(d.w)-besideMessage))
 	_ = d.bar.Set64(p.Done)
 }
 

@@ -12,10 +12,11 @@ import (
 
 func executorTable() tableFormat[api.Executor] {
 	return tableFormat[api.Executor]{
-		header: []string{"NAME", "PLUGIN", "VERSION", "STATE", "SLOTS", "TYPES", "REASON"},
+		prose:  true,
+		header: []string{"NAME", "PLUGIN", "STATE", "SLOTS", "TYPES", "REASON"},
 		name:   func(e api.Executor) string { return e.Name },
 		cells: func(e api.Executor) []string {
-			return []string{e.Name, e.Plugin, e.Version, string(e.State), slotText(e.Slots), strings.Join(e.Types, ","), orDash(e.Reason)}
+			return []string{e.Name, e.Plugin, string(e.State), slotText(e.Slots), strings.Join(e.Types, ", "), orDash(e.Reason)}
 		},
 	}
 }
@@ -23,8 +24,8 @@ func executorTable() tableFormat[api.Executor] {
 func (p *program) executorCmd() *cobra.Command {
 	c := group("executor", "What runs tasks",
 		listCommand(p, "List executors", executorTable(), (*client.Client).Executors, func(all []api.Executor) any { return api.ExecutorList{Executors: all} }),
-		getCommand(p, "Show an executor with its processes", (*client.Client).Executor, p.showExecutor))
-	c.AddCommand(controlCommands(p, executorTable(), (*client.Client).ControlExecutor,
+		getCommand(p, "Show an executor with its processes", p.completeExecutors(), (*client.Client).Executor, p.showExecutor))
+	c.AddCommand(controlCommands(p, executorTable(), p.completeExecutors(), (*client.Client).ControlExecutor,
 		action{"pause", "Start no more attempts on an executor"}, action{"resume", "Start attempts again"},
 		action{"drain", "Let an executor finish what it runs, then stop it"}, action{"restart", "Replace an executor's process"})...)
 	return c

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
@@ -70,6 +72,17 @@ func exitCode(err error) int {
 	return exitFault
 }
 
+// exitSeverity are the exit codes of what befalls one task of several, the worst last.
+var exitSeverity = []int{exitOK, exitTimeout, exitCanceled, exitFailed, exitConflict, exitNotFound, exitNotAllowed, exitFault}
+
+// worseExit is the worse of two exit codes.
+func worseExit(a, b int) int {
+	if slices.Index(exitSeverity, b) > slices.Index(exitSeverity, a) {
+		return b
+	}
+	return a
+}
+
 // startOne is how a server is started where the client looks for one; "" if that is elsewhere.
 func (p *program) startOne() string {
 	switch {
@@ -92,7 +105,7 @@ func (p *program) explain(err error) string {
 	}
 	switch e.Code {
 	case client.CodeUnreachable:
-		return fmt.Sprintf("no server at %s: %ssay where it is with --addr or TASKHOST_ADDR (%v)", p.addr, p.startOne(), e.Cause)
+		return fmt.Sprintf("no server at %s: %ssay where it is with --addr or TASKHOST_ADDR (%v)", p.addr, p.startOne(), cmp.Or[error](e.Cause, e))
 	case task.CodeUnauthenticated:
 		return foldLines(e.Message) + " (put it into TASKHOST_TOKEN)"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,10 @@ func parsePairs(flag string, values []string) (map[string]string, error) {
 		out[name] = value
 	}
 	return out, nil
+}
+
+func finalStates() []task.State {
+	return slices.DeleteFunc(task.States(), func(s task.State) bool { return !s.Final() })
 }
 
 func stateList() []string {

@@ -15,12 +15,13 @@ import (
 func (p *program) logsCmd() *cobra.Command {
 	var o client.LogOptions
 	var since string
-	cmd := &cobra.Command{Use: "logs ID", Short: "Print a task's log lines", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "logs ID", Short: "Print a task's log lines", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks())}
 	f := cmd.Flags()
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on until the task is final")
 	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m")
 	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
 	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
+	completeFlag(cmd, "level", cobra.FixedCompletions([]string{"trace", "debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		var err error
 		if o.Since, err = pastTime("--since", since); err != nil {

@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"github.com/taskhost/taskhost/host/supervisor"
 )
@@ -31,6 +27,17 @@ type tableFormat[T any] struct {
 	cells func(T) []string
 	// name is what -o name prints of it.
 	name func(T) string
+	// prose says that the last column is sentences: see table.
+	prose bool
+}
+
+// tableOf is items as a table.
+func tableOf[T any](format tableFormat[T], items []T) table {
+	t := table{header: format.header, prose: format.prose}
+	for _, it := range items {
+		t.rows = append(t.rows, format.cells(it))
+	}
+	return t
 }
 
 // printList prints items; body is the REST body that holds them.
@@ -53,12 +60,12 @@ func printList[T any](p *program, format tableFormat[T], items []T, body any) er
 		}
 		return nil
 	}
-	table := make([][]string, 0, len(items)+1)
-	table = append(table, format.header)
-	for _, it := range items {
-		table = append(table, format.cells(it))
-	}
-	return writeTable(p.out, table, colors(p.out))
+	return p.writeTable(tableOf(format, items))
+}
+
+// writeTable writes a table as stdout takes it.
+func (p *program) writeTable(t table) error {
+	return t.write(p.out, terminalWidth(p.out), colors(p.out))
 }
 
 // field is one line of a thing shown whole.
@@ -75,16 +82,35 @@ func printFields[T any](p *program, it T, name string, fields []field) error {
 		_, err := fmt.Fprintln(p.out, supervisor.Printable(name))
 		return err
 	}
-	width := 0
+	return writeFields(p.out, fields, terminalWidth(p.out))
+}
+
+// writeFields writes fields that are not empty, each value beside its name and in lines of
+// its own; 0 is no bound of width.
+func writeFields(w io.Writer, fields []field, width int) error {
+	names := 0
 	for _, f := range fields {
-		width = max(width, len(f.name))
+		names = max(names, len(f.name))
 	}
+	room := max(width-names-columnGap, minProse)
 	for _, f := range fields {
 		if f.value == "" {
 			continue
 		}
-		value := strings.ReplaceAll(strings.TrimRight(f.value, "\n"), "\n", "\n"+strings.Repeat(" ", width+2))
-		if _, err := fmt.Fprintf(p.out, "%-*s  %s\n", width, f.name, printable(value)); err != nil {
+		var lines []string
+		for line := range strings.SplitSeq(printable(strings.TrimRight(f.value, "\n")), "\n") {
+			if width == 0 || textWidth(line) <= room {
+				lines = append(lines, line)
+				continue
+			}
+			text := strings.TrimLeft(line, " ")
+			indent := line[:min(len(line)-len(text), room/2)]
+			for _, part := range wrap(text, room-len(indent)) {
+				lines = append(lines, indent+part)
+			}
+		}
+		value := strings.Join(lines, "\n"+strings.Repeat(" ", names+columnGap))
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", names, f.name, value); err != nil {
 			return err
 		}
 	}
@@ -110,62 +136,3 @@ func (p *program) encode(v any, indent string) error {
 	_, err := io.WriteString(p.out, printable(b.String()))
 	return err
 }
-
-// writeTable aligns columns, two spaces apart; color marks states.
-func writeTable(w io.Writer, table [][]string, color bool) error {
-	var widths []int
-	for _, row := range table {
-		for i, cell := range row {
-			row[i] = supervisor.Printable(strings.ReplaceAll(cell, "\n", " "))
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
-	}
-	var b bytes.Buffer
-	for _, row := range table {
-		for len(row) > 0 && row[len(row)-1] == "" { // no blanks at the end of a line
-			row = row[:len(row)-1]
-		}
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
-			if i == len(row)-1 {
-				pad = ""
-			}
-			b.WriteString(paint(cell, color) + pad)
-		}
-		b.WriteByte('\n')
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// paint colors the name of a state, if color is set.
-func paint(cell string, color bool) string {
-	if !color {
-		return cell
-	}
-	code := ""
-	switch cell {
-	case "succeeded", "ready":
-		code = "32"
-	case "failed", "revert_failed", "quarantined", "gone":
-		code = "31"
-	case "running", "reverting", "starting":
-		code = "36"
-	case "canceling", "canceled", "degraded", "draining", "drained", "paused":
-		code = "33"
-	default:
-		return cell
-	}
-	return "\x1b[" + code + "m" + cell + "\x1b[0m"
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// colors says whether what is written to w may be colored.
-func colors(w any) bool { return os.Getenv("NO_COLOR") == "" && isTerminal(w) }

@@ -25,7 +25,7 @@ func (p *program) pluginCmd() *cobra.Command {
 }
 
 func (p *program) pluginListCmd() *cobra.Command {
-	c := &cobra.Command{Use: "list", Short: "List what plugin = \"…\" can name: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List plugins: built-ins and the binaries in plugin_dir", Args: cobra.NoArgs}
 	return withConfig(c, func(_ context.Context, cfg *config.Config, _ []string) error {
 		o := host.FromConfig(cfg)
 		found, err := host.FindPlugins(o)
@@ -57,6 +57,7 @@ func (p *program) pluginListCmd() *cobra.Command {
 
 func pluginTable() tableFormat[plugin] {
 	return tableFormat[plugin]{
+		prose:  true, // the paths
 		header: []string{"PLUGIN", "VERSION", "STATE", "PATH"},
 		name:   func(x plugin) string { return x.Name },
 		cells: func(x plugin) []string {

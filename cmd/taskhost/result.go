@@ -13,7 +13,9 @@ import (
 )
 
 func (p *program) resultCmd() *cobra.Command {
-	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte unless that is a terminal", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "result ID", Short: "Write a task's result to stdout, byte for byte", Args: cobra.ExactArgs(1),
+		Long:              "Write a task's result to stdout, byte for byte unless that is a terminal, which some bytes would steer.",
+		ValidArgsFunction: onlyFirst(p.completeTasks(finalStates()...)),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			_, data, err := c.Result(ctx, args[0])
 			if err == nil {
@@ -41,7 +43,12 @@ func (p *program) printOutcome(ctx context.Context, c *client.Client, t api.Task
 	if err := outcomeError(&t); err != nil || t.ResultType == nil {
 		return err
 	}
-	contentType, data, err := c.Result(ctx, t.ID)
+	var contentType string
+	var data []byte
+	err := c.Outlast(ctx, func() (err error) { // the host may end with the task that it let finish
+		contentType, data, err = c.Result(ctx, t.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -46,19 +47,23 @@ func (p *program) root() *cobra.Command {
 			return nil
 		},
 	}
+	root.Version = version()
+	root.SetVersionTemplate("taskhost {{.Version}}\n")
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.PersistentFlags().StringVar(&p.addr, "addr", addr, "address of the server: host:port or a URL (TASKHOST_ADDR)")
 	root.PersistentFlags().StringVarP(&p.format, "output", "o", formatTable, "how to print: "+strings.Join(formats, ", "))
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	completeFlag(root, "output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", usualWidth)))
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\n" + exitHelp + "\n{{end}}")
-	root.AddCommand(p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.versionCmd())
+	root.AddCommand(p.statusCmd(), p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.versionCmd())
 	root.AddCommand(p.serverCmd(), p.devCmd(), p.configCmd(), p.storeCmd())
 	root.InitDefaultCompletionCmd() // now, so that it can be told about shells it does not know
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		asGroup(c)
 	}
 	asGroup(root)
+	fitHelp(root)
 	return root
 }

@@ -28,7 +28,7 @@ type submission struct {
 
 func (p *program) submitCmd() *cobra.Command {
 	var s submission
-	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTypes()),
 		Long: "Submit a task. Without --wait or --follow it prints the task; with one of them it waits until the task is final and\n" +
 			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on.",
 		Example: "  taskhost task submit sum --input '[1, 2, 3]' --wait\n" +
@@ -51,6 +51,7 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
 	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
+	completeFlag(cmd, "executor", p.completeExecutors())
 	var maxLostSet, retainSet bool
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
@@ -123,7 +124,9 @@ func (p *program) submit(ctx context.Context, c *client.Client, s *submission) e
 	if !s.wait && !s.follow {
 		return printList(p, taskTable(), []api.Task{t}, t)
 	}
-	t, err = p.waitTask(ctx, c, t.ID, s.waitTimeout, s.follow)
+	waiting, cancel := withWaitTimeout(ctx, s.waitTimeout)
+	defer cancel()
+	t, err = p.waitTask(ctx, waiting, c, t.ID, s.waitTimeout, s.follow)
 	if err != nil {
 		return err
 	}

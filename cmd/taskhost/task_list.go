@@ -29,7 +29,9 @@ func (p *program) listCmd() *cobra.Command {
 	f.StringVar(&before, "created-before", "", "created before this time")
 	f.BoolVar(&o.Ascending, "oldest", false, "oldest first")
 	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "type", p.completeTypes())
+	completeFlag(cmd, "executor", p.completeExecutors())
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error
 		if o.CreatedAfter, err = pastTime("--created-after", after); err != nil {

@@ -12,14 +12,17 @@ import (
 
 func taskTable() tableFormat[api.Task] {
 	return tableFormat[api.Task]{
-		header: []string{"ID", "TYPE", "STATE", "EXECUTOR", "ATTEMPT", "PROGRESS", "AGE"},
+		header: []string{"ID", "TYPE", "STATE", "EXECUTOR", "ATTEMPT", "AGE"},
 		name:   func(t api.Task) string { return t.ID },
 		cells: func(t api.Task) []string {
 			state := t.State.String()
 			if t.Waiting != nil && *t.Waiting != "queued" {
 				state += " (" + *t.Waiting + ")"
 			}
-			return []string{t.ID, t.Type, state, orDash(t.Executor), fmt.Sprintf("%d/%d", t.Attempt, t.MaxAttempts), progressText(t.Progress), age(t.CreatedAt)}
+			if t.Progress != nil && !t.State.Final() {
+				state += ", " + progressText(t.Progress)
+			}
+			return []string{shortID(t.ID), t.Type, state, orDash(t.Executor), strconv.Itoa(t.Attempt), age(t.CreatedAt)}
 		},
 	}
 }
@@ -37,9 +40,12 @@ func progressText(pr *api.TaskProgress) string {
 func (p *program) showTask(t api.Task) error {
 	fields := []field{
 		{"ID", t.ID}, {"Type", t.Type}, {"Key", orEmpty(t.Key)}, {"Owner", t.Owner}, {"Labels", labelText(t.Labels)},
-		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Executor", orEmpty(t.Executor)},
-		{"Attempt", fmt.Sprintf("%d of %d", t.Attempt, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
-		{"Priority", strconv.Itoa(t.Priority)}, {"Input", string(t.Input)},
+		{"State", t.State.String()}, {"Waiting", waitText(t)}, {"Blocked by", strings.Join(t.BlockedBy, "\n")}, {"Executor", orEmpty(t.Executor)},
+		{"Attempt", strconv.Itoa(t.Attempt)}, {"Failures", fmt.Sprintf("%d of %d", t.Failures, t.MaxAttempts)}, {"Lost", fmt.Sprintf("%d of %d", t.Lost, t.MaxLost)},
+		{"Priority", strconv.Itoa(t.Priority)},
+		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain},
+		{"Exclusive", strings.Join(t.Exclusive, ", ")}, {"Shared", strings.Join(t.Shared, ", ")},
+		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
 	}
 	if pr := t.Progress; pr != nil {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
@@ -93,6 +99,9 @@ func waitText(t api.Task) string {
 // printTasks prints tasks as rows. As JSON they are a list, or the task alone where one
 // was asked for (single).
 func (p *program) printTasks(tasks []api.Task, single bool) error {
+	if len(tasks) == 0 { // what became of them was said
+		return nil
+	}
 	var body any = api.TaskList{Tasks: tasks}
 	if single {
 		body = tasks[0]

@@ -13,11 +13,12 @@ import (
 func (p *program) typeCmd() *cobra.Command {
 	return group("type", "What can be submitted",
 		listCommand(p, "List task types", typeTable(), (*client.Client).Types, func(all []api.Type) any { return api.TypeList{Types: all} }),
-		getCommand(p, "Show a task type with its schemas", (*client.Client).Type, p.showType))
+		getCommand(p, "Show a task type with its schemas", p.completeTypes(), (*client.Client).Type, p.showType))
 }
 
 func typeTable() tableFormat[api.Type] {
 	return tableFormat[api.Type]{
+		prose:  true,
 		header: []string{"NAME", "EXECUTOR", "AVAILABLE", "READY", "WAITING", "ACTIVE", "DESCRIPTION"},
 		name:   func(t api.Type) string { return t.Name },
 		cells: func(t api.Type) []string {

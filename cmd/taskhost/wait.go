@@ -10,20 +10,23 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // errWaitTimeout ends a wait that was as long as it may be.
 var errWaitTimeout = errors.New("the wait timed out")
 
-// waitTask returns the task once it is final, showing what happens if follow is set.
-func (p *program) waitTask(ctx context.Context, c *client.Client, id string, timeout time.Duration, follow bool) (api.Task, error) {
-	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if timeout > 0 {
-		waiting, cancel = context.WithTimeoutCause(ctx, timeout, errWaitTimeout)
+// withWaitTimeout is ctx until so long from now; for as long as it lasts if timeout is 0.
+func withWaitTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
 	}
-	defer cancel()
-	var t api.Task
-	var err error
+	return context.WithTimeoutCause(ctx, timeout, errWaitTimeout)
+}
+
+// waitTask returns the task once it is final, showing what happens if follow is set. It
+// waits until waiting ends, which is ctx with that timeout.
+func (p *program) waitTask(ctx, waiting context.Context, c *client.Client, id string, timeout time.Duration, follow bool) (t api.Task, err error) {
 	if follow {
 		t, err = p.followTask(waiting, c, id)
 	} else {
@@ -34,43 +37,39 @@ func (p *program) waitTask(ctx context.Context, c *client.Client, id string, tim
 		return t, nil
 	case ctx.Err() != nil:
 		return t, &detachedError{id}
-	case waiting.Err() != nil:
-		return t, &exitError{code: exitTimeout, msg: fmt.Sprintf("task %s is not final after %s; it goes on", id, timeout.Round(time.Millisecond))}
+	case waiting.Err() == nil:
+		return t, err
 	}
-	return t, err
+	if t, err = c.Get(ctx, id); err != nil || t.State.Final() {
+		return t, err
+	}
+	return t, &exitError{code: exitTimeout, msg: fmt.Sprintf("task %s is not final after %s; it goes on", id, timeout)}
 }
 
 func (p *program) waitCmd() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{Use: "wait ID...", Short: "Wait until tasks are final", Args: cobra.MinimumNArgs(1),
-		Long: "Wait until tasks are final and show them. The exit code is that of the first which did not succeed."}
+		ValidArgsFunction: p.completeTasks(task.Pending, task.Running, task.Canceling, task.Reverting),
+		Long: "Wait until tasks are final and show them, over a restart of the server as well.\n" +
+			"The exit code is the worst of what became of them: error, not allowed, not found,\n" +
+			"failed, canceled, timed out, in this order."}
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "wait no longer than this for all (exit code 124); 0 for ever")
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		waiting, cancel := withWaitTimeout(ctx, timeout)
+		defer cancel()
 		var done []api.Task
-		end := time.Now().Add(timeout)
-		err := forEachTask(ctx, c, args, func(id string) error {
-			left := time.Duration(0)
-			if timeout > 0 {
-				left = max(time.Until(end), time.Millisecond)
-			}
-			t, err := p.waitTask(ctx, c, id, left, false)
-			if err == nil {
-				done = append(done, t)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if err := p.printTasks(done, len(args) == 1); err != nil {
-			return err
-		}
-		for i := range done {
-			if err := outcomeError(&done[i]); err != nil {
+		err := p.forEachTask(ctx, c, args, func(id string) error {
+			t, err := p.waitTask(ctx, waiting, c, id, timeout, false)
+			if err != nil {
 				return err
 			}
+			done = append(done, t)
+			return outcomeError(&t)
+		})
+		if perr := p.printTasks(done, len(args) == 1); perr != nil {
+			return perr
 		}
-		return nil
+		return err
 	})
 	return cmd
 }

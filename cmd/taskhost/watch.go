@@ -13,7 +13,7 @@ import (
 )
 
 func (p *program) watchCmd() *cobra.Command {
-	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks()),
 		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 			id, err := fullID(ctx, c, args[0])
 			if err != nil {
@@ -37,7 +37,7 @@ func (p *program) watchCmd() *cobra.Command {
 				}
 			}
 			d.close()
-			t, err := c.Get(ctx, id)
+			t, err := c.Wait(ctx, id) // and not Get: the host may end with the task
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (p *program) followTask(ctx context.Context, c *client.Client, id string) (
 	case <-ctx.Done():
 	}
 	d.close()
-	return c.Get(ctx, id)
+	return c.Wait(ctx, id) // and not Get: the host may end with the task
 }
 
 // transitionLine is a transition for people to read.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,11 +13,10 @@ import (
 
 func workerTable() tableFormat[api.Worker] {
 	return tableFormat[api.Worker]{
-		header: []string{"NAME", "EXECUTOR", "INSTANCE", "ADDRESS", "VERSION", "LABELS", "TYPES", "SLOTS", "RUNNING", "STATE", "LAST SEEN"},
+		header: []string{"NAME", "EXECUTOR", "STATE", "SLOTS", "LAST SEEN", "TYPES", "LABELS"},
 		name:   func(w api.Worker) string { return w.Name },
 		cells: func(w api.Worker) []string {
-			return []string{w.Name, w.Executor, w.Instance[:min(8, len(w.Instance))], w.Address, w.Version, labelText(w.Labels), strings.Join(w.Types, ","),
-				slotText(w.Slots), strconv.Itoa(len(w.Running)), w.State, lastSeen(w)}
+			return []string{w.Name, w.Executor, w.State, slotText(w.Slots), lastSeen(w), strings.Join(w.Types, ", "), labelText(w.Labels)}
 		},
 	}
 }
@@ -55,8 +53,8 @@ func (p *program) showWorkers(all []api.Worker) error {
 func (p *program) workerCmd() *cobra.Command {
 	c := group("worker", "Run a worker, or ask of the workers behind an executor",
 		listCommand(p, "List workers, also those that left within the last hour", workerTable(), (*client.Client).Workers, func(all []api.Worker) any { return api.WorkerList{Workers: all} }),
-		getCommand(p, "Show a worker with what it runs", (*client.Client).Worker, p.showWorkers))
-	c.AddCommand(controlCommands(p, workerTable(), (*client.Client).ControlWorker,
+		getCommand(p, "Show a worker with what it runs", p.completeWorkers(), (*client.Client).Worker, p.showWorkers))
+	c.AddCommand(controlCommands(p, workerTable(), p.completeWorkers(), (*client.Client).ControlWorker,
 		action{"drain", "Give a worker no more tasks, until it is resumed"}, action{"resume", "Give a drained worker tasks again"})...)
 	c.Long = "With --config, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
 		"SIGTERM drains it: what runs gets to finish, what has not started is given back. A second one ends it at once."

@@ -1,10 +1,50 @@
 package api
 
+import "time"
+
 // Health is the answer of /healthz and /readyz.
 type Health struct {
 	Status string            `json:"status" enum:"ok,ready,degraded" doc:"of /healthz: ok; of /readyz: ready, or degraded where some executors can run nothing"`
 	Checks map[string]string `json:"checks,omitempty" doc:"of /readyz?verbose: a line for each part of the host, by its name"`
 }
+
+// Status is a host at one look.
+type Status struct {
+	Status    string     `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
+	Reason    *string    `json:"reason" doc:"why the host is unavailable"`
+	Version   string     `json:"version" doc:"of the program"`
+	StartedAt time.Time  `json:"started_at" doc:"when the host began"`
+	Store     StoreState `json:"store" doc:"how its store is"`
+	Tasks     Counts     `json:"tasks" doc:"all that are not final"`
+	Executors []Executor `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
+	Backlog   []Backlog  `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
+	Failed    []Task     `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
+}
+
+// StoreState is how the store is.
+type StoreState struct {
+	State  string  `json:"state" enum:"ok,unavailable" doc:"whether it can be read"`
+	Reason *string `json:"reason" doc:"why it can't be read"`
+	Place  *string `json:"place" doc:"where it is: told to admins"`
+	Bytes  int64   `json:"bytes" minimum:"0" doc:"its size on disk"`
+}
+
+// Backlog is tasks that wait for the same thing.
+type Backlog struct {
+	Type     string  `json:"type" doc:"the task type"`
+	Executor *string `json:"executor" doc:"that serves them; null if none does"`
+	Waiting  *string `json:"waiting" enum:"queued,executor" doc:"as of a task; null for tasks that wait for something of their own"`
+	Reason   *string `json:"reason" doc:"what keeps them; null if they are about to run"`
+	Tasks    int64   `json:"tasks" minimum:"1" doc:"how many they are"`
+}
+
+// The values of Status.Status and of StoreState.State.
+const (
+	StatusReady       = "ready"
+	StatusDegraded    = "degraded"
+	StatusUnavailable = "unavailable"
+	StoreOK           = "ok"
+)
 
 // VersionInfo says what answers.
 type VersionInfo struct {

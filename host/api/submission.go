@@ -15,7 +15,7 @@ type TaskRequest struct {
 	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first; absent or 0: the type's"`
 	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time; absent: at once"`
 	Deadline    *time.Time        `json:"deadline,omitempty" doc:"the task fails if it is not done by then"`
-	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"names and values of the client's own, of 255 bytes each at the most: lists can be filtered by them"`
+	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"names and values of the client's own, of 255 bytes each at the most, and no '=' in a name: lists can be filtered by them"`
 	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels that a worker must have to run it, with their values; absent or empty: the type's"`
 	Timeout     Duration          `json:"timeout,omitempty" doc:"of one attempt"`
 	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`

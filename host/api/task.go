@@ -23,10 +23,15 @@ type Task struct {
 	Shared      []string          `json:"shared,omitempty" doc:"resources that it has with others who share them"`
 	Executor    *string           `json:"executor" doc:"that runs the task, or ran it last; before its first attempt the one it was pinned to, if any"`
 	Attempt     int               `json:"attempt" minimum:"0" doc:"the number of the last attempt; 0: there was none yet. It never resets"`
+	Failures    int               `json:"failures" minimum:"0" doc:"how often the script has failed since the task was submitted, or retried by hand"`
 	MaxAttempts int               `json:"max_attempts" doc:"how often the script may fail"`
 	Lost        int               `json:"lost" doc:"attempts that may have run and of which nobody knows the end"`
 	MaxLost     int               `json:"max_lost" doc:"how many attempts may be lost; 0: never run twice"`
 	Priority    int               `json:"priority" doc:"higher runs first"`
+	Route       map[string]string `json:"route" doc:"labels that a worker must have to run it, with their values"`
+	Timeout     string            `json:"timeout" doc:"of one attempt, as in 1h30m0s"`
+	Deadline    *time.Time        `json:"deadline" doc:"the task fails if it is not done by then"`
+	Retain      string            `json:"retain" doc:"how long the task is kept once final, as in 48h0m0s"`
 	Group       *string           `json:"group" format:"uuid" doc:"the id of the group that it is in"`
 	Flow        *string           `json:"flow" format:"uuid" doc:"the id of the flow that it is a step of"`
 	Step        *string           `json:"step" doc:"the name of the step that it is in its flow"`

@@ -37,8 +37,8 @@ type BackoffLimits struct {
 
 // Counts is how many tasks there are that are not final.
 type Counts struct {
-	Ready   int64 `json:"ready" minimum:"0" doc:"queued"`
-	Waiting int64 `json:"waiting" minimum:"0" doc:"pending for another reason"`
+	Ready   int64 `json:"ready" minimum:"0" doc:"queued: an executor takes them as soon as it has a slot free"`
+	Waiting int64 `json:"waiting" minimum:"0" doc:"pending for another reason, as for an executor that is not ready"`
 	Active  int64 `json:"active" minimum:"0" doc:"dispatched, running, canceling or reverting"`
 }
 

@@ -342,6 +342,7 @@ executor "local" {
 		t.Errorf("worker %+v", w)
 	}
 	for src, want := range map[string]string{
+		"labels = { \"a=b\" = \"c\" }\n": "a label named \"a=b\"",
 		"":                               "One queue block",
 		"name = \"w\"\nqueue {\n}\n":     "needs an executor",
 		"queue {\n}\nqueue {\n}\n":       "One queue block",

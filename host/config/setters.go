@@ -245,6 +245,7 @@ func texts(to *[]string) setter {
 	return s
 }
 
+// textMap reads the labels of a worker, or those that a route asks for.
 func textMap(to *map[string]string) setter {
 	s := setter{to: to, is: "is a set of strings such as { zone = \"b\" }"}
 	s.read = func(v cty.Value) error {
@@ -255,6 +256,9 @@ func textMap(to *map[string]string) setter {
 		for k, e := range v.AsValueMap() {
 			if e.Type() != cty.String || e.IsNull() {
 				return s.bad()
+			}
+			if !task.ValidLabelName(k) {
+				return fmt.Errorf("has a label named %q: a name has 1 to %d bytes and no '='", k, task.MaxLabel)
 			}
 			out[k] = e.AsString()
 		}

@@ -46,6 +46,7 @@ type newTask struct {
 	task     task.Task
 	taskType *registry.Type
 	executor *registry.Executor
+	own      bool            // of a type that is the host's own
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 
@@ -160,6 +161,9 @@ func mayBeDecided(t *task.Task) bool {
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
+	if c.Task.State == task.Failed {
+		e.failures.add(c.Task.ID)
+	}
 	e.publish(c)
 	e.logChange(c)
 	if mayBeDecided(&c.Task) {

@@ -51,9 +51,13 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 		checks["store"] = lerr.Error()
 		err = fmt.Errorf("the store cannot be read: %w", lerr)
 	}
-	ready := 0
+	ready, all := 0, 0
 	why := "there are none"
 	for _, x := range e.registry.Executors() {
+		if x.Own {
+			continue
+		}
+		all++
 		s := x.Status()
 		line := string(s.State)
 		if s.Reason != "" {
@@ -69,5 +73,5 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 	if ready == 0 && err == nil {
 		err = task.Errorf(task.CodeExecutorUnavailable, "no executor can run anything: %s", why)
 	}
-	return task.Readiness{Degraded: ready < len(e.registry.Executors()), Checks: checks}, err
+	return task.Readiness{Degraded: ready < all, Checks: checks}, err
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type Store interface {
 	task.OfferStore
 	task.HostStore
 	task.UploadStore
+	task.InfoStore
 	task.ChangeFeed
 	task.TransactionStore
 	task.SignalStore
@@ -65,6 +67,8 @@ type Engine struct {
 	registry *registry.Registry
 	hub      hub
 	delays   delays
+	failures failures
+	started  time.Time
 
 	ctx    context.Context // ends when Close begins: nothing new is started
 	cancel context.CancelFunc
@@ -107,14 +111,14 @@ func New(o Options) *Engine {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
-		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel,
+		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.SetDrainTimeout(o.DrainTimeout)
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
-	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: o.Executors, Types: o.Types})
+	e.registry = registry.New(registry.Options{Store: o.Store, Log: o.Log, Executors: append(slices.Clone(o.Executors), e.ownExecutor()), Types: o.Types})
 	return e
 }
 

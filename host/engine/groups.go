@@ -67,6 +67,9 @@ func (e *Engine) checkFinisher(s task.Scope, spec task.Spec) error {
 
 // finisher makes a group's finisher.
 func (e *Engine) finisher(owner string, spec task.Spec, input json.RawMessage) (n newTask, err error) {
+	if err = refuseOwnType(spec.Type); err != nil {
+		return n, err
+	}
 	n.taskType, n.executor, err = e.registry.Lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return n, err

@@ -99,12 +99,10 @@ func takeYield(out *task.Outcome, y *sdk.Yield) {
 	switch {
 	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.Resume:
 		refuse("the attempt yielded, and does not say until when")
-	case y.Resume:
-		refuse("the attempt yielded until it is resumed: this host cannot resume tasks yet; yield until a time")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
 	default:
-		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: len(y.Children) > 0}
+		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: len(y.Children) > 0, Resume: y.Resume}
 		for _, child := range y.Children {
 			id, err := task.ParseID(child)
 			if err != nil {

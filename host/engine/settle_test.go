@@ -15,7 +15,6 @@ import (
 func TestYieldsThatNobodyWakesAreRefused(t *testing.T) {
 	for name, y := range map[string]error{
 		"task id":    sdk.YieldForChildren([]string{"one"}, nil),
-		"resumed":    sdk.YieldUntilResumed(nil),
 		"checkpoint": sdk.YieldUntil(time.Now(), make([]byte, sdk.MaxCheckpoint+1)),
 		"away":       sdk.YieldUntil(time.Now().AddDate(400, 0, 0), nil),
 	} {

@@ -30,6 +30,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loop(e.fireSchedules)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)
+	e.loop(e.findFailures)
 	return nil
 }
 

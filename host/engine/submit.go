@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +58,9 @@ func (e *Engine) accepts() error {
 }
 
 func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
+	if err := refuseOwnType(spec.Type); err != nil && !n.own {
+		return err
+	}
 	ty, x, err := e.registry.Lookup(spec.Type, spec.Executor)
 	if err != nil {
 		return err
@@ -134,4 +138,13 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 		out[i] = e.registry.WithWaitReason(t)
 	}
 	return out, true, nil
+}
+
+// refuseOwnType refuses to whoever asks a type that is the host's own.
+func refuseOwnType(name string) error {
+	if !strings.HasPrefix(name, OwnTypes) {
+		return nil
+	}
+	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("task type %q is the host's own: nobody submits tasks of it", name),
+		Fields: []task.FieldError{{Path: []string{"type"}, Message: "is the host's own"}}}
 }

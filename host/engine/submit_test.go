@@ -136,3 +136,30 @@ func TestQueueLimitHoldsForPinnedTasks(t *testing.T) {
 	}
 	close(g.let)
 }
+
+// TestIDsDifferInTheirBeginnings: what tools show of an id names one task, however many
+// were submitted in the same moment.
+func TestIDsDifferInTheirBeginnings(t *testing.T) {
+	r := scripts(t, 1, nil, script("noop", newGate().run))
+	specs := make([]task.Spec, 5000)
+	for i := range specs {
+		specs[i] = task.Spec{Type: "noop", RunAt: time.Now().Add(time.Hour)}
+	}
+	seen := map[string]bool{}
+	for range 2 {
+		tasks, _, err := r.Submit(t.Context(), me, specs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range tasks {
+			seen[tasks[i].ID.String()[:task.IDBeginning]] = true
+		}
+		last := tasks[len(tasks)-1].ID
+		if got, err := r.ByPrefix(t.Context(), me, last.String()[:task.IDBeginning]); err != nil || got.ID != last {
+			t.Errorf("by its beginning %s is %s, %v", last, got.ID, err)
+		}
+	}
+	if len(seen) != 2*len(specs) {
+		t.Errorf("%d tasks have %d beginnings", 2*len(specs), len(seen))
+	}
+}

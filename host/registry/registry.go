@@ -37,6 +37,9 @@ type Binding struct {
 	Plugin   string
 	Slots    int          // the operator's limit; 0 leaves it to what the executor offers
 	Executor sdk.Executor // a built-in, or the host's side of a process
+	// Own is an executor of the host's own tasks. It is no operator's: no list of executors
+	// or types has it, and it makes no host ready.
+	Own bool
 	// Source says how the executor is; nil if it is always ready and its offer never changes.
 	Source Source
 	// Process is the process that it runs in; nil for built-ins.
@@ -90,7 +93,7 @@ type Type struct {
 
 	info   sdk.TypeInfo
 	schema *validator
-	lanes  []task.LaneID // guarded by Registry.mu; for counts
+	lanes  []typeLane // guarded by Registry.mu; for counts
 }
 
 // Check says what is wrong with an input: invalid_input, with the place of each fault. It
@@ -319,12 +322,12 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 		if t == nil {
 			continue
 		}
-		t.lanes = append(t.lanes, lane.ID)
+		route, _ := task.ParseRoute(lane.Route) // this program wrote it
+		t.lanes = append(t.lanes, typeLane{*lane, route})
 		x := t.Executor
 		if lane.Executor != "" {
 			x = g.byName[lane.Executor]
 		}
-		route, _ := task.ParseRoute(lane.Route) // this program wrote it
 		if x != nil && x.Runs(lane.Type, route) {
 			sets[x].add(lane, route)
 		}

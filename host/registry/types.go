@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+
 	"slices"
 	"sort"
 	"strings"
@@ -24,7 +25,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	}
 	x := g.byName[pinned]
 	if x == nil {
-		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(slices.Sorted(maps.Keys(g.byName)), ", ")),
+		return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("no executor is named %q; there are: %s", pinned, strings.Join(g.names(), ", ")),
 			Fields: []task.FieldError{{Path: []string{"executor"}, Message: "unknown"}}}
 	}
 	o := x.offer.Load()
@@ -38,6 +39,17 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	}
 	return nil, nil, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("executor %q does not offer task type %q", pinned, name),
 		Fields: []task.FieldError{{Path: []string{"executor"}, Message: "does not offer the type"}}}
+}
+
+// names are the names that an operator gave executors, in order.
+func (g *Registry) names() (names []string) {
+	for _, x := range g.executors {
+		if !x.Own {
+			names = append(names, x.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // notOffered tells a type that is unknown for good from one that may come: one that config
@@ -117,13 +129,16 @@ func (g *Registry) Types() []task.TypeStatus {
 	defer g.mu.Unlock()
 	var out []task.TypeStatus
 	for _, t := range *g.types.Load() {
+		if t.Executor.Own {
+			continue
+		}
 		s := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
 			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
-			c := g.count(l)
+			c := g.countAsShown(l)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active
@@ -139,6 +154,9 @@ func (g *Registry) Types() []task.TypeStatus {
 func (g *Registry) Statuses(ctx context.Context) []task.ExecutorStatus {
 	out := make([]task.ExecutorStatus, 0, len(g.executors))
 	for _, x := range g.executors {
+		if x.Own {
+			continue
+		}
 		s := x.Status()
 		s.Nodes = x.LiveNodes(ctx)
 		out = append(out, s)

@@ -3,14 +3,14 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
 // Apply implements task.Ledger. The whole row of the task is written, with these
-// exceptions: what a submit fixed (type, owner, key, labels, route, priority and
-// budgets) stays; Error, Result, Checkpoint and Handle only with their Set flag;
+// exceptions: what a submit fixed (type, owner, key, labels, route and budgets) stays; Error, Result, Checkpoint and Handle only with their Set flag;
 // and a zero Progress leaves what was noted, unless the task was final.
 func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	if len(changes) == 0 {
@@ -126,7 +126,8 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 // statement does; false if it is none, or its guard does not hold.
 func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	t := &c.Task
-	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint {
+	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
+		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
 	st := w.st.taskStart
@@ -135,10 +136,7 @@ func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	if err := w.changed(c); err != nil {
-		return false, err
-	}
-	return true, w.event(t.Seq, t.Version+1, c.Event) // dispatched or running, its lane counts it as active
+	return true, w.changed(c) // dispatched or running, its lane counts it as active
 }
 
 // trySucceed makes the common end of an attempt, likewise; the lane must be the one
@@ -172,46 +170,59 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 // isPlainSuccess says that a change is the common end of an attempt, for which a narrower
 // statement does.
 func isPlainSuccess(c *task.Change) bool {
-	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil &&
+	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil && isTold(c.Event, ending(&c.Task, 0)) &&
 		!c.SetError && c.Task.Handle == nil && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
 }
 
 // guard is what a change must know of the stored row.
 type guard struct {
-	lane, attempt, version, priority int64
-	state                            task.State
-	waiting                          task.Waiting
-	result                           int64
-	progress                         task.Progress
-	errorCode                        string
-	errorAttempt                     int64
-	place                            int64
+	lane, attempt, version     int64
+	state                      task.State
+	waiting                    task.Waiting
+	result                     int64
+	progress                   task.Progress
+	errorCode                  string
+	errorAttempt               int64
+	begun                      int64
+	created, started, finished time.Time
+	node                       string
+	place                      int64
 }
 
 const (
-	guardColumns = `lane, state, waiting, attempt, version, priority, result, done, total, message, error_code, error_attempt, place`
-	guardCount   = 13
+	guardColumns = `lane, state, waiting, attempt, version, result, done, total, message, error_code, error_attempt,
+begun, created_at, started_at, finished_at, node, place`
+	guardCount = 17
 )
 
 func readGuard(r row) guard {
 	return guard{
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
-		priority: r.int(5), result: r.int(6), progress: task.Progress{Done: r.int(7), Total: r.int(8), Message: r.text(9)},
-		errorCode: r.text(10), errorAttempt: r.int(11), place: r.int(12),
+		result: r.int(5), progress: task.Progress{Done: r.int(6), Total: r.int(7), Message: r.text(8)},
+		errorCode: r.text(9), errorAttempt: r.int(10),
+		begun: r.int(11), created: r.time(12), started: r.time(13), finished: r.time(14), node: r.text(15), place: r.int(16),
 	}
+}
+
+// toldTask is of the stored row what toldBy reads.
+func (g *guard) toldTask(owner string) task.Task {
+	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node,
+		CreatedAt: g.created, StartedAt: g.started, FinishedAt: g.finished}
 }
 
 // change writes any change whose guard held.
 func (w *writer) change(c *task.Change, old *guard) error {
 	t := &c.Task
+	w.ready.forget(t.Seq)
 	from, err := w.laneOf(old.lane)
 	if err != nil {
 		return err
 	}
 	to := from
-	if t.Suspect != from.Suspect {
+	if t.Suspect != from.Suspect || t.Pinned != from.Executor {
 		k := lane.KeyOf(&from.Lane)
 		k.Suspect = t.Suspect
+		k.Executor = t.Pinned
 		if to, err = w.lane(k); err != nil {
 			return err
 		}
@@ -221,7 +232,11 @@ func (w *writer) change(c *task.Change, old *guard) error {
 			return err
 		}
 	}
-	if err := w.updateTask(c, old, to); err != nil {
+	begun, err := w.changeHistory(c, old, from.Owner)
+	if err != nil {
+		return err
+	}
+	if err := w.updateTask(c, old, to, begun); err != nil {
 		return err
 	}
 	if err := w.writeSideTables(c, old.result); err != nil {
@@ -239,7 +254,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	}
 	w.lanes.Move(from, was, to, is)
 	if is == lane.Ready {
-		to.Window.Add(entryOf(old.priority, old.place, t.Seq))
+		to.Window.Add(entryOf(int64(t.Priority), old.place, t.Seq))
 	}
 	if was == lane.Active && is != lane.Active {
 		if err := w.endAttempt(t.Seq); err != nil {
@@ -252,10 +267,23 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	return nil
 }
 
-func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
+// changeHistory writes what the row will not tell by itself any more, and of the change
+// what it does not tell. begun is what the row's column is to be.
+func (w *writer) changeHistory(c *task.Change, old *guard, owner string) (begun int64, err error) {
+	t := &c.Task
+	if old.begun != 0 && t.Node == old.node && (c.Event == nil || isTold(c.Event, ending(t, 0))) {
+		return old.begun, nil
+	}
+	if err := w.writeTold(old, t.Seq, owner); err != nil || c.Event == nil {
+		return 0, err
+	}
+	return 0, w.event(t.Seq, t.Version+1, c.Event)
+}
+
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane, begun int64) error {
 	t := &c.Task
 	row := &w.row
-	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, progress: t.Progress,
+	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, begun: begun, progress: t.Progress,
 		errorCode: old.errorCode, errorAttempt: old.errorAttempt, result: old.result}
 	if t.Progress == (task.Progress{}) && !c.From.Final() {
 		row.progress = old.progress
@@ -284,11 +312,6 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane) error {
 // result was.
 func (w *writer) writeSideTables(c *task.Change, wasResult int64) error {
 	t := &c.Task
-	if c.Event != nil {
-		if err := w.event(t.Seq, t.Version+1, c.Event); err != nil {
-			return err
-		}
-	}
 	if c.SetResult {
 		if err := w.setResult(t, wasResult); err != nil {
 			return err

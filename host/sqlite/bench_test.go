@@ -10,59 +10,106 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taskhost/taskhost/host/lane"
+	sqlite3 "github.com/mattn/go-sqlite3"
+
 	"github.com/taskhost/taskhost/host/task"
 )
 
 // What these print as tasks/s is whole tasks: written as running with their
 // first event, then as succeeded with their second, each in a commit of its own.
 
-// BenchmarkRawStatements is the limit: bare prepared statements write the same
-// rows, insert then finish with its history, in groups of 1,000, fsynced.
+// BenchmarkRawStatements is the yardstick of a machine: bare prepared statements write a
+// row for each task and one for each of its two events, and then the end, in groups of
+// 1,000, fsynced. Tables and statements are its own and stay as they are, so that figures
+// beside it can be compared over versions of the store.
 func BenchmarkRawStatements(b *testing.B) {
-	s := openStore(b, b.TempDir())
-	s.w.stop() // the connection is the benchmark's from here on
-	w := s.w
-	if _, err := w.lane(lane.Key{Type: "noop", Owner: "default"}); err != nil {
+	schema, err := os.ReadFile("testdata/yardstick.sql")
+	if err != nil {
 		b.Fatal(err)
 	}
-	ok := func(err error) {
-		if err != nil {
-			b.Fatal(err)
+	r := openRaw(b, string(schema))
+	insert := r.prepare(`INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, token, executor, node, failures, max_attempts, lost,
+max_lost, timeout, retain, created_at, run_at, started_at, updated_at, result, deadline, key, labels, group_id, flow, parent, step, trace)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	succeed := r.prepare(`UPDATE task SET state = 5, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?, updated_at = ?, result = ?
+WHERE seq = ? AND state = 2 AND attempt = ? AND version = ? AND lane = ?`)
+	history := r.prepare(`INSERT INTO history (task, n, at, from_state, to_state, attempt, by, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	r.groups(func(seq, at int64) {
+		id, token := newID(), newToken()
+		insert.bind().int(seq).blob(id[:]).int(1).int(2).int(0).int(0).int(1).int(1).blob(token[:]).
+			text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).int(resultNone).
+			value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil)
+		r.ok(insert.run())
+		history.bind().int(seq).int(1).int(at).int(0).int(2).int(1).text("default").value(nil)
+		r.ok(history.run())
+	}, func(seq, at int64) {
+		succeed.bind().int(at).int(at).int(at).int(0).int(seq).int(1).int(1).int(1)
+		if n, err := succeed.changed(); n != 1 || err != nil {
+			b.Fatal(n, err)
 		}
+		history.bind().int(seq).int(2).int(at).int(2).int(5).int(1).value(nil).value(nil)
+		r.ok(history.run())
+	})
+}
+
+// raw is a connection like the writer's, and nothing else.
+type raw struct {
+	*testing.B
+	conn *sqlite3.SQLiteConn
+}
+
+// openRaw makes a database of that schema, with lane 1.
+func openRaw(b *testing.B, schema string) *raw {
+	conn, err := connect(writerDSN(filepath.Join(b.TempDir(), FileName)))
+	if err != nil {
+		b.Fatal(err)
 	}
+	r := &raw{b, conn}
+	b.Cleanup(func() { r.ok(conn.Close()) })
+	_, err = conn.Exec(schema, nil)
+	r.ok(err)
+	_, err = conn.Exec(`INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (1, 'noop', 'default', '', '', 0)`, nil)
+	r.ok(err)
+	return r
+}
+
+func (r *raw) ok(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *raw) prepare(sql string) *stmt {
+	st, err := prepare(r.conn, sql, 0)
+	r.ok(err)
+	r.Cleanup(func() { r.ok(st.s.Close()) })
+	return st
+}
+
+// groups begins b.N tasks and ends them, each in groups of 1,000 to a commit.
+func (r *raw) groups(begin, end func(seq, at int64)) {
+	open, commit := r.prepare(`BEGIN IMMEDIATE`), r.prepare(`COMMIT`)
+	checkpoint := r.prepare(sqlCheckpoint)
+	written := 0
 	const group = 1000
-	b.ResetTimer()
-	for done := 0; done < b.N; done += group {
-		n := min(group, b.N-done)
-		first := w.lastSeq + 1
+	r.ResetTimer()
+	for done := 0; done < r.N; done += group {
+		n := min(group, r.N-done)
 		at := time.Now().UnixMicro()
-		ok(w.st.begin.run())
-		for range n {
-			w.lastSeq++
-			id, token := newID(), newToken()
-			w.st.taskInsert.bind().int(w.lastSeq).blob(id[:]).int(1).int(2).int(0).int(0).int(1).int(1).blob(token[:]).
-				text("local").value(nil).int(0).int(3).int(0).int(3).int(3600e6).int(48 * 3600e6).int(at).int(at).int(at).int(at).int(resultNone).
-				value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil).value(nil)
-			ok(w.st.taskInsert.run())
-			w.st.historyInsert.bind().int(w.lastSeq).int(1).int(at).int(0).int(2).int(1).text("default").value(nil)
-			ok(w.st.historyInsert.run())
-		}
-		ok(w.st.commit.run())
-		ok(w.st.begin.run())
-		for seq := first; seq <= w.lastSeq; seq++ {
-			w.st.taskSucceed.bind().int(at).int(at).int(at).int(0).int(seq).int(1).int(1).int(1)
-			if n, err := w.st.taskSucceed.changed(); n != 1 || err != nil {
-				b.Fatal(n, err)
+		for _, each := range []func(seq, at int64){begin, end} {
+			r.ok(open.run())
+			for i := range n {
+				each(int64(done+i+1), at)
 			}
-			w.st.historyInsert.bind().int(seq).int(2).int(at).int(2).int(5).int(1).value(nil).value(nil)
-			ok(w.st.historyInsert.run())
+			r.ok(commit.run())
 		}
-		ok(w.st.commit.run())
-		w.walBytes += n * 4 * rowBytes
-		w.checkpoint()
+		if written += n * 4 * rowBytes; written >= checkpointBytes {
+			r.ok(checkpoint.run())
+			written = 0
+		}
 	}
-	perSecond(b)
+	perSecond(r.B)
 }
 
 func perSecond(b *testing.B) {

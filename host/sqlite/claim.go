@@ -62,22 +62,13 @@ func (o *claimOp) run(w *writer) error {
 func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	l := head.Lane
 	seq := head.Entry.Seq
-	st := w.st.taskWhole
-	st.bind().int(seq)
-	found, err := st.one()
-	if err != nil || !found {
-		return false, err
-	}
-	was := decode(st.row, &l.Lane, true)
-	if was.State != task.Pending || was.Waiting != task.WaitQueued || st.row.int(2) != l.Row {
-		return false, nil // canceled, or moved, since the window was read
+	was, ready, err := w.readyTask(head)
+	if err != nil || !ready {
+		return false, err // canceled, moved, or given another priority, since the window was read
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++
-	if err := w.writeBegin(&c.Task); err != nil {
-		return false, err
-	}
-	if err := w.event(seq, c.Task.Version, c.Event); err != nil {
+	if err := w.writeBegin(&c); err != nil {
 		return false, err
 	}
 	w.feed.note(task.FeedChange{Seq: seq, ID: c.Task.ID, Owner: c.Task.Owner, State: c.Task.State, Version: c.Task.Version})
@@ -89,10 +80,19 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	return true, w.enterFlight(seq)
 }
 
-// writeBegin writes what Begin changed: one narrow update.
-func (w *writer) writeBegin(t *task.Task) error {
+// writeBegin writes what Begin changed: one narrow update, and the event if the row does
+// not tell it.
+func (w *writer) writeBegin(c *task.Change) error {
+	t := &c.Task
+	begun := t.Version
+	if !isTold(c.Event, beginning(t, begun)) {
+		begun = 0
+		if err := w.event(t.Seq, t.Version, c.Event); err != nil {
+			return err
+		}
+	}
 	st := w.st.taskBegin
-	st.bind().int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version).blob(t.Token[:]).
+	st.bind().int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version).opt(begun).blob(t.Token[:]).
 		text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq)
 	return st.run()
 }

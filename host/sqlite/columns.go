@@ -17,6 +17,7 @@ type taskRow struct {
 	lane         int64
 	version      int64
 	labels       string
+	begun        int64 // see told.go; 0 for NULL
 	result       int64
 	progress     task.Progress
 	errorCode    string
@@ -60,9 +61,10 @@ var taskColumns = []taskColumn{
 	{"t", "lane", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.lane) }, func(*taskReader) {}},
 	{"t", "state", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.State)) }, func(r *taskReader) { r.task.State = r.damage.state(r.row, r.at, "state", task.Pending) }},
 	{"t", "waiting", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Waiting)) }, func(r *taskReader) { r.task.Waiting = task.Waiting(r.int(r.at)) }},
-	{"t", "priority", onInsert, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
+	{"t", "priority", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
 	{"t", "attempt", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Attempt)) }, func(r *taskReader) { r.task.Attempt = int(r.int(r.at)) }},
 	{"t", "version", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.version) }, func(r *taskReader) { r.task.Version = r.int(r.at) }},
+	{"t", "begun", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(t.begun) }, func(*taskReader) {}},
 	{"t", "token", onInsert | onUpdate, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},
 	{"t", "executor", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Executor) }, func(r *taskReader) { r.task.Executor = r.text(r.at) }},
 	{"t", "node", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Node) }, func(r *taskReader) { r.task.Node = r.text(r.at) }},
@@ -100,7 +102,7 @@ var taskColumns = []taskColumn{
 	{"t", "requested_by", onUpdate, func(a *arg, t *taskRow) { a.text(t.RequestedBy) }, func(r *taskReader) { r.task.RequestedBy = r.text(r.at) }},
 	{"t", "trace", onInsert, func(a *arg, t *taskRow) { a.text(t.Trace) }, func(r *taskReader) { r.task.Trace = r.text(r.at) }},
 
-	{"i", "data", unlisted, nil, func(r *taskReader) { r.input() }},
+	inputColumn,
 	{"r", "data", unlisted, nil, func(r *taskReader) { r.resultData() }},
 	{"m", "checkpoint", unlisted, nil, func(r *taskReader) { r.task.Checkpoint = r.blob(r.at) }},
 	{"t", "handle", unlisted, nil, func(r *taskReader) { r.task.Handle = r.blob(r.at) }}, // written only if a change says so
@@ -142,6 +144,8 @@ func boundColumns(when columnUse) (columns []taskColumn) {
 	return columns
 }
 
+var inputColumn = taskColumn{"i", "data", unlisted, nil, func(r *taskReader) { r.input() }}
+
 // The columns that taskInsert and taskUpdate bind.
 var (
 	insertColumns = boundColumns(onInsert)
@@ -167,16 +171,12 @@ func updateTask() string {
 	return `UPDATE task SET ` + b.String() + `handle = iif(?, ?, handle) WHERE seq = ?`
 }
 
-// decode reads stubColumns, or wholeColumns if whole, into a task of that lane.
-// What cannot be read of it is said in Damage.
-func decode(r row, lane *task.Lane, whole bool) task.Task {
+// decode reads those columns, which the row begins with, into a task of that lane. What
+// cannot be read of it is said in Damage.
+func decode(r row, lane *task.Lane, columns []taskColumn) task.Task {
 	d := taskReader{row: r, task: task.Task{Type: lane.Type, Owner: lane.Owner, Pinned: lane.Executor, Suspect: lane.Suspect}}
-	n := stubCount
-	if whole {
-		n = wholeCount
-	}
-	for d.at = range n {
-		taskColumns[d.at].read(&d)
+	for d.at = range columns {
+		columns[d.at].read(&d)
 	}
 	d.damage.document([]byte(lane.Route), &d.task.Route, "route")
 	d.task.Damage = d.damage.String()

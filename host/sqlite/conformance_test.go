@@ -34,6 +34,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunUploads(t, open)
 	storetest.RunChanges(t, open)
 	storetest.RunHosts(t, open)
+	storetest.RunInfo(t, open)
 	storetest.RunGroups(t, open)
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)

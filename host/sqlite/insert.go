@@ -84,9 +84,7 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.State != task.Pending && t.State != task.Running {
 		return task.Errorf(task.CodeInternal, "task %s is %s: a new task is pending or running", t.ID, t.State)
 	}
-	if t.Version == 0 {
-		t.Version = 1
-	}
+	t.Version = 1
 	r.lane = keyOf(t, route)
 	return nil
 }
@@ -268,12 +266,11 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		return err
 	}
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	by := t.Owner
-	if by == "" {
-		by = task.ByHost
-	}
-	if err := w.event(r.seq, t.Version, &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: by}); err != nil {
-		return err
+	if e := creation(t); t.Attempt != e.Attempt && t.State == e.To { // it was handed on as it was made, which no row tells
+		e.Attempt = t.Attempt
+		if err := w.event(r.seq, e.Seq, &e); err != nil {
+			return err
+		}
 	}
 	if inputRow(t.Input) {
 		st := w.st.inputInsert
@@ -297,24 +294,28 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err := w.moved(t, task.None, t.State, micros(t.CreatedAt)); err != nil {
 		return err
 	}
-	return w.countNew(n, r.seq, t)
+	return w.countNew(n, r, t)
 }
 
 // countNew counts a new task in its lane.
-func (w *writer) countNew(n *lane.Lane, seq int64, t *task.Task) error {
+func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	switch counter {
 	case lane.Ready:
-		n.Window.Add(entryOf(int64(t.Priority), t.Place, seq))
+		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))
+		w.ready.inserted(t, r)
 	case lane.Active:
-		return w.enterFlight(seq)
+		return w.enterFlight(r.seq)
 	}
 	return nil
 }
 
 func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
 	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
+	if t.State == task.Running {
+		w.row.begun = t.Version
+	}
 	st := w.st.taskInsert
 	a := st.bind()
 	for i := range insertColumns {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,8 +12,12 @@ import (
 )
 
 const (
-	sqlHistory = `SELECT n, at, from_state, to_state, attempt, by, message FROM history WHERE task = ? AND n > ? ORDER BY n`
-	sqlLogs    = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
+	// One statement, and so one moment: what leaves the row comes into the table.
+	sqlHistory = `SELECT h.n, h.at, h.from_state, h.to_state, h.attempt, h.by, h.message,
+l.owner, t.state, t.attempt, t.version, t.begun, t.node, t.created_at, t.started_at, t.finished_at
+FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN history h ON h.task = t.seq AND h.n > +? WHERE t.id = +? ORDER BY h.n`
+	historyCount = 16
+	sqlLogs      = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
 AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT ?5`
 	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = +?`
 )
@@ -34,25 +39,66 @@ func (s *Store) seqOf(ctx context.Context, scope task.Scope, id task.ID) (int64,
 
 // History implements task.Journal.
 func (s *Store) History(ctx context.Context, scope task.Scope, id task.ID, after int64) ([]task.Event, error) {
-	seq, err := s.seqOf(ctx, scope, id)
-	if err != nil {
-		return nil, err
-	}
-	var out []task.Event
-	err = s.rows(ctx, sqlHistory, []any{seq, after}, 7, func(r row) bool {
-		var d damage
-		e := task.Event{Seq: r.int(0), At: d.time(r, 1, "at"), From: d.state(r, 2, "from", task.None), To: d.state(r, 3, "to", task.Pending),
-			Attempt: int(r.int(4)), By: r.text(5), Message: r.text(6)}
-		if len(d) > 0 {
-			e.Message = strings.TrimSpace(e.Message + " (damaged: " + d.String() + ")")
+	var events, told []task.Event
+	found := false
+	err := s.rows(ctx, sqlHistory, []any{after, id[:]}, historyCount, func(r row) bool {
+		if !found {
+			if found = sees(scope, r.text(7)); !found {
+				return false
+			}
+			told = toldByRow(r)
 		}
-		if e.By == "" {
-			e.By = task.ByHost
+		if r[0] != nil {
+			events = append(events, readEvent(r))
 		}
-		out = append(out, e)
 		return true
 	})
-	return out, err
+	if err != nil || !found {
+		return nil, cmp.Or(err, notFound(id))
+	}
+	if len(events) > 0 && events[0].Seq == told[0].Seq { // of a task that was made before rows told that
+		told = told[1:]
+	}
+	events = append(events, told...)
+	slices.SortFunc(events, func(a, b task.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	first, _ := slices.BinarySearchFunc(events, after+1, func(e task.Event, seq int64) int { return cmp.Compare(e.Seq, seq) })
+	return events[first:], nil
+}
+
+// readEvent reads the event of a row of sqlHistory.
+func readEvent(r row) task.Event {
+	var d damage
+	e := task.Event{Seq: r.int(0), At: d.time(r, 1, "at"), From: d.state(r, 2, "from", task.None), To: d.state(r, 3, "to", task.Pending),
+		Attempt: int(r.int(4)), By: cmp.Or(r.text(5), task.ByHost), Message: r.text(6)}
+	return withDamage(e, d)
+}
+
+// toldByRow are the events that the task's row tells by itself, as sqlHistory reads it: its
+// creation first.
+func toldByRow(r row) []task.Event {
+	var d damage
+	t := task.Task{Owner: r.text(7), State: d.state(r, 8, "state", task.Pending), Attempt: int(r.int(9)), Version: r.int(10), Node: r.text(12),
+		CreatedAt: d.time(r, 13, "created_at"), StartedAt: d.time(r, 14, "started_at"), FinishedAt: d.time(r, 15, "finished_at")}
+	var events []task.Event
+	begun := r.int(11)
+	if begun != 1 {
+		events = append(events, creation(&t))
+	}
+	if begun != 0 {
+		events = append(events, toldBy(&t, begun)...)
+	}
+	for i := range events {
+		events[i] = withDamage(events[i], d)
+	}
+	return events
+}
+
+// withDamage is an event that says what of it cannot be read.
+func withDamage(e task.Event, d damage) task.Event {
+	if len(d) > 0 {
+		e.Message = strings.TrimSpace(e.Message + " (damaged: " + d.String() + ")")
+	}
+	return e
 }
 
 // AppendLogs implements task.Journal. Lines of a task that was deleted are

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
@@ -81,46 +80,6 @@ func (w *writer) laneOf(row int64) (*lane.Lane, error) {
 	}
 	r := st.row
 	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0, Child: r.int(5) != 0}), nil
-}
-
-// readReady is a lane.Read: it reads the ready tasks of l beyond its window from the
-// index, first the younger ones of the priority where it ends, then the lower priorities.
-func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
-	batch := w.batch[:0]
-	read := func(st *stmt) error {
-		return st.each(func(r row) bool {
-			e := lane.Entry{Priority: r.int(0), Place: r.int(1), Seq: r.int(1)}
-			if l.Child {
-				e.Seq = r.int(2)
-			}
-			batch = append(batch, e)
-			return true
-		})
-	}
-	same, lower := w.st.readySame, w.st.readyBelow
-	if l.Child {
-		same, lower = w.st.readyChildSame, w.st.readyChildBelow
-	}
-	below := int64(math.MaxInt64)
-	if end, ok := l.Window.End(); ok {
-		below = end.Priority
-		a := same.bind().int(l.Row).int(end.Priority).int(end.Place)
-		if l.Child {
-			a.int(end.Seq)
-		}
-		a.int(int64(limit))
-		if err := read(same); err != nil {
-			return nil, err
-		}
-	}
-	if left := limit - len(batch); left > 0 {
-		lower.bind().int(l.Row).int(below).int(int64(left))
-		if err := read(lower); err != nil {
-			return nil, err
-		}
-	}
-	w.batch = batch
-	return batch, nil
 }
 
 // keyOf is the key of the lane of a task whose route is that document.

@@ -11,7 +11,7 @@ import (
 var (
 	sqlCountReady     = named(`SELECT lane, count(*) FROM task WHERE waiting = {queued} GROUP BY lane`)
 	sqlCountScheduled = named(`SELECT lane, count(*) FROM task WHERE waiting = {scheduled} GROUP BY lane`)
-	sqlCountResting   = named(`SELECT lane, count(*) FROM task WHERE waiting IN ({dependency}, {resource}, {paused}, {children}) GROUP BY lane`)
+	sqlCountResting   = named(`SELECT lane, count(*) FROM task WHERE waiting > {scheduled} AND waiting <> {dispatched} GROUP BY lane`)
 	sqlCountInFlight  = named(`SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN {running} AND {reverting} OR waiting = {dispatched})`)
 )
 

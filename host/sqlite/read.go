@@ -69,14 +69,15 @@ func readError(ctx context.Context, err error) error {
 
 // tasks runs a query for whole tasks, or else stubs, with their lanes behind them.
 func (s *Store) tasks(ctx context.Context, query string, args []any, whole bool) ([]task.Task, error) {
-	columns := stubCount
-	if whole {
-		columns = wholeCount
+	read := taskColumns
+	if !whole {
+		read = taskColumns[:stubCount]
 	}
+	columns := len(read)
 	var out []task.Task
 	err := s.rows(ctx, query, args, columns+laneCount, func(r row) bool {
 		l := task.Lane{Type: r.text(columns), Owner: r.text(columns + 1), Route: r.text(columns + 2), Executor: r.text(columns + 3), Suspect: r.int(columns+4) != 0}
-		t := decode(r, &l, whole)
+		t := decode(r, &l, read)
 		if r[columns] == nil {
 			t.Damage = strings.TrimPrefix(t.Damage+"; its lane does not exist", "; ")
 		}

@@ -63,6 +63,7 @@ var (
 	_ task.TransactionStore = (*Store)(nil)
 	_ task.ChangeFeed       = (*Store)(nil)
 	_ task.UploadStore      = (*Store)(nil)
+	_ task.InfoStore        = (*Store)(nil)
 	_ task.SignalStore      = (*Store)(nil)
 	_ task.ChildStore       = (*Store)(nil)
 	_ group.Store           = (*Store)(nil)

@@ -64,6 +64,7 @@ type writer struct {
 	batch    []lane.Entry // for readReady
 	inFlight inFlightBlocks
 	uploads  uploads
+	ready    readyTasks
 	groups   groupMoves
 	feed     *feed   // nil until the store is identified
 	row      taskRow // of the insert or update that is being bound

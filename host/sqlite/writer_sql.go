@@ -43,21 +43,15 @@ var (
 	sqlTaskUpdate = updateTask()
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
-	sqlTaskBegin  = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, token = ?, executor = ?, node = NULL, handle = NULL,
+	sqlTaskBegin  = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, begun = ?, token = ?, executor = ?, node = NULL, handle = NULL,
 started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE seq = ?`
 	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
-updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ?`)
-	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, node = ?, handle = ?, started_at = ?,
+updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
+	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
 updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
-	sqlReadySame      = named(`SELECT priority, seq FROM task WHERE waiting = {queued} AND lane = +? AND priority = +? AND seq > +? ORDER BY seq LIMIT ?`)
-	sqlReadyBelow     = named(`SELECT priority, seq FROM task WHERE waiting = {queued} AND lane = +? AND priority < +? ORDER BY priority DESC, seq LIMIT ?`)
-	sqlReadyChildSame = named(`SELECT priority, place, seq FROM task WHERE waiting = {queued} AND place IS NOT NULL AND lane = +? AND priority = +? AND (place, seq) > (+?, +?)
-ORDER BY place, seq LIMIT ?`)
-	sqlReadyChildBelow = named(`SELECT priority, place, seq FROM task WHERE waiting = {queued} AND place IS NOT NULL AND lane = +? AND priority < +?
-ORDER BY priority DESC, place, seq LIMIT ?`)
 	sqlDue     = named(`SELECT seq, lane, priority, version, id, place, resources FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
 	sqlPromote = named(`UPDATE task SET waiting = ?, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
 	sqlNextDue = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
@@ -103,10 +97,10 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.detailError.put, `INSERT INTO task_detail (task, error_message, error_details) VALUES (?, ?, ?)
 ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_details = excluded.error_details`, 0)
 	p(&st.detailError.clear, `UPDATE task_detail SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)
-	p(&st.readySame, sqlReadySame, 2)
-	p(&st.readyBelow, sqlReadyBelow, 2)
-	p(&st.readyChildSame, sqlReadyChildSame, 3)
-	p(&st.readyChildBelow, sqlReadyChildBelow, 3)
+	p(&st.readySame, sqlReadySame, readyCount)
+	p(&st.readyBelow, sqlReadyBelow, readyCount)
+	p(&st.readyChildSame, sqlReadyChildSame, readyCount)
+	p(&st.readyChildBelow, sqlReadyChildBelow, readyCount)
 	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)

@@ -134,11 +134,20 @@ func (f *Faults) Labels(field string, labels map[string]string) {
 		return
 	}
 	for k, v := range labels {
-		f.Check(k != "" && len(k) <= MaxLabel, field, "has a key that is empty or longer than %d bytes", MaxLabel)
+		f.Check(k != "" && len(k) <= MaxLabel, field, "has a name that is empty or longer than %d bytes", MaxLabel)
+		if strings.Contains(k, "=") {
+			*f = append(*f, FieldError{Path: []string{field, k}, Message: "has a '=' in its name: filters are written name=value, and none could ask for it"})
+		}
 		if len(v) > MaxLabel {
 			*f = append(*f, FieldError{Path: []string{field, k}, Message: fmt.Sprintf("is longer than %d bytes", MaxLabel)})
 		}
 	}
+}
+
+// ValidLabelName says whether a label of a task, a route or a worker may have that name:
+// it is not empty, has at most MaxLabel bytes, and no '=', which ends a name in a filter.
+func ValidLabelName(name string) bool {
+	return name != "" && len(name) <= MaxLabel && !strings.Contains(name, "=")
 }
 
 // Err is all faults in one error of code invalid_request; nil if there are none.

@@ -61,6 +61,18 @@ type OfferStore interface {
 	Offers(ctx context.Context, host HostID, now time.Time) ([]Offer, error)
 }
 
+// StoreInfo is what operators are told of a store.
+type StoreInfo struct {
+	Place string // where it is: a file, a database
+	Bytes int64  // what it takes there, with what is yet to be carried over
+}
+
+// InfoStore tells of itself.
+type InfoStore interface {
+	// Info says where the store is, and how large. It reads no rows.
+	Info(ctx context.Context) (StoreInfo, error)
+}
+
 // HostID names a host among those that share a store: the same after a restart.
 type HostID string
 

@@ -80,6 +80,31 @@ type Readiness struct {
 	Checks   map[string]string // a line for each part
 }
 
+// Backlog is tasks that wait for the same thing.
+type Backlog struct {
+	Type     string
+	Executor string  // that serves them; "" if none does
+	Waiting  Waiting // WaitQueued or WaitExecutor; WaitNone if it is not known, or not the same for all
+	Reason   string  // why they wait; "" if they are about to run
+	Tasks    int64
+}
+
+// HostStatus is a host at one look.
+type HostStatus struct {
+	Readiness
+	// Unready is why tasks can't be accepted, or none can run; nil if they can.
+	Unready   error
+	StartedAt time.Time
+	Store     StoreInfo
+	// StoreFault is why the store could not be read.
+	StoreFault error
+	Tasks      LaneCount // all that are not final
+	Executors  []ExecutorStatus
+	// Backlog is what waits, most of it first; less of it if it is in very many parts.
+	Backlog []Backlog
+	Failed  []Task // the last that failed and are failed still, the latest first
+}
+
 // Update is what a watcher of a task hears: after each committed change the
 // task (without payloads) and the event, or progress or a log line of the
 // running attempt. Exactly one of Event, Progress and Log is set; Task only with Event.

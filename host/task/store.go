@@ -80,22 +80,23 @@ type Claimed struct {
 	Share  int // the index in Claim.Shares that it was taken from
 }
 
-// Filter selects tasks for a list. Empty fields match all.
+// Filter selects tasks for a list. Empty fields match all. As JSON it has what it selects,
+// and not in which order and how many.
 type Filter struct {
-	States        []State
-	Types         []string
-	Executor      string
-	Owner         string
-	Key           string
-	Labels        map[string]string
-	Group         ID // of which the tasks are members; zero for any or none
-	Flow          ID // of which they are steps
-	Parent        ID // that yielded until they are done
-	CreatedAfter  time.Time
-	CreatedBefore time.Time
-	Ascending     bool // oldest (lowest id) first; newest first otherwise
-	Limit         int  // at most MaxListLimit
-	Cursor        ID   // the list goes on behind this id; zero: from the beginning
+	States        []State           `json:"state,omitempty"`
+	Types         []string          `json:"type,omitempty"`
+	Executor      string            `json:"executor,omitempty"`
+	Owner         string            `json:"owner,omitempty"`
+	Key           string            `json:"key,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Group         ID                `json:"group,omitzero"`  // of which the tasks are members; zero for any or none
+	Flow          ID                `json:"flow,omitzero"`   // of which they are steps
+	Parent        ID                `json:"parent,omitzero"` // that spawned them
+	CreatedAfter  time.Time         `json:"created_after,omitzero"`
+	CreatedBefore time.Time         `json:"created_before,omitzero"`
+	Ascending     bool              `json:"-"` // oldest (lowest id) first; newest first otherwise
+	Limit         int               `json:"-"` // at most MaxListLimit
+	Cursor        ID                `json:"-"` // the list goes on behind this id; zero: from the beginning
 }
 
 // Page is one page of a list. Next is the cursor of the next; zero if there is none.

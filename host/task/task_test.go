@@ -167,6 +167,7 @@ func TestNewRefuses(t *testing.T) {
 		"/key": {Key: long}, "/priority": {Priority: task.MaxPriority + 1}, "/timeout": {Timeout: -1}, "/max_attempts": {MaxAttempts: -1},
 		"/max_lost": {MaxLost: &minus}, "/retain": {Retain: &huge}, "/deadline": {Deadline: start}, "/labels": {Labels: many},
 		"/route": {Route: map[string]string{"": "x"}}, "/labels/a/b~": {Labels: map[string]string{"a/b~": long}},
+		"/labels/a=b": {Labels: map[string]string{"a=b": "c"}}, "/route/=": {Route: map[string]string{"=": ""}},
 	} {
 		_, err := task.New(someID, "ann", spec, task.DefaultLimits(), start)
 		e, ok := err.(*task.Error)

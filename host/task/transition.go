@@ -101,6 +101,70 @@ func Retry(t Task, by string, now time.Time) (Change, error) {
 	return c, nil
 }
 
+// Pause has a pending task rest until Resume: it keeps its place in the queue, and the
+// resources that it has. conflict if an attempt holds it, or if it waits for its children;
+// already_final if it is done. One that rests already stays so: the Change is empty then.
+func Pause(t Task, by string, now time.Time) (Change, error) {
+	switch {
+	case t.State.Final():
+		return Change{}, Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
+	case t.State != Pending || t.Waiting == WaitDispatched:
+		return Change{}, Errorf(CodeConflict, "task %s is %s: an attempt holds it", t.ID, t.State)
+	case t.Waiting == WaitChildren:
+		return Change{}, Errorf(CodeConflict, "task %s waits for its children: pause them", t.ID)
+	case t.Waiting == WaitPaused:
+		return Change{Task: t}, nil
+	}
+	c, err := change(t, Pending, by, "paused", now)
+	c.Task.Waiting = WaitPaused
+	return c, err
+}
+
+// Resume has a task wait for its turn again that was paused, or that rests until it is
+// resumed. conflict if it is not.
+func Resume(t Task, by string, now time.Time) (Change, error) {
+	if t.State.Final() {
+		return Change{}, Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
+	}
+	if t.State != Pending || t.Waiting != WaitPaused {
+		return Change{}, Errorf(CodeConflict, "task %s is %s and not paused", t.ID, t.State)
+	}
+	c, err := change(t, Pending, by, "resumed", now)
+	c.Task.Waiting = WaitQueued
+	if t.RunAt.After(now) {
+		c.Task.Waiting = WaitScheduled
+	}
+	return c, err
+}
+
+// Move pins a waiting task to an executor, or to none if it is "". conflict if an attempt
+// holds it.
+func Move(t Task, executor string, now time.Time) (Change, error) {
+	c, err := reorder(t, now)
+	c.Task.Pinned = executor
+	return c, err
+}
+
+// Reprioritize gives a waiting task another priority. conflict if an attempt holds it.
+func Reprioritize(t Task, priority int, now time.Time) (Change, error) {
+	c, err := reorder(t, now)
+	c.Task.Priority = priority
+	return c, err
+}
+
+// reorder begins a change of where a task waits, which is no transition.
+func reorder(t Task, now time.Time) (Change, error) {
+	if t.State.Final() {
+		return Change{}, Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
+	}
+	if t.State != Pending || t.Waiting == WaitDispatched {
+		return Change{}, Errorf(CodeConflict, "task %s is %s: an attempt holds it", t.ID, t.State)
+	}
+	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt}
+	c.Task.UpdatedAt = now
+	return c, nil
+}
+
 // Due makes a scheduled task ready now, whatever its RunAt says: for a retry whose delay
 // is over on the host's own clock, while the system's was set back. It is no transition.
 func Due(t Task, now time.Time) (Change, error) {

@@ -7,8 +7,8 @@
 //
 //   - The host publishes a start to the lane of its type and route, under the
 //     attempt's token.
-//   - A worker that has a free slot pulls it, acknowledges it and waits until the
-//     broker confirms that. From here on the broker knows nothing of it.
+//   - A worker that has a free slot pulls it and acknowledges it. From here on the broker
+//     knows nothing of it; if it did not hear that, it delivers the start again, in vain.
 //   - The worker asks the host. The host puts the worker's name on record
 //     (Reporter.Started) and only then answers go. An attempt without that record
 //     surely never ran; whoever asks for it later is refused.

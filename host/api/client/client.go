@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -21,6 +22,8 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+	// met says that the host has answered: it is worth waiting for if it goes away.
+	met atomic.Bool
 }
 
 // New makes a Client of the host at addr: host:port, or a URL. token may be

@@ -30,7 +30,7 @@ func (c *Client) Events(ctx context.Context, id string, after int64) iter.Seq2[U
 }
 
 func (c *Client) followEvents(ctx context.Context, id string, last int64, visit func(Update) error) error {
-	var r reconnect
+	r := reconnect{client: c}
 	for {
 		header := http.Header{"Accept": {"text/event-stream"}}
 		if last > 0 {

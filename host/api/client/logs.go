@@ -74,7 +74,7 @@ func (c *Client) storedLogs(ctx context.Context, id string, o LogOptions, visit 
 }
 
 func (c *Client) followLogs(ctx context.Context, id string, o LogOptions, visit func(task.LogLine) error) error {
-	var r reconnect
+	r := reconnect{client: c}
 	for {
 		q := o.query()
 		q.Set("follow", "true")

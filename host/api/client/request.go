@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -95,6 +96,9 @@ func (c *Client) send(ctx context.Context, req request, body []byte) (*http.Resp
 	if err != nil {
 		return nil, c.unreachable(ctx, req, err)
 	}
+	if resp.StatusCode < http.StatusInternalServerError { // else it may be a proxy that answers
+		c.met.Store(true)
+	}
 	if resp.StatusCode >= 400 {
 		defer drainAndClose(resp)
 		return nil, responseError(resp)
@@ -159,9 +163,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // taskPath is the path of a task, or of what belongs to it.
 func taskPath(id string, more ...string) string {
-	p := "/v1/tasks/" + url.PathEscape(id)
+	p := "/v1/tasks/" + escapePath(id)
 	for _, m := range more {
 		p += "/" + m
 	}
 	return p
+}
+
+// escapePath is s as one segment of a path. A segment of dots alone would be taken for a
+// way up, also where it is escaped as the standard library does.
+func escapePath(s string) string {
+	if s == "." || s == ".." {
+		return strings.ReplaceAll(s, ".", "%2E")
+	}
+	return url.PathEscape(s)
 }

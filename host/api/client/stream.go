@@ -12,8 +12,9 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// errSilent ends a stream on which not even a heartbeat came.
-var errSilent = errors.New("the server fell silent")
+// errSilent ends a stream on which not even a heartbeat came, and a request that is held
+// for longer than was asked.
+var errSilent = &task.Error{Code: CodeUnreachable, Message: "the server fell silent"}
 
 // maxSilence is how long an event stream may say nothing; servers send a heartbeat every 15 s.
 const maxSilence = time.Minute
@@ -49,9 +50,6 @@ func (c *Client) stream(ctx context.Context, req request, quiet time.Duration, r
 		}
 		if errors.Is(err, io.EOF) {
 			return resp.StatusCode, nil
-		}
-		if errors.Is(context.Cause(ctx), errSilent) {
-			return 0, &task.Error{Code: CodeUnreachable, Message: errSilent.Error()}
 		}
 		return resp.StatusCode, c.unreachable(ctx, req, err)
 	}

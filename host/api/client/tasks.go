@@ -55,33 +55,52 @@ func (c *Client) Get(ctx context.Context, id string) (api.Task, error) {
 // ByKey reads the task of that type and key.
 func (c *Client) ByKey(ctx context.Context, typ, key string) (api.Task, error) {
 	var out api.Task
-	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", url.PathEscape(typ), url.PathEscape(key))}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath("by-key", escapePath(typ), escapePath(key))}, &out)
 }
 
 // waitHold is how long one request of Wait is held: proxies cut at a minute.
 const waitHold = 50 * time.Second
 
 // Wait returns the task once it is final. It outlasts a restart of the host, but
-// not one that takes minutes.
+// not one that takes minutes. A host that this client never had an answer from is not
+// waited for.
 func (c *Client) Wait(ctx context.Context, id string) (api.Task, error) {
-	var r reconnect
+	r := reconnect{client: c}
 	for {
-		var out api.Task
-		err := c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {waitHold.String()}}}, &out)
+		hold := waitHold
+		if !c.met.Load() { // answered at once, so that it is known to be there before it is waited for
+			hold = 0
+		}
+		t, err := c.getHeld(ctx, id, hold)
 		switch {
-		case err == nil && out.State.Final():
-			return out, nil
+		case err == nil && t.State.Final():
+			return t, nil
 		case err == nil:
 			r.connected()
+			id = t.ID // what begins one id today may begin two tomorrow
 		case !r.wait(ctx, err):
 			return api.Task{}, err
 		}
 	}
 }
 
-// ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's.
+// getHeld reads the task once it is final, or as it is when the hold is over.
+func (c *Client) getHeld(ctx context.Context, id string, hold time.Duration) (api.Task, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, hold+maxSilence, errSilent)
+	defer stop()
+	var out api.Task
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id), query: url.Values{"wait": {hold.String()}}}, &out)
+}
+
+// ListPage reads one page of the tasks that f selects; a Limit of 0 is the server's. A
+// label whose name no task can have is refused: the query could not tell it from another.
 func (c *Client) ListPage(ctx context.Context, f task.Filter) (api.TaskList, error) {
 	var out api.TaskList
+	for name := range f.Labels {
+		if !task.ValidLabelName(name) {
+			return out, task.Errorf(task.CodeInvalidRequest, "no task has a label named %q: a name has 1 to %d bytes and no '='", name, task.MaxLabel)
+		}
+	}
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/tasks", query: api.ListQuery(f)}, &out)
 }
 

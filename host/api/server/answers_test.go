@@ -103,6 +103,8 @@ func sample(method, path string) (target, body string) {
 		body = `{"type":"text"}`
 	case path == "/v1/groups" && method == "POST":
 		body = `{"name":"g"}`
+	case path == "/v1/actions":
+		body = `{"action":"cancel","filter":{}}`
 	case path == "/v1/schedules" && method == "POST":
 		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
 	case method == "PATCH":
@@ -205,8 +207,11 @@ func giveTasks(t *testing.T, all given) {
 
 	running, done := r.submit(`{"type":"gated"}`), r.submit(`{"type":"text"}`)
 	r.started()
+	again := r.submit(`{"type":"gated"}`)
+	r.started()
 	r.final(done)
 	later := r.submit(`{"type":"text","run_at":"2999-01-01T00:00:00Z"}`)
+	rests := r.submit(`{"type":"text","run_at":"2999-01-01T00:00:00Z"}`)
 	history := r.do("GET", "/v1/tasks/"+done+"/history", "")
 	var h api.History
 	history.json(t, &h)
@@ -229,6 +234,19 @@ func giveTasks(t *testing.T, all given) {
 		{"POST /v1/tasks/" + done + "/retry", "retryTask 409 conflict"},
 		{"POST /v1/tasks/" + running + "/retry", "retryTask 409 not_final"},
 		{"POST /v1/tasks/" + later + "/retry", "retryTask 202"},
+		{"POST /v1/tasks/" + rests + "/pause", "pauseTask 200"},
+		{"POST /v1/tasks/" + rests + "/resume", "resumeTask 200"},
+		{"POST /v1/tasks/" + rests + "/resume", "resumeTask 409 conflict"},
+		{"POST /v1/tasks/" + done + "/pause", "pauseTask 409 already_final"},
+		{"POST /v1/tasks/" + done + "/resume", "resumeTask 409 already_final"},
+		{"POST /v1/tasks/" + someID + "/pause", "pauseTask 404 not_found"},
+		{"POST /v1/tasks/" + someID + "/resume", "resumeTask 404 not_found"},
+		{"POST /v1/tasks/" + again + "/pause", "pauseTask 202"},
+		{`POST /v1/actions | {"action":"retry","filter":{"type":["none"]}} | Idempotency-Key: act`, "submitAction 202"},
+		{`POST /v1/actions | {"action":"cancel","filter":{}} | Idempotency-Key: act`, "submitAction 422 idempotency_mismatch"},
+		{`POST /v1/actions | {"action":"cancel","filter":{},"dry_run":true}`, "submitAction 200"},
+		{`POST /v1/actions | {"action":"cancel","filter":{"key":"` + big + `"}}`, "submitAction 413 too_large"},
+		{`POST /v1/actions | {"action":"cancel","filter":{}} | Content-Type: text/plain`, "submitAction 415 unsupported_media_type"},
 		{"DELETE /v1/tasks/" + someID, "deleteTask 404 not_found"},
 		{"DELETE /v1/tasks/" + running, "deleteTask 409 not_final"},
 		{"DELETE /v1/tasks/" + done, "deleteTask 204"},
@@ -347,7 +365,7 @@ func giveExecutors(t *testing.T, all given) {
 		{"POST /v1/executors/none/pause", "pauseExecutor 404 not_found"}, {"POST /v1/executors/none/resume", "resumeExecutor 404 not_found"},
 		{"POST /v1/executors/none/drain", "drainExecutor 404 not_found"}, {"POST /v1/executors/none/restart", "restartExecutor 404 not_found"},
 		{"POST /v1/executors/x/drain", "drainExecutor 409 conflict"}, {"POST /v1/executors/x/restart", "restartExecutor 409 conflict"},
-		{"GET /healthz", "health 200"}, {"GET /version", "version 200"}, {"GET /readyz?verbose", "ready 200"},
+		{"GET /healthz", "health 200"}, {"GET /v1/status", "getStatus 200"}, {"GET /version", "version 200"}, {"GET /readyz?verbose", "ready 200"},
 		{"GET /openapi.json", "openapi 200"}, {"GET /openapi.json | Accept: text/html", "openapi 406 not_acceptable"},
 		{"POST /v1/executors/x/resume", "resumeExecutor 409 conflict"},
 		{"POST /v1/executors/x/pause", "pauseExecutor 200"}, {"POST /v1/executors/x/pause", "pauseExecutor 409 conflict"}, {"GET /readyz?verbose", "ready 503 executor_unavailable"}, {"POST /v1/executors/x/resume", "resumeExecutor 200"},
@@ -369,7 +387,7 @@ func giveExecutors(t *testing.T, all given) {
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/groups", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
+	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
 		method, path, _ := strings.Cut(target, " ")
 		a := r.raw(method, path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
@@ -386,10 +404,11 @@ func giveFailures(t *testing.T, all given) {
 		operations []string // none: all that have it
 	}{
 		{task.CodeStoreUnavailable, nil},
-		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
+		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "submitAction", "pauseTask", "resumeTask", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
 			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
-		{task.CodeConflict, []string{"cancelTask", "putAttemptResult"}},                                                                                 // a task that is reverted, an attempt that ends at this moment
+		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
+		{task.CodeConflict, []string{"cancelTask", "pauseTask", "submitAction", "putAttemptResult"}},                                                    // a task that is reverted, an attempt that ends at this moment
 		{task.CodeUnknownType, []string{"runSchedule"}}, {task.CodeInvalidInput, []string{"runSchedule"}}, {task.CodeTooLarge, []string{"runSchedule"}}, // what changed since
 	} {
 		r := serveAs(t, obedient{err: task.Errorf(f.code, "no")}, server.Options{})

@@ -39,6 +39,51 @@ func (h *handlers) ready(w http.ResponseWriter, r *http.Request, _ task.Scope) e
 	return nil
 }
 
+func (h *handlers) getStatus(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	if err := newQuery(r).err(); err != nil {
+		return err
+	}
+	now := h.svc.Status(r.Context(), s)
+	return h.writeJSON(w, http.StatusOK, h.toStatus(&now, s))
+}
+
+// toStatus is the host as a caller of that scope sees it.
+func (h *handlers) toStatus(now *task.HostStatus, s task.Scope) api.Status {
+	out := api.Status{Status: api.StatusReady, Version: h.opts.Version, StartedAt: task.Shown(now.StartedAt),
+		Store: api.StoreState{State: api.StoreOK, Bytes: now.Store.Bytes}, Tasks: api.Counts(now.Tasks),
+		Executors: make([]api.Executor, len(now.Executors)), Backlog: make([]api.Backlog, len(now.Backlog)), Failed: make([]api.Task, len(now.Failed))}
+	switch {
+	case now.Unready != nil:
+		out.Status = api.StatusUnavailable
+		out.Reason = toldOf(now.Unready)
+	case now.Degraded:
+		out.Status = api.StatusDegraded
+	}
+	if now.StoreFault != nil {
+		out.Store.State = api.StatusUnavailable
+		out.Store.Reason = toldOf(now.StoreFault)
+	}
+	if s.All {
+		out.Store.Place = orNull(now.Store.Place)
+	}
+	for i := range now.Executors {
+		out.Executors[i] = toExecutor(&now.Executors[i])
+	}
+	for i, b := range now.Backlog {
+		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: orNull(b.Waiting.String()), Reason: orNull(b.Reason), Tasks: b.Tasks}
+	}
+	for i := range now.Failed {
+		out.Failed[i] = toTask(&now.Failed[i], false)
+	}
+	return out
+}
+
+// toldOf is as much of an error as clients are told.
+func toldOf(err error) *string {
+	p, _ := problemOf(err)
+	return &p.Detail
+}
+
 func (h *handlers) version(w http.ResponseWriter, _ *http.Request, _ task.Scope) error {
 	return h.writeJSON(w, http.StatusOK, api.VersionInfo{Name: "taskhost", Version: h.opts.Version, API: "v1", Go: runtime.Version()})
 }

@@ -189,8 +189,11 @@ func TestExecutorsArePausedAndResumed(t *testing.T) {
 	if got, err := r.client.Get(t.Context(), id); err != nil || got.State != task.Pending || *got.Waiting != "executor" {
 		t.Errorf("%v %+v", err, got)
 	}
+	r.submit(`{"type":"text","run_at":"2999-01-01T00:00:00Z"}`)
+	r.wantCounts("text", api.Counts{Waiting: 2})
 	r.wants(r.do("POST", "/v1/executors/x/resume", ""), 200, "")
 	r.final(id)
+	r.wantCounts("text", api.Counts{Waiting: 1})
 	r.wants(r.do("POST", "/v1/executors/x/restart", ""), 409, task.CodeConflict)
 	r.wants(r.do("POST", "/v1/executors/none/pause", ""), 404, task.CodeNotFound)
 }

@@ -25,7 +25,7 @@ func (q *query) filter() task.Filter {
 	}
 	for _, v := range q.repeated("label") {
 		k, value, ok := strings.Cut(v, "=")
-		if !ok || k == "" {
+		if !ok || !task.ValidLabelName(k) {
 			q.bad.add(place{"label"}, "%q is not a label: want name=value", v)
 			continue
 		}

@@ -131,6 +131,11 @@ func TestPages(t *testing.T) {
 	if n != 7 {
 		t.Errorf("the client lists %d", n)
 	}
+	for _, err := range r.client.List(t.Context(), task.Filter{Labels: map[string]string{"a=b": "c"}}) {
+		if task.CodeOf(err) != task.CodeInvalidRequest {
+			t.Errorf("a label that no task can have: %v", err)
+		}
+	}
 }
 
 func TestListRefusals(t *testing.T) {

@@ -36,6 +36,18 @@ func (o obedient) Cancel(context.Context, task.Scope, task.ID) (task.Task, error
 func (o obedient) Retry(context.Context, task.Scope, task.ID) (task.Task, error) {
 	return task.Task{}, o.err
 }
+func (o obedient) Pause(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) Resume(context.Context, task.Scope, task.ID) (task.Task, error) {
+	return task.Task{}, o.err
+}
+func (o obedient) SubmitAction(context.Context, task.Scope, task.Action, *task.Idempotency) (task.Task, bool, error) {
+	return task.Task{}, false, o.err
+}
+func (o obedient) CountAction(context.Context, task.Scope, task.Action) (int64, error) {
+	return 0, o.err
+}
 func (o obedient) Delete(context.Context, task.Scope, task.ID) error { return o.err }
 func (o obedient) SubmitGroup(context.Context, task.Scope, group.Spec, []task.Spec, *task.Idempotency) (group.Group, bool, error) {
 	return group.Group{}, false, o.err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -74,7 +75,7 @@ func newDocument(version string) *document {
 func (d *document) schema(v any) *huma.Schema { return d.schemas.Schema(reflect.TypeOf(v), true, "") }
 
 func (d *document) operation(rt route) *huma.Operation {
-	op := &huma.Operation{Method: rt.method, Path: rt.path, OperationID: rt.id, Summary: rt.summary, Description: rt.description,
+	op := &huma.Operation{Method: rt.method, Path: strings.ReplaceAll(rt.path, "...}", "}"), OperationID: rt.id, Summary: rt.summary, Description: rt.description,
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
 		op.Security = []map[string][]string{{}}

@@ -52,6 +52,10 @@ func schemaName(t reflect.Type, hint string) string {
 // schemaDocs say what each schema is; they are the types' comments, for those who have
 // the document alone.
 var schemaDocs = map[string]string{
+	"ActionCount":     "What a dry run of an action is answered with.",
+	"ActionFilter":    "Which tasks an action is for. What is absent or null matches all.",
+	"ActionRequest":   "Asks for something to be done to all tasks that match.",
+	"Backlog":         "Tasks that wait for the same thing.",
 	"BackoffLimits":   "How long a failed task rests before it is tried again.",
 	"BatchAnswer":     "What a batch is answered with.",
 	"BatchGroup":      "Asks for a group of the tasks of a batch.",
@@ -86,6 +90,8 @@ var schemaDocs = map[string]string{
 	"Slots":           "How many attempts are out, and how many may be.",
 	"StateEvent":      "A transition of a task, and the task when that was told.",
 	"StateMessage":    "The server-sent event that tells a transition.",
+	"Status":          "A host at one look.",
+	"StoreState":      "How a store is.",
 	"Task":            "A task as clients see it.",
 	"TaskError":       "Why a task, or its last attempt, did not succeed.",
 	"TaskList":        "One page of tasks.",
@@ -118,6 +124,8 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	}
 	byName["Task"].Properties["state"].Enum = stateNames()
 	byName["Task"].Properties["waiting"].Enum = waitingNames()
+	waiting := byName["Backlog"].Properties["waiting"]
+	waiting.Enum = append(waiting.Enum, nil)
 	for _, name := range []string{"Event", "StateEvent"} {
 		e := byName[name]
 		e.Properties["to"].Enum = stateNames()
@@ -128,7 +136,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 }
 
 // requests are what clients send: what is not a field of one is refused.
-var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange"}
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {
@@ -195,6 +203,7 @@ func summarize(byName map[string]*huma.Schema) {
 	byName["TaskSummary"] = &summary
 	shown := &huma.Schema{Ref: "#/components/schemas/TaskSummary"}
 	byName["TaskList"].Properties["tasks"].Items = shown
+	byName["Status"].Properties["failed"].Items = shown
 	byName["StateEvent"].Properties["task"].Ref = shown.Ref
 }
 

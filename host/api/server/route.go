@@ -13,6 +13,8 @@ type handlerFunc func(w http.ResponseWriter, r *http.Request, s task.Scope) erro
 // route is one entry of the API: what is served and what is said of it. Both
 // come from here, so that neither can lack what the other has.
 type route struct {
+	// path is as for http.ServeMux. A last {name...} takes all that is left, which is how a
+	// value is found that is nothing but a slash.
 	method, path string
 	id           string // of the operation
 	tag          string

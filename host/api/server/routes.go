@@ -12,6 +12,7 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.actionRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
 	all = append(all, h.scheduleRoutes()...)
@@ -108,9 +109,9 @@ func (h *handlers) taskRoutes() []route {
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
 			description: "With wait the answer is held until the task is final, or the time is up.",
 			params:      []param{taskPrefix, waitParam, ifNoneMatch}, codes: named, answers: shownTask},
-		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key}", id: "getTaskByKey", tag: tag, summary: "Read a task by its key", handle: h.getTaskByKey,
+		{method: http.MethodGet, path: "/v1/tasks/by-key/{type}/{key...}", id: "getTaskByKey", tag: tag, summary: "Read a task by its key", handle: h.getTaskByKey,
 			description: "Of the caller's own tasks, the one of that type that was submitted with that key.",
-			params: []param{{name: "type", in: "path", kind: "string", doc: "the task's type"}, {name: "key", in: "path", kind: "string", doc: "the key that was given at submit"},
+			params: []param{{name: "type", in: "path", kind: "string", doc: "the task's type"}, {name: "key", in: "path", kind: "string", doc: "the key that was given at submit, percent-encoded: a slash in it is %2F"},
 				waitParam, ifNoneMatch},
 			codes: codes(reads, task.CodeNotFound), answers: shownTask},
 		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task", handle: h.deleteTask,
@@ -124,7 +125,7 @@ func (h *handlers) taskRoutes() []route {
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
 			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline.",
-			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict),
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull),
 			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
 }
@@ -142,7 +143,7 @@ func listParams() []param {
 		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
 		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},
 		{name: "parent", in: "query", kind: "uuid", doc: "children of this task"},
-		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value; may repeat, and all must match"},
+		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value, where the first '=' ends the name; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
 		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
@@ -272,6 +273,9 @@ func (h *handlers) hostRoutes() []route {
 			params:      []param{{name: "verbose", in: "query", kind: "boolean", flag: true, doc: "a line for each part of the host, in a problem too"}},
 			codes:       []task.Code{task.CodeStoreUnavailable, task.CodeExecutorUnavailable},
 			answers:     []answer{{status: http.StatusOK, doc: "they can", body: api.Health{}}}},
+		{method: http.MethodGet, path: "/v1/status", id: "getStatus", tag: tag, summary: "See the host at one look", handle: h.getStatus,
+			description: "Host, store, executors and workers, what waits and why, and what failed last. It is answered with 200 also where the host is unavailable.",
+			answers:     []answer{{status: http.StatusOK, doc: "the host; of tasks, those that the caller may see", body: api.Status{}}}},
 		{method: http.MethodGet, path: "/version", id: "version", tag: tag, summary: "Ask what answers", open: true, handle: h.version,
 			description: "The program, and the versions of what it is made of.", answers: []answer{{status: http.StatusOK, doc: "name and versions", body: api.VersionInfo{}}}},
 		{method: http.MethodGet, path: "/openapi.json", id: "openapi", tag: tag, summary: "Read this document", open: true, handle: h.openAPIDocument,

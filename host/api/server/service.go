@@ -31,6 +31,15 @@ type Tasks interface {
 	// Retry has a failed, canceled or reverted task wait again, with fresh attempts;
 	// not_final if it is not over.
 	Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// Pause has a task rest until Resume: one that waits at once, one that runs if its
+	// script agrees; what it returns is pending, or running still. already_final if it is over.
+	Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// Resume has a paused task wait for its turn again; conflict if it is not paused.
+	Resume(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
+	// SubmitAction has an action carried out by a task, which it returns.
+	SubmitAction(ctx context.Context, s task.Scope, a task.Action, idem *task.Idempotency) (t task.Task, replayed bool, err error)
+	// CountAction is to how many tasks an action would be done now.
+	CountAction(ctx context.Context, s task.Scope, a task.Action) (int64, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s task.Scope, id task.ID) error
 }
@@ -103,6 +112,8 @@ type Registry interface {
 	ControlExecutor(ctx context.Context, name, action string) (task.ExecutorStatus, error)
 	// ControlNode does "drain" or "resume" to the workers of that name.
 	ControlNode(ctx context.Context, name, action string) (task.Node, error)
+	// Status is the host at one look: of tasks, those of the scope.
+	Status(ctx context.Context, s task.Scope) task.HostStatus
 	// Ready says whether tasks can be accepted and some executor can run them; the error, why not.
 	Ready(ctx context.Context) (task.Readiness, error)
 }

@@ -15,17 +15,15 @@ import (
 // toTask is t as clients see it: whole, or as a line of a list.
 func toTask(t *task.Task, whole bool) api.Task {
 	d := api.Task{
-		ID: t.ID.String(), Type: t.Type, Key: orNull(t.Key), Owner: t.Owner, Labels: t.Labels, State: t.State,
-		Waiting: orNull(t.Waiting.String()), WaitReason: orNull(t.WaitReason), Executor: orNull(t.Executor), Attempt: t.Attempt, MaxAttempts: t.MaxAttempts,
-		Lost: t.Lost, MaxLost: t.MaxLost, Priority: t.Priority,
+		ID: t.ID.String(), Type: t.Type, Key: orNull(t.Key), Owner: t.Owner, Labels: orEmpty(t.Labels), State: t.State,
+		Waiting: orNull(t.Waiting.String()), WaitReason: orNull(t.WaitReason), Executor: orNull(t.Executor), Attempt: t.Attempt, Failures: t.Failures, MaxAttempts: t.MaxAttempts,
+		Lost: t.Lost, MaxLost: t.MaxLost, Priority: t.Priority, Route: orEmpty(t.Route),
+		Timeout: t.Timeout.String(), Deadline: timeOrNull(t.Deadline), Retain: t.Retain.String(),
 		Group: idOrNull(t.Group), Flow: idOrNull(t.Flow), Step: orNull(t.Step), Parent: idOrNull(t.Parent),
 		ResultType: orNull(t.ResultType), Progress: toProgress(t.Progress),
 		CreatedAt: task.Shown(t.CreatedAt), RunAt: task.Shown(t.RunAt), StartedAt: timeOrNull(t.StartedAt), FinishedAt: timeOrNull(t.FinishedAt),
 		ExpiresAt: timeOrNull(t.ExpiresAt), UpdatedAt: task.Shown(t.UpdatedAt), CancelAt: timeOrNull(t.CancelRequestedAt), Version: t.Version,
 		Damage: t.Damage,
-	}
-	if d.Labels == nil {
-		d.Labels = map[string]string{}
 	}
 	d.Exclusive, d.Shared = t.Resources.Exclusive, t.Resources.Shared
 	for _, id := range t.BlockedBy {

@@ -17,8 +17,8 @@ import (
 )
 
 // taskFields are those that clients rely on, in the order of the API page.
-var taskFields = []string{"id", "type", "key", "owner", "labels", "state", "waiting", "waiting_reason", "executor", "attempt", "max_attempts", "lost", "max_lost", "priority",
-	"group", "flow", "step", "parent", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
+var taskFields = []string{"id", "type", "key", "owner", "labels", "state", "waiting", "waiting_reason", "executor", "attempt", "failures", "max_attempts", "lost", "max_lost", "priority",
+	"route", "timeout", "deadline", "retain", "group", "flow", "step", "parent", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
 	"expires_at", "updated_at", "cancel_requested_at", "version"}
 
 // names are the members of a JSON object in their order.
@@ -53,7 +53,8 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 	var m map[string]json.RawMessage
 	a.json(t, &m)
 	for name, want := range map[string]string{
-		"key": "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "max_attempts": "3",
+		"key": "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
+		"route": "{}", "timeout": `"1h0m0s"`, "deadline": "null", "retain": `"48h0m0s"`,
 		"lost": "0", "max_lost": "3", "priority": "0", "group": "null", "flow": "null", "step": "null", "parent": "null",
 		"input": `{"n":12345678901234567890,"s":"<&>"}`, "result": "null", "result_type": "null", "error": "null", "progress": "null",
 		"finished_at": "null", "expires_at": "null", "cancel_requested_at": "null", "version": "1",
@@ -84,14 +85,20 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 func TestSubmitAsAsked(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	runAt := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
+	deadline := time.Date(2100, 1, 2, 3, 4, 5, 678000000, time.UTC)
 	a := r.do("POST", "/v1/tasks", `{"type":"echo","input":[1],"key":"k/1","executor":"x","priority":7,"run_at":"`+runAt+`","labels":{"team":"a"},`+
-		`"timeout":"90s","deadline":null,"max_attempts":5,"max_lost":0,"route":{},"retain":60}`)
+		`"timeout":"90s","deadline":"2100-01-02T04:04:05.678+01:00","max_attempts":5,"max_lost":0,"route":{"zone":"b"},"retain":60}`)
 	r.wants(a, http.StatusAccepted, "")
 	var got api.Task
 	a.json(t, &got)
 	if *got.Key != "k/1" || got.Priority != 7 || got.MaxAttempts != 5 || got.MaxLost != 0 || got.Labels["team"] != "a" ||
 		got.State != task.Pending || *got.Waiting != "scheduled" || got.RunAt.Format(time.RFC3339Nano)[:23] != runAt[:23] {
 		t.Errorf("got %s", a.body)
+	}
+	for _, back := range []api.Task{got, r.listed("?key=k%2F1")[0]} {
+		if back.Route["zone"] != "b" || back.Timeout != "1m30s" || back.Deadline == nil || !back.Deadline.Equal(deadline) || back.Retain != "1m0s" {
+			t.Errorf("read back as %+v", back)
+		}
 	}
 	b := r.do("GET", "/v1/tasks/by-key/echo/k%2F1", "")
 	r.wants(b, http.StatusOK, "")
@@ -148,6 +155,8 @@ func TestSubmitRefusals(t *testing.T) {
 		{`{"type":"echo","labels":[]}`, 400, task.CodeInvalidRequest, "/labels"},
 		{`{"type":"echo","labels":{"a":1}}`, 400, task.CodeInvalidRequest, "/labels/a"},
 		{`{"type":"echo","labels":{"a":"1","a":"2"}}`, 400, task.CodeInvalidRequest, "/labels/a"},
+		{`{"type":"echo","labels":{"a=b":"1"}}`, 400, task.CodeInvalidRequest, "/labels/a=b"},
+		{`{"type":"echo","route":{"a=b":"1"}}`, 400, task.CodeInvalidRequest, "/route/a=b"},
 		{`{"type":"echo","key":"` + strings.Repeat("k", 256) + `"}`, 400, task.CodeInvalidRequest, "/key"},
 		{`{"type":"nobody"}`, 422, task.CodeUnknownType, "-"},
 		{`{"type":"greet","input":{"name":1}}`, 422, task.CodeInvalidInput, "/input/name"},
@@ -398,7 +407,7 @@ func TestFailureIsTold(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	id := r.submit(`{"type":"flaky"}`)
 	done := r.final(id)
-	if done.State != task.Failed || done.Error == nil || done.Error.Code != "script_failed" || done.Error.Message != "it broke" || done.Error.Attempt != 2 {
+	if done.State != task.Failed || done.Error == nil || done.Error.Code != "script_failed" || done.Error.Message != "it broke" || done.Error.Attempt != 2 || done.Failures != 2 {
 		t.Errorf("%+v", done)
 	}
 	a := r.do("GET", "/v1/tasks/"+id+"/history", "")

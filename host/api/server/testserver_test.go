@@ -221,6 +221,25 @@ func (r *testServer) submit(body string) string {
 	return t.ID
 }
 
+// listed are the tasks of a list with that query.
+func (r *testServer) listed(query string) []api.Task {
+	r.t.Helper()
+	var list api.TaskList
+	a := r.do("GET", "/v1/tasks"+query, "")
+	r.wants(a, http.StatusOK, "")
+	a.json(r.t, &list)
+	return list.Tasks
+}
+
+// wantCounts says how many tasks of a type are in which phase.
+func (r *testServer) wantCounts(taskType string, want api.Counts) {
+	r.t.Helper()
+	ty, err := r.client.Type(r.t.Context(), taskType)
+	if err != nil || ty.Counts != want {
+		r.t.Errorf("%s: %+v, want %+v, %v", taskType, ty.Counts, want, err)
+	}
+}
+
 func (r *testServer) final(id string) api.Task {
 	r.t.Helper()
 	ctx, stop := context.WithTimeout(r.t.Context(), 20*time.Second)

@@ -126,4 +126,5 @@ func TestWaitingReason(t *testing.T) {
 	if d.Waiting == nil || *d.Waiting != "executor" || d.WaitReason == nil || !strings.Contains(*d.WaitReason, "has the label zone=y") {
 		t.Errorf("%s", a.body)
 	}
+	r.wantCounts("import", api.Counts{Waiting: 1})
 }

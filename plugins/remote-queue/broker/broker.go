@@ -32,8 +32,8 @@ var (
 )
 
 const (
-	// AcceptWait is how long a worker may take between delivery and acceptance, which is
-	// at once. Then the broker delivers the start again.
+	// AcceptWait is how long the broker waits for a worker to accept what it delivered,
+	// which it does at once. Then it delivers the start again.
 	AcceptWait = 10 * time.Second
 	// PullExpiry is how long the broker keeps what a worker asked for.
 	PullExpiry = 30 * time.Second
@@ -93,8 +93,6 @@ type WorkerEvents struct {
 	Connected func()
 	// Received is one message of the host.
 	Received func(data []byte)
-	// Accepted confirms that the broker will never deliver a start again.
-	Accepted func(t sdk.Token)
 }
 
 // LaneEvents are what a broker calls for one lane that a worker consumes.
@@ -111,11 +109,10 @@ type LaneEvents struct {
 type Delivery interface {
 	// Data is the start as the host wrote it.
 	Data() []byte
-	// Accept takes the start out of the broker's hands; Accepted confirms it. An error
-	// means that the broker was not told, and will deliver the start again.
-	Accept(t sdk.Token) error
-	// Acknowledge is Accept of a start that is here already: nothing is confirmed.
-	Acknowledge()
+	// Accept takes the start out of the broker's hands. Nothing confirms it: a start of
+	// which the broker did not hear is delivered again, and whoever asks for it second is
+	// refused. An error means that the broker surely was not told.
+	Accept() error
 	// GiveBack has the broker deliver the start again, not before after has passed.
 	GiveBack(after time.Duration)
 	// Discard has the broker throw the start away.

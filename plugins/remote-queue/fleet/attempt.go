@@ -49,11 +49,10 @@ type attempt struct {
 	// worker was last heard that may run it.
 	lastNamed  time.Duration
 	lastServed time.Duration
-	// position is where the broker has the start; 0 until it was confirmed. republished
-	// counts the times that it was published again, refusals how often the broker did not
-	// take it, and publishedAt is the last time.
+	// position is where the broker has the start; 0 until it was confirmed. refusals
+	// is how often the broker did not take it, and publishedAt the last time that it was
+	// published.
 	position    uint64
-	republished int
 	refusals    int
 	publishedAt time.Duration
 	// stopCause is why the attempt was asked to stop, 0 if it was not, and cancelSentAt

@@ -6,7 +6,6 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // Broker is what the host's half needs of a broker. Several goroutines call it at once,
@@ -50,9 +49,8 @@ type startStore interface {
 	// DeleteLane takes a lane away; it is no error if it is not there.
 	DeleteLane(ctx context.Context, l wire.Lane) error
 	// Publish puts a start into its lane. The events Published or PublishFailed follow,
-	// unless it returns an error. A start of a token with the copy of an earlier one
-	// may be taken for the same and dropped.
-	Publish(l wire.Lane, t sdk.Token, copy int, start []byte) error
+	// unless it returns an error. One that is published twice may be delivered twice.
+	Publish(l wire.Lane, start []byte) error
 	// Withdraw takes a start out, if no worker has it and the broker can.
 	Withdraw(position uint64) error
 	// Missing are those of the starts of a lane that surely are in the store no more,

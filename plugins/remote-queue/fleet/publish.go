@@ -64,9 +64,8 @@ func (s *startQueue) publish(a *attempt) error {
 	a.publishedAt = s.fleet.clock.now()
 	s.lanes[a.lane] = a.publishedAt
 	start := a.encodedStart
-	copy := a.republished
 	s.fleet.mu.Unlock()
-	return s.fleet.broker.Publish(a.lane, a.token, copy, start)
+	return s.fleet.broker.Publish(a.lane, start)
 }
 
 // publishConfirmed notes where the broker put a start.

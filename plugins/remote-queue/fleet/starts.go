@@ -66,7 +66,6 @@ func (s *startQueue) noteCreated(created time.Time) {
 // republish has a start published once more. fleet.mu is held.
 func (s *startQueue) republish(a *attempt) {
 	a.position = 0
-	a.republished++
 	s.fleet.counters.republished.Add(1)
 	s.enqueue(a)
 }

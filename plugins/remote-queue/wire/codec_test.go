@@ -134,6 +134,12 @@ func TestStartTravels(t *testing.T) {
 		if err != nil || got.Action != ActionRevert || !reflect.DeepEqual(got.Task, task) {
 			t.Errorf("%v\n got %+v\nwant %+v", err, got.Task, task)
 		}
+		if token := StartToken(body); token != task.Token {
+			t.Errorf("its token is %v, want %v", token, task.Token)
+		}
+		if token := StartToken(body[:startHead-1]); token != (sdk.Token{}) {
+			t.Errorf("a start that was cut has the token %v", token)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -112,6 +113,8 @@ func (o *Outbox) Run(ctx context.Context) {
 	for {
 		select {
 		case <-o.wakeUp:
+			// Whoever else has something to say now says it in the same batch.
+			runtime.Gosched()
 			o.flush()
 		case <-ctx.Done():
 			o.flush()

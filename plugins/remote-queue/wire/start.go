@@ -92,6 +92,18 @@ func appendStart(b []byte, s *Start) []byte {
 	return putBool(b, t.Suspect)
 }
 
+// StartToken is the token of a start that appendStart wrote; zero if it is none.
+func StartToken(b []byte) (t sdk.Token) {
+	if len(b) >= startHead {
+		copy(t[:], b[2:startHead])
+	}
+	return t
+}
+
+// startHead is how many bytes a start has up to the end of its token: the format's version,
+// the action and the token.
+const startHead = 2 + len(sdk.Token{})
+
 // DecodeStart reads what appendStart wrote. The payloads are part of b.
 func DecodeStart(b []byte) (Start, error) {
 	var s Start

@@ -25,7 +25,7 @@ func (w *Worker) takesNothing() bool { return w.draining || w.offer.Drain }
 // handBackUnstarted gives back what has not started. w.mu is held.
 func (w *Worker) handBackUnstarted() {
 	for t, r := range w.runs {
-		if r.phase == accepting || r.phase == asking {
+		if r.phase == asking {
 			w.queueItem(&wire.Item{Kind: wire.KindHandback, Token: t})
 			w.removeRun(t, r)
 		}

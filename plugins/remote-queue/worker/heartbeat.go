@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 )
 
@@ -73,10 +72,6 @@ func (w *Worker) repeatUnanswered() {
 	defer w.mu.Unlock()
 	now := time.Now()
 	for t, r := range w.runs {
-		if r.phase == accepting && now.Sub(r.receivedAt) > broker.AcceptWait {
-			w.removeRun(t, r)
-			continue
-		}
 		if r.phase == working {
 			r.sendProgress(w)
 		}

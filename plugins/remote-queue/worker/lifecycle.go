@@ -131,7 +131,7 @@ func (w *Worker) closeAll() {
 func (w *Worker) connect() error {
 	b, err := w.dial(broker.WorkerConnection{Peer: w.peer, Queue: w.queue, URL: w.options.URL, JoinFile: w.joinFile,
 		Credentials: w.options.Credentials, Log: w.log},
-		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost, Accepted: w.handleAcceptConfirmed})
+		broker.WorkerEvents{Connected: w.handleConnected, Received: w.receiveFromHost})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // pullLoop asks for work whenever something changed.
@@ -105,23 +104,24 @@ func (w *Worker) handleDelivery(p *puller, d broker.Delivery) {
 	later := s.Task.Suspect && w.suspect != nil
 	if !known && !full && !later {
 		p.executor.used++
-		r := &run{start: s, executor: p.executor, receivedAt: time.Now()}
+		r := &run{start: s, executor: p.executor, reportedAt: time.Now()}
 		w.runs[s.Task.Token] = r
 		if s.Task.Suspect {
 			w.suspect = r
 		}
+		w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: s.Task.Token})
 	}
 	more := p.executor.pullCount(p) > 0
 	w.mu.Unlock()
 	switch {
-	case known: // delivered twice: it must not come a third time
-		d.Acknowledge()
+	case known: // delivered twice: if the broker does not hear this it comes a third time
+		_ = d.Accept()
 	case full:
 		d.GiveBack(0)
 	case later: // for another worker, or for this one when the suspect here has ended
 		d.GiveBack(time.Second)
 	default:
-		if err := d.Accept(s.Task.Token); err != nil {
+		if err := d.Accept(); err != nil {
 			w.dropUnaccepted(s.Task.Token)
 		}
 	}
@@ -145,19 +145,4 @@ func (w *Worker) handlePullEnded(p *puller, unused int, refused bool) {
 		return
 	}
 	wire.Wake(w.pullWanted)
-}
-
-// handleAcceptConfirmed is the broker's confirmation that a start is out of its hands. Only now
-// may the host be asked: what it answers go to must not be handed out again.
-func (w *Worker) handleAcceptConfirmed(t sdk.Token) {
-	w.mu.Lock()
-	r := w.runs[t]
-	ask := r != nil && r.phase == accepting
-	if ask {
-		r.phase, r.reportedAt = asking, time.Now()
-	}
-	w.mu.Unlock()
-	if ask {
-		w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: t})
-	}
 }

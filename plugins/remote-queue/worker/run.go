@@ -14,10 +14,8 @@ import (
 type workerPhase uint8
 
 const (
-	// accepting is a start that the broker has not confirmed to be out of its hands.
-	accepting workerPhase = iota
-	// asking is one to which the host has not answered whether it may start.
-	asking
+	// asking is a start to which the host has not answered whether it may begin.
+	asking workerPhase = iota
 	// working is one whose script runs.
 	working
 	// uploading is one whose result goes to the host's REST before it is reported.
@@ -33,8 +31,6 @@ type run struct {
 	start    wire.Start
 	executor *localExecutor
 	phase    workerPhase
-	// receivedAt is when the start was delivered.
-	receivedAt time.Time
 	// reportedAt is when the host was last told what it has to answer, and repeatAfter how
 	// long it is waited for.
 	reportedAt  time.Time
@@ -76,7 +72,7 @@ var errAttemptEnded = errors.New("the attempt is over")
 // fence ends what the host does not want. w.mu is held.
 func (w *Worker) fence(t sdk.Token, r *run, why string) {
 	switch r.phase {
-	case accepting, asking:
+	case asking:
 		w.removeRun(t, r)
 	case working:
 		if !r.fenced {
@@ -110,11 +106,11 @@ func (w *Worker) clearSuspect(r *run) {
 	}
 }
 
-// dropUnaccepted gives up a start that was never acknowledged: the broker delivers it again.
+// dropUnaccepted gives up a start that the broker was not told of: it delivers it again.
 func (w *Worker) dropUnaccepted(t sdk.Token) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r := w.runs[t]; r != nil && r.phase == accepting {
+	if r := w.runs[t]; r != nil && r.phase == asking {
 		w.removeRun(t, r)
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // Host is a host's connection to a NATS broker: to its own embedded one, or to one
@@ -163,25 +162,9 @@ func (h *Host) Close() {
 }
 
 func (h *Host) published(_ jetstream.JetStream, m *nats.Msg, ack *jetstream.PubAck) {
-	h.events.Published(tokenOf(m), ack.Sequence)
+	h.events.Published(wire.StartToken(m.Data), ack.Sequence)
 }
 
 func (h *Host) publishFailed(_ jetstream.JetStream, m *nats.Msg, err error) {
-	h.events.PublishFailed(tokenOf(m), withMeaning(err))
-}
-
-// tokenOf is the token of a published start.
-func tokenOf(m *nats.Msg) sdk.Token {
-	id := m.Header.Get(nats.MsgIdHdr)
-	for i := range len(id) {
-		if id[i] == '.' {
-			id = id[:i]
-			break
-		}
-	}
-	t, err := sdk.ParseToken(id)
-	if err != nil {
-		return sdk.Token{}
-	}
-	return t
+	h.events.PublishFailed(wire.StartToken(m.Data), withMeaning(err))
 }

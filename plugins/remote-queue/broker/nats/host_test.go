@@ -80,7 +80,7 @@ func TestMissingStarts(t *testing.T) {
 	for n := range uint64(3) {
 		task := sdk.Task{ID: "t", Type: "quick", Token: queuetest.BenchToken(n + 1)}
 		body, _, _ := wire.EncodeStart(wire.ActionExecute, task, 1<<20)
-		if err := h.Publish(lane, task.Token, 0, body); err != nil {
+		if err := h.Publish(lane, body); err != nil {
 			t.Fatal(err)
 		}
 		select {

@@ -9,12 +9,11 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // Consume begins to take the starts of a lane; nothing comes before Pull asks for it.
 func (w *Worker) Consume(lane string, events broker.LaneEvents) (broker.LaneConsumer, error) {
-	l := &consumer{worker: w, name: lane, events: events, inbox: w.inbox("pull", lane)}
+	l := &consumer{worker: w, name: lane, events: events, inbox: w.inbox(lane)}
 	var err error
 	if l.subscription, err = w.conn.Subscribe(l.inbox, l.received); err != nil {
 		return nil, fmt.Errorf("subscribe to lane %s: %w", lane, err)
@@ -75,13 +74,8 @@ type delivery struct {
 // Data is the start as the host wrote it.
 func (d *delivery) Data() []byte { return d.msg.Data }
 
-// Accept takes the start out of the broker's hands; the broker confirms it.
-func (d *delivery) Accept(t sdk.Token) error {
-	return d.worker.conn.PublishRequest(d.msg.Reply, d.worker.inbox("ack", t.String()), []byte("+ACK"))
-}
-
-// Acknowledge takes the start out of the broker's hands without a confirmation.
-func (d *delivery) Acknowledge() { d.answer("+ACK") }
+// Accept takes the start out of the broker's hands, as far as the broker hears of it.
+func (d *delivery) Accept() error { return d.worker.conn.Publish(d.msg.Reply, []byte("+ACK")) }
 
 // GiveBack has the broker deliver the start again after a while.
 func (d *delivery) GiveBack(after time.Duration) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // SetUp makes the stream of starts, or finds it; purge empties it. Created tells one
@@ -28,7 +27,7 @@ func (h *Host) SetUp(ctx context.Context, purge bool) (created time.Time, err er
 		Name: name, Subjects: []string{h.subjects.AllStarts()},
 		Description: "attempts that a taskhost hands out; its store refills it",
 		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: maxBytes, Replicas: c.Replicas, Duplicates: 2 * time.Minute,
+		MaxBytes: maxBytes, Replicas: c.Replicas,
 	})
 	if err != nil {
 		return time.Time{}, withMeaning(fmt.Errorf("stream %s: %w", name, err))
@@ -76,16 +75,9 @@ func (h *Host) DeleteLane(ctx context.Context, l wire.Lane) error {
 }
 
 // Publish hands out a start. Published or PublishFailed follows, unless it returns an
-// error. The broker takes one start of a token, and one more for each higher copy.
-func (h *Host) Publish(l wire.Lane, t sdk.Token, copy int, start []byte) error {
-	id := t.String()
-	if copy > 0 { // else the broker would take it for the one it lost
-		id = fmt.Sprintf("%s.%d", id, copy)
-	}
-	msg := nats.NewMsg(h.subjects.Starts(l))
-	msg.Data = start
-	msg.Header.Set(nats.MsgIdHdr, id)
-	if _, err := h.js.PublishMsgAsync(msg); err != nil {
+// error. A start that is published twice is delivered twice.
+func (h *Host) Publish(l wire.Lane, start []byte) error {
+	if _, err := h.js.PublishMsgAsync(&nats.Msg{Subject: h.subjects.Starts(l), Data: start}); err != nil {
 		return withMeaning(fmt.Errorf("publish: %w", err))
 	}
 	return nil

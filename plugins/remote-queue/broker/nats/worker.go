@@ -1,10 +1,8 @@
 package natsbroker
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // Worker is a worker's connection to a NATS broker.
@@ -35,10 +32,7 @@ func ConnectWorker(c broker.WorkerConnection, events broker.WorkerEvents) (*Work
 	if w.conn, err = nats.Connect(url, append(w.options(), where...)...); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
-	if _, err = w.conn.Subscribe(w.subjects.Down(c.Peer), func(m *nats.Msg) { events.Received(m.Data) }); err == nil {
-		_, err = w.conn.Subscribe(w.inbox("ack", "*"), w.accepted)
-	}
-	if err != nil {
+	if _, err = w.conn.Subscribe(w.subjects.Down(c.Peer), func(m *nats.Msg) { events.Received(m.Data) }); err != nil {
 		w.conn.Close()
 		return nil, fmt.Errorf("broker: %w", err)
 	}
@@ -93,19 +87,10 @@ func (w *Worker) connected(nc *nats.Conn) {
 	w.events.Connected()
 }
 
-// inbox is a subject of this worker's own, on which the broker answers.
-func (w *Worker) inbox(what, of string) string {
+// inbox is a subject of this worker's own, on which the broker answers for a lane.
+func (w *Worker) inbox(lane string) string {
 	p := w.connection.Peer
-	return w.subjects.Inbox(p.Name) + "." + p.Instance + "." + what + "." + of
-}
-
-// accepted is the broker's confirmation that a start is out of its hands.
-func (w *Worker) accepted(m *nats.Msg) {
-	_, last, _ := strings.Cut(m.Subject, ".ack.")
-	var t sdk.Token
-	if n, err := hex.Decode(t[:], []byte(last)); err == nil && n == len(t) {
-		w.events.Accepted(t)
-	}
+	return w.subjects.Inbox(p.Name) + "." + p.Instance + ".pull." + lane
 }
 
 // Connected says whether the broker is there.

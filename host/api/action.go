@@ -1,0 +1,33 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ActionRequest asks for something to be done to all tasks that match.
+type ActionRequest struct {
+	Action string          `json:"action" enum:"cancel,delete,move,pause,priority,resume,retry" doc:"what is done; tasks that it does not fit, such as final ones for a cancel, are left out"`
+	Filter ActionFilter    `json:"filter" doc:"which tasks; all that is given must match, and nothing matches all"`
+	To     json.RawMessage `json:"to,omitempty" doc:"of a move the executor's name, or null for whom the config says; of a priority the number"`
+	DryRun bool            `json:"dry_run,omitempty" doc:"do nothing, and say to how many it would be done"`
+}
+
+// ActionFilter selects tasks.
+type ActionFilter struct {
+	State         []string          `json:"state,omitempty" doc:"in one of these states"`
+	Type          []string          `json:"type,omitempty" doc:"of one of these types"`
+	Executor      string            `json:"executor,omitempty" doc:"that this executor runs, or ran last"`
+	Owner         string            `json:"owner,omitempty" doc:"of this owner"`
+	Key           string            `json:"key,omitempty" doc:"with this key"`
+	Group         string            `json:"group,omitempty" format:"uuid" doc:"members of this group"`
+	Parent        string            `json:"parent,omitempty" format:"uuid" doc:"children of this task"`
+	Labels        map[string]string `json:"labels,omitempty" doc:"with all of these labels"`
+	CreatedAfter  *time.Time        `json:"created_after,omitempty" doc:"created later than this"`
+	CreatedBefore *time.Time        `json:"created_before,omitempty" doc:"created earlier than this"`
+}
+
+// ActionCount is what a dry run is answered with.
+type ActionCount struct {
+	Matched int64 `json:"matched" doc:"to how many tasks it would be done now"`
+}

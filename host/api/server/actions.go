@@ -1,0 +1,150 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// filterFields are the fields that the filter of an action may have.
+var filterFields = map[string]func(f *task.Filter, v json.RawMessage, at place, bad *faults){
+	"state": func(f *task.Filter, v json.RawMessage, at place, bad *faults) {
+		for _, name := range bad.strings(v, at) {
+			var s task.State
+			if err := s.UnmarshalText([]byte(name)); err != nil || s == task.None {
+				bad.add(at, "has %q, which is not a state: want some of %v", name, task.States())
+			}
+			f.States = append(f.States, s)
+		}
+	},
+	"type":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Types = bad.strings(v, at) },
+	"executor":       func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Executor = bad.str(v, at) },
+	"owner":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Owner = bad.str(v, at) },
+	"key":            func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Key = bad.str(v, at) },
+	"group":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Group = bad.id(v, at) },
+	"parent":         func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Parent = bad.id(v, at) },
+	"labels":         func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Labels = bad.stringMap(v, at) },
+	"created_after":  func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedAfter = bad.time(v, at) },
+	"created_before": func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedBefore = bad.time(v, at) },
+}
+
+// decodeAction reads the body of an action.
+func decodeAction(body []byte) (a task.Action, dryRun bool, err error) {
+	var bad faults
+	var root place
+	given := map[string]bool{}
+	scanObject(body, root, &bad, func(name string, v json.RawMessage) {
+		at := root.to(name)
+		given[name] = !isNull(v)
+		switch {
+		case name == "to":
+			a.To = v
+		case name != "action" && name != "filter" && name != "dry_run":
+			bad.add(at, "is not a field of an action")
+		case isNull(v):
+		case name == "action":
+			a.Action = bad.str(v, at)
+		case name == "dry_run":
+			dryRun = bad.boolean(v, at)
+		default:
+			scanObject(v, at, &bad, func(name string, v json.RawMessage) {
+				read, known := filterFields[name]
+				if !known {
+					bad.add(at.to(name), "is not a field of a filter")
+				} else if !isNull(v) {
+					read(&a.Filter, v, at.to(name), &bad)
+				}
+			})
+		}
+	})
+	for _, name := range []string{"action", "filter"} {
+		if !given[name] && len(bad) == 0 {
+			bad.add(root.to(name), "is missing")
+		}
+	}
+	if err := bad.err(); err != nil {
+		return a, false, err
+	}
+	return a, dryRun, a.Check()
+}
+
+func (h *handlers) submitAction(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	body, err := h.readBody(w, r, h.opts.MaxBody())
+	if err != nil {
+		return err
+	}
+	a, dryRun, err := decodeAction(body)
+	if err != nil {
+		return err
+	}
+	if dryRun {
+		n, err := h.svc.CountAction(r.Context(), s, a)
+		if err != nil {
+			return err
+		}
+		return h.writeJSON(w, http.StatusOK, api.ActionCount{Matched: n})
+	}
+	idem, err := idempotencyOf(r, s, body)
+	if err != nil {
+		return err
+	}
+	t, again, err := h.svc.SubmitAction(r.Context(), s, a, idem)
+	if err != nil {
+		return err
+	}
+	if again {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	w.Header()["Location"] = []string{taskPath(t.ID)}
+	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
+}
+
+func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
+	if err != nil {
+		return err
+	}
+	t, err := h.svc.Pause(r.Context(), s, id)
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if t.State == task.Pending {
+		status = http.StatusOK
+	}
+	return h.writeJSON(w, status, toTask(&t, true))
+}
+
+func (h *handlers) resumeTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	id, err := h.taskID(w, r)
+	if err != nil {
+		return err
+	}
+	t, err := h.svc.Resume(r.Context(), s, id)
+	if err != nil {
+		return err
+	}
+	return h.writeJSON(w, http.StatusOK, toTask(&t, true))
+}
+
+func (h *handlers) actionRoutes() []route {
+	return []route{
+		{method: http.MethodPost, path: "/v1/actions", id: "submitAction", tag: "tasks", summary: "Do something to all tasks that match", handle: h.submitAction,
+			description: "The action is carried out by a task of type taskhost.action: its progress counts, its result says how many it was done to, its cancel stops it, " +
+				"and a restart of the host goes on with it. It is done to what matches when it comes to it, from the oldest on. With dry_run it is not done, and the answer says to how many it would be.",
+			params: []param{idemParam}, body: api.ActionRequest{},
+			codes: codes(writes, task.CodeIdempotencyMismatch, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout),
+			answers: []answer{{status: http.StatusAccepted, doc: "the task that carries it out", body: api.Task{}, headers: []param{location, replayed}},
+				{status: http.StatusOK, doc: "to how many it would be done", body: api.ActionCount{}}}},
+		{method: http.MethodPost, path: "/v1/tasks/{id}/pause", id: "pauseTask", tag: "tasks", summary: "Have a task rest", handle: h.pauseTask,
+			description: "A task that waits rests at once, and keeps its place and its resources. One that runs is asked to: if its script agrees it rests until it is resumed, otherwise it goes on.",
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),
+			answers: []answer{{status: http.StatusOK, doc: "it rests", body: api.Task{}}, {status: http.StatusAccepted, doc: "it runs, and was asked to rest", body: api.Task{}}}},
+		{method: http.MethodPost, path: "/v1/tasks/{id}/resume", id: "resumeTask", tag: "tasks", summary: "Have a paused task wait for its turn again", handle: h.resumeTask,
+			description: "One that was paused, or that rests until it is resumed.",
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),
+			answers: []answer{{status: http.StatusOK, doc: "it waits for its turn", body: api.Task{}}}},
+	}
+}

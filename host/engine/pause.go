@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
+)
+
+// Pause has a task rest until Resume: one that waits at once, one that runs if its script
+// agrees, by resting until it is resumed. One that does not goes on, or starts anew.
+func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	for {
+		t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+			if t.State == task.Running {
+				return task.Change{}, nil // its attempt is asked below
+			}
+			return task.Pause(t, s.Owner, e.now())
+		})
+		if err != nil || t.State != task.Running {
+			return t, err
+		}
+		a := e.attemptOf(id)
+		if a == nil {
+			e.launches.await()
+			a = e.attemptOf(id)
+		}
+		if a != nil && a.number == t.Attempt {
+			a.pause()
+			return t, nil
+		}
+		if now, err := e.store.Get(ctx, s, id); err != nil || now.Version == t.Version { // held by another host, or about to end
+			return t, err
+		}
+	}
+}
+
+// pause asks the script to rest. It is not bound to, nor bounded in time: a cancel and
+// the timeout still are.
+func (a *attempt) pause() { a.cancel(sdk.ErrPause) }
+
+// Resume has a task wait for its turn again that was paused, or that rests until it is
+// resumed.
+func (e *Engine) Resume(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Resume(t, s.Owner, e.now()) })
+}
+
+// Move pins a waiting task to an executor that offers its type; "" leaves it to config again.
+func (e *Engine) Move(ctx context.Context, s task.Scope, id task.ID, executor string) (task.Task, error) {
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+		if executor != "" {
+			if _, _, err := e.registry.Lookup(t.Type, executor); err != nil {
+				return task.Change{}, err
+			}
+		}
+		return task.Move(t, executor, e.now())
+	})
+}
+
+// Reprioritize gives a waiting task another priority.
+func (e *Engine) Reprioritize(ctx context.Context, s task.Scope, id task.ID, priority int) (task.Task, error) {
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Reprioritize(t, priority, e.now()) })
+}
+
+// isSettledAlready says that an action has nothing to do for a task: what it is asked to
+// become it is, or it can't become it any more.
+func isSettledAlready(err error) bool {
+	switch task.CodeOf(err) {
+	case task.CodeAlreadyFinal, task.CodeNotFinal, task.CodeNotFound, task.CodeConflict:
+		return true
+	}
+	return errors.Is(err, errNotHeld)
+}

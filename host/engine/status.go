@@ -1,0 +1,28 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// What one look at a host shows of what may be many.
+const (
+	backlogShown = 50
+	failedShown  = 10
+)
+
+// Status is the host at one look: of tasks, those of the scope. It reads no more of the
+// store than a bounded number of rows.
+func (e *Engine) Status(ctx context.Context, s task.Scope) task.HostStatus {
+	h := task.HostStatus{StartedAt: e.started}
+	h.Readiness, h.Unready = e.Ready(ctx)
+	h.Executors = e.Executors()
+	h.Tasks, h.Backlog = e.registry.Backlog(s)
+	h.Backlog = h.Backlog[:min(len(h.Backlog), backlogShown)]
+	h.Failed, h.StoreFault = e.lastFailed(ctx, s, failedShown)
+	if h.StoreFault == nil {
+		h.Store, h.StoreFault = e.store.Info(ctx)
+	}
+	return h
+}

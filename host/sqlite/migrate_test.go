@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"database/sql"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// oldStore makes a store of that schema in a new directory, and has fill write into it.
+func oldStore(t *testing.T, schema int64, fill func(exec func(string, ...any))) string {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := sql.Open("sqlite3", writerDSN(filepath.Join(dir, FileName)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := provider(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), schema); err != nil {
+		t.Fatal(err)
+	}
+	fill(func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestHistoryOfAnOldStore: tasks of a store whose rows told nothing of their history by
+// themselves have the history that they had, and it goes on.
+func TestHistoryOfAnOldStore(t *testing.T) {
+	const at = 1_700_000_000_000_000
+	want := map[task.ID][]task.Event{}
+	var running task.ID
+	dir := oldStore(t, 1, func(exec func(string, ...any)) {
+		exec(`INSERT INTO lane (id, type, owner, route, executor, suspect) VALUES (1, 'noop', 'ann', '', '', 0)`)
+		exec(`INSERT INTO in_flight_block (block) VALUES (0)`)
+		for seq, path := range [][]task.State{
+			{task.Pending}, {task.Running}, {task.Pending, task.Running}, {task.Pending, task.Running, task.Succeeded},
+			{task.Running, task.Pending, task.Running, task.Failed},
+		} {
+			id, from, attempt := newID(), task.None, 0
+			for i, to := range path {
+				e := task.Event{Seq: int64(i + 1), At: fromMicros(at + int64(i)), From: from, To: to, By: task.ByHost}
+				if i == 0 {
+					e.By = "ann"
+				}
+				if to == task.Running {
+					attempt++
+				}
+				e.Attempt = attempt
+				want[id] = append(want[id], e)
+				exec(`INSERT INTO history (task, n, at, from_state, to_state, attempt, by) VALUES (?, ?, ?, ?, ?, ?, nullif(?, 'host'))`,
+					seq+1, e.Seq, micros(e.At), e.From, e.To, e.Attempt, e.By)
+				from = to
+			}
+			waiting, finished := 0, any(nil)
+			var token []byte
+			switch from {
+			case task.Pending:
+				waiting = 1
+			case task.Running:
+				tk := newToken()
+				token = tk[:]
+				running = id
+			default:
+				finished = at + len(path) - 1
+			}
+			exec(`INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, token, failures, max_attempts, lost, max_lost, timeout, retain,
+created_at, run_at, started_at, finished_at, expires_at, updated_at, result) VALUES (?, ?, 1, ?, ?, 0, ?, ?, ?, 0, 3, 0, 3, 1000000, 1000000, ?, ?, ?, ?, ?, ?, 0)`,
+				seq+1, id[:], from, waiting, attempt, len(path), token, at, at, at+1, finished, finished, at)
+		}
+	})
+	s := openStore(t, dir)
+	check := func() {
+		t.Helper()
+		for id, events := range want {
+			got, err := s.History(t.Context(), task.Scope{All: true}, id, 0)
+			if err != nil || !reflect.DeepEqual(got, events) {
+				t.Errorf("history\n%+v, %v, want\n%+v", got, err, events)
+			}
+		}
+		if r, err := Check(t.Context(), dir); err != nil || !r.OK() {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	check()
+	r, err := s.Get(t.Context(), task.Scope{All: true}, running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(t.Context(), []task.Change{c})[0]; err != nil {
+		t.Fatal(err)
+	}
+	want[running] = append(want[running], task.Event{Seq: 3, At: fromMicros(micros(c.Event.At)), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByHost})
+	check()
+}
