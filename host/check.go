@@ -254,27 +254,33 @@ func (c *checker) hear(executor string, m sdk.Metadata) {
 	}
 }
 
-// ask starts the plugin of each executor once, to hear what it is.
+// ask starts each plugin of the executors once, to hear what it is.
 func (c *checker) ask(ctx context.Context, executors []task.ExecutorConfig) error {
 	sup, err := supervisor.Open(supervisor.Options{Builtins: c.o.builtinNames(), AllowWritable: c.o.AllowWritablePlugins,
 		RunDir: filepath.Join(c.dir, "run"), PluginDirs: c.o.PluginDirs, Env: c.o.PluginEnv, Log: hclog.NewNullLogger()})
 	if err != nil {
 		return err
 	}
-	var asked sync.WaitGroup
+	byPlugin := map[string][]task.ExecutorConfig{}
 	for _, x := range executors {
+		byPlugin[x.Plugin] = append(byPlugin[x.Plugin], x)
+	}
+	var asked sync.WaitGroup
+	for plugin, those := range byPlugin {
 		asked.Go(func() {
-			m, err := sup.Metadata(ctx, x, filepath.Join(c.dir, "executors", x.Name))
-			if err != nil {
-				c.fault("executor."+x.Name+".plugin", "The plugin does not come up", "%s.", sentence(err.Error()))
-				return
+			m, err := sup.Metadata(ctx, those[0], filepath.Join(c.dir, "plugins", plugin))
+			for _, x := range those {
+				if err != nil {
+					c.fault("executor."+x.Name+".plugin", "The plugin does not come up", "%s.", sentence(err.Error()))
+					continue
+				}
+				c.hear(x.Name, m)
+				c.schema(ctx, x, m.ConfigSchema)
 			}
-			c.hear(x.Name, m)
-			c.schema(ctx, x, m.ConfigSchema)
 		})
 	}
 	asked.Wait()
-	return sup.Close(context.WithoutCancel(ctx))
+	return errors.Join(ctx.Err(), sup.Close(context.WithoutCancel(ctx)))
 }
 
 // taskTypes finds types that nobody offers and routes that decide over nothing.

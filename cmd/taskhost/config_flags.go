@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,9 @@ type verdict struct {
 // more that was found beside its options.
 func judge(ctx context.Context, c *config.Common, o host.Options, ask bool, more ...config.Problem) (verdict, error) {
 	found, err := host.Check(ctx, o, ask)
+	if errors.Is(err, context.Canceled) {
+		return verdict{}, &exitError{code: exitInterrupted}
+	}
 	if err != nil {
 		return verdict{}, err
 	}

@@ -86,6 +86,8 @@ type Engine struct {
 
 	drainTimeout atomic.Int64 // a time.Duration
 
+	settlements settlements
+
 	unsaved unsavedNotes
 	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled

@@ -9,3 +9,13 @@ func (e *Engine) NoPolls() {
 
 // LookAtSchedules has the loop of schedules look, as its poll does: a test sets the clock.
 func (e *Engine) LookAtSchedules() { e.wakeSchedules() }
+
+// ComingEnds is how many ends of attempts wait to be written.
+func (e *Engine) ComingEnds() int {
+	e.settlements.mu.Lock()
+	defer e.settlements.mu.Unlock()
+	if e.settlements.coming == nil {
+		return 0
+	}
+	return len(e.settlements.coming.attempts)
+}

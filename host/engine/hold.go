@@ -49,7 +49,7 @@ func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Chang
 		err = a.engine.commit(ctx, &c)
 		switch task.CodeOf(err) {
 		case "":
-			a.changed(c.Task)
+			a.changed(&c.Task)
 			return c.Task, nil
 		case task.CodeConflict, task.CodeNotFound:
 			err = a.reread(ctx)
@@ -61,9 +61,9 @@ func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Chang
 }
 
 // changed takes up what was committed. The attempt is settled when its token is gone.
-func (a *attempt) changed(t task.Task) {
+func (a *attempt) changed(t *task.Task) {
 	a.mu.Lock()
-	a.task = t
+	a.task = *t
 	a.mu.Unlock()
 	if t.Token != a.token {
 		a.endHold(settled)
@@ -79,7 +79,7 @@ func (a *attempt) reread(ctx context.Context) error {
 	case err != nil:
 		return err
 	default:
-		a.changed(t)
+		a.changed(&t)
 	}
 	return nil
 }

@@ -73,15 +73,16 @@ func (a *attempt) run() {
 		res, err = sdk.Execute(a.ctx, a.executor.Executor, st, rep)
 	}
 	a.finish(res, err)
-	a.engine.forget(a)
 }
 
-// forget frees what the attempt held, once its goroutine has come back.
-func (e *Engine) forget(a *attempt) {
-	a.cancel(nil)
+// forget frees what attempts held, once their goroutines have come back and their ends are
+// on record, or not theirs to write.
+func (e *Engine) forget(attempts ...*attempt) {
 	e.mu.Lock()
-	if e.attempts[a.id] == a {
-		delete(e.attempts, a.id)
+	for _, a := range attempts {
+		if e.attempts[a.id] == a {
+			delete(e.attempts, a.id)
+		}
 	}
 	idle := e.idle
 	if len(e.attempts) == 0 || e.ctx.Err() != nil {
@@ -89,7 +90,15 @@ func (e *Engine) forget(a *attempt) {
 		close(idle)
 	}
 	e.mu.Unlock()
-	a.executor.Release(1)
+	freed := int64(0) // at once, so that as many are claimed at once
+	for i, a := range attempts {
+		a.cancel(nil)
+		freed++
+		if last := i == len(attempts)-1; last || attempts[i+1].executor != a.executor {
+			a.executor.Release(freed)
+			freed = 0
+		}
+	}
 }
 
 // sdkTask is the attempt as its executor sees it; a.mu is held.

@@ -11,14 +11,58 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// finish settles the attempt with what its executor returned.
+// finish settles the attempt with what its executor returned. When it returns the attempt's
+// goroutine is free; what the attempt held is free once its end is on record.
 func (a *attempt) finish(res sdk.Result, err error) {
 	if a.leftRunning(err) {
 		a.endHold(detached)
+		a.engine.forget(a)
 		return
 	}
-	a.settle(a.outcome(res, err))
+	o := a.outcome(res, err)
+	a.cameBack(&o)
+	a.turn <- struct{}{}
+	if c, ok := a.plainEnd(o); ok {
+		a.engine.settleSoon(a, o, c)
+		return
+	}
+	<-a.turn
+	a.settleAlone(o)
+}
+
+// cameBack is called once it is known how the attempt ended, before that is settled.
+func (a *attempt) cameBack(o *task.Outcome) {
+	a.mu.Lock()
+	a.clock.stop()
+	a.mu.Unlock()
+	a.logStack(o)
+	a.writeLogs()
+}
+
+// plainEnd is the change that settles an attempt which runs; false if there is more to do.
+// The caller has the turn.
+func (a *attempt) plainEnd(o task.Outcome) (task.Change, bool) {
+	t, holds := a.held()
+	if !holds || !t.State.Active() {
+		return task.Change{}, false
+	}
+	c, err := a.ending(t, o)
+	return c, err == nil && !c.Empty()
+}
+
+// ending is the change of the attempt's task that settles it.
+func (a *attempt) ending(t task.Task, o task.Outcome) (task.Change, error) {
+	if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
+		t.Progress = p
+	}
+	return task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, a.engine.now(), chance())
+}
+
+// settleAlone settles the attempt by an operation of its own, and frees what it held.
+func (a *attempt) settleAlone(o task.Outcome) {
+	a.settle(o)
 	a.acknowledge()
+	a.engine.forget(a)
 }
 
 // acknowledge tells the executor, once, that it may forget the attempt: what
@@ -123,6 +167,7 @@ func (a *attempt) settleUnresponsive(cause error) {
 		o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout, Unconfirmed: true,
 			Message: "attempt timed out and " + o.Message[len("the attempt "):], Details: map[string]any{"confirmed": false}}
 	}
+	a.cameBack(&o)
 	if a.settle(o) {
 		a.engine.log.Warn("attempt did not stop and keeps its slot", "task", a.id, "executor", a.executor.Name, "cause", cause)
 	}
@@ -134,11 +179,6 @@ func (a *attempt) settleUnresponsive(cause error) {
 // is never dropped. Between the tries others may change the task, a cancel among them.
 // False if the attempt no longer held the task.
 func (a *attempt) settle(o task.Outcome) bool {
-	a.mu.Lock()
-	a.clock.stop()
-	a.mu.Unlock()
-	a.logStack(&o)
-	a.writeLogs()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := a.trySettle(o)
 		if err == nil {
@@ -171,11 +211,6 @@ func (a *attempt) trySettle(o task.Outcome) error {
 			return err
 		}
 	}
-	_, err := a.change(ctx, func(t task.Task) (task.Change, error) {
-		if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
-			t.Progress = p
-		}
-		return task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, a.engine.now(), chance())
-	})
+	_, err := a.change(ctx, func(t task.Task) (task.Change, error) { return a.ending(t, o) })
 	return err
 }

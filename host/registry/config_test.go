@@ -99,3 +99,21 @@ func TestCheckConfigOfOtherPlugins(t *testing.T) {
 		t.Errorf("%d faults, want %d", len(faults), maxFaults)
 	}
 }
+
+// Whatever a plugin declares and an operator writes, a check ends with faults or an error.
+func FuzzCheckConfig(f *testing.F) {
+	f.Add(string(sdk.ConfigSchema(checkedConfig{})), `{"alow_hosts":[],"timeout":30,"inner":{"a/b ~d":1}}`)
+	f.Add(`{"$id":"x:y","properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"b":{"additionalProperties":false}}}`, `{"a":{"c":1}}`)
+	f.Add(`{"anyOf":[{"type":"string"},{"enum":[1,null]}],"not":{}}`, `[{"a":null}]`)
+	f.Fuzz(func(t *testing.T, schema, config string) {
+		faults, err := CheckConfig(t.Context(), []byte(schema), []byte(config))
+		if err != nil && faults != nil || len(faults) > maxFaults {
+			t.Errorf("%d faults and error %v", len(faults), err)
+		}
+		for _, fault := range faults {
+			if fault.Message == "" || len(fault.Message) > maxFaultMessage+len("…") {
+				t.Errorf("a fault says %q", fault.Message)
+			}
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package host_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host"
+	"github.com/taskhost/taskhost/host/sqlite"
+	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
+)
+
+// BenchmarkBacklog is a host that works off b.N tasks of those that wait.
+func BenchmarkBacklog(b *testing.B) {
+	for name, waiting := range map[string]int{"all": 0, "million": 1_000_000, "ten_million": 10_000_000} {
+		b.Run(name, func(b *testing.B) { workOff(b, max(waiting, b.N)) })
+	}
+}
+
+func workOff(b *testing.B, waiting int) {
+	data := b.TempDir()
+	fillBacklog(b, data, waiting)
+	h := openBench(b, data, false)
+	ready := func() int64 {
+		n := int64(0)
+		for _, t := range h.Tasks().Types() {
+			n += t.Counts.Ready
+		}
+		return n
+	}
+	if n := ready(); n != int64(waiting) {
+		b.Fatalf("%d tasks wait, want %d", n, waiting)
+	}
+	control(b, h, "resume")
+	used := queuetest.CPUTime()
+	b.ResetTimer()
+	for ready() > int64(waiting-b.N) {
+		time.Sleep(time.Millisecond)
+	}
+	control(b, h, "pause") // what is left would go on under the measurement of memory
+	report(b, used)
+}
+
+func control(b *testing.B, h *host.Host, action string) {
+	b.Helper()
+	if _, err := h.Tasks().ControlExecutor(b.Context(), "x", action); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fillBacklog makes a store with so many tasks that wait for an executor which is paused: one
+// as a host writes it, and copies of its row.
+func fillBacklog(b *testing.B, data string, waiting int) {
+	h := openBench(b, data, false)
+	control(b, h, "pause")
+	if _, _, err := h.Tasks().Submit(b.Context(), host.DefaultScope(), []task.Spec{plainTask}, nil); err != nil {
+		b.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		b.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", filepath.Join(data, sqlite.FileName)+"?_journal_mode=WAL&_synchronous=OFF")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	var columns string
+	if err := db.QueryRow(`SELECT group_concat(name) FROM pragma_table_info('task') WHERE name NOT IN ('seq', 'id')`).Scan(&columns); err != nil {
+		b.Fatal(err)
+	}
+	const copies = `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+INSERT INTO task (seq, id, COLUMNS) SELECT i, unhex(printf('%012x', unixepoch() * 1000 + i / 100) || hex(randomblob(10))), COLUMNS FROM n, task WHERE seq = 1`
+	const step = 100_000 // so that the log does not grow as large as the store
+	for from := 2; from <= waiting; from += step {
+		if _, err := db.ExecContext(context.Background(), strings.ReplaceAll(copies, "COLUMNS", columns), from, min(from+step-1, waiting)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
