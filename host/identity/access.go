@@ -34,11 +34,20 @@ type Credentials struct {
 	Header      func(string) string // what a proxy may have set
 }
 
-// Access knows the tokens and tells who calls. Make it with NewAccess; it may be used from
-// many goroutines.
+// Source is the time and the chance that an Access needs.
+type Source struct {
+	Now    func() time.Time
+	ID     func() (task.ID, error)
+	Random func([]byte) (int, error) // fills what it is given with bytes that nobody can guess
+}
+
+// Access knows the tokens, tells who calls, and writes down what was changed. Make it with
+// NewAccess; it may be used from many goroutines.
 type Access struct {
 	store    Store
+	source   Source
 	settings Settings
+	events   chan Event
 
 	mu       sync.RWMutex
 	byHash   map[[32]byte]*entry
@@ -49,17 +58,18 @@ type Access struct {
 
 // entry is a token that is there.
 type entry struct {
-	token   Token
-	revoked chan struct{}
+	token  Token
+	life   context.Context
+	revoke context.CancelFunc
 }
 
 // NewAccess reads the tokens that store has.
-func NewAccess(ctx context.Context, store Store, s Settings) (*Access, error) {
+func NewAccess(ctx context.Context, store Store, source Source, s Settings) (*Access, error) {
 	tokens, err := store.Tokens(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{store: store, settings: s, byHash: map[[32]byte]*entry{}, byID: map[task.ID]*entry{}, used: map[task.ID]time.Time{}}
+	a := &Access{store: store, source: source, settings: s, events: make(chan Event, maxUnwritten), byHash: map[[32]byte]*entry{}, byID: map[task.ID]*entry{}, used: map[task.ID]time.Time{}}
 	for _, t := range tokens {
 		a.add(t)
 	}
@@ -67,7 +77,8 @@ func NewAccess(ctx context.Context, store Store, s Settings) (*Access, error) {
 }
 
 func (a *Access) add(t Token) {
-	e := &entry{token: t, revoked: make(chan struct{})}
+	e := &entry{token: t}
+	e.life, e.revoke = context.WithCancel(context.Background())
 	a.byHash[t.Hash] = e
 	a.byID[t.ID] = e
 }
@@ -79,7 +90,9 @@ func (a *Access) Guarded() bool {
 	return a.guarded()
 }
 
-func (a *Access) guarded() bool { return len(a.byID) > 0 || a.settings.Certificates || a.settings.Proxies.Any() }
+func (a *Access) guarded() bool {
+	return len(a.byID) > 0 || a.settings.Certificates || a.settings.Proxies.Any()
+}
 
 // Anonymous says whether a request that says nothing of its sender is let in from that address.
 func (a *Access) Anonymous(from netip.Addr) bool {
@@ -90,7 +103,7 @@ func (a *Access) Anonymous(from netip.Addr) bool {
 
 // Caller is who sent a request. An error has the code unauthenticated or forbidden; its answer
 // is to be held back for the time that wait says.
-func (a *Access) Caller(c Credentials, now time.Time) (who Caller, wait time.Duration, err error) {
+func (a *Access) Caller(c Credentials) (who Caller, wait time.Duration, err error) {
 	if a.settings.Proxies.trusts(&c) {
 		if who, said, err := vouched(c.Header); said {
 			return who, 0, err
@@ -98,6 +111,7 @@ func (a *Access) Caller(c Credentials, now time.Time) (who Caller, wait time.Dur
 	}
 	switch {
 	case c.Secret != "":
+		now := a.source.Now()
 		if who, ok := a.byToken(c.Secret, now); ok {
 			return who, 0, nil
 		}
@@ -130,7 +144,7 @@ func (a *Access) byToken(secret string, now time.Time) (Caller, bool) {
 		a.mu.Unlock()
 	}
 	t := &e.token
-	return Caller{Name: t.Name, Owner: t.Owner, Role: t.Role, By: ByToken, Token: t.ID, ExpiresAt: t.ExpiresAt, Ended: e.revoked}, true
+	return Caller{Name: t.Name, Owner: t.Owner, Role: t.Role, By: ByToken, Token: t.ID, ExpiresAt: t.ExpiresAt, Life: e.life}, true
 }
 
 func (a *Access) byCertificate(name string) Caller {
@@ -141,18 +155,41 @@ func (a *Access) byCertificate(name string) Caller {
 	return Caller{Name: name, Owner: name, Role: role, By: ByCertificate}
 }
 
-// Create makes a token on record. The first must be an admin's, or nobody could make another.
-func (a *Access) Create(ctx context.Context, t Token) error {
+// Create makes a token on record, and gives it with its secret, which nobody can be told again.
+// The first must be an admin's, or nobody could make another.
+func (a *Access) Create(ctx context.Context, s Spec) (t Token, secret string, err error) {
+	var random [SecretBytes]byte
+	if _, err := a.source.Random(random[:]); err != nil {
+		return Token{}, "", err
+	}
+	id, err := a.source.ID()
+	if err != nil {
+		return Token{}, "", err
+	}
+	secret = Secret(random)
+	if t, err = NewToken(id, s, secret, a.source.Now()); err != nil {
+		return Token{}, "", err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t.Role != Admin && !a.guarded() {
-		return task.Errorf(task.CodeConflict, "the first token must have the role admin: from then on only an admin can make others")
+		return Token{}, "", task.Errorf(task.CodeConflict, "the first token must have the role admin: from then on only an admin can make others")
 	}
 	if err := a.store.InsertToken(ctx, t); err != nil {
-		return err
+		return Token{}, "", err
 	}
 	a.add(t)
-	return nil
+	return t, secret, nil
+}
+
+// Token is the token of that id; not_found if there is none.
+func (a *Access) Token(id task.ID) (Token, error) {
+	for _, t := range a.Tokens() {
+		if t.ID == id {
+			return t, nil
+		}
+	}
+	return Token{}, task.Errorf(task.CodeNotFound, "there is no token %s", id)
 }
 
 // Tokens are all tokens, newest first, with when they were last used.
@@ -173,7 +210,8 @@ func (a *Access) Tokens() []Token {
 
 // Revoke removes a token: its streams end now. The last admin's cannot be revoked while the
 // host runs, since it could not be undone.
-func (a *Access) Revoke(ctx context.Context, id task.ID, now time.Time) error {
+func (a *Access) Revoke(ctx context.Context, id task.ID) error {
+	now := a.source.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.byID[id]
@@ -189,7 +227,7 @@ func (a *Access) Revoke(ctx context.Context, id task.ID, now time.Time) error {
 	delete(a.byID, id)
 	delete(a.byHash, e.token.Hash)
 	delete(a.used, id)
-	close(e.revoked)
+	e.revoke()
 	return nil
 }
 
@@ -202,8 +240,8 @@ func (a *Access) otherAdmin(but task.ID, now time.Time) bool {
 	return false
 }
 
-// WriteUsed writes when tokens were last used, of those used since it last did.
-func (a *Access) WriteUsed(ctx context.Context) error {
+// writeUsed writes when tokens were last used, of those used since it last did.
+func (a *Access) writeUsed(ctx context.Context) error {
 	a.mu.Lock()
 	used := map[task.ID]time.Time{}
 	for id, at := range a.used {

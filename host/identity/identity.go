@@ -5,6 +5,7 @@
 package identity
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,9 @@ func Roles() []string {
 func (r Role) Valid() bool { return slices.Contains(roles, r) }
 
 // May says whether r may do what needs that role at the least. What is no role may nothing.
-func (r Role) May(least Role) bool { return r.Valid() && slices.Index(roles, r) >= slices.Index(roles, least) }
+func (r Role) May(least Role) bool {
+	return r.Valid() && slices.Index(roles, r) >= slices.Index(roles, least)
+}
 
 // Way is how a caller is known.
 type Way string
@@ -64,8 +67,8 @@ type Caller struct {
 	Token task.ID // zero if by no token
 	// ExpiresAt is when the token ends; zero for never.
 	ExpiresAt time.Time
-	// Ended is closed when the token is revoked; nil if by no token.
-	Ended <-chan struct{}
+	// Life ends when the token is revoked; nil if by no token.
+	Life context.Context
 }
 
 // Scope is what the caller may see.

@@ -14,6 +14,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -107,6 +108,8 @@ func sample(method, path string) (target, body string) {
 		body = `{"action":"cancel","filter":{}}`
 	case path == "/v1/schedules" && method == "POST":
 		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
+	case path == "/v1/tokens" && method == "POST":
+		body = `{"name":"n","owner":"o","role":"admin"}`
 	case method == "PATCH":
 		body = `{"paused":true}`
 	case path == "/v1/batches":
@@ -144,7 +147,9 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 // giveAnyRoute has every operation refuse what it takes from nobody.
 func giveAnyRoute(t *testing.T, all given) {
 	open := serveAs(t, broken{}, server.Options{})
-	guarded := serveAs(t, broken{}, server.Options{Tokens: []server.Token{{Secret: "secret"}}})
+	tokens := newTestServer(t, server.Options{})
+	tokens.token("ops", identity.Admin)
+	guarded := serveAs(t, broken{}, server.Options{Access: tokens.access})
 	eachOperation(theContract(), func(method, path string, op map[string]any) {
 		target, body := sample(method, path)
 		all.record(t, open.do(method, target, body)) // 500, where it asks anybody
