@@ -146,7 +146,7 @@ func (h *Host) listen() error {
 	local := config.IsLoopback(h.opts.Listen)
 	if !local && !h.access.Guarded() {
 		return fmt.Errorf("listen = %q is not a loopback address, and there is no token: everyone who reaches it would be the admin; "+
-			"make one with \"taskhost token create --role admin NAME\" while the host is stopped, or listen on 127.0.0.1", h.opts.Listen)
+			"make one with \"taskhost token create NAME --role admin --data-dir %s\", or listen on 127.0.0.1", h.opts.Listen, h.opts.DataDir)
 	}
 	if err := h.loadTLS(h.opts.TLS); err != nil {
 		return err

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -23,6 +24,20 @@ type Token struct {
 	CreatedAt  time.Time  `json:"created_at" doc:"when it was made"`
 	ExpiresAt  *time.Time `json:"expires_at" doc:"when it ends; null for never"`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"when it was used last, to the minute; null for never"`
+}
+
+// TokenOf is a token as clients are told of it.
+func TokenOf(t *identity.Token) Token {
+	out := Token{ID: t.ID.String(), Name: t.Name, Owner: t.Owner, Role: string(t.Role), CreatedAt: task.Shown(t.CreatedAt)}
+	if !t.ExpiresAt.IsZero() {
+		at := task.Shown(t.ExpiresAt)
+		out.ExpiresAt = &at
+	}
+	if !t.UsedAt.IsZero() {
+		at := task.Shown(t.UsedAt)
+		out.LastUsedAt = &at
+	}
+	return out
 }
 
 // NewToken is a token that was just made, with its secret.

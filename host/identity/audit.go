@@ -106,7 +106,9 @@ func (a *Access) write(ctx context.Context, events []Event, warn func(error)) []
 			return nil
 		}
 		if err := a.store.AppendEvents(ctx, events); err != nil {
-			warn(err)
+			if ctx.Err() == nil {
+				warn(err)
+			}
 			return events
 		}
 		events = nil

@@ -56,7 +56,8 @@ func delayOf(wrong int) time.Duration {
 	return min(maxDelay, firstDelay<<min(over-1, 10))
 }
 
-// forget makes room: of those that are quiet, or else of some.
+// forget makes room, by those that are quiet and else by any: half of all, so that it is
+// seldom done, however many addresses someone has.
 func (t *throttle) forget(now time.Time) {
 	for a, g := range t.by {
 		if now.Sub(g.last) > forgetAfter {
@@ -64,7 +65,7 @@ func (t *throttle) forget(now time.Time) {
 		}
 	}
 	for a := range t.by {
-		if len(t.by) < maxGuessers {
+		if len(t.by) <= maxGuessers/2 {
 			return
 		}
 		delete(t.by, a)

@@ -61,7 +61,9 @@ func (g *guard) knownHost(hostport string) bool {
 }
 
 // anonymous says whether a request is let in that does not say who sent it.
-func (g *guard) anonymous(r *http.Request) bool { return g.access == nil || g.access.Anonymous(addressOf(r)) }
+func (g *guard) anonymous(r *http.Request) bool {
+	return g.access == nil || g.access.Anonymous(addressOf(r))
+}
 
 // secretOf is the token's secret that a request carries; "" if it has none.
 func secretOf(r *http.Request) string {

@@ -235,7 +235,7 @@ func TestHealth(t *testing.T) {
 // asked for tasks. Nothing else of it is called: no real service does either.
 type broken struct{ server.Service }
 
-func (broken) Types() []task.TypeStatus { panic("a bug") }
+func (broken) Types(task.Scope) []task.TypeStatus { panic("a bug") }
 func (broken) List(context.Context, task.Scope, task.Filter) (task.Page, error) {
 	return task.Page{}, errors.New("secret detail")
 }

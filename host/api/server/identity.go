@@ -14,9 +14,11 @@ const maxTokenRequest = 16 << 10
 
 // tokenFields are the fields that the request for a token may have, each with how it is read.
 var tokenFields = map[string]func(s *identity.Spec, v json.RawMessage, at place, bad *faults){
-	"name":       func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.Name = bad.str(v, at) },
-	"owner":      func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.Owner = bad.str(v, at) },
-	"role":       func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.Role = identity.Role(bad.str(v, at)) },
+	"name":  func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.Name = bad.str(v, at) },
+	"owner": func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.Owner = bad.str(v, at) },
+	"role": func(s *identity.Spec, v json.RawMessage, at place, bad *faults) {
+		s.Role = identity.Role(bad.str(v, at))
+	},
 	"expires_at": func(s *identity.Spec, v json.RawMessage, at place, bad *faults) { s.ExpiresAt = bad.time(v, at) },
 }
 
@@ -62,7 +64,7 @@ func (h *handlers) createToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 	}
 	w.Header()["Location"] = []string{"/v1/tokens/" + t.ID.String()}
 	w.Header()["Cache-Control"] = []string{"no-store"}
-	return h.writeJSON(w, http.StatusCreated, api.NewToken{Token: toToken(&t), Secret: secret})
+	return h.writeJSON(w, http.StatusCreated, api.NewToken{Token: api.TokenOf(&t), Secret: secret})
 }
 
 func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
@@ -72,7 +74,7 @@ func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Sco
 	out := api.TokenList{Tokens: []api.Token{}}
 	if h.opts.Access != nil {
 		for _, t := range h.opts.Access.Tokens() {
-			out.Tokens = append(out.Tokens, toToken(&t))
+			out.Tokens = append(out.Tokens, api.TokenOf(&t))
 		}
 	}
 	return h.writeJSON(w, http.StatusOK, out)
@@ -91,7 +93,7 @@ func (h *handlers) getToken(w http.ResponseWriter, r *http.Request, _ task.Scope
 	if err != nil {
 		return err
 	}
-	return h.writeJSON(w, http.StatusOK, toToken(&t))
+	return h.writeJSON(w, http.StatusOK, api.TokenOf(&t))
 }
 
 func (h *handlers) revokeToken(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
@@ -140,11 +142,6 @@ func (h *handlers) listAudit(w http.ResponseWriter, r *http.Request, _ task.Scop
 	}
 	out.Next = q.linkNext(w, r, page.Next)
 	return h.writeJSON(w, http.StatusOK, out)
-}
-
-func toToken(t *identity.Token) api.Token {
-	return api.Token{ID: t.ID.String(), Name: t.Name, Owner: t.Owner, Role: string(t.Role), CreatedAt: task.Shown(t.CreatedAt),
-		ExpiresAt: timeOrNull(t.ExpiresAt), LastUsedAt: timeOrNull(t.UsedAt)}
 }
 
 func (h *handlers) identityRoutes() []route {

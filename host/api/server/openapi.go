@@ -62,7 +62,7 @@ func newDocument(version string) *document {
 			{URL: "http://127.0.0.1:7070", Description: "One on this machine, where it listens if nothing else is configured."},
 		},
 		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"token": {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
+			"token":     {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
 			"openstack": {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "The same token, where OpenStack's clients send one."}}},
 		Security: []map[string][]string{{"token": {}}, {"openstack": {}}, {}},
 	}}

@@ -24,9 +24,9 @@ type route struct {
 	open         bool          // to callers who do not say who they are
 	role         identity.Role // that a caller needs at the least; "": viewer to read, member to change
 	quiet        bool          // the audit does not tell of it, though it changes something
-	params       []param // those of the path, too
-	body         any     // a value of the request's type; nil for none
-	bodyDoc      string  // of a body that is no JSON of ours, and may be any bytes
+	params       []param       // those of the path, too
+	body         any           // a value of the request's type; nil for none
+	bodyDoc      string        // of a body that is no JSON of ours, and may be any bytes
 	answers      []answer
 	codes        []task.Code // of the problems that it may answer with, besides those of every route
 	handle       handlerFunc

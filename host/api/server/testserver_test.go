@@ -39,6 +39,7 @@ type testServer struct {
 	closed sync.Map     // remote addresses of connections that the server closed
 	engine *engine.Engine
 	access *identity.Access
+	store  *sqlite.Store
 	dir    string        // of the store
 	gate   chan struct{} // each receive lets one "gated" go on
 	began  chan string
@@ -62,6 +63,7 @@ func (r *testServer) serve(exec sdk.Executor, opts server.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = store
 	t.Cleanup(func() { _ = store.Close() })
 	r.engine = engine.New(engine.Options{
 		Store: store, CancelGrace: 5 * time.Second, DrainTimeout: 10 * time.Millisecond,
