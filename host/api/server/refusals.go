@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -70,11 +71,14 @@ func markIdle(c net.Conn, s http.ConnState) {
 	}
 }
 
+// plainHTTP is how requests begin that are not encrypted, as far as a record of TLS has a head.
+var plainHTTP = []string{"GET /", "HEAD ", "POST ", "PUT /", "PATCH", "DELET", "OPTIO"}
+
 // Read reads, and tells a client that does not know that TLS is spoken here.
 func (c *refusalConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) && plain.Conn != nil && bytes.Contains([]byte("GET POST PUT PATCHDELETEHEAD OPTIO"), plain.RecordHeader[:]) {
+	if errors.As(err, &plain) && plain.Conn != nil && slices.Contains(plainHTTP, string(plain.RecordHeader[:])) {
 		_, _ = plain.Conn.Write(refusal(task.Errorf(task.CodeInvalidRequest, "this server speaks HTTPS: ask it at https://")))
 	}
 	return n, err
