@@ -204,9 +204,12 @@ func toSchedule(s *schedule.Schedule) (api.Schedule, error) {
 
 // toRequest is a spec as a client asked for it.
 func toRequest(s *task.Spec) api.TaskRequest {
-	d := api.TaskRequest{Type: s.Type, Input: s.Input, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
+	d := api.TaskRequest{Type: s.Type, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
 		Labels: s.Labels, Route: s.Route, Timeout: api.Duration(s.Timeout), MaxAttempts: s.MaxAttempts, MaxLost: s.MaxLost,
 		Exclusive: s.Resources.Exclusive, Shared: s.Resources.Shared}
+	if !isNull(s.Input) {
+		d.Input = s.Input
+	}
 	if s.Retain != nil {
 		retain := api.Duration(*s.Retain)
 		d.Retain = &retain
