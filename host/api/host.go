@@ -31,11 +31,13 @@ type StoreState struct {
 
 // Backlog is tasks that wait for the same thing.
 type Backlog struct {
-	Type     string  `json:"type" doc:"the task type"`
-	Executor *string `json:"executor" doc:"that serves them; null if none does"`
-	Waiting  *string `json:"waiting" enum:"queued,executor" doc:"as of a task; null for tasks that wait for something of their own"`
-	Reason   *string `json:"reason" doc:"what keeps them; null if they are about to run"`
-	Tasks    int64   `json:"tasks" minimum:"1" doc:"how many they are"`
+	Type     string     `json:"type" doc:"the task type"`
+	Executor *string    `json:"executor" doc:"that serves them; null if none does"`
+	Waiting  string     `json:"waiting" enum:"queued,scheduled,dependency,resource,paused,executor,dispatched,children" doc:"as of a task"`
+	Reason   *string    `json:"reason" doc:"what keeps those that are queued or wait for an executor; null if they are about to run, or wait for something else"`
+	Tasks    int64      `json:"tasks" minimum:"1" doc:"how many they are"`
+	Oldest   *string    `json:"oldest" format:"uuid" doc:"the task of them that was submitted first; null of those that are scheduled or dispatched"`
+	OldestAt *time.Time `json:"oldest_at" doc:"when it was submitted"`
 }
 
 // The values of Status.Status and of StoreState.State.

@@ -18,8 +18,7 @@ func (e *Engine) Status(ctx context.Context, s task.Scope) task.HostStatus {
 	h := task.HostStatus{StartedAt: e.started}
 	h.Readiness, h.Unready = e.Ready(ctx)
 	h.Executors = e.Executors()
-	h.Tasks, h.Backlog = e.registry.Backlog(s)
-	h.Backlog = h.Backlog[:min(len(h.Backlog), backlogShown)]
+	h.Tasks, h.Backlog = e.registry.Backlog(ctx, s, backlogShown)
 	h.Failed, h.StoreFault = e.lastFailed(ctx, s, failedShown)
 	if h.StoreFault == nil {
 		h.Store, h.StoreFault = e.store.Info(ctx)

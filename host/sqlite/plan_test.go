@@ -47,6 +47,8 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"logs":              {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},
 	"deletable":         {sqlDeletable, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	"expired keys":      {sqlIdemExpire, "INDEX idempotency_at (at<?)"},
+	"oldest queued":     {sqlOldestQueued, "SEARCH task USING INDEX task_ready (lane=? AND priority<?)"},
+	"oldest resting":    {sqlOldestResting, "SEARCH task USING INDEX task_resting (lane=? AND waiting=?)"},
 	"count ready":       {sqlCountReady, "USING COVERING INDEX task_ready"},
 	"count resting":     {sqlCountResting, "USING COVERING INDEX task_resting"},
 	"count scheduled":   {sqlCountScheduled, "USING COVERING INDEX task_scheduled"},

@@ -48,7 +48,7 @@ started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE 
 	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
 updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
 	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
-updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ?`)
+updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 

@@ -83,10 +83,11 @@ type Readiness struct {
 // Backlog is tasks that wait for the same thing.
 type Backlog struct {
 	Type     string
-	Executor string  // that serves them; "" if none does
-	Waiting  Waiting // WaitQueued or WaitExecutor; WaitNone if it is not known, or not the same for all
-	Reason   string  // why they wait; "" if they are about to run
+	Executor string // that serves them; "" if none does
+	Waiting  Waiting
+	Reason   string // what keeps them; "" if nothing does, or their reason to wait says all
 	Tasks    int64
+	Oldest   Oldest // of those that are queued, or wait for an executor, children, a resource or an operator
 }
 
 // HostStatus is a host at one look.

@@ -70,7 +70,8 @@ func (h *handlers) toStatus(now *task.HostStatus, s task.Scope) api.Status {
 		out.Executors[i] = toExecutor(&now.Executors[i])
 	}
 	for i, b := range now.Backlog {
-		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: orNull(b.Waiting.String()), Reason: orNull(b.Reason), Tasks: b.Tasks}
+		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: b.Waiting.String(), Reason: orNull(b.Reason), Tasks: b.Tasks,
+			Oldest: idOrNull(b.Oldest.ID), OldestAt: timeOrNull(b.Oldest.CreatedAt)}
 	}
 	for i := range now.Failed {
 		out.Failed[i] = toTask(&now.Failed[i], false)
