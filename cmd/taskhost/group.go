@@ -49,7 +49,7 @@ func (p *program) showGroup(g api.Group) error {
 	}
 	return printFields(p, g, g.ID, []field{
 		{"ID", g.ID}, {"Name", g.Name}, {"Owner", g.Owner}, {"Labels", labelText(g.Labels)}, {"State", string(g.State)}, {"Done", fmt.Sprintf("%d of %d", g.Done, g.Total)},
-		{"Tasks", strings.Join(counts, ", ")}, {"Finisher", strings.TrimPrefix(orEmpty(g.OnFinished), "/v1/tasks/")},
+		{"Tasks", strings.Join(counts, ", ")}, {"Problem", orEmpty(g.Problem)}, {"Finisher", strings.TrimPrefix(orEmpty(g.OnFinished), "/v1/tasks/")},
 		{"Created", timeText(&g.CreatedAt)}, {"Closed", timeText(g.ClosedAt)}, {"Finished", timeText(g.FinishedAt)},
 	})
 }

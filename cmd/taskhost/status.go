@@ -37,7 +37,7 @@ func (p *program) showStatus(s *api.Status) error {
 	if err != nil || p.format != formatTable {
 		return err
 	}
-	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), failedOf(s)} {
+	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), problemsOf(s), failedOf(s)} {
 		if len(t.rows) == 0 {
 			continue
 		}
@@ -117,6 +117,14 @@ func waitingText(b *api.Backlog) string {
 		return *b.Reason
 	}
 	return cmp.Or(waitingTexts[b.Waiting], "-")
+}
+
+func problemsOf(s *api.Status) table {
+	t := table{header: []string{"CANNOT SUBMIT", "ID", "NAME", "WHY"}, prose: true}
+	for _, p := range s.Problems {
+		t.rows = append(t.rows, []string{p.Kind, shortID(p.ID), orDash(&p.Name), p.Reason})
+	}
+	return t
 }
 
 func failedOf(s *api.Status) table {

@@ -10,15 +10,16 @@ type Health struct {
 
 // Status is a host at one look.
 type Status struct {
-	Status    string     `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
-	Reason    *string    `json:"reason" doc:"why the host is unavailable"`
-	Version   string     `json:"version" doc:"of the program"`
-	StartedAt time.Time  `json:"started_at" doc:"when the host began"`
-	Store     StoreState `json:"store" doc:"how its store is"`
-	Tasks     Counts     `json:"tasks" doc:"all that are not final"`
-	Executors []Executor `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
-	Backlog   []Backlog  `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
-	Failed    []Task     `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
+	Status    string        `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
+	Reason    *string       `json:"reason" doc:"why the host is unavailable"`
+	Version   string        `json:"version" doc:"of the program"`
+	StartedAt time.Time     `json:"started_at" doc:"when the host began"`
+	Store     StoreState    `json:"store" doc:"how its store is"`
+	Tasks     Counts        `json:"tasks" doc:"all that are not final"`
+	Executors []Executor    `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
+	Backlog   []Backlog     `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
+	Problems  []HostProblem `json:"problems" nullable:"false" doc:"groups and schedules that cannot submit their tasks, the newest ten of each"`
+	Failed    []Task        `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
 }
 
 // StoreState is how the store is.
@@ -27,6 +28,14 @@ type StoreState struct {
 	Reason *string `json:"reason" doc:"why it can't be read"`
 	Place  *string `json:"place" doc:"where it is: told to admins"`
 	Bytes  int64   `json:"bytes" minimum:"0" doc:"its size on disk"`
+}
+
+// HostProblem is what cannot submit a task that it is to submit.
+type HostProblem struct {
+	Kind   string `json:"kind" enum:"group,schedule" doc:"what it is"`
+	ID     string `json:"id" format:"uuid" doc:"its id"`
+	Name   string `json:"name" doc:"its name; empty for a group that has none"`
+	Reason string `json:"reason" doc:"why the task could not be submitted"`
 }
 
 // Backlog is tasks that wait for the same thing.

@@ -28,7 +28,7 @@ type statements struct {
 	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
 	readyRow, makeReady                                                                           *stmt
-	groupFinisher, groupState, groupDelete                                                        *stmt
+	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue                  *stmt
 	seqRecord, markPut                                                                            *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
 }
@@ -158,6 +158,9 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.groupFinisher, sqlGroupFinisher, 0)
 	p(&st.groupState, sqlGroupState, 3)
 	p(&st.groupDelete, sqlGroupDelete, 0)
+	p(&st.groupPostpone, sqlGroupPostpone, 0)
+	p(&st.groupAsked, sqlGroupAsked, 0)
+	p(&st.groupsDue, sqlGroupsDue, 2)
 	p(&st.deletable, sqlDeletable, 7)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)

@@ -90,6 +90,14 @@ type Backlog struct {
 	Oldest   Oldest // of those that are queued, or wait for an executor, children, a resource or an operator
 }
 
+// Problem is what cannot submit a task that it is to submit.
+type Problem struct {
+	Kind   string // group or schedule
+	ID     ID
+	Name   string
+	Reason string
+}
+
 // HostStatus is a host at one look.
 type HostStatus struct {
 	Readiness
@@ -103,7 +111,9 @@ type HostStatus struct {
 	Executors  []ExecutorStatus
 	// Backlog is what waits, most of it first; less of it if it is in very many parts.
 	Backlog []Backlog
-	Failed  []Task // the last that failed and are failed still, the latest first
+	// Problems are groups and schedules that cannot submit their tasks, the newest first.
+	Problems []Problem
+	Failed   []Task // the last that failed and are failed still, the latest first
 }
 
 // Update is what a watcher of a task hears: after each committed change the
