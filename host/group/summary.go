@@ -9,6 +9,7 @@ import (
 // Summary is a group as clients see it, and as its finisher gets it.
 type Summary struct {
 	ID         string            `json:"id" format:"uuid" doc:"a UUID of version 7: it begins with the time it was made, so ids sort by age"`
+	Group      string            `json:"group,omitempty" format:"uri-reference" doc:"its path, in answers with status 202 alone"`
 	Name       string            `json:"name" doc:"as it was given; empty if none was"`
 	Owner      string            `json:"owner" doc:"whose group it is, and its members are"`
 	Labels     map[string]string `json:"labels" doc:"as they were given"`
