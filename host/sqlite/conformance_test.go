@@ -40,6 +40,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunResources(t, open)
 	storetest.RunSchedules(t, open)
 	storetest.RunBacklog(t, open)
+	storetest.RunIdentity(t, open)
 }
 
 // sharedStore is closed with the last of its handles.
