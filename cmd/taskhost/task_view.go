@@ -95,16 +95,3 @@ func waitText(t api.Task) string {
 	}
 	return orEmpty(t.Waiting)
 }
-
-// printTasks prints tasks as rows. As JSON they are a list, or the task alone where one
-// was asked for (single).
-func (p *program) printTasks(tasks []api.Task, single bool) error {
-	if len(tasks) == 0 { // what became of them was said
-		return nil
-	}
-	var body any = api.TaskList{Tasks: tasks}
-	if single {
-		body = tasks[0]
-	}
-	return printList(p, taskTable(), tasks, body)
-}

@@ -49,6 +49,7 @@ type Task struct {
 	UpdatedAt   time.Time         `json:"updated_at" doc:"when it last changed; progress apart"`
 	CancelAt    *time.Time        `json:"cancel_requested_at" doc:"when it was asked to end"`
 	Version     int64             `json:"version" doc:"raised by every change of state, and by some that are none; it numbers the history"`
+	Task        string            `json:"task,omitempty" format:"uri-reference" doc:"its path, in answers with status 202 alone"`
 	Damage      string            `json:"damage,omitempty" doc:"what of the stored task cannot be read, and is shown as something else; absent if all can"`
 }
 

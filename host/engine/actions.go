@@ -191,7 +191,7 @@ func (e *Engine) actOnAll(ctx context.Context, s task.Scope, a *task.Action, at 
 }
 
 // actedAtOnce is to how many tasks an action is done at once: their commits share an fsync.
-const actedAtOnce = 64
+const actedAtOnce = 500
 
 // actOn does an action to some tasks, and waits for it.
 func (e *Engine) actOn(ctx context.Context, s task.Scope, a *task.Action, at *actionState, tasks []task.Task) {

@@ -36,6 +36,7 @@ type Store interface {
 	task.TransactionStore
 	task.SignalStore
 	task.ChildStore
+	task.BacklogStore
 	group.Store
 	resource.Store
 	schedule.Store

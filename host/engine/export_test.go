@@ -19,3 +19,6 @@ func (e *Engine) ComingEnds() int {
 	}
 	return len(e.settlements.coming.attempts)
 }
+
+// LookAtSignals has the loop of signals look, as its poll does.
+func (e *Engine) LookAtSignals() { e.wakeSignals() }

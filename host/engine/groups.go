@@ -173,15 +173,56 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 		return err
 	}
 	n, err := e.finisher(g.Owner, *g.OnFinished, input)
-	if err != nil {
-		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", err)
-		return errUndecided
+	if err == nil {
+		err = e.store.FinishGroup(e.ctx, g.ID, &n.task, sig)
 	}
-	if err := e.store.FinishGroup(e.ctx, g.ID, &n.task, sig); err != nil {
+	switch task.CodeOf(err) {
+	case "":
+		e.inserted(&n.task)
+		return nil
+	case task.CodeStoreUnavailable, task.CodeStoreFull, task.CodeInternal:
+		return err
+	case task.CodeConflict:
+		if now, err := e.store.Group(e.ctx, task.Scope{All: true}, g.ID); err != nil || now.State() != group.Finished || !now.Finisher.IsZero() {
+			return err // and not a conflict of the finisher's own, whose key is taken, say
+		}
+	}
+	return e.postponeFinisher(&g, sig, err)
+}
+
+// The rests between two tries to submit a group's finisher: as long as it waits for it
+// already, from the least to the most.
+const (
+	leastFinisherRest = time.Second
+	mostFinisherRest  = time.Minute
+)
+
+// postponeFinisher has a finisher that cannot be submitted tried again later. Its group says
+// why; the log does so once.
+func (e *Engine) postponeFinisher(g *group.Group, sig task.Signal, why error) error {
+	now := e.now()
+	rest := min(max(now.Sub(g.FinishedAt), leastFinisherRest), mostFinisherRest)
+	if err := e.store.PostponeFinisher(e.ctx, g.ID, why.Error(), now.Add(rest), sig); err != nil {
 		return err
 	}
-	e.inserted(&n.task)
+	if why.Error() != g.Problem {
+		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", why)
+	}
 	return nil
+}
+
+// retryFinishers has finishers decided upon anew that were postponed until now, and says when
+// the next is due; zero if none is.
+func (e *Engine) retryFinishers() time.Time {
+	now := e.now()
+	next, err := e.store.RetryFinishers(e.ctx, now, signalsAtOnce)
+	if err == nil && next.Sub(now) > mostFinisherRest { // the clock was set back since
+		next, err = e.store.RetryFinishers(e.ctx, next, signalsAtOnce)
+	}
+	if err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot look for finishers to be tried again; trying again", "error", err)
+	}
+	return next
 }
 
 // groupsKept is how long a finished group is kept that has no members any more.

@@ -3,9 +3,12 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/group"
@@ -68,6 +71,66 @@ func TestFinisherOutlastsTheHost(t *testing.T) {
 		got, err := r.Group(t.Context(), me, g.ID)
 		return err == nil && !got.Finisher.IsZero()
 	})
+}
+
+// A finisher that cannot be submitted is tried again, ever more rarely: its group and the
+// status say why, and the log once. Others are decided upon meanwhile.
+func TestFinisherThatCannotBeSubmitted(t *testing.T) {
+	var log lines
+	var clock testClock
+	now := time.Now()
+	clock.set(now)
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run), script("free", instant))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Now: clock.get, Types: map[string]task.TypeConfig{"work": {QueueLimit: 1}},
+		Log: sdk.ReadableLog(hclog.New(&hclog.LoggerOptions{Output: &log})), Executors: []registry.Binding{{Name: "x", Slots: 2, Executor: x}}})
+	running := []task.Task{r.submit(task.Spec{}), r.submit(task.Spec{})}
+	<-g.began
+	<-g.began
+	full := r.submit(task.Spec{})
+	made := func(finisher string) group.Group {
+		t.Helper()
+		made, _, err := r.SubmitGroup(t.Context(), me, group.Spec{Name: finisher, OnFinished: &task.Spec{Type: finisher}}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	stuck := made("work")
+	read := func(id task.ID) group.Group {
+		t.Helper()
+		got, err := r.Group(t.Context(), me, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	r.until("the group says why it has no finisher", func() bool { return strings.Contains(read(stuck.ID).Problem, "queue") })
+	for i := range 3 {
+		clock.set(now.Add(time.Duration(i+1) * 2 * time.Minute))
+		other := made("free")
+		r.LookAtSignals()
+		r.until("another group has its finisher", func() bool { return !read(other.ID).Finisher.IsZero() })
+	}
+	if n := log.with("cannot submit a group's finisher"); n != 1 {
+		t.Errorf("%d lines of the log about the finisher, want one", n)
+	}
+	if s := r.Status(t.Context(), me); len(s.Problems) != 1 || s.Problems[0].ID != stuck.ID || s.Problems[0].Kind != "group" || s.Problems[0].Reason == "" {
+		t.Errorf("the status tells of %+v", s.Problems)
+	}
+	if _, err := r.Cancel(t.Context(), me, full.ID); err != nil {
+		t.Fatal(err)
+	}
+	clock.set(now) // set back: it is not waited for until then
+	r.LookAtSignals()
+	r.until("the group has its finisher", func() bool { return !read(stuck.ID).Finisher.IsZero() })
+	if got := read(stuck.ID); got.Problem != "" {
+		t.Errorf("with its finisher the group says %q", got.Problem)
+	}
+	close(g.let)
+	for _, w := range running {
+		r.wait(w.ID)
+	}
 }
 
 // Cancel of a group ends all its members, those that run and those that wait.

@@ -62,6 +62,8 @@ type Lane struct {
 	Row int64
 	// Window is the head of its queue.
 	Window Window
+	// reasons are its pending tasks by why they wait, those that are queued apart.
+	reasons reasons
 
 	waiting *int64                   // of all lanes of its type, in the open transaction: see Set.Waiting
 	counts  [Active + 1]atomic.Int64 // committed
@@ -89,4 +91,5 @@ func (l *Lane) add(c Counter, n int64) {
 func (l *Lane) clearDelta() {
 	l.changed = false
 	clear(l.delta[:])
+	clear(l.reasons.delta[:])
 }

@@ -110,6 +110,11 @@ func (s *Set) Commit() {
 				l.counts[c].Add(n)
 			}
 		}
+		for w, n := range l.reasons.delta {
+			if n != 0 {
+				l.reasons.counts[w].Add(n)
+			}
+		}
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]

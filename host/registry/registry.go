@@ -24,6 +24,7 @@ type Store interface {
 	Lanes(after task.LaneID) []task.Lane
 	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
 	DropEmptyLanes(ctx context.Context) (n int, err error)
+	task.BacklogStore
 	// SaveOffer and Offers are those of task.OfferStore.
 	SaveOffer(ctx context.Context, o task.Offer) error
 	Offers(ctx context.Context, host task.HostID, now time.Time) ([]task.Offer, error)

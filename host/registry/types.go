@@ -88,7 +88,12 @@ func (x *Executor) why() string {
 }
 
 func knownNames(types map[string]*Type) string {
-	names := slices.Sorted(maps.Keys(types))
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if x := types[name].Executor; x == nil || !x.Own {
+			names = append(names, name)
+		}
+	}
 	if len(names) == 0 {
 		return "none"
 	}

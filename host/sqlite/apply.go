@@ -123,20 +123,26 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 }
 
 // tryStart makes the common beginning of a dispatched attempt, for which a narrower
-// statement does; false if it is none, or its guard does not hold.
-func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
+// statement does; false if it is none, or its guard does not hold. The lane must be the
+// one that the task names.
+func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
 	t := &c.Task
 	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
 		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
+	n := w.lanes.ByKey(keyOf(t, route))
+	if n == nil {
+		return false, nil
+	}
 	st := w.st.taskStart
-	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version)
+	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	return true, w.changed(c) // dispatched or running, its lane counts it as active
+	w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
+	return true, w.changed(c)
 }
 
 // trySucceed makes the common end of an attempt, likewise; the lane must be the one
@@ -253,6 +259,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		}
 	}
 	w.lanes.Move(from, was, to, is)
+	w.lanes.MoveReason(from, old.waiting, to, t.Waiting)
 	if is == lane.Ready {
 		to.Window.Add(entryOf(int64(t.Priority), old.place, t.Seq))
 	}

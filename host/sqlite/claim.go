@@ -76,6 +76,7 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 		return false, err
 	}
 	w.lanes.Move(l, lane.Ready, l, lane.Active)
+	w.lanes.MoveReason(l, task.WaitQueued, l, c.Task.Waiting)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
 	return true, w.enterFlight(seq)
 }

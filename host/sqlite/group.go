@@ -13,11 +13,12 @@ import (
 
 // groupColumns are the columns of table task_group, as readGroup reads them.
 var (
-	groupColumns = `id, owner, name, labels, on_finished, finisher, created_at, closed_at, finished_at, ` + strings.Join(countColumns(), ", ")
-	groupCount   = 9 + len(task.States())
+	groupColumns = `id, owner, name, labels, on_finished, finisher, created_at, closed_at, finished_at, problem, ` + strings.Join(countColumns(), ", ")
+	groupCount   = 10 + len(task.States())
 
 	sqlGroupGet   = `SELECT ` + groupColumns + ` FROM task_group WHERE id = ?`
 	sqlGroupList  = `SELECT ` + groupColumns + ` FROM task_group WHERE id < ? AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT ?5`
+	sqlGroupWrong = `SELECT ` + groupColumns + ` FROM task_group WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
 	sqlGroupCount = `UPDATE task_group SET ` + addCounts() + ` WHERE id = ?`
 )
 
@@ -29,8 +30,11 @@ const (
 	// What is returned is whether a finisher is due.
 	sqlGroupFinished = `UPDATE task_group SET finished_at = ? WHERE id = ? AND closed_at IS NOT NULL AND finished_at IS NULL AND ` + unfinishedMembers + ` = 0
 RETURNING on_finished IS NOT NULL AND finisher IS NULL`
-	sqlGroupReopened = `UPDATE task_group SET finished_at = NULL WHERE id = ? AND finished_at IS NOT NULL AND ` + unfinishedMembers + ` > 0`
-	sqlGroupFinisher = `UPDATE task_group SET finisher = ? WHERE id = ?`
+	sqlGroupReopened = `UPDATE task_group SET finished_at = NULL, problem = NULL, retry_at = NULL WHERE id = ? AND finished_at IS NOT NULL AND ` + unfinishedMembers + ` > 0`
+	sqlGroupFinisher = `UPDATE task_group SET finisher = ?, problem = NULL, retry_at = NULL WHERE id = ?`
+	sqlGroupPostpone = `UPDATE task_group SET problem = ?, retry_at = ? WHERE id = ?`
+	sqlGroupAsked    = `UPDATE task_group SET retry_at = NULL WHERE id = ?`
+	sqlGroupsDue     = `SELECT id, retry_at FROM task_group WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT ?`
 	sqlGroupState    = `SELECT owner, finished_at, finisher FROM task_group WHERE id = ?`
 	sqlGroupDelete   = `DELETE FROM task_group WHERE id = ?`
 	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT ?2`
@@ -69,8 +73,9 @@ func readGroup(r row) (g group.Group) {
 	g.CreatedAt = r.time(6)
 	g.ClosedAt = r.time(7)
 	g.FinishedAt = r.time(8)
+	g.Problem = r.text(9)
 	for i, s := range task.States() {
-		g.Counts[s] = r.int(9 + i)
+		g.Counts[s] = r.int(10 + i)
 	}
 	return g
 }

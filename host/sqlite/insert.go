@@ -301,6 +301,7 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
 	w.lanes.Move(n, lane.Uncounted, n, counter)
+	w.lanes.MoveReason(n, task.WaitNone, n, t.Waiting)
 	switch counter {
 	case lane.Ready:
 		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))

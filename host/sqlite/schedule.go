@@ -22,6 +22,7 @@ const (
 problem = ?, updated_at = ?, version = version + 1 WHERE id = ?`
 	sqlScheduleGuard  = `SELECT owner, version FROM schedule WHERE id = ?`
 	sqlScheduleNamed  = `SELECT id FROM schedule WHERE owner = ? AND name = ?`
+	sqlScheduleWrong  = `SELECT ` + scheduleColumns + ` FROM schedule WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
 	sqlScheduleDelete = `DELETE FROM schedule WHERE id = ?`
 )
 
@@ -183,6 +184,15 @@ func (s *Store) Schedules(ctx context.Context, scope task.Scope, f schedule.Filt
 		page.Next = page.Schedules[limit-1].ID
 	}
 	return page, err
+}
+
+// ScheduleProblems implements schedule.Store.
+func (s *Store) ScheduleProblems(ctx context.Context, scope task.Scope, limit int) (out []schedule.Schedule, err error) {
+	err = s.rows(ctx, sqlScheduleWrong, []any{scope.All, scope.Owner, limit}, scheduleCount, func(r row) bool {
+		out = append(out, readSchedule(r))
+		return true
+	})
+	return out, err
 }
 
 // DueSchedules implements schedule.Store.

@@ -28,7 +28,7 @@ type statements struct {
 	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
 	readyRow, makeReady                                                                           *stmt
-	groupFinisher, groupState, groupDelete                                                        *stmt
+	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue                  *stmt
 	seqRecord, markPut                                                                            *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                     *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
@@ -49,7 +49,7 @@ started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE 
 	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
 updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
 	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
-updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ?`)
+updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
@@ -165,6 +165,9 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.groupFinisher, sqlGroupFinisher, 0)
 	p(&st.groupState, sqlGroupState, 3)
 	p(&st.groupDelete, sqlGroupDelete, 0)
+	p(&st.groupPostpone, sqlGroupPostpone, 0)
+	p(&st.groupAsked, sqlGroupAsked, 0)
+	p(&st.groupsDue, sqlGroupsDue, 2)
 	p(&st.deletable, sqlDeletable, 7)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)

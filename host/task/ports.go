@@ -51,6 +51,22 @@ type Offer struct {
 	Expires time.Time
 }
 
+// Oldest is the oldest of some tasks; zero if there is none.
+type Oldest struct {
+	ID        ID
+	CreatedAt time.Time
+}
+
+// BacklogStore tells of what waits, for whoever looks at a host. No rule may rest on it.
+type BacklogStore interface {
+	// Reasons is about why the tasks of a lane wait that are pending and not queued, those
+	// included that are dispatched; as old as Queue.Ready.
+	Reasons(ctx context.Context, lane LaneID) (ReasonCounts, error)
+	// Oldest is the oldest task of a lane that is queued, or waits for children, a resource or
+	// an operator; of very many priorities that of the highest ones.
+	Oldest(ctx context.Context, lane LaneID, w Waiting) (Oldest, error)
+}
+
 // OfferStore keeps what executors offer: a plugin that is down must not make its types
 // unknown, and where several hosts share a store each knows what the others run.
 type OfferStore interface {

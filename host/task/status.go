@@ -83,10 +83,19 @@ type Readiness struct {
 // Backlog is tasks that wait for the same thing.
 type Backlog struct {
 	Type     string
-	Executor string  // that serves them; "" if none does
-	Waiting  Waiting // WaitQueued or WaitExecutor; WaitNone if it is not known, or not the same for all
-	Reason   string  // why they wait; "" if they are about to run
+	Executor string // that serves them; "" if none does
+	Waiting  Waiting
+	Reason   string // what keeps them; "" if nothing does, or their reason to wait says all
 	Tasks    int64
+	Oldest   Oldest // of those that are queued, or wait for an executor, children, a resource or an operator
+}
+
+// Problem is what cannot submit a task that it is to submit.
+type Problem struct {
+	Kind   string // group or schedule
+	ID     ID
+	Name   string
+	Reason string
 }
 
 // HostStatus is a host at one look.
@@ -102,7 +111,9 @@ type HostStatus struct {
 	Executors  []ExecutorStatus
 	// Backlog is what waits, most of it first; less of it if it is in very many parts.
 	Backlog []Backlog
-	Failed  []Task // the last that failed and are failed still, the latest first
+	// Problems are groups and schedules that cannot submit their tasks, the newest first.
+	Problems []Problem
+	Failed   []Task // the last that failed and are failed still, the latest first
 }
 
 // Update is what a watcher of a task hears: after each committed change the

@@ -34,6 +34,17 @@ type LaneCount struct {
 	Ready, Waiting, Active int64 // queued; pending for another reason; dispatched, running, canceling or reverting
 }
 
+// ReasonCounts are numbers of pending tasks by why they wait; those that are queued, or
+// wait for nothing, are in none.
+type ReasonCounts [WaitChildren + 1]int64
+
+// Add counts tasks that wait for a reason.
+func (c *ReasonCounts) Add(w Waiting, n int64) {
+	if w > WaitQueued && int(w) < len(c) {
+		c[w] += n
+	}
+}
+
 // Submission is what Insert writes, all or none.
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.

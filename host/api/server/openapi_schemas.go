@@ -58,6 +58,7 @@ var schemaDocs = map[string]string{
 	"AuditEvent":      "A change that somebody asked for.",
 	"AuditList":       "One page of what was changed.",
 	"Backlog":         "Tasks that wait for the same thing.",
+	"HostProblem":     "A group or a schedule that cannot submit its task.",
 	"BackoffLimits":   "How long a failed task rests before it is tried again.",
 	"BatchAnswer":     "What a batch is answered with.",
 	"BatchGroup":      "Asks for a group of the tasks of a batch.",
@@ -131,8 +132,6 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	}
 	byName["Task"].Properties["state"].Enum = stateNames()
 	byName["Task"].Properties["waiting"].Enum = waitingNames()
-	waiting := byName["Backlog"].Properties["waiting"]
-	waiting.Enum = append(waiting.Enum, nil)
 	for _, name := range []string{"Event", "StateEvent"} {
 		e := byName[name]
 		e.Properties["to"].Enum = stateNames()

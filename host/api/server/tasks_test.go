@@ -47,12 +47,17 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"gated","input":{"n": 12345678901234567890, "s":"<&>"}}`)
 	r.wants(a, http.StatusAccepted, "")
-	if got := names(t, a.body); !slices.Equal(got, taskFields) {
-		t.Errorf("fields %v\nwant   %v", got, taskFields)
+	if got, want := names(t, a.body), append(slices.Clone(taskFields), "task"); !slices.Equal(got, want) {
+		t.Errorf("fields %v\nwant   %v", got, want)
 	}
 	var m map[string]json.RawMessage
 	a.json(t, &m)
+	self := strings.Trim(string(m["id"]), `"`)
+	if got := names(t, r.do("GET", "/v1/tasks/"+self, "").body); !slices.Equal(got, taskFields) {
+		t.Errorf("read, its fields are %v\nwant   %v", got, taskFields)
+	}
 	for name, want := range map[string]string{
+		"task": `"/v1/tasks/` + self + `"`,
 		"key": "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
 		"route": "{}", "timeout": `"1h0m0s"`, "deadline": "null", "retain": `"48h0m0s"`,
 		"lost": "0", "max_lost": "3", "priority": "0", "group": "null", "flow": "null", "step": "null", "parent": "null",

@@ -116,7 +116,7 @@ func listFilters(s *suite) {
 	t := s.run(task.Spec{Type: "a", Labels: map[string]string{"team": "x", "odd": `a"b`}})
 	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Permanent: true, Message: "bad", Details: map[string]any{"hidden": true}})
 	running := s.run(task.Spec{Type: "b", Key: "key", Labels: map[string]string{"team": "y"}})
-	late := s.make(task.Spec{Type: "a", Priority: 2})
+	late := s.make(task.Spec{Type: "a", Priority: 2, Executor: "pinned"})
 	late.CreatedAt = start.Add(time.Hour)
 	s.put(late)
 	bob := s.make(task.Spec{Type: "a", Labels: map[string]string{"team": "x"}})
@@ -135,6 +135,7 @@ func listFilters(s *suite) {
 		"another owner":  {mine, task.Filter{Owner: "bob"}, nil},
 		"key":            {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
 		"executor":       {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
+		"pinned":         {mine, task.Filter{Executor: "pinned"}, []task.ID{late.ID}},
 		"label":          {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
 		"labels":         {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
 		"no such label":  {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},

@@ -78,6 +78,7 @@ func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Resul
 		Fail    int     `json:"fail"`
 		Deaf    bool    `json:"deaf"` // it does not listen to its context
 		Result  any     `json:"result"`
+		Group   any     `json:"group"` // given to a group's finisher
 	}
 	if err := j.write(t, "start"); err != nil {
 		return sdk.Result{}, err
