@@ -39,6 +39,8 @@ func TestConformance(t *testing.T) {
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)
 	storetest.RunSchedules(t, open)
+	storetest.RunTypes(t, open)
+	storetest.RunLimits(t, open)
 }
 
 // sharedStore is closed with the last of its handles.
