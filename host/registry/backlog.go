@@ -17,14 +17,15 @@ type typeLane struct {
 // queued is a task that is queued in the lane, as it is shown: it may wait for an executor
 // that does not take it.
 func (g *Registry) queued(l typeLane) task.Task {
-	return g.WithWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
-		Pinned: l.Executor, Suspect: l.Suspect})
+	values := task.ParseValues(l.Values)
+	return g.withWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
+		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
 }
 
 // countAsShown counts a lane's tasks as each of them is shown.
 func (g *Registry) countAsShown(l typeLane) task.LaneCount {
 	c := g.count(l.ID)
-	if c.Ready > 0 && g.queued(l).Waiting == task.WaitExecutor {
+	if c.Ready > 0 && g.queued(l).Waiting != task.WaitQueued {
 		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
 	}
 	return c
@@ -55,7 +56,7 @@ func (g *Registry) Backlog(s task.Scope) (total task.LaneCount, backlog []task.B
 		total.Waiting += c.Waiting
 		switch {
 		case c.Ready == 0:
-		case t.Waiting == task.WaitExecutor:
+		case t.Waiting != task.WaitQueued:
 			total.Waiting += c.Ready
 			groups[task.Backlog{Type: l.Type, Executor: t.Executor, Waiting: t.Waiting, Reason: t.WaitReason}] += c.Ready
 		default:
@@ -79,6 +80,8 @@ func (g *Registry) queueReason(t *task.Task) string {
 	x := g.byName[t.Executor]
 	used, most := x.used.Load(), x.max.Load()
 	switch {
+	case t.WaitReason != "":
+		return t.WaitReason
 	case t.Suspect:
 		return "lost with what ran them: they run apart, one at a time"
 	case used >= most:

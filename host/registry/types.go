@@ -32,7 +32,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	switch {
 	case x == t.Executor:
 		return t, x, nil
-	case o.has(name):
+	case o.has(name), t.put:
 		return g.newType(name, x, o), x, nil
 	case x.neverDescribed():
 		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
@@ -55,7 +55,7 @@ func (g *Registry) names() (names []string) {
 // notOffered tells a type that is unknown for good from one that may come: one that config
 // places on an executor, or that an executor may offer which was not heard yet.
 func (g *Registry) notOffered(name string, types map[string]*Type) error {
-	if placed := (*g.config.Load())[name].Executor; placed != "" {
+	if placed := g.placed(name); placed != "" {
 		if x := g.byName[placed]; x != nil {
 			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
 		}
@@ -129,13 +129,19 @@ func (g *Registry) Types() []task.TypeStatus {
 	defer g.mu.Unlock()
 	var out []task.TypeStatus
 	for _, t := range *g.types.Load() {
-		if t.Executor.Own {
+		if t.Executor != nil && t.Executor.Own {
 			continue
 		}
 		s := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
-			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
-			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
+			Revertible: t.info.Revertible, Limits: t.Limits, Origins: g.origins(t),
+		}
+		if x := t.Executor; x != nil {
+			s.Executor = x.Name
+			s.Available = x.Ready() && x.Runs(t.info.Name, nil)
+		}
+		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
+			s.Paused = stored.paused
 		}
 		for _, l := range t.lanes {
 			c := g.countAsShown(l)
