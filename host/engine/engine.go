@@ -96,7 +96,7 @@ type Engine struct {
 	// signalled wakes decideSignals, rescheduled fireSchedules.
 	signalled, rescheduled chan struct{}
 	rated                  chan struct{} // wakes openRates: some of a rate was used up
-	ignored                atomic.Int64 // reports of attempts that no longer hold their task
+	ignored                atomic.Int64  // reports of attempts that no longer hold their task
 }
 
 // polls are how often something looks for work without being woken, so that nothing waits

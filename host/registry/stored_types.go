@@ -191,7 +191,9 @@ func (g *Registry) ControlType(ctx context.Context, name, action string) error {
 	return err
 }
 
-func noType(name string) error { return task.Errorf(task.CodeNotFound, "no task type is named %q", name) }
+func noType(name string) error {
+	return task.Errorf(task.CodeNotFound, "no task type is named %q", name)
+}
 
 // DeleteType forgets what clients said of a type. not_found if there is none, conflict
 // if none said anything of it, or while tasks of it are not final.

@@ -101,7 +101,7 @@ func micros(t time.Time) int64 {
 }
 
 // never is task.expires_at of a final task that is kept for ever.
-const never = math.MaxInt64
+const never = math.MaxInt64 - 1
 
 // expiry is when a task is to be removed, as it is stored; 0 if it is not final.
 func expiry(t *task.Task) int64 {

@@ -72,7 +72,7 @@ type TypeConfig struct {
 	// Rate is how many attempts at tasks of the type may begin in a second, and how many at once
 	// after a rest, as in { per_second = 10, burst = 20 }; burst is 1 if it is left out. Without
 	// the key there is no limit.
-	Rate Rate
+	Rate *Rate
 	// MaxInput is how large an input may be.
 	MaxInput int64
 	// MaxResult is how large a result may be.
@@ -103,7 +103,7 @@ var limitFields = []struct {
 	{"max_result", func(c *TypeConfig) bool { return c.MaxResult > 0 }, func(l *Limits, c *TypeConfig) { l.MaxResult = c.MaxResult }},
 	{"queue_limit", func(c *TypeConfig) bool { return c.QueueLimit > 0 }, func(l *Limits, c *TypeConfig) { l.QueueLimit = c.QueueLimit }},
 	{"concurrency", func(c *TypeConfig) bool { return c.Concurrency != nil && c.validStart() }, func(l *Limits, c *TypeConfig) { l.Concurrency = c.Concurrency }},
-	{"rate", func(c *TypeConfig) bool { return c.Rate != Rate{} && c.validStart() }, func(l *Limits, c *TypeConfig) { l.Rate = c.Rate }},
+	{"rate", func(c *TypeConfig) bool { return c.Rate != nil && c.validStart() }, func(l *Limits, c *TypeConfig) { l.Rate = *c.Rate }},
 	{"route", func(c *TypeConfig) bool { return len(c.Route) > 0 }, func(l *Limits, c *TypeConfig) { l.Route = c.Route }},
 	{"backoff", func(c *TypeConfig) bool { return c.Backoff.Initial > 0 || c.Backoff.Max > 0 }, func(l *Limits, c *TypeConfig) {
 		if c.Backoff.Initial > 0 {

@@ -78,8 +78,8 @@ func (f *Faults) CheckRate(field string, r Rate) {
 // validStart says whether an executor's or a file's word may be taken.
 func (c *TypeConfig) validStart() bool {
 	var bad Faults
-	if c.Rate != (Rate{}) {
-		bad.CheckRate("", c.Rate)
+	if c.Rate != nil {
+		bad.CheckRate("", *c.Rate)
 	}
 	bad.CheckConcurrency("", c.Concurrency)
 	return len(bad) == 0

@@ -47,7 +47,7 @@ func TestCheckTypeSpec(t *testing.T) {
 		"timeout": {Timeout: task.MaxTimeout + 1}, "deadline": {Deadline: -1}, "max_attempts": {MaxAttempts: -1}, "max_lost": {MaxLost: &minus}, "retain": {Retain: &huge},
 		"backoff": {Backoff: task.Backoff{Initial: 2, Max: 1}}, "queue_limit": {QueueLimit: -1}, "max_input": {MaxInput: -1}, "max_result": {MaxResult: task.MaxPayload + 1},
 		"priority": {Priority: 1001}, "route": {Route: task.Route{"": "x"}}, "concurrency": {Concurrency: []task.Concurrency{{Max: 1}, {Max: 2}}},
-		"rate": {Rate: task.Rate{PerSecond: 0.001, Burst: 1_000_000}},
+		"rate": {Rate: &task.Rate{PerSecond: 0.001, Burst: 1_000_000}},
 	} {
 		err := (&task.TypeSpec{TypeConfig: s}).Check()
 		te, ok := err.(*task.Error)
@@ -62,12 +62,12 @@ func TestCheckTypeSpec(t *testing.T) {
 		}
 	}
 	for _, r := range []task.Rate{{PerSecond: -1}, {PerSecond: 1e9}, {PerSecond: 1, Burst: -1}, {Burst: 3}} {
-		if err := (&task.TypeSpec{TypeConfig: task.TypeConfig{Rate: r}}).Check(); err == nil {
+		if err := (&task.TypeSpec{TypeConfig: task.TypeConfig{Rate: &r}}).Check(); err == nil {
 			t.Errorf("rate %+v was taken", r)
 		}
 	}
 	retain := time.Duration(0)
-	good := task.TypeSpec{TypeConfig: task.TypeConfig{Retain: &retain, Rate: task.Rate{PerSecond: 10}, Concurrency: []task.Concurrency{{Max: 3}, {Max: 1, By: "owner"}}}}
+	good := task.TypeSpec{TypeConfig: task.TypeConfig{Retain: &retain, Rate: &task.Rate{PerSecond: 10}, Concurrency: []task.Concurrency{{Max: 3}, {Max: 1, By: "owner"}}}}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}
@@ -75,7 +75,7 @@ func TestCheckTypeSpec(t *testing.T) {
 
 func TestLimitOrigins(t *testing.T) {
 	zero := time.Duration(0)
-	executor := task.TypeConfig{Timeout: 1, MaxAttempts: 2, Priority: 3, Rate: task.Rate{PerSecond: -1}}
+	executor := task.TypeConfig{Timeout: 1, MaxAttempts: 2, Priority: 3, Rate: &task.Rate{PerSecond: -1}}
 	api := task.TypeConfig{Timeout: 2, Retain: &zero, Concurrency: []task.Concurrency{}, Backoff: task.Backoff{Max: 1}}
 	config := task.TypeConfig{Timeout: 3}
 	got := task.LimitOrigins(&executor, &api, &config)

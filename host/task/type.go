@@ -42,8 +42,8 @@ func (s *TypeSpec) Check() error {
 	bad.Check(s.Priority >= -MaxPriority && s.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Labels("route", s.Route)
 	bad.CheckConcurrency("concurrency", s.Concurrency)
-	if s.Rate != (Rate{}) {
-		bad.CheckRate("rate", s.Rate)
+	if s.Rate != nil {
+		bad.CheckRate("rate", *s.Rate)
 	}
 	return bad.Err()
 }

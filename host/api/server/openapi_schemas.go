@@ -52,58 +52,62 @@ func schemaName(t reflect.Type, hint string) string {
 // schemaDocs say what each schema is; they are the types' comments, for those who have
 // the document alone.
 var schemaDocs = map[string]string{
-	"ActionCount":     "What a dry run of an action is answered with.",
-	"ActionFilter":    "Which tasks an action is for. What is absent or null matches all.",
-	"ActionRequest":   "Asks for something to be done to all tasks that match.",
-	"Backlog":         "Tasks that wait for the same thing.",
-	"BackoffLimits":   "How long a failed task rests before it is tried again.",
-	"BatchAnswer":     "What a batch is answered with.",
-	"BatchGroup":      "Asks for a group of the tasks of a batch.",
-	"BatchRequest":    "Asks for many tasks, all or none.",
-	"Claim":           "One task's hold of a resource, or its place in the queue for it.",
-	"Counts":          "How many tasks there are that are not final.",
-	"Event":           "One transition of a task.",
-	"EventMessage":    "One server-sent event of a task: its fields, and its data, read as JSON.",
-	"Executor":        "An executor as operators see it.",
-	"ExecutorList":    "All executors.",
-	"Group":           "A group of tasks, as clients see it and as its finisher gets it.",
-	"GroupList":       "One page of groups.",
-	"GroupProgress":   "How far a group is, in tasks.",
-	"GroupRequest":    "Asks for a group without members.",
-	"Health":          "Whether a host answers, or is ready.",
-	"History":         "A task's transitions.",
-	"Instance":        "One process of an executor's plugin.",
-	"Limits":          "The bounds and defaults of a task type. Durations are text such as 1h30m.",
-	"LogLine":         "One line that an attempt logged.",
-	"LogList":         "Some lines of a task's log.",
-	"Problem":         "What was wrong with a request, by RFC 9457.",
-	"ProblemField":    "One field of a request that is at fault.",
-	"ProgressMessage": "The server-sent event that tells how far an attempt is. It has no id.",
-	"ResetEvent":      "What the client saw before is not of this task's history.",
-	"ResetMessage":    "The server-sent event that tells that the history is told from its beginning. It has no id.",
-	"Resource":        "A name that tasks have or wait for.",
-	"ResourceList":    "One page of resources.",
-	"Schedule":        "A task that is submitted again and again, as clients see it.",
-	"ScheduleChange":  "What is to be different about a schedule. What is absent stays, null gives a field its default.",
-	"ScheduleList":    "One page of schedules.",
-	"ScheduleRequest": "Asks for a schedule: a task that is submitted again and again, by exactly one of cron and every.",
-	"Slots":           "How many attempts are out, and how many may be.",
-	"StateEvent":      "A transition of a task, and the task when that was told.",
-	"StateMessage":    "The server-sent event that tells a transition.",
-	"Status":          "A host at one look.",
-	"StoreState":      "How a store is.",
-	"Task":            "A task as clients see it.",
-	"TaskError":       "Why a task, or its last attempt, did not succeed.",
-	"TaskList":        "One page of tasks.",
-	"TaskProgress":    "How far an attempt is, in units of the script's choice.",
-	"TaskRef":         "Where a task is.",
-	"TaskRequest":     "Asks for a task. What is absent or null is left to the task type.",
-	"TaskSummary":     "A task as lists and events show it: without its input, its result and the details of its error.",
-	"Type":            "A task type as clients and operators see it.",
-	"TypeList":        "All task types.",
-	"VersionInfo":     "What answers.",
-	"Worker":          "A machine or process behind an executor.",
-	"WorkerList":      "Workers behind executors.",
+	"ActionCount":      "What a dry run of an action is answered with.",
+	"ActionFilter":     "Which tasks an action is for. What is absent or null matches all.",
+	"ActionRequest":    "Asks for something to be done to all tasks that match.",
+	"Backlog":          "Tasks that wait for the same thing.",
+	"BackoffLimits":    "How long a failed task rests before it is tried again.",
+	"BackoffRequest":   "How long a failed task is to rest before it is tried again.",
+	"BatchAnswer":      "What a batch is answered with.",
+	"BatchGroup":       "Asks for a group of the tasks of a batch.",
+	"BatchRequest":     "Asks for many tasks, all or none.",
+	"Claim":            "One task's hold of a resource, or its place in the queue for it.",
+	"ConcurrencyLimit": "A limit on how many attempts at tasks of a type may be under way at once.",
+	"Counts":           "How many tasks there are that are not final.",
+	"Event":            "One transition of a task.",
+	"EventMessage":     "One server-sent event of a task: its fields, and its data, read as JSON.",
+	"Executor":         "An executor as operators see it.",
+	"ExecutorList":     "All executors.",
+	"Group":            "A group of tasks, as clients see it and as its finisher gets it.",
+	"GroupList":        "One page of groups.",
+	"GroupProgress":    "How far a group is, in tasks.",
+	"GroupRequest":     "Asks for a group without members.",
+	"Health":           "Whether a host answers, or is ready.",
+	"History":          "A task's transitions.",
+	"Instance":         "One process of an executor's plugin.",
+	"Limits":           "The bounds and defaults of a task type. Durations are text such as 1h30m.",
+	"LogLine":          "One line that an attempt logged.",
+	"LogList":          "Some lines of a task's log.",
+	"Problem":          "What was wrong with a request, by RFC 9457.",
+	"ProblemField":     "One field of a request that is at fault.",
+	"ProgressMessage":  "The server-sent event that tells how far an attempt is. It has no id.",
+	"RateLimit":        "A limit on how many attempts at tasks of a type may begin.",
+	"ResetEvent":       "What the client saw before is not of this task's history.",
+	"ResetMessage":     "The server-sent event that tells that the history is told from its beginning. It has no id.",
+	"Resource":         "A name that tasks have or wait for.",
+	"ResourceList":     "One page of resources.",
+	"Schedule":         "A task that is submitted again and again, as clients see it.",
+	"ScheduleChange":   "What is to be different about a schedule. What is absent stays, null gives a field its default.",
+	"ScheduleList":     "One page of schedules.",
+	"ScheduleRequest":  "Asks for a schedule: a task that is submitted again and again, by exactly one of cron and every.",
+	"Slots":            "How many attempts are out, and how many may be.",
+	"StateEvent":       "A transition of a task, and the task when that was told.",
+	"StateMessage":     "The server-sent event that tells a transition.",
+	"Status":           "A host at one look.",
+	"StoreState":       "How a store is.",
+	"Task":             "A task as clients see it.",
+	"TaskError":        "Why a task, or its last attempt, did not succeed.",
+	"TaskList":         "One page of tasks.",
+	"TaskProgress":     "How far an attempt is, in units of the script's choice.",
+	"TaskRef":          "Where a task is.",
+	"TaskRequest":      "Asks for a task. What is absent or null is left to the task type.",
+	"TaskSummary":      "A task as lists and events show it: without its input, its result and the details of its error.",
+	"Type":             "A task type as clients and operators see it.",
+	"TypeList":         "All task types.",
+	"TypeRequest":      "What a client says of a task type. What is absent or null is left to whoever offers the type.",
+	"VersionInfo":      "What answers.",
+	"Worker":           "A machine or process behind an executor.",
+	"WorkerList":       "Workers behind executors.",
 }
 
 // refineSchemas says what huma's derivation cannot.
@@ -119,9 +123,12 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	}
 	refineDurations(byName["TaskRequest"].Properties, "timeout", "retain")
 	refineSchedules(byName)
+	refineDurations(byName["TypeRequest"].Properties, "timeout", "deadline", "retain")
+	refineDurations(byName["BackoffRequest"].Properties, "initial", "max")
 	for _, field := range []string{"error", "progress"} {
 		nullable(byName["Task"].Properties, field)
 	}
+	nullable(byName["Limits"].Properties, "rate")
 	byName["Task"].Properties["state"].Enum = stateNames()
 	byName["Task"].Properties["waiting"].Enum = waitingNames()
 	waiting := byName["Backlog"].Properties["waiting"]
@@ -136,7 +143,8 @@ func refineSchemas(byName map[string]*huma.Schema) {
 }
 
 // requests are what clients send: what is not a field of one is refused.
-var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter"}
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter",
+	"TypeRequest", "BackoffRequest"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {

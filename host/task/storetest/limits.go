@@ -40,7 +40,9 @@ func (s *suite) limit(l task.StartLimits) {
 	s.must(port[task.LimitStore](s).SetStartLimits(s.ctx, map[string]task.StartLimits{"limited": l}))
 }
 
-func atOnce(limits ...task.Concurrency) task.StartLimits { return task.StartLimits{Concurrency: limits} }
+func atOnce(limits ...task.Concurrency) task.StartLimits {
+	return task.StartLimits{Concurrency: limits}
+}
 
 // limited makes tasks of the type that is under limits, of one owner and with one label.
 func (s *suite) limited(n int, owner, tenant string) (out []task.Task) {
