@@ -45,7 +45,7 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringVar(&s.runAt, "run-at", "", "not before this time (RFC 3339), or after this long, such as 10m")
 	f.StringVar(&s.deadline, "deadline", "", "the task fails if it is not done by this time, or within this long")
 	f.DurationVar(&s.timeout, "timeout", 0, "how long one attempt may take")
-	f.DurationVar(&s.retain, "retain", 0, "how long the task is kept once final")
+	f.DurationVar(&s.retain, "retain", 0, "how long the task is kept once final; 0 for ever")
 	f.IntVar(&s.req.MaxAttempts, "max-attempts", 0, "how often the script may fail")
 	f.IntVar(&s.maxLost, "max-lost", 0, "how many attempts may be lost; 0: never run twice")
 	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
@@ -93,6 +93,11 @@ func (s *submission) fill(in io.Reader) error {
 }
 
 func readInput(arg string, in io.Reader) (json.RawMessage, error) {
+	return readJSON("--input", arg, in)
+}
+
+// readJSON reads what a flag says: JSON, @file, or - for stdin; nil if it says nothing.
+func readJSON(flag, arg string, in io.Reader) (json.RawMessage, error) {
 	var data []byte
 	var err error
 	switch {
@@ -106,11 +111,11 @@ func readInput(arg string, in io.Reader) (json.RawMessage, error) {
 		data = []byte(arg)
 	}
 	if err != nil {
-		return nil, usagef("--input %s: %v", arg, err)
+		return nil, usagef("%s %s: %v", flag, arg, err)
 	}
 	var v json.RawMessage
 	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, usagef("--input is not JSON: %v (a string needs its quotes: '\"text\"')", err)
+		return nil, usagef("%s is not JSON: %v (a string needs its quotes: '\"text\"')", flag, err)
 	}
 	return v, nil
 }
