@@ -356,7 +356,17 @@ func (g *Registry) layers(t *Type) (offered, put, config task.TypeConfig) {
 
 // offeredConfig is what an executor says of a type's limits.
 func offeredConfig(d *sdk.Defaults) task.TypeConfig {
-	return task.TypeConfig{Timeout: d.Timeout, MaxAttempts: d.MaxAttempts, MaxLost: d.MaxLost}
+	c := task.TypeConfig{Timeout: d.Timeout, Deadline: d.Deadline, MaxAttempts: d.MaxAttempts, MaxLost: d.MaxLost, Retain: d.Retain,
+		Backoff: task.Backoff{Initial: d.Backoff, Max: d.BackoffMax}, QueueLimit: d.QueueLimit, Priority: d.Priority,
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+	for _, n := range d.Concurrency {
+		c.Concurrency = append(c.Concurrency, task.Concurrency(n))
+	}
+	if d.Rate != (sdk.Rate{}) {
+		rate := task.Rate(d.Rate)
+		c.Rate = &rate
+	}
+	return c
 }
 
 // serveLanes gives each lane to the executor that serves it now; g.mu is held.
