@@ -3,6 +3,7 @@ package lane
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -24,6 +25,8 @@ type Set struct {
 	lastID  task.LaneID       // the ID given last
 	lastPub task.LaneID       // the ID given last to a lane that was published
 	limits  limits
+
+	committing sync.RWMutex // held while counts change, so that Count sees those of one commit
 }
 
 // NewSet makes a set without lanes.
@@ -117,6 +120,7 @@ func (s *Set) Commit() {
 	if len(*s.published.Load()) != len(s.all) {
 		s.publish()
 	}
+	s.committing.Lock()
 	for _, l := range s.changed {
 		for c, n := range l.delta {
 			if n != 0 {
@@ -125,6 +129,7 @@ func (s *Set) Commit() {
 		}
 		l.clearDelta()
 	}
+	s.committing.Unlock()
 	s.changed = s.changed[:0]
 	s.limits.undo = s.limits.undo[:0]
 }
@@ -201,12 +206,18 @@ func (s *Set) Ready(ids []task.LaneID) int64 {
 	return sum
 }
 
-// Count is what a lane holds; nothing if it is gone.
-func (s *Set) Count(id task.LaneID) task.LaneCount {
-	if l := find(*s.published.Load(), id); l != nil {
-		return l.count()
+// Count is what lanes hold as of one commit; nothing where one is gone.
+func (s *Set) Count(ids []task.LaneID) []task.LaneCount {
+	out := make([]task.LaneCount, len(ids))
+	s.committing.RLock()
+	defer s.committing.RUnlock()
+	all := *s.published.Load()
+	for i, id := range ids {
+		if l := find(all, id); l != nil {
+			out[i] = l.count()
+		}
 	}
-	return task.LaneCount{}
+	return out
 }
 
 // find is the lane of that ID; nil if there is none.

@@ -22,9 +22,8 @@ func (g *Registry) queued(l typeLane) task.Task {
 		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
 }
 
-// countAsShown counts a lane's tasks as each of them is shown.
-func (g *Registry) countAsShown(l typeLane) task.LaneCount {
-	c := g.count(l.ID)
+// asShown counts a lane's tasks as each of them is shown.
+func (g *Registry) asShown(l typeLane, c task.LaneCount) task.LaneCount {
 	if c.Ready > 0 && g.queued(l).Waiting != task.WaitQueued {
 		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
 	}
@@ -38,13 +37,15 @@ const notYet = "scheduled for later, or waiting for children or a resource"
 // that wait, most of them first.
 func (g *Registry) Backlog(s task.Scope) (total task.LaneCount, backlog []task.Backlog) {
 	groups := map[task.Backlog]int64{} // by what they wait for
-	for _, lane := range g.store.Lanes(0) {
+	lanes := g.store.Lanes(0)
+	counts := g.count(lanes)
+	for i, lane := range lanes {
 		if !s.All && lane.Owner != s.Owner {
 			continue
 		}
 		l := typeLane{Lane: lane}
 		l.route, _ = task.ParseRoute(lane.Route) // this program wrote it
-		c := g.count(l.ID)
+		c := counts[i]
 		total.Active += c.Active
 		if c.Ready == 0 && c.Waiting == 0 {
 			continue

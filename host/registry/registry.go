@@ -22,7 +22,7 @@ import (
 type Store interface {
 	// Lanes, Count and DropEmptyLanes are those of task.Queue.
 	Lanes(after task.LaneID) []task.Lane
-	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
+	Count(ctx context.Context, lanes []task.LaneID) ([]task.LaneCount, error)
 	DropEmptyLanes(ctx context.Context) (n int, err error)
 	// SaveOffer and Offers are those of task.OfferStore.
 	SaveOffer(ctx context.Context, o task.Offer) error
@@ -381,12 +381,14 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 	}
 	var last task.LaneID
 	empty := 0
+	for _, n := range g.count(lanes) {
+		if n == (task.LaneCount{}) {
+			empty++
+		}
+	}
 	for i := range lanes {
 		lane := &lanes[i]
 		last = max(last, lane.ID)
-		if g.count(lane.ID) == (task.LaneCount{}) {
-			empty++
-		}
 		t := types[lane.Type]
 		if t == nil {
 			continue

@@ -114,11 +114,16 @@ func (g *Registry) LimitsOf(taskType string) task.Limits {
 	return task.DefaultLimits()
 }
 
-// count is about what a lane holds; nothing if the store can't say.
-func (g *Registry) count(lane task.LaneID) task.LaneCount {
-	n, err := g.store.Count(context.Background(), lane)
+// count is about what lanes hold at one moment; nothing if the store can't say.
+func (g *Registry) count(lanes []task.Lane) []task.LaneCount {
+	ids := make([]task.LaneID, len(lanes))
+	for i := range lanes {
+		ids[i] = lanes[i].ID
+	}
+	n, err := g.store.Count(context.Background(), ids)
 	if err != nil {
-		g.log.Warn("the tasks of a lane can't be counted", "lane", lane, "error", err)
+		g.log.Warn("the tasks of lanes can't be counted", "lanes", len(lanes), "error", err)
+		return make([]task.LaneCount, len(lanes))
 	}
 	return n
 }
@@ -143,8 +148,12 @@ func (g *Registry) Types() []task.TypeStatus {
 		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
 			s.Paused = stored.paused
 		}
-		for _, l := range t.lanes {
-			c := g.countAsShown(l)
+		lanes := make([]task.Lane, len(t.lanes))
+		for i := range t.lanes {
+			lanes[i] = t.lanes[i].Lane
+		}
+		for i, c := range g.count(lanes) {
+			c = g.asShown(t.lanes[i], c)
 			s.Counts.Ready += c.Ready
 			s.Counts.Waiting += c.Waiting
 			s.Counts.Active += c.Active

@@ -18,8 +18,8 @@ func (s *Store) Ready(_ context.Context, ids []task.LaneID) (int64, error) {
 }
 
 // Count implements task.Queue, as Ready does.
-func (s *Store) Count(_ context.Context, id task.LaneID) (task.LaneCount, error) {
-	return s.lanes.Count(id), nil
+func (s *Store) Count(_ context.Context, ids []task.LaneID) ([]task.LaneCount, error) {
+	return s.lanes.Count(ids), nil
 }
 
 // DropEmptyLanes implements task.Queue. The rows of the lanes stay: final tasks

@@ -167,8 +167,9 @@ type Queue interface {
 	// a store: no rule may rest on it, only where to look and when. What this host
 	// has written before it asks is in it.
 	Ready(ctx context.Context, lanes []LaneID) (int64, error)
-	// Count is about what a lane holds, nothing if it is gone; as old as Ready.
-	Count(ctx context.Context, lane LaneID) (LaneCount, error)
+	// Count is about what lanes hold, in their order, nothing where one is gone; as old as
+	// Ready, and all as it was at one moment.
+	Count(ctx context.Context, lanes []LaneID) ([]LaneCount, error)
 }
 
 // Ledger is what becomes of tasks.

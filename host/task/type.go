@@ -10,8 +10,8 @@ type TypeSpec struct {
 	Name        string
 	Description string
 	// Input and Result are JSON Schemas; nil leaves them to whoever offers the type.
-	Input  json.RawMessage
-	Result json.RawMessage
+	Input  json.RawMessage `json:",omitempty"`
+	Result json.RawMessage `json:",omitempty"`
 	TypeConfig
 }
 
