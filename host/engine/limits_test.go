@@ -103,7 +103,7 @@ func TestPutTypesAreInForceAtOnce(t *testing.T) {
 	r := unpolled(t, engine.Options{Executors: []registry.Binding{{Name: "a", Executor: a}}})
 	put := func(limits []task.Concurrency) {
 		t.Helper()
-		if _, created, err := r.PutType(t.Context(), task.TypeSpec{Name: "work", TypeConfig: task.TypeConfig{Concurrency: limits}}); err != nil || created {
+		if _, created, err := r.PutType(t.Context(), me, task.TypeSpec{Name: "work", TypeConfig: task.TypeConfig{Concurrency: limits}}); err != nil || created {
 			t.Fatalf("created %v, %v", created, err)
 		}
 	}
@@ -114,14 +114,14 @@ func TestPutTypesAreInForceAtOnce(t *testing.T) {
 	}
 	put([]task.Concurrency{{Max: 2}})
 	r.until("the second runs", func() bool { return r.get(second).State == task.Running })
-	if _, err := r.ControlType(t.Context(), "work", "pause"); err != nil {
+	if _, err := r.ControlType(t.Context(), me, "work", "pause"); err != nil {
 		t.Fatal(err)
 	}
 	put(nil)
 	if got := r.get(third); got.State != task.Pending || got.Waiting != task.WaitPaused {
 		t.Fatalf("the third is %s %s", got.State, got.Waiting)
 	}
-	if _, err := r.ControlType(t.Context(), "work", "resume"); err != nil {
+	if _, err := r.ControlType(t.Context(), me, "work", "resume"); err != nil {
 		t.Fatal(err)
 	}
 	r.until("the third runs", func() bool { return r.get(third).State == task.Running })
@@ -156,14 +156,14 @@ func TestLimitsOfAnOffer(t *testing.T) {
 		{Name: "odd", Defaults: sdk.Defaults{Concurrency: []sdk.Concurrency{{Max: -1}}, Rate: sdk.Rate{PerSecond: -7}, QueueLimit: -3}}}})
 	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x}},
 		Types: map[string]task.TypeConfig{"work": {Priority: 9}}})
-	got, err := r.Type("work")
+	got, err := r.Type(me, "work")
 	if l := got.Limits; err != nil || l.QueueLimit != 5 || l.Priority != 9 || len(l.Concurrency) != 1 || l.Concurrency[0] != (task.Concurrency{Max: 4, By: "owner"}) || l.Rate.PerSecond != 7 {
 		t.Errorf("%+v, %v", got.Limits, err)
 	}
 	if got.Origins["queue_limit"] != task.OriginExecutor || got.Origins["priority"] != task.OriginConfig || got.Origins["timeout"] != task.OriginDefault {
 		t.Errorf("%v", got.Origins)
 	}
-	got, err = r.Type("odd")
+	got, err = r.Type(me, "odd")
 	if l := got.Limits; err != nil || len(l.Concurrency) != 0 || l.Rate != (task.Rate{}) || l.QueueLimit != 0 {
 		t.Errorf("%+v, %v", got.Limits, err)
 	}

@@ -10,12 +10,12 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// Types are the task types that are known, by name.
-func (e *Engine) Types() []task.TypeStatus { return e.registry.Types() }
+// Types are the task types that are known, by name; of tasks, those of the scope are counted.
+func (e *Engine) Types(s task.Scope) []task.TypeStatus { return e.registry.Types(s) }
 
 // Type is one of them; not_found if there is none of that name.
-func (e *Engine) Type(name string) (task.TypeStatus, error) {
-	for _, t := range e.registry.Types() {
+func (e *Engine) Type(s task.Scope, name string) (task.TypeStatus, error) {
+	for _, t := range e.registry.Types(s) {
 		if t.Name == name {
 			return t, nil
 		}
@@ -25,21 +25,21 @@ func (e *Engine) Type(name string) (task.TypeStatus, error) {
 
 // PutType keeps what a client says of a type, in place of what it said before, and puts it
 // in force. created says that there was no such type.
-func (e *Engine) PutType(ctx context.Context, spec task.TypeSpec) (t task.TypeStatus, created bool, err error) {
+func (e *Engine) PutType(ctx context.Context, s task.Scope, spec task.TypeSpec) (t task.TypeStatus, created bool, err error) {
 	if created, err = e.registry.PutType(ctx, spec); err != nil {
 		return t, false, err
 	}
-	t, err = e.Type(spec.Name)
+	t, err = e.Type(s, spec.Name)
 	return t, created, err
 }
 
 // ControlType pauses or resumes a type. The pause is on record and in force when it
 // returns, and outlasts the host.
-func (e *Engine) ControlType(ctx context.Context, name, action string) (task.TypeStatus, error) {
+func (e *Engine) ControlType(ctx context.Context, s task.Scope, name, action string) (task.TypeStatus, error) {
 	if err := e.registry.ControlType(ctx, name, action); err != nil {
 		return task.TypeStatus{}, err
 	}
-	return e.Type(name)
+	return e.Type(s, name)
 }
 
 // DeleteType forgets what clients said of a type; conflict while there are tasks of it.

@@ -128,8 +128,8 @@ func (g *Registry) count(lanes []task.Lane) []task.LaneCount {
 	return n
 }
 
-// Types are the task types that are known, by name.
-func (g *Registry) Types() []task.TypeStatus {
+// Types are the task types that are known, by name; of tasks, those of the scope are counted.
+func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []task.TypeStatus
@@ -137,28 +137,32 @@ func (g *Registry) Types() []task.TypeStatus {
 		if t.Executor != nil && t.Executor.Own {
 			continue
 		}
-		s := task.TypeStatus{
+		ty := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
 			Revertible: t.info.Revertible, Limits: t.Limits, Origins: g.origins(t),
 		}
 		if x := t.Executor; x != nil {
-			s.Executor = x.Name
-			s.Available = x.Ready() && x.Runs(t.info.Name, nil)
+			ty.Executor = x.Name
+			ty.Available = x.Ready() && x.Runs(t.info.Name, nil)
 		}
 		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
-			s.Paused = stored.paused
+			ty.Paused = stored.paused
 		}
-		lanes := make([]task.Lane, len(t.lanes))
-		for i := range t.lanes {
-			lanes[i] = t.lanes[i].Lane
+		var lanes []task.Lane
+		var shown []typeLane
+		for _, l := range t.lanes {
+			if s.All || l.Owner == s.Owner {
+				lanes = append(lanes, l.Lane)
+				shown = append(shown, l)
+			}
 		}
 		for i, c := range g.count(lanes) {
-			c = g.asShown(t.lanes[i], c)
-			s.Counts.Ready += c.Ready
-			s.Counts.Waiting += c.Waiting
-			s.Counts.Active += c.Active
+			c = g.asShown(shown[i], c)
+			ty.Counts.Ready += c.Ready
+			ty.Counts.Waiting += c.Waiting
+			ty.Counts.Active += c.Active
 		}
-		out = append(out, s)
+		out = append(out, ty)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out

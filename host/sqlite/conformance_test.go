@@ -41,6 +41,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunSchedules(t, open)
 	storetest.RunTypes(t, open)
 	storetest.RunLimits(t, open)
+	storetest.RunIdentity(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

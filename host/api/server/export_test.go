@@ -28,5 +28,6 @@ func (s *Server) OnConnState(f func(net.Conn, http.ConnState)) {
 func RequestFields() map[string][]string {
 	return map[string][]string{"TaskRequest": slices.Sorted(maps.Keys(specFields)), "GroupRequest": slices.Sorted(maps.Keys(groupFields)),
 		"ActionFilter": slices.Sorted(maps.Keys(filterFields)), "ScheduleRequest": slices.Sorted(maps.Keys(scheduleFields)),
-		"TypeRequest": slices.Sorted(maps.Keys(typeFields))}
+		"TokenRequest": slices.Sorted(maps.Keys(tokenFields)),
+		"TypeRequest":  slices.Sorted(maps.Keys(typeFields))}
 }

@@ -104,15 +104,15 @@ type Records interface {
 
 // Registry is what can be run, and by whom.
 type Registry interface {
-	// Types are all task types, by name.
-	Types() []task.TypeStatus
+	// Types are all task types, by name; of tasks, those of the scope are counted.
+	Types(s task.Scope) []task.TypeStatus
 	// Type is one of them; not_found if there is none of that name.
-	Type(name string) (task.TypeStatus, error)
+	Type(s task.Scope, name string) (task.TypeStatus, error)
 	// PutType keeps what a client says of a type, in place of what it said before; created
 	// says that there was no such type.
-	PutType(ctx context.Context, spec task.TypeSpec) (t task.TypeStatus, created bool, err error)
+	PutType(ctx context.Context, s task.Scope, spec task.TypeSpec) (t task.TypeStatus, created bool, err error)
 	// ControlType does "pause" or "resume"; conflict if the type is so already.
-	ControlType(ctx context.Context, name, action string) (task.TypeStatus, error)
+	ControlType(ctx context.Context, s task.Scope, name, action string) (task.TypeStatus, error)
 	// DeleteType forgets what clients said of a type; conflict while there are tasks of it.
 	// With force these are canceled and deleted.
 	DeleteType(ctx context.Context, s task.Scope, name string, force bool) error

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	types := h.svc.Types()
+	types := h.svc.Types(s)
 	out := api.TypeList{Types: make([]api.Type, len(types))}
 	for i := range types {
 		out.Types[i] = toType(&types[i])
@@ -22,11 +23,11 @@ func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scop
 	return h.writeJSON(w, http.StatusOK, out)
 }
 
-func (h *handlers) getType(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) getType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	t, err := h.svc.Type(r.PathValue("name"))
+	t, err := h.svc.Type(s, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -137,9 +138,6 @@ func decodeRate(data json.RawMessage, at place, bad *faults) (r task.Rate) {
 }
 
 func (h *handlers) putType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if !s.All {
-		return task.Errorf(task.CodeForbidden, "only an admin may do this")
-	}
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
@@ -151,7 +149,7 @@ func (h *handlers) putType(w http.ResponseWriter, r *http.Request, s task.Scope)
 	if err != nil {
 		return err
 	}
-	t, created, err := h.svc.PutType(r.Context(), spec)
+	t, created, err := h.svc.PutType(r.Context(), s, spec)
 	if err != nil {
 		return err
 	}
@@ -163,13 +161,13 @@ func (h *handlers) putType(w http.ResponseWriter, r *http.Request, s task.Scope)
 	return h.writeJSON(w, status, toType(&t))
 }
 
-// controlType makes the handler of one action, which only admins may ask for.
+// controlType makes the handler of one action, which only operators may ask for.
 func (h *handlers) controlType(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.requireAdmin(w, r, s); err != nil {
+		if err := h.nothingElse(w, r); err != nil {
 			return err
 		}
-		t, err := h.svc.ControlType(r.Context(), r.PathValue("name"), action)
+		t, err := h.svc.ControlType(r.Context(), s, r.PathValue("name"), action)
 		if err != nil {
 			return err
 		}
@@ -178,9 +176,6 @@ func (h *handlers) controlType(action string) handlerFunc {
 }
 
 func (h *handlers) deleteType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if !s.All {
-		return task.Errorf(task.CodeForbidden, "only an admin may do this")
-	}
 	q := newQuery(r)
 	force := q.boolean("force")
 	if err := q.err(); err != nil {
@@ -207,20 +202,20 @@ func (h *handlers) typeRoutes() []route {
 		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
 			description: "Its schemas, its executor, its limits, each with whose word it is, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
 			answers: []answer{{status: http.StatusOK, doc: "the type", body: api.Type{}}}},
-		{method: http.MethodPut, path: "/v1/types/{name}", id: "putType", tag: tag, summary: "Say what holds for a task type", handle: h.putType,
+		{method: http.MethodPut, path: "/v1/types/{name}", id: "putType", tag: tag, role: identity.Operator, summary: "Say what holds for a task type", handle: h.putType,
 			description: "In place of all that was put before. The type need not be offered by anything yet: its tasks are accepted, and wait for an executor. " +
-				"What is put goes before what the executor declares, and the host's config before both. Limits on concurrency and rate are in force when this answers, for tasks that wait, too. For admins.",
+				"What is put goes before what the executor declares, and the host's config before both. Limits on concurrency and rate are in force when this answers, for tasks that wait, too. For operators.",
 			params: []param{typeName}, body: api.TypeRequest{},
 			codes: codes(writes, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout),
 			answers: []answer{{status: http.StatusOK, doc: "the type as it is now", body: api.Type{}},
 				{status: http.StatusCreated, doc: "the type, which was not there before", body: api.Type{}, headers: []param{{name: "Location", kind: "string", doc: "the path of the type", always: true}}}}},
-		{method: http.MethodPost, path: "/v1/types/{name}/pause", id: "pauseType", tag: tag, summary: "Pause a task type", handle: h.controlType("pause"),
-			description: "No more attempts at its tasks begin; those that run go on, and tasks are accepted. The pause outlasts the host. A type that is paused is 409. For admins.",
+		{method: http.MethodPost, path: "/v1/types/{name}/pause", id: "pauseType", tag: tag, role: identity.Operator, summary: "Pause a task type", handle: h.controlType("pause"),
+			description: "No more attempts at its tasks begin; those that run go on, and tasks are accepted. The pause outlasts the host. A type that is paused is 409. For operators.",
 			params:      []param{typeName}, codes: control, answers: one},
-		{method: http.MethodPost, path: "/v1/types/{name}/resume", id: "resumeType", tag: tag, summary: "Resume a paused task type", handle: h.controlType("resume"),
-			description: "Attempts begin again. A type that is not paused is 409. For admins.", params: []param{typeName}, codes: control, answers: one},
-		{method: http.MethodDelete, path: "/v1/types/{name}", id: "deleteType", tag: tag, summary: "Delete what was put of a task type", handle: h.deleteType,
-			description: "With its pause. A type that an executor offers is there still, as the executor declares it; one that was never put is 409, and so is one of which there are tasks, final ones too. For admins.",
+		{method: http.MethodPost, path: "/v1/types/{name}/resume", id: "resumeType", tag: tag, role: identity.Operator, summary: "Resume a paused task type", handle: h.controlType("resume"),
+			description: "Attempts begin again. A type that is not paused is 409. For operators.", params: []param{typeName}, codes: control, answers: one},
+		{method: http.MethodDelete, path: "/v1/types/{name}", id: "deleteType", tag: tag, role: identity.Operator, summary: "Delete what was put of a task type", handle: h.deleteType,
+			description: "With its pause. A type that an executor offers is there still, as the executor declares it; one that was never put is 409, and so is one of which there are tasks, final ones too. For operators.",
 			params:      []param{typeName, {name: "force", in: "query", kind: "boolean", doc: "cancel and delete all tasks of the type first, whoever owns them: the answer comes when they are gone"}},
 			codes:       control, answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 	}

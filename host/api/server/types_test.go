@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -99,10 +100,19 @@ func TestDeleteType(t *testing.T) {
 	}
 }
 
-func TestTypesAreForAdmins(t *testing.T) {
-	r := newTestServer(t, server.Options{Tokens: []server.Token{{Secret: "boss", Scope: task.Scope{Owner: "boss", All: true}}, {Secret: "ann", Scope: task.Scope{Owner: "ann"}}}})
-	for _, target := range [][2]string{{"PUT", "/v1/types/a"}, {"DELETE", "/v1/types/a"}, {"POST", "/v1/types/greet/pause"}, {"POST", "/v1/types/greet/resume"}} {
-		r.wants(r.do(target[0], target[1], "{}", "Authorization: Bearer ann"), 403, task.CodeForbidden)
+func TestTypesAreForOperators(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	r.token("boss", identity.Admin)
+	member, operator := "Authorization: Bearer "+r.token("ann", identity.Member), "Authorization: Bearer "+r.token("ops", identity.Operator)
+	for _, target := range [][2]string{{"PUT", "/v1/types/greet"}, {"POST", "/v1/types/greet/pause"}, {"POST", "/v1/types/greet/resume"}, {"DELETE", "/v1/types/greet"}} {
+		body := ""
+		if target[0] == "PUT" {
+			body = "{}"
+		}
+		r.wants(r.do(target[0], target[1], body, member), 403, task.CodeForbidden)
+		if a := r.do(target[0], target[1], body, operator); a.StatusCode > 204 {
+			t.Errorf("%s %s: %d %s", target[0], target[1], a.StatusCode, a.body)
+		}
 	}
 }
 
