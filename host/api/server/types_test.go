@@ -8,7 +8,6 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/server"
-	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -97,22 +96,6 @@ func TestDeleteType(t *testing.T) {
 	typ, err := r.client.Type(t.Context(), "gated") // which an executor offers
 	if err != nil || typ.Limits.MaxAttempts != 3 || typ.Origin["max_attempts"] != task.OriginDefault {
 		t.Errorf("%+v, %v", typ, err)
-	}
-}
-
-func TestTypesAreForOperators(t *testing.T) {
-	r := newTestServer(t, server.Options{})
-	r.token("boss", identity.Admin)
-	member, operator := "Authorization: Bearer "+r.token("ann", identity.Member), "Authorization: Bearer "+r.token("ops", identity.Operator)
-	for _, target := range [][2]string{{"PUT", "/v1/types/greet"}, {"POST", "/v1/types/greet/pause"}, {"POST", "/v1/types/greet/resume"}, {"DELETE", "/v1/types/greet"}} {
-		body := ""
-		if target[0] == "PUT" {
-			body = "{}"
-		}
-		r.wants(r.do(target[0], target[1], body, member), 403, task.CodeForbidden)
-		if a := r.do(target[0], target[1], body, operator); a.StatusCode > 204 {
-			t.Errorf("%s %s: %d %s", target[0], target[1], a.StatusCode, a.body)
-		}
 	}
 }
 
