@@ -33,7 +33,7 @@ func (p *program) putTypeCmd() *cobra.Command {
 		Long: "Say what holds for a task type, in place of all that was put before. The type need not be offered by anything yet:\n" +
 			"its tasks are accepted, and wait for an executor. What is put goes before what the executor declares, and the\n" +
 			"server's config before both. Flags go before --spec.",
-		Example: "  taskhost type put resize --timeout 60s --queue-limit 64 --concurrency 10 --concurrency 1/label:tenant\n" +
+		Example: "  taskhost type put resize --queue-limit 64 --concurrency 1/label:tenant\n" +
 			"  taskhost type put resize --spec @resize.json",
 	}
 	f := cmd.Flags()

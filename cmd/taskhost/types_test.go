@@ -163,9 +163,10 @@ func TestQueueLimitIsExact(t *testing.T) {
 	for i := range 200 {
 		clients.Go(func() {
 			path, body := "/v1/tasks", `{"type":"later"}`
-			if i%4 == 1 {
+			switch i % 4 {
+			case 1:
 				path, body = "/v1/batches", `{"tasks":[{"type":"later"}]}`
-			} else if i%4 == 2 {
+			case 2:
 				path, body = "/v1/batches", `{"group":{"name":"g"},"tasks":[{"type":"later"}]}`
 			}
 			status, _, err := s.call("POST", path, body)

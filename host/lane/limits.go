@@ -237,7 +237,7 @@ func (s *Set) MayBegin(tasks []*task.Task, keyOf func(*task.Task) Key) (not []*t
 			not = append(not, t)
 		}
 	}
-	s.limits.rollback(s, mark)
+	s.limits.rollback(mark)
 	return not
 }
 
@@ -334,7 +334,7 @@ func (s *Set) HolderLane(seq int64) *Lane {
 }
 
 // rollback undoes what came after that mark.
-func (l *limits) rollback(s *Set, mark int) {
+func (l *limits) rollback(mark int) {
 	for i := len(l.undo) - 1; i >= mark; i-- {
 		switch c := l.undo[i]; {
 		case c.limited != nil:

@@ -142,7 +142,7 @@ func (s *Set) Rollback() {
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]
-	s.limits.rollback(s, 0)
+	s.limits.rollback(0)
 	keep := *s.published.Load()
 	for _, l := range s.all[len(keep):] {
 		s.forget(l)

@@ -28,9 +28,9 @@ func saidOfTypes(s *suite) {
 	if len(got) != 2 || got[0].Name != "a" || got[0].Spec != nil || !got[0].Paused || got[1].Name != "b" || string(got[1].Spec) != `{"two":2}` || !got[1].Paused {
 		s.Fatalf("got %+v", got)
 	}
-	t := s.insert(task.Spec{Type: "b"})[0]
+	s.insert(task.Spec{Type: "b"})
 	s.wantCode(types().DeleteType(s.ctx, "b"), task.CodeConflict)
-	t = s.claim(1)[0]
+	t := s.claim(1)[0]
 	s.wantCode(types().DeleteType(s.ctx, "b"), task.CodeConflict)
 	s.succeed(t)
 	s.must(types().DeleteType(s.ctx, "b"))
