@@ -188,4 +188,3 @@ func TestPausedTaskRests(t *testing.T) {
 		}
 	})
 }
-

@@ -28,7 +28,7 @@ func (t *taskFlags) add(p *program, cmd *cobra.Command) {
 	f.StringArrayVar(&t.labels, "label", nil, "a label, name=value; may repeat")
 	f.IntVar(&t.priority, "priority", 0, "higher runs first")
 	f.DurationVar(&t.timeout, "timeout", 0, "how long one attempt may take")
-	f.DurationVar(&t.retain, "retain", 0, "how long the task is kept once final")
+	f.DurationVar(&t.retain, "retain", 0, "how long the task is kept once final; 0 for ever")
 	f.IntVar(&t.maxAttempts, "max-attempts", 0, "how often the script may fail")
 	f.IntVar(&t.maxLost, "max-lost", 0, "how many attempts may be lost; 0: never run twice")
 	f.StringVar(&t.executor, "executor", "", "run on this executor, whatever the server's config says")

@@ -18,7 +18,7 @@ type TaskRequest struct {
 	Labels      map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"names and values of the client's own, of 255 bytes each at the most, and no '=' in a name: lists can be filtered by them"`
 	Route       map[string]string `json:"route,omitempty" maxProperties:"64" doc:"labels that a worker must have to run it, with their values; absent or empty: the type's"`
 	Timeout     Duration          `json:"timeout,omitempty" doc:"of one attempt"`
-	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final"`
+	Retain      *Duration         `json:"retain,omitempty" doc:"how long the task is kept once final; 0 keeps it for ever"`
 	MaxAttempts int               `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
 	MaxLost     *int              `json:"max_lost,omitempty" minimum:"0" maximum:"1000" doc:"how many attempts may be lost; 0: never run twice"`
 	Exclusive   []string          `json:"exclusive,omitempty" maxItems:"64" doc:"names of resources that the task has for itself, from before it starts until it is final; first come, first served, among the tasks of its owner"`
@@ -42,6 +42,18 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *Duration) UnmarshalText(b []byte) error {
 	v, err := time.ParseDuration(string(b))
 	*d = Duration(v)
+	return err
+}
+
+// UnmarshalJSON reads such a text, or a number of seconds.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var text string
+	if err := json.Unmarshal(b, &text); err == nil {
+		return d.UnmarshalText([]byte(text))
+	}
+	var seconds float64
+	err := json.Unmarshal(b, &seconds)
+	*d = Duration(seconds * float64(time.Second))
 	return err
 }
 

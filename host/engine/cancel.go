@@ -85,7 +85,9 @@ func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task
 // retry has a task wait again, under the queue limit of its type.
 func (e *Engine) retry(t task.Task, by string) (task.Change, error) {
 	c, err := task.Retry(t, by, e.now())
-	c.Task.QueueLimit = e.registry.LimitsOf(t.Type).QueueLimit
+	limits := e.registry.LimitsOf(t.Type)
+	c.Task.QueueLimit = limits.QueueLimit
+	c.Task.Deadline = limits.DeadlineFrom(c.Task.RunAt)
 	return c, err
 }
 

@@ -75,6 +75,7 @@ func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receip
 	for _, t := range tasks {
 		e.inserted(t)
 	}
+	e.wakeRates()
 	return receipt, nil
 }
 
@@ -104,6 +105,7 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 	for i := range claimed {
 		e.committed(&claimed[i].Change)
 	}
+	e.claimed()
 	return claimed, err
 }
 
@@ -169,6 +171,7 @@ func (e *Engine) committed(c *task.Change) {
 	if mayBeDecided(&c.Task) {
 		e.wakeSignals()
 	}
+	e.letGo(c)
 	if c.Task.State != task.Pending {
 		return
 	}

@@ -37,6 +37,8 @@ type Store interface {
 	task.SignalStore
 	task.ChildStore
 	task.BacklogStore
+	task.TypeStore
+	task.LimitStore
 	group.Store
 	resource.Store
 	schedule.Store
@@ -94,7 +96,8 @@ type Engine struct {
 	due     chan struct{} // wakes the timer: something is scheduled
 	// signalled wakes decideSignals, rescheduled fireSchedules.
 	signalled, rescheduled chan struct{}
-	ignored                atomic.Int64 // reports of attempts that no longer hold their task
+	rated                  chan struct{} // wakes openRates: some of a rate was used up
+	ignored                atomic.Int64  // reports of attempts that no longer hold their task
 }
 
 // polls are how often something looks for work without being woken, so that nothing waits
@@ -116,7 +119,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
+		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.SetDrainTimeout(o.DrainTimeout)

@@ -105,7 +105,12 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	}
 	out := make([]task.Task, len(batch))
 	for i := range batch {
-		if n := &batch[i]; n.share != nil {
+		switch n := &batch[i]; {
+		case n.share == nil:
+		case n.task.Token.IsZero(): // a limit of its type was reached meanwhile
+			n.share.Release(1)
+			n.executor.Release(1)
+		default:
 			e.launch(n.executor, n.share, n.task, false)
 		}
 		out[i] = e.registry.WithWaitReason(batch[i].task)
@@ -117,7 +122,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
+	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {

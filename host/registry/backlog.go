@@ -19,14 +19,14 @@ type typeLane struct {
 // queued is a task that is queued in the lane, as it is shown: it may wait for an executor
 // that does not take it.
 func (g *Registry) queued(l typeLane) task.Task {
-	return g.WithWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
-		Pinned: l.Executor, Suspect: l.Suspect})
+	values := task.ParseValues(l.Values)
+	return g.withWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
+		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
 }
 
-// countAsShown counts a lane's tasks as each of them is shown.
-func (g *Registry) countAsShown(l typeLane) task.LaneCount {
-	c := g.count(l.ID)
-	if c.Ready > 0 && g.queued(l).Waiting == task.WaitExecutor {
+// asShown counts a lane's tasks as each of them is shown.
+func (g *Registry) asShown(l typeLane, c task.LaneCount) task.LaneCount {
+	if c.Ready > 0 && g.queued(l).Waiting != task.WaitQueued {
 		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
 	}
 	return c
@@ -47,17 +47,19 @@ const oldestLanes = 100
 // that wait: the reasons of most of them, most first, each with its oldest task.
 func (g *Registry) Backlog(ctx context.Context, s task.Scope, most int) (total task.LaneCount, backlog []task.Backlog) {
 	groups := map[task.Backlog]*waiters{} // by what they wait for
-	for _, lane := range g.store.Lanes(0) {
+	lanes := g.store.Lanes(0)
+	counts := g.count(lanes)
+	for i, lane := range lanes {
 		if !s.All && lane.Owner != s.Owner {
 			continue
 		}
 		l := typeLane{Lane: lane}
 		l.route, _ = task.ParseRoute(lane.Route) // this program wrote it
-		c := g.countAsShown(l)
+		c := g.asShown(l, counts[i])
 		total.Active += c.Active
 		total.Ready += c.Ready
 		total.Waiting += c.Waiting
-		g.addBacklog(ctx, groups, l)
+		g.addBacklog(ctx, groups, l, counts[i].Ready)
 	}
 	all := slices.SortedFunc(maps.Values(groups), func(a, b *waiters) int {
 		return cmp.Or(cmp.Compare(b.Tasks, a.Tasks), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Waiting, b.Waiting), cmp.Compare(a.Reason, b.Reason))
@@ -69,9 +71,8 @@ func (g *Registry) Backlog(ctx context.Context, s task.Scope, most int) (total t
 	return total, backlog
 }
 
-// addBacklog adds what waits in a lane.
-func (g *Registry) addBacklog(ctx context.Context, groups map[task.Backlog]*waiters, l typeLane) {
-	queued := g.count(l.ID).Ready
+// addBacklog adds what waits in a lane, of which so many are queued.
+func (g *Registry) addBacklog(ctx context.Context, groups map[task.Backlog]*waiters, l typeLane, queued int64) {
 	reasons, err := g.store.Reasons(ctx, l.ID)
 	if err != nil {
 		g.log.Warn("why the tasks of a lane wait can't be counted", "lane", l.ID, "error", err)
@@ -96,7 +97,7 @@ func (g *Registry) addBacklog(ctx context.Context, groups map[task.Backlog]*wait
 	}
 	switch {
 	case queued == 0:
-	case t.Waiting == task.WaitExecutor:
+	case t.Waiting != task.WaitQueued:
 		add(t.Waiting, task.WaitQueued, t.WaitReason, queued)
 	default:
 		add(t.Waiting, task.WaitQueued, g.queueReason(&t), queued)
@@ -128,6 +129,8 @@ func (g *Registry) queueReason(t *task.Task) string {
 	x := g.byName[t.Executor]
 	used, most := x.used.Load(), x.max.Load()
 	switch {
+	case t.WaitReason != "":
+		return t.WaitReason
 	case t.Suspect:
 		return "lost with what ran them: they run apart, one at a time"
 	case used >= most:

@@ -152,12 +152,15 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if !isPlainSuccess(c) {
 		return false, nil
 	}
-	n := w.lanes.ByKey(keyOf(t, route))
+	n := w.lanes.HolderLane(t.Seq)
+	if n == nil {
+		n = w.lanes.ByKey(keyOf(t, route))
+	}
 	if n == nil {
 		return false, nil
 	}
 	st := w.st.taskSucceed
-	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
+	st.bind().int(micros(t.FinishedAt)).int(expiry(t)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
 		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
@@ -269,6 +272,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		}
 	}
 	if is == lane.Active && was != lane.Active {
+		w.lanes.Hold(t.Seq, to, t)
 		return w.enterFlight(t.Seq)
 	}
 	return nil

@@ -113,9 +113,19 @@ func (o *commitOp) check(w *writer) (refused, err error) {
 			return refused, err
 		}
 	}
+	var coming []*task.Task // into the queue, with the inserts
 	for i := range o.Changes {
-		if o.olds[i], refused, err = w.checkGuard(&o.Changes[i]); refused != nil || err != nil {
+		c := &o.Changes[i]
+		if o.olds[i], refused, err = w.checkGuard(c); refused != nil || err != nil {
 			return refused, err
+		}
+		if c.From.Final() {
+			coming = append(coming, &c.Task)
+		}
+	}
+	if len(coming) > 0 {
+		if refused := w.checkQueueLimits(append(coming, o.Inserts...)); refused != nil {
+			return refused, nil
 		}
 	}
 	for _, g := range o.Signals {

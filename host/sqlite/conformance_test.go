@@ -40,6 +40,8 @@ func TestConformance(t *testing.T) {
 	storetest.RunResources(t, open)
 	storetest.RunSchedules(t, open)
 	storetest.RunBacklog(t, open)
+	storetest.RunTypes(t, open)
+	storetest.RunLimits(t, open)
 	storetest.RunIdentity(t, open)
 }
 

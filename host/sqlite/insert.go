@@ -188,6 +188,7 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 	if refused, err = w.checkParents(tasks); refused != nil || err != nil {
 		return refused, err
 	}
+	w.holdBack(tasks)
 	return w.checkQueueLimits(tasks), nil
 }
 
@@ -195,7 +196,7 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 func (w *writer) checkQueueLimits(tasks []*task.Task) error {
 	var adding map[string]int64
 	for _, t := range tasks {
-		if t.QueueLimit <= 0 || t.State != task.Pending {
+		if t.QueueLimit <= 0 || t.State != task.Pending || t.Waiting == task.WaitDispatched {
 			continue
 		}
 		if adding == nil {
@@ -251,6 +252,9 @@ func keyTaken(t *task.Task, holder task.ID, i, of int) error {
 // the task's own fault.
 func (w *writer) insert(t *task.Task, r *insertRow) error {
 	r.lane.Child = t.Place != 0
+	if t.State == task.Pending && t.Waiting == task.WaitQueued {
+		r.lane.Values = w.lanes.FullValues(t, "")
+	}
 	n, err := w.lane(r.lane)
 	if err != nil {
 		return err
@@ -307,6 +311,7 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))
 		w.ready.inserted(t, r)
 	case lane.Active:
+		w.lanes.Hold(r.seq, n, t)
 		return w.enterFlight(r.seq)
 	}
 	return nil

@@ -49,6 +49,9 @@ func (w *writer) load() error {
 	if err := w.loadInFlight(counts); err != nil {
 		return err
 	}
+	if err := w.query(sqlRates, 2, nil, func(r row) error { w.lanes.SetSpent(r.text(0), task.Spent(r.int(1))); return nil }); err != nil {
+		return err
+	}
 	if err := w.query(`SELECT task FROM upload`, 1, nil, func(r row) error { w.uploads.saved(r.int(0)); return nil }); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"span of a group":   {sqlSpanDown + listGroup + sqlNthDown, "SEARCH t USING COVERING INDEX task_member (group_id=? AND id<?)"},
 	"span of a flow":    {sqlSpanUp + listFlow + sqlNthUp, "SEARCH t USING COVERING INDEX task_flow (flow=? AND id>?)"},
 	"span of a parent":  {sqlSpanUp + listParent + sqlNthUp, "SEARCH t USING COVERING INDEX task_parent (parent=? AND id>?)"},
-	"lane":              {sqlLaneRow, "SEARCH lane USING COVERING INDEX sqlite_autoindex_lane_1 (type=? AND owner=? AND route=? AND executor=? AND suspect=? AND child=?)"},
+	"lane":              {sqlLaneRow, "SEARCH lane USING COVERING INDEX sqlite_autoindex_lane_1 (type=? AND owner=? AND route=? AND executor=? AND suspect=? AND child=? AND label_values=?)"},
 	"lane of a row":     {sqlLaneOf, "SEARCH lane USING INTEGER PRIMARY KEY (rowid=?)"},
 	"span down":         {sqlSpanDown + sqlNthDown, "SEARCH t USING COVERING INDEX sqlite_autoindex_task_1 (id<?)"},
 	"span up":           {sqlSpanUp + sqlNthUp, "SEARCH t USING COVERING INDEX sqlite_autoindex_task_1 (id>?)"},

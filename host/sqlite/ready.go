@@ -129,7 +129,9 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 func (w *writer) readyTask(head *lane.Head) (t task.Task, ready bool, err error) {
 	seq := head.Entry.Seq
 	if t, kept := w.ready.take(seq); kept {
-		return t, int64(t.Priority) == head.Entry.Priority, nil
+		// It may have been read for another lane, to which it was moved since.
+		l := &head.Lane.Lane
+		return t, int64(t.Priority) == head.Entry.Priority && t.Pinned == l.Executor && t.Suspect == l.Suspect, nil
 	}
 	st := w.st.taskWhole
 	st.bind().int(seq)

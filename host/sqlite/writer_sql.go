@@ -29,6 +29,7 @@ type statements struct {
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
 	readyRow, makeReady                                                                           *stmt
 	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue                  *stmt
+	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                            *stmt
 	seqRecord, markPut                                                                            *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                     *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
@@ -63,8 +64,8 @@ const (
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
-	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ?`
-	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child FROM lane WHERE id = ?`
+	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ? AND label_values = ?`
+	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child, label_values FROM lane WHERE id = ?`
 	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
@@ -105,9 +106,9 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
-	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child) VALUES (?, ?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
 	p(&st.laneRow, sqlLaneRow, 1)
-	p(&st.laneOf, sqlLaneOf, 6)
+	p(&st.laneOf, sqlLaneOf, 7)
 	p(&st.blockInsert, `INSERT OR IGNORE INTO in_flight_block (block) VALUES (?)`, 0)
 	p(&st.blockDelete, `DELETE FROM in_flight_block WHERE block = ?`, 0)
 	p(&st.keyHolder, sqlKeyHolder, 1)
@@ -145,6 +146,13 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.claimDelete, sqlClaimDelete, 0)
 	p(&st.readyRow, sqlReadyRow, 5)
 	p(&st.makeReady, sqlMakeReady, 0)
+	p(&st.typePut, sqlTypePut, 0)
+	p(&st.typePause, sqlTypePause, 0)
+	p(&st.typeDelete, sqlTypeDelete, 0)
+	p(&st.typeSweep, sqlTypeSweep, 0)
+	p(&st.held, sqlHeld, 3)
+	p(&st.moveLane, sqlMoveLane, 0)
+	p(&st.ratePut, sqlRatePut, 0)
 	p(&st.scheduleInsert, sqlScheduleInsert, 0)
 	p(&st.scheduleUpdate, sqlScheduleUpdate, 0)
 	p(&st.scheduleGuard, sqlScheduleGuard, 2)

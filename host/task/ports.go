@@ -41,6 +41,44 @@ type TransactionStore interface {
 	Version(ctx context.Context, name string) (int64, error)
 }
 
+// LimitStore keeps limits on when attempts begin: in the commit that begins one, whoever
+// begins it. What such a limit keeps stays queued, and Claim leaves it out.
+type LimitStore interface {
+	// SetStartLimits puts limits in force, by type, in place of all before; a type that is
+	// not named has none. An attempt counts from its begin to its end, also one that began
+	// before the limit was in force. A task that was inserted as begun and may not begin
+	// is pending, queued, when Insert returns.
+	SetStartLimits(ctx context.Context, byType map[string]StartLimits) error
+	// OpenRates has Ready see again what waited for the rate of its type, if that lets an
+	// attempt begin by now: opened says that there may be some. next is when there may be
+	// more; zero for never. It is cheap.
+	OpenRates(now time.Time) (opened bool, next time.Time)
+	// StartBlock is about what keeps a queued task of that type, owner and labels from being
+	// begun; as old as Ready. value gives a label's value, false where it is not known.
+	StartBlock(taskType, owner string, value func(label string) (string, bool)) StartBlock
+}
+
+// StoredType is what is on record of a task type.
+type StoredType struct {
+	Name   string
+	Spec   []byte // what a client said of it, as the host wrote it; nil if none did
+	Paused bool   // by an operator
+}
+
+// TypeStore keeps what clients say of task types. Whether it is right is for its callers
+// to say.
+type TypeStore interface {
+	// Types reads all that is on record, by name.
+	Types(ctx context.Context) ([]StoredType, error)
+	// PutType keeps what is said of a type, in place of what was.
+	PutType(ctx context.Context, name string, spec []byte) error
+	// PauseType keeps whether a type is paused.
+	PauseType(ctx context.Context, name string, paused bool) error
+	// DeleteType forgets what was said of a type, its pause included; conflict while tasks
+	// of it are not final.
+	DeleteType(ctx context.Context, name string) error
+}
+
 // Offer is what an executor of a host offers, as it said last.
 type Offer struct {
 	Host     HostID

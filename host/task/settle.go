@@ -128,7 +128,10 @@ func change(t Task, to State, by, message string, now time.Time) (Change, error)
 	}
 	if to.Final() {
 		c.Task.FinishedAt = now
-		c.Task.ExpiresAt = now.Add(t.Retain)
+		c.Task.ExpiresAt = time.Time{}
+		if t.Retain > 0 {
+			c.Task.ExpiresAt = now.Add(t.Retain)
+		}
 	}
 	return c, nil
 }

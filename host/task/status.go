@@ -12,10 +12,14 @@ type TypeStatus struct {
 	Input       json.RawMessage // JSON Schema; nil accepts anything
 	Result      json.RawMessage
 	Revertible  bool
-	Executor    string // that serves it now
+	Executor    string // that serves it now; "" if none does
 	Available   bool   // the executor is ready and offers the type now
+	Paused      bool   // by an operator: no attempts begin
 	Limits      Limits
-	Counts      LaneCount
+	// Origins are who said what: of description, input, result and executor, and of each of
+	// the limits, by the names that clients see.
+	Origins map[string]Origin
+	Counts  LaneCount
 }
 
 // ExecutorState is how an executor is.

@@ -27,6 +27,9 @@ type Lane struct {
 	Executor string // pinned; "" leaves it to config
 	Suspect  bool
 	Child    bool // of spawned tasks, which wait at their parents' places
+	// Values are those of labels by whose value a limit of the type was reached when they
+	// came here, as JSON; "" for none.
+	Values string
 }
 
 // LaneCount is how many tasks of a lane are in which phase now.
@@ -170,13 +173,14 @@ type Queue interface {
 	// that is gone comes back under a new ID with the next task for it. To be
 	// called now and then: each lane costs memory, and whoever goes through Lanes time.
 	DropEmptyLanes(ctx context.Context) (n int, err error)
-	// Ready is about how many tasks of these lanes wait to be claimed; a lane that
-	// is gone has none. It is cheap, and may be a second old where several hosts share
+	// Ready is about how many tasks of these lanes wait to be claimed, and are not kept by
+	// a limit of their type (LimitStore); a lane that is gone has none. It is cheap, and may be a second old where several hosts share
 	// a store: no rule may rest on it, only where to look and when. What this host
 	// has written before it asks is in it.
 	Ready(ctx context.Context, lanes []LaneID) (int64, error)
-	// Count is about what a lane holds, nothing if it is gone; as old as Ready.
-	Count(ctx context.Context, lane LaneID) (LaneCount, error)
+	// Count is about what lanes hold, in their order, nothing where one is gone; as old as
+	// Ready, and all as it was at one moment.
+	Count(ctx context.Context, lanes []LaneID) ([]LaneCount, error)
 }
 
 // Ledger is what becomes of tasks.

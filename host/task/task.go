@@ -107,7 +107,8 @@ type Task struct {
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
-	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
+	// WaitReason explains why a task waits that is queued, or is shown to wait for its
+	// executor or for its type to be resumed. No store keeps it: it follows from what the
 	// executors are at the moment.
 	WaitReason string
 	Executor   string // that holds the current attempt, or held the last
@@ -128,7 +129,7 @@ type Task struct {
 
 	Timeout  time.Duration // of one attempt; always finite
 	Deadline time.Time     // of the whole task; zero for none
-	Retain   time.Duration // how long the task is kept once final
+	Retain   time.Duration // how long the task is kept once final; 0 for ever
 
 	Group, Flow, Parent ID
 	Step                string // its name within its flow, or within its parent
@@ -272,6 +273,9 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	if spec.RunAt.After(now) {
 		t.RunAt = spec.RunAt
 		t.Waiting = WaitScheduled
+	}
+	if t.Deadline.IsZero() {
+		t.Deadline = lim.DeadlineFrom(t.RunAt)
 	}
 	return t, nil
 }

@@ -133,6 +133,8 @@ func accesses() map[string]access {
 
 		"listExecutors": {needs: viewer}, "getExecutor": {needs: viewer, path: fixed("/v1/executors/x")}, "listWorkers": {needs: viewer}, "getWorker": {needs: viewer},
 		"drainWorker": {needs: operator}, "resumeWorker": {needs: operator},
+		"putType": {needs: operator, path: fixed("/v1/types/later"), body: `{}`}, "deleteType": {needs: operator, path: fixed("/v1/types/later")},
+		"pauseType": {needs: operator, path: fixed("/v1/types/text/pause")}, "resumeType": {needs: operator, path: fixed("/v1/types/text/resume")},
 
 		"whoami": {needs: viewer}, "createToken": {needs: admin, body: `{"name":"made %d","owner":"ops","role":"viewer"}`}, "listTokens": {needs: admin},
 		"getToken": {needs: admin, path: token}, "revokeToken": {needs: admin, path: token}, "listAudit": {needs: admin},

@@ -90,6 +90,14 @@ func (o obedient) DeleteSchedule(context.Context, task.Scope, task.ID) error { r
 func (o obedient) RunSchedule(context.Context, task.Scope, task.ID) (task.Task, error) {
 	return task.Task{}, o.err
 }
+func (o obedient) Type(task.Scope, string) (task.TypeStatus, error) { return task.TypeStatus{}, o.err }
+func (o obedient) PutType(context.Context, task.Scope, task.TypeSpec) (task.TypeStatus, bool, error) {
+	return task.TypeStatus{}, false, o.err
+}
+func (o obedient) ControlType(context.Context, task.Scope, string, string) (task.TypeStatus, error) {
+	return task.TypeStatus{}, o.err
+}
+func (o obedient) DeleteType(context.Context, task.Scope, string, bool) error { return o.err }
 func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
 	return task.ExecutorStatus{State: task.ExecutorReady}, o.err
 }

@@ -187,18 +187,6 @@ func (h *handlers) recordRoutes() []route {
 	}
 }
 
-func (h *handlers) typeRoutes() []route {
-	const tag = "types"
-	return []route{
-		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: tag, summary: "List task types", handle: h.listTypes,
-			description: "Those that an executor offers, or offered before the host was started and may again.",
-			answers:     []answer{{status: http.StatusOK, doc: "the types", body: api.TypeList{}}}},
-		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
-			description: "Its schemas, its executor, its limits, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
-			answers: []answer{{status: http.StatusOK, doc: "the type", body: api.Type{}}}},
-	}
-}
-
 func (h *handlers) executorRoutes() []route {
 	const tag = "executors"
 	out := []route{

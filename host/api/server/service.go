@@ -106,6 +106,16 @@ type Records interface {
 type Registry interface {
 	// Types are all task types, by name; of tasks, those of the scope are counted.
 	Types(s task.Scope) []task.TypeStatus
+	// Type is one of them; not_found if there is none of that name.
+	Type(s task.Scope, name string) (task.TypeStatus, error)
+	// PutType keeps what a client says of a type, in place of what it said before; created
+	// says that there was no such type.
+	PutType(ctx context.Context, s task.Scope, spec task.TypeSpec) (t task.TypeStatus, created bool, err error)
+	// ControlType does "pause" or "resume"; conflict if the type is so already.
+	ControlType(ctx context.Context, s task.Scope, name, action string) (task.TypeStatus, error)
+	// DeleteType forgets what clients said of a type; conflict while there are tasks of it.
+	// With force these are canceled and deleted.
+	DeleteType(ctx context.Context, s task.Scope, name string, force bool) error
 	// Executors are all executors, in the order of the config, with their workers.
 	Executors() []task.ExecutorStatus
 	// ControlExecutor does "pause", "resume", "drain" or "restart".

@@ -58,7 +58,7 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"task": `"/v1/tasks/` + self + `"`,
-		"key": "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
+		"key":  "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
 		"route": "{}", "timeout": `"1h0m0s"`, "deadline": "null", "retain": `"48h0m0s"`,
 		"lost": "0", "max_lost": "3", "priority": "0", "group": "null", "flow": "null", "step": "null", "parent": "null",
 		"input": `{"n":12345678901234567890,"s":"<&>"}`, "result": "null", "result_type": "null", "error": "null", "progress": "null",

@@ -309,9 +309,9 @@ func (s *suite) ready(lanes []task.LaneID) int64 {
 
 func (s *suite) count(lane task.LaneID) task.LaneCount {
 	s.Helper()
-	n, err := s.handle().Count(s.ctx, lane)
+	n, err := s.handle().Count(s.ctx, []task.LaneID{lane})
 	s.must(err)
-	return n
+	return n[0]
 }
 
 func ids(ts []task.Task) []task.ID {

@@ -770,6 +770,7 @@ type TypeInfo struct {
 	MaxLost       *int64                 `protobuf:"varint,7,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
 	Revertible    bool                   `protobuf:"varint,8,opt,name=revertible,proto3" json:"revertible,omitempty"`
 	Unavailable   bool                   `protobuf:"varint,9,opt,name=unavailable,proto3" json:"unavailable,omitempty"` // known, but nobody serves it at present
+	Limits        *TypeLimits            `protobuf:"bytes,10,opt,name=limits,proto3" json:"limits,omitempty"`           // more defaults
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,6 +868,200 @@ func (x *TypeInfo) GetUnavailable() bool {
 	return false
 }
 
+func (x *TypeInfo) GetLimits() *TypeLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// TypeLimits are wishes for a type beside timeout, max_attempts and max_lost, which clients
+// and the operator overrule. What is 0 or absent is left to the host.
+type TypeLimits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deadline      *durationpb.Duration   `protobuf:"bytes,1,opt,name=deadline,proto3" json:"deadline,omitempty"`                        // of the whole task
+	Backoff       *durationpb.Duration   `protobuf:"bytes,2,opt,name=backoff,proto3" json:"backoff,omitempty"`                          // the first rest after a failure
+	BackoffMax    *durationpb.Duration   `protobuf:"bytes,3,opt,name=backoff_max,json=backoffMax,proto3" json:"backoff_max,omitempty"`  // the longest
+	Retain        *durationpb.Duration   `protobuf:"bytes,4,opt,name=retain,proto3" json:"retain,omitempty"`                            // once final; 0 is for ever, absent leaves it to the host
+	QueueLimit    int64                  `protobuf:"varint,5,opt,name=queue_limit,json=queueLimit,proto3" json:"queue_limit,omitempty"` // tasks that may wait
+	Concurrency   []*Concurrency         `protobuf:"bytes,6,rep,name=concurrency,proto3" json:"concurrency,omitempty"`
+	RatePerSecond float64                `protobuf:"fixed64,7,opt,name=rate_per_second,json=ratePerSecond,proto3" json:"rate_per_second,omitempty"` // attempts that may begin
+	RateBurst     int64                  `protobuf:"varint,8,opt,name=rate_burst,json=rateBurst,proto3" json:"rate_burst,omitempty"`                // at once, after a rest
+	Priority      int64                  `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
+	MaxInput      int64                  `protobuf:"varint,10,opt,name=max_input,json=maxInput,proto3" json:"max_input,omitempty"`    // bytes
+	MaxResult     int64                  `protobuf:"varint,11,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"` // bytes
+	Route         map[string]string      `protobuf:"bytes,12,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeLimits) Reset() {
+	*x = TypeLimits{}
+	mi := &file_executor_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeLimits) ProtoMessage() {}
+
+func (x *TypeLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeLimits.ProtoReflect.Descriptor instead.
+func (*TypeLimits) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TypeLimits) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetBackoff() *durationpb.Duration {
+	if x != nil {
+		return x.Backoff
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetBackoffMax() *durationpb.Duration {
+	if x != nil {
+		return x.BackoffMax
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetRetain() *durationpb.Duration {
+	if x != nil {
+		return x.Retain
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetQueueLimit() int64 {
+	if x != nil {
+		return x.QueueLimit
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetConcurrency() []*Concurrency {
+	if x != nil {
+		return x.Concurrency
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetRatePerSecond() float64 {
+	if x != nil {
+		return x.RatePerSecond
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetRateBurst() int64 {
+	if x != nil {
+		return x.RateBurst
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetPriority() int64 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetMaxInput() int64 {
+	if x != nil {
+		return x.MaxInput
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetMaxResult() int64 {
+	if x != nil {
+		return x.MaxResult
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetRoute() map[string]string {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+// Concurrency is a limit on how many attempts may be under way at once.
+type Concurrency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Max           int64                  `protobuf:"varint,1,opt,name=max,proto3" json:"max,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"` // empty: all of the type; "owner"; "label:NAME"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Concurrency) Reset() {
+	*x = Concurrency{}
+	mi := &file_executor_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Concurrency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Concurrency) ProtoMessage() {}
+
+func (x *Concurrency) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Concurrency.ProtoReflect.Descriptor instead.
+func (*Concurrency) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Concurrency) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Concurrency) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -888,7 +1083,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1095,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1108,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{10}
+	return file_executor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Node) GetName() string {
@@ -1019,7 +1214,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1226,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1239,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{11}
+	return file_executor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ControlRequest) GetEpoch() uint64 {
@@ -1078,7 +1273,7 @@ type HostMessage struct {
 
 func (x *HostMessage) Reset() {
 	*x = HostMessage{}
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1285,7 @@ func (x *HostMessage) String() string {
 func (*HostMessage) ProtoMessage() {}
 
 func (x *HostMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1298,7 @@ func (x *HostMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMessage.ProtoReflect.Descriptor instead.
 func (*HostMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{12}
+	return file_executor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostMessage) GetKind() isHostMessage_Kind {
@@ -1217,7 +1412,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1424,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1437,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{13}
+	return file_executor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ControlResponse) GetMessages() []*PluginMessage {
@@ -1271,7 +1466,7 @@ type PluginMessage struct {
 
 func (x *PluginMessage) Reset() {
 	*x = PluginMessage{}
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1478,7 @@ func (x *PluginMessage) String() string {
 func (*PluginMessage) ProtoMessage() {}
 
 func (x *PluginMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1491,7 @@ func (x *PluginMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginMessage.ProtoReflect.Descriptor instead.
 func (*PluginMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{14}
+	return file_executor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginMessage) GetKind() isPluginMessage_Kind {
@@ -1457,7 +1652,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1664,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1677,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{15}
+	return file_executor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Start) GetToken() []byte {
@@ -1621,7 +1816,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1828,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1841,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{16}
+	return file_executor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Failure) GetCode() string {
@@ -1675,7 +1870,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1882,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1895,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{17}
+	return file_executor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Payload) GetInline() []byte {
@@ -1729,7 +1924,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1936,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1949,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{18}
+	return file_executor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Cancel) GetToken() []byte {
@@ -1789,7 +1984,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1996,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2009,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{19}
+	return file_executor_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ack) GetToken() []byte {
@@ -1844,7 +2039,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +2051,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +2064,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{20}
+	return file_executor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Refuse) GetToken() []byte {
@@ -1902,7 +2097,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2109,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2122,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{21}
+	return file_executor_proto_rawDescGZIP(), []int{23}
 }
 
 // Drain: no further start will come. The host ends the process when all that runs
@@ -1940,7 +2135,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2147,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2160,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{22}
+	return file_executor_proto_rawDescGZIP(), []int{24}
 }
 
 // Hello is the plugin's first message on each Control stream. Of what it names,
@@ -1984,7 +2179,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2191,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2204,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{23}
+	return file_executor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Hello) GetInstance() string {
@@ -2068,7 +2263,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2275,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2288,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{24}
+	return file_executor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Heartbeat) GetRunning() [][]byte {
@@ -2129,7 +2324,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2336,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2349,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{25}
+	return file_executor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Started) GetToken() []byte {
@@ -2196,7 +2391,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2403,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2416,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{26}
+	return file_executor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -2260,7 +2455,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2467,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2480,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{27}
+	return file_executor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Finished) GetToken() []byte {
@@ -2334,7 +2529,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2541,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2554,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{28}
+	return file_executor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Outcome) GetKind() Kind {
@@ -2445,7 +2640,7 @@ type Yield struct {
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2652,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2665,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{29}
+	return file_executor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Yield) GetUntil() *timestamppb.Timestamp {
@@ -2519,7 +2714,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2726,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2739,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{30}
+	return file_executor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Unsupported) GetToken() []byte {
@@ -2570,7 +2765,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2777,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2790,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{31}
+	return file_executor_proto_rawDescGZIP(), []int{33}
 }
 
 // Draining says that the process was told to stop by somebody else than the host: it finishes
@@ -2608,7 +2803,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2815,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2828,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{32}
+	return file_executor_proto_rawDescGZIP(), []int{34}
 }
 
 type DataRequest struct {
@@ -2646,7 +2841,7 @@ type DataRequest struct {
 
 func (x *DataRequest) Reset() {
 	*x = DataRequest{}
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2853,7 @@ func (x *DataRequest) String() string {
 func (*DataRequest) ProtoMessage() {}
 
 func (x *DataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2866,7 @@ func (x *DataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRequest.ProtoReflect.Descriptor instead.
 func (*DataRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{33}
+	return file_executor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DataRequest) GetChunks() []*Chunk {
@@ -2701,7 +2896,7 @@ type DataResponse struct {
 
 func (x *DataResponse) Reset() {
 	*x = DataResponse{}
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2908,7 @@ func (x *DataResponse) String() string {
 func (*DataResponse) ProtoMessage() {}
 
 func (x *DataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +2921,7 @@ func (x *DataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataResponse.ProtoReflect.Descriptor instead.
 func (*DataResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{34}
+	return file_executor_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DataResponse) GetChunks() []*Chunk {
@@ -2780,7 +2975,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2792,7 +2987,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2805,7 +3000,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{35}
+	return file_executor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Chunk) GetToken() []byte {
@@ -2863,7 +3058,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +3070,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +3083,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{36}
+	return file_executor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LogLine) GetToken() []byte {
@@ -2938,7 +3133,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3145,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3158,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{37}
+	return file_executor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Progress) GetToken() []byte {
@@ -3033,7 +3228,7 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"max_result\x18\a \x01(\x03R\tmaxResult\x12 \n" +
 	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
-	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\"\xcf\x02\n" +
+	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\"\x89\x03\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -3045,8 +3240,36 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"revertible\x18\b \x01(\bR\n" +
 	"revertible\x12 \n" +
-	"\vunavailable\x18\t \x01(\bR\vunavailableB\v\n" +
-	"\t_max_lost\"\xb0\x04\n" +
+	"\vunavailable\x18\t \x01(\bR\vunavailable\x128\n" +
+	"\x06limits\x18\n" +
+	" \x01(\v2 .taskhost.executor.v1.TypeLimitsR\x06limitsB\v\n" +
+	"\t_max_lost\"\xe9\x04\n" +
+	"\n" +
+	"TypeLimits\x125\n" +
+	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x123\n" +
+	"\abackoff\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\abackoff\x12:\n" +
+	"\vbackoff_max\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"backoffMax\x121\n" +
+	"\x06retain\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06retain\x12\x1f\n" +
+	"\vqueue_limit\x18\x05 \x01(\x03R\n" +
+	"queueLimit\x12C\n" +
+	"\vconcurrency\x18\x06 \x03(\v2!.taskhost.executor.v1.ConcurrencyR\vconcurrency\x12&\n" +
+	"\x0frate_per_second\x18\a \x01(\x01R\rratePerSecond\x12\x1d\n" +
+	"\n" +
+	"rate_burst\x18\b \x01(\x03R\trateBurst\x12\x1a\n" +
+	"\bpriority\x18\t \x01(\x03R\bpriority\x12\x1b\n" +
+	"\tmax_input\x18\n" +
+	" \x01(\x03R\bmaxInput\x12\x1d\n" +
+	"\n" +
+	"max_result\x18\v \x01(\x03R\tmaxResult\x12A\n" +
+	"\x05route\x18\f \x03(\v2+.taskhost.executor.v1.TypeLimits.RouteEntryR\x05route\x1a8\n" +
+	"\n" +
+	"RouteEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"/\n" +
+	"\vConcurrency\x12\x10\n" +
+	"\x03max\x18\x01 \x01(\x03R\x03max\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xb0\x04\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -3275,7 +3498,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -3291,112 +3514,122 @@ var file_executor_proto_goTypes = []any{
 	(*DescribeResponse)(nil),      // 11: taskhost.executor.v1.DescribeResponse
 	(*Info)(nil),                  // 12: taskhost.executor.v1.Info
 	(*TypeInfo)(nil),              // 13: taskhost.executor.v1.TypeInfo
-	(*Node)(nil),                  // 14: taskhost.executor.v1.Node
-	(*ControlRequest)(nil),        // 15: taskhost.executor.v1.ControlRequest
-	(*HostMessage)(nil),           // 16: taskhost.executor.v1.HostMessage
-	(*ControlResponse)(nil),       // 17: taskhost.executor.v1.ControlResponse
-	(*PluginMessage)(nil),         // 18: taskhost.executor.v1.PluginMessage
-	(*Start)(nil),                 // 19: taskhost.executor.v1.Start
-	(*Failure)(nil),               // 20: taskhost.executor.v1.Failure
-	(*Payload)(nil),               // 21: taskhost.executor.v1.Payload
-	(*Cancel)(nil),                // 22: taskhost.executor.v1.Cancel
-	(*Ack)(nil),                   // 23: taskhost.executor.v1.Ack
-	(*Refuse)(nil),                // 24: taskhost.executor.v1.Refuse
-	(*Detach)(nil),                // 25: taskhost.executor.v1.Detach
-	(*Drain)(nil),                 // 26: taskhost.executor.v1.Drain
-	(*Hello)(nil),                 // 27: taskhost.executor.v1.Hello
-	(*Heartbeat)(nil),             // 28: taskhost.executor.v1.Heartbeat
-	(*Started)(nil),               // 29: taskhost.executor.v1.Started
-	(*Checkpoint)(nil),            // 30: taskhost.executor.v1.Checkpoint
-	(*Finished)(nil),              // 31: taskhost.executor.v1.Finished
-	(*Outcome)(nil),               // 32: taskhost.executor.v1.Outcome
-	(*Yield)(nil),                 // 33: taskhost.executor.v1.Yield
-	(*Unsupported)(nil),           // 34: taskhost.executor.v1.Unsupported
-	(*Changed)(nil),               // 35: taskhost.executor.v1.Changed
-	(*Draining)(nil),              // 36: taskhost.executor.v1.Draining
-	(*DataRequest)(nil),           // 37: taskhost.executor.v1.DataRequest
-	(*DataResponse)(nil),          // 38: taskhost.executor.v1.DataResponse
-	(*Chunk)(nil),                 // 39: taskhost.executor.v1.Chunk
-	(*LogLine)(nil),               // 40: taskhost.executor.v1.LogLine
-	(*Progress)(nil),              // 41: taskhost.executor.v1.Progress
-	nil,                           // 42: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 43: taskhost.executor.v1.Node.TypeSlotsEntry
-	nil,                           // 44: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 45: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 46: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 47: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
+	(*TypeLimits)(nil),            // 14: taskhost.executor.v1.TypeLimits
+	(*Concurrency)(nil),           // 15: taskhost.executor.v1.Concurrency
+	(*Node)(nil),                  // 16: taskhost.executor.v1.Node
+	(*ControlRequest)(nil),        // 17: taskhost.executor.v1.ControlRequest
+	(*HostMessage)(nil),           // 18: taskhost.executor.v1.HostMessage
+	(*ControlResponse)(nil),       // 19: taskhost.executor.v1.ControlResponse
+	(*PluginMessage)(nil),         // 20: taskhost.executor.v1.PluginMessage
+	(*Start)(nil),                 // 21: taskhost.executor.v1.Start
+	(*Failure)(nil),               // 22: taskhost.executor.v1.Failure
+	(*Payload)(nil),               // 23: taskhost.executor.v1.Payload
+	(*Cancel)(nil),                // 24: taskhost.executor.v1.Cancel
+	(*Ack)(nil),                   // 25: taskhost.executor.v1.Ack
+	(*Refuse)(nil),                // 26: taskhost.executor.v1.Refuse
+	(*Detach)(nil),                // 27: taskhost.executor.v1.Detach
+	(*Drain)(nil),                 // 28: taskhost.executor.v1.Drain
+	(*Hello)(nil),                 // 29: taskhost.executor.v1.Hello
+	(*Heartbeat)(nil),             // 30: taskhost.executor.v1.Heartbeat
+	(*Started)(nil),               // 31: taskhost.executor.v1.Started
+	(*Checkpoint)(nil),            // 32: taskhost.executor.v1.Checkpoint
+	(*Finished)(nil),              // 33: taskhost.executor.v1.Finished
+	(*Outcome)(nil),               // 34: taskhost.executor.v1.Outcome
+	(*Yield)(nil),                 // 35: taskhost.executor.v1.Yield
+	(*Unsupported)(nil),           // 36: taskhost.executor.v1.Unsupported
+	(*Changed)(nil),               // 37: taskhost.executor.v1.Changed
+	(*Draining)(nil),              // 38: taskhost.executor.v1.Draining
+	(*DataRequest)(nil),           // 39: taskhost.executor.v1.DataRequest
+	(*DataResponse)(nil),          // 40: taskhost.executor.v1.DataResponse
+	(*Chunk)(nil),                 // 41: taskhost.executor.v1.Chunk
+	(*LogLine)(nil),               // 42: taskhost.executor.v1.LogLine
+	(*Progress)(nil),              // 43: taskhost.executor.v1.Progress
+	nil,                           // 44: taskhost.executor.v1.TypeLimits.RouteEntry
+	nil,                           // 45: taskhost.executor.v1.Node.LabelsEntry
+	nil,                           // 46: taskhost.executor.v1.Node.TypeSlotsEntry
+	nil,                           // 47: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 48: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 49: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 50: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 51: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 52: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
 	12, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
 	13, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
-	14, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	48, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
-	42, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	49, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	43, // 6: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
-	16, // 7: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	19, // 8: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	22, // 9: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	23, // 10: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	25, // 11: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	26, // 12: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	24, // 13: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	18, // 14: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	27, // 15: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	28, // 16: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	29, // 17: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	30, // 18: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	31, // 19: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	34, // 20: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	35, // 21: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	36, // 22: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	21, // 23: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	21, // 24: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	48, // 25: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	48, // 26: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	44, // 27: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	45, // 28: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	46, // 29: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 30: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	21, // 31: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	20, // 32: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	1,  // 33: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	48, // 34: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	48, // 35: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	21, // 36: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	32, // 37: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 38: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	21, // 39: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	47, // 40: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	48, // 41: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	33, // 42: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	49, // 43: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	21, // 44: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	39, // 45: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	39, // 46: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	40, // 47: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	41, // 48: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 49: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	49, // 50: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 51: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
-	6,  // 52: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	8,  // 53: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	15, // 54: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	37, // 55: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	9,  // 56: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 57: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
-	7,  // 58: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	11, // 59: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	17, // 60: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	38, // 61: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	10, // 62: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	57, // [57:63] is the sub-list for method output_type
-	51, // [51:57] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	16, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
+	51, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	14, // 4: taskhost.executor.v1.TypeInfo.limits:type_name -> taskhost.executor.v1.TypeLimits
+	51, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
+	51, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
+	51, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
+	51, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
+	15, // 9: taskhost.executor.v1.TypeLimits.concurrency:type_name -> taskhost.executor.v1.Concurrency
+	44, // 10: taskhost.executor.v1.TypeLimits.route:type_name -> taskhost.executor.v1.TypeLimits.RouteEntry
+	45, // 11: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
+	52, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	46, // 13: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
+	18, // 14: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	21, // 15: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	24, // 16: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	25, // 17: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	27, // 18: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	28, // 19: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	26, // 20: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	20, // 21: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	29, // 22: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	30, // 23: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	31, // 24: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	32, // 25: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	33, // 26: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	36, // 27: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	37, // 28: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	38, // 29: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	23, // 30: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	23, // 31: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	51, // 32: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	51, // 33: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	47, // 34: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	48, // 35: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	49, // 36: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 37: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	23, // 38: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	22, // 39: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	1,  // 40: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	51, // 41: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	51, // 42: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	23, // 43: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	34, // 44: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 45: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	23, // 46: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	50, // 47: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	51, // 48: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	35, // 49: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	52, // 50: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	23, // 51: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	41, // 52: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	41, // 53: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	42, // 54: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	43, // 55: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 56: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	52, // 57: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 58: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
+	6,  // 59: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	8,  // 60: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	17, // 61: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	39, // 62: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	9,  // 63: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 64: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
+	7,  // 65: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	11, // 66: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	19, // 67: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	40, // 68: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	10, // 69: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	64, // [64:70] is the sub-list for method output_type
+	58, // [58:64] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -3405,7 +3638,7 @@ func file_executor_proto_init() {
 		return
 	}
 	file_executor_proto_msgTypes[9].OneofWrappers = []any{}
-	file_executor_proto_msgTypes[12].OneofWrappers = []any{
+	file_executor_proto_msgTypes[14].OneofWrappers = []any{
 		(*HostMessage_Start)(nil),
 		(*HostMessage_Cancel)(nil),
 		(*HostMessage_Ack)(nil),
@@ -3413,7 +3646,7 @@ func file_executor_proto_init() {
 		(*HostMessage_Drain)(nil),
 		(*HostMessage_Refuse)(nil),
 	}
-	file_executor_proto_msgTypes[14].OneofWrappers = []any{
+	file_executor_proto_msgTypes[16].OneofWrappers = []any{
 		(*PluginMessage_Hello)(nil),
 		(*PluginMessage_Heartbeat)(nil),
 		(*PluginMessage_Started)(nil),
@@ -3429,7 +3662,7 @@ func file_executor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   44,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
