@@ -13,7 +13,7 @@ import (
 
 func (p *program) taskCmd() *cobra.Command {
 	return group("task", "Submit, watch and change tasks",
-		p.submitCmd(), p.getCmd(), p.listCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
+		p.submitCmd(), p.getCmd(), p.listCmd(), p.treeCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
 		p.changeTasksCmd("cancel", "Ask tasks to end", []task.State{task.Pending, task.Running}, (*client.Client).Cancel),
 		p.changeTasksCmd("retry", "Run failed, canceled or reverted tasks again", []task.State{task.Failed, task.Canceled, task.Reverted}, (*client.Client).Retry),
 		p.deleteCmd())

@@ -15,7 +15,7 @@ import (
 func (p *program) listCmd() *cobra.Command {
 	var states, labels []string
 	var o task.Filter
-	var after, before string
+	var after, before, parent string
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List tasks, newest first", Args: cobra.NoArgs}
 	f := cmd.Flags()
@@ -25,15 +25,25 @@ func (p *program) listCmd() *cobra.Command {
 	f.StringVar(&o.Owner, "owner", "", "of this owner")
 	f.StringVar(&o.Key, "key", "", "with this key")
 	f.StringArrayVar(&labels, "label", nil, "with this label, name=value; may repeat")
+	f.StringVar(&parent, "parent", "", "that the task with this id has spawned")
 	f.StringVar(&after, "created-after", "", "created after this time (RFC 3339, or a duration ago such as 10m)")
 	f.StringVar(&before, "created-before", "", "created before this time")
 	f.BoolVar(&o.Ascending, "oldest", false, "oldest first")
 	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "type", p.completeTypes())
+	completeFlag(cmd, "parent", p.completeTasks())
 	completeFlag(cmd, "executor", p.completeExecutors())
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error
+		if parent != "" {
+			if parent, err = fullID(ctx, c, parent); err == nil {
+				o.Parent, err = task.ParseID(parent)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if o.CreatedAfter, err = pastTime("--created-after", after); err != nil {
 			return err
 		}

