@@ -119,7 +119,7 @@ func (c *Child) eachText(visit func(string)) {
 	}
 }
 
-// spawnError says for which child a spawn was refused, and keeps what it is as an outcome.
+// spawnError says which child nobody was asked for.
 func spawnError(name string, err error) error {
 	return fmt.Errorf("spawn %q: %w", clip(name, MaxChildName), err)
 }

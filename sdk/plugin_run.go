@@ -362,10 +362,7 @@ func (r *run) Spawn(ctx context.Context, c Child) (id string, err error) {
 	if !r.returned.Load() {
 		a = r.reportAndWait(ctx, &report{spawn: &c})
 	}
-	if a.err != nil {
-		return "", spawnError(c.Name, a.err)
-	}
-	return a.id, nil
+	return a.id, a.err
 }
 
 var errAttemptOver = errors.New("the attempt is over")

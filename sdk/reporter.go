@@ -104,10 +104,7 @@ func (r *reporter) Spawn(ctx context.Context, c Child) (id string, err error) {
 	if r.funcs.Spawn == nil {
 		return "", Permanent(spawnError(c.Name, errNoChildren))
 	}
-	if id, err = r.funcs.Spawn(ctx, c); err != nil {
-		return "", spawnError(c.Name, err)
-	}
-	return id, nil
+	return r.funcs.Spawn(ctx, c)
 }
 
 var errNoChildren = errors.New("whoever runs this attempt takes no children")

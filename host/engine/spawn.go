@@ -20,18 +20,18 @@ func (a *attempt) spawn(ctx context.Context, c sdk.Child) (string, error) {
 		Labels: c.Labels, Route: c.Route, Timeout: c.Timeout, Deadline: c.Deadline, MaxAttempts: c.MaxAttempts, MaxLost: c.MaxLost, Retain: c.Retain,
 		Resources: task.Resources{Exclusive: c.Exclusive, Shared: c.Shared}}}, nil)
 	if err != nil {
-		return "", spawnRefused(err)
+		return "", spawnRefused(c.Name, err)
 	}
 	return children[0].ID.String(), nil
 }
 
-// spawnRefused tells a script whether what was refused is worth another try.
-func spawnRefused(err error) error {
+// spawnRefused tells a script which child it cannot have, and whether that is worth another try.
+func spawnRefused(name string, err error) error {
 	var e *task.Error
 	if !errors.As(err, &e) {
-		return err
+		return fmt.Errorf("spawn %q: %w", name, err)
 	}
-	said := e.Error()
+	said := fmt.Sprintf("spawn %q: %s", name, e.Message)
 	for _, f := range e.Fields {
 		said += fmt.Sprintf("; %s %s", strings.TrimPrefix(f.Place(), "/"), f.Message)
 	}

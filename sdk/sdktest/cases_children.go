@@ -111,7 +111,7 @@ func childRefused(t *testing.T, s *suite) {
 		return o
 	}
 	o := spawn(`{"how":"two"}`, sdk.Permanent(errors.New("no such type")))
-	if !o.Permanent || !strings.Contains(o.Message, "no such type") || !strings.Contains(o.Message, `"one"`) {
+	if !o.Permanent || !strings.Contains(o.Message, "no such type") {
 		t.Errorf("refused for good: %+v", o)
 	}
 	o = spawn(`{"how":"two"}`, sdk.RetryAfter(errors.New("the queue is full"), retryAfter))
