@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A whole executor plugin in Python: one task type, "shout".
+"""A whole executor plugin in Python: two task types, "shout", and "choir", which has others shout.
 
 It needs Debian's python3-grpcio, python3-protobuf and python3-cryptography. To
 make it yours, write another script() and Info; the rest is docs/protocol.md.
@@ -57,8 +57,38 @@ CONFIG = {"type": "object", "properties": {}, "additionalProperties": False}  # 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
 
 
+CHOIR = {"type": "object", "properties": {"lines": {"type": "array", "items": {"type": "string"}, "maxItems": 1000}}, "required": ["lines"], "additionalProperties": False}
+
+
 class Permanent(Exception):
     """A failure that no retry cures."""
+
+
+class Later(Exception):
+    """A failure to be retried no sooner than after a while: a Duration."""
+
+    def __init__(self, text, after):
+        super().__init__(text)
+        self.after = after
+
+
+class Rest(Exception):
+    """Rests the task until all its children are final."""
+
+
+def choir(task, given):
+    """What the other type does: each line is shouted by a child, all at once."""
+    done = {child["name"]: child for child in task.children}
+    for i, line in enumerate(given["lines"]):  # named by its place: an attempt that is made again makes none twice
+        if str(i) not in done:
+            task.spawn(str(i), "shout", {"text": line})
+    sung = [done.get(str(i), {}) for i in range(len(given["lines"]))]
+    for child in sung:
+        if child.get("state") in ("failed", "canceled"):
+            raise Permanent("line %s is not shouted: %s" % (child["name"], child["error"]["message"]))
+    if not all(child.get("state") == "succeeded" for child in sung):
+        raise Rest()
+    return {"text": " ".join(json.loads(base64.b64decode(child["result"]))["text"] for child in sung)}
 
 
 def script(task, given):
@@ -90,7 +120,8 @@ pb = messages()
 
 def info():
     return pb.Info(slots=8, max_input=MAX_INPUT, max_result=MAX_PAYLOAD, types=[
-        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode())])
+        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode()),
+        pb.TypeInfo(name="choir", description="has lines shouted, each by a child", input_schema=json.dumps(CHOIR).encode())])
 
 
 class Attempt:
@@ -104,6 +135,9 @@ class Attempt:
         self.unwanted = False
         self.mark = 0  # of its last item on Data
         self.timer = None
+        self.children = []  # what became of those that earlier attempts have spawned
+        self.seq, self.asked, self.answers = 0, {}, {}  # reports so far, Spawns without an answer, and answers
+        self.answered = threading.Condition()
 
     def cancel(self, cause):
         if not self.stop.is_set():  # the first cause counts
@@ -118,6 +152,31 @@ class Attempt:
     def progress(self, done, total, message=""):
         self.mark = self.plugin.data.put("progress", pb.Progress(token=self.token, done=done, total=total, message=message), self.mark)
 
+    def spawn(self, name, type, given):
+        """Makes a child, or finds the one of that name, and gives its task's id."""
+        if not self.plugin.spawns:
+            raise Permanent("this host takes no children")
+        with self.plugin.lock:
+            self.seq += 1
+            seq = self.seq
+            self.asked[seq] = pb.Spawn(token=self.token, seq=seq, name=name, type=type, input=pb.Payload(inline=json.dumps(given).encode()))
+            self.plugin.ask(self, self.asked[seq])
+        with self.answered:
+            while seq not in self.answers:
+                if self.stop.is_set():
+                    raise InterruptedError("told to stop while child %r was asked for" % name)
+                self.answered.wait(0.2)
+            child, error = self.answers.pop(seq)
+        if error:
+            raise error
+        return child
+
+    def answer(self, seq, child, error=None):
+        self.asked.pop(seq, None)
+        with self.answered:
+            self.answers[seq] = child, error
+            self.answered.notify_all()
+
     def run(self, start):
         try:
             outcome = self.execute(start)
@@ -128,17 +187,21 @@ class Attempt:
         self.plugin.finish(self, outcome)
 
     def execute(self, start):
-        if start.type != "shout":
+        work = {"shout": script, "choir": choir}.get(start.type)
+        if not work:
             raise Permanent("no task type %r here" % start.type)
-        if start.input.chunked:
-            raise Permanent("the input is larger than %d bytes" % MAX_PAYLOAD)
-        result = json.dumps(script(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
+        if start.input.chunked or start.children.chunked:
+            raise Permanent("the input, or what became of the children, is larger than %d bytes" % MAX_PAYLOAD)
+        self.children = json.loads(start.children.inline or b"[]")
+        result = json.dumps(work(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
         if len(result) > MAX_PAYLOAD:
             return pb.Outcome(kind=pb.KIND_FAILED, code="result_too_large", permanent=True, message="%d bytes" % len(result))
         return pb.Outcome(kind=pb.KIND_SUCCEEDED, result=pb.Payload(inline=result), content_type="application/json")
 
     def failed(self, error):
         text = str(error) or type(error).__name__
+        if isinstance(error, Rest):
+            return pb.Outcome(kind=pb.KIND_YIELDED, message="waits for its children", **{"yield": pb.Yield(all_children=True, keep_checkpoint=True)})
         if isinstance(error, Permanent):
             return pb.Outcome(kind=pb.KIND_FAILED, code="permanent", permanent=True, message=text)
         if self.cause == pb.CAUSE_CANCEL:
@@ -149,6 +212,8 @@ class Attempt:
             return pb.Outcome(kind=pb.KIND_YIELDED, message=text, **{"yield": pb.Yield(resume=True, keep_checkpoint=True)})
         if self.cause:  # detach: it will run again, if it may
             return pb.Outcome(kind=pb.KIND_INTERRUPTED, message=text)
+        if isinstance(error, Later):
+            return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message=text, retry_after=error.after)
         return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message="%s: %s" % (type(error).__name__, text))
 
 
@@ -224,6 +289,7 @@ class Plugin:
     def __init__(self):
         self.lock, self.data = threading.RLock(), DataQueue()
         self.instance, self.epoch, self.session, self.draining = uuid.uuid4().hex, 0, None, False
+        self.spawns = False  # the host takes children
         self.leaving = False  # draining because somebody else than the host told it to
         self.attempts = {}  # by token: they run, or their outcome is not acked
         self.shutdown = threading.Event()
@@ -231,13 +297,14 @@ class Plugin:
     # The calls of ExecutorService.
 
     def metadata(self, request, context):
-        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout"])
+        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout", "choir"])
 
     def configure(self, request, context):
         self.obey(request.epoch, context)
         unknown = sorted(json.loads(request.config or b"{}"))
         if unknown:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown config key %r: this plugin takes none" % unknown[0])
+        self.spawns = request.spawns
         if request.survive:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this plugin cannot survive its host")
         return pb.ConfigureResponse()
@@ -326,10 +393,19 @@ class Plugin:
         with self.lock:
             self.attempts.pop(ack.token, None)
 
+    def on_spawned(self, session, spawned):
+        with self.lock:
+            attempt = self.attempts.get(spawned.token)
+            if attempt:
+                attempt.answer(spawned.seq, spawned.id)
+
     def on_refuse(self, session, refuse):
         with self.lock:
             attempt = self.attempts.get(refuse.token)
-            if attempt and attempt.finished:
+            if attempt and refuse.seq in attempt.asked:  # a child, and no more
+                error = Permanent(refuse.reason) if refuse.permanent else Later(refuse.reason, refuse.retry_after)
+                attempt.answer(refuse.seq, None, error)
+            elif attempt and attempt.finished:
                 del self.attempts[refuse.token]
             elif attempt:
                 attempt.unwanted = True
@@ -352,13 +428,21 @@ class Plugin:
 
     def finish(self, attempt, outcome):
         with self.lock:
-            attempt.finished = pb.Finished(token=attempt.token, seq=1, outcome=outcome, data=attempt.mark)
+            attempt.seq += 1
+            attempt.asked.clear()
+            attempt.finished = pb.Finished(token=attempt.token, seq=attempt.seq, outcome=outcome, data=attempt.mark)
             if attempt.unwanted:
                 self.attempts.pop(attempt.token, None)
             else:
                 self.tell(attempt)
 
+    def ask(self, attempt, spawn):
+        if attempt.joined is self.session and self.session:
+            self.session.say(spawn=spawn)
+
     def tell(self, attempt):
+        for spawn in list(attempt.asked.values()):
+            self.ask(attempt, spawn)
         if attempt.finished and attempt.joined is self.session:
             self.session.say(finished=attempt.finished)
 
