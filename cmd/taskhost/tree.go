@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -21,42 +22,48 @@ func (p *program) treeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rows, more := treeRows(nil, &tree, "", "")
+		rows := treeRows(nil, &tree, "", "")
+		told := slices.DeleteFunc(slices.Clone(rows), func(r treeRow) bool { return r.more })
+		if p.format != formatTable {
+			return printList(p, treeTable(), told, tree)
+		}
 		if err := printList(p, treeTable(), rows, tree); err != nil {
 			return err
 		}
-		if more && p.format == formatTable {
-			fmt.Fprintf(p.err, "there are more than these %d: --limit shows more, `taskhost task list --parent ID` those of one task\n", len(rows))
+		if len(told) < len(rows) {
+			fmt.Fprintf(p.err, "there are more than these %d: --limit shows more, `taskhost task list --parent ID` those of one task\n", len(told))
 		}
 		return nil
 	})
 	return cmd
 }
 
-// treeRow is a task of a tree as it is printed: drawn is what stands before its name.
+// treeRow is a task of a tree as it is printed: drawn is what stands before its name. more
+// stands in the place of those that are not told.
 type treeRow struct {
 	drawn string
 	task  api.Task
+	more  bool
 }
 
 // MarshalJSON is the task: as JSON lines nothing is drawn.
 func (r treeRow) MarshalJSON() ([]byte, error) { return json.Marshal(r.task) }
 
 // treeRows adds a tree's tasks, each after the one that spawned it. here stands before the
-// first of them, and below before those that it has spawned. more says that not all are told.
-func treeRows(rows []treeRow, t *api.TaskTree, here, below string) (_ []treeRow, more bool) {
+// first of them, and below before those that it has spawned.
+func treeRows(rows []treeRow, t *api.TaskTree, here, below string) []treeRow {
 	rows = append(rows, treeRow{drawn: here, task: t.Task})
-	more = t.More
 	for i, c := range t.Children {
 		branch, next := "├─ ", "│  "
 		if i == len(t.Children)-1 && !t.More {
 			branch, next = "└─ ", "   "
 		}
-		deeper := false
-		rows, deeper = treeRows(rows, c, below+branch, below+next)
-		more = more || deeper
+		rows = treeRows(rows, c, below+branch, below+next)
 	}
-	return rows, more
+	if t.More {
+		rows = append(rows, treeRow{drawn: below + "└─ …", more: true})
+	}
+	return rows
 }
 
 // treeNameWidth is how many columns a name in a tree takes at the most, with what is drawn
@@ -68,6 +75,9 @@ func treeTable() tableFormat[treeRow] {
 		header: []string{"TREE", "ID", "TYPE", "STATE", "ATTEMPT"},
 		name:   func(r treeRow) string { return r.task.ID },
 		cells: func(r treeRow) []string {
+			if r.more {
+				return []string{r.drawn, "", "", "", ""}
+			}
 			t := r.task
 			name := orEmpty(t.Name)
 			if name == "" {
