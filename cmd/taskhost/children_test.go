@@ -52,8 +52,8 @@ func (s *server) children(parent string) []childTask {
 	return page.Tasks
 }
 
-// cli runs the program as a client of the server.
-func (s *server) cli(args ...string) string {
+// shows is what the program prints as a client of the server.
+func (s *server) shows(args ...string) string {
 	s.t.Helper()
 	out, err := exec.Command(filepath.Join(built(s.t), "taskhost"), append([]string{"--addr", s.addr()}, args...)...).CombinedOutput()
 	if err != nil {
@@ -93,7 +93,7 @@ func TestChildren(t *testing.T) {
 // shownAsTree: a task with three children that have two each, drawn and as JSON.
 func (s *server) shownAsTree(id string) {
 	s.t.Helper()
-	drawn := s.cli("task", "tree", id)
+	drawn := s.shows("task", "tree", id)
 	lines := strings.Split(strings.TrimSpace(drawn), "\n")
 	if len(lines) != 11 || !strings.HasPrefix(lines[1], "journal ") || !strings.HasPrefix(lines[2], "├─ 0 ") || !strings.HasPrefix(lines[3], "│  ├─ 0 ") ||
 		!strings.HasPrefix(lines[4], "│  └─ 1 ") || !strings.HasPrefix(lines[8], "└─ 2 ") || !strings.HasPrefix(lines[10], "   └─ 1 ") || strings.Count(drawn, "succeeded") != 10 {
@@ -104,16 +104,16 @@ func (s *server) shownAsTree(id string) {
 		Children []node
 	}
 	var tree node
-	if err := json.Unmarshal([]byte(s.cli("task", "tree", id, "-o", "json")), &tree); err != nil || len(tree.Children) != 3 || len(tree.Children[2].Children) != 2 || tree.Task.ID != id {
+	if err := json.Unmarshal([]byte(s.shows("task", "tree", id, "-o", "json")), &tree); err != nil || len(tree.Children) != 3 || len(tree.Children[2].Children) != 2 || tree.Task.ID != id {
 		s.t.Errorf("as JSON: %+v, %v", tree, err)
 	}
-	if names := strings.Fields(s.cli("task", "tree", id, "-o", "name")); len(names) != 10 || names[0] != id {
+	if names := strings.Fields(s.shows("task", "tree", id, "-o", "name")); len(names) != 10 || names[0] != id {
 		s.t.Errorf("names: %q", names)
 	}
-	if cut := s.cli("task", "tree", id[:20], "--limit", "4"); !strings.Contains(cut, "there are more than these 4") || strings.Count(cut, "succeeded") != 4 || strings.Count(cut, "   └─ …") != 1 || strings.Count(cut, "│  └─ …") != 2 {
+	if cut := s.shows("task", "tree", id[:20], "--limit", "4"); !strings.Contains(cut, "there are more than these 4") || strings.Count(cut, "succeeded") != 4 || strings.Count(cut, "   └─ …") != 1 || strings.Count(cut, "│  └─ …") != 2 {
 		s.t.Errorf("cut to four:\n%s", cut)
 	}
-	if listed := strings.Fields(s.cli("task", "list", "--parent", id[:20], "-o", "name")); len(listed) != 3 {
+	if listed := strings.Fields(s.shows("task", "list", "--parent", id[:20], "-o", "name")); len(listed) != 3 {
 		s.t.Errorf("listed: %q", listed)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
@@ -15,7 +14,7 @@ import (
 // with a parent.
 func (h *handlers) submit(r *http.Request, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
 	if !slices.ContainsFunc(specs, func(s task.Spec) bool { return !s.Parent.IsZero() }) {
-		if hasNoOtherToken(r) {
+		if isAttempt(r) {
 			return nil, false, onlyChildren()
 		}
 		return h.svc.Submit(r.Context(), s, specs, idem)
@@ -23,7 +22,7 @@ func (h *handlers) submit(r *http.Request, s task.Scope, specs []task.Spec, idem
 	if err := h.byAttempt(r); err != nil {
 		return nil, false, err
 	}
-	token, err := parseToken(bearer(r))
+	token, err := parseToken(secretOf(r))
 	if err != nil {
 		return nil, false, err
 	}
@@ -32,10 +31,10 @@ func (h *handlers) submit(r *http.Request, s task.Scope, specs []task.Spec, idem
 
 // byAttempt is nil if the request carries the token of an attempt that runs.
 func (h *handlers) byAttempt(r *http.Request) error {
-	if bearer(r) == "" {
+	if secretOf(r) == "" {
 		return task.Errorf(task.CodeUnauthenticated, "a task with a parent is spawned by an attempt that runs: send its token, Authorization: Bearer TOKEN")
 	}
-	token, err := parseToken(bearer(r))
+	token, err := parseToken(secretOf(r))
 	if err == nil {
 		_, err = h.svc.AttemptInput(token)
 	}
@@ -45,23 +44,14 @@ func (h *handlers) byAttempt(r *http.Request) error {
 	return nil
 }
 
-// onlyAttempt marks the context of a request whose only credential is the token of an attempt.
-type onlyAttempt struct{}
+// attemptKey is where the context of a request says that an attempt has sent it.
+type attemptKey struct{}
 
-func withNoOtherToken(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), onlyAttempt{}, true))
+func asAttempt(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, true))
 }
 
-func hasNoOtherToken(r *http.Request) bool { return r.Context().Value(onlyAttempt{}) != nil }
-
-// bearer is the token that a request carries; "" if none.
-func bearer(r *http.Request) string {
-	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(secret)
-}
+func isAttempt(r *http.Request) bool { return r.Context().Value(attemptKey{}) != nil }
 
 func onlyChildren() error {
 	return &task.Error{Code: task.CodeForbidden, Message: "the token of an attempt is for children of its task: name that task as the parent",

@@ -9,6 +9,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -63,7 +64,8 @@ func TestSpawnOverREST(t *testing.T) {
 		{`{"type":"text","parent":"` + other + `"}`, bearer, 403, task.CodeForbidden},
 		{`{"type":"echo","parent":"` + parent + `","name":"a"}`, bearer, 409, task.CodeConflict},
 		{`{"type":"text","parent":"` + parent + `","name":"` + strings.Repeat("n", 256) + `"}`, bearer, 400, task.CodeInvalidRequest},
-		{`{"type":"text","name":"a"}`, bearer, 400, task.CodeInvalidRequest},
+		{`{"type":"text","name":"a"}`, "", 400, task.CodeInvalidRequest},
+		{`{"type":"text"}`, bearer, 403, task.CodeForbidden},
 		{`{"type":"text","parent":"x"}`, bearer, 400, task.CodeInvalidRequest},
 	} {
 		header := []string{}
@@ -74,8 +76,8 @@ func TestSpawnOverREST(t *testing.T) {
 	}
 	r.wants(r.do("POST", "/v1/batches", `{"group":{},"tasks":[`+child+`]}`, bearer), 400, task.CodeInvalidRequest)
 	r.wants(r.do("POST", "/v1/batches", `{"tasks":[`+child+`,{"type":"text"}]}`, bearer), 403, task.CodeForbidden)
-	r.wants(r.do("POST", "/v1/groups", `{"on_finished":`+child+`}`, bearer), 400, task.CodeInvalidRequest)
-	r.wants(r.do("POST", "/v1/schedules", `{"name":"s","every":"1h","task":`+child+`}`, bearer), 400, task.CodeInvalidRequest)
+	r.wants(r.do("POST", "/v1/groups", `{"on_finished":`+child+`}`), 400, task.CodeInvalidRequest)
+	r.wants(r.do("POST", "/v1/schedules", `{"name":"s","every":"1h","task":`+child+`}`), 400, task.CodeInvalidRequest)
 
 	told := r.do("GET", "/v1/attempts/"+token+"/children", "")
 	children, err := sdk.DecodeChildren(told.body)
@@ -103,13 +105,11 @@ func TestSpawnOverREST(t *testing.T) {
 
 // Where callers have tokens, that of an attempt is one too, for children of its task alone.
 func TestSpawnAmongTokens(t *testing.T) {
-	r := newTestServer(t, server.Options{Tokens: []server.Token{{Secret: "secret", Scope: task.Scope{Owner: "ann"}}, {Secret: "other", Scope: task.Scope{Owner: "bob"}}}})
-	parent, token := r.gatedTask("Authorization: Bearer secret")
-	spawner, err := client.New(r.addr, token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer spawner.Close()
+	r := newTestServer(t, server.Options{})
+	r.token("ops", identity.Admin)
+	ann, bob := "Authorization: Bearer "+r.token("ann", identity.Member), "Authorization: Bearer "+r.token("bob", identity.Member)
+	parent, token := r.gatedTask(ann)
+	spawner := r.clientOf(token)
 	c, err := spawner.Submit(t.Context(), api.TaskRequest{Type: "text", Parent: parent, Name: "a"}, client.SubmitOptions{IdempotencyKey: "k"})
 	if err != nil || c.Owner != "ann" || c.Parent == nil || *c.Parent != parent {
 		t.Fatalf("%+v, %v", c, err)
@@ -131,9 +131,9 @@ func TestSpawnAmongTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.wants(r.do("POST", "/v1/tasks", string(child), "Authorization: Bearer secret"), 401, task.CodeUnauthenticated)
+	r.wants(r.do("POST", "/v1/tasks", string(child), ann), 401, task.CodeUnauthenticated)
 	r.wants(r.do("POST", "/v1/tasks", string(child), "Authorization: Bearer "+someToken), 401, task.CodeUnauthenticated)
-	r.wants(r.do("GET", "/v1/tasks/"+parent+"/tree", "", "Authorization: Bearer other"), 404, task.CodeNotFound)
-	r.wants(r.do("GET", "/v1/tasks/"+parent+"/tree", "", "Authorization: Bearer secret"), 200, "")
+	r.wants(r.do("GET", "/v1/tasks/"+parent+"/tree", "", bob), 404, task.CodeNotFound)
+	r.wants(r.do("GET", "/v1/tasks/"+parent+"/tree", "", ann), 200, "")
 	r.gate <- struct{}{}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,9 +63,10 @@ func newDocument(version string) *document {
 			{URL: "http://127.0.0.1:7070", Description: "One on this machine, where it listens if nothing else is configured."},
 		},
 		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"token":   {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
-			"attempt": {Type: "http", Scheme: "bearer", Description: "The token of a running attempt, with which it spawns children of its task. It ends with the attempt."}}},
-		Security: []map[string][]string{{"token": {}}, {}},
+			"token":     {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
+			"openstack": {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "The same token, where OpenStack's clients send one."},
+			"attempt":   {Type: "http", Scheme: "bearer", Description: "The token of a running attempt, with which it spawns children of its task. It ends with the attempt."}}},
+		Security: []map[string][]string{{"token": {}}, {"openstack": {}}, {}},
 	}}
 	for _, t := range tags {
 		d.Tags = append(d.Tags, &huma.Tag{Name: t.name, Description: t.doc})
@@ -82,7 +84,7 @@ func (d *document) operation(rt route) *huma.Operation {
 		op.Security = []map[string][]string{{}}
 	}
 	if rt.spawns {
-		op.Security = []map[string][]string{{"token": {}}, {"attempt": {}}, {}}
+		op.Security = append(slices.Clone(d.Security), map[string][]string{"attempt": {}})
 	}
 	for _, p := range rt.params {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Required: p.in == "path",
@@ -101,6 +103,11 @@ func (d *document) operation(rt route) *huma.Operation {
 	return op
 }
 
+func requestIDParam(always bool) *huma.Param {
+	return &huma.Param{Description: "what the host's log and audit call the request: the X-Request-Id that it came with, or else one of the host's", Required: always,
+		Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
 func (d *document) addAnswer(op *huma.Operation, a answer) {
 	key := strconv.Itoa(a.status)
 	r := op.Responses[key]
@@ -108,6 +115,7 @@ func (d *document) addAnswer(op *huma.Operation, a answer) {
 		r = &huma.Response{Description: a.doc, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{}}
 		op.Responses[key] = r
 	}
+	r.Headers[requestIDHeader] = requestIDParam(true)
 	for _, h := range a.headers {
 		r.Headers[h.name] = &huma.Param{Description: h.doc, Required: h.always, Schema: h.schema()}
 	}

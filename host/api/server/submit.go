@@ -70,7 +70,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err != nil {
 		return err
 	}
-	if own != nil && hasNoOtherToken(r) {
+	if own != nil && isAttempt(r) {
 		return onlyChildren()
 	}
 	if own != nil {
