@@ -12,7 +12,7 @@ import (
 
 func (p *program) taskCmd() *cobra.Command {
 	return group("task", "Submit, watch and change tasks",
-		p.submitCmd(), p.getCmd(), p.listCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
+		p.submitCmd(), p.getCmd(), p.listCmd(), p.treeCmd(), p.waitCmd(), p.watchCmd(), p.logsCmd(), p.historyCmd(), p.resultCmd(),
 		changeCommand(p, tasks(), "cancel", "Ask tasks to end", p.completeTasks(task.Pending, task.Running), (*client.Client).Cancel),
 		changeCommand(p, tasks(), "retry", "Run failed, canceled or reverted tasks again", p.completeTasks(task.Failed, task.Canceled, task.Reverted), (*client.Client).Retry),
 		changeCommand(p, tasks(), "pause", "Have tasks rest: those that run, if their scripts agree", p.completeTasks(task.Pending, task.Running), (*client.Client).Pause),

@@ -45,7 +45,7 @@ func (p *program) showTask(t api.Task) error {
 		{"Priority", strconv.Itoa(t.Priority)},
 		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain},
 		{"Exclusive", strings.Join(t.Exclusive, ", ")}, {"Shared", strings.Join(t.Shared, ", ")},
-		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
+		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Name", orEmpty(t.Name)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
 	}
 	if pr := t.Progress; pr != nil {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})

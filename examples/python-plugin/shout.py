@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A whole executor plugin in Python: one task type, "shout".
+"""A whole executor plugin in Python: two task types, "shout", and "choir", which has others shout.
 
 It needs Debian's python3-grpcio, python3-protobuf and python3-cryptography. To
 make it yours, write another script() and Info; the rest is docs/protocol.md.
@@ -17,35 +17,37 @@ from google.protobuf.internal import builder
 # It stands in this file because the host runs a private copy of it, alone.
 DESCRIPTOR = """
 # descriptor begins
-H4sIAAAAAAACA6VZS3MbxxE2gMWrwQc0thMa8kNaR7KtVEhLfkRWnNgUCBVZoihmCaYiV1KoJTAANlzuwrsLlnhIpSqnJJecc0kq/yDHXFP5Dck9l1TlB+Se7p6ZxYLigpRz
-QW33fD3T0z39mAH86UtYkc9lf5qE0fokCpNQvJa48fE4jJP1dOD0buvtURiOfLnBmKPpcGMwjdzECwMl1Xrn/Hjincg4cU8mCmBfg9UnMnEHbuI68uspjtm/hOaMFU/CIJZi
-DaqnMopx4rXCjcL7dceQ4l1Y7ofB0Bv14v5YnrhrRRxfcpYU84B54jUoJ2cTGa+VbpRQWBHEDcIBci0UqTmKsP9VgGabhaeR1DqJFtTMtrUCKS2+BRW1mF5aU+INqNEeegMv
-wnVZaaK3vIiGyJS9aeTz4jhE9GHkk1KxHybxWhn5JUcRxJWTsD9eqyDXchRBVomn0al3KteqvAVDircAtFVo9RovUVccXN9+Fa5ltqhsTK7YknE/8o7Mtu0vQSAuiUJ/D21j
-jCHAIlNpQ/A3GcHtk+PZCHVHU/br8OrcDHqth9CcraV9vA6WFwxDnrZxr7V+0YFb30GEwzj7b0WwiBQfG+8W0LuNe29fLNlFCEvPvK8MXcwa+kNzJko8V44WvBcFpKMxkEMZ
-RXKgD1JK01g4TXz0iPInjhlaXIf6ifu85wWTacJuLTk1ZOwQTf6jwUjGUz9h55YcgjvMEDegMQ3cU9fz3SNfav9mWeIWrPSV3eOe2lCd11823D0+7L8tQc0Yhv3qnsz8it+0
-0oAdNck4N8sSN2GJ92Dir8RB0GCeDj+MUbUTg7FUjCqmBn0EVUoOaB82VePeG+sqeayb5LG+pZOLY5C0ONnJTRJ5MkFfKjs2kLepWeJtILP2fPShMuT2K04VObvI+E2hgOMQ
-ScwmiWdMWXMynPO2Vmacs/V9qPjeiYfLAyt+I/8A7jLO0fiHDaj3jHL2fyyAGUZ8QufKHfheIHVILDBICiUzHrn943A4ZGctNqNGigfQ0J+kDrtwoSBo9BP3ubgLlQjTtRew
-VxeKaaB4BxqYSaayx2bQmQ6YxZsXbWjgOe1PMYiC/hl6lWLx5sVmbc+ATlZK3IZVXFf2JjLqxRJHBuz/grNM7H0ZHTCTYo1xR9MIj0hNxRpxHhKDYngSeWHkJWfsfAxTQ8/H
-MCyM4cb5GN6EcoRHWK4t8e6+e9mhWXcI3cHoPXOUZOs+wIwpmlA6lmc6eumTUtyp60+lDltFPCjeL9gb0MjYjUTJ7wXWkT7FChSPzrQcftl/scCilHFhksA65A4GuNFYSxgy
-W7dL83U7LcnWuZJ8QfXDNacxplcV3fwtfoRB5x5JP0ankv1u52fq9V0GKtNpKU7bER5GLxjpoE9p0jqaBjxUZ+0MKb4Pdd/Fwh1LGehob71w3rumx3FqBD5ALC3nBcgM+pKP
-AjYQhqbtjcKADgKpwd9iG4As0lPWWOYtfrBgi3RODgirdllPDN36DBqZ/b/MKWl9Divz814mXcqeMQkruvSbxiHtYgrZLuaHmKDxrLgjScdnQaRvI+OJQjqpiP3PIjQyI5gA
-y2jXKNFJ8/rFcx0QBCuBwopPsYcjX/g6ab6Zk2sYg2IaLb4HJcyEacK8UGizf4wShKNlBpgC0QLWomW2GEPLKDTtiQ+nrow5e9oiCO2JsbRYJIcYLBw3uYs5jKHFFPphBaxj
-LxjYDqym/tMt2hcZV6lm692LJ933pyMveNFZv7NgeW6MtjaWvh8udtc2QWhrjEU96mOJfjuSbqI99k6eoIah8ExGfIadMzkek4ry3VsLjokcUMug8eIhttZj2T+ehF6QaD/m
-VPx2isMJMlLic6gNMdXEY1xfuTSnaX2kUSifSogOdSTxdDIJeQPKuzkxczgD4hxZObJBf+wGI6nqYq4N2gpENtB40n8ueebqv6VRpL+RSA/Y36tQZgNzMQiPpbrcLTmKEN/G
-jhAn7XkDc6kgcmdACZPymy4p/M01SLV87JOSY0g6YapAlxftct8980N34CgsJqWslytXkcw6GK9DaKqBry5meCdUFPEj+QuE6JqjKaorETbBnq45l/RRM2y2a4Yrd81fpLWz
-wUH83oLDf2Hx/Hy+d7m9SP6FtoWkk8jFQrh8uXSXgFqahfC2Z26aK7jhlby0ttlXLafCYjdd0Y3Y6lV8qcHUqeqbCx+4Jh84UCwqjei46hDvAXiPXru2aOJHCuQYtLq7xxPZ
-T9aEubsz+f8U7G/cEJLkzNQv1UqiBfTmKC77mYcB+qZ96uxvekNN2j+AqjY3hYUXpDcdDBdFkXB/PA2O5UC3F4a0f12AiqrGOcnjLpT7LhW/Ip+S63kFHSGOQooNKI/4XF56
-/1E4G6s/FvccBdCGsfyal7cc+rS3oaKK7VUlVLpw47R71pRdg4rqEWxMoZxj7T8UoMxVcq7VLLzYanL3Xpzv3nN6dFRo4g10PqXPbGdcxuBdmnXGrUxJq/BQStvPoZ7W4ewU
-hfkpPiHFExnh2br87ppCaeVI9qV3qou55aS0/XOo6hL+MjbXqbs0l7rNq5c1e/WyRwCzGn/lFe6CRQ+BizsPk4kYav8KaqYVuPIyGJiYC/rhiVy80lMFcgyadsr6WTyXUuC/
-JahqID3UUf3m9VfynsgeI8JhXCb3Fl8m994EesRNZKCTrzqcDc3j7GsSjnVxwinPJRyxBVXqpz0/1i8KdxYahNtwz5Q+IyrehPpERidugEroZ9cZg15SIon4njvE46mbo0Uv
-KYzeJDClrDNP+gPdAOSkrGcEcRQy+7KGwxgAwAqZlzXmtR7AUnYrL5Xd/4FphVekl9FpkHh++j6bf+1VQArM/tjzB5EM+GKHicjQKrPFU302a46mzvVd1sv2Xe/B6rGUk15m
-DvXuukLsWaxi8WlkWuOcmJql3+Jc+q1DVTfFNkDN9Lj2T6GxNfsfA1uzClcrc1XKK0GEcTR0dkUuZq7I9r8L6MLs/yHfaG7MO344MpfsHKvuhqNdLL0OQ/E419C/I37aKS16
-Xd/XKCfFUyAOonAy0e/ilmNIGknG2AuOxuwdHNGk/Wc8bqx0jkcw9Uzobl9clHr2EeEwzmTF0lx6D4fDWJprgqbSpFfm5fhb6ZBgNVIPT4qwf1+AqrZSjpZ3oJjeSxfFCaJo
-Bl+eSp91LDuKyCYxaz6JoZ5uNIq5/GLKo297ADVj/xyNaHf0xKS6KP6e7a6U2V3+ynfwzKmmGm0oNtvdnad7vcO9g/1Oe+fRTmer+Yq4Bsua73R+0nG6zcKdIfqTm6vX4Vp7
-8/Cgc06kCUuK3d7ca3d2mwWaRHG6O086Tw+7zaJYhYZi7dNvszST2up0N9vbTevOHwtgUcnBXTUf7+xtnVtGwApzDw7b7U5nC3kFmpV5jzZ3dpFRpJWZoVRBVkksQ51Zu08P
-uk0rRTg4vHmAiDKpwqxnO51dmreSarCz1+04zuF+F7nVOw5Y++qq29zfdLrn9FsBYO7O3j7uuCBehVWm29ud9uP9pziVMgMznc7B4W63Wbr3VwtWO/rgH2Az5GGH9wxq5t9T
-cevi+Dj3h2vr9mUwnXR+BvX0X0NxO/c1fu6f09Z7l+L07Ki4+UswT/Fzf0/mKf7CP4tfYb5WL1niO7nqZB4qW7cuQal53y98WBA/Bosys8h5f8kUhJa9CJKZ8ogf581/puL9
-hcpk/phtfXAFpFrn4adffTzykvH0aB1bnQ0jNvuIB8cb3GEHrr9hJpscHVU4jX30PyXVHLsiIAAA
+H4sIAAAAAAACA8VaS48jVxWO7fLruB+emgQ6zmtSIZNkEN2ZyYMkhIfH7dFY6elpqt2IRCCr2r62i66ucqrKzfQCIbGCFWIHGyT4BSzZIX4JOyR+ABJsEOece2+57Omq7h4W
+bKw6p75777nnfW8ZftuDDfFEDOdxEG7PwiAOzOdjJzqZBlG8nbw4u9t6dRIEE0/sMOZ4Pt4ZzUMndgNfjmq9tvo+dk9FFDunMwmwbsDmIxE7Iyd2bPHlHN9ZP4PmghXNAj8S
+5hZUz0QY4cRbhVuFt+u2Js03YH0Y+GN3MoiGU3HqbBXx/Zq9JpmHzDOfh3J8PhPRVulWCQdLgrh+MEKugUNqtiSsfxeg2eHB81AomcwW1PS2lQAJbX4FKnIxtbSizBehRnsY
+jNwQ12Whid51Q3pFqhzMQ48Xx1dEH4UeCRV5QRxtlZFfsiVBXDELhtOtCnINWxKklWgenrlnYqvKW9Ck+QqA0gqtXuMl6pJD66PI0cz5qR9t1XmcoqybcCO1dal7MtGuiIah
+e6zVYX0PTMTFYeDto860kkwwSIVKQfxMKzlDcghWTt1WlPUC3FyaQa11H5qLtZTtt8Fw/XHA0zbutbYvcsTtHiJsxll/LYJBpPm+tnoBrd649+rFI/sI4dELr5AGKKYN8K72
+lRLPlSEF70UCyWVGYizCUIyUgyU0vQvmsYeWknbGd5o2X4L6qfNk4PqzeczmLtk1ZPSIJrvSy1BEcy9mo5dsgtvMMG9BY+47Z47rOceeUHZPs8w3YWMo9R4N5IakB6xr7j4H
+wa9KUNOKYbs6pwu74jOtNGJDzVLGTbPM12GN96DjssTB0WCeCkuMXbkTjTFk7EqmAr0HVUoaqB9WVePei9syqWzrpLK9q5KOrZG0OOnJiWNxOkNbSj02kNdWLPNVILUOPLSh
+VOTD5+wqcvaQ8ctCAd9DKDDLxK5WZc1OcVZ1LdW4pOuPoOK5py4uDyz4rWwH3GOcrfD3G1AfaOGsfxgAC4z5AfmVM/JcX6iQyFFIAiU1HjvDk2A8ZmPlq1EhzU+goR5JHDZh
+7kBQ6EfOE/MuVEJM467PVs0dpoDma9DATDIXA1aDyoDALN682YEG+ulwjkHkD8/RqhSLr1+s1s4CaKdHmbdhE9cVg5kIB5HANyO2f8FeJ/aBCA+ZSbHGuON5iC5Sk7FGnPvE
+oBiehW4QuvE5Gx/DVNPLMQy5MdxYjeE2lEN0YbG1xrv7+mVOs20TuovRe27Lka2PABZMswmlE3GuopceKcWdOd5cqLCVxCfFjwrWDjRSeqOhZPcCy0iP5gYUj8/VOHyy/mSA
+QSnjwiSB9ckZjXCjkRqhyXQ9Ly3X86RUGyul+oKqiGvOI0yvMrr52fwOBp1zLLwIjUr6u52dqbf3GChVp0Zx2g7RGV1/ooI+oUnqcO7zqzpLp0nzm1D3HCzokRC+ivbWU/7e
+172PXSPwIWJpOddHpj8U7ArYWGiatjcJfHIEEoOfzYcApJGB1MY6b/GdnC2SnxwSVu6yHmu69TE0Uvu/jpe0PoWN5XkvG11K+5iADVX6deOQdDeFdHfzbUzQ6CvORJD75ET6
+Q2Q8kkg7GWL9pgSN1BtMgGXUaxirpPnSxXMdEgQrgcSaH2JvR7bwVNJ8OSPXMAaHKbT5DShhJkwS5oWD2sMTHEE4WmaEKRA1YOQts8sYWkaiaU/snKoyZuxplyC0J8bSYqEY
+Y7Bw3GQuZjOGFpNo82PsNqlNFDJfNu69kqFCCaJyqvD3K2CcuP7IsmEzMb3q7r6bsrLs0964eNoDbz5x/aft/BcD1pfekVamwvOCfEs/JAhphbEoR30q0OTHwomVsV/LGqhg
+OHgxhtVDPoPqKeWqR4JYPfLRvI/d+lQMT2aB68fKBTKahU6CwwlSo8xPoTbGLBVNcX3pDRn97gOFwvHJCLNLzUw0n80C3oB0jIxwO1oAcY70ONLBcOr4k8tcpCNBpAOFJ/mX
+8m6m/LsKRfInmZmCm3yNK3F2cBOEg5seEq/8TxXKbBUuPsGJkIfMNVsS5lexA8XpBu5IH2KI7I0oQVM+VSWMn7nmyRaTDVmyNUkyyoagnKeaA+fcC5yRLbGYBNOuUbnKyLRX
+4PEL9Tvy5AERz6aSIn4ofoIQVeMURXUsxKbbVTXukr5tgU136XDlLv27Sa1ucOS/lRMxFxbrT5d7pdt5459qk2h0HDpYeNcvH90noBrNg/B0qU+2G7jhjaw02h7KFldisXuv
+qMZv8yq2VGDqjNVJiR2uyQ4HkkWlGA1XHeO5A8/tWzfyJn4gQbZGyzuEaCaG8Zap7xCYxGCuDaeuhw2bv3XzKsIm8P+lt3jm3pVGLqx0ra4Xlaf0QiE9TN1h0DOpSFUb3cYq
+0voWVNXmKaJcPzmUYaRJigYPp3P/RIxUJ6RJ6xcFqMjGISPv3IXy0KE6XWQHeymr90CILZHmDpQn7NKXHtUkzsJGBfuQDAFQh5H4kpc3bHq0/ogyy8bgqkNkqnGipNNXlPky
+1PEEdur4QtW8mr1g0MkTD4Xh+cAZxyK8/OQPjG4T2GpDVfUgVxYSjzXuSAmIT1YNKrLZsrA2cMWxfleAMvcMSz174emenY9BxeVjUMZhBwWZuSNVKOgxfcQoY1ZaWxwxWqkC
+X+FXCW09gXrSlaSnKCxP8QEJjhpCz7/8EiCB0sqhGAr3TLU2hp3Q1o9R16qLuYZDqJpUWqpJ+vrQWFwfWhOARcdz5RXugkE3rfl9mM5aDLX+VsYegJzmyotoS5dSltYNgZFq
+CJ6p7Kfvmysr983pi4fqysXDoqLWcisq7TS/otZzayKPf7qiPlMXsNRzNK7Rc6xe8q3lX/KtX3DJt7ik2rjqJRXmLfFk6M0junbf5GuABYNv1qcO3fk2+ZWi/i8Vcfka8edQ
+063/lX0cCyOuPAxORX4sPZYgW6MpEDgCDZ5Lhtg/S1BVQLrTp9ab19/Iuk3/DBE241JtU/E6bRN6CN1rY0EZpBr1huJx46QLvnFxwS8vFXxzF6p09Ha9SF0+3slVCJ/YXR1j
+euhy6ateUvpq1yh91DKcu8Ib5Z+DPieILZHpS3h8jY4LLJC+hGde6xNYS2/lWt3Vv7Bw8or0EWXux66XfMrJviGTQMp1SQ9a5IBKaNlYRHPlmzVbUStHJuO6R6a3YPNEiNkg
+NYf8RLNB7FQ1QudyPG+QyFeRXwCQ11Es7A8bqdNyRtgtGqRiukGy6lBV52QLoKaPvdYPobG7+FqKKbfCDaW+PcnqEgljK+jiwq2YunCz/l5AK6e/uj7T3Fh8vWCir+wyFL8X
+TPawO7YZih6PFSyY8EVxKe9b3YFC2QmeYnUUBrOZ+spm2JqkN/EU69JkygbEN4q0/oAeyUJnWASz04xuCot52ekAETbjdOIsLfU4wXgcCX0JoKgkL5Z5OX6WMsTYkslrbElY
+vy5AVWkpQ8o7UEyuqvJCCVE0gyfOhMcylm1JpPOcsZznUE4nnETcg2JWpGdrBDWt/wyJaHd0YS0POvy82F0ptbvsle+gz8kjM+rQbHf6vcf7g6P9w4Nup/eg191tPmfegHXF
+t7s/6Nr9ZuHOGO3J558X4EanfXTYXRnShDXJ7rT3O929ZoEmkZx+71H38VG/WTQ3oSFZB/TbLC1G7Xb77c7DpnHn9wUwqCrhrpqf9fZ3V5YxYYO5h0edTre7i7wCzcq8B+3e
+HjKKtDIzpCjIKpnrUGfW3uPDftNIEDa+bh8iokyiMOvzXneP5q0kEvT2+13bPjroI7d6R4BxIC+ymgdtu78i3wYAc3v7B7jjgnkTNpnuPOx2Pjt4jFNJNTDT7h4e7fVROhRH
+oXp7u3Z3v2nc+7MBm10VC4d4SHDx5PM51PTfNsw3Lw6ZlX96tG5fBlN56EdQT/6WYN7O/Ny39JeN1luX4tTsKLj+z0GW4Cv/f8gS/Km/LnyBKVzed5tfyxQn9SWk9eYlKDnv
+24V3C+b3waBkbWbc0qZqRMvKg6SmPOavf/pPGebbucKk/vnReucKSLnO/Q+/eH/ixtP58TY2SDt62OIhGp3s8MnTd7wdPdns+LjCme29/wKnS0nfmyQAAA==
 # descriptor ends
 """
 
@@ -57,8 +59,38 @@ CONFIG = {"type": "object", "properties": {}, "additionalProperties": False}  # 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
 
 
+CHOIR = {"type": "object", "properties": {"lines": {"type": "array", "items": {"type": "string"}, "maxItems": 1000}}, "required": ["lines"], "additionalProperties": False}
+
+
 class Permanent(Exception):
     """A failure that no retry cures."""
+
+
+class Later(Exception):
+    """A failure to be retried no sooner than after a while: a Duration."""
+
+    def __init__(self, text, after):
+        super().__init__(text)
+        self.after = after
+
+
+class Rest(Exception):
+    """Rests the task until all its children are final."""
+
+
+def choir(task, given):
+    """What the other type does: each line is shouted by a child, all at once."""
+    done = {child["name"]: child for child in task.children}
+    for i, line in enumerate(given["lines"]):  # named by its place: an attempt that is made again makes none twice
+        if str(i) not in done:
+            task.spawn(str(i), "shout", {"text": line})
+    sung = [done.get(str(i), {}) for i in range(len(given["lines"]))]
+    for child in sung:
+        if child.get("state") in ("failed", "canceled"):
+            raise Permanent("line %s is not shouted: %s" % (child["name"], child["error"]["message"]))
+    if not all(child.get("state") == "succeeded" for child in sung):
+        raise Rest()
+    return {"text": " ".join(json.loads(base64.b64decode(child["result"]))["text"] for child in sung)}
 
 
 def script(task, given):
@@ -90,7 +122,8 @@ pb = messages()
 
 def info():
     return pb.Info(slots=8, max_input=MAX_INPUT, max_result=MAX_PAYLOAD, types=[
-        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode())])
+        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode()),
+        pb.TypeInfo(name="choir", description="has lines shouted, each by a child", input_schema=json.dumps(CHOIR).encode())])
 
 
 class Attempt:
@@ -104,6 +137,9 @@ class Attempt:
         self.unwanted = False
         self.mark = 0  # of its last item on Data
         self.timer = None
+        self.children = []  # what became of those that earlier attempts have spawned
+        self.seq, self.asked, self.answers = 0, {}, {}  # reports so far, Spawns without an answer, and answers
+        self.answered = threading.Condition()
 
     def cancel(self, cause):
         if not self.stop.is_set():  # the first cause counts
@@ -118,6 +154,31 @@ class Attempt:
     def progress(self, done, total, message=""):
         self.mark = self.plugin.data.put("progress", pb.Progress(token=self.token, done=done, total=total, message=message), self.mark)
 
+    def spawn(self, name, type, given):
+        """Makes a child, or finds the one of that name, and gives its task's id."""
+        if not self.plugin.spawns:
+            raise Permanent("this host takes no children")
+        with self.plugin.lock:
+            self.seq += 1
+            seq = self.seq
+            self.asked[seq] = pb.Spawn(token=self.token, seq=seq, name=name, type=type, input=pb.Payload(inline=json.dumps(given).encode()))
+            self.plugin.ask(self, self.asked[seq])
+        with self.answered:
+            while seq not in self.answers:
+                if self.stop.is_set():
+                    raise InterruptedError("told to stop while child %r was asked for" % name)
+                self.answered.wait(0.2)
+            child, error = self.answers.pop(seq)
+        if error:
+            raise error
+        return child
+
+    def answer(self, seq, child, error=None):
+        self.asked.pop(seq, None)
+        with self.answered:
+            self.answers[seq] = child, error
+            self.answered.notify_all()
+
     def run(self, start):
         try:
             outcome = self.execute(start)
@@ -128,17 +189,21 @@ class Attempt:
         self.plugin.finish(self, outcome)
 
     def execute(self, start):
-        if start.type != "shout":
+        work = {"shout": script, "choir": choir}.get(start.type)
+        if not work:
             raise Permanent("no task type %r here" % start.type)
-        if start.input.chunked:
-            raise Permanent("the input is larger than %d bytes" % MAX_PAYLOAD)
-        result = json.dumps(script(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
+        if start.input.chunked or start.children.chunked:
+            raise Permanent("the input, or what became of the children, is larger than %d bytes" % MAX_PAYLOAD)
+        self.children = json.loads(start.children.inline or b"[]")
+        result = json.dumps(work(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
         if len(result) > MAX_PAYLOAD:
             return pb.Outcome(kind=pb.KIND_FAILED, code="result_too_large", permanent=True, message="%d bytes" % len(result))
         return pb.Outcome(kind=pb.KIND_SUCCEEDED, result=pb.Payload(inline=result), content_type="application/json")
 
     def failed(self, error):
         text = str(error) or type(error).__name__
+        if isinstance(error, Rest):
+            return pb.Outcome(kind=pb.KIND_YIELDED, message="waits for its children", **{"yield": pb.Yield(all_children=True, keep_checkpoint=True)})
         if isinstance(error, Permanent):
             return pb.Outcome(kind=pb.KIND_FAILED, code="permanent", permanent=True, message=text)
         if self.cause == pb.CAUSE_CANCEL:
@@ -149,6 +214,8 @@ class Attempt:
             return pb.Outcome(kind=pb.KIND_YIELDED, message=text, **{"yield": pb.Yield(resume=True, keep_checkpoint=True)})
         if self.cause:  # detach: it will run again, if it may
             return pb.Outcome(kind=pb.KIND_INTERRUPTED, message=text)
+        if isinstance(error, Later):
+            return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message=text, retry_after=error.after)
         return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message="%s: %s" % (type(error).__name__, text))
 
 
@@ -224,6 +291,7 @@ class Plugin:
     def __init__(self):
         self.lock, self.data = threading.RLock(), DataQueue()
         self.instance, self.epoch, self.session, self.draining = uuid.uuid4().hex, 0, None, False
+        self.spawns = False  # the host takes children
         self.leaving = False  # draining because somebody else than the host told it to
         self.attempts = {}  # by token: they run, or their outcome is not acked
         self.shutdown = threading.Event()
@@ -231,13 +299,14 @@ class Plugin:
     # The calls of ExecutorService.
 
     def metadata(self, request, context):
-        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout"])
+        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout", "choir"])
 
     def configure(self, request, context):
         self.obey(request.epoch, context)
         unknown = sorted(json.loads(request.config or b"{}"))
         if unknown:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown config key %r: this plugin takes none" % unknown[0])
+        self.spawns = request.spawns
         if request.survive:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this plugin cannot survive its host")
         return pb.ConfigureResponse()
@@ -326,10 +395,19 @@ class Plugin:
         with self.lock:
             self.attempts.pop(ack.token, None)
 
+    def on_spawned(self, session, spawned):
+        with self.lock:
+            attempt = self.attempts.get(spawned.token)
+            if attempt:
+                attempt.answer(spawned.seq, spawned.id)
+
     def on_refuse(self, session, refuse):
         with self.lock:
             attempt = self.attempts.get(refuse.token)
-            if attempt and attempt.finished:
+            if attempt and refuse.seq in attempt.asked:  # a child, and no more
+                error = Permanent(refuse.reason) if refuse.permanent else Later(refuse.reason, refuse.retry_after)
+                attempt.answer(refuse.seq, None, error)
+            elif attempt and attempt.finished:
                 del self.attempts[refuse.token]
             elif attempt:
                 attempt.unwanted = True
@@ -352,13 +430,21 @@ class Plugin:
 
     def finish(self, attempt, outcome):
         with self.lock:
-            attempt.finished = pb.Finished(token=attempt.token, seq=1, outcome=outcome, data=attempt.mark)
+            attempt.seq += 1
+            attempt.asked.clear()
+            attempt.finished = pb.Finished(token=attempt.token, seq=attempt.seq, outcome=outcome, data=attempt.mark)
             if attempt.unwanted:
                 self.attempts.pop(attempt.token, None)
             else:
                 self.tell(attempt)
 
+    def ask(self, attempt, spawn):
+        if attempt.joined is self.session and self.session:
+            self.session.say(spawn=spawn)
+
     def tell(self, attempt):
+        for spawn in list(attempt.asked.values()):
+            self.ask(attempt, spawn)
         if attempt.finished and attempt.joined is self.session:
             self.session.say(finished=attempt.finished)
 

@@ -24,6 +24,8 @@ type TaskRequest struct {
 	Exclusive   []string          `json:"exclusive,omitempty" maxItems:"64" doc:"names of resources that the task has for itself, from before it starts until it is final; first come, first served, among the tasks of its owner"`
 	Shared      []string          `json:"shared,omitempty" maxItems:"64" doc:"names of resources that it has with others who share them"`
 	Group       string            `json:"group,omitempty" format:"uuid" doc:"the group that the task joins, which must be open"`
+	Parent      string            `json:"parent,omitempty" format:"uuid" doc:"the task that spawns this one: an attempt at it must be running, and its token is the credential of the request"`
+	Name        string            `json:"name,omitempty" maxLength:"255" doc:"of a child: its name within its parent, which has each once"`
 }
 
 // BatchRequest asks for many tasks, all or none.

@@ -35,7 +35,8 @@ type Task struct {
 	Group       *string           `json:"group" format:"uuid" doc:"the id of the group that it is in"`
 	Flow        *string           `json:"flow" format:"uuid" doc:"the id of the flow that it is a step of"`
 	Step        *string           `json:"step" doc:"the name of the step that it is in its flow"`
-	Parent      *string           `json:"parent" format:"uuid" doc:"the id of the task that made it"`
+	Parent      *string           `json:"parent" format:"uuid" doc:"the id of the task that spawned it"`
+	Name        *string           `json:"name" doc:"its name among the tasks that its parent has spawned"`
 	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value, as it was submitted"`
 	Result      json.RawMessage   `json:"result,omitempty" doc:"the result if result_type is JSON; as a string if it is text; null if there is none or it is neither: GET its bytes at /result"`
 	ResultType  *string           `json:"result_type" doc:"the result's media type; null if there is no result"`
@@ -66,4 +67,11 @@ type TaskProgress struct {
 	Done    int64  `json:"done" doc:"units that are done"`
 	Total   int64  `json:"total" doc:"units there are in all; 0: unknown"`
 	Message string `json:"message" doc:"what it does at the moment, in the script's words"`
+}
+
+// TaskTree is a task with those that it has spawned, and theirs.
+type TaskTree struct {
+	Task     Task        `json:"task" doc:"the task"`
+	Children []*TaskTree `json:"children" nullable:"false" doc:"what it has spawned, oldest first"`
+	More     bool        `json:"more,omitempty" doc:"it has spawned more than are told, since there are more than limit; list them with GET /v1/tasks?parent="`
 }

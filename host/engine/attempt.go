@@ -33,6 +33,8 @@ type attempt struct {
 	task  task.Task // as last committed
 	clock clock
 	acked bool // its executor was told that it may forget it
+	// children is about how many the task has, no fewer.
+	children int
 }
 
 // hold is whether the attempt holds its task.

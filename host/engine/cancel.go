@@ -77,9 +77,18 @@ func (e *Engine) withdraw(id task.ID, number int, cause error) {
 	}
 }
 
-// Retry runs a failed, canceled or reverted task again with fresh budgets.
+// Retry runs a failed, canceled or reverted task again with fresh budgets, and with it those
+// of its children that failed or were canceled.
 func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return e.retry(t, s.Owner) })
+	below := false
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+		c, err := e.retry(t, s.Owner)
+		if err == nil && !below { // first, so that the task finds them so when it runs
+			below = true
+			err = e.retryChildren(ctx, s, &t)
+		}
+		return c, err
+	})
 }
 
 // retry has a task wait again, under the queue limit of its type.
@@ -91,7 +100,15 @@ func (e *Engine) retry(t task.Task, by string) (task.Change, error) {
 	return c, err
 }
 
-// Delete removes a final task and all that belongs to it.
+// Delete removes a final task and all that belongs to it, its children too. not_final if it
+// is not, or one of those is not.
 func (e *Engine) Delete(ctx context.Context, s task.Scope, id task.ID) error {
+	below, err := e.below(ctx, s, id)
+	if err == nil && len(below) > 0 {
+		err = e.deleteBelow(ctx, s, id, below)
+	}
+	if err != nil {
+		return err
+	}
 	return e.commitDelete(ctx, s, id)
 }

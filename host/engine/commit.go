@@ -55,6 +55,9 @@ type newTasks struct {
 	batch []newTask
 	group *group.Group // that they make, if they do
 	idem  *task.Idempotency
+	// spawned says that an attempt which runs makes them: they are taken also while a host
+	// that is about to end lets it finish, and wait for the next one.
+	spawned bool
 }
 
 // commitNew puts new tasks on record, all or none.

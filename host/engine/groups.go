@@ -123,6 +123,9 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
+			if err := e.retryChildren(ctx, s, &t); err != nil {
+				return err
+			}
 			if c, err := e.retry(t, s.Owner); err == nil {
 				changes = append(changes, c)
 			}
@@ -147,7 +150,7 @@ func (e *Engine) DeleteGroup(ctx context.Context, s task.Scope, id task.ID) erro
 	}
 	return e.eachTask(ctx, s, task.Filter{Group: id}, func(page []task.Task) error {
 		for _, t := range page {
-			err := e.commitDelete(ctx, s, t.ID)
+			err := e.Delete(ctx, s, t.ID)
 			if c := task.CodeOf(err); err != nil && c != task.CodeNotFound && c != task.CodeNotFinal {
 				return err
 			}

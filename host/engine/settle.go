@@ -141,12 +141,12 @@ func takeYield(out *task.Outcome, y *sdk.Yield) {
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.Resume:
+	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.AllChildren && !y.Resume:
 		refuse("the attempt yielded, and does not say until when")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
 	default:
-		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: len(y.Children) > 0, Resume: y.Resume}
+		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: y.AllChildren || len(y.Children) > 0, Resume: y.Resume}
 		for _, child := range y.Children {
 			id, err := task.ParseID(child)
 			if err != nil {

@@ -73,7 +73,11 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 	if n.task, err = task.New(id, s.Owner, spec, ty.Limits, at); err != nil {
 		return err
 	}
-	if err = ty.Check(ctx, e.ctx, n.task.Input); err != nil && e.accepts() != nil {
+	host := e.ctx
+	if !spec.Spawner.IsZero() {
+		host = context.WithoutCancel(host) // see newTasks.spawned
+	}
+	if err = ty.Check(ctx, host, n.task.Input); err != nil && host.Err() != nil {
 		return e.accepts()
 	}
 	return err
@@ -84,11 +88,14 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	batch := n.batch
 	e.launches.enter()
 	defer e.launches.leave()
-	if err := e.accepts(); err != nil {
-		return nil, false, err
+	closing := e.accepts()
+	if closing != nil && !n.spawned {
+		return nil, false, closing
 	}
 	for i := range batch {
-		e.reserveSlot(&batch[i])
+		if closing == nil {
+			e.reserveSlot(&batch[i])
+		}
 	}
 	receipt, err := e.commitNew(ctx, n)
 	if err != nil || receipt.Replayed != nil {

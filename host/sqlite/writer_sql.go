@@ -23,7 +23,7 @@ type statements struct {
 	taskToken, uploadPut, uploadDelete                                                            *stmt
 	logInsert, offerPut, offerExpire                                                              *stmt
 	signalPut, signalGet, signalDelete                                                            *stmt
-	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
+	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait     *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
 	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
@@ -66,7 +66,7 @@ const (
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
 	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ? AND label_values = ?`
 	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child, label_values FROM lane WHERE id = ?`
-	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
+	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id, t.parent FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
 // prepareAll prepares every statement of the writer.
@@ -130,7 +130,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.signalPut, sqlSignalPut, 0)
 	p(&st.signalGet, sqlSignalGet, 1)
 	p(&st.signalDelete, `DELETE FROM signal WHERE kind = ? AND id = ?`, 0)
-	p(&st.parent, sqlParent, 4)
+	p(&st.parent, sqlParent, 5)
+	p(&st.childNamed, sqlChildNamed, 3)
 	p(&st.anyUnfinished, sqlAnyUnfinished, 1)
 	p(&st.waitForAll, sqlWaitForAll, 0)
 	p(&st.waitForOne, sqlWaitForOne, 0)
@@ -176,7 +177,7 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.groupPostpone, sqlGroupPostpone, 0)
 	p(&st.groupAsked, sqlGroupAsked, 0)
 	p(&st.groupsDue, sqlGroupsDue, 2)
-	p(&st.deletable, sqlDeletable, 7)
+	p(&st.deletable, sqlDeletable, 8)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)

@@ -235,11 +235,34 @@ type SignalStore interface {
 type Child struct {
 	ID    ID
 	Name  string
+	Type  string
 	State State
+	// Result and ResultType are what the child left; ResultLeftOut says that it left
+	// more than was asked for.
+	Result        []byte
+	ResultType    string
+	ResultLeftOut bool
+	// Error is why the child, or its last attempt, did not succeed; nil if it did.
+	// It has no details.
+	Error *Failure
 }
 
-// ChildStore answers for the children of tasks; List gives them, too.
+// ChildStore answers for the children of tasks; List gives them, too. A child that is final
+// stays at least until its parent is: so a name that was given is never given again.
 type ChildStore interface {
-	// Child finds the child of that name; not_found if the parent has none.
-	Child(ctx context.Context, parent ID, name string) (ID, error)
+	// Child finds the child of that name, without what became of it; not_found if the
+	// parent has none.
+	Child(ctx context.Context, parent ID, name string) (Child, error)
+	// Children reads up to limit children of a task, in the order in which they were made,
+	// and their results as long as these have no more than so many bytes together: one
+	// that has no room is left out, and a later one that has may follow.
+	Children(ctx context.Context, parent ID, limit int, results int64) ([]Child, error)
+}
+
+// Tree is a task with those that it has spawned, and theirs.
+type Tree struct {
+	Task     Task
+	Children []*Tree
+	// More says that it has children which are not told.
+	More bool
 }

@@ -104,6 +104,9 @@ type Task struct {
 	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
 	// comes into the queue is under. No store keeps it. 0 is no limit.
 	QueueLimit int64
+	// Spawner is the token of the attempt that spawns a new child: what it is let in by. No
+	// store keeps it.
+	Spawner Token
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
@@ -211,6 +214,7 @@ type Spec struct {
 	Trace       string
 	Group       ID     // that the task joins, which must be open and of the same owner; zero for none
 	Parent      ID     // that spawned the task, of the same owner and running; zero for none
+	Spawner     Token  // of the parent's attempt that spawns it, which must be its current one
 	Name        string // within its parent, which has each name once; "" for none
 	Resources   Resources
 }
@@ -239,6 +243,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
 	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
 	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
+	bad.Check(spec.Parent.IsZero() || !spec.Spawner.IsZero(), "parent", "is given, and no attempt of that task says so: children are spawned with its token")
 	spec.Resources.check(&bad)
 	bad.Check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
@@ -265,7 +270,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
-		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit, Spawner: spec.Spawner,
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")

@@ -21,7 +21,8 @@ type SubmitOptions struct {
 	IdempotencyKey string
 }
 
-// Submit submits one task. It is on the host's disk when Submit returns.
+// Submit submits one task. It is on the host's disk when Submit returns. A task with a parent
+// is submitted by a client whose token is that of the parent's attempt, while that runs.
 func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions) (api.Task, error) {
 	req := request{method: http.MethodPost, path: "/v1/tasks", header: http.Header{}, body: t}
 	if o.Wait > 0 {
@@ -128,6 +129,17 @@ func (c *Client) List(ctx context.Context, f task.Filter) iter.Seq2[api.Task, er
 			}
 		}
 	}
+}
+
+// Tree reads a task with all that it has spawned, limit tasks in all at the most; 0 is the
+// server's limit. A beginning of the id will do.
+func (c *Client) Tree(ctx context.Context, id string, limit int) (api.TaskTree, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	var out api.TaskTree
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "tree"), query: q}, &out)
 }
 
 // Result reads the result's bytes and their content type.

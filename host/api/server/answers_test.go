@@ -234,7 +234,7 @@ func giveTasks(t *testing.T, all given) {
 	var h api.History
 	history.json(t, &h)
 	last := fmt.Sprint(h.Events[len(h.Events)-1].Seq)
-	for _, sub := range [][2]string{{"", "getTask"}, {"/result", "getResult"}, {"/history", "getHistory"}, {"/logs", "getLogs"}, {"/events", "watchTask"}} {
+	for _, sub := range [][2]string{{"", "getTask"}, {"/result", "getResult"}, {"/history", "getHistory"}, {"/logs", "getLogs"}, {"/events", "watchTask"}, {"/tree", "getTaskTree"}} {
 		all.wants(r, [][2]string{{"GET /v1/tasks/" + done + sub[0], sub[1] + " 200"}, {"GET /v1/tasks/" + someID + sub[0], sub[1] + " 404 not_found"},
 			{"GET /v1/tasks/" + done[:6] + sub[0], sub[1] + " 409 conflict"}}) // tasks of one hour begin alike
 	}
@@ -366,6 +366,8 @@ func giveAttempts(t *testing.T, all given) {
 	all.wants(r, [][2]string{
 		{"GET /v1/attempts/" + token + "/input", "attemptInput 200"},
 		{"GET /v1/attempts/" + token + "/checkpoint", "attemptCheckpoint 200"},
+		{"GET /v1/attempts/" + token + "/children", "attemptChildren 200"},
+		{"GET /v1/attempts/" + someToken + "/children", "attemptChildren 404 not_found"},
 		{"PUT /v1/attempts/" + token + `/result | {} | Content-Type: application/json`, "putAttemptResult 204"},
 		{"PUT /v1/attempts/" + token + `/result | {"` + strings.Repeat("x", 2<<10) + `":1}`, "putAttemptResult 413 too_large"},
 		{"GET /v1/attempts/" + someToken + "/input", "attemptInput 404 not_found"},

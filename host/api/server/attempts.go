@@ -13,9 +13,11 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func attemptToken(r *http.Request) (task.Token, error) {
+func attemptToken(r *http.Request) (task.Token, error) { return parseToken(r.PathValue("token")) }
+
+func parseToken(text string) (task.Token, error) {
 	var t task.Token
-	b, err := hex.DecodeString(r.PathValue("token"))
+	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != len(t) {
 		return t, task.Errorf(task.CodeNotFound, "no attempt runs with this token")
 	}
@@ -29,6 +31,10 @@ func (h *handlers) attemptInput(w http.ResponseWriter, r *http.Request, _ task.S
 
 func (h *handlers) attemptCheckpoint(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	return h.attemptPayload(w, r, h.svc.AttemptCheckpoint, "application/octet-stream")
+}
+
+func (h *handlers) attemptChildren(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	return h.attemptPayload(w, r, func(t task.Token) ([]byte, error) { return h.svc.AttemptChildren(r.Context(), t) }, "application/json")
 }
 
 func (h *handlers) attemptPayload(w http.ResponseWriter, r *http.Request, read func(task.Token) ([]byte, error), media string) error {

@@ -108,7 +108,7 @@ func accesses() map[string]access {
 	fixed := func(path string) func(*matrix) string { return func(*matrix) string { return path } }
 	const viewer, member, operator, admin = identity.Viewer, identity.Member, identity.Operator, identity.Admin
 	all := map[string]access{
-		"health": {}, "ready": {}, "version": {}, "openapi": {}, "attemptInput": {}, "attemptCheckpoint": {}, "putAttemptResult": {},
+		"health": {}, "ready": {}, "version": {}, "openapi": {}, "attemptInput": {}, "attemptCheckpoint": {}, "attemptChildren": {}, "putAttemptResult": {},
 
 		"submitTask": {needs: member, body: `{"type":"text"}`}, "submitBatch": {needs: member, body: `{"tasks":[{"type":"text"}]}`},
 		"submitAction": {needs: member, body: `{"action":"cancel","filter":{"type":["none"]}}`},
@@ -116,8 +116,9 @@ func accesses() map[string]access {
 		"getTask": {needs: viewer, owned: true, path: task("", (*matrix).pending)}, "getResult": {needs: viewer, owned: true, path: task("/result", (*matrix).withResult)},
 		"getTaskByKey": {needs: viewer, path: fixed("/v1/tasks/by-key/text/anns-key")},
 		"getHistory":   {needs: viewer, owned: true, path: task("/history", (*matrix).pending)}, "getLogs": {needs: viewer, owned: true, path: task("/logs", (*matrix).pending)},
-		"watchTask":  {needs: viewer, owned: true, path: task("/events", (*matrix).final)},
-		"deleteTask": {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
+		"getTaskTree": {needs: viewer, owned: true, path: task("/tree", (*matrix).pending)},
+		"watchTask":   {needs: viewer, owned: true, path: task("/events", (*matrix).final)},
+		"deleteTask":  {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
 		"retryTask": {needs: member, owned: true, path: task("/retry", (*matrix).final)}, "pauseTask": {needs: member, owned: true, path: task("/pause", (*matrix).pending)},
 		"resumeTask": {needs: member, owned: true, path: task("/resume", (*matrix).paused)},
 

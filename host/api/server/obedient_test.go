@@ -48,6 +48,12 @@ func (o obedient) SubmitAction(context.Context, task.Scope, task.Action, *task.I
 func (o obedient) CountAction(context.Context, task.Scope, task.Action) (int64, error) {
 	return 0, o.err
 }
+func (o obedient) Spawn(context.Context, task.Token, []task.Spec, *task.Idempotency) ([]task.Task, bool, error) {
+	return nil, false, o.err
+}
+func (o obedient) Tree(context.Context, task.Scope, task.ID, int) (*task.Tree, error) {
+	return nil, o.err
+}
 func (o obedient) Delete(context.Context, task.Scope, task.ID) error { return o.err }
 func (o obedient) SubmitGroup(context.Context, task.Scope, group.Spec, []task.Spec, *task.Idempotency) (group.Group, bool, error) {
 	return group.Group{}, false, o.err
@@ -104,7 +110,8 @@ func (o obedient) ControlExecutor(context.Context, string, string) (task.Executo
 func (o obedient) ControlNode(context.Context, string, string) (task.Node, error) {
 	return task.Node{}, o.err
 }
-func (o obedient) AttemptInput(task.Token) ([]byte, error) { return nil, nil }
+func (o obedient) AttemptInput(task.Token) ([]byte, error)                     { return nil, nil }
+func (o obedient) AttemptChildren(context.Context, task.Token) ([]byte, error) { return nil, o.err }
 func (o obedient) PutAttemptResult(context.Context, task.Token, string, []byte) error {
 	return o.err
 }

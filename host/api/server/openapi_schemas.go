@@ -107,6 +107,7 @@ var schemaDocs = map[string]string{
 	"TaskRef":          "Where a task is.",
 	"TaskRequest":      "Asks for a task. What is absent or null is left to the task type.",
 	"TaskSummary":      "A task as lists and events show it: without its input, its result and the details of its error.",
+	"TaskTree":         "A task with those that it has spawned, and theirs.",
 	"Token":            "A token as admins see it.",
 	"TokenList":        "All tokens.",
 	"TokenRequest":     "Asks for a token.",
@@ -219,6 +220,7 @@ func summarize(byName map[string]*huma.Schema) {
 	byName["TaskList"].Properties["tasks"].Items = shown
 	byName["Status"].Properties["failed"].Items = shown
 	byName["StateEvent"].Properties["task"].Ref = shown.Ref
+	byName["TaskTree"].Properties["task"].Ref = shown.Ref
 }
 
 func stateNames() []any {

@@ -13,6 +13,7 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.childRoutes()...)
 	all = append(all, h.actionRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
@@ -36,7 +37,7 @@ var tags = []struct{ name, doc string }{
 	{"types", "What can be run."},
 	{"executors", "What runs it, as operators see it."},
 	{"workers", "The machines and processes behind executors that have any, as operators see them."},
-	{"attempts", "For workers: what a broker cannot carry. The token of the attempt is the credential, and the only one."},
+	{"attempts", "For workers: what a broker cannot carry. Attempts also submit, children of their tasks. The token of the attempt is the credential, and the only one."},
 	{"identity", "Who may call, what they may do, and what they did."},
 	{"host", "The host itself."},
 }
@@ -67,7 +68,7 @@ var (
 	location        = param{name: "Location", kind: "string", doc: "the path of the task", always: true}
 	groupLocation   = param{name: "Location", kind: "string", doc: "the path of the group, if they make one"}
 	contentLocation = param{name: "Content-Location", kind: "string", doc: "the path of the task, by its whole id", always: true}
-	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are"}
+	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are, or all are children that there were already"}
 	applied         = param{name: "Preference-Applied", kind: "string", doc: "the wait that was granted, if one was asked for: wait=30"}
 	etag            = param{name: "ETag", kind: "string", doc: "of the task as it is in this answer; its progress counts", always: true}
 	nextLink        = param{name: "Link", kind: "string", doc: `the next page, with rel="next"; absent on the last`}
@@ -96,15 +97,16 @@ func (h *handlers) taskRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
 			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
-				"naming the first. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
-			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit,
+				"naming the first. A group that it is to join must be there (404) and open (409). With a parent it is a child of that task: Authorization carries the token of the attempt " +
+				"that runs it, and a child of the same name that is there already is the answer, as if it had been sent before. The body may have 1 MiB more than the largest input that a type takes.",
+			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit, spawns: true,
 			answers: []answer{
 				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
 				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
 			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
-			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
+			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit, spawns: true,
 			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
 			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
@@ -118,7 +120,7 @@ func (h *handlers) taskRoutes() []route {
 				waitParam, ifNoneMatch},
 			codes: codes(reads, task.CodeNotFound), answers: shownTask},
 		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task", handle: h.deleteTask,
-			description: "Its result, history and log go with it.", params: []param{taskID},
+			description: "Its result, history and log go with it, and what it has spawned. 409 not_final also while something of that goes on, and of a child as long as its parent may ask for it again.", params: []param{taskID},
 			codes: codes(writes, task.CodeNotFound, task.CodeNotFinal), answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/cancel", id: "cancelTask", tag: tag, summary: "Ask a task to end", handle: h.cancelTask,
 			description: "A task that does not run is canceled at once. One that runs is canceling until its attempt was heard to end, or its time to end is up; " +
@@ -127,7 +129,7 @@ func (h *handlers) taskRoutes() []route {
 			answers: []answer{{status: http.StatusAccepted, doc: "canceling: its attempt's end is awaited", body: api.Task{}},
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
-			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline.",
+			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline, and so do those of its children that failed or were canceled.",
 			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull),
 			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
@@ -246,6 +248,9 @@ func (h *handlers) attemptRoutes() []route {
 		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "Read the checkpoint of a running attempt", open: true,
 			description: "As an earlier attempt at the task left it; empty if none did.", params: []param{token}, codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
 			answers: []answer{{status: http.StatusOK, doc: "the checkpoint", media: "application/octet-stream", content: "the script's own bytes"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/children", id: "attemptChildren", tag: tag, summary: "Read the children of a running attempt's task", open: true,
+			description: "What the attempt is told of them; an empty list if earlier attempts have spawned none.", params: []param{token}, codes: codes(reads, task.CodeNotFound), handle: h.attemptChildren,
+			answers: []answer{{status: http.StatusOK, doc: "the children", media: "application/json", content: "a list of objects with name, id, type, state, and result, in base64, with result_type, or error"}}},
 		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
 			description: "The bytes become the task's result, with the request's content type, when the attempt's success is reported. A result of more than the type's max_result, or of 64 MiB, is 413.",
 			params:      []param{token}, bodyDoc: "the result, with its own content type",

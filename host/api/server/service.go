@@ -44,6 +44,16 @@ type Tasks interface {
 	Delete(ctx context.Context, s task.Scope, id task.ID) error
 }
 
+// Children is what running attempts make of their own.
+type Children interface {
+	// Spawn makes children of the task that the attempt with that token runs, all or none.
+	// Those whose names it has already it finds; replayed says that it did so with all.
+	// not_found if no attempt runs with the token, forbidden for children of another task.
+	Spawn(ctx context.Context, token task.Token, specs []task.Spec, idem *task.Idempotency) (children []task.Task, replayed bool, err error)
+	// Tree reads a task with what it has spawned, and what that has, so many in all.
+	Tree(ctx context.Context, s task.Scope, id task.ID, limit int) (*task.Tree, error)
+}
+
 // Groups is the life of groups of tasks as clients drive it. Errors carry the codes of
 // host/task; not_found for a group that is not there within the scope.
 type Groups interface {
@@ -135,6 +145,8 @@ type Attempts interface {
 	AttemptInput(token task.Token) ([]byte, error)
 	// AttemptCheckpoint is what an earlier attempt at the task left.
 	AttemptCheckpoint(token task.Token) ([]byte, error)
+	// AttemptChildren is what the attempt is told of its task's children, as JSON.
+	AttemptChildren(ctx context.Context, token task.Token) ([]byte, error)
 	// PutAttemptResult keeps the result until the attempt's success is reported.
 	PutAttemptResult(ctx context.Context, token task.Token, contentType string, data []byte) error
 }
@@ -142,6 +154,7 @@ type Attempts interface {
 // Service is all that the API serves.
 type Service interface {
 	Tasks
+	Children
 	Groups
 	Resources
 	Schedules

@@ -28,11 +28,12 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err != nil {
 		return err
 	}
-	tasks, replayed, err := h.svc.Submit(r.Context(), s, []task.Spec{spec}, idem)
+	tasks, replayed, err := h.submit(r, s, []task.Spec{spec}, idem)
 	if err != nil {
 		return err
 	}
 	t := tasks[0]
+	s.Owner = t.Owner // of a child: its parent's
 	status := http.StatusAccepted
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
@@ -69,6 +70,9 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err != nil {
 		return err
 	}
+	if own != nil && isAttempt(r) {
+		return onlyChildren()
+	}
 	if own != nil {
 		g, replayed, err := h.svc.SubmitGroup(r.Context(), s, *own, specs, idem)
 		if err != nil {
@@ -80,7 +84,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 		w.Header()["Location"] = []string{groupPath(g.ID)}
 		return h.writeJSON(w, http.StatusAccepted, api.BatchAnswer{Group: groupPath(g.ID)})
 	}
-	tasks, replayed, err := h.svc.Submit(r.Context(), s, specs, idem)
+	tasks, replayed, err := h.submit(r, s, specs, idem)
 	if err != nil {
 		return inBatch(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 // taskFields are those that clients rely on, in the order of the API page.
 var taskFields = []string{"id", "type", "key", "owner", "labels", "state", "waiting", "waiting_reason", "executor", "attempt", "failures", "max_attempts", "lost", "max_lost", "priority",
-	"route", "timeout", "deadline", "retain", "group", "flow", "step", "parent", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
+	"route", "timeout", "deadline", "retain", "group", "flow", "step", "parent", "name", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
 	"expires_at", "updated_at", "cancel_requested_at", "version"}
 
 // names are the members of a JSON object in their order.

@@ -161,7 +161,7 @@ func listFilters(s *suite) {
 // too, whatever else is asked of them.
 func listMembers(s *suite) {
 	members, theirs, flow := s.group(group.Spec{Open: true}).ID, s.group(group.Spec{Open: true}).ID, id()
-	parent := s.run(task.Spec{}).ID
+	parent := s.run(task.Spec{})
 	var ofGroup, ofFlow, ofBoth, ofTheirs, children []task.ID
 	for i := range 40 {
 		t := s.make(task.Spec{Type: []string{"a", "b"}[i%2]})
@@ -177,7 +177,7 @@ func listMembers(s *suite) {
 			ofBoth = append(ofBoth, t.ID)
 		}
 		if i%10 == 0 {
-			t.Parent = parent
+			t.Parent, t.Spawner = parent.ID, parent.Token
 			children = append(children, t.ID)
 		}
 		if i%8 == 1 {
@@ -196,7 +196,7 @@ func listMembers(s *suite) {
 		"another's":      {task.Scope{Owner: "bob"}, task.Filter{Group: members}, nil},
 		"another group":  {mine, task.Filter{Group: theirs}, ofTheirs},
 		"flow":           {all, task.Filter{Flow: flow}, ofFlow},
-		"children":       {all, task.Filter{Parent: parent}, children},
+		"children":       {all, task.Filter{Parent: parent.ID}, children},
 		"group and flow": {all, task.Filter{Group: members, Flow: flow}, ofBoth},
 		"and a type":     {all, task.Filter{Group: members, Types: []string{"a"}}, ofGroup},
 		"no such type":   {all, task.Filter{Group: members, Types: []string{"b"}}, nil},
