@@ -106,6 +106,9 @@ func (e *Engine) SubmitAction(ctx context.Context, s task.Scope, a task.Action, 
 			tasks, replayed, err = e.accept(ctx, s, newTasks{batch: batch, idem: idem})
 		}
 	}
+	if err == nil && tasks[0].State == task.None {
+		err = task.ErrDeletedSince(tasks[0].ID)
+	}
 	if err != nil {
 		return t, false, err
 	}

@@ -19,7 +19,7 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		if err != nil {
 			return group.Group{}, false, err
 		}
-		g, err := e.store.Group(ctx, s, first[0].Group)
+		g, err := e.groupOf(ctx, s, first)
 		return g, true, err
 	}
 	id, err := uuid.NewV7()
@@ -36,6 +36,10 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		}
 	}
 	for i := range members {
+		if members[i].OnConflict == task.ConflictExisting {
+			return g, false, task.WithTaskNumber(&task.Error{Code: task.CodeInvalidRequest, Message: `on_conflict "existing" is not for the members of a batch's own group: the task that has the key is none of them`,
+				Fields: []task.FieldError{{Path: []string{"on_conflict"}, Message: "is not for the members of a batch's own group"}}}, i, len(members))
+		}
 		members[i].Group = g.ID
 	}
 	batch, err := e.prepareAll(ctx, s, members)
@@ -47,11 +51,22 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return g, false, err
 	}
 	if replayed {
-		g.ID = tasks[0].Group
+		g, err = e.groupOf(ctx, s, tasks)
+	} else {
+		g, err = e.store.Group(ctx, s, g.ID)
 	}
-	g, err = e.store.Group(ctx, s, g.ID)
 	e.wakeSignals()
 	return g, replayed, err
+}
+
+// groupOf is the group that an earlier submission made, whose tasks are given.
+func (e *Engine) groupOf(ctx context.Context, s task.Scope, tasks []task.Task) (group.Group, error) {
+	for i := range tasks {
+		if !tasks[i].Group.IsZero() {
+			return e.store.Group(ctx, s, tasks[i].Group)
+		}
+	}
+	return group.Group{}, task.ErrDeletedSince(tasks[0].ID)
 }
 
 // checkFinisher says what is wrong with a finisher that is asked for. Its input is given
@@ -180,6 +195,10 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 		return errUndecided
 	}
 	if err := e.store.FinishGroup(e.ctx, g.ID, &n.task, sig); err != nil {
+		if task.IsKeyTaken(err) { // and not that somebody was quicker
+			e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", err)
+			return errUndecided
+		}
 		return err
 	}
 	e.inserted(&n.task)

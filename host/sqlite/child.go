@@ -40,7 +40,7 @@ func (s *Store) Child(ctx context.Context, parent task.ID, name string) (id task
 // in the queue: that of the task at the top of its tree.
 func (w *writer) checkParents(tasks []*task.Task) (refused, err error) {
 	for i, t := range tasks {
-		if t.Parent.IsZero() {
+		if t.Parent.IsZero() || !t.Existing().IsZero() {
 			continue
 		}
 		st := w.st.parent

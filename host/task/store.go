@@ -38,6 +38,7 @@ type LaneCount struct {
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
 	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
+	// What a task asks for in OnConflict is done in the commit, and said there.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency

@@ -104,6 +104,9 @@ type Task struct {
 	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
 	// comes into the queue is under. No store keeps it. 0 is no limit.
 	QueueLimit int64
+	// OnConflict is what is to be done should another task have the key of a new one; nil
+	// refuses it. No store keeps it.
+	OnConflict *KeyConflict
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
@@ -197,6 +200,7 @@ type Spec struct {
 	Type        string
 	Input       json.RawMessage
 	Key         string
+	OnConflict  OnConflict // what is done if another task has the key; "" refuses
 	Executor    string
 	Priority    int
 	RunAt       time.Time
@@ -236,6 +240,7 @@ const (
 func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
 	var bad Faults
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
+	spec.checkConflict(&bad)
 	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
 	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
 	spec.Resources.check(&bad)
@@ -264,7 +269,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
-		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit, OnConflict: spec.keyConflict(),
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")
