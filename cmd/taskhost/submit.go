@@ -40,6 +40,7 @@ func (p *program) submitCmd() *cobra.Command {
 	f.BoolVar(&s.follow, "follow", false, "the same, and show progress and logs on stderr")
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
 	f.StringVar(&s.req.Key, "key", "", "a name that is unique within owner and type while the task exists")
+	f.StringVar(&s.req.OnConflict, "on-conflict", "", "if another task has the key: refuse, existing (it is the answer), or replace (it is canceled if it waits)")
 	f.StringArrayVar(&s.labels, "label", nil, "a label, name=value; may repeat")
 	f.IntVar(&s.req.Priority, "priority", 0, "higher runs first")
 	f.StringVar(&s.runAt, "run-at", "", "not before this time (RFC 3339), or after this long, such as 10m")
@@ -52,6 +53,7 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
 	completeFlag(cmd, "executor", p.completeExecutors())
+	completeFlag(cmd, "on-conflict", cobra.FixedCompletions([]string{"refuse", "existing", "replace"}, cobra.ShellCompDirectiveNoFileComp))
 	var maxLostSet, retainSet bool
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")

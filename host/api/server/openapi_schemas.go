@@ -147,6 +147,9 @@ func takeNull(fields map[string]*huma.Schema) {
 			nullable(fields, name)
 		default:
 			f.Nullable = true
+			if len(f.Enum) > 0 {
+				f.Enum = append(f.Enum, nil)
+			}
 		}
 	}
 }

@@ -52,7 +52,8 @@ var (
 		doc: "hold the answer until the task is final, this long at the most: 30s, or a number of seconds; 5 minutes are granted"}
 	prefer    = param{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at the most; 300 are granted"}
 	idemParam = param{name: "Idempotency-Key", in: "header", kind: "string", least: 1, most: maxIdempotencyKey,
-		doc: "a name for this request, of the client's choice and by owner: sent again with the same body it is answered with the first tasks, with another body 422 idempotency_mismatch"}
+		doc: "a name for this request, of the client's choice and by owner: sent again with the same body within 24 hours it is answered with the first tasks, with another body 422 idempotency_mismatch. " +
+			"Of a task that was deleted meanwhile a batch is answered with the id, anything else with 409 conflict"}
 	traceParam  = param{name: "traceparent", in: "header", kind: "string", doc: "the caller's trace context, as W3C has it: kept with the task and handed to its executor"}
 	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
 
@@ -92,16 +93,18 @@ func (h *handlers) taskRoutes() []route {
 	accepted := []param{location, replayed, applied}
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
-			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
-				"naming the first. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
+			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists, which is until it is deleted or was final for as long as its retain says: " +
+				"a second one is 409 conflict, naming the first, unless on_conflict asks for something else. An Idempotency-Key is remembered for 24 hours from the first request, whatever becomes of its tasks. " +
+				"Both hold over a restart of the host. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
 			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit,
 			answers: []answer{
 				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
-				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
+				{status: http.StatusOK, doc: "accepted, and final within the wait; or, with on_conflict existing, the task that has the key", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
-			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
-			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
+			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. Each task may say on_conflict for itself; " +
+				"existing is not for the members of a batch's own group. The body may have 64 MiB.",
+			params: []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
 			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
 			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,

@@ -33,7 +33,13 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		return err
 	}
 	t := tasks[0]
+	if t.State == task.None {
+		return task.ErrDeletedSince(t.ID)
+	}
 	status := http.StatusAccepted
+	if !t.Existing().IsZero() {
+		status = http.StatusOK
+	}
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
@@ -89,7 +95,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	}
 	out := api.BatchAnswer{Tasks: make([]api.TaskRef, len(tasks))}
 	for i := range tasks {
-		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID)}
+		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID), Existing: !tasks[i].Existing().IsZero()}
 	}
 	return h.writeJSON(w, http.StatusAccepted, out)
 }
