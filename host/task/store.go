@@ -95,9 +95,12 @@ type Filter struct {
 	Parent        ID                `json:"parent,omitzero"` // that spawned them
 	CreatedAfter  time.Time         `json:"created_after,omitzero"`
 	CreatedBefore time.Time         `json:"created_before,omitzero"`
-	Ascending     bool              `json:"-"` // oldest (lowest id) first; newest first otherwise
-	Limit         int               `json:"-"` // at most MaxListLimit
-	Cursor        ID                `json:"-"` // the list goes on behind this id; zero: from the beginning
+	// FinishedAfter and FinishedBefore select among the final tasks alone.
+	FinishedAfter  time.Time `json:"finished_after,omitzero"`
+	FinishedBefore time.Time `json:"finished_before,omitzero"`
+	Ascending      bool      `json:"-"` // oldest (lowest id) first; newest first otherwise
+	Limit          int       `json:"-"` // at most MaxListLimit
+	Cursor         ID        `json:"-"` // the list goes on behind this id; zero: from the beginning
 }
 
 // Page is one page of a list. Next is the cursor of the next; zero if there is none.

@@ -127,20 +127,23 @@ func listFilters(s *suite) {
 		f     task.Filter
 		want  []task.ID
 	}{
-		"state":          {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
-		"type":           {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
-		"types":          {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
-		"unknown type":   {all, task.Filter{Types: []string{"zzz"}}, nil},
-		"owner":          {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
-		"another owner":  {mine, task.Filter{Owner: "bob"}, nil},
-		"key":            {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
-		"executor":       {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
-		"label":          {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
-		"labels":         {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
-		"no such label":  {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
-		"created after":  {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
-		"created before": {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
-		"together":       {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
+		"state":           {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
+		"type":            {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
+		"types":           {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
+		"unknown type":    {all, task.Filter{Types: []string{"zzz"}}, nil},
+		"owner":           {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
+		"another owner":   {mine, task.Filter{Owner: "bob"}, nil},
+		"key":             {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
+		"executor":        {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
+		"label":           {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
+		"labels":          {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
+		"no such label":   {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
+		"created after":   {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
+		"created before":  {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
+		"finished after":  {mine, task.Filter{FinishedAfter: start.Add(time.Second)}, []task.ID{t.ID}},
+		"finished later":  {mine, task.Filter{FinishedAfter: start.Add(2 * time.Second)}, nil},
+		"finished before": {all, task.Filter{FinishedBefore: start.Add(time.Minute)}, []task.ID{t.ID}},
+		"together":        {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
 	} {
 		p, err := s.handle().List(s.ctx, c.scope, c.f)
 		s.must(err)
