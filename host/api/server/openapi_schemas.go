@@ -45,6 +45,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Group"
 	case reflect.TypeFor[group.Progress]():
 		return "GroupProgress"
+	case reflect.TypeFor[taskLine]():
+		return "TaskSummary" // see summarize
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }

@@ -107,8 +107,12 @@ func (h *handlers) taskRoutes() []route {
 			params: []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
 			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
-			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
-			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
+			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match. With format=jsonl all of them are streamed, " +
+				"however many: an answer that breaks off is not complete, and goes on with cursor, the id of the last task that it had.",
+			params: listParams(), codes: codes(reads, api.CodeNotAcceptable),
+			answers: []answer{{status: http.StatusOK, doc: "one page, or all as lines", body: api.TaskList{}, headers: []param{nextLink}},
+				{status: http.StatusOK, doc: "one page, or all as lines", media: "application/x-ndjson", body: taskLines{}, content: "the tasks, each as JSON on a line of its own",
+					headers: []param{{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a stream is not kept"}}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
 			description: "With wait the answer is held until the task is final, or the time is up.",
 			params:      []param{taskPrefix, waitParam, ifNoneMatch}, codes: named, answers: shownTask},
@@ -149,9 +153,12 @@ func listParams() []param {
 		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value, where the first '=' ends the name; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
+		{name: "finished_after", in: "query", kind: "date-time", doc: "tasks that became final later than this"},
+		{name: "finished_before", in: "query", kind: "date-time", doc: "tasks that became final earlier than this; what is not final is none of them"},
 		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
+		{name: "format", in: "query", kind: "string", enum: []string{"json", "jsonl"}, otherwise: "json", doc: "json: one page; jsonl: application/x-ndjson, a line of JSON for each task, and all of them unless limit is given"},
 		pageLimit("tasks"),
-		pageCursor,
+		{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before, or the id of any task: the list goes on behind it"},
 	}
 }
 
