@@ -24,15 +24,17 @@ type submission struct {
 	waitTimeout            time.Duration
 	idempotencyKey         string
 	req                    api.TaskRequest
+	batch                  batch
 }
 
 func (p *program) submitCmd() *cobra.Command {
 	var s submission
-	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTypes()),
+	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task, or the tasks of a file", Args: s.args, ValidArgsFunction: onlyFirst(p.completeTypes()),
 		Long: "Submit a task. Without --wait or --follow it prints the task; with one of them it waits until the task is final and\n" +
-			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on.",
+			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on." + batchHelp,
 		Example: "  taskhost task submit sum --input '[1, 2, 3]' --wait\n" +
-			"  taskhost task submit import --input @image.json --follow",
+			"  taskhost task submit import --input @image.json --follow\n" +
+			"  taskhost task submit sum --batch tasks.jsonl",
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.input, "input", "", "the input: JSON, @file, or - for stdin")
@@ -52,13 +54,21 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
 	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
+	f.StringVar(&s.batch.file, "batch", "", "submit the tasks of this file, each a line of JSON, or of stdin: -")
+	f.IntVar(&s.batch.size, "batch-size", batchTasks, "tasks to a request, which is all or none; 10000 at the most")
 	completeFlag(cmd, "executor", p.completeExecutors())
 	completeFlag(cmd, "on-conflict", cobra.FixedCompletions([]string{"refuse", "existing", "replace"}, cobra.ShellCompDirectiveNoFileComp))
 	var maxLostSet, retainSet bool
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
+		return s.checkBatchFlags(cmd)
 	}
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		if s.batch.file != "" {
+			s.batch.taskType = strings.Join(args, "")
+			s.batch.idempotencyKey = s.idempotencyKey
+			return p.submitBatch(ctx, c, &s.batch)
+		}
 		s.req.Type = args[0]
 		if maxLostSet {
 			s.req.MaxLost = &s.maxLost
@@ -72,6 +82,34 @@ func (p *program) submitCmd() *cobra.Command {
 		return p.submit(ctx, c, &s)
 	})
 	return cmd
+}
+
+// args takes a type, which the lines of a batch may name themselves.
+func (s *submission) args(cmd *cobra.Command, args []string) error {
+	if s.batch.file != "" {
+		return cobra.MaximumNArgs(1)(cmd, args)
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
+// singleFlags are the flags of a single task, which the lines of a batch say for themselves.
+var singleFlags = []string{"input", "wait", "follow", "wait-timeout", "key", "on-conflict", "label", "priority", "run-at", "deadline", "timeout", "retain",
+	"max-attempts", "max-lost", "executor", "route"}
+
+// checkBatchFlags refuses flags of a single task where there are many, and the other way round.
+func (s *submission) checkBatchFlags(cmd *cobra.Command) error {
+	if s.batch.file == "" {
+		if cmd.Flags().Changed("batch-size") {
+			return usagef("--batch-size is of --batch, which is not given")
+		}
+		return nil
+	}
+	for _, name := range singleFlags {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is of a single task: with --batch each line says it for itself", name)
+		}
+	}
+	return nil
 }
 
 // fill reads what the flags hold as text.

@@ -116,6 +116,9 @@ func inBatch(err error) error {
 	for i, f := range e.Fields {
 		out.Fields[i] = task.FieldError{Path: slices.Concat(at, f.Path), Message: f.Message}
 	}
+	if len(e.Fields) == 0 { // of the task as a whole
+		out.Fields = []task.FieldError{{Path: at, Message: e.Message}}
+	}
 	return &out
 }
 
