@@ -69,6 +69,9 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
+	// MaxLogLines and MaxLogBytes bound what is kept of what one attempt logs. 0: 10,000 lines
+	// and 4 MiB.
+	MaxLogLines, MaxLogBytes int64
 }
 
 // Host is a running task host. Make one with Open; Run serves its REST side;
@@ -113,7 +116,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	}
 	h.engine = engine.New(engine.Options{
 		Store: h.store, Executors: h.set.list, Types: o.Types, Log: o.Log.Named("engine"),
-		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout,
+		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout, LogLines: o.MaxLogLines, LogBytes: o.MaxLogBytes,
 	})
 	if err := h.engine.Start(ctx); err != nil {
 		return nil, err
@@ -212,6 +215,7 @@ func (h *Host) Reload(o Options) error {
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
 		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+		{"max_log_lines", h.opts.MaxLogLines, o.MaxLogLines}, {"max_log_bytes", h.opts.MaxLogBytes, o.MaxLogBytes},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)

@@ -15,6 +15,8 @@ func FromConfig(c *config.Config) Options {
 	o.Listen = c.Listen
 	o.DrainTimeout = c.DrainTimeout
 	o.CancelGrace = c.CancelGrace
+	o.MaxLogLines = c.MaxLogLines
+	o.MaxLogBytes = c.MaxLogBytes
 	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig

@@ -17,6 +17,8 @@ func comments() map[string]string {
 		"config.Config.CancelGrace":          "CancelGrace is how long an attempt may take to stop when it was asked to, before the host goes on without it.",
 		"config.Config.DrainTimeout":         "DrainTimeout is how long a server that stops lets running attempts finish.",
 		"config.Config.Listen":               "Listen is the address of the REST side. The server takes no tokens yet, so it must be a loopback address. With port 0 the system chooses one, which is written to the file address in the data directory.",
+		"config.Config.MaxLogBytes":          "MaxLogBytes is how many bytes are kept of what one attempt logs, likewise.",
+		"config.Config.MaxLogLines":          "MaxLogLines is how many lines are kept of what one attempt logs. Of more the beginning is kept, and how much was dropped.",
 		"config.Config.Types":                "Types are in the order of the file.",
 		"config.TaskType":                    "TaskType is a task_type block: what the operator says of the task type that is its label. It is laid over what the executor offers of the type, and that over what is given here as in force without the key.",
 		"config.Worker":                      "Worker is the config of `taskhost worker`. LoadWorker gives one that is valid.",

@@ -22,6 +22,8 @@ log_level     = "debug"
 log_format    = "json"
 drain_timeout = "1m"
 cancel_grace  = "3s"
+max_log_lines = 500
+max_log_bytes = "64KiB"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
 allow_writable_plugins = true
 
@@ -82,7 +84,7 @@ func TestWholeFile(t *testing.T) {
 	}
 	zero, never := 0, time.Duration(0)
 	want := &Config{
-		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second,
+		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, MaxLogLines: 500, MaxLogBytes: 64 << 10,
 		Common: Common{DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
 			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true, source: c.source, origins: c.origins,
 			Executors: []task.ExecutorConfig{

@@ -36,6 +36,7 @@ func (a *attempt) cameBack(o *task.Outcome) {
 	a.clock.stop()
 	a.mu.Unlock()
 	a.logStack(o)
+	a.sayDropped()
 	a.writeLogs()
 }
 

@@ -234,6 +234,13 @@ const (
 	DefaultListed = 100
 )
 
+// What is kept of the lines that one attempt logs, if nothing else is asked for, and what may be.
+const (
+	DefaultLogLines = 10_000
+	DefaultLogBytes = 4 << 20
+	MaxLogLines     = 1_000_000
+)
+
 // New makes the pending task that spec asks for, for owner, under the type's
 // limits. All that is wrong with the spec is in one error, each with the path
 // of its field. The input's schema is the caller's to check.
