@@ -33,7 +33,9 @@ func TestBatchGoesOnAfterItsClientWasKilled(t *testing.T) {
 		fmt.Fprintf(&file, "{%s,\"labels\":{\"n\":\"%d\"}}\n", later, i)
 	}
 	whole := file.Bytes()
-	submit := func() *exec.Cmd { return exec.Command(s.bin, "--addr", s.addr(), "task", "submit", "noop", "--batch", "-") }
+	submit := func() *exec.Cmd {
+		return exec.Command(s.bin, "--addr", s.addr(), "task", "submit", "noop", "--batch", "-")
+	}
 	cmd := submit()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -344,7 +346,9 @@ func TestRetirement(t *testing.T) {
 	if status, data, err := s.call("POST", "/v1/actions", `{"action":"delete","filter":{"type":["noop"],"finished_before":"2999-01-01T00:00:00Z"}}`); err != nil || status != http.StatusAccepted {
 		t.Fatalf("%s, %v", data, err)
 	}
-	s.until("the rest of the group is deleted", func() bool { return s.count("&type=noop") == 0 && s.count("&type=taskhost.action&state=succeeded") == 1 })
+	s.until("the rest of the group is deleted", func() bool {
+		return s.count("&type=noop") == 0 && s.count("&type=taskhost.action&state=succeeded") == 1
+	})
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -173,11 +173,14 @@ func (h *handlers) recordRoutes() []route {
 			description: "Every transition, oldest first.", params: []param{taskPrefix}, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow a task's log", handle: h.getLogs,
-			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final.",
+			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final. " +
+				"Of what an attempt logs so many lines and bytes are kept as the config says (10,000 and 4 MiB if it says nothing): a line of level warn stands where more began to be dropped, " +
+				"and one at the attempt's end says how much, also in its fields dropped_lines and dropped_bytes.",
 			params: []param{taskPrefix,
 				{name: "follow", in: "query", kind: "boolean", flag: true, doc: "stream lines as they come: the answer is application/x-ndjson then, a line of JSON for each"},
 				{name: "since", in: "query", kind: "string", doc: "lines after that seq, or not before that time"},
 				{name: "level", in: "query", kind: "string", enum: []string{"trace", "debug", "info", "warn", "error"}, doc: "lines of this level and above"},
+				{name: "text", in: "query", kind: "string", doc: "lines with this in their text, or in the value of a field; capital or small letters are the same"},
 				{name: "attempt", in: "query", kind: "integer", least: 1, most: 1<<31 - 1, doc: "lines of this attempt"},
 				{name: "limit", in: "query", kind: "integer", least: 1, most: 10_000, otherwise: logsListed, doc: "lines to an answer that is not followed"}},
 			codes: codes(named, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}},
