@@ -151,7 +151,7 @@ func (e *Engine) runAction(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 	if err != nil {
 		return sdk.Result{}, err
 	}
-	s := task.Scope{Owner: own.Owner, All: a.All}
+	s := task.Scope{Owner: own.Owner, All: a.All, By: task.Via(own.Owner, "action", id)}
 	var at actionState
 	if len(t.Checkpoint) > 0 {
 		if err := json.Unmarshal(t.Checkpoint, &at); err != nil {

@@ -87,7 +87,7 @@ func (e *Engine) inserted(t *task.Task) {
 	if t.OnConflict != nil && t.OnConflict.Canceled != nil {
 		e.replaced(t.OnConflict.Canceled)
 	}
-	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Owner}})
+	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Creator()}})
 }
 
 // replaced tells what follows from the cancel of a task whose key a new one has taken.
@@ -148,7 +148,7 @@ func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) error {
 	err := e.store.Delete(ctx, s, id)
 	if err == nil {
-		e.deleted(id, s.Owner)
+		e.deleted(id, s.Actor())
 	}
 	return err
 }

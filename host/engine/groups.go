@@ -122,6 +122,7 @@ func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (gro
 	if _, err := e.CloseGroup(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: unfinished}, func(page []task.Task) error {
 		_, err := e.cancelAll(ctx, s, page)
 		return err
@@ -137,10 +138,11 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	if _, err := e.store.Group(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
-			if c, err := e.retry(t, s.Owner); err == nil {
+			if c, err := e.retry(t, s.Actor()); err == nil {
 				changes = append(changes, c)
 			}
 		}
@@ -190,6 +192,7 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 		return err
 	}
 	n, err := e.finisher(g.Owner, *g.OnFinished, input)
+	n.task.CreatedBy = task.Via(g.Owner, "group", g.ID)
 	if err != nil {
 		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", err)
 		return errUndecided

@@ -249,7 +249,8 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		return err
 	}
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	if e := creation(t); t.Attempt != e.Attempt && t.State == e.To { // it was handed on as it was made, which no row tells
+	if e := creation(t); t.CreatedBy != "" || t.Attempt != e.Attempt && t.State == e.To { // by whom, or that it was handed on as it was made, no row tells
+		e.To = t.State
 		e.Attempt = t.Attempt
 		if err := w.event(r.seq, e.Seq, &e); err != nil {
 			return err
@@ -296,7 +297,7 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 
 func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
 	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
-	if t.State == task.Running {
+	if t.State == task.Running && t.CreatedBy == "" {
 		w.row.begun = t.Version
 	}
 	st := w.st.taskInsert

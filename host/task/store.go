@@ -9,6 +9,8 @@ import (
 type Scope struct {
 	Owner string
 	All   bool // an admin: every owner's
+	// By is who acts, as the history is to have it; "" is the owner.
+	By string
 }
 
 // LaneID is a process's name for a lane that has tasks: a number from 1, with gaps

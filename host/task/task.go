@@ -107,6 +107,9 @@ type Task struct {
 	// OnConflict is what is to be done should another task have the key of a new one; nil
 	// refuses it. No store keeps it.
 	OnConflict *KeyConflict
+	// CreatedBy is who made the task, if not its owner alone; see Creator. It is kept in the
+	// task's history, and nowhere else.
+	CreatedBy string
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
@@ -181,7 +184,7 @@ type Event struct {
 	From    State     `json:"from"`
 	To      State     `json:"to"`
 	Attempt int       `json:"attempt"`
-	By      string    `json:"by"` // "host", or the owner that asked
+	By      string    `json:"by"` // ByHost, ByExecutor, the owner that asked, or Via what the owner did
 	Message string    `json:"message,omitempty"`
 }
 

@@ -277,7 +277,7 @@ func history(s *suite) {
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
 		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},
-		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByHost, Message: "script_failed: no luck"},
+		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByExecutor("local"), Message: "script_failed: no luck"},
 		{Seq: 4, At: start.Add(4 * time.Second), From: task.Pending, To: task.Canceled, Attempt: 1, By: "ann", Message: "canceled before it ran"},
 	}
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {
