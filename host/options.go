@@ -17,6 +17,9 @@ func FromConfig(c *config.Config) Options {
 	o.CancelGrace = c.CancelGrace
 	o.MaxLogLines = c.MaxLogLines
 	o.MaxLogBytes = c.MaxLogBytes
+	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
+	o.Access = accessOf(c)
+	o.AuditRetain = c.AuditRetain
 	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig
@@ -27,10 +30,13 @@ func FromConfig(c *config.Config) Options {
 // FromWorker is FromConfig for a worker: its executors, and no store.
 func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
 
-// absolute is o with paths that no change of the working directory moves.
+// absolute is o with its defaults, and with paths that no change of the working directory moves.
 func (o Options) absolute() (Options, error) {
 	o.PluginDirs = slices.Clone(o.PluginDirs)
-	paths := []*string{&o.DataDir, &o.ConfigDir}
+	if o.AuditRetain <= 0 {
+		o.AuditRetain = auditRetain
+	}
+	paths := []*string{&o.DataDir, &o.ConfigDir, &o.TLS.Cert, &o.TLS.Key, &o.TLS.ClientCA}
 	for i := range o.PluginDirs {
 		paths = append(paths, &o.PluginDirs[i])
 	}

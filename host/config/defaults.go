@@ -39,6 +39,10 @@ func defaults() (*Config, error) {
 		CancelGrace:  10 * time.Second,
 		MaxLogLines:  task.DefaultLogLines,
 		MaxLogBytes:  task.DefaultLogBytes,
+		TLS:          TLS{ClientRole: "member"},
+		TrustedProxy: TrustedProxy{Headers: "openstack"},
+		Anonymous:    "none",
+		AuditRetain:  90 * 24 * time.Hour,
 		values:       map[string]string{},
 	}
 	if c.source.dir, err = os.Getwd(); err != nil {
@@ -48,6 +52,7 @@ func defaults() (*Config, error) {
 		"listen": c.Listen, "data_dir": c.DataDir, "plugin_dir": c.PluginDir, "log_level": c.LogLevel, "log_format": c.LogFormat,
 		"drain_timeout": c.DrainTimeout.String(), "cancel_grace": c.CancelGrace.String(),
 		"max_log_lines": strconv.FormatInt(c.MaxLogLines, 10), "max_log_bytes": strconv.FormatInt(c.MaxLogBytes>>20, 10) + "MiB",
+		"anonymous": c.Anonymous, "audit_retain": c.AuditRetain.String(),
 		"allow_writable_plugins": strconv.FormatBool(c.AllowWritablePlugins),
 	} {
 		c.note(key, v, byDefault)
