@@ -13,6 +13,10 @@ type taskLines []taskLine
 // taskLine stands for a task as lists show it.
 type taskLine struct{}
 
+// linesAtOnce is how many tasks of a list as lines are read at a time: what a client that
+// stops reading costs in memory. A task may have 32 KiB of labels.
+const linesAtOnce = 250
+
 // writeTaskLines writes all tasks that the filter selects, or most of them at the most where
 // that is not 0, each as a line of JSON. They are read a page at a time, and none is read
 // before the one before it was taken: a client that stops reading costs a page of memory
@@ -24,7 +28,7 @@ func (h *handlers) writeTaskLines(w http.ResponseWriter, r *http.Request, s task
 	}
 	ctx, cancel := requestContext(r, maxStream)
 	defer cancel()
-	f.Limit = task.MaxListLimit
+	f.Limit = linesAtOnce
 	if most > 0 {
 		f.Limit = most
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
@@ -72,11 +73,12 @@ func (j journal) write(t sdk.Task, what string) error {
 	return nil
 }
 
-func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
 	var in struct {
 		Seconds float64 `json:"seconds"`
 		Fail    int     `json:"fail"`
-		Deaf    bool    `json:"deaf"` // it does not listen to its context
+		Deaf    bool    `json:"deaf"`  // it does not listen to its context
+		Lines   int     `json:"lines"` // that it logs, of 2 KiB, with progress that says as much
 		Result  any     `json:"result"`
 	}
 	if err := j.write(t, "start"); err != nil {
@@ -84,6 +86,10 @@ func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Resul
 	}
 	if err := t.Decode(&in); err != nil {
 		return sdk.Result{}, err
+	}
+	for i := range in.Lines {
+		r.Log().Info(strings.Repeat("x", 2<<10))
+		r.Progress(int64(i), int64(in.Lines), strings.Repeat("x", 2<<10))
 	}
 	if in.Seconds > 0 {
 		timer := time.NewTimer(time.Duration(in.Seconds * float64(time.Second)))
