@@ -80,6 +80,9 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
+	// MaxLogLines and MaxLogBytes bound what is kept of what one attempt logs. 0: 10,000 lines
+	// and 4 MiB.
+	MaxLogLines, MaxLogBytes int64
 }
 
 // Host is a running task host. Make one with Open; Run serves its REST side;
@@ -132,7 +135,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	}
 	h.engine = engine.New(engine.Options{
 		Store: h.store, Executors: h.set.list, Types: o.Types, Log: o.Log.Named("engine"),
-		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout,
+		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout, LogLines: o.MaxLogLines, LogBytes: o.MaxLogBytes,
 	})
 	if err := h.engine.Start(ctx); err != nil {
 		return nil, err
@@ -247,6 +250,7 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
+		{"max_log_lines", h.opts.MaxLogLines, o.MaxLogLines}, {"max_log_bytes", h.opts.MaxLogBytes, o.MaxLogBytes},
 		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace}, {"tls", h.opts.TLS, o.TLS}, {"trusted_proxy, anonymous or tls.client_role", h.opts.Access, o.Access},
 		{"audit_retain", h.opts.AuditRetain, o.AuditRetain}, {"glance", h.opts.Glance, o.Glance},
 	} {

@@ -17,6 +17,8 @@ func FromConfig(c *config.Config) Options {
 	o.Listen = c.Listen
 	o.DrainTimeout = c.DrainTimeout
 	o.CancelGrace = c.CancelGrace
+	o.MaxLogLines = c.MaxLogLines
+	o.MaxLogBytes = c.MaxLogBytes
 	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
 	o.Access = accessOf(c)
 	o.AuditRetain = c.AuditRetain

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,15 +13,17 @@ import (
 
 // filterFlags are the flags that select tasks.
 type filterFlags struct {
-	states, labels       []string
-	group, parent        string
-	after, before        string
-	types                []string
-	executor, owner, key string
+	states, labels []string
+	group, parent  string
+	after, before  string
+
+	finishedAfter, finishedBefore string
+	types                         []string
+	executor, owner, key          string
 }
 
 // filterNames are the flags of filterFlags.
-var filterNames = strings.Fields("state type executor owner key group parent label created-after created-before")
+var filterNames = strings.Fields("state type executor owner key group parent label created-after created-before finished-after finished-before")
 
 func (f *filterFlags) add(p *program, cmd *cobra.Command) {
 	s := cmd.Flags()
@@ -34,6 +37,8 @@ func (f *filterFlags) add(p *program, cmd *cobra.Command) {
 	s.StringArrayVar(&f.labels, "label", nil, "with this label, name=value; may repeat")
 	s.StringVar(&f.after, "created-after", "", "created after this time (RFC 3339, or a duration ago such as 10m)")
 	s.StringVar(&f.before, "created-before", "", "created before this time")
+	s.StringVar(&f.finishedAfter, "finished-after", "", "that became final after this time")
+	s.StringVar(&f.finishedBefore, "finished-before", "", "that became final before this time")
 	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "type", p.completeTypes())
 	completeFlag(cmd, "executor", p.completeExecutors())
@@ -54,11 +59,16 @@ func (f *filterFlags) given(cmd *cobra.Command) bool {
 // filter is what the flags select.
 func (f *filterFlags) filter(ctx context.Context, c *client.Client) (o task.Filter, err error) {
 	o = task.Filter{Types: f.types, Executor: f.executor, Owner: f.owner, Key: f.key}
-	if o.CreatedAfter, err = pastTime("--created-after", f.after); err != nil {
-		return o, err
-	}
-	if o.CreatedBefore, err = pastTime("--created-before", f.before); err != nil {
-		return o, err
+	for _, at := range []struct {
+		to          *time.Time
+		flag, value string
+	}{
+		{&o.CreatedAfter, "--created-after", f.after}, {&o.CreatedBefore, "--created-before", f.before},
+		{&o.FinishedAfter, "--finished-after", f.finishedAfter}, {&o.FinishedBefore, "--finished-before", f.finishedBefore},
+	} {
+		if *at.to, err = pastTime(at.flag, at.value); err != nil {
+			return o, err
+		}
 	}
 	if o.Labels, err = parsePairs("--label", f.labels); err != nil {
 		return o, err

@@ -23,15 +23,17 @@ type submission struct {
 	waitTimeout     time.Duration
 	idempotencyKey  string
 	req             api.TaskRequest
+	batch           batch
 }
 
 func (p *program) submitCmd() *cobra.Command {
 	var s submission
-	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTypes()),
+	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task, or the tasks of a file", Args: s.args, ValidArgsFunction: onlyFirst(p.completeTypes()),
 		Long: "Submit a task. Without --wait or --follow it prints the task; with one of them it waits until the task is final and\n" +
-			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on.",
+			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on." + batchHelp,
 		Example: "  taskhost task submit sum --input '[1, 2, 3]' --wait\n" +
-			"  taskhost task submit import --input @image.json --follow",
+			"  taskhost task submit import --input @image.json --follow\n" +
+			"  taskhost task submit sum --batch tasks.jsonl",
 	}
 	f := cmd.Flags()
 	s.task.add(p, cmd)
@@ -40,11 +42,21 @@ func (p *program) submitCmd() *cobra.Command {
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
 	f.StringVar(&s.req.Key, "key", "", "a name that is unique within owner and type while the task exists")
 	f.StringVar(&s.group, "group", "", "the group that the task joins, which must be open")
+	f.StringVar(&s.req.OnConflict, "on-conflict", "", "if another task has the key: refuse, existing (it is the answer), or replace (it is canceled if it waits)")
 	f.StringVar(&s.runAt, "run-at", "", "not before this time (RFC 3339), or after this long, such as 10m")
 	f.StringVar(&s.deadline, "deadline", "", "the task fails if it is not done by this time, or within this long")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
+	f.StringVar(&s.batch.file, "batch", "", "submit the tasks of this file, each a line of JSON, or of stdin: -")
+	f.IntVar(&s.batch.size, "batch-size", batchTasks, "tasks to a request, which is all or none; 10000 at the most")
+	completeFlag(cmd, "on-conflict", cobra.FixedCompletions([]string{"refuse", "existing", "replace"}, cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "group", p.completeGroups())
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkBatchFlags(cmd) }
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) (err error) {
+		if s.batch.file != "" {
+			s.batch.taskType = strings.Join(args, "")
+			s.batch.idempotencyKey = s.idempotencyKey
+			return p.submitBatch(ctx, c, &s.batch)
+		}
 		s.req.Type = args[0]
 		if err := s.task.apply(cmd, p.in, &s.req); err != nil {
 			return err
@@ -63,6 +75,34 @@ func (p *program) submitCmd() *cobra.Command {
 		return p.submit(ctx, c, &s)
 	})
 	return cmd
+}
+
+// args takes a type, which the lines of a batch may name themselves.
+func (s *submission) args(cmd *cobra.Command, args []string) error {
+	if s.batch.file != "" {
+		return cobra.MaximumNArgs(1)(cmd, args)
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
+// singleFlags are the flags of a single task, which the lines of a batch say for themselves.
+var singleFlags = []string{"input", "wait", "follow", "wait-timeout", "key", "on-conflict", "label", "priority", "run-at", "deadline", "timeout", "retain",
+	"max-attempts", "max-lost", "executor", "route", "group", "exclusive", "shared"}
+
+// checkBatchFlags refuses flags of a single task where there are many, and the other way round.
+func (s *submission) checkBatchFlags(cmd *cobra.Command) error {
+	if s.batch.file == "" {
+		if cmd.Flags().Changed("batch-size") {
+			return usagef("--batch-size is of --batch, which is not given")
+		}
+		return nil
+	}
+	for _, name := range singleFlags {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is of a single task: with --batch each line says it for itself", name)
+		}
+	}
+	return nil
 }
 
 // readJSON reads the JSON that a flag was given: itself, @file, or - for stdin.

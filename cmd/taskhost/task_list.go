@@ -29,26 +29,39 @@ func (p *program) listCmd() *cobra.Command {
 	return cmd
 }
 
-// listTasks prints up to limit tasks, of as many pages as that takes.
+// listTasks prints up to limit tasks, of as many pages as that takes. As lines they are
+// printed page by page, however many there are.
 func (p *program) listTasks(ctx context.Context, c *client.Client, o task.Filter, limit int) error {
+	streamed := p.format == formatLines || p.format == formatName
 	body := api.TaskList{Tasks: []api.Task{}}
-	for {
+	for n := 0; ; {
 		o.Limit = task.MaxListLimit
 		if limit > 0 {
-			o.Limit = min(limit-len(body.Tasks), task.MaxListLimit)
+			o.Limit = min(limit-n, task.MaxListLimit)
 		}
-		page, err := c.ListPage(ctx, o)
-		if err != nil {
+		var page api.TaskList
+		if err := c.Outlast(ctx, func() (err error) { page, err = c.ListPage(ctx, o); return err }); err != nil {
 			return err
 		}
-		body.Tasks = append(body.Tasks, page.Tasks...)
+		n += len(page.Tasks)
 		body.Next = page.Next
-		if page.Next == nil || limit > 0 && len(body.Tasks) >= limit {
+		if streamed {
+			if err := printList(p, taskTable(), page.Tasks, nil); err != nil {
+				return err
+			}
+		} else {
+			body.Tasks = append(body.Tasks, page.Tasks...)
+		}
+		if page.Next == nil || limit > 0 && n >= limit {
 			break
 		}
+		var err error
 		if o.Cursor, err = page.Cursor(); err != nil {
 			return err
 		}
+	}
+	if streamed {
+		return nil
 	}
 	if err := printList(p, taskTable(), body.Tasks, body); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 type TaskRequest struct {
 	Type        string            `json:"type" minLength:"1" doc:"the name of a task type, of those that GET /v1/types lists"`
 	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value that the type's schema takes; null if absent"`
-	Key         string            `json:"key,omitempty" maxLength:"255" doc:"unique within owner and type while the task exists"`
+	Key         string            `json:"key,omitempty" maxLength:"255" doc:"unique within owner and type while the task exists: until it is deleted, or its retain is over"`
+	OnConflict  string            `json:"on_conflict,omitempty" enum:"refuse,existing,replace" doc:"what is done if another task has the key. refuse, which is the default: 409 conflict, naming it. existing: nothing is submitted, and it is the answer, whatever its state. replace: the new task takes the key; one that waits is canceled in the same commit, one that is final stays without the key, and one that runs is 409 conflict"`
 	Executor    string            `json:"executor,omitempty" doc:"pins the task to an executor, whatever the config says"`
 	Priority    int               `json:"priority,omitempty" minimum:"-1000" maximum:"1000" doc:"higher runs first; absent or 0: the type's"`
 	RunAt       *time.Time        `json:"run_at,omitempty" doc:"not before this time; absent: at once"`
@@ -70,4 +71,6 @@ type BatchAnswer struct {
 type TaskRef struct {
 	ID   string `json:"id" format:"uuid" doc:"of the task"`
 	Href string `json:"href" format:"uri-reference" doc:"its path on this server"`
+	// Existing says that the task was there before, and that nothing was submitted for it.
+	Existing bool `json:"existing,omitempty" doc:"the task was there before and has the key: nothing was submitted. Absent otherwise"`
 }

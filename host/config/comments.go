@@ -20,6 +20,8 @@ func comments() map[string]string {
 		"config.Config.DrainTimeout":         "DrainTimeout is how long a server that stops lets running attempts finish.",
 		"config.Config.Glance":               "Glance is how the tasks are served to OpenStack's clients.",
 		"config.Config.Listen":               "Listen is the address of the REST side. It must be a loopback address until a token is made, or tls.client_ca or trusted_proxy says who calls: whoever reaches an open host is its admin. With port 0 the system chooses one, which is written to the file address in the data directory.",
+		"config.Config.MaxLogBytes":          "MaxLogBytes is how many bytes are kept of what one attempt logs, likewise.",
+		"config.Config.MaxLogLines":          "MaxLogLines is how many lines are kept of what one attempt logs. Of more the beginning is kept, and how much was dropped.",
 		"config.Config.TLS":                  "TLS is how the REST side proves what it is, and hides what is said.",
 		"config.Config.TrustedProxy":         "TrustedProxy is who may say who the caller is.",
 		"config.Config.Types":                "Types are in the order of the file.",

@@ -22,6 +22,8 @@ log_level     = "debug"
 log_format    = "json"
 drain_timeout = "1m"
 cancel_grace  = "3s"
+max_log_lines = 500
+max_log_bytes = "64KiB"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
 allow_writable_plugins = true
 anonymous     = "loopback"
@@ -107,6 +109,7 @@ func TestWholeFile(t *testing.T) {
 	}
 	zero, never := 0, time.Duration(0)
 	want := &Config{
+		MaxLogLines: 500, MaxLogBytes: 64 << 10,
 		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, Anonymous: "loopback", AuditRetain: 24 * time.Hour,
 		TLS: TLS{Cert: "/etc/taskhost/tls.crt", Key: "/etc/taskhost/tls.key", ClientCA: "/etc/taskhost/ca.crt", ClientRole: "viewer",
 			ClientRoles: map[string]string{"ops": "admin"}},

@@ -38,7 +38,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 		return task.Task{}, err
 	}
 	if a := e.attemptOf(id); a != nil {
-		t, err := a.requestCancel(ctx, s.Owner)
+		t, err := a.requestCancel(ctx, s.Actor())
 		if !errors.Is(err, errNotHeld) {
 			return e.registry.WithWaitReason(t), err
 		}
@@ -46,7 +46,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 	var held bool
 	t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
 		held = !t.Token.IsZero()
-		return task.Cancel(t, s.Owner, e.now())
+		return task.Cancel(t, s.Actor(), e.now())
 	})
 	if err == nil && held {
 		e.withdraw(id, t.Attempt, sdk.ErrCancel) // it began between the look and the commit
@@ -82,7 +82,7 @@ func (e *Engine) withdraw(id task.ID, number int, cause error) {
 func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	below := false
 	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
-		c, err := e.retry(t, s.Owner)
+		c, err := e.retry(t, s.Actor())
 		if err == nil && !below { // first, so that the task finds them so when it runs
 			below = true
 			err = e.retryChildren(ctx, s, &t)

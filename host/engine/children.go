@@ -34,9 +34,9 @@ func (e *Engine) cancelChildren(g task.Signal) error {
 	if err != nil && task.CodeOf(err) != task.CodeNotFound {
 		return err
 	}
-	by := task.Scope{All: true, Owner: parent.RequestedBy}
-	if err := e.eachTask(e.ctx, by, task.Filter{Parent: g.ID, States: unfinished}, func(page []task.Task) error {
-		_, err := e.cancelAll(e.ctx, by, page)
+	everyone := task.Scope{All: true}
+	if err := e.eachTask(e.ctx, everyone, task.Filter{Parent: g.ID, States: unfinished}, func(page []task.Task) error {
+		_, err := e.cancelAll(e.ctx, task.Scope{All: true, By: task.Canceler(&parent, &page[0])}, page)
 		return err
 	}); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (e *Engine) cancelAll(ctx context.Context, s task.Scope, tasks []task.Task)
 	var waiting []task.Change
 	for _, t := range tasks {
 		if t.State == task.Pending && t.Token.IsZero() {
-			c, err := task.Cancel(t, s.Owner, e.now())
+			c, err := task.Cancel(t, s.Actor(), e.now())
 			if err == nil {
 				waiting = append(waiting, c)
 				continue

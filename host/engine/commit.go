@@ -7,6 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // All changes of tasks are committed by the functions of this file. Each tells what
@@ -82,9 +83,23 @@ func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receip
 	return receipt, nil
 }
 
-// inserted tells what follows from a new task that is on record.
+// inserted tells what follows from the commit of a new task.
 func (e *Engine) inserted(t *task.Task) {
-	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Owner}})
+	if !t.Existing().IsZero() {
+		return
+	}
+	if t.OnConflict != nil && t.OnConflict.Canceled != nil {
+		e.replaced(t.OnConflict.Canceled)
+	}
+	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Creator()}})
+}
+
+// replaced tells what follows from the cancel of a task whose key a new one has taken.
+func (e *Engine) replaced(c *task.Change) {
+	e.committed(c)
+	if c.FromAttempt > 0 { // it may have been handed on, and not begun
+		go e.withdraw(c.Task.ID, c.FromAttempt, sdk.ErrCancel) // who tells this may be in the gate that it waits at
+	}
 }
 
 // commitDecision makes changes of several tasks, all or none.
@@ -138,7 +153,7 @@ func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) error {
 	err := e.store.Delete(ctx, s, id)
 	if err == nil {
-		e.deleted(id, s.Owner)
+		e.deleted(id, s.Actor())
 	}
 	return err
 }

@@ -8,6 +8,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
@@ -56,6 +57,10 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish before it detaches
 	// from them; 5 s if 0. SetDrainTimeout changes it.
 	DrainTimeout time.Duration
+	// LogLines and LogBytes bound what is kept of the lines that one attempt logs: of more,
+	// the beginning, and how much was dropped. task.DefaultLogLines and task.DefaultLogBytes if
+	// 0, and no more lines than task.MaxLogLines. One that outlives a host begins anew with the next.
+	LogLines, LogBytes int64
 	// Now is the system's clock, as tasks show it; time.Now if nil. What waits for a
 	// delay, and every timeout, goes by the monotonic clock instead.
 	Now func() time.Time
@@ -66,6 +71,8 @@ type Engine struct {
 	store Store
 	log   hclog.Logger
 	opts  Options
+	// logMost is what is kept of what one attempt logs.
+	logMost logSize
 
 	registry *registry.Registry
 	hub      hub
@@ -115,9 +122,10 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	most := logSize{lines: min(cmp.Or(o.LogLines, task.DefaultLogLines), task.MaxLogLines), bytes: cmp.Or(o.LogBytes, task.DefaultLogBytes)}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
-		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel, started: o.Now(),
+		store: o.Store, log: o.Log, opts: o, logMost: most, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},

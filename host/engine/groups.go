@@ -17,7 +17,7 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		if err != nil {
 			return group.Group{}, false, err
 		}
-		g, err := e.store.Group(ctx, s, first[0].Group)
+		g, err := e.groupOf(ctx, s, first)
 		return g, true, err
 	}
 	id, err := NewID()
@@ -34,6 +34,10 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		}
 	}
 	for i := range members {
+		if members[i].OnConflict == task.ConflictExisting {
+			return g, false, task.WithTaskNumber(&task.Error{Code: task.CodeInvalidRequest, Message: `on_conflict "existing" is not for the members of a batch's own group: the task that has the key is none of them`,
+				Fields: []task.FieldError{{Path: []string{"on_conflict"}, Message: "is not for the members of a batch's own group"}}}, i, len(members))
+		}
 		members[i].Group = g.ID
 	}
 	batch, err := e.prepareAll(ctx, s, members)
@@ -45,11 +49,22 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return g, false, err
 	}
 	if replayed {
-		g.ID = tasks[0].Group
+		g, err = e.groupOf(ctx, s, tasks)
+	} else {
+		g, err = e.store.Group(ctx, s, g.ID)
 	}
-	g, err = e.store.Group(ctx, s, g.ID)
 	e.wakeSignals()
 	return g, replayed, err
+}
+
+// groupOf is the group that an earlier submission made, whose tasks are given.
+func (e *Engine) groupOf(ctx context.Context, s task.Scope, tasks []task.Task) (group.Group, error) {
+	for i := range tasks {
+		if !tasks[i].Group.IsZero() {
+			return e.store.Group(ctx, s, tasks[i].Group)
+		}
+	}
+	return group.Group{}, task.ErrDeletedSince(tasks[0].ID)
 }
 
 // checkFinisher says what is wrong with a finisher that is asked for. Its input is given
@@ -105,6 +120,7 @@ func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (gro
 	if _, err := e.CloseGroup(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: unfinished}, func(page []task.Task) error {
 		_, err := e.cancelAll(ctx, s, page)
 		return err
@@ -120,13 +136,14 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	if _, err := e.store.Group(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
 			if err := e.retryChildren(ctx, s, &t); err != nil {
 				return err
 			}
-			if c, err := e.retry(t, s.Owner); err == nil {
+			if c, err := e.retry(t, s.Actor()); err == nil {
 				changes = append(changes, c)
 			}
 		}
@@ -177,6 +194,7 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 	}
 	n, err := e.finisher(g.Owner, *g.OnFinished, input)
 	if err == nil {
+		n.task.CreatedBy = task.Via(g.Owner, "group", g.ID)
 		err = e.store.FinishGroup(e.ctx, g.ID, &n.task, sig)
 	}
 	switch task.CodeOf(err) {

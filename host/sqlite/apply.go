@@ -131,7 +131,10 @@ func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
 		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
-	n := w.lanes.ByKey(keyOf(t, route))
+	n := w.lanes.HolderLane(t.Seq)
+	if n == nil {
+		n = w.lanes.ByKey(keyOf(t, route))
+	}
 	if n == nil {
 		return false, nil
 	}
@@ -194,28 +197,32 @@ type guard struct {
 	errorAttempt               int64
 	begun                      int64
 	created, started, finished time.Time
-	node                       string
+	node, executor             string
 	place                      int64
+	parent                     task.ID
 }
 
 const (
 	guardColumns = `lane, state, waiting, attempt, version, result, done, total, message, error_code, error_attempt,
-begun, created_at, started_at, finished_at, node, place`
-	guardCount = 17
+begun, created_at, started_at, finished_at, node, place, executor, parent`
+	guardCount = 19
 )
 
 func readGuard(r row) guard {
-	return guard{
+	g := guard{
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		result: r.int(5), progress: task.Progress{Done: r.int(6), Total: r.int(7), Message: r.text(8)},
 		errorCode: r.text(9), errorAttempt: r.int(10),
 		begun: r.int(11), created: r.time(12), started: r.time(13), finished: r.time(14), node: r.text(15), place: r.int(16),
+		executor: r.text(17),
 	}
+	copy(g.parent[:], r.blob(18))
+	return g
 }
 
 // toldTask is of the stored row what toldBy reads.
 func (g *guard) toldTask(owner string) task.Task {
-	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node,
+	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node, Executor: g.executor, Parent: g.parent,
 		CreatedAt: g.created, StartedAt: g.started, FinishedAt: g.finished}
 }
 

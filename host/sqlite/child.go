@@ -85,7 +85,7 @@ func (s *Store) Children(ctx context.Context, parent task.ID, limit int, results
 func (w *writer) checkParents(tasks []*task.Task) (refused, err error) {
 	named := map[childKey]task.ID{}
 	for i, t := range tasks {
-		if t.Parent.IsZero() {
+		if t.Parent.IsZero() || !t.Existing().IsZero() {
 			continue
 		}
 		if refused, err = w.checkParent(t); refused == nil && err == nil && t.Step != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,7 +163,7 @@ func (w *writer) finishGroup(id task.ID, at int64) error {
 func (w *writer) checkGroups(tasks []*task.Task, own task.ID) (refused, err error) {
 	var last task.ID
 	for i, t := range tasks {
-		if t.Group.IsZero() || t.Group == own || t.Group == last {
+		if t.Group.IsZero() || t.Group == own || t.Group == last || !t.Existing().IsZero() {
 			continue
 		}
 		st := w.st.groupJoin
@@ -216,7 +217,7 @@ func (o *createGroupOp) run(w *writer) error {
 		return err
 	}
 	g := o.group
-	if !g.ClosedAt.IsZero() && len(o.sub.Tasks) == 0 {
+	if !g.ClosedAt.IsZero() && !slices.ContainsFunc(o.sub.Tasks, func(t *task.Task) bool { return t.Existing().IsZero() }) {
 		g.FinishedAt = g.ClosedAt
 	}
 	st := w.st.groupInsert
@@ -338,10 +339,11 @@ func (s *Store) FinishGroup(ctx context.Context, id task.ID, finisher *task.Task
 			if refused, err = w.checkNew(inserts, task.ID{}); refused != nil || err != nil {
 				return refused, err
 			}
-			if err := w.insert(finisher, &rows[0]); err != nil {
+			if err := w.insertAll(inserts, rows); err != nil {
 				return nil, err
 			}
-			w.st.groupFinisher.bind().blob(finisher.ID[:]).blob(id[:])
+			on := finisher.RecordedID()
+			w.st.groupFinisher.bind().blob(on[:]).blob(id[:])
 			if err := w.st.groupFinisher.run(); err != nil {
 				return nil, err
 			}

@@ -37,6 +37,7 @@ func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
 	kept := k.place(r.seq)
 	*kept = *t
 	kept.Seq = r.seq
+	kept.OnConflict = nil
 	for _, at := range [...]*time.Time{&kept.CreatedAt, &kept.RunAt, &kept.UpdatedAt, &kept.Deadline} {
 		*at = fromMicros(micros(*at)) // as it is on record
 	}

@@ -17,7 +17,7 @@ type statements struct {
 	detailCheckpoint, detailError                                                                 detailColumn
 	readySame, readyBelow, readyChildSame, readyChildBelow, due, promote, nextDue                 *stmt
 	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
-	keyHolder, keyInsert, keyDelete                                                               *stmt
+	keyHolder, keyInsert, keyDelete, keyClear                                                     *stmt
 	idemGet, idemInsert, idemExpire                                                               *stmt
 	versionGet, versionPut, versionDelete                                                         *stmt
 	taskToken, uploadPut, uploadDelete                                                            *stmt
@@ -60,7 +60,7 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 )
 
 const (
-	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
+	sqlKeyHolder  = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
@@ -111,9 +111,10 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.laneOf, sqlLaneOf, 7)
 	p(&st.blockInsert, `INSERT OR IGNORE INTO in_flight_block (block) VALUES (?)`, 0)
 	p(&st.blockDelete, `DELETE FROM in_flight_block WHERE block = ?`, 0)
-	p(&st.keyHolder, sqlKeyHolder, 1)
+	p(&st.keyHolder, sqlKeyHolder, 4)
 	p(&st.keyInsert, `INSERT INTO task_key (owner, type, key, task) VALUES (?, ?, ?, ?)`, 0)
 	p(&st.keyDelete, `DELETE FROM task_key WHERE owner = ? AND type = ? AND key = ?`, 0)
+	p(&st.keyClear, `UPDATE task SET key = NULL WHERE seq = ?`, 0)
 	p(&st.idemGet, sqlIdemGet, 2)
 	p(&st.idemInsert, `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)`, 0)
 	p(&st.idemExpire, sqlIdemExpire, 0)

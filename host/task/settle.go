@@ -2,6 +2,7 @@ package task
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -150,6 +151,23 @@ func notAllowed(t Task, to State) error {
 // Settle says what becomes of t when its current attempt ends with o. chance, in
 // [0,1), spreads retries. An error means that t holds no attempt.
 func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
+	c, err := settle(t, o, b, now, chance)
+	if c.Event != nil && o.told() && t.Executor != "" {
+		c.Event.By = ByExecutor(t.Executor)
+	}
+	return c, err
+}
+
+// told says that an outcome is the executor's word, and no conclusion of the host's.
+func (o *Outcome) told() bool {
+	switch o.Code {
+	case FailureTimeout, FailureExecutor, FailureProtocol, FailureResultSize:
+		return false
+	}
+	return o.Kind != OutcomeLost && !o.Unconfirmed
+}
+
+func settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
 	dispatched := t.State == Pending && t.Waiting == WaitDispatched
 	switch {
 	case t.State == Reverting:
@@ -238,9 +256,6 @@ func succeeded(c Change, o Outcome) Change {
 	}
 	return c
 }
-
-// ByHost is who makes a transition that no client asked for.
-const ByHost = "host"
 
 func settleCancel(t Task, o Outcome, now time.Time) (Change, error) {
 	msg := "confirmed"
@@ -333,6 +348,7 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 		c.WaitFor = y.WaitFor
 		if y.Resume {
 			c.Task.Waiting = WaitPaused
+			c.Event.Message = clip(cmp.Or(o.Message, c.Event.Message))
 		}
 	case y.Until.After(now):
 		c, err = waitUntil(t, y.Until, "yielded", now)

@@ -9,6 +9,8 @@ import (
 type Scope struct {
 	Owner string
 	All   bool // an admin: every owner's
+	// By is who acts, as the history is to have it; "" is the owner.
+	By string
 }
 
 // LaneID is a process's name for a lane that has tasks: a number from 1, with gaps
@@ -52,6 +54,7 @@ func (c *ReasonCounts) Add(w Waiting, n int64) {
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
 	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
+	// What a task asks for in OnConflict is done in the commit, and said there.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency
@@ -108,9 +111,12 @@ type Filter struct {
 	Parent        ID                `json:"parent,omitzero"` // that spawned them
 	CreatedAfter  time.Time         `json:"created_after,omitzero"`
 	CreatedBefore time.Time         `json:"created_before,omitzero"`
-	Ascending     bool              `json:"-"` // oldest (lowest id) first; newest first otherwise
-	Limit         int               `json:"-"` // at most MaxListLimit
-	Cursor        ID                `json:"-"` // the list goes on behind this id; zero: from the beginning
+	// FinishedAfter and FinishedBefore select among the final tasks alone.
+	FinishedAfter  time.Time `json:"finished_after,omitzero"`
+	FinishedBefore time.Time `json:"finished_before,omitzero"`
+	Ascending      bool      `json:"-"` // oldest (lowest id) first; newest first otherwise
+	Limit          int       `json:"-"` // at most MaxListLimit
+	Cursor         ID        `json:"-"` // the list goes on behind this id; zero: from the beginning
 }
 
 // Page is one page of a list. Next is the cursor of the next; zero if there is none.

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -35,16 +37,35 @@ func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions)
 	return out, c.call(ctx, req, &out)
 }
 
-// SubmitBatch submits all tasks or none, and says where they are, in their
-// order. idempotencyKey may be empty.
-func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idempotencyKey string) ([]api.TaskRef, error) {
-	req := request{method: http.MethodPost, path: "/v1/batches", header: http.Header{}, body: api.BatchRequest{Tasks: tasks}}
+// SubmitBatch submits all tasks or none, and says where they are, in their order; replayed
+// says that they were submitted before under that key. idempotencyKey may be empty.
+func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idempotencyKey string) (refs []api.TaskRef, replayed bool, err error) {
+	raw := make([]json.RawMessage, len(tasks))
+	for i := range tasks {
+		if raw[i], err = api.Encode(&tasks[i]); err != nil {
+			return nil, false, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %d cannot be written as JSON", i), Cause: err}
+		}
+	}
+	return c.SubmitRaw(ctx, raw, idempotencyKey)
+}
+
+// SubmitRaw is SubmitBatch of tasks that are JSON already. What is wrong with one is found
+// in the error's fields, at /tasks and its number from 0.
+func (c *Client) SubmitRaw(ctx context.Context, tasks []json.RawMessage, idempotencyKey string) (refs []api.TaskRef, replayed bool, err error) {
+	req := request{method: http.MethodPost, path: "/v1/batches", header: http.Header{}, body: map[string][]json.RawMessage{"tasks": tasks}}
 	if idempotencyKey != "" {
 		req.header.Set("Idempotency-Key", idempotencyKey)
 	}
+	resp, err := c.do(ctx, req)
+	if err != nil {
+		return nil, false, err
+	}
+	defer drainAndClose(resp)
 	var out api.BatchAnswer
-	err := c.call(ctx, req, &out)
-	return out.Tasks, err
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return nil, false, c.unreachable(ctx, req, err)
+	}
+	return out.Tasks, resp.Header.Get("Idempotency-Replayed") != "", nil
 }
 
 // Get reads a task by its id, or by a beginning of it that is unique.

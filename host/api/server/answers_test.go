@@ -214,6 +214,7 @@ func giveTasks(t *testing.T, all given) {
 		{`POST /v1/batches | {"tasks":[{"type":"text"}]} | Content-Type: text/plain`, "submitBatch 415 unsupported_media_type"},
 		{`POST /v1/batches | {"tasks":[{"type":"echo","input":"` + big + `"}]}`, "submitBatch 413 too_large"},
 		{`GET /v1/tasks`, "listTasks 200"},
+		{`GET /v1/tasks?format=jsonl | Accept: text/html`, "listTasks 406 not_acceptable"},
 		{`GET /v1/tasks/by-key/text/k`, "getTaskByKey 200"},
 		{`GET /v1/tasks/by-key/text/k | If-None-Match: *`, "getTaskByKey 304"},
 		{`GET /v1/tasks/by-key/text/none`, "getTaskByKey 404 not_found"},

@@ -16,8 +16,13 @@ var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad 
 			bad.add(at, "is empty")
 		}
 	},
-	"input":    func(s *task.Spec, v json.RawMessage, _ place, _ *faults) { s.Input = v },
-	"key":      func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Key = bad.str(v, at) },
+	"input": func(s *task.Spec, v json.RawMessage, _ place, _ *faults) { s.Input = v },
+	"key":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Key = bad.str(v, at) },
+	"on_conflict": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
+		if s.OnConflict = task.OnConflict(bad.str(v, at)); v[0] == '"' && s.OnConflict == "" {
+			bad.add(at, "is empty")
+		}
+	},
 	"executor": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Executor = bad.str(v, at) },
 	"priority": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Priority = bad.integer(v, at) },
 	"run_at":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.RunAt = bad.time(v, at) },

@@ -45,6 +45,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Group"
 	case reflect.TypeFor[group.Progress]():
 		return "GroupProgress"
+	case reflect.TypeFor[taskLine]():
+		return "TaskSummary" // see summarize
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }
@@ -162,6 +164,9 @@ func takeNull(fields map[string]*huma.Schema) {
 			nullable(fields, name)
 		default:
 			f.Nullable = true
+			if len(f.Enum) > 0 {
+				f.Enum = append(f.Enum, nil)
+			}
 		}
 	}
 }

@@ -56,7 +56,8 @@ var (
 		doc: "hold the answer until the task is final, this long at the most: 30s, or a number of seconds; 5 minutes are granted"}
 	prefer    = param{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at the most; 300 are granted"}
 	idemParam = param{name: "Idempotency-Key", in: "header", kind: "string", least: 1, most: maxIdempotencyKey,
-		doc: "a name for this request, of the client's choice and by owner: sent again with the same body it is answered with the first tasks, with another body 422 idempotency_mismatch"}
+		doc: "a name for this request, of the client's choice and by owner: sent again with the same body within 24 hours it is answered with the first tasks, with another body 422 idempotency_mismatch. " +
+			"Of a task that was deleted meanwhile a batch is answered with the id, anything else with 409 conflict"}
 	traceParam  = param{name: "traceparent", in: "header", kind: "string", doc: "the caller's trace context, as W3C has it: kept with the task and handed to its executor"}
 	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
 
@@ -96,21 +97,27 @@ func (h *handlers) taskRoutes() []route {
 	accepted := []param{location, replayed, applied}
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
-			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
-				"naming the first. A group that it is to join must be there (404) and open (409). With a parent it is a child of that task: Authorization carries the token of the attempt " +
+			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists, which is until it is deleted or was final for as long as its retain says: " +
+				"a second one is 409 conflict, naming the first, unless on_conflict asks for something else. An Idempotency-Key is remembered for 24 hours from the first request, whatever becomes of its tasks. " +
+				"Both hold over a restart of the host. A group that it is to join must be there (404) and open (409). With a parent it is a child of that task: Authorization carries the token of the attempt " +
 				"that runs it, and a child of the same name that is there already is the answer, as if it had been sent before. The body may have 1 MiB more than the largest input that a type takes.",
 			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit, spawns: true,
 			answers: []answer{
 				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
-				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
+				{status: http.StatusOK, doc: "accepted, and final within the wait; or, with on_conflict existing, the task that has the key", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
-			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
-			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit, spawns: true,
+			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. Each task may say on_conflict for itself; " +
+				"existing is not for the members of a batch's own group. The body may have 64 MiB.",
+			params: []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit, spawns: true,
 			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
-			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
-			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
+			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match. With format=jsonl all of them are streamed, " +
+				"however many: an answer that breaks off is not complete, and goes on with cursor, the id of the last task that it had.",
+			params: listParams(), codes: codes(reads, api.CodeNotAcceptable),
+			answers: []answer{{status: http.StatusOK, doc: "one page, or all as lines", body: api.TaskList{}, headers: []param{nextLink}},
+				{status: http.StatusOK, doc: "one page, or all as lines", media: "application/x-ndjson", body: taskLines{}, content: "the tasks, each as JSON on a line of its own",
+					headers: []param{{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a stream is not kept"}}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
 			description: "With wait the answer is held until the task is final, or the time is up.",
 			params:      []param{taskPrefix, waitParam, ifNoneMatch}, codes: named, answers: shownTask},
@@ -151,9 +158,12 @@ func listParams() []param {
 		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value, where the first '=' ends the name; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
+		{name: "finished_after", in: "query", kind: "date-time", doc: "tasks that became final later than this"},
+		{name: "finished_before", in: "query", kind: "date-time", doc: "tasks that became final earlier than this; what is not final is none of them"},
 		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
+		{name: "format", in: "query", kind: "string", enum: []string{"json", "jsonl"}, otherwise: "json", doc: "json: one page; jsonl: application/x-ndjson, a line of JSON for each task, and all of them unless limit is given"},
 		pageLimit("tasks"),
-		pageCursor,
+		{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before, or the id of any task: the list goes on behind it"},
 	}
 }
 
@@ -168,11 +178,14 @@ func (h *handlers) recordRoutes() []route {
 			description: "Every transition, oldest first.", params: []param{taskPrefix}, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow a task's log", handle: h.getLogs,
-			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final.",
+			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final. " +
+				"Of what an attempt logs so many lines and bytes are kept as the config says (10,000 and 4 MiB if it says nothing): a line of level warn stands where more began to be dropped, " +
+				"and one at the attempt's end says how much, also in its fields dropped_lines and dropped_bytes.",
 			params: []param{taskPrefix,
 				{name: "follow", in: "query", kind: "boolean", flag: true, doc: "stream lines as they come: the answer is application/x-ndjson then, a line of JSON for each"},
 				{name: "since", in: "query", kind: "string", doc: "lines after that seq, or not before that time"},
 				{name: "level", in: "query", kind: "string", enum: []string{"trace", "debug", "info", "warn", "error"}, doc: "lines of this level and above"},
+				{name: "text", in: "query", kind: "string", doc: "lines with this in their text, or in the value of a field; capital or small letters are the same"},
 				{name: "attempt", in: "query", kind: "integer", least: 1, most: 1<<31 - 1, doc: "lines of this attempt"},
 				{name: "limit", in: "query", kind: "integer", least: 1, most: 10_000, otherwise: logsListed, doc: "lines to an answer that is not followed"}},
 			codes: codes(named, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}},

@@ -33,8 +33,14 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		return err
 	}
 	t := tasks[0]
+	if t.State == task.None {
+		return task.ErrDeletedSince(t.ID)
+	}
 	s.Owner = t.Owner // of a child: its parent's
 	status := http.StatusAccepted
+	if !t.Existing().IsZero() {
+		status = http.StatusOK
+	}
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
@@ -93,7 +99,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	}
 	out := api.BatchAnswer{Tasks: make([]api.TaskRef, len(tasks))}
 	for i := range tasks {
-		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID)}
+		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID), Existing: !tasks[i].Existing().IsZero()}
 	}
 	return h.writeJSON(w, http.StatusAccepted, out)
 }
@@ -113,6 +119,9 @@ func inBatch(err error) error {
 	out.Fields = make([]task.FieldError, len(e.Fields))
 	for i, f := range e.Fields {
 		out.Fields[i] = task.FieldError{Path: slices.Concat(at, f.Path), Message: f.Message}
+	}
+	if len(e.Fields) == 0 { // of the task as a whole
+		out.Fields = []task.FieldError{{Path: at, Message: e.Message}}
 	}
 	return &out
 }

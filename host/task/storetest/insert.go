@@ -93,7 +93,7 @@ func insertedRunning(s *suite) {
 	s.wantCount(task.LaneCount{})
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Running, Attempt: 1, By: "ann"},
-		{Seq: 2, At: start.Add(2 * time.Second), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByHost},
+		{Seq: 2, At: start.Add(2 * time.Second), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByExecutor("local")},
 	}
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {
 		s.Fatalf("history %+v, want %+v", h, want)

@@ -127,21 +127,24 @@ func listFilters(s *suite) {
 		f     task.Filter
 		want  []task.ID
 	}{
-		"state":          {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
-		"type":           {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
-		"types":          {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
-		"unknown type":   {all, task.Filter{Types: []string{"zzz"}}, nil},
-		"owner":          {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
-		"another owner":  {mine, task.Filter{Owner: "bob"}, nil},
-		"key":            {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
-		"executor":       {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
-		"pinned":         {mine, task.Filter{Executor: "pinned"}, []task.ID{late.ID}},
-		"label":          {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
-		"labels":         {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
-		"no such label":  {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
-		"created after":  {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
-		"created before": {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
-		"together":       {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
+		"state":           {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
+		"type":            {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
+		"types":           {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
+		"unknown type":    {all, task.Filter{Types: []string{"zzz"}}, nil},
+		"owner":           {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
+		"another owner":   {mine, task.Filter{Owner: "bob"}, nil},
+		"key":             {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
+		"executor":        {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
+		"pinned":          {mine, task.Filter{Executor: "pinned"}, []task.ID{late.ID}},
+		"label":           {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
+		"labels":          {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
+		"no such label":   {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
+		"created after":   {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
+		"created before":  {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
+		"finished after":  {mine, task.Filter{FinishedAfter: start.Add(time.Second)}, []task.ID{t.ID}},
+		"finished later":  {mine, task.Filter{FinishedAfter: start.Add(2 * time.Second)}, nil},
+		"finished before": {all, task.Filter{FinishedBefore: start.Add(time.Minute)}, []task.ID{t.ID}},
+		"together":        {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
 	} {
 		p, err := s.handle().List(s.ctx, c.scope, c.f)
 		s.must(err)
@@ -275,7 +278,7 @@ func history(s *suite) {
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
 		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},
-		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByHost, Message: "script_failed: no luck"},
+		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByExecutor("local"), Message: "script_failed: no luck"},
 		{Seq: 4, At: start.Add(4 * time.Second), From: task.Pending, To: task.Canceled, Attempt: 1, By: "ann", Message: "canceled before it ran"},
 	}
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
@@ -81,7 +82,8 @@ func (j journal) write(t sdk.Task, what string) error {
 type input struct {
 	Seconds  float64         `json:"seconds"`
 	Fail     int             `json:"fail"`
-	Deaf     bool            `json:"deaf"` // it does not listen to its context
+	Deaf     bool            `json:"deaf"`  // it does not listen to its context
+	Lines    int             `json:"lines"` // that it logs, of 2 KiB, with progress that says as much
 	Result   any             `json:"result"`
 	Group    any             `json:"group"` // given to a group's finisher
 	Children int             `json:"children"`
@@ -95,6 +97,10 @@ func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Resul
 	}
 	if err := t.Decode(&in); err != nil {
 		return sdk.Result{}, err
+	}
+	for i := range in.Lines {
+		r.Log().Info(strings.Repeat("x", 2<<10))
+		r.Progress(int64(i), int64(in.Lines), strings.Repeat("x", 2<<10))
 	}
 	if in.Children > 0 {
 		done, err := family(ctx, t, r, &in)
