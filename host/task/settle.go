@@ -32,6 +32,7 @@ const (
 	FailureResultSize   = "result_too_large"
 	FailureProtocol     = "protocol_error"
 	FailureCanceled     = "canceled"
+	FailureTrashed      = "trashed" // no use to anybody: kept with its reason, and no failure in any count of them
 )
 
 // Outcome is how one attempt ended.
@@ -170,7 +171,9 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeLost:
 		return settleLost(t, o, now)
 	default:
-		t.Failures++
+		if o.Code != FailureTrashed { // it says something of the task, and nothing of the script
+			t.Failures++
+		}
 		delay := o.RetryAfter
 		if delay <= 0 {
 			delay = b.Delay(t.Failures, chance)
