@@ -12,8 +12,8 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// CodeTrashed is the failure of a task that a worker found to be no use to anybody.
-const CodeTrashed = task.FailureTrashed
+// MaxCheckpoint bounds what a worker saves for the next attempt, in bytes.
+const MaxCheckpoint = sdk.MaxCheckpoint
 
 // claim is one attempt that a worker has.
 type claim struct {
@@ -262,7 +262,7 @@ func (b *Board) Release(ctx context.Context, s task.Scope, token task.Token) (ta
 // Trash says that the task is no use to anybody: it fails for good, with the reason.
 func (b *Board) Trash(ctx context.Context, s task.Scope, token task.Token, reason string) (task.ID, error) {
 	return b.endClaim(ctx, s, token, func(*claim) ended {
-		return ended{err: sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Code: CodeTrashed, Message: reason, Permanent: true})}
+		return ended{err: sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Code: task.FailureTrashed, Message: reason, Permanent: true})}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -157,7 +158,7 @@ func (c *claim) begin() error {
 		b.mu.Unlock()
 		return sdk.ErrReleased
 	}
-	c.handle = handle{Worker: a.Worker, Owner: owner, Since: b.opts.Now().UTC(), Lease: a.Lease}
+	c.handle = handle{Worker: a.Worker, Owner: owner, Since: b.opts.Now().UTC().Truncate(time.Microsecond), Lease: a.Lease}
 	wanted := !a.gone && !b.closed
 	b.mu.Unlock()
 	var err error

@@ -93,35 +93,40 @@ func (e *Engine) MaxClaimResult(ctx context.Context, s task.Scope, token task.To
 }
 
 // FinishClaim says that the task of a claim is done. It is on record when this returns.
-func (e *Engine) FinishClaim(ctx context.Context, s task.Scope, token task.Token, contentType string, data []byte) (task.Task, error) {
-	return e.endClaim(ctx, s, token, func() (task.ID, error) {
+func (e *Engine) FinishClaim(ctx context.Context, s task.Scope, token task.Token, contentType string, data []byte) error {
+	id, err := ofClaim(ctx, e, token, func() (task.ID, error) {
 		return e.board.Finish(ctx, s, token, sdk.Result{ContentType: contentType, Data: data})
 	})
+	if err != nil {
+		return err
+	}
+	t, err := e.store.Get(ctx, s, id)
+	switch {
+	case task.CodeOf(err) == task.CodeNotFound: // it is kept no longer
+		return nil
+	case err == nil && t.State != task.Succeeded: // others settled the attempt at the same moment
+		return board.Stale()
+	}
+	return err
 }
 
-// FailClaim says that a worker could not do the task of a claim.
-func (e *Engine) FailClaim(ctx context.Context, s task.Scope, token task.Token, f board.Failure) (task.Task, error) {
-	return e.endClaim(ctx, s, token, func() (task.ID, error) { return e.board.Fail(ctx, s, token, f) })
+// FailClaim says that a worker could not do the task of a claim. It is on record when this
+// returns, as are the next two.
+func (e *Engine) FailClaim(ctx context.Context, s task.Scope, token task.Token, f board.Failure) error {
+	_, err := ofClaim(ctx, e, token, func() (task.ID, error) { return e.board.Fail(ctx, s, token, f) })
+	return err
 }
 
 // ReleaseClaim gives the task of a claim back, of which nothing was done.
-func (e *Engine) ReleaseClaim(ctx context.Context, s task.Scope, token task.Token) (task.Task, error) {
-	return e.endClaim(ctx, s, token, func() (task.ID, error) { return e.board.Release(ctx, s, token) })
+func (e *Engine) ReleaseClaim(ctx context.Context, s task.Scope, token task.Token) error {
+	_, err := ofClaim(ctx, e, token, func() (task.ID, error) { return e.board.Release(ctx, s, token) })
+	return err
 }
 
 // TrashClaim says that the task of a claim is no use to anybody.
-func (e *Engine) TrashClaim(ctx context.Context, s task.Scope, token task.Token, reason string) (task.Task, error) {
-	return e.endClaim(ctx, s, token, func() (task.ID, error) { return e.board.Trash(ctx, s, token, reason) })
-}
-
-// endClaim ends a claim and reads what became of its task.
-func (e *Engine) endClaim(ctx context.Context, s task.Scope, token task.Token, end func() (task.ID, error)) (task.Task, error) {
-	id, err := ofClaim(ctx, e, token, end)
-	if err != nil {
-		return task.Task{}, err
-	}
-	t, err := e.store.Get(ctx, s, id)
-	return e.registry.WithWaitReason(t), err
+func (e *Engine) TrashClaim(ctx context.Context, s task.Scope, token task.Token, reason string) error {
+	_, err := ofClaim(ctx, e, token, func() (task.ID, error) { return e.board.Trash(ctx, s, token, reason) })
+	return err
 }
 
 // joinPatience bounds how long a request waits for its claim to be joined after a start of

@@ -35,6 +35,9 @@ const (
 	FailureTrashed      = "trashed" // no use to anybody: kept with its reason, and no failure in any count of them
 )
 
+// HostFailures are codes that mean what the host says by them: nobody else gives them.
+var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureTrashed}
+
 // Outcome is how one attempt ended.
 type Outcome struct {
 	Kind       OutcomeKind

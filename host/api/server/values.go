@@ -54,6 +54,14 @@ func (f *faults) integer(raw json.RawMessage, at place) int {
 	return int(n)
 }
 
+// count is a number of units, from 0.
+func (f *faults) count(raw json.RawMessage, at place) (n int64) {
+	if err := json.Unmarshal(raw, &n); err != nil || n < 0 {
+		f.add(at, "is not a whole number from 0")
+	}
+	return n
+}
+
 func (f *faults) time(raw json.RawMessage, at place) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
 	if err != nil {
