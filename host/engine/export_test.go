@@ -19,3 +19,6 @@ func (e *Engine) ComingEnds() int {
 	}
 	return len(e.settlements.coming.attempts)
 }
+
+// Asking is how many wait at the board for tasks, and have none.
+func (e *Engine) Asking() int { return len(e.board.Asks()) }
