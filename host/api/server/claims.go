@@ -125,7 +125,7 @@ func (h *handlers) claimLog(w http.ResponseWriter, r *http.Request, s task.Scope
 }
 
 func (h *handlers) claimCheckpoint(w http.ResponseWriter, r *http.Request, s task.Scope, token task.Token) (board.Heard, error) {
-	if _, err := h.svc.RenewClaim(r.Context(), s, token); err != nil { // before any byte of the body is taken
+	if _, err := h.svc.MaxClaimResult(r.Context(), s, token); err != nil { // before any byte of the body is taken
 		return board.Heard{}, err
 	}
 	data, err := h.readBytes(w, r, board.MaxCheckpoint, "checkpoint")
