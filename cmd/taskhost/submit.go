@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,20 +91,12 @@ func (s *submission) fill(in io.Reader) error {
 }
 
 func readInput(arg string, in io.Reader) (json.RawMessage, error) {
-	var data []byte
-	var err error
-	switch {
-	case arg == "":
+	if arg == "" {
 		return nil, nil
-	case arg == "-":
-		data, err = io.ReadAll(in)
-	case strings.HasPrefix(arg, "@"):
-		data, err = os.ReadFile(arg[1:])
-	default:
-		data = []byte(arg)
 	}
+	data, err := readArgument("--input", arg, in)
 	if err != nil {
-		return nil, usagef("--input %s: %v", arg, err)
+		return nil, err
 	}
 	var v json.RawMessage
 	if err := json.Unmarshal(data, &v); err != nil {
