@@ -27,7 +27,7 @@ func workOff(b *testing.B, waiting int) {
 	h := openBench(b, data, false)
 	ready := func() int64 {
 		n := int64(0)
-		for _, t := range h.Tasks().Types() {
+		for _, t := range h.Tasks().Types(host.DefaultScope()) {
 			n += t.Counts.Ready
 		}
 		return n

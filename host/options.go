@@ -15,6 +15,9 @@ func FromConfig(c *config.Config) Options {
 	o.Listen = c.Listen
 	o.DrainTimeout = c.DrainTimeout
 	o.CancelGrace = c.CancelGrace
+	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
+	o.Access = accessOf(c)
+	o.AuditRetain = c.AuditRetain
 	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig
@@ -29,10 +32,13 @@ func FromWorker(w *config.Worker) Options {
 	return o
 }
 
-// absolute is o with paths that no change of the working directory moves.
+// absolute is o with its defaults, and with paths that no change of the working directory moves.
 func (o Options) absolute() (Options, error) {
 	o.PluginDirs = slices.Clone(o.PluginDirs)
-	paths := []*string{&o.DataDir, &o.ConfigDir}
+	if o.AuditRetain <= 0 {
+		o.AuditRetain = auditRetain
+	}
+	paths := []*string{&o.DataDir, &o.ConfigDir, &o.TLS.Cert, &o.TLS.Key, &o.TLS.ClientCA}
 	for i := range o.PluginDirs {
 		paths = append(paths, &o.PluginDirs[i])
 	}

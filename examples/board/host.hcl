@@ -1,5 +1,4 @@
 # A host with a board: tasks of these types wait for whoever claims them over HTTP.
-listen   = "127.0.0.1:7070"
 data_dir = "/tmp/taskhost-board"
 
 executor "board" {

@@ -135,7 +135,7 @@ func (h *handlers) boardRoutes() []route {
 	heard := []answer{{status: http.StatusOK, doc: "until when the worker has the task now, and whether it is to stop", body: api.ClaimHeard{}}}
 	ended := []answer{{status: http.StatusNoContent, doc: "it is on record"}}
 	const renews = " The lease begins anew, as by every call with the token."
-	return []route{
+	all := []route{
 		{method: http.MethodPost, path: "/v1/board/claims", id: "claimTasks", tag: tag, summary: "Claim tasks to do", handle: h.claimTasks,
 			description: "For a worker that has nothing but HTTP. Tasks come by priority and age over all types that it names; each is on record as running on this worker when this answers. " +
 				"A worker that does not speak of a task for the lease loses it. The lease is counted in time in which the host is up, and outlives it. A type that no board offers is 422.",
@@ -162,4 +162,8 @@ func (h *handlers) boardRoutes() []route {
 		says("trash", "Throw a claimed task away", "It is no use to anybody: it is failed for good, with code trashed and the reason, and counts as no failure.",
 			route{handle: h.endClaim(h.trashClaim), body: api.ClaimTrash{}, codes: codes(sent, api.CodeUnsupportedMediaType), answers: ended}),
 	}
+	for i := range all {
+		all[i].quiet = true // it is work, and the history of each task tells of it
+	}
+	return all
 }

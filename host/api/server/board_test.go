@@ -14,6 +14,7 @@ import (
 	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
@@ -42,6 +43,9 @@ func newBoardServer(t *testing.T, opts server.Options) *testServer {
 	}
 	t.Cleanup(func() { _ = r.engine.Close(context.Background()) })
 	opts.Log = newLog(r.log)
+	r.store = store
+	r.access = newAccess(t, store, identity.Settings{})
+	opts.Access = r.access
 	r.listen(server.NewHandler(r.engine, opts), opts.Log)
 	return r
 }
@@ -252,9 +256,10 @@ func TestBoardClientHangsUp(t *testing.T) {
 
 // Tokens of other owners' claims are nobody's.
 func TestBoardOwners(t *testing.T) {
-	r := newBoardServer(t, server.Options{Tokens: []server.Token{
-		{Secret: "me", Scope: task.Scope{Owner: "me"}}, {Secret: "you", Scope: task.Scope{Owner: "you"}}}})
-	as := func(who string) string { return "Authorization: Bearer " + who }
+	r := newBoardServer(t, server.Options{})
+	r.token("ops", identity.Admin)
+	tokens := map[string]string{"me": r.token("me", identity.Member), "you": r.token("you", identity.Member)}
+	as := func(who string) string { return "Authorization: Bearer " + tokens[who] }
 	r.wants(r.do("POST", "/v1/tasks", `{"type":"outside"}`, as("me")), 202, "")
 	ask := `{"worker":"w","types":["outside"]}`
 	var got api.ClaimAnswer
