@@ -17,8 +17,8 @@ const defaultSlots = 1000
 
 // config is what an executor block of a board may have.
 type config struct {
-	Types  []string                   `json:"types" jsonschema:"the task types that the board offers, beside those that task_type blocks place on it"`
-	Inputs map[string]json.RawMessage `json:"inputs" jsonschema:"the JSON Schema that inputs of a type must match, by the type's name; a type without one takes any"`
+	Types  []string                  `json:"types" jsonschema:"the task types that the board offers, beside those that task_type blocks place on it"`
+	Inputs map[string]map[string]any `json:"inputs" jsonschema:"the JSON Schema that inputs of a type must match, by the type's name; a type without one takes any"`
 }
 
 // Plugin makes the executors of this board.
@@ -54,7 +54,15 @@ func newExecutor(b *Board, cfg sdk.Config) (*executor, error) {
 		if slices.Contains(c.Types[:i], name) {
 			return nil, fmt.Errorf("types: %q stands there twice", name)
 		}
-		x.types = append(x.types, sdk.TypeInfo{Name: name, Input: c.Inputs[name]})
+		info := sdk.TypeInfo{Name: name}
+		if schema, ok := c.Inputs[name]; ok {
+			data, err := json.Marshal(schema)
+			if err != nil {
+				return nil, fmt.Errorf("inputs.%s: %w", name, err)
+			}
+			info.Input = data
+		}
+		x.types = append(x.types, info)
 	}
 	for name := range c.Inputs {
 		if !slices.Contains(c.Types, name) {
