@@ -32,7 +32,11 @@ func FromConfig(c *config.Config) Options {
 }
 
 // FromWorker is FromConfig for a worker: its executors, and no store.
-func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
+func FromWorker(w *config.Worker) Options {
+	o := fromCommon(w.Common)
+	o.NoBoard = true
+	return o
+}
 
 // absolute is o with its defaults, and with paths that no change of the working directory moves.
 func (o Options) absolute() (Options, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -107,20 +106,12 @@ func (s *submission) checkBatchFlags(cmd *cobra.Command) error {
 
 // readJSON reads the JSON that a flag was given: itself, @file, or - for stdin.
 func readJSON(flag, arg string, in io.Reader) (json.RawMessage, error) {
-	var data []byte
-	var err error
-	switch {
-	case arg == "":
+	if arg == "" {
 		return nil, nil
-	case arg == "-":
-		data, err = io.ReadAll(in)
-	case strings.HasPrefix(arg, "@"):
-		data, err = os.ReadFile(arg[1:])
-	default:
-		data = []byte(arg)
 	}
+	data, err := readArgument(flag, arg, in)
 	if err != nil {
-		return nil, usagef("%s %s: %v", flag, arg, err)
+		return nil, err
 	}
 	var v json.RawMessage
 	if err := json.Unmarshal(data, &v); err != nil {

@@ -181,7 +181,7 @@ func mayBeDecided(t *task.Task) bool {
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
-	if c.Task.State == task.Failed {
+	if countsAsFailed(&c.Task) {
 		e.failures.add(c.Task.ID)
 	}
 	e.publish(c)

@@ -51,7 +51,7 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 	ready, all := 0, 0
 	why := "there are none"
 	for _, x := range e.registry.Executors() {
-		if x.Own {
+		if !x.Listed() {
 			continue
 		}
 		all++

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/resource"
@@ -50,7 +51,9 @@ type Options struct {
 	Store     Store
 	Executors []registry.Binding // in the order of the config file: the first that offers a type gets it
 	Types     map[string]task.TypeConfig
-	Log       hclog.Logger
+	// Board is where workers ask for what the executors have that are on demand; nil if none is.
+	Board *board.Board
+	Log   hclog.Logger
 	// CancelGrace bounds how long an attempt whose context ended may take to
 	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration
@@ -75,6 +78,7 @@ type Engine struct {
 	logMost logSize
 
 	registry *registry.Registry
+	board    *board.Board
 	hub      hub
 	delays   delays
 	failures failures
@@ -97,6 +101,7 @@ type Engine struct {
 	drainTimeout atomic.Int64 // a time.Duration
 
 	settlements settlements
+	suspects    suspectTurns
 
 	unsaved unsavedNotes
 	polls   polls
@@ -123,9 +128,12 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	most := logSize{lines: min(cmp.Or(o.LogLines, task.DefaultLogLines), task.MaxLogLines), bytes: cmp.Or(o.LogBytes, task.DefaultLogBytes)}
+	if o.Board == nil {
+		o.Board = board.New(board.Options{})
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
-		store: o.Store, log: o.Log, opts: o, logMost: most, ctx: ctx, cancel: cancel, started: o.Now(),
+		store: o.Store, log: o.Log, opts: o, logMost: most, board: o.Board, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},

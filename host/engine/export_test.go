@@ -22,3 +22,6 @@ func (e *Engine) ComingEnds() int {
 
 // LookAtSignals has the loop of signals look, as its poll does.
 func (e *Engine) LookAtSignals() { e.wakeSignals() }
+
+// Asking is how many wait at the board for tasks, and have none.
+func (e *Engine) Asking() int { return len(e.board.Asks()) }

@@ -169,7 +169,7 @@ func takeYield(out *task.Outcome, y *sdk.Yield, by string) {
 // it has one, keeps its slot until it does.
 func (a *attempt) settleUnresponsive(cause error) {
 	o := task.Outcome{Kind: task.OutcomeLost, Unconfirmed: true,
-		Message: fmt.Sprintf("the attempt did not stop within %s", a.engine.opts.CancelGrace)}
+		Message: fmt.Sprintf("the attempt did not stop within %s", a.grace())}
 	if errors.Is(cause, sdk.ErrTimeout) {
 		o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout, Unconfirmed: true,
 			Message: "attempt timed out and " + o.Message[len("the attempt "):], Details: map[string]any{"confirmed": false}}

@@ -135,9 +135,11 @@ func (g *Registry) queueReason(t *task.Task) string {
 		return "lost with what ran them: they run apart, one at a time"
 	case used >= most:
 		return fmt.Sprintf("all %d slots of executor %q are in use", most, x.Name)
+	case x.OnDemand:
+		return fmt.Sprintf("no worker has claimed them from executor %q", x.Name)
 	}
 	set := x.shares.Load()
-	if own := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), t.Suspect)]; own != nil && own.room() <= 0 {
+	if own := set.byKey[set.keyOf(t.Type, t.Owner, t.Route.Canonical(), t.Suspect)]; own != nil && own.room() <= 0 {
 		return fmt.Sprintf("the workers of executor %q that can run them are busy", x.Name)
 	}
 	return ""

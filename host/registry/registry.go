@@ -45,6 +45,16 @@ type Binding struct {
 	// Own is an executor of the host's own tasks. It is no operator's: no list of executors
 	// or types has it, and it makes no host ready.
 	Own bool
+	// OnDemand executors get an attempt only when somebody has asked them for one: nothing is
+	// claimed for them but what was asked for. Config may place any type on one, also one
+	// that nobody offers.
+	OnDemand bool
+	// Unlisted leaves the executor out of lists for as long as it offers no type: nobody
+	// has named it in a config.
+	Unlisted bool
+	// StopsWithin is how long an attempt may take to end that was told to, where that is
+	// more than the engine's cancel grace.
+	StopsWithin time.Duration
 	// Source says how the executor is; nil if it is always ready and its offer never changes.
 	Source Source
 	// Process is the process that it runs in; nil for built-ins.
@@ -280,6 +290,7 @@ func (g *Registry) rebuild() error {
 // over one another.
 func (g *Registry) typesInForce() map[string]*Type {
 	types := map[string]*Type{}
+	g.placeOnDemand()
 	for _, x := range g.executors {
 		o := x.offer.Load()
 		for name := range o.types {

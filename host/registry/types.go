@@ -44,7 +44,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 // names are the names that an operator gave executors, in order.
 func (g *Registry) names() (names []string) {
 	for _, x := range g.executors {
-		if !x.Own {
+		if x.Listed() {
 			names = append(names, x.Name)
 		}
 	}
@@ -178,7 +178,7 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 func (g *Registry) Statuses(ctx context.Context) []task.ExecutorStatus {
 	out := make([]task.ExecutorStatus, 0, len(g.executors))
 	for _, x := range g.executors {
-		if x.Own {
+		if !x.Listed() {
 			continue
 		}
 		s := x.Status()

@@ -33,7 +33,11 @@ const (
 	FailureResultSize   = "result_too_large"
 	FailureProtocol     = "protocol_error"
 	FailureCanceled     = "canceled"
+	FailureTrashed      = "trashed" // no use to anybody: kept with its reason, and no failure in any count of them
 )
+
+// HostFailures are codes that mean what the host says by them: nobody else gives them.
+var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureTrashed}
 
 // Outcome is how one attempt ended.
 type Outcome struct {
@@ -191,7 +195,9 @@ func settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeLost:
 		return settleLost(t, o, now)
 	default:
-		t.Failures++
+		if o.Code != FailureTrashed { // it says something of the task, and nothing of the script
+			t.Failures++
+		}
 		delay := o.RetryAfter
 		if delay <= 0 {
 			delay = b.Delay(t.Failures, chance)

@@ -113,6 +113,16 @@ func sample(method, path string) (target, body string) {
 		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
 	case path == "/v1/types/{name}" && method == "PUT":
 		body = `{}`
+	case path == "/v1/board/claims" && method == "POST":
+		body = `{"worker":"w","types":["outside"]}`
+	case strings.HasSuffix(path, "/progress"):
+		body = `{"done":1}`
+	case strings.HasSuffix(path, "/log"):
+		body = `{"lines":["a"]}`
+	case strings.HasSuffix(path, "/fail"):
+		body = `{"message":"m"}`
+	case strings.HasSuffix(path, "/trash"):
+		body = `{"reason":"r"}`
 	case path == "/v1/tokens" && method == "POST":
 		body = `{"name":"n","owner":"o","role":"admin"}`
 	case method == "PATCH":
@@ -133,13 +143,14 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	t.Run("schedules", func(t *testing.T) { giveSchedules(t, all) })
 	t.Run("types", func(t *testing.T) { giveTypes(t, all) })
 	t.Run("attempts", func(t *testing.T) { giveAttempts(t, all) })
+	t.Run("board", func(t *testing.T) { giveBoard(t, all) })
 	t.Run("executors", func(t *testing.T) { giveExecutors(t, all) })
 	t.Run("identity", func(t *testing.T) { giveIdentity(t, all) })
 	t.Run("slow bodies", func(t *testing.T) { giveTimeouts(t, all) })
 	t.Run("failures", func(t *testing.T) { giveFailures(t, all) })
 	for _, never := range []string{
 		"health 500 internal", "version 500 internal", "openapi 500 internal", // they ask nothing that could fail, but anything may
-		"putAttemptResult 408 request_timeout", // after five minutes
+		"putAttemptResult 408 request_timeout", "checkpointClaim 408 request_timeout", "finishClaim 408 request_timeout", // after five minutes
 	} {
 		all[never] = true
 	}
@@ -462,7 +473,9 @@ func (s refusing) AppendEvents(context.Context, []identity.Event) error { return
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/tokens", "POST /v1/schedules", "PATCH /v1/schedules/" + someID, "PUT /v1/types/none"} {
+	const claim = "POST /v1/board/claims/" + someToken
+	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/tokens", "POST /v1/schedules", "PATCH /v1/schedules/" + someID, "PUT /v1/types/none",
+		"POST /v1/board/claims", claim + "/progress", claim + "/log", claim + "/fail", claim + "/trash"} {
 		method, path, _ := strings.Cut(target, " ")
 		a := r.raw(method, path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
@@ -480,7 +493,7 @@ func giveFailures(t *testing.T, all given) {
 	}{
 		{task.CodeStoreUnavailable, nil},
 		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "submitAction", "pauseTask", "resumeTask", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
-			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "putType", "pauseType", "resumeType", "deleteType", "createToken", "revokeToken"}},
+			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "putType", "pauseType", "resumeType", "deleteType", "createToken", "revokeToken", "checkpointClaim"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
 		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
 		{task.CodeConflict, []string{"cancelTask", "pauseTask", "submitAction", "putAttemptResult"}},                                                    // a task that is reverted, an attempt that ends at this moment

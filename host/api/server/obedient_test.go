@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/schedule"
@@ -104,6 +105,35 @@ func (o obedient) ControlType(context.Context, task.Scope, string, string) (task
 	return task.TypeStatus{}, o.err
 }
 func (o obedient) DeleteType(context.Context, task.Scope, string, bool) error { return o.err }
+func (o obedient) ClaimTasks(context.Context, board.Request) ([]board.Claim, []task.Task, error) {
+	return nil, nil, o.err
+}
+func (o obedient) RenewClaim(context.Context, task.Scope, task.Token) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimProgress(context.Context, task.Scope, task.Token, task.Progress) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimLog(context.Context, task.Scope, task.Token, []board.Line) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimCheckpoint(context.Context, task.Scope, task.Token, []byte) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) MaxClaimResult(context.Context, task.Scope, task.Token) (int64, error) {
+	return 1 << 10, o.err
+}
+func (o obedient) FinishClaim(context.Context, task.Scope, task.Token, string, []byte) error {
+	return o.err
+}
+func (o obedient) AbandonClaims([]board.Claim) {}
+func (o obedient) FailClaim(context.Context, task.Scope, task.Token, board.Failure) error {
+	return o.err
+}
+func (o obedient) ReleaseClaim(context.Context, task.Scope, task.Token) error { return o.err }
+func (o obedient) TrashClaim(context.Context, task.Scope, task.Token, string) error {
+	return o.err
+}
 func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
 	return task.ExecutorStatus{State: task.ExecutorReady}, o.err
 }

@@ -65,8 +65,17 @@ var schemaDocs = map[string]string{
 	"BatchAnswer":      "What a batch is answered with.",
 	"BatchGroup":       "Asks for a group of the tasks of a batch.",
 	"BatchRequest":     "Asks for many tasks, all or none.",
+	"BoardClaim":       "A task that a worker has.",
 	"Caller":           "Who asks.",
 	"Claim":            "One task's hold of a resource, or its place in the queue for it.",
+	"ClaimAnswer":      "The tasks that a worker was given.",
+	"ClaimFailure":     "Why a worker did not do a task.",
+	"ClaimHeard":       "What a worker hears that has spoken of a task which it has.",
+	"ClaimLine":        "One line that a worker logs.",
+	"ClaimLog":         "What a worker logs.",
+	"ClaimProgress":    "How far a worker is, in units of its choice.",
+	"ClaimRequest":     "Asks for tasks to do.",
+	"ClaimTrash":       "Why a task is no use to anybody.",
 	"ConcurrencyLimit": "A limit on how many attempts at tasks of a type may be under way at once.",
 	"Counts":           "How many tasks there are that are not final.",
 	"Event":            "One transition of a task.",
@@ -78,6 +87,8 @@ var schemaDocs = map[string]string{
 	"GroupProgress":    "How far a group is, in tasks.",
 	"GroupRequest":     "Asks for a group without members.",
 	"Health":           "Whether a host answers, or is ready.",
+	"HeldClaim":        "A claim as operators see it.",
+	"HeldClaimList":    "One page of claims.",
 	"History":          "A task's transitions.",
 	"HostProblem":      "A group or a schedule that cannot submit its task.",
 	"Instance":         "One process of an executor's plugin.",
@@ -136,6 +147,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 	refineSchedules(byName)
 	refineDurations(byName["TypeRequest"].Properties, "timeout", "deadline", "retain")
 	refineDurations(byName["BackoffRequest"].Properties, "initial", "max")
+	refineBoard(byName)
 	for _, field := range []string{"error", "progress"} {
 		nullable(byName["Task"].Properties, field)
 	}
@@ -153,7 +165,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 
 // requests are what clients send: what is not a field of one is refused.
 var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter", "TokenRequest",
-	"TypeRequest", "BackoffRequest"}
+	"TypeRequest", "BackoffRequest", "ClaimRequest", "ClaimProgress", "ClaimLog", "ClaimLine", "ClaimFailure", "ClaimTrash"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {
@@ -197,6 +209,23 @@ func refineSchedules(byName map[string]*huma.Schema) {
 	byName["ScheduleRequest"].Required = []string{"name", "task"}
 }
 
+// refineBoard says what workers may write in more than one way, and what must be there.
+func refineBoard(byName map[string]*huma.Schema) {
+	refineDurations(byName["ClaimRequest"].Properties, "wait", "lease")
+	refineDurations(byName["ClaimFailure"].Properties, "retry_after")
+	for name, required := range map[string][]string{"ClaimRequest": {"worker", "types"}, "ClaimProgress": {"done"}, "ClaimLog": {"lines"}, "ClaimLine": {"message"}, "ClaimFailure": {"message"}, "ClaimTrash": {"reason"}} {
+		for _, field := range required {
+			byName[name].Properties[field].Nullable = false
+		}
+	}
+	lines := byName["ClaimLog"].Properties["lines"]
+	lines.Items = &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeString}, {Ref: "#/components/schemas/ClaimLine"}}}
+	for _, name := range []string{"ClaimHeard", "HeldClaim"} {
+		stop := byName[name].Properties["stop"]
+		stop.Enum = append(stop.Enum, nil)
+	}
+}
+
 // refineEvents makes of the empty eventMessage what it stands for.
 func refineEvents(byName map[string]*huma.Schema) {
 	kinds := map[string]string{}
@@ -216,6 +245,7 @@ func summarize(byName map[string]*huma.Schema) {
 	summary := *whole
 	summary.Description = schemaDocs["TaskSummary"]
 	summary.Properties = maps.Clone(whole.Properties)
+	delete(summary.Properties, "checkpoint")
 	for _, field := range []string{"input", "result"} {
 		delete(summary.Properties, field)
 		whole.Required = append(slices.Clip(whole.Required), field)

@@ -18,6 +18,7 @@ func (h *handlers) routes() []route {
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
 	all = append(all, h.scheduleRoutes()...)
+	all = append(all, h.boardRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.typeRoutes()...)
 	all = append(all, h.executorRoutes()...)
@@ -33,6 +34,7 @@ var tags = []struct{ name, doc string }{
 	{"groups", "Tasks that belong together: counted by their states, ended and run again as one, with a last task that runs when all are final."},
 	{"schedules", "Tasks that are submitted again and again, by a cron line or at an interval."},
 	{"resources", "Names that tasks have for themselves or share, first come, first served, and who waits for them."},
+	{"board", "For workers that have nothing but HTTP: they claim tasks that are placed on a board, and say how they go. The token of a claim is the attempt's."},
 	{"records", "What is told of a task: its result, its history, its log, and what happens to it now."},
 	{"types", "What can be run."},
 	{"executors", "What runs it, as operators see it."},

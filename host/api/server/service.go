@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/schedule"
@@ -99,6 +100,37 @@ type Resources interface {
 	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
 }
 
+// Board is where workers outside claim tasks, and say how they go. Errors carry the codes of
+// host/task: stale_claim for a token that is not current, which has changed nothing.
+type Board interface {
+	// ClaimTasks gives a worker tasks, which are on record as its own, and is held while
+	// there are none. What the worker does not get is for AbandonClaims.
+	ClaimTasks(ctx context.Context, r board.Request) ([]board.Claim, []task.Task, error)
+	// AbandonClaims gives back what was claimed for a worker that never got the answer.
+	AbandonClaims(claims []board.Claim)
+	// Claims reads a page of what is held, the latest first; the cursor is zero on the last.
+	Claims(s task.Scope, after board.Cursor, limit int) ([]board.Held, board.Cursor)
+	// RenewClaim has a lease begin anew; so do the next three.
+	RenewClaim(ctx context.Context, s task.Scope, token task.Token) (board.Heard, error)
+	// ClaimProgress says how far a worker is.
+	ClaimProgress(ctx context.Context, s task.Scope, token task.Token, p task.Progress) (board.Heard, error)
+	// ClaimLog keeps lines that a worker logs.
+	ClaimLog(ctx context.Context, s task.Scope, token task.Token, lines []board.Line) (board.Heard, error)
+	// ClaimCheckpoint keeps data for the next attempt, durably when it returns.
+	ClaimCheckpoint(ctx context.Context, s task.Scope, token task.Token, data []byte) (board.Heard, error)
+	// MaxClaimResult is how many bytes a claim's task may have as its result.
+	MaxClaimResult(ctx context.Context, s task.Scope, token task.Token) (int64, error)
+	// FinishClaim has a claim's task succeed. It is on record when it returns, as are the
+	// ends of the next three.
+	FinishClaim(ctx context.Context, s task.Scope, token task.Token, contentType string, data []byte) error
+	// FailClaim has an attempt fail.
+	FailClaim(ctx context.Context, s task.Scope, token task.Token, f board.Failure) error
+	// ReleaseClaim gives a task back of which nothing was done.
+	ReleaseClaim(ctx context.Context, s task.Scope, token task.Token) error
+	// TrashClaim fails a task for good that is no use to anybody.
+	TrashClaim(ctx context.Context, s task.Scope, token task.Token, reason string) error
+}
+
 // Records is what is told of tasks.
 type Records interface {
 	// History is the task's events with a higher Seq than after, oldest first.
@@ -158,6 +190,7 @@ type Service interface {
 	Groups
 	Resources
 	Schedules
+	Board
 	Records
 	Registry
 	Attempts

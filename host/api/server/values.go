@@ -54,6 +54,15 @@ func (f *faults) integer(raw json.RawMessage, at place) int {
 	return int(n)
 }
 
+// count is a number of units, from 0.
+func (f *faults) count(raw json.RawMessage, at place) (n int64) {
+	if err := json.Unmarshal(raw, &n); err != nil || n < 0 {
+		f.add(at, "is not a whole number from 0")
+		return 0
+	}
+	return n
+}
+
 // within is an integer between two others.
 func (f *faults) within(raw json.RawMessage, at place, least, most int64) (n int64) {
 	if err := json.Unmarshal(raw, &n); err != nil || n < least || n > most {
