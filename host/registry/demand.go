@@ -3,6 +3,7 @@ package registry
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -68,15 +69,15 @@ func (g *Registry) OnDemand() (out []*Executor) {
 // CheckDemand says of types that somebody asks for which of them no executor that is on
 // demand offers: unknown_type.
 func (g *Registry) CheckDemand(types []string) error {
-	offered := map[string]*Type{}
+	offered := map[string]bool{}
 	for _, x := range g.OnDemand() {
 		for name := range x.offer.Load().types {
-			offered[name] = nil
+			offered[name] = true
 		}
 	}
 	for _, name := range types {
-		if _, ok := offered[name]; !ok {
-			e := task.Errorf(task.CodeUnknownType, "no board offers task type %q; boards offer: %s", name, knownNames(offered))
+		if !offered[name] {
+			e := task.Errorf(task.CodeUnknownType, "no board offers task type %q; boards offer: %s", name, strings.Join(slices.Sorted(maps.Keys(offered)), ", "))
 			e.Fields = []task.FieldError{{Path: []string{"types"}, Message: "has a type that no board offers"}}
 			return e
 		}

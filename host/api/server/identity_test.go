@@ -130,6 +130,10 @@ func accesses() map[string]access {
 		"getSchedule": {needs: viewer, owned: true, path: schedule("")}, "changeSchedule": {needs: member, owned: true, path: schedule(""), body: `{"paused":true}`},
 		"deleteSchedule": {needs: member, owned: true, path: schedule("")}, "runSchedule": {needs: member, owned: true, path: schedule("/run")},
 
+		"claimTasks": {needs: member, body: `{"worker":"w","types":["none"]}`}, "listClaims": {needs: viewer}, "renewClaim": {needs: member}, "checkpointClaim": {needs: member},
+		"progressClaim": {needs: member, body: `{"done":1}`}, "logClaim": {needs: member, body: `{"lines":["a"]}`}, "finishClaim": {needs: member},
+		"failClaim": {needs: member, body: `{"message":"m"}`}, "releaseClaim": {needs: member}, "trashClaim": {needs: member, body: `{"reason":"r"}`},
+
 		"listResources": {needs: viewer}, "getResource": {needs: viewer, path: fixed("/v1/resources/anns-disk")},
 
 		"listExecutors": {needs: viewer}, "getExecutor": {needs: viewer, path: fixed("/v1/executors/x")}, "listWorkers": {needs: viewer}, "getWorker": {needs: viewer},
