@@ -143,12 +143,22 @@ func TestHistorySaysWho(t *testing.T) {
 // canceled that, down the tree.
 func TestChildrenSayWho(t *testing.T) {
 	g := newGate()
-	r := scripts(t, 2, nil, script("work", g.run))
+	tokens := make(chan sdk.Token, 2)
+	r := scripts(t, 2, nil, script("work", func(ctx context.Context, st sdk.Task, rep sdk.Reporter) (sdk.Result, error) {
+		tokens <- st.Token
+		return g.run(ctx, st, rep)
+	}))
+	spawn := func(token sdk.Token, spec task.Spec) task.Task {
+		spec.Type = "work"
+		children, _, err := r.Spawn(t.Context(), task.Token(token), []task.Spec{spec}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return children[0]
+	}
 	top := r.submit(task.Spec{})
-	<-g.began
-	child := r.submit(task.Spec{Parent: top.ID})
-	<-g.began
-	waits := r.submit(task.Spec{Parent: child.ID, RunAt: time.Now().Add(time.Hour)})
+	child := spawn(<-tokens, task.Spec{Parent: top.ID})
+	waits := spawn(<-tokens, task.Spec{Parent: child.ID, RunAt: time.Now().Add(time.Hour)})
 	if _, err := r.Cancel(t.Context(), task.Scope{Owner: "admin", All: true}, top.ID); err != nil {
 		t.Fatal(err)
 	}
