@@ -88,10 +88,8 @@ func (o *commitOp) run(w *writer) (err error) {
 			return err
 		}
 	}
-	for i, t := range o.Inserts {
-		if err := w.insert(t, &o.rows[i]); err != nil {
-			return err
-		}
+	if err := w.insert(o.Inserts, o.rows); err != nil {
+		return err
 	}
 	for _, v := range o.Versions {
 		if err := w.setVersion(v); err != nil {

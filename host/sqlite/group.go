@@ -333,7 +333,7 @@ func (s *Store) FinishGroup(ctx context.Context, id task.ID, finisher *task.Task
 			if refused, err = w.checkNew(inserts, task.ID{}); refused != nil || err != nil {
 				return refused, err
 			}
-			if err := w.insert(finisher, &rows[0]); err != nil {
+			if err := w.insert(inserts, rows); err != nil {
 				return nil, err
 			}
 			w.st.groupFinisher.bind().blob(finisher.ID[:]).blob(id[:])

@@ -56,6 +56,7 @@ type insertRow struct {
 	lane   lane.Key
 	labels string
 	seq    int64
+	in     *lane.Lane // what the writer found for it
 }
 
 // encodeRows makes ready of new tasks what can be.
@@ -109,10 +110,8 @@ func (o *insertOp) run(w *writer) error {
 	if o.refused, err = w.checkNew(o.sub.Tasks, o.group); o.refused != nil || err != nil {
 		return err
 	}
-	for i, t := range o.sub.Tasks {
-		if err := w.insert(t, &o.rows[i]); err != nil {
-			return err
-		}
+	if err := w.insert(o.sub.Tasks, o.rows); err != nil {
+		return err
 	}
 	return o.remember(w)
 }
@@ -247,24 +246,66 @@ func keyTaken(t *task.Task, holder task.ID, i, of int) error {
 		Fields: []task.FieldError{{Path: []string{"key"}, Message: "is taken by task " + holder.String()}}}, i, of)
 }
 
-// insert writes one task. Its first statement is the only one that can fail by
-// the task's own fault.
-func (w *writer) insert(t *task.Task, r *insertRow) error {
+// insertAtOnce is how many rows one statement inserts where there are as many.
+const insertAtOnce = 10
+
+// insert writes new tasks.
+func (w *writer) insert(tasks []*task.Task, rows []insertRow) error {
+	for len(tasks) > 0 {
+		n := 1
+		st := w.st.taskInsert
+		if len(tasks) >= insertAtOnce {
+			n = insertAtOnce
+			st = w.st.tasksInsert
+		}
+		a := st.bind()
+		for i, t := range tasks[:n] {
+			if err := w.placeNew(t, &rows[i]); err != nil {
+				return err
+			}
+			w.bindNew(a, t, &rows[i])
+		}
+		if err := st.run(); err != nil {
+			return err
+		}
+		for i, t := range tasks[:n] {
+			if err := w.inserted(t, &rows[i]); err != nil {
+				return err
+			}
+		}
+		tasks = tasks[n:]
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// placeNew gives a new task its lane, its order key, and its places in the queues of its resources.
+func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 	r.lane.Child = t.Place != 0
-	n, err := w.lane(r.lane)
-	if err != nil {
+	if r.in, err = w.lane(r.lane); err != nil {
 		return err
 	}
 	w.lastSeq++
 	r.seq = w.lastSeq
 	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
-		if t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt)); err != nil {
-			return err
-		}
+		t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt))
 	}
-	if err := w.insertTask(t, r, n); err != nil {
-		return err
+	return err
+}
+
+// bindNew binds the row of a new task.
+func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
+	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, result: resultNone}
+	if t.State == task.Running {
+		w.row.begun = t.Version
 	}
+	for i := range insertColumns {
+		insertColumns[i].bind(a, &w.row)
+	}
+}
+
+// inserted writes what a new task has beside its row, and counts it.
+func (w *writer) inserted(t *task.Task, r *insertRow) error {
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
 	if e := creation(t); t.Attempt != e.Attempt && t.State == e.To { // it was handed on as it was made, which no row tells
 		e.Attempt = t.Attempt
@@ -294,7 +335,7 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err := w.moved(t, task.None, t.State, micros(t.CreatedAt)); err != nil {
 		return err
 	}
-	return w.countNew(n, r, t)
+	return w.countNew(r.in, r, t)
 }
 
 // countNew counts a new task in its lane.
@@ -309,19 +350,6 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 		return w.enterFlight(r.seq)
 	}
 	return nil
-}
-
-func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
-	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
-	if t.State == task.Running {
-		w.row.begun = t.Version
-	}
-	st := w.st.taskInsert
-	a := st.bind()
-	for i := range insertColumns {
-		insertColumns[i].bind(a, &w.row)
-	}
-	return st.run()
 }
 
 // event appends to a task's history; n is the task's version after it.

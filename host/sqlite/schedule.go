@@ -137,10 +137,8 @@ func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *ta
 		if refused, err = w.checkNew(inserts, task.ID{}); refused != nil || err != nil {
 			return refused, err
 		}
-		for i, t := range inserts {
-			if err := w.insert(t, &rows[i]); err != nil {
-				return nil, err
-			}
+		if err := w.insert(inserts, rows); err != nil {
+			return nil, err
 		}
 		st := w.st.scheduleUpdate
 		st.bind().value(n.Name).value(string(spec)).opt(micros(n.Timing.Anchor)).int(flag(n.Paused)).opt(micros(n.Slot)).opt(micros(n.NextAt)).

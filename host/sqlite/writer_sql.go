@@ -13,26 +13,27 @@ type statements struct {
 
 	begin, commit, rollback, checkpoint *stmt
 
-	taskInsert, taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress *stmt
-	historyInsert, inputInsert, resultPut, resultDelete                                           *stmt
-	detailCheckpoint, detailError                                                                 detailColumn
-	readyPlaces, readyTasks                                                                       windowReads
-	due, promote, nextDue                                                                         *stmt
-	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
-	keyHolder, keyInsert, keyDelete                                                               *stmt
-	idemGet, idemInsert, idemExpire                                                               *stmt
-	versionGet, versionPut, versionDelete                                                         *stmt
-	taskToken, uploadPut, uploadDelete                                                            *stmt
-	logInsert, offerPut, offerExpire                                                              *stmt
-	signalPut, signalGet, signalDelete                                                            *stmt
-	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
-	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
-	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
-	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
-	readyRow, makeReady                                                                           *stmt
-	groupFinisher, groupState, groupDelete                                                        *stmt
-	seqRecord, markPut                                                                            *stmt
-	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
+	taskInsert, tasksInsert                                                                 *stmt
+	taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress       *stmt
+	historyInsert, inputInsert, resultPut, resultDelete                                     *stmt
+	detailCheckpoint, detailError                                                           detailColumn
+	readyPlaces, readyTasks                                                                 windowReads
+	due, promote, nextDue                                                                   *stmt
+	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                   *stmt
+	keyHolder, keyInsert, keyDelete                                                         *stmt
+	idemGet, idemInsert, idemExpire                                                         *stmt
+	versionGet, versionPut, versionDelete                                                   *stmt
+	taskToken, uploadPut, uploadDelete                                                      *stmt
+	logInsert, offerPut, offerExpire                                                        *stmt
+	signalPut, signalGet, signalDelete                                                      *stmt
+	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait           *stmt
+	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened            *stmt
+	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete *stmt
+	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete            *stmt
+	readyRow, makeReady                                                                     *stmt
+	groupFinisher, groupState, groupDelete                                                  *stmt
+	seqRecord, markPut                                                                      *stmt
+	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete              *stmt
 }
 
 // The writer's SQL. What is here as text is what the query plan test explains.
@@ -41,7 +42,6 @@ type statements struct {
 // instead of 6) if a parameter was compared with the condition of a partial
 // index, since its value could decide the plan. An expression is not looked into.
 var (
-	sqlTaskInsert = insertTask()
 	sqlTaskUpdate = updateTask()
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
@@ -87,7 +87,8 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.commit, `COMMIT`, 0)
 	p(&st.rollback, `ROLLBACK`, 0)
 	p(&st.checkpoint, sqlCheckpoint, 3)
-	p(&st.taskInsert, sqlTaskInsert, 0)
+	p(&st.taskInsert, insertTasks(1), 0)
+	p(&st.tasksInsert, insertTasks(insertAtOnce), 0)
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)
 	p(&st.taskBegin, sqlTaskBegin, 0)
 	p(&st.taskSucceed, sqlTaskSucceed, 0)
