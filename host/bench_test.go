@@ -31,7 +31,7 @@ import (
 // that runs noop: in this process, or in its own.
 func benchHost(b *testing.B, process bool) *host.Host { return openBench(b, b.TempDir(), process) }
 
-func openBench(b *testing.B, data string, process bool) *host.Host {
+func openBench(b testing.TB, data string, process bool) *host.Host {
 	b.Helper()
 	all := append(scripts.All(), eventlet.FactoryOf(sdk.Func("typed", func(context.Context, typedInput, sdk.Reporter) (any, error) { return nil, nil })))
 	o := host.Options{DataDir: data, Listen: "127.0.0.1:0", Builtins: []sdk.Plugin{eventlet.Plugin("bench", all...)},
