@@ -44,7 +44,7 @@ func workOff(b *testing.B, waiting int) {
 	}
 	h := openBench(b, data, false)
 	waits := func() (n int64) { // a task whose executor is paused counts as waiting, and else as ready
-		for _, t := range h.Tasks().Types() {
+		for _, t := range h.Tasks().Types(host.DefaultScope()) {
 			n += t.Counts.Ready + t.Counts.Waiting
 		}
 		return n

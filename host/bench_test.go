@@ -54,7 +54,7 @@ func openBench(b testing.TB, data string, process bool) *host.Host {
 	go func() { h.Run(ctx); close(served) }()
 	b.Cleanup(func() { stop(); <-served })
 	usable := []task.ExecutorState{task.ExecutorReady, task.ExecutorPaused}
-	for !slices.Contains(usable, h.Tasks().Executors()[0].State) || len(h.Tasks().Types()) == 0 {
+	for !slices.Contains(usable, h.Tasks().Executors()[0].State) || len(h.Tasks().Types(host.DefaultScope())) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return h
@@ -96,7 +96,7 @@ func fleetHost(b *testing.B) *host.Host {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { worker.Process.Kill(); worker.Wait() })
-	for len(h.Tasks().Types()) == 0 {
+	for len(h.Tasks().Types(host.DefaultScope())) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return h
@@ -106,7 +106,7 @@ func fleetHost(b *testing.B) *host.Host {
 func drained(b *testing.B, h *host.Host) {
 	for {
 		busy := int64(0)
-		for _, t := range h.Tasks().Types() {
+		for _, t := range h.Tasks().Types(host.DefaultScope()) {
 			busy += t.Counts.Active + t.Counts.Ready + t.Counts.Waiting
 		}
 		if busy == 0 {

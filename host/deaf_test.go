@@ -30,7 +30,7 @@ func deafHost(t *testing.T, dir string, o host.Options) *host.Host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() }) // a test that is about it looks for itself
-	until(t, "its types are known", func() bool { return len(h.Tasks().Types()) == 3 })
+	until(t, "its types are known", func() bool { return len(h.Tasks().Types(host.DefaultScope())) == 3 })
 	return h
 }
 

@@ -52,7 +52,7 @@ func TestSlotsOfWorkersThatAreGone(t *testing.T) {
 	stop := fleetWorker(t, data, "wa", "a", 2, never)
 	fleetWorker(t, data, "wb", "b", 10, at)
 	available := func(typ string) bool {
-		for _, s := range h.Tasks().Types() {
+		for _, s := range h.Tasks().Types(host.DefaultScope()) {
 			if s.Name == typ {
 				return s.Available
 			}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,6 +21,8 @@ import (
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
+	"github.com/taskhost/taskhost/host/glance"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -31,10 +35,17 @@ type Options struct {
 	// is refused.
 	DataDir string
 	// Listen is the TCP address of the REST side; a port of 0 has the system choose, and
-	// Addr tells. Empty serves none: the program uses Tasks. Without Tokens it must be loopback.
+	// Addr tells. Empty serves none: the program uses Tasks. It must be loopback unless there
+	// are tokens or Access says otherwise who calls.
 	Listen string
-	// Tokens are who may call the REST side.
-	Tokens []server.Token
+	// TLS has the REST side speak HTTPS.
+	TLS TLSFiles
+	// Access is who may call the REST side, besides those with a token.
+	Access identity.Settings
+	// Glance is how the tasks are served to OpenStack's clients, at /v2/tasks.
+	Glance glance.Settings
+	// AuditRetain is how long it is kept who changed what. 0: 90 days.
+	AuditRetain time.Duration
 	// Builtins are the plugins that run in this process.
 	Builtins []sdk.Plugin
 	// ConfigDir is the folder against which relative paths in the executors' configs are
@@ -79,10 +90,15 @@ type Host struct {
 	store    *sqlite.Store
 	set      *Executors
 	engine   *engine.Engine
+	access   *identity.Access
+	tls      atomic.Pointer[tls.Config]
 	listener net.Listener
 	server   *server.Server
 	closing  sync.Once
 	closed   error
+
+	endAccess  context.CancelFunc
+	accessEnds chan struct{} // closed when who changed what is written
 }
 
 // Open takes the data directory, ends what a dead host left behind, starts the
@@ -103,6 +119,9 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		}
 	}()
 	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{AcceptOlder: o.AcceptOlderStore}); err != nil {
+		return nil, err
+	}
+	if err := h.openAccess(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.listen(); err != nil {
@@ -127,8 +146,16 @@ func (h *Host) listen() error {
 	if h.opts.Listen == "" {
 		return nil
 	}
-	if len(h.opts.Tokens) == 0 && !config.IsLoopback(h.opts.Listen) {
-		return fmt.Errorf("listen = %q is not a loopback address: without tokens everyone who reaches it would be the admin", h.opts.Listen)
+	local := config.IsLoopback(h.opts.Listen)
+	if !local && !h.access.Guarded() {
+		return fmt.Errorf("listen = %q is not a loopback address, and there is no token: everyone who reaches it would be the admin; "+
+			"make one with \"taskhost token create NAME --role admin --data-dir %s\", or listen on 127.0.0.1", h.opts.Listen, h.opts.DataDir)
+	}
+	if err := h.loadTLS(h.opts.TLS); err != nil {
+		return err
+	}
+	if !local && h.opts.TLS.Cert == "" {
+		h.log.Warn("tokens cross the network in clear: set tls, or have a proxy on this machine speak it", "listen", h.opts.Listen)
 	}
 	l, err := net.Listen("tcp", h.opts.Listen)
 	if err != nil {
@@ -145,6 +172,9 @@ func (h *Host) url() string {
 	if h.listener == nil {
 		return ""
 	}
+	if h.opts.TLS.Cert != "" {
+		return "https://" + h.listener.Addr().String()
+	}
 	return "http://" + h.listener.Addr().String()
 }
 
@@ -153,8 +183,10 @@ func (h *Host) serveAPI() {
 		return
 	}
 	log := slogTo(h.log.Named("api"))
-	h.server = server.New(server.NewHandler(h.engine, server.Options{Version: h.opts.Version, Log: log, Tokens: h.opts.Tokens,
-		MaxBody: h.maxBody}), log)
+	o := server.Options{Version: h.opts.Version, Log: log, Access: h.access, MaxBody: h.maxBody}
+	guard := server.NewGuard(o)
+	h.server = server.New(glance.NewHandler(glance.Options{Settings: h.opts.Glance, Service: h.engine, Caller: guard.Caller, MaxBody: h.maxBody, NewID: engine.NewID,
+		Note: h.noteGlanceTask, Next: server.NewHandler(h.engine, o)}), log)
 }
 
 // maxBody is what a request of one task may have under the types in force.
@@ -178,7 +210,7 @@ func (h *Host) Tasks() server.Service { return h.engine }
 func (h *Host) Attempts() int { return h.engine.Attempts() }
 
 // DefaultScope is whose tasks they are where there are no tokens.
-func DefaultScope() task.Scope { return task.Scope{Owner: server.DefaultOwner, All: true} }
+func DefaultScope() task.Scope { return task.Scope{Owner: identity.DefaultOwner, All: true} }
 
 // Run serves the REST side until ctx ends, and returns nil then. Call Close after.
 func (h *Host) Run(ctx context.Context) error {
@@ -187,7 +219,11 @@ func (h *Host) Run(ctx context.Context) error {
 		return nil
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.server.Serve(h.listener) }()
+	l := h.listener
+	if h.opts.TLS.Cert != "" {
+		l = tls.NewListener(l, h.tlsConfig())
+	}
+	go func() { failed <- h.server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", h.Addr(), err)
@@ -196,7 +232,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// Reload puts the task types and the drain timeout of o in force. What else differs from
+// Reload puts the task types and the drain timeout of o in force, and reads the certificate anew. What else differs from
 // how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
 	o, err := o.absolute()
@@ -211,7 +247,8 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
-		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace},
+		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace}, {"tls", h.opts.TLS, o.TLS}, {"trusted_proxy, anonymous or tls.client_role", h.opts.Access, o.Access},
+		{"audit_retain", h.opts.AuditRetain, o.AuditRetain}, {"glance", h.opts.Glance, o.Glance},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)
@@ -219,6 +256,9 @@ func (h *Host) Reload(o Options) error {
 	}
 	if len(differs) > 0 {
 		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
+	}
+	if err := h.loadTLS(o.TLS); err != nil {
+		return err
 	}
 	h.engine.SetDrainTimeout(o.DrainTimeout)
 	h.engine.SetTypes(o.Types)
@@ -266,6 +306,7 @@ func (h *Host) close() error {
 		errs = append(errs, h.set.Close(stop))
 		cancel()
 	}
+	h.closeAccess()
 	if h.store != nil {
 		errs = append(errs, h.store.Close())
 	}

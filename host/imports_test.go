@@ -20,21 +20,23 @@ var table = map[string]struct{ own, libs []string }{
 	"sdk/internal/executorpb":        {libs: s("google.golang.org/...")},
 	"sdk/sdktest":                    {own: s("sdk"), libs: s("github.com/hashicorp/...", "google.golang.org/...")},
 	"host/task":                      {},
-	"host/task/storetest":            {own: s("host/task", "host/group", "host/resource", "host/schedule")},
+	"host/task/storetest":            {own: s("host/task", "host/group", "host/identity", "host/resource", "host/schedule")},
 	"host/group":                     {own: s("host/task")},
 	"host/resource":                  {own: s("host/task")},
+	"host/identity":                  {own: s("host/task")},
+	"host/glance":                    {own: s("host/task", "host/identity")},
 	"host/schedule":                  {own: s("host/task"), libs: s("github.com/adhocore/gronx")},
 	"host/lane":                      {own: s("host/task")},
 	"host/flow":                      {own: s("host/task")},
 	"host/files":                     {},
-	"host/sqlite":                    {own: s("host/task", "host/group", "host/resource", "host/schedule", "host/lane", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
+	"host/sqlite":                    {own: s("host/task", "host/group", "host/identity", "host/resource", "host/schedule", "host/lane", "host/files"), libs: s("github.com/mattn/go-sqlite3", "github.com/pressly/goose/...", "golang.org/x/sys/...")},
 	"host/registry":                  {own: s("host/task", "sdk"), libs: s("github.com/santhosh-tekuri/jsonschema/...", "golang.org/x/text/...", "github.com/hashicorp/go-hclog")},
 	"host/engine":                    {own: s("host/task", "host/group", "host/resource", "host/schedule", "host/registry", "host/flow", "sdk"), libs: s("github.com/google/uuid", "github.com/hashicorp/go-hclog")},
 	"host/supervisor":                {own: s("sdk", "host/files", "host/task"), libs: s("github.com/hashicorp/...", "github.com/cenkalti/backoff/...", "google.golang.org/grpc/...", "golang.org/x/sys/...")},
 	"host/config":                    {own: s("host/task"), libs: s("github.com/hashicorp/hcl/...", "github.com/zclconf/go-cty/...")},
-	"host/api":                       {own: s("host/task", "host/group")},
-	"host/api/client":                {own: s("host/task", "host/group", "host/api")},
-	"host/api/server":                {own: s("host/task", "host/group", "host/resource", "host/schedule", "host/flow", "host/api"), libs: s("github.com/danielgtaylor/huma/...")},
+	"host/api":                       {own: s("host/task", "host/group", "host/identity")},
+	"host/api/client":                {own: s("host/task", "host/group", "host/identity", "host/api")},
+	"host/api/server":                {own: s("host/task", "host/group", "host/identity", "host/resource", "host/schedule", "host/flow", "host/api"), libs: s("github.com/danielgtaylor/huma/...")},
 	"host/console":                   {},
 	"host":                           {own: s("host/...", "sdk"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/eventlet-style":         {own: s("sdk", "plugins/import/..."), libs: s("github.com/hashicorp/go-hclog")},
@@ -121,7 +123,7 @@ func TestClientServesNothing(t *testing.T) {
 	for _, p := range list(t, "-deps", "./host/api/client") {
 		own, isOwn := strings.CutPrefix(p.ImportPath, module)
 		switch {
-		case isOwn && !allowed(s("host/api/client", "host/api", "host/task", "host/group"), own):
+		case isOwn && !allowed(s("host/api/client", "host/api", "host/task", "host/group", "host/identity"), own):
 			t.Errorf("the client depends on %s", own)
 		case !isOwn:
 			t.Errorf("the client depends on the library %s", p.ImportPath)

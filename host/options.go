@@ -3,8 +3,10 @@ package host
 import (
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/glance"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -15,6 +17,11 @@ func FromConfig(c *config.Config) Options {
 	o.Listen = c.Listen
 	o.DrainTimeout = c.DrainTimeout
 	o.CancelGrace = c.CancelGrace
+	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
+	o.Access = accessOf(c)
+	o.AuditRetain = c.AuditRetain
+	o.Glance = glance.Settings{MembersToo: c.Glance.TasksAPIAccess == "member", TimeToLive: time.Duration(c.Glance.TaskTimeToLive) * time.Hour,
+		AllowedSchemes: c.Glance.AllowedSchemes, AllowedHosts: c.Glance.AllowedHosts, DisallowedHosts: c.Glance.DisallowedHosts}
 	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig
@@ -25,10 +32,13 @@ func FromConfig(c *config.Config) Options {
 // FromWorker is FromConfig for a worker: its executors, and no store.
 func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
 
-// absolute is o with paths that no change of the working directory moves.
+// absolute is o with its defaults, and with paths that no change of the working directory moves.
 func (o Options) absolute() (Options, error) {
 	o.PluginDirs = slices.Clone(o.PluginDirs)
-	paths := []*string{&o.DataDir, &o.ConfigDir}
+	if o.AuditRetain <= 0 {
+		o.AuditRetain = auditRetain
+	}
+	paths := []*string{&o.DataDir, &o.ConfigDir, &o.TLS.Cert, &o.TLS.Key, &o.TLS.ClientCA}
 	for i := range o.PluginDirs {
 		paths = append(paths, &o.PluginDirs[i])
 	}

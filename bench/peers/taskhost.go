@@ -69,7 +69,7 @@ func openTaskhost(rest bool) func(context.Context, string, func(int64)) (load.Qu
 		serve, q.stop = context.WithCancel(context.Background())
 		go func() { q.served <- h.Run(serve) }()
 		err = until(ctx, func(context.Context) (bool, error) {
-			return h.Tasks().Executors()[0].State == task.ExecutorReady && len(h.Tasks().Types()) > 0, nil
+			return h.Tasks().Executors()[0].State == task.ExecutorReady && len(h.Tasks().Types(host.DefaultScope())) > 0, nil
 		})
 		if err == nil {
 			err = q.pause()
@@ -187,7 +187,7 @@ func (q *taskhostQueue) pause() error {
 }
 
 func (q *taskhostQueue) Unfinished(context.Context) (bool, error) {
-	for _, t := range q.host.Tasks().Types() {
+	for _, t := range q.host.Tasks().Types(host.DefaultScope()) {
 		if t.Counts.Ready+t.Counts.Waiting+t.Counts.Active > 0 {
 			return true, nil
 		}

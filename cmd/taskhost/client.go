@@ -23,6 +23,9 @@ func (p *program) withClient(do func(ctx context.Context, c *client.Client, args
 			return usagef("%v", err)
 		}
 		defer c.Close()
+		if err := trust(c); err != nil {
+			return usagef("%v", err)
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		err = do(ctx, c, args)
@@ -127,4 +130,14 @@ func controlCommands[T any](p *program, format tableFormat[T], complete cobra.Co
 			})})
 	}
 	return out
+}
+
+// trust has a client check the server by the authorities that the environment names, and
+// show the certificate that it names.
+func trust(c *client.Client) error {
+	var t client.TLS
+	for name, to := range map[string]*string{"TASKHOST_CA_CERT": &t.CA, "TASKHOST_CERT": &t.Cert, "TASKHOST_KEY": &t.Key} {
+		*to = os.Getenv(name)
+	}
+	return c.UseTLS(t)
 }

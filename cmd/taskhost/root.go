@@ -26,6 +26,8 @@ const exitHelp = `Exit codes:
 const envHelp = `Environment:
   TASKHOST_ADDR    address of the server (default ` + config.DefaultListen + `)
   TASKHOST_TOKEN   token to call it with
+  TASKHOST_CA_CERT file with the authorities that its certificate is checked by
+  TASKHOST_CERT    file with a client certificate, and TASKHOST_KEY with its key
   TASKHOST_CONFIG  config file of the server
   NO_COLOR         no colors, if set`
 
@@ -57,7 +59,7 @@ func (p *program) root() *cobra.Command {
 	completeFlag(root, "output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", usualWidth)))
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\n" + exitHelp + "\n{{end}}")
-	root.AddCommand(p.statusCmd(), p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.versionCmd())
+	root.AddCommand(p.statusCmd(), p.taskCmd(), p.typeCmd(), p.executorCmd(), p.pluginCmd(), p.workerCmd(), p.tokenCmd(), p.whoamiCmd(), p.auditCmd(), p.versionCmd())
 	root.AddCommand(p.serverCmd(), p.devCmd(), p.configCmd(), p.storeCmd())
 	root.InitDefaultCompletionCmd() // now, so that it can be told about shells it does not know
 	if c, _, err := root.Find([]string{"completion"}); err == nil {

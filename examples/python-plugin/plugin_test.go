@@ -93,7 +93,7 @@ func (r *rig) until(state task.ExecutorState) task.ExecutorStatus {
 	r.Helper()
 	for {
 		st := r.host.Tasks().Executors()[0]
-		if st.State == state && (state != task.ExecutorReady || len(r.host.Tasks().Types()) > 0) {
+		if st.State == state && (state != task.ExecutorReady || len(r.host.Tasks().Types(host.DefaultScope())) > 0) {
 			return st
 		}
 		select {

@@ -14,7 +14,7 @@ type Worker struct {
 	Slots    Slots             `json:"slots" doc:"attempts that it runs, and may run"`
 	Labels   map[string]string `json:"labels" doc:"what routes of tasks are matched with"`
 	Draining bool              `json:"draining" doc:"it takes nothing more, until it is resumed"`
-	Running  []string          `json:"running" nullable:"false" doc:"ids of the tasks it runs"`
+	Running  []string          `json:"running" nullable:"false" doc:"ids of the tasks it runs, for who sees all owners' tasks; empty for others"`
 	LastSeen *time.Time        `json:"last_seen" doc:"when its last heartbeat came"`
 }
 

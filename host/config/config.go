@@ -69,10 +69,22 @@ func (c *Common) Dir() string { return c.source.dir }
 // another, in that order, over defaults that work. Load and Parse give one that is valid.
 type Config struct {
 	Common
-	// Listen is the address of the REST side. The server takes no tokens yet, so it must be a
-	// loopback address. With port 0 the system chooses one, which is written to the file
-	// address in the data directory.
+	// Listen is the address of the REST side. It must be a loopback address until a token is
+	// made, or tls.client_ca or trusted_proxy says who calls: whoever reaches an open host is its
+	// admin. With port 0 the system chooses one, which is written to the file address in the
+	// data directory.
 	Listen string
+	// TLS is how the REST side proves what it is, and hides what is said.
+	TLS TLS
+	// TrustedProxy is who may say who the caller is.
+	TrustedProxy TrustedProxy
+	// Glance is how the tasks are served to OpenStack's clients.
+	Glance Glance
+	// Anonymous is from where whoever says nothing of who they are is let in, as an admin,
+	// though there are tokens. Without tokens, loopback is open in any case.
+	Anonymous string
+	// AuditRetain is how long it is kept who changed what: see GET /v1/audit.
+	AuditRetain time.Duration
 	// DrainTimeout is how long a server that stops lets running attempts finish.
 	DrainTimeout time.Duration
 	// CancelGrace is how long an attempt may take to stop when it was asked to, before the host
@@ -113,11 +125,7 @@ func Load(path string, env []string, f Flags) (*Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("config: %w", err)
 		}
-		replaced := map[string]bool{}
-		for _, o := range over {
-			replaced[o.key] = true
-		}
-		if err := c.parse(path, src, replaced); err != nil {
+		if err := c.parse(path, src); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +151,7 @@ func Parse(name string, src []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.parse(name, src, nil); err != nil {
+	if err := c.parse(name, src); err != nil {
 		return nil, err
 	}
 	if err := c.validate(); err != nil {
@@ -164,9 +172,6 @@ func (c *Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("listen = %q (%s): want host:port, such as %s", c.Listen, c.origins["listen"], DefaultListen)
 	}
-	if !IsLoopback(c.Listen) {
-		return fmt.Errorf("listen = %q (%s) is not a loopback address: %s", c.Listen, c.origins["listen"], onlyLoopback)
-	}
 	if err := oneOf("log_level", c.LogLevel, logLevels); err != nil {
 		return fmt.Errorf("%w (%s)", err, c.origins["log_level"])
 	}
@@ -175,8 +180,6 @@ func (c *Config) validate() error {
 	}
 	return nil
 }
-
-const onlyLoopback = "the server takes no tokens yet, and everyone who reaches it is its admin; listen on 127.0.0.1 or ::1"
 
 // IsLoopback says whether only this machine reaches addr, which is host:port. What is
 // no such address is not loopback.
@@ -211,18 +214,18 @@ func (c *Config) Show() []Setting {
 	return out
 }
 
-// parse reads the file over c. What the environment or a flag will replace is checked for
-// its form only.
-func (c *Config) parse(name string, src []byte, replaced map[string]bool) (err error) {
+// parse reads the file over c.
+func (c *Config) parse(name string, src []byte) (err error) {
 	if c.source, err = newSource(name, src); err != nil {
 		return err
 	}
 	d := &decoder{source: &c.source, note: c.note}
 	return d.file(serverFile, func(body hcl.Body) {
-		content := d.body(body, "", namedBlocks("executor", "task_type"), c.serverSetters())
-		if a := content.Attributes["listen"]; a != nil && !replaced["listen"] && !IsLoopback(c.Listen) {
-			d.fault(a.Expr.Range(), "Open to others", "Listen is not a loopback address: "+onlyLoopback+".")
-		}
+		blocks := append(namedBlocks("executor", "task_type"), hcl.BlockHeaderSchema{Type: "tls"}, hcl.BlockHeaderSchema{Type: "trusted_proxy"}, hcl.BlockHeaderSchema{Type: "glance"})
+		content := d.body(body, "", blocks, c.serverSetters())
+		d.tls(content, &c.TLS)
+		d.trustedProxy(content, c)
+		d.glance(content, &c.Glance)
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {
 			c.addDefaultExecutor()
 		}
@@ -239,6 +242,8 @@ func (c *Config) serverSetters() map[string]setter {
 	set["listen"] = address(&c.Listen)
 	set["drain_timeout"] = duration(&c.DrainTimeout)
 	set["cancel_grace"] = duration(&c.CancelGrace)
+	set["anonymous"] = enum(&c.Anonymous, anonymousFrom)
+	set["audit_retain"] = duration(&c.AuditRetain)
 	return set
 }
 

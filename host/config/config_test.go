@@ -24,6 +24,27 @@ drain_timeout = "1m"
 cancel_grace  = "3s"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
 allow_writable_plugins = true
+anonymous     = "loopback"
+audit_retain  = "24h"
+
+tls {
+  cert         = "/etc/taskhost/tls.crt"
+  key          = "/etc/taskhost/tls.key"
+  client_ca    = "/etc/taskhost/ca.crt"
+  client_role  = "viewer"
+  client_roles = { ops = "admin" }
+}
+glance {
+  tasks_api_access  = "member"
+  task_time_to_live = 24
+  allowed_schemes   = ["https"]
+  disallowed_hosts  = ["bad.example.org"]
+}
+trusted_proxy {
+  addresses    = ["127.0.0.1", "10.0.0.5/24"]
+  certificates = ["proxy"]
+  headers      = "openstack"
+}
 
 executor "local" {
   plugin = "eventlet-style"
@@ -82,7 +103,11 @@ func TestWholeFile(t *testing.T) {
 	}
 	zero, never := 0, time.Duration(0)
 	want := &Config{
-		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second,
+		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, Anonymous: "loopback", AuditRetain: 24 * time.Hour,
+		TLS: TLS{Cert: "/etc/taskhost/tls.crt", Key: "/etc/taskhost/tls.key", ClientCA: "/etc/taskhost/ca.crt", ClientRole: "viewer",
+			ClientRoles: map[string]string{"ops": "admin"}},
+		Glance:       Glance{TasksAPIAccess: "member", TaskTimeToLive: 24, AllowedSchemes: []string{"https"}, DisallowedHosts: []string{"bad.example.org"}},
+		TrustedProxy: TrustedProxy{Addresses: []string{"127.0.0.1/32", "10.0.0.0/24"}, Certificates: []string{"proxy"}, Headers: "openstack"},
 		Common: Common{DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
 			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true, source: c.source, origins: c.origins,
 			Executors: []task.ExecutorConfig{
@@ -223,9 +248,19 @@ func TestFaults(t *testing.T) {
 		"truth":              {"allow_writable_plugins = \"yes\"", []string{"1:26 true or false"}},
 		"env":                {"plugin_env = \"PATH\"", []string{"1:14 list of strings"}},
 		"listen":             {"listen = \"7070\"", []string{`1:10 host:port, such as "127.0.0.1:7070"`}},
-		"open":               {"listen = \"0.0.0.0:7070\"", []string{"1:10 not a loopback", "listen on 127.0.0.1"}},
-		"open name":          {"listen = \"example.org:7070\"", []string{"1:10 not a loopback"}},
-		"open everywhere":    {"listen = \":7070\"", []string{"1:10 not a loopback"}},
+		"tls without a key":  {"tls {\n cert = \"c\"\n}", []string{"1:1 TLS needs cert and key", "key ="}},
+		"two tls":            {"tls {\n cert = \"c\"\n key = \"k\"\n}\ntls {\n}", []string{"5:1 A second tls block"}},
+		"role for nobody":    {"tls {\n cert = \"c\"\n key = \"k\"\n client_role = \"viewer\"\n}", []string{"4:2 No client certificates are taken"}},
+		"no role":            {"tls {\n cert = \"c\"\n key = \"k\"\n client_ca = \"a\"\n client_role = \"root\"\n}", []string{"is one of viewer, member, operator, admin"}},
+		"no role of a name":  {"tls {\n cert = \"c\"\n key = \"k\"\n client_ca = \"a\"\n client_roles = { ops = \"root\" }\n}", []string{"has a role that is none of"}},
+		"trusts nobody":      {"trusted_proxy {\n}", []string{"1:1 Nobody is trusted"}},
+		"no address":         {"trusted_proxy {\n addresses = [\"proxy\"]\n}", []string{"has \"proxy\": want an address or a network"}},
+		"unchecked":          {"trusted_proxy {\n certificates = [\"proxy\"]\n}", []string{"2:2 No client certificates are taken"}},
+		"other headers":      {"trusted_proxy {\n addresses = [\"127.0.0.1\"]\n headers = \"x\"\n}", []string{"is one of openstack"}},
+		"two glance":         {"glance {\n}\nglance {\n}", []string{"3:1 A second glance block"}},
+		"hosts both ways":    {"glance {\n allowed_hosts = [\"a\"]\n disallowed_hosts = [\"b\"]\n}", []string{"2:2 Allowed and disallowed hosts"}},
+		"who":                {"glance {\n tasks_api_access = \"everyone\"\n}", []string{"is one of admin, member"}},
+		"anonymous":          {"anonymous = \"everyone\"", []string{"is one of none, loopback"}},
 		"variable":           {"data_dir = home", []string{"1:12 Variables not allowed"}},
 		"function":           {"data_dir = env(\"HOME\")", []string{"1:12 not allowed"}},
 		"syntax":             {"executor \"a\" {\n  plugin = \n}", []string{"2:12 expression"}},
@@ -293,19 +328,11 @@ Log_level is one of trace, debug, info, warn, error.`
 
 // What environment and flags set is checked as well, and named by where it is from.
 func TestOutsideFaults(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f.hcl")
-	if err := os.WriteFile(path, []byte(`listen = "0.0.0.0:1"`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(path, nil, Flags{Listen: "[::1]:0"}); err != nil {
-		t.Errorf("an open address that a flag replaces: %v", err)
-	}
 	for _, test := range []struct {
 		env  string
 		f    Flags
 		want []string
 	}{
-		{"", Flags{Listen: "0.0.0.0:1"}, []string{"flag --listen", "not a loopback address"}},
 		{"TASKHOST_LISTEN=7070", Flags{}, []string{"environment TASKHOST_LISTEN", "host:port"}},
 		{"TASKHOST_LOG_LEVEL=loud", Flags{}, []string{"environment TASKHOST_LOG_LEVEL", "trace, debug"}},
 		{"TASKHOST_LOG_FORMAT=xml", Flags{}, []string{"environment TASKHOST_LOG_FORMAT", "text, json"}},

@@ -35,6 +35,11 @@ func defaults() (*Config, error) {
 		Listen:       DefaultListen,
 		DrainTimeout: 5 * time.Second,
 		CancelGrace:  10 * time.Second,
+		TLS:          TLS{ClientRole: "member"},
+		TrustedProxy: TrustedProxy{Headers: "openstack"},
+		Glance:       Glance{TasksAPIAccess: "admin", AllowedSchemes: []string{"http", "https"}},
+		Anonymous:    "none",
+		AuditRetain:  90 * 24 * time.Hour,
 		values:       map[string]string{},
 	}
 	if c.source.dir, err = os.Getwd(); err != nil {
@@ -43,6 +48,7 @@ func defaults() (*Config, error) {
 	for key, v := range map[string]string{
 		"listen": c.Listen, "data_dir": c.DataDir, "plugin_dir": c.PluginDir, "log_level": c.LogLevel, "log_format": c.LogFormat,
 		"drain_timeout": c.DrainTimeout.String(), "cancel_grace": c.CancelGrace.String(),
+		"anonymous": c.Anonymous, "audit_retain": c.AuditRetain.String(),
 		"allow_writable_plugins": strconv.FormatBool(c.AllowWritablePlugins),
 	} {
 		c.note(key, v, byDefault)

@@ -76,7 +76,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("executor %s is shown", x.Name)
 		}
 	}
-	if n := len(r.Types()); n != 2 {
+	if n := len(r.Types(me)); n != 2 {
 		t.Errorf("%d types are shown", n)
 	}
 	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: engine.ActionType}}, nil); task.CodeOf(err) != task.CodeUnknownType {

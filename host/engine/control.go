@@ -24,7 +24,7 @@ func (e *Engine) SetDrainTimeout(d time.Duration) {
 func (e *Engine) MaxInput() int64 { return e.registry.MaxInput() }
 
 // Types are the task types that are known, by name.
-func (e *Engine) Types() []task.TypeStatus { return e.registry.Types() }
+func (e *Engine) Types(s task.Scope) []task.TypeStatus { return e.registry.Types(s) }
 
 // Executors are all executors, in the config's order.
 func (e *Engine) Executors() []task.ExecutorStatus { return e.registry.Statuses(e.ctx) }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -22,11 +20,11 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		g, err := e.store.Group(ctx, s, first[0].Group)
 		return g, true, err
 	}
-	id, err := uuid.NewV7()
+	id, err := NewID()
 	if err != nil {
-		return group.Group{}, false, fmt.Errorf("make a group id: %w", err)
+		return group.Group{}, false, err
 	}
-	g, err := group.New(task.ID(id), s.Owner, spec, e.now())
+	g, err := group.New(id, s.Owner, spec, e.now())
 	if err != nil {
 		return g, false, err
 	}
@@ -74,12 +72,12 @@ func (e *Engine) finisher(owner string, spec task.Spec, input json.RawMessage) (
 	if err != nil {
 		return n, err
 	}
-	id, err := uuid.NewV7()
+	id, err := NewID()
 	if err != nil {
-		return n, fmt.Errorf("make a task id: %w", err)
+		return n, err
 	}
 	spec.Input = input
-	n.task, err = task.New(task.ID(id), owner, spec, n.taskType.Limits, e.now())
+	n.task, err = task.New(id, owner, spec, n.taskType.Limits, e.now())
 	return n, err
 }
 

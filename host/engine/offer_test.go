@@ -156,7 +156,7 @@ func TestRememberedTypeGivesWay(t *testing.T) {
 		t.Errorf("ran on %q", got.Executor)
 	}
 	away.offer(sdk.Info{Types: []sdk.TypeInfo{{Name: "work"}}})
-	r.until("the first of the file serves again", func() bool { return r.Types()[0].Executor == "fleet" })
+	r.until("the first of the file serves again", func() bool { return r.Types(me)[0].Executor == "fleet" })
 }
 
 // The operator's pause outlasts the host.
@@ -210,7 +210,7 @@ func TestExecutorIsAskedAgain(t *testing.T) {
 	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
 	r := start(t, openStore(t, t.TempDir()), engine.Options{Executors: []registry.Binding{{Name: "x", Executor: &shy{Executor: x}}}})
 	late := time.After(15 * time.Second)
-	for len(r.Types()) == 0 {
+	for len(r.Types(me)) == 0 {
 		select {
 		case <-late:
 			t.Fatal("its types never became known")

@@ -2,10 +2,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/taskhost/taskhost/host/schedule"
 	"github.com/taskhost/taskhost/host/task"
@@ -15,11 +12,11 @@ const schedulesAtOnce = 100
 
 // CreateSchedule makes a schedule; conflict if its owner has one of that name.
 func (e *Engine) CreateSchedule(ctx context.Context, s task.Scope, spec schedule.Spec) (schedule.Schedule, error) {
-	id, err := uuid.NewV7()
+	id, err := NewID()
 	if err != nil {
-		return schedule.Schedule{}, fmt.Errorf("make a schedule id: %w", err)
+		return schedule.Schedule{}, err
 	}
-	n, err := schedule.New(task.ID(id), s.Owner, spec, e.now(), chance())
+	n, err := schedule.New(id, s.Owner, spec, e.now(), chance())
 	if err == nil {
 		err = e.checkRun(ctx, s.Owner, spec.Task)
 	}

@@ -65,12 +65,12 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 	if err != nil {
 		return err
 	}
-	id, err := uuid.NewV7()
+	id, err := NewID()
 	if err != nil {
-		return fmt.Errorf("make a task id: %w", err)
+		return err
 	}
 	n.taskType, n.executor = ty, x
-	if n.task, err = task.New(task.ID(id), s.Owner, spec, ty.Limits, at); err != nil {
+	if n.task, err = task.New(id, s.Owner, spec, ty.Limits, at); err != nil {
 		return err
 	}
 	if err = ty.Check(ctx, e.ctx, n.task.Input); err != nil && e.accepts() != nil {
@@ -147,4 +147,13 @@ func refuseOwnType(name string) error {
 	}
 	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("task type %q is the host's own: nobody submits tasks of it", name),
 		Fields: []task.FieldError{{Path: []string{"type"}, Message: "is the host's own"}}}
+}
+
+// NewID makes an id, of a task or of anything else.
+func NewID() (task.ID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return task.ID{}, fmt.Errorf("make an id: %w", err)
+	}
+	return task.ID(id), nil
 }

@@ -123,8 +123,8 @@ func (g *Registry) count(lane task.LaneID) task.LaneCount {
 	return n
 }
 
-// Types are the task types that are known, by name.
-func (g *Registry) Types() []task.TypeStatus {
+// Types are the task types that are known, by name; of tasks, those of the scope are counted.
+func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []task.TypeStatus
@@ -132,18 +132,21 @@ func (g *Registry) Types() []task.TypeStatus {
 		if t.Executor.Own {
 			continue
 		}
-		s := task.TypeStatus{
+		ty := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
 			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
 			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
 		}
 		for _, l := range t.lanes {
+			if !s.All && l.Owner != s.Owner {
+				continue
+			}
 			c := g.countAsShown(l)
-			s.Counts.Ready += c.Ready
-			s.Counts.Waiting += c.Waiting
-			s.Counts.Active += c.Active
+			ty.Counts.Ready += c.Ready
+			ty.Counts.Waiting += c.Waiting
+			ty.Counts.Active += c.Active
 		}
-		out = append(out, s)
+		out = append(out, ty)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out

@@ -39,6 +39,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)
 	storetest.RunSchedules(t, open)
+	storetest.RunIdentity(t, open)
 }
 
 // sharedStore is closed with the last of its handles.

@@ -50,6 +50,9 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"version":           {sqlVersionGet, "SEARCH version USING PRIMARY KEY (name=?)"},
 	"history":           {sqlHistory, "SEARCH h USING PRIMARY KEY (task=? AND n>?) LEFT-JOIN"},
 	"logs":              {sqlLogs, "SEARCH log USING PRIMARY KEY (task=? AND n>?)"},
+	"token by name":     {sqlTokenNamed, "INDEX sqlite_autoindex_access_token_3 (owner=? AND name=?)"},
+	"audit":             {sqlAuditList, "SEARCH audit USING PRIMARY KEY (id<?)"},
+	"audit, forgotten":  {sqlAuditForget, "INDEX audit_at (at<?)"},
 	"deletable":         {sqlDeletable, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	"expired keys":      {sqlIdemExpire, "INDEX idempotency_at (at<?)"},
 	"count ready":       {sqlCountReady, "USING COVERING INDEX task_ready"},
@@ -80,7 +83,7 @@ func TestPlans(t *testing.T) {
 }
 
 // TestWriterPlans: no statement of the writer goes through a table or sorts, and none but
-// what retires and what ends a group makes a temporary tree, which costs more than all else that it does.
+// what retires, what forgets and what ends a group makes a temporary tree, which costs more than all else that it does.
 // A condition of an index on table task that makes one does so in every insert and update.
 func TestWriterPlans(t *testing.T) {
 	s := openStore(t, t.TempDir())
@@ -97,7 +100,7 @@ func TestWriterPlans(t *testing.T) {
 			}
 		}
 		for _, op := range explain(t, s, "EXPLAIN "+st.sql, 8, 1) {
-			if (op == "OpenEphemeral" || op == "OpenAutoindex" || op == "SorterOpen") && st != s.w.st.idemExpire && st != s.w.st.groupFinished {
+			if (op == "OpenEphemeral" || op == "OpenAutoindex" || op == "SorterOpen") && st != s.w.st.idemExpire && st != s.w.st.groupFinished && st != s.w.st.auditForget {
 				t.Errorf("%s\nmakes a temporary tree", st.sql)
 			}
 		}

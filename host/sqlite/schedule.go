@@ -41,28 +41,7 @@ func readSchedule(r row) (s schedule.Schedule) {
 	return s
 }
 
-// scheduleOp is an operation on schedules, guarded by what do finds.
-type scheduleOp struct {
-	do      func(w *writer) (refused, err error)
-	refused error
-}
-
-func (o *scheduleOp) size() (rows, bytes int) { return 4, 0 }
-
-func (o *scheduleOp) run(w *writer) (err error) {
-	o.refused, err = o.do(w)
-	return err
-}
-
-func (s *Store) onSchedules(ctx context.Context, do func(w *writer) (refused, err error)) error {
-	o := &scheduleOp{do: do}
-	if err := s.w.do(ctx, o); err != nil {
-		return err
-	}
-	return o.refused
-}
-
-// checkName refuses a schedule's name that another of its owner has.
+// checkScheduleName refuses a schedule's name that another of its owner has.
 func (w *writer) checkScheduleName(s *schedule.Schedule) (refused, err error) {
 	st := w.st.scheduleNamed
 	st.bind().value(s.Owner).value(s.Name)
@@ -85,7 +64,7 @@ func (s *Store) CreateSchedule(ctx context.Context, n schedule.Schedule) error {
 	if err != nil {
 		return task.Errorf(task.CodeInvalidRequest, "the schedule cannot be written: %v", err)
 	}
-	return s.onSchedules(ctx, func(w *writer) (refused, err error) {
+	return s.guarded(ctx, 4, func(w *writer) (refused, err error) {
 		if refused, err = w.checkScheduleName(&n); refused != nil || err != nil {
 			return refused, err
 		}
@@ -127,7 +106,7 @@ func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *ta
 	if err != nil {
 		return err
 	}
-	err = s.onSchedules(ctx, func(w *writer) (refused, err error) {
+	err = s.guarded(ctx, 4, func(w *writer) (refused, err error) {
 		if refused, err = w.checkSchedule(n.ID, n.Version); refused != nil || err != nil {
 			return refused, err
 		}
@@ -153,7 +132,7 @@ func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *ta
 
 // DeleteSchedule implements schedule.Store.
 func (s *Store) DeleteSchedule(ctx context.Context, scope task.Scope, id task.ID) error {
-	return s.onSchedules(ctx, func(w *writer) (refused, err error) {
+	return s.guarded(ctx, 4, func(w *writer) (refused, err error) {
 		st := w.st.scheduleGuard
 		st.bind().blob(id[:])
 		found, err := st.one()

@@ -34,6 +34,30 @@ type op interface {
 	run(w *writer) error
 }
 
+// guardedOp is an operation that may find what it is about to be otherwise than whoever asked
+// for it knew: do says why it is refused then.
+type guardedOp struct {
+	rows    int
+	do      func(w *writer) (refused, err error)
+	refused error
+}
+
+func (o *guardedOp) size() (rows, bytes int) { return o.rows, 0 }
+
+func (o *guardedOp) run(w *writer) (err error) {
+	o.refused, err = o.do(w)
+	return err
+}
+
+// guarded has the writer do an operation that writes about so many rows, once.
+func (s *Store) guarded(ctx context.Context, rows int, do func(w *writer) (refused, err error)) error {
+	o := &guardedOp{rows: rows, do: do}
+	if err := s.w.do(ctx, o); err != nil {
+		return err
+	}
+	return o.refused
+}
+
 // ticket is an operation's place in the queue.
 type ticket struct {
 	op    op

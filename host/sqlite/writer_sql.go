@@ -32,6 +32,7 @@ type statements struct {
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete            *stmt
 	readyRow, makeReady                                                                     *stmt
 	groupFinisher, groupState, groupDelete                                                  *stmt
+	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget               *stmt
 	seqRecord, markPut                                                                      *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete              *stmt
 }
@@ -161,6 +162,12 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.scheduleGuard, sqlScheduleGuard, 2)
 	p(&st.scheduleNamed, sqlScheduleNamed, 1)
 	p(&st.scheduleDelete, sqlScheduleDelete, 0)
+	p(&st.tokenNamed, sqlTokenNamed, 1)
+	p(&st.tokenInsert, sqlTokenInsert, 0)
+	p(&st.tokenDelete, sqlTokenDelete, 0)
+	p(&st.tokenUsed, sqlTokenUsed, 0)
+	p(&st.auditInsert, sqlAuditInsert, 0)
+	p(&st.auditForget, sqlAuditForget, 0)
 	p(&st.groupInsert, sqlGroupInsert, 0)
 	p(&st.groupJoin, sqlGroupJoin, 2)
 	p(&st.groupClose, sqlGroupClose, 0)

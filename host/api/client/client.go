@@ -3,9 +3,13 @@
 package client
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +26,8 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+
+	transport *http.Transport
 	// met says that the host has answered: it is worth waiting for if it goes away.
 	met atomic.Bool
 }
@@ -41,7 +47,39 @@ func New(addr, token string) (*Client, error) {
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
 	}
-	return &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, http: &http.Client{Transport: tr}}, nil
+	return &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, http: &http.Client{Transport: tr}, transport: tr}, nil
+}
+
+// TLS is what a client of an https address has besides what the system gives it: the paths of
+// files in PEM, each of which may be empty.
+type TLS struct {
+	CA        string // the authorities by which the server is checked, in the place of the system's
+	Cert, Key string // what proves who the client is
+}
+
+// UseTLS puts t in force. It must be called before the first request; the error says which
+// file cannot be used.
+func (c *Client) UseTLS(t TLS) error {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return err
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s holds no certificate in PEM", t.CA)
+		}
+	}
+	if t.Cert != "" || t.Key != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return err
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	c.transport.TLSClientConfig = conf
+	return nil
 }
 
 // Close lets idle connections go.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/group"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -93,6 +95,8 @@ func eachOperation(c *contract, visit func(method, path string, op map[string]an
 const (
 	someID    = "01990f4e-7f3a-7c55-a1b2-0123456789ab"
 	someToken = "0123456789abcdef0123456789abcdef"
+
+	someSecret = "taskhost_" + someToken + someToken
 )
 
 // sample is a request of an operation, about things that nobody has.
@@ -107,6 +111,8 @@ func sample(method, path string) (target, body string) {
 		body = `{"action":"cancel","filter":{}}`
 	case path == "/v1/schedules" && method == "POST":
 		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
+	case path == "/v1/tokens" && method == "POST":
+		body = `{"name":"n","owner":"o","role":"admin"}`
 	case method == "PATCH":
 		body = `{"paused":true}`
 	case path == "/v1/batches":
@@ -125,6 +131,7 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	t.Run("schedules", func(t *testing.T) { giveSchedules(t, all) })
 	t.Run("attempts", func(t *testing.T) { giveAttempts(t, all) })
 	t.Run("executors", func(t *testing.T) { giveExecutors(t, all) })
+	t.Run("identity", func(t *testing.T) { giveIdentity(t, all) })
 	t.Run("slow bodies", func(t *testing.T) { giveTimeouts(t, all) })
 	t.Run("failures", func(t *testing.T) { giveFailures(t, all) })
 	for _, never := range []string{
@@ -144,12 +151,20 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 // giveAnyRoute has every operation refuse what it takes from nobody.
 func giveAnyRoute(t *testing.T, all given) {
 	open := serveAs(t, broken{}, server.Options{})
-	guarded := serveAs(t, broken{}, server.Options{Tokens: []server.Token{{Secret: "secret"}}})
+	tokens := newTestServer(t, server.Options{})
+	tokens.token("ops", identity.Admin)
+	guarded := serveAs(t, broken{}, server.Options{Access: tokens.access})
+	timeless, err := identity.NewAccess(t.Context(), tokens.store, identity.Source{Now: func() time.Time { panic("a bug") }}, identity.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bewildered := serveAs(t, broken{}, server.Options{Access: timeless})
 	eachOperation(theContract(), func(method, path string, op map[string]any) {
 		target, body := sample(method, path)
 		all.record(t, open.do(method, target, body)) // 500, where it asks anybody
 		all.record(t, open.do(method, target, body, "Host: evil.example.org"))
 		all.record(t, guarded.do(method, target, body))
+		all.record(t, bewildered.do(method, target, body, "Authorization: Bearer "+someSecret))
 		for _, head := range []string{" HTTP/1.1\r\n", " HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n", " HTTP/9.1\r\n",
 			" HTTP/1.1\r\nHost: localhost\r\nExpect: cake\r\n", " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n"} {
 			all.record(t, open.raw(method, target, head+"\r\n"))
@@ -384,10 +399,48 @@ func giveExecutors(t *testing.T, all given) {
 	all.wants(process, [][2]string{{"POST /v1/executors/x/drain", "drainExecutor 200"}, {"POST /v1/executors/x/restart", "restartExecutor 200"}})
 }
 
+func giveIdentity(t *testing.T, all given) {
+	r := newTestServer(t, server.Options{})
+	admin := " | Authorization: Bearer " + r.token("ops", identity.Admin)
+	ids := map[identity.Role]string{}
+	r.token("ops", identity.Viewer)
+	for _, token := range r.access.Tokens() {
+		ids[token.Role] = token.ID.String()
+	}
+	all.wants(r, [][2]string{
+		{"GET /v1/whoami" + admin, "whoami 200"},
+		{`POST /v1/tokens | {"name":"n","owner":"o","role":"member","expires_at":"2999-01-01T00:00:00Z"}` + admin, "createToken 201"},
+		{`POST /v1/tokens | {"name":"n","owner":"o","role":"viewer"}` + admin, "createToken 409 conflict"},
+		{`POST /v1/tokens | {"name":"` + strings.Repeat("x", 20<<10) + `"}` + admin, "createToken 413 too_large"},
+		{`POST /v1/tokens | {} | Content-Type: text/plain` + admin, "createToken 415 unsupported_media_type"},
+		{"GET /v1/tokens" + admin, "listTokens 200"}, {"GET /v1/tokens/" + ids[identity.Viewer] + admin, "getToken 200"}, {"GET /v1/tokens/" + someID + admin, "getToken 404 not_found"},
+		{"DELETE /v1/tokens/" + ids[identity.Viewer] + admin, "revokeToken 204"}, {"DELETE /v1/tokens/" + someID + admin, "revokeToken 404 not_found"},
+		{"DELETE /v1/tokens/" + ids[identity.Admin] + admin, "revokeToken 409 conflict"},
+		{"GET /v1/audit" + admin, "listAudit 200"},
+	})
+}
+
+// refusing is a store of tokens that fails with err. It has two admins.
+type refusing struct {
+	identity.Store
+	err error
+}
+
+func (s refusing) Tokens(context.Context) ([]identity.Token, error) {
+	id, err := task.ParseID(someID)
+	return []identity.Token{{ID: id, Role: identity.Admin}, {ID: task.ID{1}, Role: identity.Admin, Hash: [32]byte{1}}}, err
+}
+func (s refusing) InsertToken(context.Context, identity.Token) error { return s.err }
+func (s refusing) DeleteToken(context.Context, task.ID) error        { return s.err }
+func (s refusing) Events(context.Context, identity.Filter) (identity.Page, error) {
+	return identity.Page{}, s.err
+}
+func (s refusing) AppendEvents(context.Context, []identity.Event) error { return nil }
+
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
+	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/tokens", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
 		method, path, _ := strings.Cut(target, " ")
 		a := r.raw(method, path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
@@ -405,13 +458,14 @@ func giveFailures(t *testing.T, all given) {
 	}{
 		{task.CodeStoreUnavailable, nil},
 		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "submitAction", "pauseTask", "resumeTask", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
-			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule"}},
+			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "createToken", "revokeToken"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
 		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
 		{task.CodeConflict, []string{"cancelTask", "pauseTask", "submitAction", "putAttemptResult"}},                                                    // a task that is reverted, an attempt that ends at this moment
 		{task.CodeUnknownType, []string{"runSchedule"}}, {task.CodeInvalidInput, []string{"runSchedule"}}, {task.CodeTooLarge, []string{"runSchedule"}}, // what changed since
 	} {
-		r := serveAs(t, obedient{err: task.Errorf(f.code, "no")}, server.Options{})
+		err := task.Errorf(f.code, "no")
+		r := serveAs(t, obedient{err: err}, server.Options{Access: newAccess(t, refusing{err: err}, identity.Settings{AnonymousLoopback: true})})
 		eachOperation(theContract(), func(method, path string, op map[string]any) {
 			id := op["operationId"].(string)
 			want := fmt.Sprintf("%s %d %s", id, server.StatusOf(f.code), f.code)

@@ -27,5 +27,5 @@ func (s *Server) OnConnState(f func(net.Conn, http.ConnState)) {
 // RequestFields are the names of the fields that are read of a request, by its schema.
 func RequestFields() map[string][]string {
 	return map[string][]string{"TaskRequest": slices.Sorted(maps.Keys(specFields)), "GroupRequest": slices.Sorted(maps.Keys(groupFields)),
-		"ActionFilter": slices.Sorted(maps.Keys(filterFields)), "ScheduleRequest": slices.Sorted(maps.Keys(scheduleFields))}
+		"ActionFilter": slices.Sorted(maps.Keys(filterFields)), "ScheduleRequest": slices.Sorted(maps.Keys(scheduleFields)), "TokenRequest": slices.Sorted(maps.Keys(tokenFields))}
 }

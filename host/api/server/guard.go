@@ -1,42 +1,49 @@
 package server
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// DefaultOwner is whose tasks they are while there are no tokens.
-const DefaultOwner = "default"
+// maxHeldBack is how many answers to wrong secrets are held back at a time.
+const maxHeldBack = 1000
 
 // guard decides who may call, and from where.
 type guard struct {
-	tokens      []tokenHash
+	access      *identity.Access // nil: whoever reaches the server is its admin
 	hosts       map[string]bool
 	crossOrigin *http.CrossOriginProtection
-}
-
-type tokenHash struct {
-	hash  [32]byte
-	scope task.Scope
+	heldBack    chan struct{}
 }
 
 func newGuard(opts Options) guard {
-	g := guard{hosts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection()}
-	for _, t := range opts.Tokens {
-		if t.Secret != "" {
-			g.tokens = append(g.tokens, tokenHash{sha256.Sum256([]byte(t.Secret)), t.Scope})
-		}
-	}
+	g := guard{access: opts.Access, hosts: map[string]bool{}, crossOrigin: http.NewCrossOriginProtection(), heldBack: make(chan struct{}, maxHeldBack)}
 	for _, h := range opts.Hosts {
 		g.hosts[strings.ToLower(h)] = true
 	}
 	return g
+}
+
+// Guard decides who may call, for what is served beside the API.
+type Guard struct{ guard guard }
+
+// NewGuard makes the guard that NewHandler has with these options.
+func NewGuard(o Options) *Guard { return &Guard{newGuard(o)} }
+
+// Caller is who sent a request; its error has the code unauthenticated or forbidden. The
+// answer to a wrong secret is held back.
+func (g *Guard) Caller(r *http.Request) (identity.Caller, error) {
+	if err := g.guard.check(r); err != nil {
+		return identity.Caller{}, err
+	}
+	return g.guard.caller(r)
 }
 
 // check refuses what a web page of someone else's makes a browser send. An open
@@ -44,8 +51,8 @@ func newGuard(opts Options) guard {
 // machine does: a page could write with a cross-origin request, or read under a
 // name of its own that resolves to 127.0.0.1.
 func (g *guard) check(r *http.Request) error {
-	if len(g.tokens) == 0 && !g.knownHost(r.Host) {
-		return task.Errorf(task.CodeForbidden, "host %q is not this server's: without tokens it answers to loopback names only", r.Host)
+	if secretOf(r) == "" && g.anonymous(r) && !g.knownHost(r.Host) {
+		return task.Errorf(task.CodeForbidden, "host %q is not this server's: to who sends no token it answers under loopback names only", r.Host)
 	}
 	if err := g.crossOrigin.Check(r); err != nil {
 		return &task.Error{Code: task.CodeForbidden, Message: "a page of another origin may not do this", Cause: err}
@@ -68,27 +75,81 @@ func (g *guard) knownHost(hostport string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// caller is who calls. Every token is compared, in constant time, so that the
-// time taken tells nothing of any.
-func (g *guard) caller(r *http.Request) (task.Scope, error) {
-	if len(g.tokens) == 0 {
-		return task.Scope{Owner: DefaultOwner, All: true}, nil
-	}
+// anonymous says whether a request is let in that does not say who sent it.
+func (g *guard) anonymous(r *http.Request) bool {
+	return g.access == nil || g.access.Anonymous(AddressOf(r))
+}
+
+// secretOf is the token's secret that a request carries; "" if it has none.
+func secretOf(r *http.Request) string {
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return task.Scope{}, task.Errorf(task.CodeUnauthenticated, "send a token: Authorization: Bearer TOKEN")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(secret)
 	}
-	hash := sha256.Sum256([]byte(strings.TrimSpace(secret)))
-	var scope task.Scope
-	found := false
-	for _, t := range g.tokens {
-		if subtle.ConstantTimeCompare(hash[:], t.hash[:]) == 1 {
-			scope = t.scope
-			found = true
-		}
+	return r.Header.Get("X-Auth-Token")
+}
+
+// AddressOf is whom a request's connection is from.
+func AddressOf(r *http.Request) netip.Addr {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
 	}
-	if !found {
-		return task.Scope{}, task.Errorf(task.CodeUnauthenticated, "the token is not known here")
+	return from.Addr().Unmap()
+}
+
+// caller is who calls. The answer to a wrong secret is held back, the longer the more were sent.
+func (g *guard) caller(r *http.Request) (identity.Caller, error) {
+	if g.access == nil {
+		return identity.Machine(), nil
 	}
-	return scope, nil
+	c := identity.Credentials{Address: AddressOf(r), Secret: secretOf(r), Header: r.Header.Get}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		c.Certificate = r.TLS.VerifiedChains[0][0].Subject.CommonName
+	}
+	who, wait, err := g.access.Caller(c)
+	if wait > 0 {
+		g.holdBack(r.Context(), wait)
+	}
+	return who, err
+}
+
+func (g *guard) holdBack(ctx context.Context, wait time.Duration) {
+	select {
+	case g.heldBack <- struct{}{}:
+	default:
+		return // to keep more connections waiting would serve who guesses
+	}
+	defer func() { <-g.heldBack }()
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+	}
+}
+
+// callerKey is where a request's context has its caller.
+type callerKey struct{}
+
+// callerOf is who sent the request.
+func callerOf(r *http.Request) identity.Caller {
+	who, _ := r.Context().Value(callerKey{}).(identity.Caller)
+	return who
+}
+
+// as is the request as a caller's: its context knows them, and ends when their token does.
+func as(r *http.Request, who identity.Caller) (*http.Request, context.CancelFunc) {
+	ctx := context.WithValue(r.Context(), callerKey{}, who)
+	if who.Life == nil {
+		return r.WithContext(ctx), func() {}
+	}
+	var cancel context.CancelFunc
+	if who.ExpiresAt.IsZero() {
+		ctx, cancel = context.WithCancel(ctx)
+	} else {
+		ctx, cancel = context.WithDeadline(ctx, who.ExpiresAt)
+	}
+	stop := context.AfterFunc(who.Life, cancel)
+	return r.WithContext(ctx), func() { stop(); cancel() }
 }

@@ -67,7 +67,7 @@ func (h *handlers) toStatus(now *task.HostStatus, s task.Scope) api.Status {
 		out.Store.Place = orNull(now.Store.Place)
 	}
 	for i := range now.Executors {
-		out.Executors[i] = toExecutor(&now.Executors[i])
+		out.Executors[i] = toExecutor(&now.Executors[i], s)
 	}
 	for i, b := range now.Backlog {
 		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: orNull(b.Waiting.String()), Reason: orNull(b.Reason), Tasks: b.Tasks}

@@ -16,6 +16,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -101,19 +102,21 @@ func TestForeignPagesAreRefused(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	r := newTestServer(t, server.Options{Tokens: []server.Token{
-		{Secret: "root-secret", Scope: task.Scope{Owner: "ops", All: true}}, {Secret: "alice-secret", Scope: task.Scope{Owner: "alice"}}}})
+	r := newTestServer(t, server.Options{})
+	rootSecret := r.token("ops", identity.Admin)
+	root, alice := "Authorization: Bearer "+rootSecret, "Authorization: bearer "+r.token("alice", identity.Member)
 	a := r.do("GET", "/v1/tasks", "")
 	r.wants(a, 401, task.CodeUnauthenticated)
 	if a.Header.Get("Www-Authenticate") == "" {
 		t.Error("no WWW-Authenticate")
 	}
-	r.wants(r.do("GET", "/v1/tasks", "", "Authorization: Bearer root-secre"), 401, task.CodeUnauthenticated)
-	r.wants(r.do("GET", "/v1/tasks", "", "Authorization: Basic root-secret"), 401, task.CodeUnauthenticated)
+	for _, wrong := range []string{rootSecret[:len(rootSecret)-1], rootSecret + "0", strings.ToUpper(rootSecret)} {
+		r.wants(r.do("GET", "/v1/tasks", "", "Authorization: Bearer "+wrong), 401, task.CodeUnauthenticated)
+	}
+	r.wants(r.do("GET", "/v1/tasks", "", "Authorization: Basic "+rootSecret), 401, task.CodeUnauthenticated)
 	for _, path := range []string{"/healthz", "/readyz", "/version", "/openapi.json"} {
 		r.wants(r.do("GET", path, "", "Host: anywhere.example.org"), 200, "")
 	}
-	root, alice := "Authorization: Bearer root-secret", "Authorization: bearer alice-secret"
 	var got api.Task
 	a = r.do("POST", "/v1/tasks", `{"type":"text"}`, root)
 	a.json(t, &got)
@@ -126,7 +129,7 @@ func TestTokens(t *testing.T) {
 	if got.Owner != "alice" {
 		t.Errorf("owner %q", got.Owner)
 	}
-	r.wants(r.do("GET", "/v1/tasks/"+got.ID, "", root), 200, "")
+	r.wants(r.do("GET", "/v1/tasks/"+got.ID, "", "X-Auth-Token: "+rootSecret, "Host: anywhere.example.org"), 200, "")
 	r.wants(r.do("POST", "/v1/executors/x/pause", "", alice), 403, task.CodeForbidden)
 	r.wants(r.do("POST", "/v1/executors/x/pause", "", root), 200, "")
 }
@@ -232,7 +235,7 @@ func TestHealth(t *testing.T) {
 // asked for tasks. Nothing else of it is called: no real service does either.
 type broken struct{ server.Service }
 
-func (broken) Types() []task.TypeStatus { panic("a bug") }
+func (broken) Types(task.Scope) []task.TypeStatus { panic("a bug") }
 func (broken) List(context.Context, task.Scope, task.Filter) (task.Page, error) {
 	return task.Page{}, errors.New("secret detail")
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -43,6 +45,7 @@ func NewHandler(svc Service, opts Options) http.Handler {
 // ServeHTTP guards every request against panics and against whom the API is not for.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sw := &startedWriter{ResponseWriter: w}
+	r = withRequestID(sw, r)
 	if m.log.Enabled(r.Context(), slog.LevelDebug) {
 		began := time.Now()
 		defer func() {
@@ -90,18 +93,11 @@ func checkPath(r *http.Request) error {
 	return nil
 }
 
-// handle makes of a route what net/http can serve: it finds out who calls, and
-// turns an error into the answer.
+// handle makes of a route what net/http can serve: it finds out who calls and whether they
+// may, and turns an error into the answer.
 func (m *mux) handle(rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var scope task.Scope
-		var err error
-		if !rt.open {
-			scope, err = m.guard.caller(r)
-		}
-		if err == nil {
-			err = rt.handle(w, r, scope)
-		}
+		err := m.serve(rt, w, r)
 		switch {
 		case err == nil, errors.Is(err, errClientGone):
 		case w.(*startedWriter).started:
@@ -110,6 +106,45 @@ func (m *mux) handle(rt route) http.HandlerFunc {
 		default:
 			m.handlers.fail(w, r, err)
 		}
+	}
+}
+
+// serve has a route's handler answer, if the caller may ask.
+func (m *mux) serve(rt route, w http.ResponseWriter, r *http.Request) error {
+	if rt.open {
+		return rt.handle(w, r, task.Scope{})
+	}
+	who, err := m.guard.caller(r)
+	if err != nil {
+		return err
+	}
+	if err := who.Require(rt.needs()); err != nil {
+		m.note(rt, who, r, http.StatusForbidden)
+		return err
+	}
+	own, end := as(r, who)
+	defer end()
+	err = rt.handle(w, own, who.Scope())
+	if r.Context().Err() == nil && own.Context().Err() != nil && errors.Is(err, own.Context().Err()) {
+		return task.Errorf(task.CodeUnauthenticated, "the token was revoked, or has expired, while the request was held")
+	}
+	if sw := w.(*startedWriter); err == nil && sw.status < http.StatusBadRequest {
+		m.note(rt, who, r, sw.status)
+	}
+	return err
+}
+
+// note has a change written down, as it was answered. On a host that nobody has to say
+// who they are to, there is nothing to say.
+func (m *mux) note(rt route, who identity.Caller, r *http.Request, status int) {
+	a := m.guard.access
+	if rt.reads() || rt.quiet || a == nil || !a.Guarded() {
+		return
+	}
+	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: AddressOf(r).String(),
+		RequestID: requestIDOf(r), Action: rt.id, Target: loggedPath(r), Status: status}
+	if err := a.Note(context.WithoutCancel(r.Context()), e); err != nil {
+		m.log.LogAttrs(r.Context(), slog.LevelError, "a change is missing in the audit", slog.String("path", loggedPath(r)), slog.Any("error", err))
 	}
 }
 

@@ -62,8 +62,9 @@ func newDocument(version string) *document {
 			{URL: "http://127.0.0.1:7070", Description: "One on this machine, where it listens if nothing else is configured."},
 		},
 		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"token": {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."}}},
-		Security: []map[string][]string{{"token": {}}, {}},
+			"token":     {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
+			"openstack": {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "The same token, where OpenStack's clients send one."}}},
+		Security: []map[string][]string{{"token": {}}, {"openstack": {}}, {}},
 	}}
 	for _, t := range tags {
 		d.Tags = append(d.Tags, &huma.Tag{Name: t.name, Description: t.doc})
@@ -97,6 +98,11 @@ func (d *document) operation(rt route) *huma.Operation {
 	return op
 }
 
+func requestIDParam(always bool) *huma.Param {
+	return &huma.Param{Description: "what the host's log and audit call the request: the X-Request-Id that it came with, or else one of the host's", Required: always,
+		Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
 func (d *document) addAnswer(op *huma.Operation, a answer) {
 	key := strconv.Itoa(a.status)
 	r := op.Responses[key]
@@ -104,6 +110,7 @@ func (d *document) addAnswer(op *huma.Operation, a answer) {
 		r = &huma.Response{Description: a.doc, Headers: map[string]*huma.Param{}, Content: map[string]*huma.MediaType{}}
 		op.Responses[key] = r
 	}
+	r.Headers[requestIDHeader] = requestIDParam(true)
 	for _, h := range a.headers {
 		r.Headers[h.name] = &huma.Param{Description: h.doc, Required: h.always, Schema: h.schema()}
 	}

@@ -62,14 +62,16 @@ func (d *document) problem(name string, status int, codes []task.Code) *huma.Res
 }
 
 func problemHeaders(status int) map[string]*huma.Param {
+	// Who is refused before it is known what they ask for is given no id.
+	headers := map[string]*huma.Param{requestIDHeader: requestIDParam(false)}
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return map[string]*huma.Param{"Retry-After": {Required: true, Description: "the seconds after which to try again",
-			Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: bound(1)}}}
+		headers["Retry-After"] = &huma.Param{Required: true, Description: "the seconds after which to try again",
+			Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: bound(1)}}
 	case http.StatusUnauthorized:
-		return map[string]*huma.Param{"WWW-Authenticate": {Required: true, Description: "how to say who calls: Bearer", Schema: &huma.Schema{Type: huma.TypeString}}}
+		headers["WWW-Authenticate"] = &huma.Param{Required: true, Description: "how to say who calls: Bearer", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
-	return nil
+	return headers
 }
 
 // camelCase is a name in snake case as those of components are.

@@ -55,11 +55,14 @@ var schemaDocs = map[string]string{
 	"ActionCount":     "What a dry run of an action is answered with.",
 	"ActionFilter":    "Which tasks an action is for. What is absent or null matches all.",
 	"ActionRequest":   "Asks for something to be done to all tasks that match.",
+	"AuditEvent":      "A change that somebody asked for.",
+	"AuditList":       "One page of what was changed.",
 	"Backlog":         "Tasks that wait for the same thing.",
 	"BackoffLimits":   "How long a failed task rests before it is tried again.",
 	"BatchAnswer":     "What a batch is answered with.",
 	"BatchGroup":      "Asks for a group of the tasks of a batch.",
 	"BatchRequest":    "Asks for many tasks, all or none.",
+	"Caller":          "Who asks.",
 	"Claim":           "One task's hold of a resource, or its place in the queue for it.",
 	"Counts":          "How many tasks there are that are not final.",
 	"Event":           "One transition of a task.",
@@ -76,6 +79,7 @@ var schemaDocs = map[string]string{
 	"Limits":          "The bounds and defaults of a task type. Durations are text such as 1h30m.",
 	"LogLine":         "One line that an attempt logged.",
 	"LogList":         "Some lines of a task's log.",
+	"NewToken":        "A token that was just made, with its secret.",
 	"Problem":         "What was wrong with a request, by RFC 9457.",
 	"ProblemField":    "One field of a request that is at fault.",
 	"ProgressMessage": "The server-sent event that tells how far an attempt is. It has no id.",
@@ -99,6 +103,9 @@ var schemaDocs = map[string]string{
 	"TaskRef":         "Where a task is.",
 	"TaskRequest":     "Asks for a task. What is absent or null is left to the task type.",
 	"TaskSummary":     "A task as lists and events show it: without its input, its result and the details of its error.",
+	"Token":           "A token as admins see it.",
+	"TokenList":       "All tokens.",
+	"TokenRequest":    "Asks for a token.",
 	"Type":            "A task type as clients and operators see it.",
 	"TypeList":        "All task types.",
 	"VersionInfo":     "What answers.",
@@ -136,7 +143,7 @@ func refineSchemas(byName map[string]*huma.Schema) {
 }
 
 // requests are what clients send: what is not a field of one is refused.
-var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter"}
+var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGroup", "ScheduleRequest", "ScheduleChange", "ActionRequest", "ActionFilter", "TokenRequest"}
 
 // takeNull lets fields of a request be null, which is as if they were absent.
 func takeNull(fields map[string]*huma.Schema) {

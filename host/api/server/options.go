@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/host/identity"
 )
 
 // Options are how the API is served. The zero value is a loopback server that is
@@ -14,11 +14,11 @@ type Options struct {
 	Version string
 	// Log gets failures of ours and refused requests; nil discards them.
 	Log *slog.Logger
-	// Tokens are who may call. Without any, whoever reaches the server is the
-	// admin of owner "default": listen on loopback only then.
-	Tokens []Token
-	// Hosts are names besides loopback's that a Host header may carry while there
-	// are no tokens.
+	// Access says who calls. Without it, whoever reaches the server is its admin: listen on
+	// loopback only then.
+	Access *identity.Access
+	// Hosts are names besides loopback's that the Host header of a request may carry which
+	// does not say who sent it.
 	Hosts []string
 	// MaxBody says how many bytes the body of a request for one task may have; it is asked
 	// for each, since a reload may change it. nil: 2 MiB.
@@ -35,12 +35,6 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxWait bounds how long a request waits for its task to be final. 0: 5 minutes.
 	MaxWait time.Duration
-}
-
-// Token lets whoever sends it act in a scope. One with an empty Secret is nobody's.
-type Token struct {
-	Secret string
-	Scope  task.Scope
 }
 
 func (o *Options) setDefaults() {

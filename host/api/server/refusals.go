@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -52,6 +55,10 @@ func markHandled(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rc, ok := r.Context().Value(connKey{}).(*refusalConn); ok {
 			rc.handled.Store(true)
+			if secure, ok := rc.Conn.(*tls.Conn); ok { // net/http does not see it
+				state := secure.ConnectionState()
+				r.TLS = &state
+			}
 		}
 		h.ServeHTTP(w, r)
 	})
@@ -62,6 +69,19 @@ func markIdle(c net.Conn, s http.ConnState) {
 	if rc, ok := c.(*refusalConn); ok && s == http.StateIdle {
 		rc.handled.Store(false)
 	}
+}
+
+// plainHTTP is how requests begin that are not encrypted, as far as a record of TLS has a head.
+var plainHTTP = []string{"GET /", "HEAD ", "POST ", "PUT /", "PATCH", "DELET", "OPTIO"}
+
+// Read reads, and tells a client that does not know that TLS is spoken here.
+func (c *refusalConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	var plain tls.RecordHeaderError
+	if errors.As(err, &plain) && plain.Conn != nil && slices.Contains(plainHTTP, string(plain.RecordHeader[:])) {
+		_, _ = plain.Conn.Write(refusal(task.Errorf(task.CodeInvalidRequest, "this server speaks HTTPS: ask it at https://")))
+	}
+	return n, err
 }
 
 // Write writes p, or the problem that it stands for.

@@ -17,7 +17,9 @@ func toType(t *task.TypeStatus) api.Type {
 	}
 }
 
-func toExecutor(e *task.ExecutorStatus) api.Executor {
+// toExecutor is an executor as a caller of that scope sees it: what runs where is told to who
+// sees all owners' tasks.
+func toExecutor(e *task.ExecutorStatus, s task.Scope) api.Executor {
 	d := api.Executor{
 		Name: e.Name, Plugin: e.Plugin, Version: e.Version, State: e.State, Reason: orNull(e.Reason), LastError: orNull(e.LastError),
 		Instances: make([]task.Instance, 0, len(e.Instances)), Slots: api.Slots{Used: e.Used, Max: e.Max},
@@ -28,19 +30,23 @@ func toExecutor(e *task.ExecutorStatus) api.Executor {
 		d.Instances = append(d.Instances, i)
 	}
 	for i := range e.Nodes {
-		d.Nodes = append(d.Nodes, toWorker(&e.Nodes[i], e.Name))
+		d.Nodes = append(d.Nodes, toWorker(&e.Nodes[i], e.Name, s))
 	}
 	return d
 }
 
-func toWorker(n *task.Node, executor string) api.Worker {
+func toWorker(n *task.Node, executor string, s task.Scope) api.Worker {
+	var running []string
+	if s.All {
+		running = n.Running
+	}
 	if n.Executor != "" {
 		executor = n.Executor
 	}
 	return api.Worker{
 		Name: n.Name, Instance: n.Instance, Executor: executor, State: workerState(n), Address: n.Address, Version: n.Version,
 		Types: append([]string{}, n.Types...), Slots: api.Slots{Used: n.Used, Max: n.Slots}, Labels: orEmpty(n.Labels), Draining: n.Draining,
-		Running: append([]string{}, n.Running...), LastSeen: timeOrNull(n.LastSeen),
+		Running: append([]string{}, running...), LastSeen: timeOrNull(n.LastSeen),
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -20,13 +21,29 @@ type route struct {
 	tag          string
 	summary      string
 	description  string
-	open         bool    // to callers without a token
-	params       []param // those of the path, too
-	body         any     // a value of the request's type; nil for none
-	bodyDoc      string  // of a body that is no JSON of ours, and may be any bytes
+	open         bool          // to callers who do not say who they are
+	role         identity.Role // that a caller needs at the least; "": viewer to read, member to change
+	quiet        bool          // the audit does not tell of it, though it changes something
+	params       []param       // those of the path, too
+	body         any           // a value of the request's type; nil for none
+	bodyDoc      string        // of a body that is no JSON of ours, and may be any bytes
 	answers      []answer
 	codes        []task.Code // of the problems that it may answer with, besides those of every route
 	handle       handlerFunc
+}
+
+// reads says that a route changes nothing.
+func (rt *route) reads() bool { return rt.method == http.MethodGet }
+
+// needs is the role that a caller needs at the least.
+func (rt *route) needs() identity.Role {
+	switch {
+	case rt.role != "":
+		return rt.role
+	case rt.reads():
+		return identity.Viewer
+	}
+	return identity.Member
 }
 
 // param is a parameter of a request, or a header of an answer.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -21,6 +22,7 @@ func (h *handlers) routes() []route {
 	all = append(all, h.executorRoutes()...)
 	all = append(all, h.workerRoutes()...)
 	all = append(all, h.attemptRoutes()...)
+	all = append(all, h.identityRoutes()...)
 	return append(all, h.hostRoutes()...)
 }
 
@@ -35,6 +37,7 @@ var tags = []struct{ name, doc string }{
 	{"executors", "What runs it, as operators see it."},
 	{"workers", "The machines and processes behind executors that have any, as operators see them."},
 	{"attempts", "For workers: what a broker cannot carry. The token of the attempt is the credential, and the only one."},
+	{"identity", "Who may call, what they may do, and what they did."},
 	{"host", "The host itself."},
 }
 
@@ -218,7 +221,7 @@ func (h *handlers) executorRoutes() []route {
 		{"restart", "Restart an executor", "Its process is replaced by a new one, and finishes what it runs. A built-in has none.", process},
 	} {
 		out = append(out, route{method: http.MethodPost, path: "/v1/executors/{name}/" + c.action, id: c.action + "Executor", tag: tag, summary: c.summary,
-			description: c.doc + " What would change nothing is 409, and its detail names what would. For admins.", params: []param{executorName}, codes: codes(c.codes, task.CodeNotFound),
+			description: c.doc + " What would change nothing is 409, and its detail names what would. For operators.", params: []param{executorName}, codes: codes(c.codes, task.CodeNotFound), role: identity.Operator,
 			handle: h.controlExecutor(c.action), answers: []answer{{status: http.StatusOK, doc: "the executor as it is now", body: api.Executor{}}}})
 	}
 	return out
@@ -235,11 +238,11 @@ func (h *handlers) workerRoutes() []route {
 			description: "One; or several, while one is restarted or two have one name.", params: []param{workerName}, codes: []task.Code{task.CodeNotFound},
 			answers: []answer{{status: http.StatusOK, doc: "the workers", body: api.WorkerList{}}}},
 		{method: http.MethodPost, path: "/v1/workers/{name}/drain", id: "drainWorker", tag: tag, summary: "Drain a worker",
-			description: "It finishes what it runs and is given nothing more. The drain holds for the name, over restarts of the worker and of the host, until it is resumed. A name that is drained already is 409. For admins.",
-			params:      []param{workerName}, handle: h.controlWorker("drain"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
+			description: "It finishes what it runs and is given nothing more. The drain holds for the name, over restarts of the worker and of the host, until it is resumed. A name that is drained already is 409. For operators.",
+			params:      []param{workerName}, handle: h.controlWorker("drain"), codes: control, role: identity.Operator, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
 		{method: http.MethodPost, path: "/v1/workers/{name}/resume", id: "resumeWorker", tag: tag, summary: "Resume a drained worker",
-			description: "It is given attempts again. A name that is not drained is 409. For admins.",
-			params:      []param{workerName}, handle: h.controlWorker("resume"), codes: control, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
+			description: "It is given attempts again. A name that is not drained is 409. For operators.",
+			params:      []param{workerName}, handle: h.controlWorker("resume"), codes: control, role: identity.Operator, answers: []answer{{status: http.StatusOK, doc: "the worker as it is now", body: api.Worker{}}}},
 	}
 }
 

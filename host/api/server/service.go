@@ -104,8 +104,8 @@ type Records interface {
 
 // Registry is what can be run, and by whom.
 type Registry interface {
-	// Types are all task types, by name.
-	Types() []task.TypeStatus
+	// Types are all task types, by name; of tasks, those of the scope are counted.
+	Types(s task.Scope) []task.TypeStatus
 	// Executors are all executors, in the order of the config, with their workers.
 	Executors() []task.ExecutorStatus
 	// ControlExecutor does "pause", "resume", "drain" or "restart".

@@ -8,6 +8,7 @@ import (
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -119,12 +120,9 @@ func TestStatusOfABusyHost(t *testing.T) {
 
 // Who is no admin sees the host, and of tasks their own.
 func TestStatusIsScoped(t *testing.T) {
-	r := newTestServer(t, server.Options{Tokens: []server.Token{{Secret: "a", Scope: task.Scope{Owner: "ann", All: true}}, {Secret: "b", Scope: task.Scope{Owner: "bob"}}}})
-	bob, err := client.New(r.addr, "b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bob.Close()
+	r := newTestServer(t, server.Options{})
+	r.client = r.clientOf(r.token("ann", identity.Admin))
+	bob := r.clientOf(r.token("bob", identity.Member))
 	failed, err := r.client.Submit(t.Context(), api.TaskRequest{Type: "flaky"}, client.SubmitOptions{})
 	if err != nil {
 		t.Fatal(err)

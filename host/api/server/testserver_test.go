@@ -3,8 +3,10 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,6 +21,7 @@ import (
 	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
@@ -35,6 +38,8 @@ type testServer struct {
 	active atomic.Int64 // connections with a request under way
 	closed sync.Map     // remote addresses of connections that the server closed
 	engine *engine.Engine
+	access *identity.Access
+	store  *sqlite.Store
 	dir    string        // of the store
 	gate   chan struct{} // each receive lets one "gated" go on
 	began  chan string
@@ -58,6 +63,7 @@ func (r *testServer) serve(exec sdk.Executor, opts server.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = store
 	t.Cleanup(func() { _ = store.Close() })
 	r.engine = engine.New(engine.Options{
 		Store: store, CancelGrace: 5 * time.Second, DrainTimeout: 10 * time.Millisecond,
@@ -73,15 +79,47 @@ func (r *testServer) serve(exec sdk.Executor, opts server.Options) {
 	t.Cleanup(func() { _ = r.engine.Close(context.Background()) })
 	log := newLog(r.log)
 	opts.Log = log
+	r.access = newAccess(t, store, identity.Settings{})
+	opts.Access = r.access
 	r.listen(server.NewHandler(r.engine, opts), log)
-	secret := ""
-	if len(opts.Tokens) > 0 {
-		secret = opts.Tokens[0].Secret
-	}
-	if r.client, err = client.New(r.addr, secret); err != nil {
+	r.client = r.clientOf("")
+}
+
+// newAccess knows the tokens of a store, and runs until the test ends.
+func newAccess(t *testing.T, store identity.Store, s identity.Settings) *identity.Access {
+	t.Helper()
+	a, err := identity.NewAccess(t.Context(), store, identity.Source{Now: time.Now, ID: engine.NewID, Random: rand.Read}, s)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.client.Close)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.Run(ctx, nil, time.Hour, func(err error) { t.Errorf("audit: %v", err) })
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	return a
+}
+
+// token makes a token and gives its secret. The first is an admin's.
+func (r *testServer) token(owner string, role identity.Role) string {
+	r.t.Helper()
+	_, secret, err := r.access.Create(r.t.Context(), identity.Spec{Name: fmt.Sprint(role, " ", len(r.access.Tokens())), Owner: owner, Role: role})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return secret
+}
+
+func (r *testServer) clientOf(secret string) *client.Client {
+	r.t.Helper()
+	c, err := client.New(r.addr, secret)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(c.Close)
+	return c
 }
 
 func (r *testServer) listen(h http.Handler, log *slog.Logger) {

@@ -7,11 +7,11 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	types := h.svc.Types()
+	types := h.svc.Types(s)
 	out := api.TypeList{Types: make([]api.Type, len(types))}
 	for i := range types {
 		out.Types[i] = toType(&types[i])
@@ -19,12 +19,12 @@ func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, _ task.Scop
 	return h.writeJSON(w, http.StatusOK, out)
 }
 
-func (h *handlers) getType(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+func (h *handlers) getType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
 	name := r.PathValue("name")
-	for _, t := range h.svc.Types() {
+	for _, t := range h.svc.Types(s) {
 		if t.Name == name {
 			return h.writeJSON(w, http.StatusOK, toType(&t))
 		}

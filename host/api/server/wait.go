@@ -30,6 +30,9 @@ func (h *handlers) waitFinal(r *http.Request, s task.Scope, t task.Task, d time.
 	ctx, cancel := requestContext(r, d)
 	defer cancel()
 	now, err := h.svc.Wait(ctx, s, t.ID)
+	if gone := r.Context().Err(); gone != nil { // the client, or the token that let it in
+		return t, gone
+	}
 	if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return h.svc.Get(r.Context(), s, t.ID)
 	}

@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/identity"
+)
+
+// Whoami says who the host takes the caller for.
+func (c *Client) Whoami(ctx context.Context) (api.Caller, error) {
+	var out api.Caller
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/whoami"}, &out)
+}
+
+// CreateToken makes a token. Its secret is told this once.
+func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.NewToken, error) {
+	var out api.NewToken
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/v1/tokens", body: t}, &out)
+}
+
+// Tokens reads all tokens, newest first, without their secrets.
+func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
+	var out api.TokenList
+	return out.Tokens, c.call(ctx, request{method: http.MethodGet, path: "/v1/tokens"}, &out)
+}
+
+// RevokeToken removes a token; what is held for it ends now.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/v1/tokens/" + url.PathEscape(id)}, nil)
+}
+
+// AuditPage reads one page of who changed what, newest first; a Limit of 0 is the server's.
+func (c *Client) AuditPage(ctx context.Context, f identity.Filter) (api.AuditList, error) {
+	q := url.Values{}
+	for name, v := range map[string]string{"owner": f.Owner, "action": f.Action, "name": f.Name} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	for name, at := range map[string]time.Time{"after": f.After, "before": f.Before} {
+		if !at.IsZero() {
+			q.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	if !f.Cursor.IsZero() {
+		q.Set("cursor", f.Cursor.String())
+	}
+	var out api.AuditList
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/audit", query: q}, &out)
+}

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"regexp"
+)
+
+// requestIDHeader names a request in its answer, in the log and in the audit.
+const requestIDHeader = "X-Request-Id"
+
+// givenRequestID is what a client or a proxy may choose.
+var givenRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
+
+// withRequestID gives a request the id that its sender chose, or one of its own, and tells it
+// in the answer.
+func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
+	id := r.Header.Get(requestIDHeader)
+	if !givenRequestID.MatchString(id) {
+		var random [12]byte
+		_, _ = rand.Read(random[:]) // it never fails
+		id = hex.EncodeToString(random[:])
+		r.Header[requestIDHeader] = []string{id}
+	}
+	w.Header()[requestIDHeader] = []string{id}
+	return r
+}
+
+func requestIDOf(r *http.Request) string { return r.Header.Get(requestIDHeader) }
