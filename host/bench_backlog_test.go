@@ -72,7 +72,7 @@ const (
 func TestFillBacklog(t *testing.T) {
 	dir := os.Getenv(fillOfChild)
 	if dir == "" {
-		t.Skip("a child of the benchmarks")
+		return
 	}
 	waiting, err := strconv.Atoi(os.Getenv(waitingOfChild))
 	if err != nil {
