@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,14 +12,25 @@ import (
 // insertReady has a stopped store take so many tasks that are ready.
 func insertReady(t *testing.T, s *Store, n int) {
 	t.Helper()
+	insertTogether(t, s, newTasks(t, n, task.Spec{}))
+}
+
+func newTasks(t *testing.T, n int, spec task.Spec) []*task.Task {
+	t.Helper()
 	tasks := make([]*task.Task, n)
 	for i := range tasks {
-		tasks[i] = newTask(t, task.Spec{})
+		tasks[i] = newTask(t, spec)
 	}
+	return tasks
+}
+
+// insertTogether has a stopped store take tasks of one submission.
+func insertTogether(t *testing.T, s *Store, tasks []*task.Task) {
+	t.Helper()
 	tk := insertion(t, tasks...)
 	s.w.write([]*ticket{tk})
-	if tk.err != nil {
-		t.Fatal(tk.err)
+	if err := errors.Join(tk.err, tk.op.(*insertOp).refused); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -99,11 +112,108 @@ func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 			}
 			continue
 		}
-		if want := c.Task.FinishedAt.Truncate(time.Microsecond); ends.errs[i] != nil || is.State != task.Succeeded || is.Version != 3 ||
-			!is.FinishedAt.Equal(want) || !is.UpdatedAt.Equal(want) || !is.ExpiresAt.Equal(want.Add(c.Task.Retain)) {
-			t.Errorf("task %d is %s, finished %s, want %s: %v", c.Task.Seq, is.State, is.FinishedAt, want, ends.errs[i])
+		want := c.Task.FinishedAt.Truncate(time.Microsecond)
+		var expires time.Time // never
+		if c.Task.Retain > 0 {
+			expires = want.Add(c.Task.Retain)
+		}
+		if ends.errs[i] != nil || is.State != task.Succeeded || is.Version != 3 ||
+			!is.FinishedAt.Equal(want) || !is.UpdatedAt.Equal(want) || !is.ExpiresAt.Equal(expires) {
+			t.Errorf("task %d is %s, finished %s, want %s, expires %s, want %s: %v", c.Task.Seq, is.State, is.FinishedAt, want, is.ExpiresAt, expires, ends.errs[i])
 		}
 	}
+}
+
+// TestRunsAreKeptForEver: of tasks without a time to be removed at, one statement writes the ends,
+// though their times differ.
+func TestRunsAreKeptForEver(t *testing.T) {
+	s := stopped(t)
+	insertTogether(t, s, newTasks(t, 8, task.Spec{Retain: new(time.Duration)}))
+	got, err := claimed(t, s, 8)
+	if len(got) != 8 || err != nil {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+	s.w.st.taskGuard = nil // running it, for one alone, would panic
+	endRun(t, s, got, -1)
+}
+
+// TestInsertedTogether: among tasks of which ten are one statement, those that are more than
+// plain have what is theirs, and all are in the order in which they came.
+func TestInsertedTogether(t *testing.T) {
+	s := stopped(t)
+	stays, goes := newTask(t, task.Spec{Key: "stays"}), newTask(t, task.Spec{Key: "goes"})
+	insertTogether(t, s, []*task.Task{stays, goes})
+	tasks := newTasks(t, 60, task.Spec{})
+	tasks[13].CreatedBy = task.Via("ann", "schedule", newID())
+	tasks[25] = newTask(t, task.Spec{Key: "stays", OnConflict: task.ConflictExisting})
+	tasks[36] = newTask(t, task.Spec{Key: "goes", OnConflict: task.ConflictReplace})
+	tasks[47] = newTask(t, task.Spec{Resources: task.Resources{Exclusive: []string{"one"}}})
+	tasks[48] = newTask(t, task.Spec{Resources: task.Resources{Exclusive: []string{"one"}}})
+	tasks[59] = newTask(t, task.Spec{Key: "own"})
+	insertTogether(t, s, tasks)
+	last := int64(2)
+	for i, n := range tasks {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
+		if i == 25 {
+			if task.CodeOf(err) != task.CodeNotFound || n.Existing() != stays.ID {
+				t.Errorf("task %d, whose key another has: %v, instead of it there is %s", i, err, n.Existing())
+			}
+			continue
+		}
+		waiting := task.WaitQueued
+		if i == 48 {
+			waiting = task.WaitResource
+		}
+		if last++; err != nil || is.Seq != last || is.State != task.Pending || is.Waiting != waiting {
+			t.Errorf("task %d has place %d, want %d, and is %s, %s: %v", i, is.Seq, last, is.State, is.Waiting, err)
+		}
+		if h, err := s.History(t.Context(), task.Scope{All: true}, n.ID, 0); err != nil || len(h) != 1 || h[0].By != n.Creator() {
+			t.Errorf("task %d has the history %+v: %v", i, h, err)
+		}
+	}
+	if is, err := s.Get(t.Context(), task.Scope{All: true}, goes.ID); err != nil || is.State != task.Canceled || is.Key != "" {
+		t.Errorf("the task that was replaced is %s: %v", is.State, err)
+	}
+	if n := s.lanes.Count([]task.LaneID{1})[0]; n != (task.LaneCount{Ready: 59, Waiting: 1}) {
+		t.Errorf("the lane counts %+v", n)
+	}
+}
+
+// TestLimitsOfRuns: each of many new tasks is held against what those before it count, and the
+// ends of those that limits count are found in the lanes in which they are.
+func TestLimitsOfRuns(t *testing.T) {
+	s := stopped(t)
+	limit := func(most int64) {
+		t.Helper()
+		tk := &ticket{op: &limitsOp{map[string]task.StartLimits{"noop": {Concurrency: []task.Concurrency{{Max: most, By: "label:tenant"}}}}}}
+		if s.w.write([]*ticket{tk}); tk.err != nil {
+			t.Fatal(tk.err)
+		}
+	}
+	limit(1)
+	tasks := newTasks(t, 20, task.Spec{Labels: map[string]string{"tenant": "a"}})
+	for _, n := range tasks {
+		*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+	}
+	insertTogether(t, s, tasks)
+	counts := func(want ...task.LaneCount) {
+		t.Helper()
+		if got := s.lanes.Count([]task.LaneID{1, 2}); !slices.Equal(got, want) {
+			t.Fatalf("the lanes count %+v, want %+v", got, want)
+		}
+	}
+	counts(task.LaneCount{Active: 1}, task.LaneCount{Ready: 19}) // these wait where nobody looks while the limit is reached
+	limit(20)
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 20}}, Max: 20, NewToken: newToken, Now: time.Now()}}
+	s.w.write([]*ticket{{op: o}})
+	running := []task.Task{}
+	for i := range o.taken {
+		running = append(running, o.taken[i].Change.Task)
+	}
+	counts(task.LaneCount{Active: 1}, task.LaneCount{Active: 19})
+	s.w.st.taskGuard = nil // running it would panic
+	endRun(t, s, running, -1)
+	counts(task.LaneCount{Active: 1}, task.LaneCount{})
 }
 
 // TestClaimOfAStaleTask: a task that is kept otherwise than it is on record begins no attempt,
