@@ -7,10 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"time"
 
+	"github.com/taskhost/taskhost/host/api/server"
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/identity"
@@ -157,4 +159,16 @@ func (t Tokens) note(ctx context.Context, action, target string, status int) err
 	}
 	return t.store.AppendEvents(ctx, []identity.Event{{ID: id, At: time.Now(), Name: user, Owner: identity.DefaultOwner, Role: identity.Admin, By: identity.ByFile,
 		Address: netip.IPv6Loopback().String(), Action: action, Target: target, Status: status}})
+}
+
+// noteGlanceTask writes down that somebody submitted a task at /v2/tasks.
+func (h *Host) noteGlanceTask(r *http.Request, who identity.Caller, requestID string) {
+	if !h.access.Guarded() {
+		return
+	}
+	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: server.AddressOf(r).String(), RequestID: requestID,
+		Action: "submitTask", Target: r.URL.Path, Status: http.StatusCreated}
+	if err := h.access.Note(context.WithoutCancel(r.Context()), e); err != nil {
+		h.log.Error("a change is missing in the audit", "path", r.URL.Path, "error", err)
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
+	"github.com/taskhost/taskhost/host/glance"
 	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
@@ -42,6 +43,8 @@ type Options struct {
 	TLS TLSFiles
 	// Access is who may call the REST side, besides those with a token.
 	Access identity.Settings
+	// Glance is how the tasks are served to OpenStack's clients, at /v2/tasks.
+	Glance glance.Settings
 	// AuditRetain is how long it is kept who changed what. 0: 90 days.
 	AuditRetain time.Duration
 	// Builtins are the plugins that run in this process.
@@ -189,8 +192,10 @@ func (h *Host) serveAPI() {
 		return
 	}
 	log := slogTo(h.log.Named("api"))
-	h.server = server.New(server.NewHandler(h.engine, server.Options{Version: h.opts.Version, Log: log, Access: h.access,
-		MaxBody: h.maxBody}), log)
+	o := server.Options{Version: h.opts.Version, Log: log, Access: h.access, MaxBody: h.maxBody}
+	guard := server.NewGuard(o)
+	h.server = server.New(glance.NewHandler(glance.Options{Settings: h.opts.Glance, Service: h.engine, Caller: guard.Caller, MaxBody: h.maxBody, NewID: engine.NewID,
+		Note: h.noteGlanceTask, Next: server.NewHandler(h.engine, o)}), log)
 }
 
 // maxBody is what a request of one task may have under the types in force.
@@ -252,7 +257,7 @@ func (h *Host) Reload(o Options) error {
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
 		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace}, {"tls", h.opts.TLS, o.TLS}, {"trusted_proxy, anonymous or tls.client_role", h.opts.Access, o.Access},
-		{"audit_retain", h.opts.AuditRetain, o.AuditRetain},
+		{"audit_retain", h.opts.AuditRetain, o.AuditRetain}, {"glance", h.opts.Glance, o.Glance},
 	} {
 		if !reflect.DeepEqual(d.was, d.now) {
 			differs = append(differs, d.what)

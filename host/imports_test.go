@@ -24,6 +24,7 @@ var table = map[string]struct{ own, libs []string }{
 	"host/group":                     {own: s("host/task")},
 	"host/resource":                  {own: s("host/task")},
 	"host/identity":                  {own: s("host/task")},
+	"host/glance":                    {own: s("host/task", "host/identity")},
 	"host/schedule":                  {own: s("host/task"), libs: s("github.com/adhocore/gronx")},
 	"host/board":                     {own: s("host/task", "sdk"), libs: s("github.com/hashicorp/go-hclog")},
 	"host/lane":                      {own: s("host/task")},

@@ -3,8 +3,10 @@ package host
 import (
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/taskhost/taskhost/host/config"
+	"github.com/taskhost/taskhost/host/glance"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -18,6 +20,8 @@ func FromConfig(c *config.Config) Options {
 	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
 	o.Access = accessOf(c)
 	o.AuditRetain = c.AuditRetain
+	o.Glance = glance.Settings{MembersToo: c.Glance.TasksAPIAccess == "member", TimeToLive: time.Duration(c.Glance.TaskTimeToLive) * time.Hour,
+		AllowedSchemes: c.Glance.AllowedSchemes, AllowedHosts: c.Glance.AllowedHosts, DisallowedHosts: c.Glance.DisallowedHosts}
 	o.Types = map[string]task.TypeConfig{}
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig

@@ -13,6 +13,7 @@ command -v qemu-img >/dev/null || missing+=("qemu-img (Debian's qemu-utils): ima
 command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || missing+=("nats-server (Debian's nats-server): the external broker is left out")
 { command -v node && [ -x tools/node_modules/.bin/tsc ]; } >/dev/null || missing+=("npm's packages of tools/package.json (make check installs them): the client in TypeScript is left out")
 /usr/bin/python3 -c 'import cryptography, google.protobuf, grpc' 2>/dev/null || missing+=("grpc for /usr/bin/python3 (Debian's python3-grpcio, python3-protobuf, python3-cryptography): the plugin in Python is left out")
+/usr/bin/python3 -c 'import glanceclient' 2>/dev/null || missing+=("glance (Debian's python3-glanceclient): OpenStack's own client is left out")
 peers=$(bash bench/install.sh --missing)
 [ -z "$peers" ] || missing+=("Debian's $peers: queues that taskhost is measured against are left out")
 if [ ${#missing[@]} -gt 0 ]; then

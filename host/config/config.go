@@ -78,6 +78,8 @@ type Config struct {
 	TLS TLS
 	// TrustedProxy is who may say who the caller is.
 	TrustedProxy TrustedProxy
+	// Glance is how the tasks are served to OpenStack's clients.
+	Glance Glance
 	// Anonymous is from where whoever says nothing of who they are is let in, as an admin,
 	// though there are tokens. Without tokens, loopback is open in any case.
 	Anonymous string
@@ -219,10 +221,11 @@ func (c *Config) parse(name string, src []byte) (err error) {
 	}
 	d := &decoder{source: &c.source, note: c.note}
 	return d.file(serverFile, func(body hcl.Body) {
-		blocks := append(namedBlocks("executor", "task_type"), hcl.BlockHeaderSchema{Type: "tls"}, hcl.BlockHeaderSchema{Type: "trusted_proxy"})
+		blocks := append(namedBlocks("executor", "task_type"), hcl.BlockHeaderSchema{Type: "tls"}, hcl.BlockHeaderSchema{Type: "trusted_proxy"}, hcl.BlockHeaderSchema{Type: "glance"})
 		content := d.body(body, "", blocks, c.serverSetters())
 		d.tls(content, &c.TLS)
 		d.trustedProxy(content, c)
+		d.glance(content, &c.Glance)
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {
 			c.addDefaultExecutor()
 		}

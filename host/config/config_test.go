@@ -34,6 +34,12 @@ tls {
   client_role  = "viewer"
   client_roles = { ops = "admin" }
 }
+glance {
+  tasks_api_access  = "member"
+  task_time_to_live = 24
+  allowed_schemes   = ["https"]
+  disallowed_hosts  = ["bad.example.org"]
+}
 trusted_proxy {
   addresses    = ["127.0.0.1", "10.0.0.5/24"]
   certificates = ["proxy"]
@@ -100,6 +106,7 @@ func TestWholeFile(t *testing.T) {
 		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, Anonymous: "loopback", AuditRetain: 24 * time.Hour,
 		TLS: TLS{Cert: "/etc/taskhost/tls.crt", Key: "/etc/taskhost/tls.key", ClientCA: "/etc/taskhost/ca.crt", ClientRole: "viewer",
 			ClientRoles: map[string]string{"ops": "admin"}},
+		Glance:       Glance{TasksAPIAccess: "member", TaskTimeToLive: 24, AllowedSchemes: []string{"https"}, DisallowedHosts: []string{"bad.example.org"}},
 		TrustedProxy: TrustedProxy{Addresses: []string{"127.0.0.1/32", "10.0.0.0/24"}, Certificates: []string{"proxy"}, Headers: "openstack"},
 		Common: Common{DataDir: "/srv/taskhost", PluginDir: "/srv/plugins", LogLevel: "debug", LogFormat: "json",
 			PluginEnv: []string{"HTTPS_PROXY", "AWS_*"}, AllowWritablePlugins: true, source: c.source, origins: c.origins,
@@ -250,6 +257,9 @@ func TestFaults(t *testing.T) {
 		"no address":         {"trusted_proxy {\n addresses = [\"proxy\"]\n}", []string{"has \"proxy\": want an address or a network"}},
 		"unchecked":          {"trusted_proxy {\n certificates = [\"proxy\"]\n}", []string{"2:2 No client certificates are taken"}},
 		"other headers":      {"trusted_proxy {\n addresses = [\"127.0.0.1\"]\n headers = \"x\"\n}", []string{"is one of openstack"}},
+		"two glance":         {"glance {\n}\nglance {\n}", []string{"3:1 A second glance block"}},
+		"hosts both ways":    {"glance {\n allowed_hosts = [\"a\"]\n disallowed_hosts = [\"b\"]\n}", []string{"2:2 Allowed and disallowed hosts"}},
+		"who":                {"glance {\n tasks_api_access = \"everyone\"\n}", []string{"is one of admin, member"}},
 		"anonymous":          {"anonymous = \"everyone\"", []string{"is one of none, loopback"}},
 		"variable":           {"data_dir = home", []string{"1:12 Variables not allowed"}},
 		"function":           {"data_dir = env(\"HOME\")", []string{"1:12 not allowed"}},

@@ -37,6 +37,7 @@ func defaults() (*Config, error) {
 		CancelGrace:  10 * time.Second,
 		TLS:          TLS{ClientRole: "member"},
 		TrustedProxy: TrustedProxy{Headers: "openstack"},
+		Glance:       Glance{TasksAPIAccess: "admin", AllowedSchemes: []string{"http", "https"}},
 		Anonymous:    "none",
 		AuditRetain:  90 * 24 * time.Hour,
 		values:       map[string]string{},

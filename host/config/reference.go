@@ -65,6 +65,8 @@ func Reference(plugins []PluginSchema, queue json.RawMessage) ([]Key, error) {
 	r.setters("tls.", server, &c.TLS, c.TLS.setters(""))
 	r.block("trusted_proxy", server, "config.TrustedProxy")
 	r.setters("trusted_proxy.", server, &c.TrustedProxy, c.TrustedProxy.setters())
+	r.block("glance", server, "config.Glance")
+	r.setters("glance.", server, &c.Glance, c.Glance.setters())
 	own := w.setters()
 	maps.DeleteFunc(own, func(name string, _ setter) bool {
 		return slices.ContainsFunc(r.keys, func(k Key) bool { return k.Path == name })

@@ -234,12 +234,14 @@ func texts(to *[]string) setter {
 		if v.IsNull() || !v.CanIterateElements() || v.Type().IsObjectType() || v.Type().IsMapType() {
 			return s.bad()
 		}
+		var all []string
 		for _, e := range v.AsValueSlice() {
 			if e.Type() != cty.String || e.IsNull() {
 				return s.bad()
 			}
-			*to = append(*to, e.AsString())
+			all = append(all, e.AsString())
 		}
+		*to = all
 		return nil
 	}
 	return s

@@ -31,6 +31,21 @@ func newGuard(opts Options) guard {
 	return g
 }
 
+// Guard decides who may call, for what is served beside the API.
+type Guard struct{ guard guard }
+
+// NewGuard makes the guard that NewHandler has with these options.
+func NewGuard(o Options) *Guard { return &Guard{newGuard(o)} }
+
+// Caller is who sent a request; its error has the code unauthenticated or forbidden. The
+// answer to a wrong secret is held back.
+func (g *Guard) Caller(r *http.Request) (identity.Caller, error) {
+	if err := g.guard.check(r); err != nil {
+		return identity.Caller{}, err
+	}
+	return g.guard.caller(r)
+}
+
 // check refuses what a web page of someone else's makes a browser send. An open
 // server trusts whoever reaches its loopback address, and a browser on that
 // machine does: a page could write with a cross-origin request, or read under a
@@ -62,7 +77,7 @@ func (g *guard) knownHost(hostport string) bool {
 
 // anonymous says whether a request is let in that does not say who sent it.
 func (g *guard) anonymous(r *http.Request) bool {
-	return g.access == nil || g.access.Anonymous(addressOf(r))
+	return g.access == nil || g.access.Anonymous(AddressOf(r))
 }
 
 // secretOf is the token's secret that a request carries; "" if it has none.
@@ -74,8 +89,8 @@ func secretOf(r *http.Request) string {
 	return r.Header.Get("X-Auth-Token")
 }
 
-// addressOf is whom the connection is from.
-func addressOf(r *http.Request) netip.Addr {
+// AddressOf is whom a request's connection is from.
+func AddressOf(r *http.Request) netip.Addr {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -88,7 +103,7 @@ func (g *guard) caller(r *http.Request) (identity.Caller, error) {
 	if g.access == nil {
 		return identity.Machine(), nil
 	}
-	c := identity.Credentials{Address: addressOf(r), Secret: secretOf(r), Header: r.Header.Get}
+	c := identity.Credentials{Address: AddressOf(r), Secret: secretOf(r), Header: r.Header.Get}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		c.Certificate = r.TLS.VerifiedChains[0][0].Subject.CommonName
 	}

@@ -141,7 +141,7 @@ func (m *mux) note(rt route, who identity.Caller, r *http.Request, status int) {
 	if rt.reads() || rt.quiet || a == nil || !a.Guarded() {
 		return
 	}
-	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: addressOf(r).String(),
+	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: AddressOf(r).String(),
 		RequestID: requestIDOf(r), Action: rt.id, Target: loggedPath(r), Status: status}
 	if err := a.Note(context.WithoutCancel(r.Context()), e); err != nil {
 		m.log.LogAttrs(r.Context(), slog.LevelError, "a change is missing in the audit", slog.String("path", loggedPath(r)), slog.Any("error", err))
