@@ -545,3 +545,58 @@ func TestBoardManyWorkers(t *testing.T) {
 		t.Errorf("%d were done", len(done))
 	}
 }
+
+// lateJoin is a board that joins claims of an earlier host only when it is let.
+type lateJoin struct {
+	sdk.Executor
+	let chan struct{}
+}
+
+func (x lateJoin) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+	if t.Rejoin {
+		<-x.let
+	}
+	return x.Executor.Execute(ctx, t, r)
+}
+
+// Who speaks of a claim that the host has not joined yet, just after its start, is waited
+// with, and not told that it lost it.
+func TestBoardClaimIsJoinedBeforeItIsCalledStale(t *testing.T) {
+	dir := t.TempDir()
+	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := boardRig(t, store, 0, "work")
+	r.submit(task.Spec{})
+	c := r.one(board.Request{})
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := board.New(board.Options{})
+	t.Cleanup(b.Close)
+	x, err := b.Plugin("test").New(sdk.NewConfig("board", []byte(`{"types":["work"]}`), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := lateJoin{x, make(chan struct{})}
+	r = start(t, openStore(t, dir), engine.Options{Board: b, Executors: []registry.Binding{{Name: "board", Plugin: "board", Executor: late, OnDemand: true}}})
+	heard := make(chan error, 1)
+	go func() {
+		_, err := r.RenewClaim(t.Context(), me, task.Token(c.Token))
+		heard <- err
+	}()
+	select {
+	case err := <-heard:
+		close(late.let)
+		t.Fatalf("before the claim is joined its worker hears %v", err)
+	case <-time.After(50 * time.Millisecond): // it waits; if it is only slow to ask, nothing is shown, and nothing fails
+	}
+	close(late.let)
+	if err := <-heard; err != nil {
+		t.Errorf("once it is joined: %v", err)
+	}
+}
