@@ -220,6 +220,36 @@ func TestBoardTypeThatConfigPlaces(t *testing.T) {
 	}
 }
 
+// TestBoardTypeThatIsPut: a type that a client has put on the board is claimed from there, with
+// its own schema, also by the next host; the config goes before it.
+func TestBoardTypeThatIsPut(t *testing.T) {
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	r := boardRig(t, store, 0, "work")
+	spec := task.TypeSpec{Name: "put", Board: true, Input: []byte(`{"type":"object","required":["n"]}`)}
+	if _, _, err := r.PutType(t.Context(), me, spec); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "put", Input: []byte(`{}`)}}, nil); task.CodeOf(err) != task.CodeInvalidInput {
+		t.Errorf("an input that the schema does not take: %v", err)
+	}
+	id := r.submit(task.Spec{Type: "put", Input: []byte(`{"n":1}`)}).ID
+	if c := r.one(board.Request{Types: []string{"put"}}); c.Task != id {
+		t.Errorf("got %v", c)
+	}
+	r.Close(context.Background())
+	store.Close()
+	r = boardRig(t, openStore(t, dir), 0, "work")
+	waits := r.submit(task.Spec{Type: "put", Input: []byte(`{"n":2}`)}).ID
+	if c := r.one(board.Request{Types: []string{"put"}}); c.Task != waits {
+		t.Errorf("the next host gave %v", c)
+	}
+	spec.Executor = "none"
+	if _, _, err := r.PutType(t.Context(), me, spec); task.CodeOf(err) != task.CodeInvalidRequest {
+		t.Errorf("on the board and on another executor: %v", err)
+	}
+}
+
 func TestBoardRoutesAndOwners(t *testing.T) {
 	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
 	r.submit(task.Spec{Route: task.Route{"zone": "x"}})
