@@ -125,7 +125,7 @@ func TestActionsOnAllThatMatch(t *testing.T) {
 	s.until("it is under way", func() bool { got := s.task(stopped); return got.Progress != nil || got.State.Final() })
 	status, _, err := s.call("POST", "/v1/tasks/"+stopped+"/cancel", "")
 	got := s.final(stopped)
-	if err != nil || status < 300 && got.State != task.Canceled {
+	if err != nil || got.State != task.Canceled && got.State != task.Succeeded { // it may have done all by then
 		t.Errorf("the action's cancel is answered %d, %v, and it is %s", status, err, got.State)
 	}
 	s.get("/v1/status", &now)

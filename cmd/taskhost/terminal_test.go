@@ -68,7 +68,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		{"type get http", []string{`"url"`}},
 		{"task list", []string{failed[:18], "pending (executor)", "pending (scheduled)"}},
 		{"task get " + failed, []string{failed, "long/long", "Failures", "1 of 1", "cost-center=12345678901234567890"}},
-		{"task history " + failed, []string{"MESSAGE", "failed"}},
+		{"task history " + failed, []string{"executor local", "failed"}},
 		{"group list", []string{"a-group-with-a-rather-lo", "CANCELED"}},
 		{"group get " + group, []string{group, "cost-center=12345678901234567890"}},
 		{"schedule list", []string{"every-first-monday-of-the-quarter", "30 4 1-7", "1,4,7,10 1", "SKIPPED"}},

@@ -17,6 +17,7 @@ import (
 
 // typeFlags are the flags of type put.
 type typeFlags struct {
+	board                                          bool
 	spec, input, result                            string
 	route, concurrency                             []string
 	timeout, deadline, backoff, backoffMax, retain time.Duration
@@ -42,6 +43,7 @@ func (p *program) putTypeCmd() *cobra.Command {
 	f.StringVar(&t.input, "input-schema", "", "the input's JSON Schema: JSON, or @file")
 	f.StringVar(&t.result, "result-schema", "", "the result's JSON Schema: JSON, or @file")
 	f.StringVar(&t.req.Executor, "executor", "", "the executor that serves it")
+	f.BoolVar(&t.board, "board", false, "workers outside claim its tasks from the host's board")
 	f.StringArrayVar(&t.route, "route", nil, "run on workers with this label, name=value; may repeat")
 	f.DurationVar(&t.timeout, "timeout", 0, "how long one attempt may take")
 	f.DurationVar(&t.deadline, "deadline", 0, "how long the whole task may take")
@@ -93,6 +95,9 @@ func (t *typeFlags) fill(in io.Reader) (err error) {
 	over(&t.req.Deadline, api.Duration(t.deadline))
 	if t.maxLostSet {
 		t.req.MaxLost = &t.maxLost
+	}
+	if t.board {
+		t.req.Board = &t.board
 	}
 	if t.retainSet {
 		t.req.Retain = (*api.Duration)(&t.retain)

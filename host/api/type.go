@@ -29,6 +29,7 @@ type TypeRequest struct {
 	Input       json.RawMessage    `json:"input,omitempty" doc:"the input's JSON Schema, draft 2020-12, in place of that of whoever offers the type"`
 	Result      json.RawMessage    `json:"result,omitempty" doc:"the result's JSON Schema; nothing is checked against it"`
 	Executor    string             `json:"executor,omitempty" doc:"that serves the type, one of the config's"`
+	Board       *bool              `json:"board,omitempty" doc:"the type is on the host's board: workers outside claim its tasks, see POST /v1/board/claims"`
 	Route       map[string]string  `json:"route,omitempty" maxProperties:"64" doc:"labels that a worker must have to run the type, with their values"`
 	Timeout     Duration           `json:"timeout,omitempty" doc:"of one attempt"`
 	Deadline    Duration           `json:"deadline,omitempty" doc:"of the whole task, from when it is due first"`

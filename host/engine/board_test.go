@@ -220,6 +220,36 @@ func TestBoardTypeThatConfigPlaces(t *testing.T) {
 	}
 }
 
+// TestBoardTypeThatIsPut: a type that a client has put on the board is claimed from there, with
+// its own schema, also by the next host; the config goes before it.
+func TestBoardTypeThatIsPut(t *testing.T) {
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	r := boardRig(t, store, 0, "work")
+	spec := task.TypeSpec{Name: "put", Board: true, Input: []byte(`{"type":"object","required":["n"]}`)}
+	if _, _, err := r.PutType(t.Context(), me, spec); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Submit(t.Context(), me, []task.Spec{{Type: "put", Input: []byte(`{}`)}}, nil); task.CodeOf(err) != task.CodeInvalidInput {
+		t.Errorf("an input that the schema does not take: %v", err)
+	}
+	id := r.submit(task.Spec{Type: "put", Input: []byte(`{"n":1}`)}).ID
+	if c := r.one(board.Request{Types: []string{"put"}}); c.Task != id {
+		t.Errorf("got %v", c)
+	}
+	r.Close(context.Background())
+	store.Close()
+	r = boardRig(t, openStore(t, dir), 0, "work")
+	waits := r.submit(task.Spec{Type: "put", Input: []byte(`{"n":2}`)}).ID
+	if c := r.one(board.Request{Types: []string{"put"}}); c.Task != waits {
+		t.Errorf("the next host gave %v", c)
+	}
+	spec.Executor = "none"
+	if _, _, err := r.PutType(t.Context(), me, spec); task.CodeOf(err) != task.CodeInvalidRequest {
+		t.Errorf("on the board and on another executor: %v", err)
+	}
+}
+
 func TestBoardRoutesAndOwners(t *testing.T) {
 	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
 	r.submit(task.Spec{Route: task.Route{"zone": "x"}})
@@ -543,5 +573,60 @@ func TestBoardManyWorkers(t *testing.T) {
 	}
 	if len(done) != tasks {
 		t.Errorf("%d were done", len(done))
+	}
+}
+
+// lateJoin is a board that joins claims of an earlier host only when it is let.
+type lateJoin struct {
+	sdk.Executor
+	let chan struct{}
+}
+
+func (x lateJoin) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+	if t.Rejoin {
+		<-x.let
+	}
+	return x.Executor.Execute(ctx, t, r)
+}
+
+// Who speaks of a claim that the host has not joined yet, just after its start, is waited
+// with, and not told that it lost it.
+func TestBoardClaimIsJoinedBeforeItIsCalledStale(t *testing.T) {
+	dir := t.TempDir()
+	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := boardRig(t, store, 0, "work")
+	r.submit(task.Spec{})
+	c := r.one(board.Request{})
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := board.New(board.Options{})
+	t.Cleanup(b.Close)
+	x, err := b.Plugin("test").New(sdk.NewConfig("board", []byte(`{"types":["work"]}`), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := lateJoin{x, make(chan struct{})}
+	r = start(t, openStore(t, dir), engine.Options{Board: b, Executors: []registry.Binding{{Name: "board", Plugin: "board", Executor: late, OnDemand: true}}})
+	heard := make(chan error, 1)
+	go func() {
+		_, err := r.RenewClaim(t.Context(), me, task.Token(c.Token))
+		heard <- err
+	}()
+	select {
+	case err := <-heard:
+		close(late.let)
+		t.Fatalf("before the claim is joined its worker hears %v", err)
+	case <-time.After(50 * time.Millisecond): // it waits; if it is only slow to ask, nothing is shown, and nothing fails
+	}
+	close(late.let)
+	if err := <-heard; err != nil {
+		t.Errorf("once it is joined: %v", err)
 	}
 }

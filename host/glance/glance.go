@@ -101,7 +101,7 @@ func (h *Handler) find(path string) *route {
 		return &route{methods: map[string]answerFunc{http.MethodGet: h.get}, refusal: "A task is not deleted or changed by its clients: it is deleted at its expires_at."}
 	case strings.HasPrefix(path, schemasPath):
 		if doc := h.schema(path[len(schemasPath):]); doc != nil {
-			return get(func(w http.ResponseWriter, r *request) error { return writeJSON(w, http.StatusOK, doc()) })
+			return get(func(w http.ResponseWriter, _ *request) error { return writeJSON(w, http.StatusOK, doc()) })
 		}
 	case strings.HasPrefix(path, "/v2/images/") && strings.HasSuffix(path, "/tasks") && strings.Count(path, "/") == 4:
 		return get(h.listOfImage)

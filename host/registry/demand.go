@@ -9,8 +9,8 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// placeOnDemand gives the executors that are on demand the types that config places on
-// them; g.mu is held.
+// placeOnDemand gives the executors that are on demand the types that are placed on them;
+// g.mu is held.
 func (g *Registry) placeOnDemand() {
 	for _, x := range g.executors {
 		if !x.OnDemand {
@@ -26,12 +26,27 @@ func (g *Registry) placeOnDemand() {
 	}
 }
 
-// withPlaced is an offer with the types that config places on its executor and that it does
+// placedOn is which executor the config or, where that says nothing, a client has placed a
+// type on; "" if neither has.
+func (g *Registry) placedOn() map[string]string {
+	on := map[string]string{}
+	for name, s := range *g.stored.Load() {
+		on[name] = s.spec.Executor
+	}
+	for name, c := range *g.config.Load() {
+		if c.Executor != "" {
+			on[name] = c.Executor
+		}
+	}
+	return on
+}
+
+// withPlaced is an offer with the types that are placed on its executor and that it does
 // not offer by itself: as another executor describes them, or with any input.
 func (g *Registry) withPlaced(o *offer, x *Executor) *offer {
 	var placed []string
-	for name, c := range *g.config.Load() {
-		if c.Executor == x.Name && (!o.has(name) || slices.Contains(o.placed, name)) && sdk.ValidTypeName(name) {
+	for name, on := range g.placedOn() {
+		if on == x.Name && (!o.has(name) || slices.Contains(o.placed, name)) && sdk.ValidTypeName(name) {
 			placed = append(placed, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -147,6 +148,17 @@ func (g *Registry) checkSpec(spec *task.TypeSpec) error {
 	}
 	if t := (*g.types.Load())[spec.Name]; t != nil && t.Executor != nil && t.Executor.Own {
 		return task.Errorf(task.CodeConflict, "task type %q is the host's own", spec.Name)
+	}
+	if spec.Board {
+		boards := g.OnDemand()
+		switch {
+		case len(boards) == 0:
+			return badField("board", "is true, and this host has no board")
+		case spec.Executor == "":
+			spec.Executor = boards[0].Name
+		case !slices.ContainsFunc(boards, func(x *Executor) bool { return x.Name == spec.Executor }):
+			return badField("board", fmt.Sprintf("is true, and executor %q is none: leave one of them out", spec.Executor))
+		}
 	}
 	if x := g.byName[spec.Executor]; spec.Executor != "" && (x == nil || x.Own) {
 		return badField("executor", fmt.Sprintf("is %q, and no executor is named so; there are: %s", spec.Executor, strings.Join(g.names(), ", ")))

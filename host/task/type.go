@@ -12,6 +12,8 @@ type TypeSpec struct {
 	// Input and Result are JSON Schemas; nil leaves them to whoever offers the type.
 	Input  json.RawMessage `json:",omitempty"`
 	Result json.RawMessage `json:",omitempty"`
+	// Board places the type on the host's board, for workers that claim its tasks.
+	Board bool `json:",omitempty"`
 	TypeConfig
 }
 

@@ -144,6 +144,10 @@ func accesses() map[string]access {
 		"whoami": {needs: viewer}, "createToken": {needs: admin, body: `{"name":"made %d","owner":"ops","role":"viewer"}`}, "listTokens": {needs: admin},
 		"getToken": {needs: admin, path: token}, "revokeToken": {needs: admin, path: token}, "listAudit": {needs: admin},
 	}
+	all["claimTasks"], all["listClaims"] = access{needs: member, body: `{"worker":"w","types":["text"]}`}, access{needs: viewer}
+	for verb, body := range map[string]string{"renew": "", "checkpoint": "x", "finish": "1", "release": "", "progress": `{"done":1}`, "log": `{"lines":[]}`, "fail": `{"message":"m"}`, "trash": `{"reason":"r"}`} {
+		all[verb+"Claim"] = access{needs: member, body: body} // of a token that is nobody's; TestBoardOwners has one of another owner's
+	}
 	for _, verb := range []string{"pause", "resume", "drain", "restart"} {
 		all[verb+"Executor"] = access{needs: operator, path: fixed("/v1/executors/x/" + verb)}
 	}
