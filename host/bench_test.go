@@ -31,7 +31,7 @@ import (
 // that runs noop: in this process, or in its own.
 func benchHost(b *testing.B, process bool) *host.Host { return openBench(b, b.TempDir(), process) }
 
-func openBench(b *testing.B, data string, process bool) *host.Host {
+func openBench(b testing.TB, data string, process bool) *host.Host {
 	b.Helper()
 	all := append(scripts.All(), eventlet.FactoryOf(sdk.Func("typed", func(context.Context, typedInput, sdk.Reporter) (any, error) { return nil, nil })))
 	o := host.Options{DataDir: data, Listen: "127.0.0.1:0", Builtins: []sdk.Plugin{eventlet.Plugin("bench", all...)},
@@ -116,9 +116,8 @@ func drained(b *testing.B, h *host.Host) {
 	}
 }
 
-// perSecond runs submit, which takes up to some tasks and says how many, from
-// 64 clients at once until b.N tasks are final.
-func perSecond(b *testing.B, h *host.Host, submit func(most int) int) {
+// perSecond has 64 clients submit size tasks at a time, until b.N are final.
+func perSecond(b *testing.B, h *host.Host, size int, submit func(n int)) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
@@ -126,8 +125,12 @@ func perSecond(b *testing.B, h *host.Host, submit func(most int) int) {
 	b.ResetTimer()
 	for range 64 {
 		wg.Go(func() {
-			for left.Load() > 0 {
-				left.Add(-int64(submit(int(max(left.Load(), 1)))))
+			for {
+				n := min(int64(size), left.Add(-int64(size))+int64(size)) // no more than b.N in all
+				if n <= 0 {
+					return
+				}
+				submit(int(n))
 			}
 		})
 	}
@@ -156,44 +159,23 @@ func report(b *testing.B, used time.Duration) {
 
 var plainTask = task.Spec{Type: "noop"}
 
-// batches submits so many tasks at a time.
-func batches(b *testing.B, h *host.Host, spec task.Spec, size int) func(int) int {
-	return func(most int) int {
-		specs := slices.Repeat([]task.Spec{spec}, min(size, most))
-		if _, _, err := h.Tasks().Submit(context.Background(), host.DefaultScope(), specs, nil); err != nil {
+// submitted is the rate of tasks that are submitted so many at a time.
+func submitted(b *testing.B, h *host.Host, spec task.Spec, size int) {
+	perSecond(b, h, size, func(n int) {
+		if _, _, err := h.Tasks().Submit(context.Background(), host.DefaultScope(), slices.Repeat([]task.Spec{spec}, n), nil); err != nil {
 			b.Error(err)
 		}
-		return len(specs)
-	}
+	})
 }
 
-func singly(b *testing.B, h *host.Host) func(int) int   { return batches(b, h, plainTask, 1) }
-func hundreds(b *testing.B, h *host.Host) func(int) int { return batches(b, h, plainTask, 100) }
-
-func BenchmarkHostSingly(b *testing.B)   { h := benchHost(b, false); perSecond(b, h, singly(b, h)) }
-func BenchmarkHostHundreds(b *testing.B) { h := benchHost(b, false); perSecond(b, h, hundreds(b, h)) }
-
-func BenchmarkTypedSingly(b *testing.B) {
-	h := benchHost(b, false)
-	perSecond(b, h, batches(b, h, typedTask, 1))
-}
-
-func BenchmarkTypedHundreds(b *testing.B) {
-	h := benchHost(b, false)
-	perSecond(b, h, batches(b, h, typedTask, 100))
-}
-
-func BenchmarkProcessSingly(b *testing.B) {
-	h := benchHost(b, true)
-	perSecond(b, h, singly(b, h))
-}
-func BenchmarkProcessHundreds(b *testing.B) {
-	h := benchHost(b, true)
-	perSecond(b, h, hundreds(b, h))
-}
-
-func BenchmarkFleetSingly(b *testing.B)   { h := fleetHost(b); perSecond(b, h, singly(b, h)) }
-func BenchmarkFleetHundreds(b *testing.B) { h := fleetHost(b); perSecond(b, h, hundreds(b, h)) }
+func BenchmarkHostSingly(b *testing.B)      { submitted(b, benchHost(b, false), plainTask, 1) }
+func BenchmarkHostHundreds(b *testing.B)    { submitted(b, benchHost(b, false), plainTask, 100) }
+func BenchmarkTypedSingly(b *testing.B)     { submitted(b, benchHost(b, false), typedTask, 1) }
+func BenchmarkTypedHundreds(b *testing.B)   { submitted(b, benchHost(b, false), typedTask, 100) }
+func BenchmarkProcessSingly(b *testing.B)   { submitted(b, benchHost(b, true), plainTask, 1) }
+func BenchmarkProcessHundreds(b *testing.B) { submitted(b, benchHost(b, true), plainTask, 100) }
+func BenchmarkFleetSingly(b *testing.B)     { submitted(b, fleetHost(b), plainTask, 1) }
+func BenchmarkFleetHundreds(b *testing.B)   { submitted(b, fleetHost(b), plainTask, 100) }
 
 // post sends a body to the REST side over one of 64 kept connections.
 func post(b *testing.B, client *http.Client, url string, body []byte) {
@@ -216,9 +198,8 @@ func restClient(b *testing.B) *http.Client {
 
 func BenchmarkRESTSingly(b *testing.B) {
 	h, c := benchHost(b, false), restClient(b)
-	perSecond(b, h, func(int) int {
+	perSecond(b, h, 1, func(int) {
 		post(b, c, "http://"+h.Addr()+"/v1/tasks", []byte(`{"type":"noop","input":null}`))
-		return 1
 	})
 }
 
@@ -227,11 +208,9 @@ func BenchmarkRESTThousands(b *testing.B) { restBatches(b, 1000) }
 
 func restBatches(b *testing.B, size int) {
 	h, c := benchHost(b, false), restClient(b)
-	perSecond(b, h, func(most int) int {
-		n := min(size, most)
+	perSecond(b, h, size, func(n int) {
 		one := `{"type":"noop","input":null}`
 		post(b, c, "http://"+h.Addr()+"/v1/batches", []byte(`{"tasks":[`+strings.Repeat(one+",", n-1)+one+`]}`))
-		return n
 	})
 }
 

@@ -108,6 +108,9 @@ func (s *Set) SetLimits(byType map[string]task.StartLimits, held []Held) {
 // of are the limits of a type; nil if it has none.
 func (l *limits) of(taskType string) *typeLimits { return (*l.types.Load())[taskType] }
 
+// Limited says whether there are limits on when attempts at tasks of a type begin.
+func (s *Set) Limited(taskType string) bool { return s.limits.of(taskType) != nil }
+
 // counter finds or makes what a limit counts.
 func (l *limits) counter(k counterKey) *counter {
 	if c, ok := l.counters.Load(k); ok {

@@ -36,6 +36,7 @@ type applyOp struct {
 	changes []task.Change
 	routes  []string // of the tasks, as lanes name them
 	errs    []error
+	singly  bool          // each by a statement of its own
 	broken  map[int]error // changes that are not to be made: the schema refused them in an earlier run, or worse
 }
 
@@ -64,7 +65,20 @@ func sizeOfChanges(changes []task.Change) (rows, bytes int) {
 }
 
 func (o *applyOp) run(w *writer) error {
-	for i := range o.changes {
+	for i := 0; i < len(o.changes); i++ {
+		if n := o.successes(w, i); n > 1 {
+			made, err := w.succeed(o.changes[i:i+n], o.routes[i])
+			if err == nil && made {
+				clear(o.errs[i : i+n])
+				i += n - 1
+				continue
+			}
+			if err != nil && !isConstraint(err) {
+				return err
+			}
+			o.singly = true // then it is seen whose guard does not hold
+			return errRunAgain
+		}
 		if o.errs[i] = o.broken[i]; o.errs[i] != nil {
 			continue
 		}
@@ -84,10 +98,12 @@ func (o *applyOp) run(w *writer) error {
 
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
-	for _, narrow := range [...]func(*task.Change, string) (bool, error){w.tryStart, w.trySucceed} {
-		if done, err := narrow(c, route); done || err != nil {
-			return nil, err
-		}
+	done, err := w.tryStart(c, route)
+	if !done && err == nil && isPlainSuccess(c) {
+		done, err = w.succeed([]task.Change{*c}, route)
+	}
+	if done || err != nil {
+		return nil, err
 	}
 	old, refused, err := w.checkGuard(c)
 	if refused != nil || err != nil {
@@ -131,10 +147,7 @@ func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
 		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
-	n := w.lanes.HolderLane(t.Seq)
-	if n == nil {
-		n = w.lanes.ByKey(keyOf(t, route))
-	}
+	n := w.attemptLane(t, route)
 	if n == nil {
 		return false, nil
 	}
@@ -148,42 +161,13 @@ func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
 	return true, w.changed(c)
 }
 
-// trySucceed makes the common end of an attempt, likewise; the lane must be the one
-// that the task names.
-func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
-	t := &c.Task
-	if !isPlainSuccess(c) {
-		return false, nil
+// attemptLane is the lane in which limits count a task that an attempt holds, or the one that
+// it names; nil if there is none.
+func (w *writer) attemptLane(t *task.Task, route string) *lane.Lane {
+	if n := w.lanes.HolderLane(t.Seq); n != nil {
+		return n
 	}
-	n := w.lanes.HolderLane(t.Seq)
-	if n == nil {
-		n = w.lanes.ByKey(keyOf(t, route))
-	}
-	if n == nil {
-		return false, nil
-	}
-	st := w.st.taskSucceed
-	st.bind().int(micros(t.FinishedAt)).int(expiry(t)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
-		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
-	changed, err := st.changed()
-	if err != nil || changed == 0 {
-		return false, err
-	}
-	if err := w.endAttempt(t.Seq); err != nil {
-		return false, err
-	}
-	if err := w.changed(c); err != nil {
-		return false, err
-	}
-	w.lanes.Move(n, lane.Active, n, lane.Uncounted)
-	return true, w.writeSideTables(c, resultNone)
-}
-
-// isPlainSuccess says that a change is the common end of an attempt, for which a narrower
-// statement does.
-func isPlainSuccess(c *task.Change) bool {
-	return c.From == task.Running && c.Task.State == task.Succeeded && c.Event != nil && isTold(c.Event, ending(&c.Task, 0)) &&
-		!c.SetError && c.Task.Handle == nil && !c.SetCheckpoint && c.Task.Progress == (task.Progress{})
+	return w.lanes.ByKey(keyOf(t, route))
 }
 
 // guard is what a change must know of the stored row.

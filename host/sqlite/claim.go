@@ -53,8 +53,11 @@ func (o *claimOp) run(w *writer) error {
 	}
 	for len(o.taken) < o.claim.Max && o.aside < asideAtOnce {
 		head, ok, err := merge.Next()
-		if !ok || err != nil {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			break
 		}
 		began, err := w.claim(o, &head)
 		if err != nil {
@@ -64,10 +67,11 @@ func (o *claimOp) run(w *writer) error {
 			merge.Took(head.Share)
 		}
 	}
-	return nil
+	return w.writeBeginnings(o.taken)
 }
 
-// claim begins an attempt at the head of a lane; false if it is ready there no more.
+// claim begins an attempt at the head of a lane; false if it is ready there no more. It is
+// for writeBeginnings to write it.
 func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	l := head.Lane
 	seq := head.Entry.Seq
@@ -81,9 +85,6 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++
-	if err := w.writeBegin(&c); err != nil {
-		return false, err
-	}
 	w.feed.note(task.FeedChange{Seq: seq, ID: c.Task.ID, Owner: c.Task.Owner, State: c.Task.State, Version: c.Task.Version})
 	if err := w.moved(&c.Task, task.Pending, c.Task.State, micros(o.claim.Now)); err != nil {
 		return false, err
@@ -93,21 +94,4 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	w.lanes.Hold(seq, l, &c.Task)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
 	return true, w.enterFlight(seq)
-}
-
-// writeBegin writes what Begin changed: one narrow update, and the event if the row does
-// not tell it.
-func (w *writer) writeBegin(c *task.Change) error {
-	t := &c.Task
-	begun := t.Version
-	if !isTold(c.Event, beginning(t, begun)) {
-		begun = 0
-		if err := w.event(t.Seq, t.Version, c.Event); err != nil {
-			return err
-		}
-	}
-	st := w.st.taskBegin
-	st.bind().int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).int(t.Version).opt(begun).blob(t.Token[:]).
-		text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq)
-	return st.run()
 }

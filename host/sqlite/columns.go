@@ -152,13 +152,14 @@ var (
 	updateColumns = boundColumns(onUpdate)
 )
 
-// insertTask is the statement that binds insertColumns.
-func insertTask() string {
+// insertTasks is the statement that binds insertColumns for each of so many rows.
+func insertTasks(n int) string {
 	names := make([]string, len(insertColumns))
 	for i, c := range insertColumns {
 		names[i] = c.name
 	}
-	return `INSERT INTO task (` + strings.Join(names, ", ") + `) VALUES (?` + strings.Repeat(", ?", len(names)-1) + `)`
+	row := `(?` + strings.Repeat(", ?", len(names)-1) + `)`
+	return `INSERT INTO task (` + strings.Join(names, ", ") + `) VALUES ` + row + strings.Repeat(", "+row, n-1)
 }
 
 // updateTask is the statement that binds updateColumns, whether handle is to be set,

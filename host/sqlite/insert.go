@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
@@ -56,6 +57,7 @@ type insertRow struct {
 	lane   lane.Key
 	labels string
 	seq    int64
+	in     *lane.Lane // what the writer found for it
 }
 
 // encodeRows makes ready of new tasks what can be.
@@ -214,44 +216,92 @@ func (w *writer) checkQueueLimits(tasks []*task.Task) error {
 	return nil
 }
 
+// insertAtOnce is how many rows one statement inserts where there are as many plain ones.
+const insertAtOnce = 10
+
 // insertAll writes new tasks that checkNew has passed, but for those whose key another has
 // that is to stay.
 func (w *writer) insertAll(tasks []*task.Task, rows []insertRow) error {
-	for i, t := range tasks {
-		if !t.Existing().IsZero() {
-			continue
+	for len(tasks) > 0 {
+		n := 1
+		if len(tasks) >= insertAtOnce && !slices.ContainsFunc(tasks[:insertAtOnce], w.goesAlone) {
+			n = insertAtOnce
 		}
-		if err := w.takeKey(t); err != nil {
+		if tasks[0].Existing().IsZero() {
+			if err := w.takeKey(tasks[0]); err != nil {
+				return err
+			}
+			if err := w.insert(tasks[:n], rows[:n]); err != nil {
+				return err
+			}
+		}
+		tasks = tasks[n:]
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// goesAlone says that a new task is inserted by a statement of its own, after all that those
+// before it do: takes another's key, joins queues of resources, counts against limits.
+func (w *writer) goesAlone(t *task.Task) bool {
+	return t.OnConflict != nil || t.CreatedBy != "" || !t.Parent.IsZero() || !t.Resources.None() || w.lanes.Limited(t.Type)
+}
+
+// insert writes one new task, or insertAtOnce of which none goes alone. Its first statement
+// that writes tasks is the only one that can fail by their own fault.
+func (w *writer) insert(tasks []*task.Task, rows []insertRow) error {
+	st := w.st.taskInsert
+	if len(tasks) == insertAtOnce {
+		st = w.st.tasksInsert
+	}
+	a := st.bind()
+	for i, t := range tasks {
+		if err := w.placeNew(t, &rows[i]); err != nil {
 			return err
 		}
-		if err := w.insert(t, &rows[i]); err != nil {
+		w.bindNew(a, t, &rows[i])
+	}
+	if err := st.run(); err != nil {
+		return err
+	}
+	for i, t := range tasks {
+		if err := w.inserted(t, &rows[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// insert writes one task. Its first statement is the only one that can fail by
-// the task's own fault.
-func (w *writer) insert(t *task.Task, r *insertRow) error {
+// placeNew gives a new task its lane, its order key, and its places in the queues of its resources.
+func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 	r.lane.Child = t.Place != 0
 	if t.State == task.Pending && t.Waiting == task.WaitQueued {
 		r.lane.Values = w.lanes.FullValues(t, "")
 	}
-	n, err := w.lane(r.lane)
-	if err != nil {
+	if r.in, err = w.lane(r.lane); err != nil {
 		return err
 	}
 	w.lastSeq++
 	r.seq = w.lastSeq
 	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
-		if t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt)); err != nil {
-			return err
-		}
+		t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt))
 	}
-	if err := w.insertTask(t, r, n); err != nil {
-		return err
+	return err
+}
+
+// bindNew binds the row of a new task.
+func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
+	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, result: resultNone}
+	if t.State == task.Running && t.CreatedBy == "" {
+		w.row.begun = t.Version
 	}
+	for i := range insertColumns {
+		insertColumns[i].bind(a, &w.row)
+	}
+}
+
+// inserted writes what a new task has beside its row, and counts it.
+func (w *writer) inserted(t *task.Task, r *insertRow) error {
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
 	if e := creation(t); t.CreatedBy != "" || t.Attempt != e.Attempt && t.State == e.To { // by whom, or that it was handed on as it was made, no row tells
 		e.To = t.State
@@ -282,7 +332,7 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 	if err := w.moved(t, task.None, t.State, micros(t.CreatedAt)); err != nil {
 		return err
 	}
-	return w.countNew(n, r, t)
+	return w.countNew(r.in, r, t)
 }
 
 // countNew counts a new task in its lane.
@@ -299,19 +349,6 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 		return w.enterFlight(r.seq)
 	}
 	return nil
-}
-
-func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
-	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
-	if t.State == task.Running && t.CreatedBy == "" {
-		w.row.begun = t.Version
-	}
-	st := w.st.taskInsert
-	a := st.bind()
-	for i := range insertColumns {
-		insertColumns[i].bind(a, &w.row)
-	}
-	return st.run()
 }
 
 // event appends to a task's history; n is the task's version after it.

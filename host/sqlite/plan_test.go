@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -8,15 +9,19 @@ import (
 // hotPlans are the statements that run while tasks wait or run, each with what its plan must have.
 var hotPlans = map[string]struct{ sql, want string }{
 	"whole task":        {sqlTaskWhole, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
-	"begin":             {sqlTaskBegin, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+	"begin":             {sqlTaskBegin, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"start":             {sqlTaskStart, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
-	"succeed":           {sqlTaskSucceed, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+	"succeed":           {sqlTaskSucceed, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"guard":             {sqlTaskGuard, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 	"update":            {sqlTaskUpdate, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 	"note":              {sqlTaskProgress, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 	"promote":           {sqlPromote, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
-	"ready, same":       {sqlReadySame, "SEARCH t USING INDEX task_ready (lane=? AND priority=? AND rowid>?)"},
-	"ready, below":      {sqlReadyBelow, "SEARCH t USING INDEX task_ready (lane=? AND priority<?)"},
+	"places, same":      {sqlReadyPlaces + sqlReadySame, "SEARCH t USING COVERING INDEX task_ready (lane=? AND priority=? AND rowid>?)"},
+	"places, below":     {sqlReadyPlaces + sqlReadyBelow, "SEARCH t USING COVERING INDEX task_ready (lane=? AND priority<?)"},
+	"children, same":    {sqlChildPlaces + sqlReadyChildSame, "SEARCH t USING COVERING INDEX task_ready_child (lane=? AND priority=? AND place>?)"},
+	"children, below":   {sqlChildPlaces + sqlReadyChildBelow, "SEARCH t USING COVERING INDEX task_ready_child (lane=? AND priority<?)"},
+	"ready, same":       {sqlReadyTasks + sqlReadySame, "SEARCH t USING INDEX task_ready (lane=? AND priority=? AND rowid>?)"},
+	"ready, below":      {sqlReadyTasks + sqlReadyBelow, "SEARCH t USING INDEX task_ready (lane=? AND priority<?)"},
 	"due":               {sqlDue, "SEARCH task USING INDEX task_scheduled (run_at<?)"},
 	"next due":          {sqlNextDue, "USING COVERING INDEX task_scheduled"},
 	"key":               {sqlKeyHolder, "SEARCH k USING PRIMARY KEY (owner=? AND type=? AND key=?)"},
@@ -128,8 +133,8 @@ func explain(t *testing.T, s *Store, sql string, columns, column int) (out []str
 
 // parameters counts a statement's parameters; numbered ones by their highest.
 func parameters(sql string) int {
-	for n := 9; n > 0; n-- {
-		if strings.Contains(sql, "?"+string(rune('0'+n))) {
+	for n := 99; n > 0; n-- {
+		if strings.Contains(sql, "?"+strconv.Itoa(n)) {
 			return n
 		}
 	}

@@ -45,7 +45,7 @@ func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
 
 // take gives the task with that order key if it is kept, and forgets it.
 func (k readyTasks) take(seq int64) (t task.Task, kept bool) {
-	if k == nil || k[seq%readyKept].Seq != seq {
+	if !k.have(seq) {
 		return t, false
 	}
 	t = k[seq%readyKept]
@@ -53,22 +53,34 @@ func (k readyTasks) take(seq int64) (t task.Task, kept bool) {
 	return t, true
 }
 
+// have says that the task with that order key is kept.
+func (k readyTasks) have(seq int64) bool { return k != nil && k[seq%readyKept].Seq == seq }
+
 func (k readyTasks) forget(seq int64) {
-	if k != nil && k[seq%readyKept].Seq == seq {
+	if k.have(seq) {
 		k[seq%readyKept] = task.Task{}
 	}
 }
 
-// What is read of the ready tasks beyond a window: all that there may be of a task that has
-// had no attempt and has no checkpoint, with the input if it is small.
+// windowReads read the ready tasks of a lane beyond its window, in the order in which they
+// are claimed: the younger ones of the priority where it ends, then those of lower priorities.
+type windowReads struct {
+	same, below           *stmt
+	childSame, childBelow *stmt // of a lane of children
+}
+
+// What is read of them: their places in the queue, by an index alone; or all that there may be
+// of a task that has had no attempt and has no checkpoint, with the input if it is small.
 var (
-	sqlReady = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
+	sqlReadyPlaces = `SELECT t.seq, t.priority FROM task t WHERE`
+	sqlChildPlaces = `SELECT t.seq, t.priority, t.place FROM task t WHERE`
+	sqlReadyTasks  = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
 t.attempt > 0 OR m.checkpoint IS NOT NULL OR t.resources IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) > ` + strconv.Itoa(readyBytes) + `
-FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE t.waiting = {queued} AND t.lane = +?`
-	sqlReadySame       = named(sqlReady + ` AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
-	sqlReadyBelow      = named(sqlReady + ` AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
-	sqlReadyChildSame  = named(sqlReady + ` AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
-	sqlReadyChildBelow = named(sqlReady + ` AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
+FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE`
+	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
+	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
+	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
+	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
 	readyCount         = len(readyColumns) + 1
 )
 
@@ -83,25 +95,40 @@ var readyColumns = func() (columns []taskColumn) {
 	return append(columns, inputColumn)
 }()
 
-// readReady is a lane.Read: it reads the ready tasks of l beyond its window from the
-// index, first the younger ones of the priority where it ends, then the lower priorities.
+// readReady is a lane.Read. The tasks themselves are read unless all of them are kept.
 func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
-	batch := w.batch[:0]
-	read := func(st *stmt) error {
-		return st.each(func(r row) bool {
-			t := decode(r, &l.Lane, readyColumns)
-			t.State = task.Pending
-			t.Waiting = task.WaitQueued
-			batch = append(batch, entryOf(int64(t.Priority), t.Place, t.Seq))
-			if more := r.int(readyCount - 1); more == 0 && len(l.Route) <= readyBytes {
-				*w.ready.place(t.Seq) = t
-			}
-			return true
-		})
+	kept := true
+	err := w.readWindow(w.st.readyPlaces, l, limit, func(r row) {
+		e := lane.Entry{Priority: r.int(1), Place: r.int(0), Seq: r.int(0)}
+		if l.Child {
+			e.Place = r.int(2)
+		}
+		kept = kept && w.ready.have(e.Seq)
+		w.batch = append(w.batch, e)
+	})
+	if err != nil || kept {
+		return w.batch, err
 	}
-	same, lower := w.st.readySame, w.st.readyBelow
+	err = w.readWindow(w.st.readyTasks, l, limit, func(r row) {
+		t := decode(r, &l.Lane, readyColumns)
+		t.State = task.Pending
+		t.Waiting = task.WaitQueued
+		w.batch = append(w.batch, entryOf(int64(t.Priority), t.Place, t.Seq))
+		if more := r.int(readyCount - 1); more == 0 && len(l.Route) <= readyBytes {
+			*w.ready.place(t.Seq) = t
+		}
+	})
+	return w.batch, err
+}
+
+// readWindow has each called with the rows of the ready tasks of l beyond its window, of which
+// it is to put the entry into w.batch.
+func (w *writer) readWindow(reads windowReads, l *lane.Lane, limit int, each func(row)) error {
+	w.batch = w.batch[:0]
+	next := func(r row) bool { each(r); return true }
+	same, lower := reads.same, reads.below
 	if l.Child {
-		same, lower = w.st.readyChildSame, w.st.readyChildBelow
+		same, lower = reads.childSame, reads.childBelow
 	}
 	below := int64(math.MaxInt64)
 	if end, ok := l.Window.End(); ok {
@@ -111,18 +138,16 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 			a.int(end.Seq)
 		}
 		a.int(int64(limit))
-		if err := read(same); err != nil {
-			return nil, err
+		if err := same.each(next); err != nil {
+			return err
 		}
 	}
-	if left := limit - len(batch); left > 0 {
-		lower.bind().int(l.Row).int(below).int(int64(left))
-		if err := read(lower); err != nil {
-			return nil, err
-		}
+	left := limit - len(w.batch)
+	if left <= 0 {
+		return nil
 	}
-	w.batch = batch
-	return batch, nil
+	lower.bind().int(l.Row).int(below).int(int64(left))
+	return lower.each(next)
 }
 
 // readyTask is the task at the head of a lane, as it is on record; false if it is ready

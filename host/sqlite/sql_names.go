@@ -14,6 +14,7 @@ var sqlNames = func() *strings.Replacer {
 		"{no reason}", fmt.Sprint(int(task.WaitNone)),
 		"{no result}", fmt.Sprint(resultNone),
 		"{result row}", fmt.Sprint(resultRow),
+		"{never}", fmt.Sprint(int64(never)),
 		"{block shift}", fmt.Sprint(blockShift),
 	}
 	for _, s := range task.States() {

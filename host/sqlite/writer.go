@@ -92,6 +92,7 @@ type writer struct {
 	groups   groupMoves
 	feed     *feed   // nil until the store is identified
 	row      taskRow // of the insert or update that is being bound
+	each     []byte  // what each task of a run has of its own, likewise
 	lastSeq  int64   // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
 	// rows that were deleted are at most this. seqCommitted is what of it is committed.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
@@ -12,27 +13,29 @@ type statements struct {
 
 	begin, commit, rollback, checkpoint *stmt
 
-	taskInsert, taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress *stmt
-	historyInsert, inputInsert, resultPut, resultDelete                                           *stmt
-	detailCheckpoint, detailError                                                                 detailColumn
-	readySame, readyBelow, readyChildSame, readyChildBelow, due, promote, nextDue                 *stmt
-	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
-	keyHolder, keyInsert, keyDelete, keyClear                                                     *stmt
-	idemGet, idemInsert, idemExpire                                                               *stmt
-	versionGet, versionPut, versionDelete                                                         *stmt
-	taskToken, uploadPut, uploadDelete                                                            *stmt
-	logInsert, offerPut, offerExpire                                                              *stmt
-	signalPut, signalGet, signalDelete                                                            *stmt
-	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait     *stmt
-	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
-	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
-	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
-	readyRow, makeReady                                                                           *stmt
-	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue                  *stmt
-	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                            *stmt
-	seqRecord, markPut                                                                            *stmt
-	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                     *stmt
-	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
+	taskInsert, tasksInsert                                                                   *stmt
+	taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress         *stmt
+	historyInsert, inputInsert, resultPut, resultDelete                                       *stmt
+	detailCheckpoint, detailError                                                             detailColumn
+	readyPlaces, readyTasks                                                                   windowReads
+	due, promote, nextDue                                                                     *stmt
+	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                     *stmt
+	keyHolder, keyInsert, keyDelete, keyClear                                                 *stmt
+	idemGet, idemInsert, idemExpire                                                           *stmt
+	versionGet, versionPut, versionDelete                                                     *stmt
+	taskToken, uploadPut, uploadDelete                                                        *stmt
+	logInsert, offerPut, offerExpire                                                          *stmt
+	signalPut, signalGet, signalDelete                                                        *stmt
+	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait *stmt
+	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened              *stmt
+	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete   *stmt
+	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
+	readyRow, makeReady                                                                       *stmt
+	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
+	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                 *stmt
+	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
+	seqRecord, markPut                                                                        *stmt
+	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                *stmt
 }
 
 // The writer's SQL. What is here as text is what the query plan test explains.
@@ -41,14 +44,18 @@ type statements struct {
 // instead of 6) if a parameter was compared with the condition of a partial
 // index, since its value could decide the plan. An expression is not looked into.
 var (
-	sqlTaskInsert = insertTask()
 	sqlTaskUpdate = updateTask()
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
-	sqlTaskBegin  = `UPDATE task SET state = ?, waiting = ?, attempt = ?, version = ?, begun = ?, token = ?, executor = ?, node = NULL, handle = NULL,
-started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE seq = ?`
-	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
-updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
+	// Of a run of tasks: a statement a task would cost two or three times as much. Of what each
+	// has of its own there are 16 bytes in ?4: its token, or the time as digits.
+	sqlTaskBegin = `UPDATE task SET state = ?5, waiting = ?6, attempt = ?7, version = ?3, begun = ?8, token = substr(?4, 16 * (seq - ?1) + 1, 16),
+executor = ?9, node = NULL, handle = NULL, started_at = ?10, updated_at = ?11, done = NULL, total = NULL, message = NULL
+WHERE seq BETWEEN ?1 AND ?2 AND version = ?3 - 1`
+	sqlTaskSucceed = named(strings.ReplaceAll(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = ?3 + 1,
+finished_at = TIME, expires_at = iif(?5 < 0, {never}, TIME + ?5), updated_at = TIME, result = ?6
+WHERE seq BETWEEN ?1 AND ?2 AND state = {running} AND attempt = ?7 AND version = ?3 AND lane = ?8 AND begun IS NOT NULL`,
+		"TIME", `CAST(substr(?4, 16 * (seq - ?1) + 1, 16) AS INTEGER)`))
 	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
 updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
@@ -82,7 +89,8 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.commit, `COMMIT`, 0)
 	p(&st.rollback, `ROLLBACK`, 0)
 	p(&st.checkpoint, sqlCheckpoint, 3)
-	p(&st.taskInsert, sqlTaskInsert, 0)
+	p(&st.taskInsert, insertTasks(1), 0)
+	p(&st.tasksInsert, insertTasks(insertAtOnce), 0)
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)
 	p(&st.taskBegin, sqlTaskBegin, 0)
 	p(&st.taskSucceed, sqlTaskSucceed, 0)
@@ -99,10 +107,14 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.detailError.put, `INSERT INTO task_detail (task, error_message, error_details) VALUES (?, ?, ?)
 ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_details = excluded.error_details`, 0)
 	p(&st.detailError.clear, `UPDATE task_detail SET error_message = NULL, error_details = NULL WHERE task = ?`, 0)
-	p(&st.readySame, sqlReadySame, readyCount)
-	p(&st.readyBelow, sqlReadyBelow, readyCount)
-	p(&st.readyChildSame, sqlReadyChildSame, readyCount)
-	p(&st.readyChildBelow, sqlReadyChildBelow, readyCount)
+	p(&st.readyPlaces.same, sqlReadyPlaces+sqlReadySame, 2)
+	p(&st.readyPlaces.below, sqlReadyPlaces+sqlReadyBelow, 2)
+	p(&st.readyPlaces.childSame, sqlChildPlaces+sqlReadyChildSame, 3)
+	p(&st.readyPlaces.childBelow, sqlChildPlaces+sqlReadyChildBelow, 3)
+	p(&st.readyTasks.same, sqlReadyTasks+sqlReadySame, readyCount)
+	p(&st.readyTasks.below, sqlReadyTasks+sqlReadyBelow, readyCount)
+	p(&st.readyTasks.childSame, sqlReadyTasks+sqlReadyChildSame, readyCount)
+	p(&st.readyTasks.childBelow, sqlReadyTasks+sqlReadyChildBelow, readyCount)
 	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)

@@ -28,8 +28,8 @@ func readList(root string, o options) (all []figure, err error) {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		if len(fields) != 3 {
-			return nil, fmt.Errorf("%s:%d: want package, benchmark, iterations; got %q", o.list, at, strings.TrimSpace(line))
+		if len(fields) < 3 {
+			return nil, fmt.Errorf("%s:%d: want package, benchmark, iterations, and what it is; got %q", o.list, at, strings.TrimSpace(line))
 		}
 		times, err := iterations(fields[2], o.tasks)
 		if err != nil {

@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// A run is tasks whose order keys follow one another and to which the same happens: one
+// statement writes them all, where a statement for each costs twice as much and more. What
+// each has of its own, 16 bytes of it, is cut out of w.each by the statement.
+
+// follows says that t can be the n-th after first of a run.
+func follows(t, first *task.Task, n int) bool {
+	return t.Seq == first.Seq+int64(n) && t.Attempt == first.Attempt && t.Version == first.Version
+}
+
+// writeBeginnings writes what Begin changed: one narrow update for each run of tasks that
+// differ in their tokens alone, and the events if the rows do not tell them.
+func (w *writer) writeBeginnings(all []task.Claimed) error {
+	for len(all) > 0 {
+		first := &all[0].Change.Task
+		n := 1
+		for n < len(all) && follows(&all[n].Change.Task, first, n) {
+			n++
+		}
+		if err := w.writeRunBegin(all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+func (w *writer) writeRunBegin(run []task.Claimed) error {
+	t := &run[0].Change.Task
+	begun := t.Version
+	if !isTold(run[0].Change.Event, beginning(t, begun)) {
+		begun = 0
+	}
+	w.each = w.each[:0]
+	for i := range run {
+		c := &run[i].Change
+		w.each = append(w.each, c.Task.Token[:]...)
+		if begun != 0 {
+			continue
+		}
+		if err := w.event(c.Task.Seq, c.Task.Version, c.Event); err != nil {
+			return err
+		}
+	}
+	st := w.st.taskBegin
+	st.bind().int(t.Seq).int(t.Seq + int64(len(run)) - 1).int(t.Version).blob(w.each).
+		int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).opt(begun).text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt))
+	n, err := st.changed()
+	if err == nil && n != int64(len(run)) { // they are read from the table the next time
+		err = fmt.Errorf("%d of %d tasks from %d on are not as they were kept", int64(len(run))-n, len(run), t.Seq)
+	}
+	return err
+}
+
+// successes is how many changes from i on are plain successes that one statement can write.
+func (o *applyOp) successes(w *writer, i int) int {
+	first := &o.changes[i]
+	if o.singly || len(o.broken) > 0 || !w.endsPlainly(first) {
+		return 0
+	}
+	n := 1
+	for i+n < len(o.changes) && o.routes[i+n] == o.routes[i] && w.endsPlainly(&o.changes[i+n]) && alike(&o.changes[i+n].Task, &first.Task, n) {
+		n++
+	}
+	return n
+}
+
+// endsPlainly says that a change is a plain success of a task that no limit counts, and whose
+// lane is therefore the one that it names.
+func (w *writer) endsPlainly(c *task.Change) bool {
+	return isPlainSuccess(c) && w.lanes.HolderLane(c.Task.Seq) == nil
+}
+
+// alike says that t, which succeeded, can be the n-th after first of a run.
+func alike(t, first *task.Task, n int) bool {
+	return follows(t, first, n) && keyOf(t, "") == keyOf(first, "") && keptFor(t) == keptFor(first) &&
+		resultKind(t.Result, t.ResultType) == resultKind(first.Result, first.ResultType)
+}
+
+// keptFor is for how many microseconds a task is kept once it is final; -1 for ever.
+func keptFor(t *task.Task) int64 {
+	if t.ExpiresAt.IsZero() {
+		return -1
+	}
+	return micros(t.ExpiresAt) - micros(t.FinishedAt)
+}
+
+// succeed makes the common end of the attempts of a run: of all or, if it says false, not of
+// all, and then nothing of it is to stay. The lane must be the one that the tasks name, or of
+// one alone that in which limits count it.
+func (w *writer) succeed(run []task.Change, route string) (bool, error) {
+	t := &run[0].Task
+	n := w.attemptLane(t, route)
+	if n == nil {
+		return false, nil
+	}
+	w.each = w.each[:0]
+	for i := range run {
+		w.each = strconv.AppendInt(w.each, micros(run[i].Task.FinishedAt), 10)
+	}
+	st := w.st.taskSucceed
+	st.bind().int(t.Seq).int(t.Seq + int64(len(run)) - 1).int(t.Version).blob(w.each).int(keptFor(t)).
+		int(resultKind(t.Result, t.ResultType)).int(int64(run[0].FromAttempt)).int(n.Row)
+	changed, err := st.changed()
+	if err != nil || changed != int64(len(run)) {
+		return false, err
+	}
+	for i := range run {
+		c := &run[i]
+		if err := w.endAttempt(c.Task.Seq); err != nil {
+			return false, err
+		}
+		if err := w.changed(c); err != nil {
+			return false, err
+		}
+		w.lanes.Move(n, lane.Active, n, lane.Uncounted)
+		if err := w.writeSideTables(c, resultNone); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// isPlainSuccess says that a change is the common end of an attempt, for which a narrower
+// statement does. Its time has 16 digits from the year 2001 to 2286.
+func isPlainSuccess(c *task.Change) bool {
+	t := &c.Task
+	return c.From == task.Running && t.State == task.Succeeded && c.Event != nil && isTold(c.Event, ending(t, 0)) &&
+		!c.SetError && t.Handle == nil && !c.SetCheckpoint && t.Progress == (task.Progress{}) &&
+		micros(t.FinishedAt) >= 1e15 && micros(t.FinishedAt) < 1e16 && micros(t.UpdatedAt) == micros(t.FinishedAt)
+}

@@ -1,0 +1,234 @@
+package sqlite
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/taskhost/taskhost/host/task"
+)
+
+// insertReady has a stopped store take so many tasks that are ready.
+func insertReady(t *testing.T, s *Store, n int) {
+	t.Helper()
+	insertTogether(t, s, newTasks(t, n, task.Spec{}))
+}
+
+func newTasks(t *testing.T, n int, spec task.Spec) []*task.Task {
+	t.Helper()
+	tasks := make([]*task.Task, n)
+	for i := range tasks {
+		tasks[i] = newTask(t, spec)
+	}
+	return tasks
+}
+
+// insertTogether has a stopped store take tasks of one submission.
+func insertTogether(t *testing.T, s *Store, tasks []*task.Task) {
+	t.Helper()
+	tk := insertion(t, tasks...)
+	s.w.write([]*ticket{tk})
+	if err := errors.Join(tk.err, tk.op.(*insertOp).refused); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// claimed has a stopped store begin attempts at the first ready tasks.
+func claimed(t *testing.T, s *Store, n int) ([]task.Task, error) {
+	t.Helper()
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: firstLane(n), Max: n, NewToken: newToken, Now: time.Now()}}
+	tk := &ticket{op: o}
+	s.w.write([]*ticket{tk})
+	tasks := make([]task.Task, len(o.taken))
+	for i := range tasks {
+		tasks[i] = o.taken[i].Change.Task
+	}
+	return tasks, tk.err
+}
+
+// TestKeptTasksAreNotRead: a claim reads the places of tasks that were just inserted, and
+// nothing else of them.
+func TestKeptTasksAreNotRead(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 1000)
+	s.w.st.readyTasks = windowReads{} // running one of them would panic
+	s.w.st.taskWhole = nil
+	if got, err := claimed(t, s, 600); len(got) != 600 || err != nil {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+}
+
+// TestRuns: of tasks that one statement writes, each has its own token and time, and one
+// that changed meanwhile is refused alone.
+func TestRuns(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 8)
+	got, err := claimed(t, s, 8)
+	if len(got) != 8 || err != nil {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+	for _, want := range got {
+		if is, err := s.Get(t.Context(), task.Scope{All: true}, want.ID); err != nil || is.State != task.Running || is.Token != want.Token || is.Version != 2 {
+			t.Errorf("task %d is %s, version %d, with token %x, want %x: %v", want.Seq, is.State, is.Version, is.Token, want.Token, err)
+		}
+	}
+	cancel, err := task.Cancel(got[3], "somebody", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &applyOp{changes: []task.Change{cancel}, routes: make([]string, 1), errs: make([]error, 1)}
+	s.w.write([]*ticket{{op: o}})
+	if o.errs[0] != nil {
+		t.Fatal(o.errs[0])
+	}
+	endRun(t, s, got[5:], -1)
+	endRun(t, s, got[:5], 3)
+	if n := s.lanes.Count([]task.LaneID{1})[0]; n != (task.LaneCount{Active: 1}) {
+		t.Errorf("the lane counts %+v", n)
+	}
+}
+
+// endRun has all of them succeed, one each second, and sees that they did but the canceled one.
+func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
+	t.Helper()
+	ends := &applyOp{routes: make([]string, len(run)), errs: make([]error, len(run))}
+	for i, r := range run {
+		c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends.changes = append(ends.changes, c)
+	}
+	s.w.write([]*ticket{{op: ends}})
+	for i, c := range ends.changes {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, c.Task.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == canceled {
+			if task.CodeOf(ends.errs[i]) != task.CodeConflict || is.State != task.Canceling {
+				t.Errorf("the end of a task that was canceled: %v, it is %s", ends.errs[i], is.State)
+			}
+			continue
+		}
+		want := c.Task.FinishedAt.Truncate(time.Microsecond)
+		var expires time.Time // never
+		if c.Task.Retain > 0 {
+			expires = want.Add(c.Task.Retain)
+		}
+		if ends.errs[i] != nil || is.State != task.Succeeded || is.Version != 3 ||
+			!is.FinishedAt.Equal(want) || !is.UpdatedAt.Equal(want) || !is.ExpiresAt.Equal(expires) {
+			t.Errorf("task %d is %s, finished %s, want %s, expires %s, want %s: %v", c.Task.Seq, is.State, is.FinishedAt, want, is.ExpiresAt, expires, ends.errs[i])
+		}
+	}
+}
+
+// TestRunsAreKeptForEver: of tasks without a time to be removed at, one statement writes the ends,
+// though their times differ.
+func TestRunsAreKeptForEver(t *testing.T) {
+	s := stopped(t)
+	insertTogether(t, s, newTasks(t, 8, task.Spec{Retain: new(time.Duration)}))
+	got, err := claimed(t, s, 8)
+	if len(got) != 8 || err != nil {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+	s.w.st.taskGuard = nil // running it, for one alone, would panic
+	endRun(t, s, got, -1)
+}
+
+// TestInsertedTogether: among tasks of which ten are one statement, those that are more than
+// plain have what is theirs, and all are in the order in which they came.
+func TestInsertedTogether(t *testing.T) {
+	s := stopped(t)
+	stays, goes := newTask(t, task.Spec{Key: "stays"}), newTask(t, task.Spec{Key: "goes"})
+	insertTogether(t, s, []*task.Task{stays, goes})
+	tasks := newTasks(t, 60, task.Spec{})
+	tasks[13].CreatedBy = task.Via("ann", "schedule", newID())
+	tasks[25] = newTask(t, task.Spec{Key: "stays", OnConflict: task.ConflictExisting})
+	tasks[36] = newTask(t, task.Spec{Key: "goes", OnConflict: task.ConflictReplace})
+	tasks[47] = newTask(t, task.Spec{Resources: task.Resources{Exclusive: []string{"one"}}})
+	tasks[48] = newTask(t, task.Spec{Resources: task.Resources{Exclusive: []string{"one"}}})
+	tasks[59] = newTask(t, task.Spec{Key: "own"})
+	insertTogether(t, s, tasks)
+	last := int64(2)
+	for i, n := range tasks {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
+		if i == 25 {
+			if task.CodeOf(err) != task.CodeNotFound || n.Existing() != stays.ID {
+				t.Errorf("task %d, whose key another has: %v, instead of it there is %s", i, err, n.Existing())
+			}
+			continue
+		}
+		waiting := task.WaitQueued
+		if i == 48 {
+			waiting = task.WaitResource
+		}
+		if last++; err != nil || is.Seq != last || is.State != task.Pending || is.Waiting != waiting {
+			t.Errorf("task %d has place %d, want %d, and is %s, %s: %v", i, is.Seq, last, is.State, is.Waiting, err)
+		}
+		if h, err := s.History(t.Context(), task.Scope{All: true}, n.ID, 0); err != nil || len(h) != 1 || h[0].By != n.Creator() {
+			t.Errorf("task %d has the history %+v: %v", i, h, err)
+		}
+	}
+	if is, err := s.Get(t.Context(), task.Scope{All: true}, goes.ID); err != nil || is.State != task.Canceled || is.Key != "" {
+		t.Errorf("the task that was replaced is %s: %v", is.State, err)
+	}
+	if n := s.lanes.Count([]task.LaneID{1})[0]; n != (task.LaneCount{Ready: 59, Waiting: 1}) {
+		t.Errorf("the lane counts %+v", n)
+	}
+}
+
+// TestLimitsOfRuns: each of many new tasks is held against what those before it count, and the
+// ends of those that limits count are found in the lanes in which they are.
+func TestLimitsOfRuns(t *testing.T) {
+	s := stopped(t)
+	limit := func(most int64) {
+		t.Helper()
+		tk := &ticket{op: &limitsOp{map[string]task.StartLimits{"noop": {Concurrency: []task.Concurrency{{Max: most, By: "label:tenant"}}}}}}
+		if s.w.write([]*ticket{tk}); tk.err != nil {
+			t.Fatal(tk.err)
+		}
+	}
+	limit(1)
+	tasks := newTasks(t, 20, task.Spec{Labels: map[string]string{"tenant": "a"}})
+	for _, n := range tasks {
+		*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+	}
+	insertTogether(t, s, tasks)
+	counts := func(want ...task.LaneCount) {
+		t.Helper()
+		if got := s.lanes.Count([]task.LaneID{1, 2}); !slices.Equal(got, want) {
+			t.Fatalf("the lanes count %+v, want %+v", got, want)
+		}
+	}
+	counts(task.LaneCount{Active: 1}, task.LaneCount{Ready: 19}) // these wait where nobody looks while the limit is reached
+	limit(20)
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 20}}, Max: 20, NewToken: newToken, Now: time.Now()}}
+	s.w.write([]*ticket{{op: o}})
+	running := []task.Task{}
+	for i := range o.taken {
+		running = append(running, o.taken[i].Change.Task)
+	}
+	counts(task.LaneCount{Active: 1}, task.LaneCount{Active: 19})
+	s.w.st.taskGuard = nil // running it would panic
+	endRun(t, s, running, -1)
+	counts(task.LaneCount{Active: 1}, task.LaneCount{})
+}
+
+// TestClaimOfAStaleTask: a task that is kept otherwise than it is on record begins no attempt,
+// nor do those that are claimed with it; the next claim reads it.
+func TestClaimOfAStaleTask(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 5)
+	if _, err := s.w.conn.Exec(`UPDATE task SET version = 7 WHERE seq = 3`, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := claimed(t, s, 5); err == nil {
+		t.Fatalf("claimed %d", len(got))
+	}
+	got, err := claimed(t, s, 5)
+	if len(got) != 5 || err != nil || got[2].Version != 8 {
+		t.Fatalf("claimed %+v: %v", got, err)
+	}
+}
