@@ -50,6 +50,7 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/remote-queue/wire":        {own: s("sdk")},
 	"plugins/remote-queue/files":       {},
 	"plugins/remote-queue/config":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/files")},
+	"plugins/remote-queue/amqp":        {own: s("sdk", "plugins/remote-queue/config"), libs: s("github.com/rabbitmq/amqp091-go", "github.com/cenkalti/backoff/...", "github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/broker":      {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/broker/nats": {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/broker"), libs: s("github.com/nats-io/...", "github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/fleet":       {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/files", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
