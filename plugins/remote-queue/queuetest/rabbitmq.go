@@ -129,8 +129,8 @@ func (r *RabbitMQ) Start(t testing.TB) {
 }
 
 // Settle waits until the broker would come back from Kill with the queues that it has: it
-// confirms one some seconds before the name of its log is on disk, and says of that nothing.
-func (r *RabbitMQ) Settle() { time.Sleep(5 * time.Second) }
+// confirms one before the name of its log is on disk, of which it says nothing.
+func (r *RabbitMQ) Settle() { time.Sleep(3 * time.Second) }
 
 // Kill ends the broker as a power cut does, but for the disk.
 func (r *RabbitMQ) Kill() {
