@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 )
 
 // peer is a process beside the server: a worker, or a broker.
@@ -134,6 +136,39 @@ func TestCrashFleet(t *testing.T) {
 			broker.start()
 		})
 	})
+	t.Run("RabbitMQ", func(t *testing.T) {
+		r := queuetest.OwnRabbitMQ(t)
+		s := newServer(t, "", fleet("    url = \""+r.URL()+"\""))
+		w := s.worker("w1", "url = \""+r.URL()+"\"")
+		s.start()
+		w.start()
+		s.known()
+		r.Settle()
+		s.crashFleet(4, func(round int) { crashRabbitMQ(s, w, r, round%4) })
+	})
+}
+
+// crashRabbitMQ has the broker die, forget all, lose what waits and run out of disk, in turn.
+func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) {
+	switch round {
+	case 0:
+		r.RabbitMQ.Kill()
+		r.Start()
+	case 1:
+		r.RabbitMQ.Kill()
+		r.Wipe()
+		w.kill()
+		r.Start()
+		w.start()
+	case 2:
+		r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
+		s.kill()
+		s.start()
+	case 3:
+		r.Control(s.t, "set_disk_free_limit", "1000000GB")
+		pause(2*time.Second, 3*time.Second) // longer than the lapse
+		r.Control(s.t, "set_disk_free_limit", "1MB")
+	}
 }
 
 // A second SIGTERM ends a worker whose script does not listen, with a word why.

@@ -28,7 +28,7 @@ type withServers struct{ *testing.M }
 
 // Run runs the tests.
 func (m withServers) Run() int {
-	defer stopSharedRabbitMQ()
+	defer func() { sharedRabbitMQ.server.stop() }()
 	return m.M.Run()
 }
 
