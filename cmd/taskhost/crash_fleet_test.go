@@ -144,31 +144,41 @@ func TestCrashFleet(t *testing.T) {
 		w.start()
 		s.known()
 		r.Settle()
-		s.crashFleet(4, func(round int) { crashRabbitMQ(s, w, r, round%4) })
+		var accepted []string
+		for round := range rounds(4) {
+			l := s.load(4, journalTask)
+			pause(300*time.Millisecond, 700*time.Millisecond)
+			mend := crashRabbitMQ(s, w, r, round%4)
+			pause(300*time.Millisecond, 700*time.Millisecond)
+			accepted = append(accepted, l.end()...) // the broker takes ten seconds to come back
+			mend()
+		}
+		s.settle()
+		s.verify(accepted)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
 // crashRabbitMQ has the broker die, forget all, lose what waits and run out of disk, in turn.
-func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) {
+func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (mend func()) {
 	switch round {
 	case 0:
 		r.RabbitMQ.Kill()
-		r.Start()
+		return r.Start
 	case 1:
 		r.RabbitMQ.Kill()
 		r.Wipe()
 		w.kill()
-		r.Start()
-		w.start()
+		return func() { r.Start(); w.start() }
 	case 2:
 		r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
 		s.kill()
-		s.start()
-	case 3:
-		r.Control(s.t, "set_disk_free_limit", "1000000GB")
-		pause(2*time.Second, 3*time.Second) // longer than the lapse
-		r.Control(s.t, "set_disk_free_limit", "1MB")
+		return s.start
 	}
+	r.Control(s.t, "set_disk_free_limit", "1000000GB")
+	return func() { r.Control(s.t, "set_disk_free_limit", "1MB") }
 }
 
 // A second SIGTERM ends a worker whose script does not listen, with a word why.
