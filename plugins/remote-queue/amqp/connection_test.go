@@ -11,6 +11,7 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // client is a connection with a publisher, and what was said of the broker.
@@ -181,6 +182,34 @@ func TestAlarm(t *testing.T) {
 		t.Errorf("after the alarm: %v", err)
 	}
 	<-confirmed
+}
+
+// Over TLS, a broker is known by who signed its certificate.
+func TestTLS(t *testing.T) {
+	r := queuetest.SharedRabbitMQ(t)
+	url := "amqps://guest:guest@" + r.TLSAddress
+	for name, c := range map[string]struct {
+		ca string
+		ok bool
+	}{"known": {r.CA, true}, "unknown": {"", false}} {
+		var downs []error
+		conn, err := Connect(Options{URLs: url, Name: "test", Log: queuetest.Log("amqp"), Credentials: config.Credentials{CA: sdk.Path(c.ca)},
+			Up: func() {}, Down: func(err error) { downs = append(downs, err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ok {
+			queuetest.Eventually(t, "the broker listens with TLS, too", func() bool { return conn.Ready() == nil })
+		}
+		err = conn.Ready()
+		conn.Close()
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !c.ok && (len(downs) == 0 || !strings.Contains(downs[0].Error(), "certificate")) {
+			t.Errorf("%s: the error is %v", name, downs)
+		}
+	}
 }
 
 // What can never work is refused at once, and a password is in no error.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
 	"github.com/taskhost/taskhost/sdk"
@@ -66,5 +67,33 @@ func TestRabbitMQPurged(t *testing.T) {
 				t.Errorf("%q ran %d times", key, n)
 			}
 		}
+	}
+}
+
+// A user of RabbitMQ with the permissions of docs/design.md serves as host, another as the
+// worker of its name, and as no other.
+func TestRabbitMQPermissions(t *testing.T) {
+	s := queuetest.NewRabbitMQServer(t)
+	q := "taskhost\\." + s.Queue()
+	for _, c := range [][]string{
+		{"add_user", "host", "secret"},
+		{"set_permissions", "host", "^(" + q + "(\\..*)?|amq\\.(default|rabbitmq\\.reply-to.*))$", "^(" + q + "(\\..*)?|amq\\.(default|rabbitmq\\.reply-to.*))$", "^(" + q + "(\\..*)?|amq\\.(default|rabbitmq\\.reply-to.*))$"},
+		{"add_user", "w1", "secret"},
+		{"set_permissions", "w1", "^" + q + "\\.worker\\.w1\\.", "^" + q + "($|\\.worker\\.w1\\.)", "^" + q + "($|\\.worker\\.w1\\.|\\.lane\\.)"},
+		{"set_topic_permissions", "w1", "taskhost." + s.Queue(), "^up\\.w1\\.", "^down\\.w1\\."},
+	} {
+		s.Control(t, c...)
+	}
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "amqp://" + s.Addr(), "queue": s.Queue(), "user": "host", "password": "secret"})
+	if r := why(t, f); r != "" {
+		t.Fatalf("the host cannot serve: %s", r)
+	}
+	g := queuetest.NewGates()
+	gateWorker(t, g, worker.Options{URL: "amqp://" + s.Addr(), Queue: s.Queue(), Credentials: config.Credentials{User: "w1", Password: "secret"}})
+	gateWorker(t, g, worker.Options{Name: "w2", URL: "amqp://" + s.Addr(), Queue: s.Queue(), Credentials: config.Credentials{User: "w1", Password: "secret"}})
+	queuetest.Serves(t, f, "quick")
+	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
+	if all := peers(f); len(all) != 1 || all[0].Name != "w1" {
+		t.Errorf("the user of one worker speaks as %v", all)
 	}
 }

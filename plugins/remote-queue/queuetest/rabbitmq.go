@@ -20,7 +20,10 @@ const rabbitBin = "/usr/lib/rabbitmq/bin/"
 // Erlang's port mapper beside it. It takes ten seconds to start, so the tests of a package
 // share one, and each uses a queue of its own.
 type RabbitMQ struct {
-	Address string // without TLS
+	// Address is where it listens without TLS, TLSAddress with it, and CA the file of the
+	// authority that signed its certificate.
+	Address, TLSAddress, CA string
+
 	dir     string
 	env     []string
 	mapper  *child
@@ -84,7 +87,7 @@ func newRabbitMQ() (*RabbitMQ, error) {
 		return nil, err
 	}
 	r := &RabbitMQ{dir: dir}
-	var ports [3]string
+	var ports [4]string
 	for i := range ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -105,7 +108,15 @@ func newRabbitMQ() (*RabbitMQ, error) {
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "none"),
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"))
-	for file, text := range map[string]string{"rabbitmq.conf": "disk_free_limit.absolute = 1MB\n", "enabled_plugins": "[]."} {
+	r.TLSAddress = "127.0.0.1:" + ports[3]
+	ca, cert, key, err := Certificates(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.CA = ca
+	conf := fmt.Sprintf("disk_free_limit.absolute = 1MB\nlisteners.ssl.1 = %s\nssl_options.cacertfile = %s\nssl_options.certfile = %s\nssl_options.keyfile = %s\n",
+		r.TLSAddress, ca, cert, key)
+	for file, text := range map[string]string{"rabbitmq.conf": conf, "enabled_plugins": "[]."} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			return nil, err
 		}
