@@ -146,11 +146,11 @@ func TestCrashFleet(t *testing.T) {
 		r.Settle()
 		var accepted []string
 		for round := range rounds(4) {
-			l := s.load(4, journalTask)
-			pause(300*time.Millisecond, 700*time.Millisecond)
+			l := s.load(2, journalTask)
+			pause(100*time.Millisecond, 300*time.Millisecond)
 			mend := crashRabbitMQ(s, w, r, round%4)
-			pause(300*time.Millisecond, 700*time.Millisecond)
-			accepted = append(accepted, l.end()...) // the broker takes ten seconds to come back
+			pause(100*time.Millisecond, 300*time.Millisecond)
+			accepted = append(accepted, l.end()...) // what follows takes many seconds
 			mend()
 		}
 		s.settle()
@@ -161,7 +161,8 @@ func TestCrashFleet(t *testing.T) {
 	})
 }
 
-// crashRabbitMQ has the broker die, forget all, lose what waits and run out of disk, in turn.
+// crashRabbitMQ has the broker die, forget all, lose what waits and run out of disk, in turn;
+// mend does what is not done under load.
 func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (mend func()) {
 	switch round {
 	case 0:
@@ -173,12 +174,17 @@ func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (
 		w.kill()
 		return func() { r.Start(); w.start() }
 	case 2:
-		r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
-		s.kill()
-		return s.start
+		return func() {
+			r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
+			s.kill()
+			s.start()
+		}
 	}
-	r.Control(s.t, "set_disk_free_limit", "1000000GB")
-	return func() { r.Control(s.t, "set_disk_free_limit", "1MB") }
+	return func() {
+		r.Control(s.t, "set_disk_free_limit", "1000000GB")
+		pause(2*time.Second, 3*time.Second) // longer than the lapse
+		r.Control(s.t, "set_disk_free_limit", "1MB")
+	}
 }
 
 // A second SIGTERM ends a worker whose script does not listen, with a word why.

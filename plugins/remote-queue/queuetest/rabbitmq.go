@@ -24,10 +24,10 @@ type RabbitMQ struct {
 	// authority that signed its certificate.
 	Address, TLSAddress, CA string
 
-	dir     string
-	env     []string
-	mapper  *child
-	broker  *child
+	dir    string
+	env    []string
+	mapper *child
+	broker *child
 }
 
 var sharedRabbitMQ struct {
