@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A whole executor plugin in Python: one task type, "shout".
+"""A whole executor plugin in Python: two task types, "shout", and "choir", which has others shout.
 
 It needs Debian's python3-grpcio, python3-protobuf and python3-cryptography. To
 make it yours, write another script() and Info; the rest is docs/protocol.md.
@@ -17,33 +17,37 @@ from google.protobuf.internal import builder
 # It stands in this file because the host runs a private copy of it, alone.
 DESCRIPTOR = """
 # descriptor begins
-H4sIAAAAAAACA6VZzXMbSRVfSaOvJ38ok13QKrub7CzZZF2FvfF+sBsCiyMpZVUcx4xlimxBqcZSWxo8ntHOjFzJgaKKE8WFMxeq+A84cqW4cOMEdy78B9x573X3aORoZBsu
-qnmvf6+730e/97oFf3sIa+KlGEzjINychEEcmG/GTnQ6DqJ4Mxk4f9B8bxQEI09sMeZ4erI1nIZO7Aa+lGrevjgeu2ciip2ziQRYN2D9mYidoRM7tvhmimPWL6E+Y0WTwI+E
-2YDyuQgjnLiRu5O7X7U1aX4Aq4PAP3FH/WgwFmdOI4/jK/aKZB4yz3wTivGriYgahTsFFJYEcf1giFwDRSq2JKx/5aDeYuFpKNSezCZUtNpqAwltfgtKcjG1tKLMt6FCOvSH
-bojr8qaJbrshDZEp+9PQ48VxiOij0KNNRV4QR40i8gu2JIgrJsFg3Cgh17AlQVaJpuG5ey4aZVZBk+a7AMoqtHqFl6hKDq5v3YQbKRWljckVbRENQvdYq239CEzExWHg7aNt
-tDFMMMhUyhD8TUZwBuR4NkLVVpT1Ftycm0Gt9Rjqs7WUjzfBcP2TgKetbTc3FwXcZhcRNuOsv+TBINL8VHs3h96tbb+3WLKHEJaeeV8aOp829Mc6Jgo8V8YuWBcJpNAYihMR
-hmKoAimhaSyYxh56RPoTxzRt3oLqmfOy7/qTacxuLdgVZHSJJv/RYCiiqRezcws2wW1mmHegNvWdc8f1nGNPKP+mWeZdWBtIu0d9qVCV11/V3H0O9r/noaINw351zmZ+xW9a
-aciOmqScm2aZ78MK66DPX4EPQY156vjhGZWaaIwhz6hkKtAnUKbkgPZhU9W2396UyWNTJ4/NtkoutkbS4mQnJ47F2QR9Ke1YQ96OYpnvAZm176EPpSF337DLyNlDxm9yORyH
-UGA2iV1tyoqd4ly0tTRjmvW4BtW+XsL6kwEG2XahNfHAOsMhqh0pS2oyneAK8wkuyV3Ghdy1IE3gmtMI41Cagb/NH0IJtym8CLWnkP4wO6Q39xjYwQh5ZSspju/QcX3XHynr
-JDTtOpz6PFTl3WnS/B5UPQczXCSE3wB1oi/6s6eLgV0h8CFiaTnXR6Y/EI2azLSaJvVGgS8aK7wN/jZ3AcgifWmNVVbxoyUqUrQfElZqWY013fwSain9zToUTsUr5T76JJuf
-O95UKN9J4mH+i1zzEazNz3uZdCElbQlYUzlSZ9gk3efS6f4HGMkYK85IUPiQou8vVnQXGc8k0k5ErH/moZYawQNXRLuGsUq4txbPdUgQPDISa36OxY584bEate13Fku1GINi
-Cm1+FwrO4JRjm072QqGdwSlKEI6WGWIPgBYwli3TZgwtI9GkEwenSiEZOrUJQjoxlhYLxQkeFj43mYvZjKHFJPpxCYxT1x9aNqwn/lO17KuUq2RV+mDxpAfedOT6rzvrtwas
-zo2RamPhecFyd+0ShFRjLO6jOhbot2PhxMpjt7MEFQyFZzLml9hikOMxqUjfvbskTMSQcqvCm4+xBxmLwekkcP1Y+fFORrgkOJwgJWU+gsoJpppojOtLl2ZU9ycKhfKJhNmh
-1B1NJ5OAFZDezTgzRzMgzpGWIxsMxo4/winKy2zQkiCygcLT/ueSZ+b+2wpF+9cSSYD9tQxFNjAXg+BUyC54xZaE+W0snThp3x3q7ovI7pASJuU3VVL4m2uQrI3sk4KtSYow
-2Y0Ul2l54LzyAmdoSywmpbSXS1eRTDsY+0Y01dCTHSw2z5Iifih+gRBVcxRFdSXEbsFVNeeSPmGGTbcXcOX24qukdtb4EN9bEvwLi+cjKIY4EZWsJbVXytsElOJSiKTj0MFC
-uHq5dI+ASpqFsC3WLfkaKryWldZ2GKMbdvMzMjx3netX8aUCm7ehplo8Drg6BxxIFpVGdFz5BBsmvHA0biyb+IkE2RotLznRRAzihqkvOUz+PwX7C4CZua8rOTP1dSQttIBS
-js7lIHWDom/SU2V/3Rsq0vo+lJW56Vi4vuf6QiUARZHwYDz1T8VQtReatH6dg5KsxhnJ4wEUBw4VvzxHya2sgo4QWyLNLSiOOC4Ll50kibOw+mNxz9gA2jAS3/Dyhk2f1i6U
-ZLG9qoRMF06UdM+KsipQkj2ChSmUc6z1+xwUuUrOtZq511tN7t7z8917Ro+OG5q4Q5VP6TPdGRfx8K7MOuNmqqSVeCihrZdQTepweorc/BSf0cZjEWJsqaK+xAUJlFYOxUDg
-7VMWc8NOaOvnUFYl/Do2V6m7MJe69fOAMXsesEYAsxp/5RUegEEvJss7D52JGGr9Ciq6FbjyMngwMRcMgjOxfKXnEmRrNGnK+zN4LrmB/xSgrID0okH1m9dfy3pLeIoIm3Gp
-3Ju/Tu7FSzDd6oWvkq8MzpricfbVCcdYnHCKcwnHbEOZ+mnXizhCa9sbSw3CbbirS58WNd+B6kSEZ46Pm1DvUzOG+ZAKBuL7zgmGp2qOloQxMHqHwJSyXrnCG6oGICNlvSCI
-LZHpJwgcxgMAvCH9BMG85kNYSatyrez+D0wrvCI9IU392PWSh6zsa68E0sEcjF1vGAqfL3aYiDQtM1s0VbFZsRV1oe8yrtt33YP1UyEm/dQc8oFqjdizs4rFp5ZqjTPO1Cz9
-5ufSbxXKqim2ACq6x7V+CrX27MEXW7MSVyt9VcoqQYSxFXR2Rc6nrsjWv3PowvTD8f80N+YdLxjpS3aGVfeC0R6WXpuhGM4V9O+In3YKy54hDxTKTvB0EIdhMJmoB0TD1iSN
-xGPsBUdj9g6OKNL6I4YbbzrDI5h6JnS3zy9LPQeIsBmns2JhLr0HJyeR0NcERSVJr8jL8bfcQ4zVSD48ScL6XQ7KykoZu9yAfHIvXXZOEEUzeOJceLzHoi2JdBIz5pMY7tMJ
-RxGXX0x59G0NoaLtn7Ej0o6emGQXxd8z7Qop7bJX3sCYk0012tDcafW6z/f7R/uHB51W90m3066/Yd6AVcW3Oz/p2L16buME/cnN1Vtwo7VzdNi5IFKHFclu7ey3Onv1HE0i
-Ob3us87zo149b65DTbIO6LdemEm1O72d1m7d2PhDDgwqOahV/Wl3v31hGRPWmHt41Gp1Om3k5WhW5j3Z6e4hI08rM0NuBVkFcxWqzNp7ftirGwnCxuGdQ0QUaSvMetHt7NG8
-pWQH3f1ex7aPDnrILW/YYBzIq279YMfuXdjfGgBzu/sHqHHOvAnrTLd2O62nB89xKmkGZtqdw6O9Xr2w/WcD1jsq8A+xGXKxw3sBFf03k3l38fm48M9U88PLYCrp/Ayqyd8r
-ZobQxb+YmvcuxanZceP6v5OsjV/4Hydr46/9BfM15mv5kmV+J3M7qYfK5t1LUHLe+7mPc+aPwaDMbGa8v6QKQtNaBklNeYzhPvtzyby/dDOpf7CaH10BKdd5/PnXn47ceDw9
-3sRWZ0uLzT6i4ekWd9i+423pySbHxyVOY5/8F1rmw+5LHQAA
+H4sIAAAAAAACA8VaS48jVxWO7fLruB+emgQ6zmtSIZNkEN2ZyYMkhIfH7dFY6elpqt2IRCCr2r62i66ucqrKzfQCIbGCFWIHGyT4BSzZIX4JOyR+ABJsEOece2+57Omq7h4W
+bKw6p75777nnfW8ZftuDDfFEDOdxEG7PwiAOzOdjJzqZBlG8nbw4u9t6dRIEE0/sMOZ4Pt4ZzUMndgNfjmq9tvo+dk9FFDunMwmwbsDmIxE7Iyd2bPHlHN9ZP4PmghXNAj8S
+5hZUz0QY4cRbhVuFt+u2Js03YH0Y+GN3MoiGU3HqbBXx/Zq9JpmHzDOfh3J8PhPRVulWCQdLgrh+MEKugUNqtiSsfxeg2eHB81AomcwW1PS2lQAJbX4FKnIxtbSizBehRnsY
+jNwQ12Whid51Q3pFqhzMQ48Xx1dEH4UeCRV5QRxtlZFfsiVBXDELhtOtCnINWxKklWgenrlnYqvKW9Ck+QqA0gqtXuMl6pJD66PI0cz5qR9t1XmcoqybcCO1dal7MtGuiIah
+e6zVYX0PTMTFYeDto860kkwwSIVKQfxMKzlDcghWTt1WlPUC3FyaQa11H5qLtZTtt8Fw/XHA0zbutbYvcsTtHiJsxll/LYJBpPm+tnoBrd649+rFI/sI4dELr5AGKKYN8K72
+lRLPlSEF70UCyWVGYizCUIyUgyU0vQvmsYeWknbGd5o2X4L6qfNk4PqzeczmLtk1ZPSIJrvSy1BEcy9mo5dsgtvMMG9BY+47Z47rOceeUHZPs8w3YWMo9R4N5IakB6xr7j4H
+wa9KUNOKYbs6pwu74jOtNGJDzVLGTbPM12GN96DjssTB0WCeCkuMXbkTjTFk7EqmAr0HVUoaqB9WVePei9syqWzrpLK9q5KOrZG0OOnJiWNxOkNbSj02kNdWLPNVILUOPLSh
+VOTD5+wqcvaQ8ctCAd9DKDDLxK5WZc1OcVZ1LdW4pOuPoOK5py4uDyz4rWwH3GOcrfD3G1AfaOGsfxgAC4z5AfmVM/JcX6iQyFFIAiU1HjvDk2A8ZmPlq1EhzU+goR5JHDZh
+7kBQ6EfOE/MuVEJM467PVs0dpoDma9DATDIXA1aDyoDALN682YEG+ulwjkHkD8/RqhSLr1+s1s4CaKdHmbdhE9cVg5kIB5HANyO2f8FeJ/aBCA+ZSbHGuON5iC5Sk7FGnPvE
+oBiehW4QuvE5Gx/DVNPLMQy5MdxYjeE2lEN0YbG1xrv7+mVOs20TuovRe27Lka2PABZMswmlE3GuopceKcWdOd5cqLCVxCfFjwrWDjRSeqOhZPcCy0iP5gYUj8/VOHyy/mSA
+QSnjwiSB9ckZjXCjkRqhyXQ9Ly3X86RUGyul+oKqiGvOI0yvMrr52fwOBp1zLLwIjUr6u52dqbf3GChVp0Zx2g7RGV1/ooI+oUnqcO7zqzpLp0nzm1D3HCzokRC+ivbWU/7e
+172PXSPwIWJpOddHpj8U7ArYWGiatjcJfHIEEoOfzYcApJGB1MY6b/GdnC2SnxwSVu6yHmu69TE0Uvu/jpe0PoWN5XkvG11K+5iADVX6deOQdDeFdHfzbUzQ6CvORJD75ET6
+Q2Q8kkg7GWL9pgSN1BtMgGXUaxirpPnSxXMdEgQrgcSaH2JvR7bwVNJ8OSPXMAaHKbT5DShhJkwS5oWD2sMTHEE4WmaEKRA1YOQts8sYWkaiaU/snKoyZuxplyC0J8bSYqEY
+Y7Bw3GQuZjOGFpNo82PsNqlNFDJfNu69kqFCCaJyqvD3K2CcuP7IsmEzMb3q7r6bsrLs0964eNoDbz5x/aft/BcD1pfekVamwvOCfEs/JAhphbEoR30q0OTHwomVsV/LGqhg
+OHgxhtVDPoPqKeWqR4JYPfLRvI/d+lQMT2aB68fKBTKahU6CwwlSo8xPoTbGLBVNcX3pDRn97gOFwvHJCLNLzUw0n80C3oB0jIxwO1oAcY70ONLBcOr4k8tcpCNBpAOFJ/mX
+8m6m/LsKRfInmZmCm3yNK3F2cBOEg5seEq/8TxXKbBUuPsGJkIfMNVsS5lexA8XpBu5IH2KI7I0oQVM+VSWMn7nmyRaTDVmyNUkyyoagnKeaA+fcC5yRLbGYBNOuUbnKyLRX
+4PEL9Tvy5AERz6aSIn4ofoIQVeMURXUsxKbbVTXukr5tgU136XDlLv27Sa1ucOS/lRMxFxbrT5d7pdt5459qk2h0HDpYeNcvH90noBrNg/B0qU+2G7jhjaw02h7KFldisXuv
+qMZv8yq2VGDqjNVJiR2uyQ4HkkWlGA1XHeO5A8/tWzfyJn4gQbZGyzuEaCaG8Zap7xCYxGCuDaeuhw2bv3XzKsIm8P+lt3jm3pVGLqx0ra4Xlaf0QiE9TN1h0DOpSFUb3cYq
+0voWVNXmKaJcPzmUYaRJigYPp3P/RIxUJ6RJ6xcFqMjGISPv3IXy0KE6XWQHeymr90CILZHmDpQn7NKXHtUkzsJGBfuQDAFQh5H4kpc3bHq0/ogyy8bgqkNkqnGipNNXlPky
+1PEEdur4QtW8mr1g0MkTD4Xh+cAZxyK8/OQPjG4T2GpDVfUgVxYSjzXuSAmIT1YNKrLZsrA2cMWxfleAMvcMSz174emenY9BxeVjUMZhBwWZuSNVKOgxfcQoY1ZaWxwxWqkC
+X+FXCW09gXrSlaSnKCxP8QEJjhpCz7/8EiCB0sqhGAr3TLU2hp3Q1o9R16qLuYZDqJpUWqpJ+vrQWFwfWhOARcdz5RXugkE3rfl9mM5aDLX+VsYegJzmyotoS5dSltYNgZFq
+CJ6p7Kfvmysr983pi4fqysXDoqLWcisq7TS/otZzayKPf7qiPlMXsNRzNK7Rc6xe8q3lX/KtX3DJt7ik2rjqJRXmLfFk6M0junbf5GuABYNv1qcO3fk2+ZWi/i8Vcfka8edQ
+063/lX0cCyOuPAxORX4sPZYgW6MpEDgCDZ5Lhtg/S1BVQLrTp9ab19/Iuk3/DBE241JtU/E6bRN6CN1rY0EZpBr1huJx46QLvnFxwS8vFXxzF6p09Ha9SF0+3slVCJ/YXR1j
+euhy6ateUvpq1yh91DKcu8Ib5Z+DPieILZHpS3h8jY4LLJC+hGde6xNYS2/lWt3Vv7Bw8or0EWXux66XfMrJviGTQMp1SQ9a5IBKaNlYRHPlmzVbUStHJuO6R6a3YPNEiNkg
+NYf8RLNB7FQ1QudyPG+QyFeRXwCQ11Es7A8bqdNyRtgtGqRiukGy6lBV52QLoKaPvdYPobG7+FqKKbfCDaW+PcnqEgljK+jiwq2YunCz/l5AK6e/uj7T3Fh8vWCir+wyFL8X
+TPawO7YZih6PFSyY8EVxKe9b3YFC2QmeYnUUBrOZ+spm2JqkN/EU69JkygbEN4q0/oAeyUJnWASz04xuCot52ekAETbjdOIsLfU4wXgcCX0JoKgkL5Z5OX6WMsTYkslrbElY
+vy5AVWkpQ8o7UEyuqvJCCVE0gyfOhMcylm1JpPOcsZznUE4nnETcg2JWpGdrBDWt/wyJaHd0YS0POvy82F0ptbvsle+gz8kjM+rQbHf6vcf7g6P9w4Nup/eg191tPmfegHXF
+t7s/6Nr9ZuHOGO3J558X4EanfXTYXRnShDXJ7rT3O929ZoEmkZx+71H38VG/WTQ3oSFZB/TbLC1G7Xb77c7DpnHn9wUwqCrhrpqf9fZ3V5YxYYO5h0edTre7i7wCzcq8B+3e
+HjKKtDIzpCjIKpnrUGfW3uPDftNIEDa+bh8iokyiMOvzXneP5q0kEvT2+13bPjroI7d6R4BxIC+ymgdtu78i3wYAc3v7B7jjgnkTNpnuPOx2Pjt4jFNJNTDT7h4e7fVROhRH
+oXp7u3Z3v2nc+7MBm10VC4d4SHDx5PM51PTfNsw3Lw6ZlX96tG5fBlN56EdQT/6WYN7O/Ny39JeN1luX4tTsKLj+z0GW4Cv/f8gS/Km/LnyBKVzed5tfyxQn9SWk9eYlKDnv
+24V3C+b3waBkbWbc0qZqRMvKg6SmPOavf/pPGebbucKk/vnReucKSLnO/Q+/eH/ixtP58TY2SDt62OIhGp3s8MnTd7wdPdns+LjCme29/wKnS0nfmyQAAA==
 # descriptor ends
 """
 
@@ -55,8 +59,38 @@ CONFIG = {"type": "object", "properties": {}, "additionalProperties": False}  # 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
 
 
+CHOIR = {"type": "object", "properties": {"lines": {"type": "array", "items": {"type": "string"}, "maxItems": 1000}}, "required": ["lines"], "additionalProperties": False}
+
+
 class Permanent(Exception):
     """A failure that no retry cures."""
+
+
+class Later(Exception):
+    """A failure to be retried no sooner than after a while: a Duration."""
+
+    def __init__(self, text, after):
+        super().__init__(text)
+        self.after = after
+
+
+class Rest(Exception):
+    """Rests the task until all its children are final."""
+
+
+def choir(task, given):
+    """What the other type does: each line is shouted by a child, all at once."""
+    done = {child["name"]: child for child in task.children}
+    for i, line in enumerate(given["lines"]):  # named by its place: an attempt that is made again makes none twice
+        if str(i) not in done:
+            task.spawn(str(i), "shout", {"text": line})
+    sung = [done.get(str(i), {}) for i in range(len(given["lines"]))]
+    for child in sung:
+        if child.get("state") in ("failed", "canceled"):
+            raise Permanent("line %s is not shouted: %s" % (child["name"], child["error"]["message"]))
+    if not all(child.get("state") == "succeeded" for child in sung):
+        raise Rest()
+    return {"text": " ".join(json.loads(base64.b64decode(child["result"]))["text"] for child in sung)}
 
 
 def script(task, given):
@@ -88,7 +122,8 @@ pb = messages()
 
 def info():
     return pb.Info(slots=8, max_input=MAX_INPUT, max_result=MAX_PAYLOAD, types=[
-        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode())])
+        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode()),
+        pb.TypeInfo(name="choir", description="has lines shouted, each by a child", input_schema=json.dumps(CHOIR).encode())])
 
 
 class Attempt:
@@ -102,6 +137,9 @@ class Attempt:
         self.unwanted = False
         self.mark = 0  # of its last item on Data
         self.timer = None
+        self.children = []  # what became of those that earlier attempts have spawned
+        self.seq, self.asked, self.answers = 0, {}, {}  # reports so far, Spawns without an answer, and answers
+        self.answered = threading.Condition()
 
     def cancel(self, cause):
         if not self.stop.is_set():  # the first cause counts
@@ -116,6 +154,31 @@ class Attempt:
     def progress(self, done, total, message=""):
         self.mark = self.plugin.data.put("progress", pb.Progress(token=self.token, done=done, total=total, message=message), self.mark)
 
+    def spawn(self, name, type, given):
+        """Makes a child, or finds the one of that name, and gives its task's id."""
+        if not self.plugin.spawns:
+            raise Permanent("this host takes no children")
+        with self.plugin.lock:
+            self.seq += 1
+            seq = self.seq
+            self.asked[seq] = pb.Spawn(token=self.token, seq=seq, name=name, type=type, input=pb.Payload(inline=json.dumps(given).encode()))
+            self.plugin.ask(self, self.asked[seq])
+        with self.answered:
+            while seq not in self.answers:
+                if self.stop.is_set():
+                    raise InterruptedError("told to stop while child %r was asked for" % name)
+                self.answered.wait(0.2)
+            child, error = self.answers.pop(seq)
+        if error:
+            raise error
+        return child
+
+    def answer(self, seq, child, error=None):
+        self.asked.pop(seq, None)
+        with self.answered:
+            self.answers[seq] = child, error
+            self.answered.notify_all()
+
     def run(self, start):
         try:
             outcome = self.execute(start)
@@ -126,17 +189,21 @@ class Attempt:
         self.plugin.finish(self, outcome)
 
     def execute(self, start):
-        if start.type != "shout":
+        work = {"shout": script, "choir": choir}.get(start.type)
+        if not work:
             raise Permanent("no task type %r here" % start.type)
-        if start.input.chunked:
-            raise Permanent("the input is larger than %d bytes" % MAX_PAYLOAD)
-        result = json.dumps(script(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
+        if start.input.chunked or start.children.chunked:
+            raise Permanent("the input, or what became of the children, is larger than %d bytes" % MAX_PAYLOAD)
+        self.children = json.loads(start.children.inline or b"[]")
+        result = json.dumps(work(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
         if len(result) > MAX_PAYLOAD:
             return pb.Outcome(kind=pb.KIND_FAILED, code="result_too_large", permanent=True, message="%d bytes" % len(result))
         return pb.Outcome(kind=pb.KIND_SUCCEEDED, result=pb.Payload(inline=result), content_type="application/json")
 
     def failed(self, error):
         text = str(error) or type(error).__name__
+        if isinstance(error, Rest):
+            return pb.Outcome(kind=pb.KIND_YIELDED, message="waits for its children", **{"yield": pb.Yield(all_children=True, keep_checkpoint=True)})
         if isinstance(error, Permanent):
             return pb.Outcome(kind=pb.KIND_FAILED, code="permanent", permanent=True, message=text)
         if self.cause == pb.CAUSE_CANCEL:
@@ -147,6 +214,8 @@ class Attempt:
             return pb.Outcome(kind=pb.KIND_YIELDED, message=text, **{"yield": pb.Yield(resume=True, keep_checkpoint=True)})
         if self.cause:  # detach: it will run again, if it may
             return pb.Outcome(kind=pb.KIND_INTERRUPTED, message=text)
+        if isinstance(error, Later):
+            return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message=text, retry_after=error.after)
         return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message="%s: %s" % (type(error).__name__, text))
 
 
@@ -222,6 +291,7 @@ class Plugin:
     def __init__(self):
         self.lock, self.data = threading.RLock(), DataQueue()
         self.instance, self.epoch, self.session, self.draining = uuid.uuid4().hex, 0, None, False
+        self.spawns = False  # the host takes children
         self.leaving = False  # draining because somebody else than the host told it to
         self.attempts = {}  # by token: they run, or their outcome is not acked
         self.shutdown = threading.Event()
@@ -229,13 +299,14 @@ class Plugin:
     # The calls of ExecutorService.
 
     def metadata(self, request, context):
-        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout"])
+        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout", "choir"])
 
     def configure(self, request, context):
         self.obey(request.epoch, context)
         unknown = sorted(json.loads(request.config or b"{}"))
         if unknown:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown config key %r: this plugin takes none" % unknown[0])
+        self.spawns = request.spawns
         if request.survive:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this plugin cannot survive its host")
         return pb.ConfigureResponse()
@@ -324,10 +395,19 @@ class Plugin:
         with self.lock:
             self.attempts.pop(ack.token, None)
 
+    def on_spawned(self, session, spawned):
+        with self.lock:
+            attempt = self.attempts.get(spawned.token)
+            if attempt:
+                attempt.answer(spawned.seq, spawned.id)
+
     def on_refuse(self, session, refuse):
         with self.lock:
             attempt = self.attempts.get(refuse.token)
-            if attempt and attempt.finished:
+            if attempt and refuse.seq in attempt.asked:  # a child, and no more
+                error = Permanent(refuse.reason) if refuse.permanent else Later(refuse.reason, refuse.retry_after)
+                attempt.answer(refuse.seq, None, error)
+            elif attempt and attempt.finished:
                 del self.attempts[refuse.token]
             elif attempt:
                 attempt.unwanted = True
@@ -350,13 +430,21 @@ class Plugin:
 
     def finish(self, attempt, outcome):
         with self.lock:
-            attempt.finished = pb.Finished(token=attempt.token, seq=1, outcome=outcome, data=attempt.mark)
+            attempt.seq += 1
+            attempt.asked.clear()
+            attempt.finished = pb.Finished(token=attempt.token, seq=attempt.seq, outcome=outcome, data=attempt.mark)
             if attempt.unwanted:
                 self.attempts.pop(attempt.token, None)
             else:
                 self.tell(attempt)
 
+    def ask(self, attempt, spawn):
+        if attempt.joined is self.session and self.session:
+            self.session.say(spawn=spawn)
+
     def tell(self, attempt):
+        for spawn in list(attempt.asked.values()):
+            self.ask(attempt, spawn)
         if attempt.finished and attempt.joined is self.session:
             self.session.say(finished=attempt.finished)
 
