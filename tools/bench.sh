@@ -30,6 +30,8 @@ BEGIN {
 	what["BenchmarkControlStream/grpc/1000"] = "protocol alone, 1,000 in flight"
 	what["BenchmarkRawLoop"] = "raw: publish, work, reply on the embedded broker"
 	what["BenchmarkFleet"] = "remote-queue alone, one worker"
+	what["BenchmarkRawRabbitMQ"] = "raw: publish, consume on a quorum queue of RabbitMQ"
+	what["BenchmarkFleetRabbitMQ"] = "remote-queue alone, one worker, RabbitMQ"
 	what["BenchmarkFleetSingly"] = "host, embedded broker, one worker, singly"
 	what["BenchmarkFleetHundreds"] = "host, embedded broker, one worker, in hundreds"
 	what["BenchmarkStoreIdle"] = "idle: the store alone"
@@ -44,11 +46,13 @@ BEGIN {
 END {
 	raw["host"] = v["BenchmarkRawStatements", "tasks/s"]; raw["stream"] = v["BenchmarkRawStream", "tasks/s"]
 	raw["loop"] = v["BenchmarkRawLoop", "tasks/s"]
+	raw["rabbit"] = v["BenchmarkRawRabbitMQ", "tasks/s"]
 	printf "\n%-52s %12s %14s %14s %12s\n", "", "tasks/s", "of statements", "of the stream", "of the loop"
 	for (j = 1; j <= k; j++) { n = order[j]; t = v[n, "tasks/s"]; if (t == "" || n ~ /Idle|Fdatasync/) continue
-		s = (n ~ /Stream|Loop|BenchmarkFleet$/) ? "" : sprintf("%.2f", t / raw["host"])
+		s = (n ~ /Stream|Loop|RabbitMQ|BenchmarkFleet$/) ? "" : sprintf("%.2f", t / raw["host"])
 		g = (n ~ /Stream/) ? sprintf("%.2f", t / raw["stream"]) : ""
 		l = (n ~ /Loop|Fleet/ && raw["loop"] > 0) ? sprintf("%.2f", t / raw["loop"]) : ""
+		if (n ~ /RabbitMQ/) l = raw["rabbit"] > 0 ? sprintf("%.2f", t / raw["rabbit"]) : ""
 		printf "%-52s %12d %14s %14s %12s\n", label(n), t, s, g, l }
 	printf "\n%-52s %12s %14s\n", "", "p50 ms", "p99 ms"
 	for (j = 1; j <= k; j++) { n = order[j]; if (n !~ /Idle|Fdatasync/) continue

@@ -167,7 +167,7 @@ func TestCrashFleet(t *testing.T) {
 	})
 }
 
-// crashRabbitMQ has the broker die, forget all, lose what waits and run out of disk, in turn;
+// crashRabbitMQ has the broker die, lose what waits, forget all and run out of disk, in turn;
 // mend does what is not done under load.
 func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (mend func()) {
 	switch round {
@@ -175,16 +175,16 @@ func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (
 		r.RabbitMQ.Kill()
 		return r.Start
 	case 1:
-		r.RabbitMQ.Kill()
-		r.Wipe()
-		w.kill()
-		return func() { r.Start(); w.start() }
-	case 2:
 		return func() {
 			r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
 			s.kill()
 			s.start()
 		}
+	case 2:
+		r.RabbitMQ.Kill()
+		r.Wipe()
+		w.kill()
+		return func() { r.Start(); w.start() }
 	}
 	return func() {
 		r.Control(s.t, "set_disk_free_limit", "1000000GB")

@@ -93,6 +93,7 @@ func (l *consumer) Pull(n int) error {
 		l.open++
 		_ = l.held[0].tell() // on a lost channel it comes again by itself
 		l.held = l.held[1:]
+		l.heldAt = l.pulledAt // as long as more is pulled, the rest may wait
 	}
 	wire.Wake(l.wake)
 	return nil
