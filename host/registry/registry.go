@@ -297,7 +297,11 @@ func (g *Registry) newType(name string, x *Executor, o *offer) *Type {
 func (g *Registry) limits(name string, info sdk.TypeInfo, x *Executor) task.Limits {
 	offered := task.TypeConfig{Timeout: info.Defaults.Timeout, MaxAttempts: info.Defaults.MaxAttempts, MaxLost: info.Defaults.MaxLost}
 	all := &x.offer.Load().Info
-	return task.LayLimits(offered, (*g.config.Load())[name]).Within(all.MaxInput, all.MaxResult)
+	l := task.LayLimits(offered, (*g.config.Load())[name]).Within(all.MaxInput, all.MaxResult)
+	if all.StartUnknown {
+		l.MinLost = 1
+	}
+	return l
 }
 
 // serveLanes gives each lane to the executor that serves it now; g.mu is held.

@@ -12,6 +12,7 @@ type Limits struct {
 	Timeout     time.Duration // of one attempt
 	MaxAttempts int
 	MaxLost     int           // 0: never run twice
+	MinLost     int           // the least that MaxLost may be, where nobody can say what has run
 	Retain      time.Duration // how long a final task is kept; 0 removes it at once
 	Priority    int
 	MaxInput    int64 // bytes

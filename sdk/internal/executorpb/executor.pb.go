@@ -662,6 +662,7 @@ type Info struct {
 	MaxResult     int64                  `protobuf:"varint,7,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"`
 	Unavailable   string                 `protobuf:"bytes,8,opt,name=unavailable,proto3" json:"unavailable,omitempty"`                           // why the executor can run nothing at present; empty if it can
 	ControlsNodes bool                   `protobuf:"varint,9,opt,name=controls_nodes,json=controlsNodes,proto3" json:"controls_nodes,omitempty"` // ControlNode is served
+	StartUnknown  bool                   `protobuf:"varint,10,opt,name=start_unknown,json=startUnknown,proto3" json:"start_unknown,omitempty"`   // an attempt may have run that never reported started
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -755,6 +756,13 @@ func (x *Info) GetUnavailable() string {
 func (x *Info) GetControlsNodes() bool {
 	if x != nil {
 		return x.ControlsNodes
+	}
+	return false
+}
+
+func (x *Info) GetStartUnknown() bool {
+	if x != nil {
+		return x.StartUnknown
 	}
 	return false
 }
@@ -1450,7 +1458,8 @@ type Start struct {
 	Result        *Payload               `protobuf:"bytes,15,opt,name=result,proto3" json:"result,omitempty"` // of what is to be reverted
 	ResultType    string                 `protobuf:"bytes,16,opt,name=result_type,json=resultType,proto3" json:"result_type,omitempty"`
 	Failure       *Failure               `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
-	Suspect       bool                   `protobuf:"varint,18,opt,name=suspect,proto3" json:"suspect,omitempty"` // an earlier attempt was lost and may be what ended its process
+	Suspect       bool                   `protobuf:"varint,18,opt,name=suspect,proto3" json:"suspect,omitempty"`   // an earlier attempt was lost and may be what ended its process
+	Priority      int32                  `protobuf:"varint,19,opt,name=priority,proto3" json:"priority,omitempty"` // what the host orders waiting tasks by
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1609,6 +1618,13 @@ func (x *Start) GetSuspect() bool {
 		return x.Suspect
 	}
 	return false
+}
+
+func (x *Start) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
 }
 
 type Failure struct {
@@ -3022,7 +3038,7 @@ const file_executor_proto_rawDesc = "" +
 	"\x06action\x18\x02 \x01(\tR\x06action\"\x15\n" +
 	"\x13ControlNodeResponse\"B\n" +
 	"\x10DescribeResponse\x12.\n" +
-	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xc1\x02\n" +
+	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xe6\x02\n" +
 	"\x04Info\x124\n" +
 	"\x05types\x18\x01 \x03(\v2\x1e.taskhost.executor.v1.TypeInfoR\x05types\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\x03R\x05slots\x120\n" +
@@ -3033,7 +3049,9 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"max_result\x18\a \x01(\x03R\tmaxResult\x12 \n" +
 	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
-	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\"\xcf\x02\n" +
+	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\x12#\n" +
+	"\rstart_unknown\x18\n" +
+	" \x01(\bR\fstartUnknown\"\xcf\x02\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -3093,7 +3111,7 @@ const file_executor_proto_rawDesc = "" +
 	"\vunsupported\x18\x06 \x01(\v2!.taskhost.executor.v1.UnsupportedH\x00R\vunsupported\x129\n" +
 	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
 	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdrainingB\x06\n" +
-	"\x04kind\"\xc3\a\n" +
+	"\x04kind\"\xdf\a\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -3116,7 +3134,8 @@ const file_executor_proto_rawDesc = "" +
 	"\vresult_type\x18\x10 \x01(\tR\n" +
 	"resultType\x127\n" +
 	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x12\x18\n" +
-	"\asuspect\x18\x12 \x01(\bR\asuspect\x1a9\n" +
+	"\asuspect\x18\x12 \x01(\bR\asuspect\x12\x1a\n" +
+	"\bpriority\x18\x13 \x01(\x05R\bpriority\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
