@@ -6,8 +6,10 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/taskhost/taskhost/plugins/remote-queue/amqp"
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
+	rabbitbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/rabbit"
 	"github.com/taskhost/taskhost/plugins/remote-queue/celery"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/fleet"
@@ -29,11 +31,12 @@ func check(cfg sdk.Config) error {
 	if err != nil {
 		return err
 	}
-	checkFiles := natsbroker.CheckFiles
-	if c.IsCelery() {
-		checkFiles = celery.CheckFiles
+	if rabbit, _ := config.OnRabbitMQ(c.URL); rabbit { // Parse has seen the error
+		err = amqp.CheckFiles(c.Credentials)
+	} else {
+		err = natsbroker.CheckFiles(&c)
 	}
-	if err := checkFiles(&c); err != nil {
+	if err != nil {
 		return fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
 	}
 	return nil
@@ -60,9 +63,31 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 	if c.IsCelery() {
 		return celery.Open(cfg, c)
 	}
-	return fleet.Open(cfg, c, func(c broker.HostConnection, e broker.HostEvents) (fleet.Broker, error) {
-		return natsbroker.ConnectHost(c, e)
-	})
+	return fleet.Open(cfg, c, dialHost)
+}
+
+// dialHost connects a host's half to the broker that its address names.
+func dialHost(c broker.HostConnection, e broker.HostEvents) (fleet.Broker, error) {
+	rabbit, err := config.OnRabbitMQ(c.Config.URL)
+	if err != nil {
+		return nil, err
+	}
+	if rabbit {
+		return rabbitbroker.ConnectHost(c, e)
+	}
+	return natsbroker.ConnectHost(c, e)
+}
+
+// dialWorker connects a worker's half to the broker that its address names.
+func dialWorker(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
+	rabbit, err := config.OnRabbitMQ(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if rabbit {
+		return rabbitbroker.ConnectWorker(c, e)
+	}
+	return natsbroker.ConnectWorker(c, e)
 }
 
 // Worker takes attempts from a broker and runs them on its executors.
@@ -79,7 +104,5 @@ func QueueSchema() json.RawMessage { return worker.QueueSchema() }
 
 // NewWorker checks the options. The worker's Run does the rest.
 func NewWorker(o WorkerOptions) (*Worker, error) {
-	return worker.New(o, func(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
-		return natsbroker.ConnectWorker(c, e)
-	})
+	return worker.New(o, dialWorker)
 }

@@ -179,7 +179,7 @@ func TestImportAndRevert(t *testing.T) {
 					from = srv.URL + "/" + c.file + "?signature=secret"
 				}
 				task := b.task(1, map[string]any{"import_from": from, "import_from_format": c.says,
-					"image_properties": map[string]string{"os": "none"}, "checksum": fmt.Sprintf("sha256:%X", sha256.Sum256(want))})
+					"image_properties": map[string]any{"os": "none", "min_disk": 10}, "checksum": fmt.Sprintf("sha256:%X", sha256.Sum256(want))})
 				out, o := b.run(t.Context(), task)
 				if o.Kind != sdk.OutcomeSucceeded {
 					t.Fatalf("%+v", o)
@@ -197,7 +197,7 @@ func TestImportAndRevert(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := json.Unmarshal(data, &meta); err != nil || meta.output != out || meta.Properties["os"] != "none" || meta.Source == "" || bytes.Contains(data, []byte("secret")) {
+				if err := json.Unmarshal(data, &meta); err != nil || meta.output != out || string(meta.Properties["os"]) != `"none"` || string(meta.Properties["min_disk"]) != "10" || meta.Source == "" || bytes.Contains(data, []byte("secret")) {
 					t.Errorf("metadata %s (%v)", data, err)
 				}
 				if names := b.files(); len(names) != 2 {

@@ -29,7 +29,7 @@ const inputSchema = `{
     },
     "image_properties": {
       "type": "object", "maxProperties": 256,
-      "additionalProperties": {"type": "string", "maxLength": 4096},
+      "additionalProperties": {"type": ["string", "number", "boolean", "null"], "maxLength": 4096},
       "description": "kept with the image, in its metadata"
     },
     "checksum": {
@@ -59,13 +59,16 @@ const resultSchema = `{
   }
 }`
 
+// properties are kept as they were given.
+type properties map[string]json.RawMessage
+
 // input is what a client asks for.
 type input struct {
-	From       string            `json:"import_from"`
-	Format     string            `json:"import_from_format"`
-	AllowAny   bool              `json:"allow_any"`
-	Properties map[string]string `json:"image_properties"`
-	Checksum   string            `json:"checksum"`
+	From       string     `json:"import_from"`
+	Format     string     `json:"import_from_format"`
+	AllowAny   bool       `json:"allow_any"`
+	Properties properties `json:"image_properties"`
+	Checksum   string     `json:"checksum"`
 }
 
 // output is the task's result.
@@ -88,9 +91,9 @@ type checksums struct {
 // the image, which may be what a stranger made to be misread.
 type metadata struct {
 	output
-	Properties map[string]string `json:"image_properties,omitempty"`
-	Source     string            `json:"source"`
-	CreatedAt  string            `json:"created_at"`
+	Properties properties `json:"image_properties,omitempty"`
+	Source     string     `json:"source"`
+	CreatedAt  string     `json:"created_at"`
 }
 
 // readInput checks again what the host has checked by the schema: a worker or

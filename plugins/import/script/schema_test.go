@@ -34,6 +34,8 @@ func TestInputSchema(t *testing.T) {
 		`{"import_from": "x", "allow_any": true, "import_from_format": "raw"}`:                                               true,
 		`{"import_from": "x", "allow_any": false, "import_from_format": "qcow2"}`:                                            true,
 		`{"import_from": "x", "import_from_format": "raw", "image_properties": {"os": "x"}, "checksum": "md5:` + md5x + `"}`: true,
+		`{"import_from": "x", "image_properties": {"min_disk": 10, "os_hidden": true, "os": null}}`:                          true,
+		`{"import_from": "x", "image_properties": {"os": {}}}`:                                                               false,
 		`{"import_from": "x", "allow_any": true}`:                                                                            false,
 		`{"import_from": "x", "allow_any": true, "import_from_format": "auto"}`:                                              false,
 		`{"import_from": "x", "allow_any": true, "import_from_format": "qcow2"}`:                                             false,

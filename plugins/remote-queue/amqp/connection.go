@@ -80,9 +80,18 @@ type Connection struct {
 	blocked *BlockedError
 }
 
-// Connect keeps a connection until Close. The broker need not be there yet; the first try is
-// through when Connect returns. An error means that the options can never work.
+// Connect is New and Start.
 func Connect(o Options) (*Connection, error) {
+	c, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	c.Start()
+	return c, nil
+}
+
+// New makes a connection, which Start opens. An error means that the options can never work.
+func New(o Options) (*Connection, error) {
 	c := &Connection{options: o}
 	for _, u := range strings.Split(o.URLs, ",") {
 		u = strings.TrimSpace(u)
@@ -96,10 +105,15 @@ func Connect(o Options) (*Connection, error) {
 		return nil, err
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// Start keeps the connection open until Close. The broker need not be there yet; the first
+// try is through when Start returns. It is called once.
+func (c *Connection) Start() {
 	first := make(chan struct{})
 	c.loop.Go(func() { c.run(sync.OnceFunc(func() { close(first) })) })
 	<-first
-	return c, nil
 }
 
 // run connects again and again; tried is called after each try.
@@ -141,7 +155,7 @@ func (c *Connection) dial(url string) (*amqp091.Connection, error) {
 		return &boundedConn{raw}, raw.SetDeadline(time.Now().Add(dialTimeout)) // the login's; it is lifted afterwards
 	}
 	conn, err := amqp091.DialConfig(url, conf)
-	interrupt()
+	defer func() { interrupt() }()
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", withoutSecrets(err))
 	}
@@ -235,15 +249,36 @@ func (c *Connection) Channel() (*amqp091.Channel, error) {
 	return conn.Channel()
 }
 
-// Do runs f with a channel of its own, and closes that afterwards. It is for what the broker
-// may refuse, which closes the channel.
-func (c *Connection) Do(f func(*amqp091.Channel) error) error {
-	ch, err := c.Channel()
-	if err != nil {
-		return err
+// Publisher opens a channel for publishing on the connection as it is.
+func (c *Connection) Publisher() (*Publisher, error) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn == nil {
+		return nil, ErrClosed
 	}
-	defer func() { _ = ch.Close() }()
-	return f(ch)
+	return NewPublisher(conn)
+}
+
+// Do runs f with a channel of its own, and closes that afterwards. It is for what the broker
+// may refuse, which closes the channel. A broker need not answer: when ctx ends Do returns,
+// and f is left behind until the connection ends.
+func (c *Connection) Do(ctx context.Context, f func(*amqp091.Channel) error) error {
+	done := make(chan error, 1)
+	go func() {
+		ch, err := c.Channel()
+		if err == nil {
+			err = f(ch)
+			_ = ch.Close()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the broker does not answer: %w", context.Cause(ctx))
+	}
 }
 
 // LocalAddress is this end of the connection, without its port; empty if there is none.

@@ -66,7 +66,7 @@ func (c *client) publish(t *testing.T, queue, text string) error {
 
 func (c *client) declare(t *testing.T, queue string, args amqp091.Table) {
 	t.Helper()
-	if err := c.Do(func(ch *amqp091.Channel) error {
+	if err := c.Do(t.Context(), func(ch *amqp091.Channel) error {
 		_, err := ch.QueueDeclare(queue, true, false, false, false, args)
 		return err
 	}); err != nil {
@@ -107,7 +107,7 @@ func TestPublish(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if err := c.Do(func(ch *amqp091.Channel) error {
+	if err := c.Do(t.Context(), func(ch *amqp091.Channel) error {
 		_, err := ch.QueueDeclarePassive("amqp.none", true, false, false, false, nil)
 		return err
 	}); !NotFound(err) {
@@ -126,6 +126,7 @@ func TestReconnect(t *testing.T) {
 	if err := c.publish(t, "amqp.kept", "kept"); err != nil {
 		t.Fatal(err)
 	}
+	r.Settle()
 	r.Kill()
 	queuetest.Eventually(t, "the broker is seen to be gone", func() bool { return errors.Is(c.Ready(), ErrClosed) })
 	if err := c.publish(t, "amqp.kept", "lost"); err == nil {
@@ -141,7 +142,7 @@ func TestReconnect(t *testing.T) {
 	if err := c.publish(t, "amqp.kept", "second"); err != nil {
 		t.Errorf("on the new connection: %v", err)
 	}
-	if err := c.Do(func(ch *amqp091.Channel) error {
+	if err := c.Do(t.Context(), func(ch *amqp091.Channel) error {
 		d, ok, err := ch.Get("amqp.kept", true)
 		if err == nil && (!ok || string(d.Body) != "kept") {
 			t.Errorf("what was confirmed is gone: %q", d.Body)

@@ -92,10 +92,9 @@ func (p *Publisher) Publish(exchange, key string, m amqp091.Publishing, done fun
 	return nil
 }
 
-// Send publishes a message without asking what becomes of it.
-func (p *Publisher) Send(exchange, key string, m amqp091.Publishing) error {
-	return p.channel.Publish(exchange, key, false, false, m)
-}
+// Closed says that nothing can be published any more: the connection is gone, or the broker
+// refused something, like an exchange that is not there.
+func (p *Publisher) Closed() bool { return p.channel.IsClosed() }
 
 // await waits for what becomes of a message. The broker returns one before it confirms it.
 func (p *Publisher) await(id string, confirmation *amqp091.DeferredConfirmation, done func(error)) {

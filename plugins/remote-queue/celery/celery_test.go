@@ -207,7 +207,7 @@ func TestWorkerIsKilled(t *testing.T) {
 // Through a killed broker every attempt comes to an end, and what was answered is not lost.
 func TestBrokerIsKilled(t *testing.T) {
 	r := newRig(t, true)
-	time.Sleep(5 * time.Second) // until the broker would come back with the queues that it has confirmed
+	r.broker.Settle()
 	path := r.path()
 	slow := r.start("slow", path)
 	r.eventually("it started", slow.began)

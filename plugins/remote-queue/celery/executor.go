@@ -107,9 +107,6 @@ func Open(cfg sdk.Config, c config.Executor) (_ sdk.Executor, err error) {
 	return e, nil
 }
 
-// CheckFiles reads the files that a block names, and connects to nothing.
-func CheckFiles(c *config.Executor) error { return amqp.CheckFiles(c.Credentials) }
-
 func (e *executor) connected() {
 	e.mu.Lock()
 	e.brokerAway = ""

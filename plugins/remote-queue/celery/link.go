@@ -31,8 +31,9 @@ type link struct {
 	connection *amqp.Connection
 
 	mu        sync.Mutex
-	publisher *amqp.Publisher // of the connection as it is
-	events    string          // the queue of that connection for what workers tell of themselves
+	publisher *amqp.Publisher  // of the connection as it is
+	controls  *amqp091.Channel // of that connection, for what workers are told
+	events    string           // the queue of that connection for what workers tell of themselves
 	revokes   []string        // messages to discard of which workers were not told
 	readers   sync.WaitGroup
 }
@@ -64,12 +65,13 @@ func (l *link) setUp(conn *amqp091.Connection) error {
 	if err != nil {
 		return fmt.Errorf("consume the queue %q: %w", l.replyQueue(), err)
 	}
-	events, name, err := l.consumeEvents(conn)
+	controls, events, name, err := l.consumeEvents(conn)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	l.publisher = p
+	l.controls = controls
 	l.events = name
 	revokes := l.revokes
 	l.revokes = nil
@@ -84,31 +86,31 @@ func (l *link) setUp(conn *amqp091.Connection) error {
 }
 
 // consumeEvents binds a queue of this connection's own to what workers tell.
-func (l *link) consumeEvents(conn *amqp091.Connection) (<-chan amqp091.Delivery, string, error) {
+func (l *link) consumeEvents(conn *amqp091.Connection) (_ *amqp091.Channel, _ <-chan amqp091.Delivery, name string, err error) {
 	ch, err := conn.Channel()
 	if err != nil {
-		return nil, "", fmt.Errorf("open a channel: %w", err)
+		return nil, nil, "", fmt.Errorf("open a channel: %w", err)
 	}
 	// All as Celery declares them: whoever comes first makes them.
 	if err := errors.Join(ch.ExchangeDeclare(eventExchange, "topic", true, false, false, false, nil),
 		ch.ExchangeDeclare(controlExchange, "fanout", false, false, false, false, nil),
 		ch.ExchangeDeclare(controlReplies, "direct", false, false, false, false, nil)); err != nil {
-		return nil, "", fmt.Errorf("declare Celery's exchanges: %w", err)
+		return nil, nil, "", fmt.Errorf("declare Celery's exchanges: %w", err)
 	}
 	q, err := ch.QueueDeclare("", false, true, true, false, amqp091.Table{"x-message-ttl": int64(10_000)})
 	if err != nil {
-		return nil, "", fmt.Errorf("declare a queue for events: %w", err)
+		return nil, nil, "", fmt.Errorf("declare a queue for events: %w", err)
 	}
 	for _, key := range []string{"worker.#", "task.started", "task.multi"} {
 		if err := ch.QueueBind(q.Name, key, eventExchange, false, nil); err != nil {
-			return nil, "", fmt.Errorf("bind the queue for events: %w", err)
+			return nil, nil, "", fmt.Errorf("bind the queue for events: %w", err)
 		}
 	}
 	if err := ch.QueueBind(q.Name, q.Name, controlReplies, false, nil); err != nil {
-		return nil, "", fmt.Errorf("bind the queue for events: %w", err)
+		return nil, nil, "", fmt.Errorf("bind the queue for events: %w", err)
 	}
 	events, err := ch.Consume(q.Name, "", true, true, false, false, nil)
-	return events, q.Name, err
+	return ch, events, q.Name, err
 }
 
 // readReplies takes answers until the connection ends.
@@ -175,12 +177,12 @@ func (l *link) ask(worker, method string) {
 
 func (l *link) broadcast(body []byte) error {
 	l.mu.Lock()
-	p := l.publisher
+	ch := l.controls
 	l.mu.Unlock()
-	if p == nil {
+	if ch == nil {
 		return amqp.ErrClosed
 	}
-	return p.Send(controlExchange, "", amqp091.Publishing{ContentType: "application/json", ContentEncoding: "utf-8", Headers: amqp091.Table{"clock": int64(0)}, Body: body})
+	return ch.Publish(controlExchange, "", false, false, amqp091.Publishing{ContentType: "application/json", ContentEncoding: "utf-8", Headers: amqp091.Table{"clock": int64(0)}, Body: body})
 }
 
 func (l *link) close() {

@@ -3,7 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -18,6 +18,8 @@ const (
 	celeryQueue  = "celery"
 	// maxQueueName is how long the name of a queue may be in bytes, as RabbitMQ has it.
 	maxQueueName = 255
+	// minCeleryLapse is more than two heartbeats of a Celery worker.
+	minCeleryLapse = 5 * time.Second
 )
 
 // IsCelery says that the workers are those of a Celery app.
@@ -38,13 +40,13 @@ func (c *Executor) checkProtocol() error {
 		return fmt.Errorf("token, creds, host_url and max_bytes have no use with protocol = %q", ProtocolCelery)
 	case c.Queue == "" || len(c.Queue) > maxQueueName:
 		return fmt.Errorf("queue %.40q: the name of the app's queue", c.Queue)
+	case time.Duration(c.Lapse) < minCeleryLapse:
+		return fmt.Errorf("lapse %s: Celery's workers are heard every two seconds, so it is %s at the least", time.Duration(c.Lapse), minCeleryLapse)
 	case len(c.Tasks) == 0:
 		return errors.New(`tasks is missing: the task types and Celery's names of them, such as tasks = { add = "proj.tasks.add" }`)
 	}
-	for _, one := range strings.Split(c.URL, ",") {
-		if scheme, _, ok := strings.Cut(strings.TrimSpace(one), "://"); !ok || scheme != "amqp" && scheme != "amqps" {
-			return fmt.Errorf("url: protocol = %q needs RabbitMQ, at amqp://HOST or amqps://HOST: results in another backend cannot be seen", ProtocolCelery)
-		}
+	if rabbit, err := OnRabbitMQ(c.URL); err != nil || !rabbit {
+		return errors.Join(err, fmt.Errorf("url: protocol = %q needs RabbitMQ, at amqp://HOST or amqps://HOST", ProtocolCelery))
 	}
 	for typ, name := range c.Tasks {
 		switch {

@@ -18,7 +18,7 @@ import (
 
 // Executor is an executor block of this plugin.
 type Executor struct {
-	URL    string `json:"url" jsonschema:"a broker that exists; several, separated by commas, are a cluster. Without it the host runs one of its own"`
+	URL    string `json:"url" jsonschema:"a broker that exists: NATS at nats:// or tls://, RabbitMQ at amqp:// or amqps://; several, separated by commas, are a cluster. Without it the host runs one of its own"`
 	Listen string `json:"listen" jsonschema:"where workers reach the host's own broker, as host:port. Without it that is a loopback port of its own choice, which workers on this machine find by join"`
 	Queue  string `json:"queue" jsonschema:"keeps apart the hosts that share a broker; with protocol celery it is the app's queue, celery where it is not set"`
 
@@ -95,6 +95,9 @@ func (c *Executor) validate() error {
 		return fmt.Errorf("host_url %q: an http or https URL, or \"none\"", c.HostURL)
 	}
 	if c.URL != "" {
+		if _, err := OnRabbitMQ(c.URL); err != nil {
+			return err
+		}
 		return CheckCredentials(c.URL, c.Credentials, c.AllowNoCredentials)
 	}
 	return c.checkListen()

@@ -3,9 +3,12 @@ package fleet
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -68,10 +71,24 @@ func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// What no message carries goes by the host's REST.
+// What no message carries goes by the host's REST, over TLS as well.
 func TestByReference(t *testing.T) {
+	t.Run("in clear", func(t *testing.T) { byReference(t, httptest.NewServer, "") })
+	t.Run("over TLS", func(t *testing.T) {
+		ca := filepath.Join(t.TempDir(), "ca.crt")
+		byReference(t, func(h http.Handler) *httptest.Server {
+			web := httptest.NewTLSServer(h)
+			if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return web
+		}, ca)
+	})
+}
+
+func byReference(t *testing.T, serve func(http.Handler) *httptest.Server, ca string) {
 	s := newRest()
-	web := httptest.NewServer(s)
+	web := serve(s)
 	defer web.Close()
 	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "rest": web.URL})
 	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "copy"}, Run: queuetest.Quick.Run},
@@ -79,7 +96,7 @@ func TestByReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f), Local: []worker.Local{{Name: "local", Executor: e}}})
+	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f), HostCA: ca, Local: []worker.Local{{Name: "local", Executor: e}}})
 	queuetest.Serves(t, f, "copy")
 	if info, _ := f.Describe(t.Context()); info.MaxInput != 0 || info.MaxResult != 0 {
 		t.Errorf("limits though the host can be reached: %+v", info)

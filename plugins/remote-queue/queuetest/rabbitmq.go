@@ -128,6 +128,10 @@ func (r *RabbitMQ) Start(t testing.TB) {
 	t.Fatalf("RabbitMQ does not listen; its log: %s", text[max(0, len(text)-2000):])
 }
 
+// Settle waits until the broker would come back from Kill with the queues that it has: it
+// confirms one some seconds before the name of its log is on disk, and says of that nothing.
+func (r *RabbitMQ) Settle() { time.Sleep(5 * time.Second) }
+
 // Kill ends the broker as a power cut does, but for the disk.
 func (r *RabbitMQ) Kill() {
 	if r.broker != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,9 +30,13 @@ func New(o Options, dial Dialer) (*Worker, error) {
 	if o.URL != "" && !config.CanAuthenticate(o.URL, o.Credentials) {
 		o.Log.Warn("the broker is not told who this worker is: whoever can connect to it may take tasks and answer for them; set a token, or other credentials")
 	}
+	rest, err := o.restClient()
+	if err != nil {
+		return nil, err
+	}
 	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
 		idleScripts: make(chan *run), pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
-		http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8}}}
+		http: rest}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
 		path, err := config.FindJoin(o.Join, o.JoinExecutor)

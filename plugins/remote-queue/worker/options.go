@@ -1,9 +1,14 @@
 package worker
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -33,6 +38,9 @@ type Options struct {
 	// AllowNoCredentials has a worker join a broker at URL without any, though it is
 	// not on loopback.
 	AllowNoCredentials bool
+	// HostCA is a file with the authorities by which a host's REST is checked that speaks
+	// TLS: what no message carries goes there. "": the system's.
+	HostCA string
 
 	Log   hclog.Logger
 	Local []Local
@@ -40,12 +48,13 @@ type Options struct {
 
 // queueBlock is the queue block of a worker's config.
 type queueBlock struct {
-	URL      string   `json:"url" jsonschema:"the broker; several, separated by commas, are a cluster. Either this or join"`
+	URL      string   `json:"url" jsonschema:"the broker: NATS at nats:// or tls://, RabbitMQ at amqp:// or amqps://; several, separated by commas, are a cluster. Either this or join"`
 	Join     sdk.Path `json:"join" jsonschema:"the data directory of a host on this machine that runs a broker of its own. Either this or url"`
 	Executor string   `json:"executor" jsonschema:"with join: which executor of that host, where several have a broker"`
 	Queue    string   `json:"queue" jsonschema:"the queue's name, if the host has given it one; join finds it"`
 	config.Credentials
-	AllowNoCredentials bool `json:"allow_no_credentials" jsonschema:"goes without credentials to a broker at url that is not on loopback"`
+	AllowNoCredentials bool     `json:"allow_no_credentials" jsonschema:"goes without credentials to a broker at url that is not on loopback"`
+	HostCA             sdk.Path `json:"host_ca" jsonschema:"a file, for a host that speaks TLS: who signed its certificate. Without it, the system's authorities count. What the broker cannot carry is fetched from the host, and put there"`
 }
 
 // QueueSchema is the JSON Schema of a worker's queue block.
@@ -66,6 +75,7 @@ func (o *Options) ParseQueue(block []byte, dir string) error {
 	o.Queue = q.Queue
 	o.Credentials = q.Credentials
 	o.AllowNoCredentials = q.AllowNoCredentials
+	o.HostCA = string(q.HostCA)
 	return nil
 }
 
@@ -88,6 +98,9 @@ func (o *Options) CheckQueue() error {
 	if o.URL == "" {
 		return nil
 	}
+	if _, err := config.OnRabbitMQ(o.URL); err != nil {
+		return err
+	}
 	return config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials)
 }
 
@@ -99,4 +112,20 @@ type Local struct {
 	Slots int
 	// Changed says that Describe should be asked again; it may be nil.
 	Changed <-chan struct{}
+}
+
+// restClient speaks to the REST side of hosts.
+func (o *Options) restClient() (*http.Client, error) {
+	tr := &http.Transport{ResponseHeaderTimeout: 30 * time.Second, MaxIdleConnsPerHost: 8, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+	if o.HostCA != "" {
+		pem, err := os.ReadFile(o.HostCA)
+		if err != nil {
+			return nil, fmt.Errorf("host_ca: %w", err)
+		}
+		tr.TLSClientConfig.RootCAs = x509.NewCertPool()
+		if !tr.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("host_ca: %s holds no certificate in PEM", o.HostCA)
+		}
+	}
+	return &http.Client{Transport: tr}, nil
 }
