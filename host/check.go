@@ -167,7 +167,7 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 // builtin has a built-in's schema and the built-in itself judge a block.
 func (c *checker) builtin(ctx context.Context, p *sdk.Plugin, x task.ExecutorConfig) {
 	c.hear(x.Name, p.Metadata())
-	if !c.schema(ctx, x, p.ConfigSchema) || p.Check == nil {
+	if !c.schema(ctx, x, p.ConfigSchema) || p.Check == nil && p.Configured == nil {
 		return
 	}
 	dir := filepath.Join(c.dir, "executors", x.Name)
@@ -177,9 +177,11 @@ func (c *checker) builtin(ctx context.Context, p *sdk.Plugin, x task.ExecutorCon
 	}
 	cfg := sdk.NewConfig(x.Name, x.Config, nil)
 	cfg.DataDir, cfg.Dir, cfg.Slots, cfg.Log = dir, c.o.ConfigDir, x.Slots, hclog.NewNullLogger()
-	if err := p.Check(cfg); err != nil {
-		c.fault("executor."+x.Name+".config", notAConfig(x.Plugin), "%s.", sentence(err.Error()))
-		return
+	if p.Check != nil {
+		if err := p.Check(cfg); err != nil {
+			c.fault("executor."+x.Name+".config", notAConfig(x.Plugin), "%s.", sentence(err.Error()))
+			return
+		}
 	}
 	if p.Configured != nil {
 		c.hear(x.Name, p.Configured(cfg))

@@ -41,3 +41,7 @@ func Log(name string) hclog.Logger {
 	}
 	return hclog.New(&hclog.LoggerOptions{Name: name, Level: level, Output: os.Stderr})
 }
+
+// StopServers ends the brokers that the tests of a package share. A package that does not
+// call VerifyLeaks calls it after its last test.
+func StopServers() { stopSharedRabbitMQ() }
