@@ -34,7 +34,7 @@ type link struct {
 	publisher *amqp.Publisher  // of the connection as it is
 	controls  *amqp091.Channel // of that connection, for what workers are told
 	events    string           // the queue of that connection for what workers tell of themselves
-	revokes   []string        // messages to discard of which workers were not told
+	revokes   []string         // messages to discard of which workers were not told
 	readers   sync.WaitGroup
 }
 
