@@ -17,18 +17,10 @@ import (
 func TestCrashCelery(t *testing.T) {
 	queuetest.NeedsCelery(t)
 	broker := queuetest.SharedRabbitMQ(t)
-	s := newServer(t, "", fmt.Sprintf("executor \"celery\" {\n  plugin = \"remote-queue\"\n  slots = 100\n  config {\n    url = %q\n    protocol = \"celery\"\n"+
-		"    queue = \"crash\"\n    lapse = \"5s\"\n    tasks = { append = \"proj.tasks.append\" }\n  }\n}\ntask_type \"append\" {\n  timeout = \"20s\"\n  max_lost = 20\n  max_attempts = 20\n}\n", broker.URL()))
-	w := queuetest.NewCeleryWorker(t, "crash@test", "../../plugins/remote-queue/celery/testdata/proj.py",
-		[]string{"BROKER=" + broker.URL() + "//", "QUEUE=crash", "TRACK=1"})
+	s := celeryServer(t, broker, "crash", "task_type \"append\" {\n  timeout = \"20s\"\n  max_lost = 20\n  max_attempts = 20\n}\n", "append")
+	w := celeryWorker(t, broker, "crash")
 	s.start()
-	s.until("a worker of the app is listed", func() bool {
-		var page struct {
-			Workers []struct{ Name string }
-		}
-		s.get("/v1/workers", &page)
-		return len(page.Workers) == 1 && page.Workers[0].Name == w.Name
-	})
+	s.listed(w.Name)
 	broker.Settle()
 	trace := filepath.Join(s.dir, "trace")
 	const tasks = 1000

@@ -306,7 +306,7 @@ func (r *reader) lacks(s step) string {
 var (
 	configFlag   = regexp.MustCompile(`--config[ =](\S+)`)
 	ownStore     = regexp.MustCompile(`(?m)^data_dir\b|--data-dir\b|^make run\b|taskhost dev\b`)
-	celeryWorker = regexp.MustCompile(`-m celery .* worker\b`)
+	celeryServes = regexp.MustCompile(`-m celery .* worker\b`)
 	ownListen    = regexp.MustCompile(`(?m)^listen\s*=\s*"(.*)"`)
 )
 
@@ -321,7 +321,7 @@ func (r *reader) serve(s step) {
 		}
 		says += string(data)
 	}
-	isWorker := celeryWorker.MatchString(says)
+	isWorker := celeryServes.MatchString(says)
 	if !isWorker && !ownStore.MatchString(says) {
 		r.t.Fatalf("%s: this would work on the store of the machine or of the user: name a data_dir", s.at)
 	}
