@@ -256,6 +256,9 @@ func (e *executor) sent(a *attempt, err error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.attempts[a.id] != a { // it was answered and settled before
+		e.published.remove(a.id)
+	}
 	switch {
 	case a.final != nil || err == nil:
 		a.sent = confirmed
@@ -323,17 +326,18 @@ func (w *wait) giveUp() (sdk.Outcome, bool) {
 func (e *executor) Settled(t sdk.Token) {
 	id := messageID(t)
 	e.mu.Lock()
-	a := e.attempts[id]
-	if a == nil {
-		e.mu.Unlock()
-		return
+	var acks []func()
+	if a := e.attempts[id]; a != nil && a.final != nil {
+		acks = append(acks, a.final.ack)
+	}
+	if r, ok := e.early[id]; ok {
+		acks = append(acks, r.ack)
 	}
 	delete(e.attempts, id)
-	final := a.final
-	e.mu.Unlock()
+	delete(e.early, id)
 	e.published.remove(id)
-	if final != nil {
-		final.ack()
+	e.mu.Unlock()
+	for _, ack := range acks {
+		ack()
 	}
-	a.wake()
 }

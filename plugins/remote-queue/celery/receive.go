@@ -96,6 +96,7 @@ func (e *executor) handleEvent(ev event) {
 		changed := w != nil && !w.gone && w.process == ev.PID
 		if changed {
 			w.gone = true
+			w.leaving = true
 			w.goneAt = time.Now()
 		}
 		e.mu.Unlock()
@@ -123,13 +124,16 @@ func (e *executor) noteWorker(ev event) (changed bool) {
 	case w == nil && len(e.workers) >= maxWorkers:
 		return false
 	case w == nil || w.process != ev.PID:
-		e.endAttemptsOn(ev.Hostname, func(process int64) bool { return process != 0 && process != ev.PID }, fmt.Sprintf("worker %s was started anew while it ran the attempt", ev.Hostname))
+		if w == nil || !w.leaving {
+			e.endAttemptsOn(ev.Hostname, func(process int64) bool { return process != 0 && process != ev.PID }, fmt.Sprintf("worker %s was started anew while it ran the attempt", ev.Hostname))
+		}
 		w = &worker{name: ev.Hostname, process: ev.PID, version: ev.softwareVersion()}
 		e.workers[ev.Hostname] = w
 		e.askWorker(w)
 		changed = true
 	case w.gone:
 		w.gone = false
+		w.leaving = false
 		e.askWorker(w)
 		changed = true
 	}

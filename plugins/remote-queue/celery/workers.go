@@ -31,6 +31,8 @@ type worker struct {
 	// gone says that it left, or was silent for the lapse.
 	gone   bool
 	goneAt time.Time
+	// leaving says that it said so: it finishes what it runs, and nobody hears it meanwhile.
+	leaving bool
 	// asked is when it was asked what it consumes and has; nil until it answered.
 	asked  time.Time
 	queues []string
