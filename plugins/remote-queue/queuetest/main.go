@@ -28,7 +28,7 @@ type withServers struct{ *testing.M }
 
 // Run runs the tests.
 func (m withServers) Run() int {
-	defer stopSharedRabbitMQ()
+	defer StopServers()
 	return m.M.Run()
 }
 
@@ -44,4 +44,4 @@ func Log(name string) hclog.Logger {
 
 // StopServers ends the brokers that the tests of a package share. A package that does not
 // call VerifyLeaks calls it after its last test.
-func StopServers() { stopSharedRabbitMQ() }
+func StopServers() { sharedRabbitMQ.server.stop() }

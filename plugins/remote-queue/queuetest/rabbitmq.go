@@ -37,9 +37,7 @@ var sharedRabbitMQ struct {
 // none is installed. It ends with VerifyLeaks.
 func SharedRabbitMQ(t testing.TB) *RabbitMQ {
 	t.Helper()
-	if _, err := os.Stat(rabbitBin + "rabbitmq-server"); err != nil {
-		t.Skip("LEFT OUT: RabbitMQ is not installed (Debian package rabbitmq-server)")
-	}
+	skipWithoutRabbitMQ(t)
 	s := &sharedRabbitMQ
 	s.once.Do(func() { s.server, s.err = newRabbitMQ() })
 	if s.err != nil {
@@ -49,8 +47,29 @@ func SharedRabbitMQ(t testing.TB) *RabbitMQ {
 	return s.server
 }
 
-func stopSharedRabbitMQ() {
-	r := sharedRabbitMQ.server
+// OwnRabbitMQ is a broker of this test's own, for packages whose tests do not end with
+// VerifyLeaks.
+func OwnRabbitMQ(t *testing.T) *RabbitMQServer {
+	t.Helper()
+	skipWithoutRabbitMQ(t)
+	r, err := newRabbitMQ()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.stop)
+	r.Start(t)
+	return &RabbitMQServer{r, t}
+}
+
+func skipWithoutRabbitMQ(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(rabbitBin + "rabbitmq-server"); err != nil {
+		t.Skip("LEFT OUT: RabbitMQ is not installed (Debian package rabbitmq-server)")
+	}
+}
+
+// stop ends the broker and removes what it kept.
+func (r *RabbitMQ) stop() {
 	if r == nil {
 		return
 	}
@@ -129,8 +148,8 @@ func (r *RabbitMQ) Start(t testing.TB) {
 }
 
 // Settle waits until the broker would come back from Kill with the queues that it has: it
-// confirms one some seconds before the name of its log is on disk, and says of that nothing.
-func (r *RabbitMQ) Settle() { time.Sleep(5 * time.Second) }
+// confirms one before the name of its log is on disk, of which it says nothing.
+func (r *RabbitMQ) Settle() { time.Sleep(3 * time.Second) }
 
 // Kill ends the broker as a power cut does, but for the disk.
 func (r *RabbitMQ) Kill() {

@@ -56,5 +56,8 @@ func (s *RabbitMQServer) Queue() string {
 // Start runs the broker again.
 func (s *RabbitMQServer) Start() { s.t.Helper(); s.RabbitMQ.Start(s.t) }
 
+// Kill ends the broker once it would come back from that.
+func (s *RabbitMQServer) Kill() { s.Settle(); s.RabbitMQ.Kill() }
+
 // Wipe removes all that the broker has on disk.
 func (s *RabbitMQServer) Wipe() { s.t.Helper(); s.RabbitMQ.Wipe(s.t) }

@@ -102,7 +102,9 @@ func (l *claimLog) tryAppend(ctx context.Context, e claimEntry) error {
 				return nil
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("the broker does not answer: %w", context.Cause(ctx))
+			// Made less than a second before its broker was killed, it can come back without a
+			// leader, and stays so. That is for an operator to decide: another may see its owner.
+			return fmt.Errorf("stream %s does not answer (if that lasts, and all of RabbitMQ's nodes are there, delete it): %w", l.name, context.Cause(ctx))
 		}
 	}
 }

@@ -146,6 +146,9 @@ func (h *Host) declareLane(ch *amqp091.Channel, queue, lane string, purge bool) 
 	if c.MaxBytes > 0 {
 		args["x-max-length-bytes"] = c.MaxBytes
 	}
+	if err := ch.ExchangeDeclarePassive(h.names.starts(), "direct", true, false, false, false, nil); err != nil {
+		return err
+	}
 	if _, err := ch.QueueDeclare(queue, true, false, false, false, args); err != nil {
 		return err
 	}
