@@ -45,6 +45,9 @@ func Check(ctx context.Context, o Options, ask bool) (Checked, error) {
 	if o, err = o.absolute(); err != nil {
 		return Checked{}, err
 	}
+	if !o.NoBoard {
+		o = o.withBoard(nil)
+	}
 	c := &checker{o: o, dir: dir, known: map[string]sdk.Metadata{}}
 	c.pluginDirs()
 	var processes []task.ExecutorConfig

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
@@ -53,12 +54,7 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 			err = errors.Join(err, s.Close(context.Background()))
 		}
 	}()
-	blocks := o.Executors
-	if len(blocks) == 0 {
-		for _, p := range o.Builtins {
-			blocks = append(blocks, task.ExecutorConfig{Name: p.Name, Plugin: p.Name})
-		}
-	}
+	blocks, ownBoard := o.blocks()
 	for _, b := range blocks {
 		x, err := s.open(o, b, url)
 		if err != nil && o.Strict {
@@ -68,6 +64,9 @@ func OpenExecutors(o Options, epoch uint64, url string) (_ *Executors, err error
 			o.Log.Error("executor cannot work as it is configured", "executor", b.Name, "error", err)
 			u := newUnopened(err)
 			x = bind(b, u, u)
+		}
+		if b.Plugin == board.PluginName && err == nil && !o.NoBoard {
+			x = o.bindBoard(x, ownBoard)
 		}
 		s.list = append(s.list, x)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/files"
@@ -64,6 +65,9 @@ type Options struct {
 	Executors []task.ExecutorConfig
 	// Types is the operator's word on task types.
 	Types map[string]task.TypeConfig
+	// NoBoard leaves the plugin "board" out: a worker has none. A host has one, and an
+	// executor of it that is listed once a type is placed there, if no block names it.
+	NoBoard bool
 	// Log gets the host's lines and the plugins'; nil discards them.
 	Log hclog.Logger
 	// Version is shown to operators.
@@ -80,6 +84,9 @@ type Options struct {
 	// DrainTimeout is how long Close lets attempts finish; CancelGrace how long
 	// an attempt may take to stop when asked. 0: 5 s and 10 s.
 	DrainTimeout, CancelGrace time.Duration
+	// MaxLogLines and MaxLogBytes bound what is kept of what one attempt logs. 0: 10,000 lines
+	// and 4 MiB.
+	MaxLogLines, MaxLogBytes int64
 }
 
 // Host is a running task host. Make one with Open; Run serves its REST side;
@@ -89,6 +96,7 @@ type Host struct {
 	log      hclog.Logger
 	store    *sqlite.Store
 	set      *Executors
+	board    *board.Board
 	engine   *engine.Engine
 	access   *identity.Access
 	tls      atomic.Pointer[tls.Config]
@@ -127,12 +135,16 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.listen(); err != nil {
 		return nil, err
 	}
+	if !o.NoBoard {
+		h.board = board.New(board.Options{Grace: o.CancelGrace})
+		o = o.withBoard(h.board)
+	}
 	if h.set, err = OpenExecutors(o, h.store.Host().Epoch, h.url()); err != nil {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{
-		Store: h.store, Executors: h.set.list, Types: o.Types, Log: o.Log.Named("engine"),
-		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout,
+		Store: h.store, Executors: h.set.list, Types: o.Types, Board: h.board, Log: o.Log.Named("engine"),
+		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout, LogLines: o.MaxLogLines, LogBytes: o.MaxLogBytes,
 	})
 	if err := h.engine.Start(ctx); err != nil {
 		return nil, err
@@ -247,6 +259,7 @@ func (h *Host) Reload(o Options) error {
 		{"data_dir", h.opts.DataDir, o.DataDir}, {"listen", h.opts.Listen, o.Listen}, {"plugin_dir", h.opts.PluginDirs, o.PluginDirs},
 		{"allow_writable_plugins", h.opts.AllowWritablePlugins, o.AllowWritablePlugins},
 		{"executor blocks", h.opts.Executors, o.Executors}, {"plugin_env", h.opts.PluginEnv, o.PluginEnv},
+		{"max_log_lines", h.opts.MaxLogLines, o.MaxLogLines}, {"max_log_bytes", h.opts.MaxLogBytes, o.MaxLogBytes},
 		{"cancel_grace", h.opts.CancelGrace, o.CancelGrace}, {"tls", h.opts.TLS, o.TLS}, {"trusted_proxy, anonymous or tls.client_role", h.opts.Access, o.Access},
 		{"audit_retain", h.opts.AuditRetain, o.AuditRetain}, {"glance", h.opts.Glance, o.Glance},
 	} {
@@ -286,6 +299,9 @@ func (h *Host) close() error {
 	var errs []error
 	if h.engine != nil {
 		errs = append(errs, h.engine.Close(ctx))
+	}
+	if h.board != nil {
+		h.board.Close()
 	}
 	if h.server != nil { // after the engine: those who wait for a task hear of its end
 		stop, cancel := context.WithTimeout(ctx, shutdownHTTP)

@@ -17,6 +17,8 @@ func FromConfig(c *config.Config) Options {
 	o.Listen = c.Listen
 	o.DrainTimeout = c.DrainTimeout
 	o.CancelGrace = c.CancelGrace
+	o.MaxLogLines = c.MaxLogLines
+	o.MaxLogBytes = c.MaxLogBytes
 	o.TLS = TLSFiles{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}
 	o.Access = accessOf(c)
 	o.AuditRetain = c.AuditRetain
@@ -30,7 +32,11 @@ func FromConfig(c *config.Config) Options {
 }
 
 // FromWorker is FromConfig for a worker: its executors, and no store.
-func FromWorker(w *config.Worker) Options { return fromCommon(w.Common) }
+func FromWorker(w *config.Worker) Options {
+	o := fromCommon(w.Common)
+	o.NoBoard = true
+	return o
+}
 
 // absolute is o with its defaults, and with paths that no change of the working directory moves.
 func (o Options) absolute() (Options, error) {

@@ -43,12 +43,14 @@
 //   - Execute gets a [Task], which is one attempt with its secret [Token], and a
 //     [Reporter] by which the attempt speaks while it runs. It returns a [Result], made
 //     by [JSON], [Text] or [Bytes], or an error.
+//   - An attempt spawns a [Child] by its Reporter, rests with [YieldForChildren], and the
+//     next one finds what became of it in Task.Children, each a [ChildStatus].
 //   - Revert undoes it. Embed [Irreversible] where nothing can be undone.
 //
 // An error is a failure that may be tried again, unless [Permanent] or [RetryAfter] says
 // otherwise. [ErrLost], [ErrReleased] and [ErrInterrupted] say what else became of an
-// attempt, and [YieldUntil] rests the task. Why a context ended is context.Cause(ctx):
-// [ErrCancel], [ErrTimeout], [ErrPause] or [ErrDetach].
+// attempt. [YieldUntil], [YieldForChildren] and [YieldUntilResumed] rest the task. Why a
+// context ended is context.Cause(ctx): [ErrCancel], [ErrTimeout], [ErrPause] or [ErrDetach].
 //
 // An executor whose nodes can be told something is a [NodeController] too, one that wants
 // to hear that an outcome is on record a [Settler], and one that runs attempts itself
@@ -64,17 +66,15 @@
 // # Not there yet
 //
 // Some of the contract is there so that plugins need not change when hosts can do more,
-// and no host does it yet: a script has no children to wait for ([YieldForChildren]), a task
-// that rests until it is resumed fails ([YieldUntilResumed]), no attempt is paused
-// ([ErrPause]), and nothing is undone (Executor.Revert, Script.Undo).
+// and no host does it yet: nothing is undone (Executor.Revert, Script.Undo).
 //
 // # For whoever runs executors
 //
 // A host, a worker and a test need what an author does not: [NewConfig], [NewReporter]
 // with its [ReporterFuncs], [Execute] and [Revert], which call an executor and survive its
 // panic, [OutcomeOf], which says what the call returned, and [FailedWith], which is the
-// way back. [OutcomeKind] and the codes (CodeScriptFailed and the others) are what an
-// [Outcome] is made of.
+// way back. [EncodeChildren] and [DecodeChildren] carry a task's children. [OutcomeKind] and
+// the codes (CodeScriptFailed and the others) are what an [Outcome] is made of.
 //
 // # The two ends of a plugin process
 //

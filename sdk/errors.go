@@ -47,15 +47,18 @@ func YieldUntil(t time.Time, checkpoint []byte) error {
 	return yield(Yield{Until: t, Checkpoint: checkpoint})
 }
 
-// YieldForChildren is not there yet: it is to rest the task until its children with these ids
-// are final, and nothing lets a script make children so far. For other tasks it does not
-// wait: return YieldUntil, and look again then.
+// YieldForChildren is the error to return for resting the task until its children with these
+// ids, as Reporter.Spawn gave them, are final; without ids until all that it has are. It costs
+// no attempt and frees the slot, and the next attempt finds what became of them in
+// Task.Children. Ids of other tasks are not waited for: return YieldUntil, and look again then.
+// A task that waits again and again for what is final already rests for a moment, longer with
+// each time in a row.
 func YieldForChildren(ids []string, checkpoint []byte) error {
-	return yield(Yield{Children: ids, Checkpoint: checkpoint})
+	return yield(Yield{Children: ids, AllChildren: len(ids) == 0, Checkpoint: checkpoint})
 }
 
-// YieldUntilResumed is not there yet: it is to rest the task until an operator resumes it,
-// and until a host can, one that returns it fails with CodeProtocolError.
+// YieldUntilResumed is the error to return for resting the task, at no cost, until an operator
+// resumes it: the answer to ErrPause of a script that can go on from where it was.
 func YieldUntilResumed(checkpoint []byte) error {
 	return yield(Yield{Resume: true, Checkpoint: checkpoint})
 }
@@ -71,8 +74,8 @@ var (
 	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
 	ErrTimeout = errors.New("attempt timed out")
 	// ErrPause: the operator wants the task to rest. A script that can resume
-	// returns YieldUntilResumed; one that cannot goes on as if nothing was said. No
-	// host pauses attempts yet.
+	// returns YieldUntilResumed, and an error is taken for that; one that finishes its
+	// work all the same has succeeded.
 	ErrPause = errors.New("paused")
 	// ErrDetach: the host lets go. An executor whose attempts outlive the host
 	// leaves them running and returns; a local one stops. The attempt will run again

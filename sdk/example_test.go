@@ -122,6 +122,56 @@ func ExampleTaskFrom() {
 	// "counted from 3 to 5" <nil>
 }
 
+// A script spawns children, rests until they are final, and the next attempt is told what
+// became of each. An attempt that is made again finds those that are there.
+func ExampleYieldForChildren() {
+	total := sdk.Func("total", func(ctx context.Context, files []string, r sdk.Reporter) (sum int, err error) {
+		task, _ := sdk.TaskFrom(ctx)
+		waiting := 0
+		for _, file := range files {
+			c, made := task.Child(file)
+			if !made {
+				_, err = r.Spawn(ctx, sdk.Child{Name: file, Type: "size", Input: file})
+			}
+			if !c.Final() {
+				waiting++
+			} else {
+				var size int
+				err = c.Decode(&size) // or why there is no result
+				sum += size
+			}
+			if err != nil {
+				return 0, err
+			}
+		}
+		if waiting > 0 {
+			return 0, sdk.YieldForChildren(nil, nil)
+		}
+		return sum, nil
+	})
+	executor, err := sdk.NewScripts(total)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var children []sdk.ChildStatus // the host's record, and its work
+	reporter := sdk.NewReporter(sdk.ReporterFuncs{Spawn: func(_ context.Context, c sdk.Child) (string, error) {
+		size, err := sdk.JSON(len(c.Name))
+		children = append(children, sdk.ChildStatus{Name: c.Name, ID: "id of " + c.Name, Type: c.Type, State: "succeeded", Result: &size})
+		return "id of " + c.Name, err
+	}})
+	task := sdk.Task{Type: "total", Input: []byte(`["a.txt", "bc.txt"]`), Attempt: 1}
+	_, err = sdk.Execute(context.Background(), executor, task, reporter)
+	fmt.Println(err)
+
+	task.Attempt, task.Children = 2, children
+	result, err := sdk.Execute(context.Background(), executor, task, reporter)
+	fmt.Println(string(result.Data), err)
+	// Output:
+	// the task rests
+	// 11 <nil>
+}
+
 // What a script reports belongs to its attempt: clients follow it while it runs.
 func ExampleReporter() {
 	script := sdk.Func("copy", func(_ context.Context, files []string, r sdk.Reporter) (int, error) {

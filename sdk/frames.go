@@ -15,13 +15,12 @@ const (
 	maxPayload     = 64 << 20  // of one payload, however it travels
 	maxAssembling  = 256 << 20 // of all payloads that are being put together
 	maxParts       = 4         // payloads of one attempt that are being put together
-	maxReports     = 4         // unanswered Started and Checkpoints of one attempt
+	maxReports     = 4         // unanswered Started, Checkpoints and Spawns of one attempt
 	maxHandle      = 64 << 10
 	maxText        = 64 << 10  // of a message or a detail of an outcome
 	maxName        = 256       // of a code, a content type, a name, a version
 	maxDetails     = 64        // of one outcome
 	maxDetailBytes = 256 << 10 // of all its details
-	maxChildren    = 10_000    // that a yield waits for
 	maxLogArgs     = 64        // keys and values of one line
 	maxInfoBytes   = 4 << 20   // of a description
 	maxInfoTypes   = 1_000

@@ -2,10 +2,12 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
@@ -15,7 +17,13 @@ func fuzzConnection(t *testing.T, token Token) (*connection, *attempt) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	c := newConnection(ctx, nil, HostOptions{Config: NewConfig("fuzz", nil, nil)})
-	a := &attempt{token: token, reporter: NewReporter(ReporterFuncs{}), startNumber: 1, startedAt: time.Now(), done: make(chan struct{})}
+	reports := ReporterFuncs{Spawn: func(_ context.Context, child Child) (string, error) {
+		if _, ok := child.Input.(json.RawMessage); !ok || child.Name == "" || len(child.Name) > MaxChildName || !ValidTypeName(child.Type) {
+			t.Errorf("the host is asked for the child %+v", child)
+		}
+		return "id", nil
+	}}
+	a := &attempt{token: token, reporter: NewReporter(reports), startNumber: 1, startedAt: time.Now(), done: make(chan struct{})}
 	c.attempts[token] = a
 	return c, a
 }
@@ -42,6 +50,8 @@ func FuzzPluginMessages(f *testing.F) {
 	add(&pb.PluginMessage{Kind: &pb.PluginMessage_Draining{}}, &pb.PluginMessage{Kind: &pb.PluginMessage_Draining{}})
 	add(&pb.PluginMessage{Kind: &pb.PluginMessage_Started{Started: &pb.Started{Token: token[:], Seq: 1, Node: "n"}}},
 		&pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: &pb.Checkpoint{Token: token[:], Data: &pb.Payload{Chunked: -1}}}})
+	add(&pb.PluginMessage{Kind: &pb.PluginMessage_Spawn{Spawn: &pb.Spawn{Token: token[:], Seq: 2, Name: "n", Type: "t", Input: &pb.Payload{Inline: []byte("{}")},
+		Labels: map[string]string{"k": "v"}, Remaining: durationpb.New(-1), Retain: &durationpb.Duration{Seconds: 1 << 62}, MaxLost: new(int64(-1)), Shared: []string{"s"}}}})
 	add(&pb.PluginMessage{Kind: &pb.PluginMessage_Finished{Finished: &pb.Finished{Token: token[:], Seq: 1, Data: 1,
 		Outcome: &pb.Outcome{Kind: pb.Kind_KIND_YIELDED, Yield: &pb.Yield{Children: []string{"a"}, Checkpoint: &pb.Payload{Chunked: 3}}}}}})
 	add(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{Token: token[:]}}})
@@ -67,6 +77,23 @@ func FuzzPluginMessages(f *testing.F) {
 		a.mu.Unlock()
 		if a.ended() && (len(a.outcome.Details) > maxDetails || len(a.outcome.Message) > 2*maxText || len(a.outcome.Code) > maxName) {
 			t.Errorf("an outcome is kept whole: %d details", len(a.outcome.Details))
+		}
+	})
+}
+
+// Whatever is said of children is read, or refused, and goes there and back.
+func FuzzChildren(f *testing.F) {
+	f.Add(EncodeChildren([]ChildStatus{{Name: "a", ID: "1", Type: "t", State: "succeeded", Result: &Result{ContentType: "x/y", Data: []byte{0, 255}}},
+		{Name: "b", State: "failed", Failure: &Failure{Code: "c", Message: "m"}, ResultLeftOut: true}}))
+	f.Add([]byte(`[{"name":1}]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		children, err := DecodeChildren(data)
+		if err != nil {
+			return
+		}
+		again, err := DecodeChildren(EncodeChildren(children))
+		if err != nil || len(again) != len(children) {
+			t.Errorf("%d children became %d, %v", len(children), len(again), err)
 		}
 	})
 }

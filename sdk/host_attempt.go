@@ -36,10 +36,11 @@ type attempt struct {
 	answering      bool // a goroutine of answerReports runs
 }
 
-// hostReport is a Started or a Checkpoint of a plugin.
+// hostReport is a Started, a Checkpoint or a Spawn of a plugin.
 type hostReport struct {
 	started    *pb.Started
 	checkpoint *pb.Checkpoint
+	spawn      *pb.Spawn
 }
 
 func (a *attempt) end(o Outcome) {
@@ -91,13 +92,14 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 
 // startOrJoin sends the Start and enters the attempt, or finds the one that is there.
 func (c *connection) startOrJoin(t Task, r Reporter, action pb.Action) (*attempt, error) {
-	for _, p := range [][]byte{t.Input, t.Checkpoint} {
+	children := EncodeChildren(t.Children)
+	for _, p := range [][]byte{t.Input, t.Checkpoint, children} {
 		if len(p) > maxPayload {
 			return nil, FailedWith(Outcome{Kind: OutcomeFailed, Code: CodeExecutorFailed, Permanent: true,
 				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
 		}
 	}
-	msg, bytes, chunks := startToWire(t, action)
+	msg, bytes, chunks := startToWire(t, children, action)
 	a := &attempt{token: t.Token, reporter: r, startedAt: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,7 +184,14 @@ func (c *connection) refuse(token []byte, seq uint64, reason string) {
 		Token: append([]byte(nil), token...), Seq: seq, Reason: clip(reason, maxText)}}}, 0)
 }
 
-// report queues a Started or Checkpoint for the attempt's reporter. The host's
+// refuseFor says why a report was refused, and whether it is worth another try.
+func (c *connection) refuseFor(token []byte, seq uint64, err error) {
+	o := OutcomeOf(context.Background(), Result{}, err)
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{Token: token, Seq: seq,
+		Reason: clip(err.Error(), maxText), Permanent: o.Permanent, RetryAfter: durationToWire(o.RetryAfter)}}}, 0)
+}
+
+// report queues a Started, Checkpoint or Spawn for the attempt's reporter. The host's
 // store may be slow, and the reader has other attempts to hear.
 func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 	t, ok := tokenOf(token)
@@ -204,7 +213,7 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 	}
 	a.mu.Unlock()
 	if full {
-		c.breach(a, fmt.Sprintf("more than %d Started and Checkpoints of an attempt wait for their answer", maxReports))
+		c.breach(a, fmt.Sprintf("more than %d Started, Checkpoints and Spawns of an attempt wait for their answer", maxReports))
 	}
 }
 
@@ -225,29 +234,54 @@ func (c *connection) answerReports(a *attempt) {
 		rep := a.reports[0]
 		a.reports = a.reports[1:]
 		a.mu.Unlock()
-		var err error
-		var seq uint64
-		if s := rep.started; s != nil {
-			seq = s.GetSeq()
-			if len(s.GetHandle()) > maxHandle {
-				err = fmt.Errorf("the handle has %d bytes, at most %d are kept", len(s.GetHandle()), maxHandle)
-			} else {
-				err = a.reporter.Started(s.GetHandle(), clip(s.GetNode(), maxName))
-			}
+		c.answer(a, rep)
+	}
+}
+
+// answer has the attempt's reporter take one report, and says what came of it.
+func (c *connection) answer(a *attempt, rep hostReport) {
+	var err error
+	var seq uint64
+	switch {
+	case rep.spawn != nil:
+		c.answerSpawn(a, rep.spawn)
+		return
+	case rep.started != nil:
+		s := rep.started
+		seq = s.GetSeq()
+		if len(s.GetHandle()) > maxHandle {
+			err = fmt.Errorf("the handle has %d bytes, at most %d are kept", len(s.GetHandle()), maxHandle)
 		} else {
-			var data []byte
-			seq = rep.checkpoint.GetSeq()
-			data, err = c.in.unpack(c.ctx, rep.checkpoint.GetData(), chunkKey{a.token, pb.Part_PART_CHECKPOINT, seq})
-			if err == nil {
-				err = a.reporter.Checkpoint(data)
-			}
+			err = a.reporter.Started(s.GetHandle(), clip(s.GetNode(), maxName))
 		}
-		if err != nil {
-			c.refuse(a.token[:], seq, err.Error())
-		} else {
-			c.ack(a.token[:], seq)
+	default:
+		var data []byte
+		seq = rep.checkpoint.GetSeq()
+		data, err = c.in.unpack(c.ctx, rep.checkpoint.GetData(), chunkKey{a.token, pb.Part_PART_CHECKPOINT, seq})
+		if err == nil {
+			err = a.reporter.Checkpoint(data)
 		}
 	}
+	if err != nil {
+		c.refuseFor(a.token[:], seq, err)
+	} else {
+		c.ack(a.token[:], seq)
+	}
+}
+
+// answerSpawn has the attempt's reporter make a child.
+func (c *connection) answerSpawn(a *attempt, s *pb.Spawn) {
+	input, err := c.in.unpack(c.ctx, s.GetInput(), chunkKey{a.token, pb.Part_PART_INPUT, s.GetSeq()})
+	if err != nil {
+		c.refuseFor(a.token[:], s.GetSeq(), fmt.Errorf("its input did not arrive: %w", err))
+		return
+	}
+	id, err := a.reporter.Spawn(c.ctx, childFromWire(s, input))
+	if err != nil {
+		c.refuseFor(a.token[:], s.GetSeq(), err)
+		return
+	}
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Spawned{Spawned: &pb.Spawned{Token: a.token[:], Seq: s.GetSeq(), Id: id}}}, 0)
 }
 
 // log hands a line of the plugin's on.

@@ -46,7 +46,7 @@ func (c *connection) open() error {
 	}
 	_, err := c.client.Configure(c.ctx, &pb.ConfigureRequest{Executor: cfg.Executor, Config: cfg.data,
 		DataDir: cfg.DataDir, HostUrl: cfg.HostURL, Slots: int64(cfg.Slots),
-		Epoch: c.options.Epoch, Survive: c.options.Survive, ConfigDir: cfg.Dir})
+		Epoch: c.options.Epoch, Survive: c.options.Survive, ConfigDir: cfg.Dir, Spawns: true})
 	if status.Code(err) == codes.InvalidArgument {
 		return fmt.Errorf("executor %q: %w: %s", cfg.Executor, ErrConfigRefused, clip(status.Convert(err).Message(), maxText))
 	}

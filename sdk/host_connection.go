@@ -226,12 +226,12 @@ func (c *connection) handleData(f *pb.DataResponse) {
 	}
 }
 
-// handleChunk takes part of a result or a checkpoint; plugins send no others.
+// handleChunk takes part of a result, of a checkpoint or of a child's input; plugins send no others.
 func (c *connection) handleChunk(ch *pb.Chunk) {
 	a := c.running(ch.GetToken())
 	switch {
 	case a == nil:
-	case ch.GetPart() != pb.Part_PART_RESULT && ch.GetPart() != pb.Part_PART_CHECKPOINT:
+	case ch.GetPart() != pb.Part_PART_RESULT && ch.GetPart() != pb.Part_PART_CHECKPOINT && ch.GetPart() != pb.Part_PART_INPUT:
 		c.breach(a, "chunks of what a plugin does not send")
 	default:
 		if err := c.in.add(ch); err != nil {

@@ -38,6 +38,8 @@ func (c *connection) handle(m *pb.PluginMessage) error {
 		c.report(k.Started.GetToken(), k.Started.GetSeq(), hostReport{started: k.Started})
 	case *pb.PluginMessage_Checkpoint:
 		c.report(k.Checkpoint.GetToken(), k.Checkpoint.GetSeq(), hostReport{checkpoint: k.Checkpoint})
+	case *pb.PluginMessage_Spawn:
+		c.report(k.Spawn.GetToken(), k.Spawn.GetSeq(), hostReport{spawn: k.Spawn})
 	case *pb.PluginMessage_Changed:
 		select {
 		case c.changed <- struct{}{}:

@@ -122,6 +122,15 @@ func excesses() map[string]excess {
 			}
 			return nil
 		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "wait for their answer"},
+		"children": {func(h *hostile) error {
+			for i := range flood {
+				spawn := &pb.Spawn{Token: h.victim, Seq: uint64(i + 1), Name: fmt.Sprint("n", i), Type: "t", Input: &pb.Payload{Inline: []byte("1")}}
+				if err := h.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Spawn{Spawn: spawn}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "wait for their answer"},
 		"chunks that nobody announced": {func(h *hostile) error {
 			for i := range flood {
 				if err := h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_RESULT, Seq: uint64(i + 1), Data: big, Total: maxPayload}); err != nil {
@@ -138,8 +147,8 @@ func excesses() map[string]excess {
 			}
 			return h.say(finishedFrom(h.victim, &pb.Outcome{Kind: pb.Kind_KIND_SUCCEEDED, Result: &pb.Payload{Chunked: 4 * inlineBytes}}))
 		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "did not arrive"},
-		"chunks of an input": {func(h *hostile) error {
-			return h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_INPUT, Data: big, Total: maxPayload})
+		"chunks of children": {func(h *hostile) error {
+			return h.chunk(&pb.Chunk{Token: h.victim, Part: pb.Part_PART_CHILDREN, Data: big, Total: maxPayload})
 		}, Outcome{Kind: OutcomeFailed, Code: CodeProtocolError}, "does not send"},
 		"details": {func(h *hostile) error {
 			details := map[string]string{}
@@ -196,7 +205,8 @@ func TestHostilePlugin(t *testing.T) {
 			stored := make(chan struct{}) // the store takes nothing before the end
 			defer close(stored)
 			reports := NewReporter(ReporterFuncs{
-				Checkpoint: func([]byte) error { <-stored; return nil }, Started: func([]byte, string) error { <-stored; return nil }})
+				Checkpoint: func([]byte) error { <-stored; return nil }, Started: func([]byte, string) error { <-stored; return nil },
+				Spawn: func(context.Context, Child) (string, error) { <-stored; return "", errClosed }})
 			victim, neighbor := make(chan Outcome, 1), make(chan Outcome, 1)
 			for typ, end := range map[string]chan Outcome{"victim": victim, "neighbor": neighbor} {
 				go func() {

@@ -120,6 +120,41 @@ type Defaults struct {
 	// MaxLost is how many attempts may be lost with whoever ran them; 0 for a task that
 	// must never run twice.
 	MaxLost *int `json:"max_lost,omitempty"`
+	// Deadline is how long the whole task may take, from when it is due first.
+	Deadline time.Duration `json:"deadline,omitempty"`
+	// Backoff is how long a task rests after its first failure, BackoffMax the longest rest.
+	Backoff    time.Duration `json:"backoff,omitempty"`
+	BackoffMax time.Duration `json:"backoff_max,omitempty"`
+	// Retain is how long a final task is kept; 0 is for ever.
+	Retain *time.Duration `json:"retain,omitempty"`
+	// QueueLimit is how many tasks may wait; further ones are refused.
+	QueueLimit int64 `json:"queue_limit,omitempty"`
+	// Concurrency are limits on how many attempts may be under way at once, wherever they run.
+	Concurrency []Concurrency `json:"concurrency,omitempty"`
+	// Rate is how many attempts may begin.
+	Rate Rate `json:"rate,omitzero"`
+	// Priority is that of tasks which name none; the higher goes first.
+	Priority int `json:"priority,omitempty"`
+	// MaxInput and MaxResult bound payloads of the type, in bytes.
+	MaxInput  int64 `json:"max_input,omitempty"`
+	MaxResult int64 `json:"max_result,omitempty"`
+	// Route is the labels that a node must have to run a task which asks for none.
+	Route map[string]string `json:"route,omitempty"`
+}
+
+// Concurrency is a limit on how many attempts at tasks of a type may be under way at once.
+type Concurrency struct {
+	Max int64 `json:"max"`
+	// By is what is counted together: "" all tasks of the type, "owner", or "label:NAME" those
+	// with the same value of that label.
+	By string `json:"by,omitempty"`
+}
+
+// Rate is a limit on how many attempts at tasks of a type may begin in a second, and at
+// once after a rest (0: one). The zero value is none.
+type Rate struct {
+	PerSecond float64 `json:"per_second,omitempty"`
+	Burst     int64   `json:"burst,omitempty"`
 }
 
 var typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,99}$`)

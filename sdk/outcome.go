@@ -70,13 +70,14 @@ type Outcome struct {
 	Yield      *Yield        // of OutcomeYielded
 }
 
-// Yield says what a resting task waits for. Exactly one of Until, Children and
-// Resume is set.
+// Yield says what a resting task waits for. Exactly one of Until, Children, AllChildren
+// and Resume is set.
 type Yield struct {
-	Until      time.Time
-	Children   []string // task ids; wakes when all are final
-	Resume     bool     // wakes by an operator's resume
-	Checkpoint []byte   // replaces the task's checkpoint; nil keeps it
+	Until       time.Time
+	Children    []string // task ids; wakes when all are final
+	AllChildren bool     // wakes when all that the task has are final
+	Resume      bool     // wakes by an operator's resume
+	Checkpoint  []byte   // replaces the task's checkpoint; nil keeps it
 }
 
 // outcomeError carries an Outcome through the error that Execute returns.

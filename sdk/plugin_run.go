@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,12 +28,12 @@ type run struct {
 	payloadsComplete atomic.Bool        // all its payloads have come
 	returned         atomic.Bool        // Execute has returned
 	logger           atomic.Pointer[lineLogger]
-	dataMark         itemMark   // of what it has on Data
-	reportTurn       sync.Mutex // of who reports: one Started or Checkpoint waits for its answer at a time
+	dataMark         itemMark      // of what it has on Data
+	reportTurn       chan struct{} // of who reports: one Started, Checkpoint or Spawn waits for its answer at a time
 
 	mu         sync.Mutex
 	seq        uint64
-	reports    map[uint64]*report // started and checkpoints that wait for their ack
+	reports    map[uint64]*report // started, checkpoints and spawns that wait for their answer
 	outcome    *Outcome           // when finished
 	refused    bool
 	abandoned  chan struct{} // made with the first report; closed when nobody will answer
@@ -40,12 +41,19 @@ type run struct {
 	repeatWait time.Duration
 }
 
-// report is a Started or a Checkpoint on its way.
+// report is a Started, a Checkpoint or a Spawn on its way.
 type report struct {
 	seq        uint64
 	started    *pb.Started
 	checkpoint []byte
-	answer     chan error // buffered
+	spawn      *Child
+	answer     chan reportAnswer // buffered
+}
+
+// reportAnswer is what the host said to a report.
+type reportAnswer struct {
+	id  string // of a child
+	err error
 }
 
 // start begins an attempt, or joins the one that goes by the same token.
@@ -68,7 +76,7 @@ func (s *server) start(sess *session, m *pb.Start) {
 		r.report(sess)
 		return
 	}
-	r := &run{server: s, token: token, listener: sess}
+	r := &run{server: s, token: token, listener: sess, reportTurn: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.cancel = cancel
 	var deadline time.Time
@@ -159,10 +167,7 @@ func (r *run) report(sess *session) {
 	msg, bytes, chunks := finishedToWire(r.token, r.seq, r.dataMark.last.Load(), *r.outcome)
 	r.repeatWait = max(repeatAfter, min(2*r.repeatWait, 5*time.Minute))
 	r.repeatAt = time.Now().Add(r.repeatWait)
-	sess.out.put(msg, bytes)
-	for _, c := range chunks {
-		sess.chunks.put(c, len(c.Data))
-	}
+	r.put(sess, msg, bytes, chunks)
 }
 
 // send puts one report on its way; it needs the attempt's lock held.
@@ -172,9 +177,23 @@ func (r *run) send(sess *session, p *report) {
 		return
 	}
 	pk := packer{token: r.token[:], seq: p.seq}
+	if p.spawn != nil {
+		w := childToWire(p.spawn)
+		w.Token, w.Seq = r.token[:], p.seq
+		w.Input = pk.pack(new(pb.Payload), pb.Part_PART_INPUT, p.spawn.Input.(json.RawMessage))
+		size := pk.bytes
+		p.spawn.eachText(func(text string) { size += len(text) })
+		r.put(sess, &pb.PluginMessage{Kind: &pb.PluginMessage_Spawn{Spawn: w}}, size, pk.chunks)
+		return
+	}
 	c := &pb.Checkpoint{Token: r.token[:], Seq: p.seq, Data: pk.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, p.checkpoint)}
-	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}}, pk.bytes)
-	for _, ch := range pk.chunks {
+	r.put(sess, &pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}}, pk.bytes, pk.chunks)
+}
+
+// put says a message whose payloads in place have this many bytes, with the chunks of the others.
+func (r *run) put(sess *session, m *pb.PluginMessage, bytes int, chunks []*pb.Chunk) {
+	sess.out.put(m, bytes)
+	for _, ch := range chunks {
 		sess.chunks.put(ch, len(ch.Data))
 	}
 }
@@ -188,15 +207,18 @@ func (r *run) repeatDue(now time.Time) bool {
 
 func (r *run) isFinished() bool { return r.returned.Load() }
 
-// settle answers one report; of the outcome it ends the attempt.
-func (r *run) settle(seq uint64, err error) {
+// settle is the host's word that a report is on record; of the outcome it ends the attempt.
+func (r *run) settle(seq uint64) { r.answer(seq, reportAnswer{}) }
+
+// answer answers one report, whatever it was.
+func (r *run) answer(seq uint64, with reportAnswer) {
 	r.mu.Lock()
 	p := r.reports[seq]
 	delete(r.reports, seq)
 	last := r.outcome != nil && (seq == 0 || seq == r.seq)
 	r.mu.Unlock()
 	if p != nil {
-		p.answer <- err
+		p.answer <- with
 	}
 	if last {
 		r.server.forget(r)
@@ -205,9 +227,16 @@ func (r *run) settle(seq uint64, err error) {
 
 // refuse tells the script that a report was not wanted, or, with seq 0, that
 // nothing of the attempt is.
-func (r *run) refuse(seq uint64, reason string) {
-	if seq != 0 {
-		r.settle(seq, fmt.Errorf("the host refused the report: %s", reason))
+func (r *run) refuse(m *pb.Refuse) {
+	if m.GetSeq() != 0 {
+		err := fmt.Errorf("the host refused the report: %s", m.GetReason())
+		switch after := m.GetRetryAfter().AsDuration(); {
+		case m.GetPermanent():
+			err = Permanent(err)
+		case after > 0:
+			err = RetryAfter(err, after)
+		}
+		r.answer(m.GetSeq(), reportAnswer{err: err})
 		return
 	}
 	r.mu.Lock()
@@ -229,7 +258,7 @@ func (r *run) abandon() {
 	defer r.mu.Unlock()
 	for seq, p := range r.reports {
 		delete(r.reports, seq)
-		p.answer <- errNobodyAnswers
+		p.answer <- reportAnswer{err: errNobodyAnswers}
 	}
 	if r.abandoned == nil {
 		r.abandoned = make(chan struct{})
@@ -241,19 +270,20 @@ func (r *run) abandon() {
 	}
 }
 
-// reportAndWait sends a report and waits for its answer. It does not end with the context:
-// a script that is told to stop may want to save where it was.
-func (r *run) reportAndWait(p *report) error {
-	if r.returned.Load() {
-		return nil
+// reportAndWait sends a report and waits for its answer, until ctx ends. That is not the
+// attempt's: a script that is told to stop may want to save where it was.
+func (r *run) reportAndWait(ctx context.Context, p *report) reportAnswer {
+	select {
+	case r.reportTurn <- struct{}{}:
+	case <-ctx.Done():
+		return reportAnswer{err: context.Cause(ctx)}
 	}
-	r.reportTurn.Lock()
-	defer r.reportTurn.Unlock()
-	p.answer = make(chan error, 1)
+	defer func() { <-r.reportTurn }()
+	p.answer = make(chan reportAnswer, 1)
 	r.mu.Lock()
 	if r.abandoned != nil {
 		r.mu.Unlock()
-		return errNobodyAnswers
+		return reportAnswer{err: errNobodyAnswers}
 	}
 	r.seq++
 	p.seq = r.seq
@@ -277,7 +307,15 @@ func (r *run) reportAndWait(p *report) error {
 		}
 		r.mu.Unlock()
 	}
-	return <-p.answer
+	select {
+	case a := <-p.answer:
+		return a
+	case <-ctx.Done():
+		r.mu.Lock() // nor is it said again
+		delete(r.reports, p.seq)
+		r.mu.Unlock()
+		return reportAnswer{err: context.Cause(ctx)}
+	}
 }
 
 func (r *run) reporter() {}
@@ -287,7 +325,15 @@ func (r *run) Started(handle []byte, node string) error {
 	if len(handle) > maxHandle {
 		return Permanent(fmt.Errorf("handle has %d bytes, at most %d are kept", len(handle), maxHandle))
 	}
-	return r.reportAndWait(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
+	return r.save(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
+}
+
+// save has the host put a report on record, whatever becomes of the attempt's context.
+func (r *run) save(p *report) error {
+	if r.returned.Load() {
+		return nil
+	}
+	return r.reportAndWait(context.Background(), p).err
 }
 
 // Checkpoint saves data with the host.
@@ -298,8 +344,28 @@ func (r *run) Checkpoint(data []byte) error {
 	if data == nil {
 		data = []byte{}
 	}
-	return r.reportAndWait(&report{checkpoint: data})
+	return r.save(&report{checkpoint: data})
 }
+
+// Spawn has the host make a child.
+func (r *run) Spawn(ctx context.Context, c Child) (id string, err error) {
+	if err = c.prepare(); err != nil {
+		return "", Permanent(spawnError(c.Name, err))
+	}
+	r.server.mu.Lock()
+	able := r.server.config.GetSpawns()
+	r.server.mu.Unlock()
+	if !able {
+		return "", Permanent(spawnError(c.Name, errNoChildren))
+	}
+	a := reportAnswer{err: errAttemptOver}
+	if !r.returned.Load() {
+		a = r.reportAndWait(ctx, &report{spawn: &c})
+	}
+	return a.id, a.err
+}
+
+var errAttemptOver = errors.New("the attempt is over")
 
 // Progress says how far the attempt is.
 func (r *run) Progress(done, total int64, message string) {

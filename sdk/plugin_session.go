@@ -172,7 +172,11 @@ func (s *server) handle(sess *session, messages []*pb.HostMessage) {
 			s.start(sess, k.Start)
 		case *pb.HostMessage_Ack:
 			if r := s.find(k.Ack.GetToken()); r != nil {
-				r.settle(k.Ack.GetSeq(), nil)
+				r.settle(k.Ack.GetSeq())
+			}
+		case *pb.HostMessage_Spawned:
+			if r := s.find(k.Spawned.GetToken()); r != nil {
+				r.answer(k.Spawned.GetSeq(), reportAnswer{id: k.Spawned.GetId()})
 			}
 		case *pb.HostMessage_Cancel:
 			if r := s.find(k.Cancel.GetToken()); r != nil {
@@ -180,7 +184,7 @@ func (s *server) handle(sess *session, messages []*pb.HostMessage) {
 			}
 		case *pb.HostMessage_Refuse:
 			if r := s.find(k.Refuse.GetToken()); r != nil {
-				r.refuse(k.Refuse.GetSeq(), k.Refuse.GetReason())
+				r.refuse(k.Refuse)
 			}
 		case *pb.HostMessage_Detach:
 			s.mu.Lock()

@@ -1,6 +1,9 @@
 package sdk
 
 import (
+	"context"
+	"errors"
+
 	"github.com/hashicorp/go-hclog"
 )
 
@@ -25,6 +28,17 @@ type Reporter interface {
 	// Checkpoint saves data for the next attempt, in place of what was saved
 	// before. Durable when it returns without error. At most 1 MiB.
 	Checkpoint(data []byte) error
+	// Spawn makes a child of the attempt's task, of the same owner, and gives the id of its
+	// task. A child of that name that is there already, say because an earlier attempt
+	// made it, is that child, whatever else c says, if it is of the same type. The child
+	// is on record when Spawn returns without error, and goes on whatever becomes of the
+	// attempt; a cancel of its parent cancels it. It waits in its parent's place in the
+	// queue. To wait for it without a slot return YieldForChildren.
+	//
+	// The error says what to do, as it is: it is permanent (see Permanent) if the same
+	// would be refused again, and to be retried later (see RetryAfter) if the queue is full.
+	// If ctx ends first the child may be there all the same.
+	Spawn(ctx context.Context, c Child) (id string, err error)
 
 	reporter() // sealed, so that it can grow: NewReporter makes one
 }
@@ -38,6 +52,9 @@ type ReporterFuncs struct {
 	Started    func(handle []byte, node string) error
 	Progress   func(done, total int64, message string)
 	Checkpoint func(data []byte) error
+	// Spawn takes a child whose Input is a json.RawMessage. Without it no child can be
+	// made, which is a permanent error.
+	Spawn func(ctx context.Context, c Child) (id string, err error)
 	// Line takes what the attempt logs: hclog's level, the message, and keys and
 	// values in turn.
 	Line func(level hclog.Level, msg string, args []string)
@@ -79,3 +96,15 @@ func (r *reporter) Checkpoint(data []byte) error {
 	}
 	return r.funcs.Checkpoint(data)
 }
+
+func (r *reporter) Spawn(ctx context.Context, c Child) (id string, err error) {
+	if err = c.prepare(); err != nil {
+		return "", Permanent(spawnError(c.Name, err))
+	}
+	if r.funcs.Spawn == nil {
+		return "", Permanent(spawnError(c.Name, errNoChildren))
+	}
+	return r.funcs.Spawn(ctx, c)
+}
+
+var errNoChildren = errors.New("whoever runs this attempt takes no children")

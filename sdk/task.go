@@ -45,6 +45,9 @@ type Task struct {
 	Labels   map[string]string
 	// Route asks for a worker with these labels; only executors with nodes look.
 	Route map[string]string
+	// Children are what earlier attempts at the task have spawned, as they were when this
+	// attempt began, in the order in which they were made.
+	Children []ChildStatus
 	// Trace holds the W3C trace context: "traceparent" and "tracestate".
 	Trace map[string]string
 	// Result (of a success) or Failure (of anything else) is set for Revert.

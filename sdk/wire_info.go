@@ -17,7 +17,7 @@ func infoToWire(in Info) *pb.Info {
 	for _, t := range in.Types {
 		w := &pb.TypeInfo{Name: t.Name, Description: t.Description, InputSchema: t.Input, ResultSchema: t.Result,
 			Timeout: durationToWire(t.Defaults.Timeout), MaxAttempts: int64(t.Defaults.MaxAttempts),
-			Revertible: t.Revertible, Unavailable: t.Unavailable}
+			Revertible: t.Revertible, Unavailable: t.Unavailable, Limits: limitsToWire(&t.Defaults)}
 		if t.Defaults.MaxLost != nil {
 			n := int64(*t.Defaults.MaxLost)
 			w.MaxLost = &n
@@ -30,6 +30,40 @@ func infoToWire(in Info) *pb.Info {
 			LastSeen: timeToWire(n.LastSeen), Instance: n.Instance, Gone: n.Gone, TypeSlots: numbersTo[int64](n.TypeSlots)})
 	}
 	return out
+}
+
+// limitsToWire are the limits that came after the first three; nil if there are none.
+func limitsToWire(d *Defaults) *pb.TypeLimits {
+	w := &pb.TypeLimits{Deadline: durationToWire(d.Deadline), Backoff: durationToWire(d.Backoff), BackoffMax: durationToWire(d.BackoffMax),
+		QueueLimit: d.QueueLimit, RatePerSecond: d.Rate.PerSecond, RateBurst: d.Rate.Burst, Priority: int64(d.Priority),
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+	if d.Retain != nil {
+		w.Retain = durationpb.New(*d.Retain)
+	}
+	for _, c := range d.Concurrency {
+		w.Concurrency = append(w.Concurrency, &pb.Concurrency{Max: c.Max, By: c.By})
+	}
+	if proto.Size(w) == 0 {
+		return nil
+	}
+	return w
+}
+
+func limitsFromWire(d *Defaults, w *pb.TypeLimits) {
+	d.Deadline, d.Backoff, d.BackoffMax = w.GetDeadline().AsDuration(), w.GetBackoff().AsDuration(), w.GetBackoffMax().AsDuration()
+	d.QueueLimit, d.Priority = w.GetQueueLimit(), int(w.GetPriority())
+	d.Rate = Rate{PerSecond: w.GetRatePerSecond(), Burst: w.GetRateBurst()}
+	d.MaxInput, d.MaxResult = w.GetMaxInput(), w.GetMaxResult()
+	if len(w.GetRoute()) > 0 {
+		d.Route = w.GetRoute()
+	}
+	if w.GetRetain() != nil {
+		retain := w.GetRetain().AsDuration()
+		d.Retain = &retain
+	}
+	for _, c := range w.GetConcurrency() {
+		d.Concurrency = append(d.Concurrency, Concurrency{Max: c.GetMax(), By: c.GetBy()})
+	}
 }
 
 // boundedInfo refuses a description that is too large to be asked for again and again.
@@ -86,6 +120,7 @@ func infoFromWire(in *pb.Info) Info {
 			n := int(w.GetMaxLost())
 			t.Defaults.MaxLost = &n
 		}
+		limitsFromWire(&t.Defaults, w.GetLimits())
 		out.Types = append(out.Types, t)
 	}
 	for _, n := range in.GetNodes() {

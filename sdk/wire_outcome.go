@@ -50,9 +50,9 @@ func bounded(o Outcome, maxResult int64) Outcome {
 			Message: "the script rests but does not say until when"}
 	case o.Kind == OutcomeYielded && len(o.Yield.Checkpoint) > MaxCheckpoint:
 		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true, Message: errCheckpointTooLarge.Error()}
-	case o.Kind == OutcomeYielded && len(o.Yield.Children) > maxChildren:
+	case o.Kind == OutcomeYielded && len(o.Yield.Children) > MaxChildren:
 		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Permanent: true,
-			Message: fmt.Sprintf("the script waits for %d children, at most %d are allowed", len(o.Yield.Children), maxChildren)}
+			Message: fmt.Sprintf("the script waits for %d children, at most %d are allowed", len(o.Yield.Children), MaxChildren)}
 	}
 	o.Message = clip(o.Message, maxText)
 	o.Code = clip(o.Code, maxName)
@@ -132,7 +132,7 @@ func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage
 		w.Result = p.pack(&m.result, pb.Part_PART_RESULT, o.Result.Data)
 	}
 	if y := o.Yield; y != nil {
-		w.Yield = &pb.Yield{Until: timeToWire(y.Until), Children: y.Children, Resume: y.Resume,
+		w.Yield = &pb.Yield{Until: timeToWire(y.Until), Children: y.Children, AllChildren: y.AllChildren, Resume: y.Resume,
 			Checkpoint:     p.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, y.Checkpoint),
 			KeepCheckpoint: y.Checkpoint == nil}
 	}
@@ -186,7 +186,7 @@ func outcomeFromWire(ctx context.Context, f *pb.Finished, t Token, a *assembler)
 		if y.Until != nil && !y.Until.IsValid() {
 			return protocolError("the plugin reports a yield until a time that is not between the years 1 and 9999")
 		}
-		o.Yield = &Yield{Until: timeFromWire(y.GetUntil()), Children: y.GetChildren(), Resume: y.GetResume()}
+		o.Yield = &Yield{Until: timeFromWire(y.GetUntil()), Children: y.GetChildren(), AllChildren: y.GetAllChildren(), Resume: y.GetResume()}
 		if y.GetKeepCheckpoint() {
 			break
 		}

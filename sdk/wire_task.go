@@ -16,14 +16,14 @@ type startMessage struct {
 	kind               pb.HostMessage_Start
 	start              pb.Start
 	input, checkpoint  pb.Payload
-	result             pb.Payload
+	result, children   pb.Payload
 	remaining, timeout durationpb.Duration
 	token              Token
 }
 
-// startToWire makes the Start of one attempt, and the chunks of what is too large
-// to stand in it.
-func startToWire(t Task, action pb.Action) (msg *pb.HostMessage, bytes int, chunks []*pb.Chunk) {
+// startToWire makes the Start of one attempt, whose children are encoded, and the chunks of
+// what is too large to stand in it.
+func startToWire(t Task, children []byte, action pb.Action) (msg *pb.HostMessage, bytes int, chunks []*pb.Chunk) {
 	m := &startMessage{token: t.Token}
 	p := packer{token: m.token[:]}
 	s := &m.start
@@ -43,6 +43,7 @@ func startToWire(t Task, action pb.Action) (msg *pb.HostMessage, bytes int, chun
 	s.Labels = t.Labels
 	s.Route = t.Route
 	s.Trace = t.Trace
+	s.Children = p.pack(&m.children, pb.Part_PART_CHILDREN, children)
 	if t.Result != nil {
 		data := t.Result.Data
 		if data == nil {
@@ -78,6 +79,13 @@ func taskFromWire(ctx context.Context, s *pb.Start, token Token, deadline time.T
 		return t, err
 	}
 	if t.Checkpoint, err = a.unpack(ctx, s.GetCheckpoint(), chunkKey{token, pb.Part_PART_CHECKPOINT, 0}); err != nil {
+		return t, err
+	}
+	children, err := a.unpack(ctx, s.GetChildren(), chunkKey{token, pb.Part_PART_CHILDREN, 0})
+	if err != nil {
+		return t, err
+	}
+	if t.Children, err = DecodeChildren(children); err != nil {
 		return t, err
 	}
 	if s.GetResult() != nil {

@@ -195,10 +195,12 @@ func TestOrderOfStreams(t *testing.T) {
 
 // Info crosses whole: abilities, limits, types with their defaults, nodes.
 func TestInfoCrosses(t *testing.T) {
-	never := 0
+	never, forEver := 0, time.Duration(0)
 	in := Info{Slots: 3, Deferred: true, Outlives: true, MaxInput: 1, MaxResult: 2,
 		Types: []TypeInfo{{Name: "a", Description: "b", Input: []byte(`{}`), Revertible: true,
-			Defaults: Defaults{Timeout: time.Minute, MaxAttempts: 5, MaxLost: &never}}, {Name: "plain"}},
+			Defaults: Defaults{Timeout: time.Minute, MaxAttempts: 5, MaxLost: &never, Deadline: time.Hour, Backoff: time.Second, BackoffMax: 2 * time.Second,
+				Retain: &forEver, QueueLimit: 6, Concurrency: []Concurrency{{Max: 7}, {Max: 8, By: "label:a"}}, Rate: Rate{PerSecond: 0.5, Burst: 9}, Priority: -10,
+				MaxInput: 11, MaxResult: 12, Route: map[string]string{"zone": "b"}}}, {Name: "plain"}},
 		Nodes: []Node{{Name: "w1", Slots: 4, Used: 1, Labels: map[string]string{"zone": "b"},
 			Draining: true, Running: []string{"t"}, LastSeen: time.Unix(1e9, 5).UTC(), Address: "10.0.0.1", Version: "7", Types: []string{"a"},
 			Instance: "I1", Gone: true, TypeSlots: map[string]int{"a": 2}}}}
@@ -208,6 +210,9 @@ func TestInfoCrosses(t *testing.T) {
 	}
 	if out.Types[1].Input != nil || string(out.Types[0].Input) != "{}" || out.Types[0].Defaults.Timeout != time.Minute {
 		t.Errorf("types: %+v", out.Types)
+	}
+	if !reflect.DeepEqual(out.Types[0].Defaults, in.Types[0].Defaults) || !reflect.DeepEqual(out.Types[1].Defaults, Defaults{}) {
+		t.Errorf("defaults: %+v", out.Types)
 	}
 	if !reflect.DeepEqual(out.Nodes, in.Nodes) {
 		t.Errorf("nodes: %+v", out.Nodes)

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api/client"
-	"github.com/taskhost/taskhost/host/task"
 )
 
 // withClient makes the RunE of a command that talks to a server. An interrupt ends
@@ -45,8 +43,13 @@ func (d *detachedError) Error() string {
 
 // interruptMessage is what is said last of a command that was interrupted.
 func interruptMessage(err error) string {
-	if d, ok := err.(*detachedError); ok {
-		return d.Error()
+	switch e := err.(type) {
+	case *detachedError:
+		return e.Error()
+	case *exitError:
+		if e.code == exitInterrupted {
+			return e.msg
+		}
 	}
 	return "interrupted"
 }
@@ -58,34 +61,6 @@ func fullID(ctx context.Context, c *client.Client, arg string) (string, error) {
 	}
 	t, err := c.Get(ctx, arg)
 	return t.ID, err
-}
-
-// forEachTask does something for each task that the arguments name, whatever became of
-// those before. Of several, each fault is a line on stderr, and the worst is the error.
-func (p *program) forEachTask(ctx context.Context, c *client.Client, args []string, do func(id string) error) error {
-	worst := exitOK
-	for i, arg := range args {
-		id, err := fullID(ctx, c, arg)
-		if err == nil {
-			err = do(id)
-		}
-		if err == nil {
-			continue
-		}
-		if len(args) == 1 || ctx.Err() != nil {
-			return err
-		}
-		fmt.Fprintln(p.err, "taskhost: "+foldLines(arg+": "+p.explain(err)))
-		worst = worseExit(worst, exitCode(err))
-		if rest := args[i+1:]; task.CodeOf(err) == client.CodeUnreachable && len(rest) > 0 {
-			fmt.Fprintln(p.err, "taskhost: not tried: "+foldLines(strings.Join(rest, " ")))
-			break
-		}
-	}
-	if worst == exitOK {
-		return nil
-	}
-	return &exitError{code: worst}
 }
 
 // listCommand is the command list of what read reads; body is the REST body that holds it.

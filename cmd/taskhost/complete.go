@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskhost/taskhost/host/api/client"
+	groups "github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/supervisor"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -102,6 +104,42 @@ func (p *program) completeExecutors() cobra.CompletionFunc {
 		executors, err := c.Executors(ctx)
 		for _, e := range executors {
 			out = append(out, candidate{e.Name, e.Plugin + ", " + string(e.State)})
+		}
+		return out, err
+	})
+}
+
+// completeGroups offers the newest groups.
+func (p *program) completeGroups() cobra.CompletionFunc {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, typed string) (out []candidate, err error) {
+		page, err := c.GroupsPage(ctx, groups.Filter{Limit: tasksOffered})
+		for _, g := range page.Groups {
+			word := g.ID
+			if len(typed) <= task.IDBeginning {
+				word = shortID(g.ID)
+			}
+			out = append(out, candidate{word, strings.TrimSpace(fmt.Sprintf("%s %s, %d of %d done", g.Name, g.State, g.Done, g.Total))})
+		}
+		return out, err
+	})
+}
+
+func (p *program) completeSchedules() cobra.CompletionFunc {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []candidate, err error) {
+		page, err := c.SchedulesPage(ctx, "", "", task.MaxListLimit)
+		for i := range page.Schedules {
+			s := &page.Schedules[i]
+			out = append(out, candidate{s.Name, scheduledType(s) + " " + whenText(s)})
+		}
+		return out, err
+	})
+}
+
+func (p *program) completeResources() cobra.CompletionFunc {
+	return p.completed(func(ctx context.Context, c *client.Client, _ []string, _ string) (out []candidate, err error) {
+		page, err := c.ResourcesPage(ctx, "", task.MaxListLimit)
+		for _, r := range page.Resources {
+			out = append(out, candidate{r.Name, fmt.Sprintf("held by %d, %d waiting", r.Held, r.Waiting)})
 		}
 		return out, err
 	})

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskhost/taskhost/host"
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/plugins/import/script"
 	remotequeue "github.com/taskhost/taskhost/plugins/remote-queue"
@@ -49,7 +51,7 @@ func (p *program) configReferenceCmd() *cobra.Command {
 // reference is every key, with those of the built-ins and of the plugin that comes along.
 func (p *program) reference() ([]config.Key, error) {
 	var plugins []config.PluginSchema
-	for _, b := range append(p.builtins, script.Plugin(version())) {
+	for _, b := range append(slices.Clone(p.builtins), host.BoardPlugin(version()), script.Plugin(version())) {
 		plugins = append(plugins, config.PluginSchema{Plugin: b.Name, Schema: b.ConfigSchema})
 	}
 	return config.Reference(plugins, remotequeue.QueueSchema())

@@ -76,8 +76,14 @@ func fleet(config string) string {
 // known waits until the fleet has offered the journal.
 func (s *server) known() {
 	s.t.Helper()
-	s.until("a worker has come", func() bool {
-		status, _, err := s.call("GET", "/v1/types/journal", "")
+	s.knownType("journal")
+}
+
+// knownType waits until an executor has offered a type.
+func (s *server) knownType(name string) {
+	s.t.Helper()
+	s.until("type "+name+" is known", func() bool {
+		status, _, err := s.call("GET", "/v1/types/"+name, "")
 		return err == nil && status == 200
 	})
 }

@@ -182,6 +182,24 @@ func (s *server) until(what string, ok func() bool) {
 	}
 }
 
+// post makes what a body asks for and gives its id.
+func (s *server) post(path, body string) (id string) {
+	s.t.Helper()
+	s.until("POST "+path+" is accepted", func() bool {
+		status, data, err := s.call("POST", path, body)
+		if err != nil || status == http.StatusServiceUnavailable { // it is just up, and may not know all types yet
+			return false
+		}
+		var made struct{ ID string }
+		if status >= 300 || json.Unmarshal(data, &made) != nil {
+			s.t.Fatalf("POST %s: %d %s", path, status, data)
+		}
+		id = made.ID
+		return true
+	})
+	return id
+}
+
 type apiTask struct {
 	ID, State, Executor string
 	Attempt, Lost       int

@@ -66,7 +66,7 @@ func exitCode(err error) int {
 		return exitNotAllowed
 	case task.CodeNotFound:
 		return exitNotFound
-	case task.CodeConflict, task.CodeAlreadyFinal, task.CodeNotFinal, task.CodeIdempotencyMismatch, task.CodePreconditionFailed:
+	case task.CodeConflict, task.CodeAlreadyFinal, task.CodeNotFinal, task.CodeStaleClaim, task.CodeIdempotencyMismatch, task.CodePreconditionFailed:
 		return exitConflict
 	}
 	return exitFault

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,13 +19,16 @@ func (p *program) logsCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "logs ID", Short: "Print a task's log lines", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks())}
 	f := cmd.Flags()
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on until the task is final")
-	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m")
+	f.StringVar(&since, "since", "", "not before this time (RFC 3339), or this long ago, such as 10m; or after the line with this seq, which -o jsonl shows")
 	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
+	f.StringVar(&o.Text, "text", "", "with this in the line, whatever letters are capital")
 	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
 	completeFlag(cmd, "level", cobra.FixedCompletions([]string{"trace", "debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		var err error
-		if o.Since, err = pastTime("--since", since); err != nil {
+		if n, nerr := strconv.ParseInt(since, 10, 64); nerr == nil && n >= 0 {
+			o.After = n
+		} else if o.Since, err = pastTime("--since", since); err != nil {
 			return err
 		}
 		id, err := fullID(ctx, c, args[0])

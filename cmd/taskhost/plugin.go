@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +34,7 @@ func (p *program) pluginListCmd() *cobra.Command {
 			return err
 		}
 		all := []plugin{}
-		for _, b := range p.builtins {
+		for _, b := range append(slices.Clone(p.builtins), host.BoardPlugin(version())) {
 			all = append(all, plugin{Name: b.Name, Version: b.Version})
 		}
 		for _, x := range found {

@@ -77,7 +77,7 @@ func (p *program) checkPlugin(ctx context.Context, cfg *config.Config, arg strin
 			return err
 		}
 	}
-	if trial.Input, err = readInput(f.input, p.in); err != nil {
+	if trial.Input, err = readJSON("--input", f.input, p.in); err != nil {
 		return err
 	}
 	if f.verbose {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/api/client"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 func (p *program) statusCmd() *cobra.Command {
@@ -35,7 +37,7 @@ func (p *program) showStatus(s *api.Status) error {
 	if err != nil || p.format != formatTable {
 		return err
 	}
-	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), failedOf(s)} {
+	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), problemsOf(s), failedOf(s)} {
 		if len(t.rows) == 0 {
 			continue
 		}
@@ -85,14 +87,42 @@ func workersOf(s *api.Status) table {
 const backlogRows = 10
 
 func backlogOf(s *api.Status) table {
-	t := table{header: []string{"WAITING", "TASKS", "EXECUTOR", "WHY"}, prose: true}
+	t := table{header: []string{"WAITING", "TASKS", "OLDEST", "EXECUTOR", "WHY"}, prose: true}
 	rest := s.Tasks.Ready + s.Tasks.Waiting
 	for _, b := range s.Backlog[:min(len(s.Backlog), backlogRows)] {
-		rest -= b.Tasks
-		t.rows = append(t.rows, []string{b.Type, strconv.FormatInt(b.Tasks, 10), orDash(b.Executor), orDash(b.Reason)})
+		if b.Waiting != task.WaitDispatched.String() { // an executor has those
+			rest -= b.Tasks
+		}
+		oldest := "-"
+		if b.OldestAt != nil {
+			oldest = age(*b.OldestAt)
+		}
+		t.rows = append(t.rows, []string{b.Type, strconv.FormatInt(b.Tasks, 10), oldest, orDash(b.Executor), waitingText(&b)})
 	}
 	if len(s.Backlog) > backlogRows {
-		t.rows = append(t.rows, []string{"(others)", strconv.FormatInt(rest, 10), "-", "for reasons with fewer tasks each; -o json has more of them"})
+		t.rows = append(t.rows, []string{"(others)", strconv.FormatInt(rest, 10), "-", "-", "for reasons with fewer tasks each; -o json has more of them"})
+	}
+	return t
+}
+
+// waitingTexts are why tasks wait where their reason says no more.
+var waitingTexts = map[string]string{
+	task.WaitScheduled.String(): "scheduled for later", task.WaitDependency.String(): "for a step before them", task.WaitResource.String(): "for a resource that others have",
+	task.WaitPaused.String(): "paused", task.WaitDispatched.String(): "handed on by their executor, and not begun", task.WaitChildren.String(): "for their children",
+}
+
+// waitingText is why tasks wait.
+func waitingText(b *api.Backlog) string {
+	if b.Reason != nil {
+		return *b.Reason
+	}
+	return cmp.Or(waitingTexts[b.Waiting], "-")
+}
+
+func problemsOf(s *api.Status) table {
+	t := table{header: []string{"CANNOT SUBMIT", "ID", "NAME", "WHY"}, prose: true}
+	for _, p := range s.Problems {
+		t.rows = append(t.rows, []string{p.Kind, shortID(p.ID), orDash(&p.Name), p.Reason})
 	}
 	return t
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -16,101 +15,107 @@ import (
 
 // submission is the flags of task submit.
 type submission struct {
-	input, runAt, deadline string
-	labels, route          []string
-	timeout, retain        time.Duration
-	maxLost                int
-	wait, follow           bool
-	waitTimeout            time.Duration
-	idempotencyKey         string
-	req                    api.TaskRequest
+	task            taskFlags
+	runAt, deadline string
+	group           string
+	wait, follow    bool
+	waitTimeout     time.Duration
+	idempotencyKey  string
+	req             api.TaskRequest
+	batch           batch
 }
 
 func (p *program) submitCmd() *cobra.Command {
 	var s submission
-	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTypes()),
+	cmd := &cobra.Command{Use: "submit TYPE", Short: "Submit a task, or the tasks of a file", Args: s.args, ValidArgsFunction: onlyFirst(p.completeTypes()),
 		Long: "Submit a task. Without --wait or --follow it prints the task; with one of them it waits until the task is final and\n" +
-			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on.",
+			"writes its result to stdout (with -o json, the task). An interrupt detaches: the task goes on." + batchHelp,
 		Example: "  taskhost task submit sum --input '[1, 2, 3]' --wait\n" +
-			"  taskhost task submit import --input @image.json --follow",
+			"  taskhost task submit import --input @image.json --follow\n" +
+			"  taskhost task submit sum --batch tasks.jsonl",
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.input, "input", "", "the input: JSON, @file, or - for stdin")
+	s.task.add(p, cmd)
 	f.BoolVar(&s.wait, "wait", false, "wait until the task is final and write its result")
 	f.BoolVar(&s.follow, "follow", false, "the same, and show progress and logs on stderr")
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
 	f.StringVar(&s.req.Key, "key", "", "a name that is unique within owner and type while the task exists")
-	f.StringArrayVar(&s.labels, "label", nil, "a label, name=value; may repeat")
-	f.IntVar(&s.req.Priority, "priority", 0, "higher runs first")
+	f.StringVar(&s.group, "group", "", "the group that the task joins, which must be open")
+	f.StringVar(&s.req.OnConflict, "on-conflict", "", "if another task has the key: refuse, existing (it is the answer), or replace (it is canceled if it waits)")
 	f.StringVar(&s.runAt, "run-at", "", "not before this time (RFC 3339), or after this long, such as 10m")
 	f.StringVar(&s.deadline, "deadline", "", "the task fails if it is not done by this time, or within this long")
-	f.DurationVar(&s.timeout, "timeout", 0, "how long one attempt may take")
-	f.DurationVar(&s.retain, "retain", 0, "how long the task is kept once final")
-	f.IntVar(&s.req.MaxAttempts, "max-attempts", 0, "how often the script may fail")
-	f.IntVar(&s.maxLost, "max-lost", 0, "how many attempts may be lost; 0: never run twice")
-	f.StringVar(&s.req.Executor, "executor", "", "run on this executor, whatever the server's config says")
-	f.StringArrayVar(&s.route, "route", nil, "run on a worker with this label, name=value; may repeat")
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
-	completeFlag(cmd, "executor", p.completeExecutors())
-	var maxLostSet, retainSet bool
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
-		maxLostSet, retainSet = cmd.Flags().Changed("max-lost"), cmd.Flags().Changed("retain")
-	}
-	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+	f.StringVar(&s.batch.file, "batch", "", "submit the tasks of this file, each a line of JSON, or of stdin: -")
+	f.IntVar(&s.batch.size, "batch-size", batchTasks, "tasks to a request, which is all or none; 10000 at the most")
+	completeFlag(cmd, "on-conflict", cobra.FixedCompletions([]string{"refuse", "existing", "replace"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "group", p.completeGroups())
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkBatchFlags(cmd) }
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) (err error) {
+		if s.batch.file != "" {
+			s.batch.taskType = strings.Join(args, "")
+			s.batch.idempotencyKey = s.idempotencyKey
+			return p.submitBatch(ctx, c, &s.batch)
+		}
 		s.req.Type = args[0]
-		if maxLostSet {
-			s.req.MaxLost = &s.maxLost
-		}
-		if retainSet {
-			s.req.Retain = (*api.Duration)(&s.retain)
-		}
-		if err := s.fill(p.in); err != nil {
+		if err := s.task.apply(cmd, p.in, &s.req); err != nil {
 			return err
+		}
+		if s.req.RunAt, err = futureTime("--run-at", s.runAt); err != nil {
+			return err
+		}
+		if s.req.Deadline, err = futureTime("--deadline", s.deadline); err != nil {
+			return err
+		}
+		if s.group != "" {
+			if s.req.Group, err = fullGroupID(ctx, c, s.group); err != nil {
+				return err
+			}
 		}
 		return p.submit(ctx, c, &s)
 	})
 	return cmd
 }
 
-// fill reads what the flags hold as text.
-func (s *submission) fill(in io.Reader) error {
-	var err error
-	if s.req.Input, err = readInput(s.input, in); err != nil {
-		return err
+// args takes a type, which the lines of a batch may name themselves.
+func (s *submission) args(cmd *cobra.Command, args []string) error {
+	if s.batch.file != "" {
+		return cobra.MaximumNArgs(1)(cmd, args)
 	}
-	if s.req.RunAt, err = futureTime("--run-at", s.runAt); err != nil {
-		return err
-	}
-	if s.req.Deadline, err = futureTime("--deadline", s.deadline); err != nil {
-		return err
-	}
-	if s.req.Labels, err = parsePairs("--label", s.labels); err != nil {
-		return err
-	}
-	s.req.Timeout = api.Duration(s.timeout)
-	s.req.Route, err = parsePairs("--route", s.route)
-	return err
+	return cobra.ExactArgs(1)(cmd, args)
 }
 
-func readInput(arg string, in io.Reader) (json.RawMessage, error) {
-	var data []byte
-	var err error
-	switch {
-	case arg == "":
-		return nil, nil
-	case arg == "-":
-		data, err = io.ReadAll(in)
-	case strings.HasPrefix(arg, "@"):
-		data, err = os.ReadFile(arg[1:])
-	default:
-		data = []byte(arg)
+// singleFlags are the flags of a single task, which the lines of a batch say for themselves.
+var singleFlags = []string{"input", "wait", "follow", "wait-timeout", "key", "on-conflict", "label", "priority", "run-at", "deadline", "timeout", "retain",
+	"max-attempts", "max-lost", "executor", "route", "group", "exclusive", "shared"}
+
+// checkBatchFlags refuses flags of a single task where there are many, and the other way round.
+func (s *submission) checkBatchFlags(cmd *cobra.Command) error {
+	if s.batch.file == "" {
+		if cmd.Flags().Changed("batch-size") {
+			return usagef("--batch-size is of --batch, which is not given")
+		}
+		return nil
 	}
+	for _, name := range singleFlags {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is of a single task: with --batch each line says it for itself", name)
+		}
+	}
+	return nil
+}
+
+// readJSON reads the JSON that a flag was given: itself, @file, or - for stdin.
+func readJSON(flag, arg string, in io.Reader) (json.RawMessage, error) {
+	if arg == "" {
+		return nil, nil
+	}
+	data, err := readArgument(flag, arg, in)
 	if err != nil {
-		return nil, usagef("--input %s: %v", arg, err)
+		return nil, err
 	}
 	var v json.RawMessage
 	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, usagef("--input is not JSON: %v (a string needs its quotes: '\"text\"')", err)
+		return nil, usagef("%s is not JSON: %v (a string needs its quotes: '\"text\"')", flag, err)
 	}
 	return v, nil
 }

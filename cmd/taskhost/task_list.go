@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,74 +11,61 @@ import (
 )
 
 func (p *program) listCmd() *cobra.Command {
-	var states, labels []string
-	var o task.Filter
-	var after, before string
+	var filter filterFlags
+	var oldest bool
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List tasks, newest first", Args: cobra.NoArgs}
-	f := cmd.Flags()
-	f.StringSliceVar(&states, "state", nil, "in this state; may repeat")
-	f.StringSliceVar(&o.Types, "type", nil, "of this type; may repeat")
-	f.StringVar(&o.Executor, "executor", "", "that this executor runs, or ran last")
-	f.StringVar(&o.Owner, "owner", "", "of this owner")
-	f.StringVar(&o.Key, "key", "", "with this key")
-	f.StringArrayVar(&labels, "label", nil, "with this label, name=value; may repeat")
-	f.StringVar(&after, "created-after", "", "created after this time (RFC 3339, or a duration ago such as 10m)")
-	f.StringVar(&before, "created-before", "", "created before this time")
-	f.BoolVar(&o.Ascending, "oldest", false, "oldest first")
-	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
-	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
-	completeFlag(cmd, "type", p.completeTypes())
-	completeFlag(cmd, "executor", p.completeExecutors())
+	filter.add(p, cmd)
+	cmd.Flags().BoolVar(&oldest, "oldest", false, "oldest first")
+	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
-		var err error
-		if o.CreatedAfter, err = pastTime("--created-after", after); err != nil {
+		o, err := filter.filter(ctx, c)
+		if err != nil {
 			return err
 		}
-		if o.CreatedBefore, err = pastTime("--created-before", before); err != nil {
-			return err
-		}
-		if o.Labels, err = parsePairs("--label", labels); err != nil {
-			return err
-		}
-		for _, s := range states {
-			var st task.State
-			if err := st.UnmarshalText([]byte(s)); err != nil || st == task.None {
-				return usagef("--state %s: want one of %s", s, strings.Join(stateList(), ", "))
-			}
-			o.States = append(o.States, st)
-		}
+		o.Ascending = oldest
 		return p.listTasks(ctx, c, o, limit)
 	})
 	return cmd
 }
 
-// listTasks prints up to limit tasks, of as many pages as that takes.
+// listTasks prints up to limit tasks, of as many pages as that takes. As lines they are
+// printed page by page, however many there are.
 func (p *program) listTasks(ctx context.Context, c *client.Client, o task.Filter, limit int) error {
+	streamed := p.format == formatLines || p.format == formatName
 	body := api.TaskList{Tasks: []api.Task{}}
-	for {
+	for n := 0; ; {
 		o.Limit = task.MaxListLimit
 		if limit > 0 {
-			o.Limit = min(limit-len(body.Tasks), task.MaxListLimit)
+			o.Limit = min(limit-n, task.MaxListLimit)
 		}
-		page, err := c.ListPage(ctx, o)
-		if err != nil {
+		var page api.TaskList
+		if err := c.Outlast(ctx, func() (err error) { page, err = c.ListPage(ctx, o); return err }); err != nil {
 			return err
 		}
-		body.Tasks = append(body.Tasks, page.Tasks...)
+		n += len(page.Tasks)
 		body.Next = page.Next
-		if page.Next == nil || limit > 0 && len(body.Tasks) >= limit {
+		if streamed {
+			if err := printList(p, taskTable(), page.Tasks, nil); err != nil {
+				return err
+			}
+		} else {
+			body.Tasks = append(body.Tasks, page.Tasks...)
+		}
+		if page.Next == nil || limit > 0 && n >= limit {
 			break
 		}
+		var err error
 		if o.Cursor, err = page.Cursor(); err != nil {
 			return err
 		}
 	}
+	if streamed {
+		return nil
+	}
 	if err := printList(p, taskTable(), body.Tasks, body); err != nil {
 		return err
 	}
-	if body.Next != nil && p.format == formatTable {
-		fmt.Fprintf(p.err, "there are more than %d: --limit 0 lists all\n", len(body.Tasks))
-	}
+	p.sayMore(body.Next, len(body.Tasks))
 	return nil
 }

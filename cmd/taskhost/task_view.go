@@ -45,7 +45,7 @@ func (p *program) showTask(t api.Task) error {
 		{"Priority", strconv.Itoa(t.Priority)},
 		{"Route", labelText(t.Route)}, {"Timeout", t.Timeout}, {"Deadline", timeText(t.Deadline)}, {"Retain", t.Retain},
 		{"Exclusive", strings.Join(t.Exclusive, ", ")}, {"Shared", strings.Join(t.Shared, ", ")},
-		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
+		{"Group", orEmpty(t.Group)}, {"Parent", orEmpty(t.Parent)}, {"Name", orEmpty(t.Name)}, {"Step", orEmpty(t.Step)}, {"Input", string(t.Input)},
 	}
 	if pr := t.Progress; pr != nil {
 		fields = append(fields, field{"Progress", strings.TrimSpace(fmt.Sprintf("%d of %d (%s) %s", pr.Done, pr.Total, progressText(pr), pr.Message))})
@@ -94,17 +94,4 @@ func waitText(t api.Task) string {
 		return orEmpty(t.Waiting) + ": " + reason
 	}
 	return orEmpty(t.Waiting)
-}
-
-// printTasks prints tasks as rows. As JSON they are a list, or the task alone where one
-// was asked for (single).
-func (p *program) printTasks(tasks []api.Task, single bool) error {
-	if len(tasks) == 0 { // what became of them was said
-		return nil
-	}
-	var body any = api.TaskList{Tasks: tasks}
-	if single {
-		body = tasks[0]
-	}
-	return printList(p, taskTable(), tasks, body)
 }

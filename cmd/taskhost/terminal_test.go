@@ -45,6 +45,9 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	s.submit(`{"type":"sleep","input":{"seconds":600}}`)
 	s.submit(`{"type":"journal","input":{},"route":{"zone":"a-zone-that-no-worker-has"}}`)
 	s.submit(`{"type":"noop","run_at":"2999-01-01T00:00:00Z"}`)
+	s.submit(`{"type":"sleep","input":{"seconds":600},"exclusive":["a-resource/with-a-rather-long-name-that-many-want-to-have"]}`)
+	group := s.post("/v1/groups", `{"name":"a-group-with-a-rather-long-name","labels":{"cost-center":"12345678901234567890"}}`)
+	s.post("/v1/schedules", `{"name":"every-first-monday-of-the-quarter","cron":"30 4 1-7 1,4,7,10 1","time_zone":"America/Argentina/Buenos_Aires","task":{"type":"noop"}}`)
 	s.until("the task has failed, and the fleet's worker is known", func() bool {
 		var now api.Status
 		s.get("/v1/status", &now)
@@ -65,7 +68,14 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		{"type get http", []string{`"url"`}},
 		{"task list", []string{failed[:18], "pending (executor)", "pending (scheduled)"}},
 		{"task get " + failed, []string{failed, "long/long", "Failures", "1 of 1", "cost-center=12345678901234567890"}},
-		{"task history " + failed, []string{"MESSAGE", "failed"}},
+		{"task history " + failed, []string{"executor local", "failed"}},
+		{"group list", []string{"a-group-with-a-rather-lo", "CANCELED"}},
+		{"group get " + group, []string{group, "cost-center=12345678901234567890"}},
+		{"schedule list", []string{"every-first-monday-of-the-quarter", "30 4 1-7", "1,4,7,10 1", "SKIPPED"}},
+		{"schedule get every-first-monday-of-the-quarter", []string{"America/Argentina/Buenos_Aires", "Ahead"}},
+		{"schedule preview every-first-monday-of-the-quarter", []string{"04:30:00", "UTC"}},
+		{"resource list", []string{"HOLDER", "exclusive"}},
+		{"resource get a-resource/with-a-rather-long-name-that-many-want-to-have", []string{"exclusive, since"}},
 		{"plugin list --config " + config, []string{"built in", "hello"}},
 		{"config show --config " + config, []string{"no-such-thing"}},
 		{"store check --config " + config, []string{"schema"}},

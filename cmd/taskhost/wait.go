@@ -58,7 +58,7 @@ func (p *program) waitCmd() *cobra.Command {
 		waiting, cancel := withWaitTimeout(ctx, timeout)
 		defer cancel()
 		var done []api.Task
-		err := p.forEachTask(ctx, c, args, func(id string) error {
+		err := forEachOf(ctx, p, c, tasks(), args, func(id string) error {
 			t, err := p.waitTask(ctx, waiting, c, id, timeout, false)
 			if err != nil {
 				return err
@@ -66,7 +66,7 @@ func (p *program) waitCmd() *cobra.Command {
 			done = append(done, t)
 			return outcomeError(&t)
 		})
-		if perr := p.printTasks(done, len(args) == 1); perr != nil {
+		if perr := printSeveral(p, tasks(), done, len(args) == 1); perr != nil {
 			return perr
 		}
 		return err

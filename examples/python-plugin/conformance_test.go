@@ -54,6 +54,7 @@ func TestConformance(t *testing.T) {
 		Permanent: sdktest.Case{Type: "shout", Input: `{"text":""}`},
 		Progress:  sdktest.Case{Type: "shout", Input: `{"text":"hi"}`},
 		Log:       sdktest.Case{Type: "shout", Input: `{"text":"hi"}`},
+		Spawn:     sdktest.Case{Type: "choir", Input: `{"lines":["one","two"]}`},
 		Result: func(t *testing.T, res sdk.Result) {
 			if got, want := string(res.Data), `{"text": "HI!"}`; got != want {
 				t.Errorf("shouts %s, want %s", got, want)

@@ -107,6 +107,11 @@ func (r *rig) until(state task.ExecutorState) task.ExecutorStatus {
 func (r *rig) submit(spec task.Spec) task.Task {
 	r.Helper()
 	spec.Type = "shout"
+	return r.submitted(spec)
+}
+
+func (r *rig) submitted(spec task.Spec) task.Task {
+	r.Helper()
 	tasks, _, err := r.host.Tasks().Submit(r.ctx, host.DefaultScope(), []task.Spec{spec}, nil)
 	if err != nil {
 		r.Fatal(err)
@@ -188,6 +193,20 @@ func TestShout(t *testing.T) {
 		_, _, err := r.host.Tasks().Submit(r.ctx, host.DefaultScope(), []task.Spec{{Type: "shout", Input: []byte(`{"txt": "a"}`)}}, nil)
 		if err == nil || !strings.Contains(err.Error(), "text") {
 			t.Errorf("input against the schema: %v", err)
+		}
+	})
+	t.Run("children", func(t *testing.T) {
+		done := r.wait(r.submitted(task.Spec{Type: "choir", Input: []byte(`{"lines": ["la", "le", "lu"]}`)}).ID)
+		if done.State != task.Succeeded || string(done.Result) != `{"text": "LA! LE! LU!"}` || done.Failures != 0 {
+			t.Errorf("%s with %s, %+v", done.State, done.Result, done.Error)
+		}
+		p, err := r.host.Tasks().List(r.ctx, host.DefaultScope(), task.Filter{Parent: done.ID})
+		if err != nil || len(p.Tasks) != 3 {
+			t.Errorf("%d children, %v", len(p.Tasks), err)
+		}
+		done = r.wait(r.submitted(task.Spec{Type: "choir", Input: []byte(`{"lines": ["la", " "]}`)}).ID)
+		if done.State != task.Failed || done.Error.Code != "permanent" || !strings.Contains(done.Error.Message, "nothing to shout") {
+			t.Errorf("a child that fails: %s, %+v", done.State, done.Error)
 		}
 	})
 	t.Run("many at once", func(t *testing.T) {

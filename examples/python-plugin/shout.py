@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A whole executor plugin in Python: one task type, "shout".
+"""A whole executor plugin in Python: two task types, "shout", and "choir", which has others shout.
 
 It needs Debian's python3-grpcio, python3-protobuf and python3-cryptography. To
 make it yours, write another script() and Info; the rest is docs/protocol.md.
@@ -17,33 +17,38 @@ from google.protobuf.internal import builder
 # It stands in this file because the host runs a private copy of it, alone.
 DESCRIPTOR = """
 # descriptor begins
-H4sIAAAAAAACA6VZS3MbxxE2gMWrwQe0shMYsiV5HVkyq0Ja9CO2rMShAKiIEkUxSzAVuZJCLYEhsOFyF95dMOIhlaqcklxyziVV+Qc55l/klFxTufgf5J7unpnFguKCZHJB
-bfd8PdPT3dPdM4Dffwkr4pUYTOMgXJ+EQRyYb8ZOdDwOong9GTh92Lw9CoKRJzYYczg92hhOQyd2A19KNe+cH4/dExHFzslEAqwbsPpcxM7QiR1bfDPFMevXUJ+xokngR8Js
-QPlUhBFO3MjdzT2o2po034flQeAfuaN+NBiLE6eRx/Ele0ky95lnvgnF+GwiokbhbgGFJUFcPxgi10CRii0J6985qLdYeBoKpZPZhIretlIgoc3vQEkuppZWlPk2VGgP/aEb
-4rqsNNFtN6QhMmV/Gnq8OA4RfRB6pFTkBXHUKCK/YEuCuGISDMaNEnINWxJklWganrqnolHmLWjSfBdAWYVWr/ASVcnB9a2bcCO1RWljckVbRIPQPdTbtn4MJuLiMPB20Tba
-GCYYZCplCP4mIzgDcjwboWorynoLbs7NoNZ6AvXZWsrH62C4/lHA09Y2m+sXBdx6FxE246xv82AQaX6ivZtD79Y2b18s2UMIS8+8Lw2dTxv6Ix0TBZ4rQwveiwRSaAzFkQhD
-MVSBlNA0FkxjDz0i/YljmjZvQfXEedV3/ck0ZrcW7AoyukST/2gwFNHUi9m5BZvgNjPMu1Cb+s6p43rOoSeUf9Ms8x6sDKTdo77cUJXXX9bcXVYeTw+exhAj0T/2g1/5DWDU
-EjMPJM/6ex4q2nrsfOdk5nz8JnWG7M1JKgLSLPM9WOKN6kNa4JNSY546o6iK3K7GGPIgS6YCfQxlyiBoRLZnbfPtdZlh1nWGWW+rDGRrJC1OxnTiWJxM0OHS2DXkbSmWeRvI
-9n0PHS2tvf2GXUbODjJ+l8vhOIQCU07santX7BTnvEOkrdOsJzWo9vUS1l8NMMgBF1oTT7UzHOK2I2VJTaazYGE+CyYJzjiX4C7IJbjmNMJglWbgb/NHUEI1hRfh7inuP8iO
-+/UdBnYwjM5sJcWHIHRc3/VHyjoJTVqHU5+HqqydJs0fQNVzMA1GQsjIowN33p89XTHsCoH3EUvLuT4y/YFo1GQ61jRtbxT4orHEavC3uQ1AFulLayzzFj9csEWK9n3Cyl1W
-Y003v4Baav9mHQrH4ky5jz7J5qeONxXKd5J4lP8813wMK/PzXiZdSElbAlZUItVpOKkJuXRN+CFGMsaKMxIUPrTR9y7e6DYynkuknYhY/8xDLTWCB67IuUBl5VsXz7VPEDwy
-Emt+hhWRfOHxNmqb71ws1WIMiim0+X0oOINjjm062RcKbQ2OUYJwtMwQGwW0gLFomTZjaBmJpj1xcKoUkrGnNkFoT4ylxUJxhIeFz03mYjZjaDGJflIC49j1h5YNq4n/VMH7
-KuUqWbrev3jSPW86cv3XnfUHA5bnxmhrY+F5wWJ3bROEtsZY1KM6Fui3Q+HEymN3sgQVDIVnMuYX2IeQ4zGpSN+9uyBMxJByq8KbT7BRGYvB8SRw/Vj58W5GuCQ4nCAlZT6G
-yhGmmmiM60uXZrQATxUK5RMJs0OpO5pOJgFvQHo348wczIA4R1qObDAYO/4IpygvskFLgsgGCk/6zyXPTP3bCkX6a4kkwP5VhiIbmItBcCxkq7xkS8L8LpZOnLTvDnWLRmR3
-SAmT8psqKfzNNUjWRvZJwdYkRZhsWYqLdrnnnHmBM7QlFpNS2sulq0imHYzNJZpq6Mk2FztsSRE/FL9EiKo5iqK6EmK34Kqac0mfMMOm2wu4cnvxVVI7a3yI7y8I/guL52Mo
-hjgRlawFtVfK2wSU4lKIpOPQwUK4fLl0j4BKmoWwd9Z9+wpueCUrrW0xRnf15qdkeG5NV6/iSwU270BNtXgccHUOOJAsKo3ouPIRNkx4K2ncWDTxUwmyNVrehKKJGMQNU9+E
-mKRWYRK6QejGZ42bOFS0E/r/KeafA8xccV3JmRuuI2mhddTG6cwOUlcw+iYbqMqg+0ZFWl9CWbmCjozre64vVHJQFAkPxngJEEPVemjS+m0OSrJSZySWh1AcOFQY8xxBt7KK
-PUJsiTQ3oDjimC1cdsokzsLOAAt/hgJow0h8w8sbNn1a21CShfiqEjKVOFHSWSvKqkBJ9g8WplfOv9afclDkCjrXhuZeb0O5s8/Pd/YZ/TsqNHGHKtfSZ7prLuLBXpp1zc1U
-uSvxUEJbr6Ca1Oj0FLn5KT4lxWMRYmypgr/ABQmUVg7FQOD1VRZ6w05o6xdQVuX9OjZXab0wl9b1+4Ixe1+wRgCz+n/lFR6CQU8ui7sSnaUYav0GKrpNuPIyeDAxFwyCE7F4
-pRcSZGs07ZT1M3guqcB/ClBWQHoSodrO669kPUY8Q4TNuFRezl8nL+MFmZ4FhK8SswzOmuJxZtYJx7g44RTnEo7ZhjL12q4XcYTWNtcWGoRbdFeXRS1qvgPViQhPHB+VUA9c
-M4b5iIoJ4vvOEYanapwWhDEweovAlLLOXOENVXOQkbJeEsSWyPTzBA7jAVAvJep5gnnNR7CU3sq1svs/MK3wivQGNfVj10tewrKvxBJIB3Mwdr1hKHy+9GEi0rTMbNFUxWbF
-VtS5nsy4bk92H1aPhZj0U3PIF64VYs/OKhafWqptzjhTs/Sbn0u/VSirhtkCqOj+1/oZ1NqzF2Ns20pcrfQ1KqsEEcZW0Nn1OZ+6Plvf5tCF6Zfn/2luzDteMNIX8Ayr7gSj
-HSy9NkMxnLEvCUb87FNY9I65p1B2gqeDOAyDyUS9QBq2JmkkHmOfOBqzd3BEkdZfMNxY6QyPYOqZ0L0/vyj17CHCZpzOioW59B4cHUVCXyEUlSS9Ii/H31KHGKuRfJSShPXH
-HJSVlTK0XIN8cmdddE4QRTN44lR4rGPRlkQ6iRnzSQz1dMJRxOUXUx59W0OoaPtnaES7o+cn2UXx92x3hdTusldew5iTDTfa0Nxq9bovdvsHu/t7nVb3abfTrr9h3oBlxbc7
-P+3YvXpu7Qj9yc3VW3CjtXWw3zknUoclyW5t7bY6O/UcTSI5ve7zzouDXj1vrkJNsvbot16YSbU7va3Wdt1Y+3MODCo5uKv6s+5u+9wyJqwwd/+g1ep02sjL0azMe7rV3UFG
-nlZmhlQFWQVzGarM2nmx36sbCcLG4a19RBRJFWa97HZ2aN5SokF3t9ex7YO9HnLLazYYe/IaXN/bsnvn9FsBYG53dw93nDNvwirTre1O69neC5xKmoGZdmf/YKdXL2z+zYDV
-jgr8fWyGXOzwXkJF/09l3rv4fJz7a6v5wWUwlXR+DtXk/xkzQ+j8f1TN+5fi1OyouP7zJUvxc38EZSn+2n84X2O+lq9c5vcy1Uk9YjbvXYKS8z7IfZQzfwIGZWYz420mVRCa
-1iJIaspDDPfZv1Pmg4XKpP4Ca354BaRc58lnX38ycuPx9HAdW50NLTb7iIbHG9xh+463oSebHB6WOI19/F/H2EXijB0AAA==
+H4sIAAAAAAACA8VaS5PjVhWObfl13A+PJgmO85ooZGYyFN2ZyYMkBILH9tS40tPTqN0USUG51PZtW7RaciS5M72gqGIFK4olLKiCX5AlO34HK3ap4gdQBTvOOffqYU9L3T0s
+2Lh0jr5777nnfa8Mfx/AhngixovQ87fmvhd6+vOhFRzPvCDcil+c3m2/NvW8qSO2GXO4ONqeLHwrtD1Xjmq/vvo+tE9EEFoncwkwrsHmIxFaEyu0TPHlAt8Zv4RmwgrmnhsI
+vQXVU+EHOHGrcKNwu25GpP4mrI8998iejoLxTJxYrSK+XzPXJHOfefrzUA7P5iJolW6UcLAkiOt6E+RqOKRmSsL4TwGaXR688IWSSW9DLdq2EiCm9RehIhdTSytKfwlqtIfR
+xPZxXRaa6J7t0ytS5WjhO7w4viL6wHdIqMDxwqBVRn7JlARxxdwbz1oV5GqmJEgrwcI/tU9Fq8pbiEj9VQClFVq9xkvUJYfWR5GDufWVG7TqPE5RxnW4ltq61D2ZqCeCsW8f
+RuowfgQ64kLfc3ZRZ5GSdNBIhUpB/EwrWWNyCFZO3VSU8QJcX5pBrXUfmslayvZboNnukcfTNu61t85zxK0BIkzGGd8UQSNSfy+yegGt3rj32vkjhwjh0YlXSAMU0wZ4J/KV
+Es+VIQXvRQLJZSbiSPi+mCgHi2l65y1CBy0l7YzvIlp/Geon1pOR7c4XIZu7ZNaQMSCa7EovfREsnJCNXjIJbjJDvwGNhWudWrZjHTpC2T3N0t+CjbHUezCSG5IesB5xd1l4
+jCqMUh891D12va/cFjBqjZkHkmf8tgS1SHtsfOskMT4+kzgTtuY85QFplv4GrPFGo+AtcQQ1mKdiF0WR240wmgxwyVSgd6FKmQWVyPps3HtpS2aerSjzbPVUZjIjJC1OyrTC
+UJzM0eBS2Q3kdRRLfw1I9yMHDS21/fA5s4qcHWT8plDA9+ALTEWhHem7ZqY4qwaRul4yyIdQcewTG5cHFvxGtpfuMM5U+PsNqI8i4Yx/agAJRn+fnM+aOLYrVNzkKCSGkhoP
+rfGxd3TExspXo0LqH0NDPZI4bMLcgaDQj6wn+l2o+JjrbZetmjtMAfXXoYHpZiFGrAaVJoFZvHm9Cw105vECI80dn6FVKWDfOF+t3QRopkfpN2ET1xWjufBHgcA3E7Z/wVwn
+9p7w95lJAcm4w4WPLlKTAUmc+8SgQJ/7tufb4RkbH2M5opcDHXIDvbEa6B0o++jCorXGu/vORU6zZRK6jyF+ZsqR7Q8BEqbehNKxOFPRS4+UB08tZyFU2Eri4+KHBWMbGim9
+0VCye4FlpEd9A4qHZ2ocPhlfa6BRXjk3SWARsyYT3GigRkRkuuiXlot+XM+1lXp+TunENRcB5mAZ3fys/xCDzjoUToBGJf3dzE7nWzsMlKpTozi3++iMtjtVQR/TJLW/cPlV
+naWLSP17UHcsrPqBEK6K9vZT/j6MGiSzRuB9xNJytotMdyzYFbD7iGja3tRzyRFIDH7WHwKQRkZSG+u8xbdztkh+sk9Yuct6GNHtj6CR2v9VvKT9CWwsz3vR6FLaxwRsqP4g
+6i7iFqiQboF+gAkafcWaCnKfnEh/iIxHEmnGQ4zfl6CReoMJsMwlTiXNl8+fa58gWAkkVv8AG0CyhaOS5isZuYYxOEyh9e9CCTNhnDDPHdQZH+MIwtEyE0yBqAEtb5keY2gZ
+iaY9sXOqypixpx5BaE+MpcV8cYTBwnGTuZjJGFpMovWPsCWlXlLIfNm492qGCiWIyqnC36+Admy7E8OEzdj0qgX8NGVl2cy9ef60e85iartP2/lvGqwvvSOtzITjePmWfkgQ
+0gpjUY76TKDJD4UVKmO/njVQwXBwMobVQz6D6inlqkeCWD3yUb+PLf1MjI/nnu2GygUymoVujMMJUqP0T6B2hFkqmOH60hsymuIHCoXj4xF6n5qZYDGfe7wB6RgZ4XaQAHGO
+9DjSwXhmudOLXKQrQaQDhSf5l/Jupvw9hSL548xMwU2+xpU4O7gJwsFND7FX/rEGZbYKFx/vWMiT6JopCf1b2IHidCN7Ep10iBxMKEFTPlUljJ+55skWkw1ZMiOSZJQNQTlP
+NXvWmeNZE1NiMQmmXaNymZFpr8AzGup34shTJB5gJUV8X/wCIarGKYrqmI9Nt61q3AV9W4JNd+lw6S7907hWNzjyb+VEzLnF+pPlXulm3vin2iQaHfoWFt71i0cPCahG8yA8
+gkbH3w3c8EZWGu2MZYsrsdi9V1Tjt3kZWyowdcbqpMQO12SHA8miUoyGqx7huQMP961reRM/kCAzQsuLhmAuxmFLjy4amMRgro1ntoMNm9u6fhlhY/hSb/w8Di0nvfH/0nc8
+c19LIxMLXqkjRsUqnVG4j1OXIPRM6lOVKGpxFWl8H6pKMRRtthsf2DAKJUWDxzM8houJ6pIi0vh1ASqyqcjISXehPLaohhfZ+V7O6ksQYkqkvg3lKbv7hcc4iTOwicEeJUMA
+1GEgvuTlNZMejb+gzLJpuOwQmYasID4FKEp/Bep4OjuxXKHqYc1MGHQqxQOjfzayjkLhX3wrAIzuENjoQFX1J5cWEo889kQJiE9GDSqyETOqUOZqZPyhAGXuJ5b6+cLT/Twf
+kYrLR6SMgxAKMrcnqojQY/r4UcaMtZYcP9qp4l/hVzFtPIF63LGkpygsT/E+CY4aQs+/+IIghtLKvhgL+1S1PZoZ08bPUdeqw7mCQ6h6VVqqV9H9o5bcPxpTgKQbuvQKd0Gj
+q9r8Hi3KaAw1/lHG/oCc5tKLRJYupSwdNQtaqll4ppYgfWFdWbmwTife6sqlRFJta7nVlnaaX23rufWSxz9dbZ+pQ1jqRxpX6EdWLwDX8i8A18+5AEwusDYue4GFeUs8GTuL
+gO7tN/mKIGHw1fzMokvjJr9S1P+lIi5fMf4KatGx4NI+joURVx57JyI/lh5LkBmhKRA4AjWeS4bYv0pQVUD6KEBtOa+/kXUd/xkiTMalWqriVVoq9BC6GMeCMko18Q3F46Yq
+Kvja+QW/vFTw9R5U6VhuO4G6mLyTqxA+zdtRjEVDl0tf9YLSV7tC6aOW4cwWziT/jPQ5QUyJTF/Q42t0XPWtQF3QM6/9Maylt3Kl7urfWDh5RfoKs3BD24m/BWXfnkkg5bq4
+Py1yQCUN6IvSJ5Rv1kxFrRyntKsep27B5rEQ81FqDvmNZ4PYqWqEzmU5ziiWryK/DiCvq1jYHzZSJ+mMsEsapGK6QTLqUFVnaAOgFh2JjZ9Co5d8bsWUW+GGMrpZyeoSCWMq
+aHIZV0xdxhnfFNDK6c+2zzQ3Fl/Hm0bXeRmK3/GmO9gdmwxFj8cK5k35ErmU97FvT6HMGE+xOvG9+Vx9ptPMiKQ34Qzr0nTGBsQ3ijT+jB7JQmdYBLPTnG4Ri3nZaQ8RJuOi
+xFla6nG8o6NARBcEiorzYpmX42cpQ4gtmbziloTxuwJUlZYypLwDxfgaKy+UEEUzOOJUOCxj2ZREOs9py3kO5bT8acA9KGZFejYmUIv0nyER7Y4us+VBh5+T3ZVSu8te+Q76
+nDxOow71Tnc4eLw7Otjd3+t3Bw8G/V7zOf0arCu+2f9J3xw2C3eO0J58/nkBrnU7B/v9lSFNWJPsbme3299pFmgSyRkOHvUfHwybRX0TGpK1R7/NUjKq1x92ug+b2p0/FUCj
+qoS7an422O2tLKPDBnP3D7rdfr+HvALNyrwHncEOMoq0MjOkKMgq6etQZ9bO4/1hU4sRJr7u7COiTKIw6/NBf4fmrcQSDHaHfdM82Bsit3pHgLYnL7maex1zuCLfBgBzB7t7
+uOOCfh02me4+7Hc/23uMU0k1MNPs7x/sDFE6FEehBjs9s7/b1O79VYPNvoqFfTwk2Hjy+Rxq0f8+9LfOD5mVv4q0b14EU3noZ1CP/9eg38z8FLj0n4/2rQtxanYUPPrTQpbg
+K3+gyBL8qf8+fIEpXN6F69/OFCf1laT91gUoOe/twjsF/cegUbLWM25wUzWibeRBUlMe8pfB6F8d+u1cYVJ/HWm/fQmkXOf+B1+8N7XD2eJwCxuk7WhY8hBMjrf55OlaznY0
+2fzwsMKZ7d3/AloswiXcJAAA
 # descriptor ends
 """
 
@@ -55,8 +60,38 @@ CONFIG = {"type": "object", "properties": {}, "additionalProperties": False}  # 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False}
 
 
+CHOIR = {"type": "object", "properties": {"lines": {"type": "array", "items": {"type": "string"}, "maxItems": 1000}}, "required": ["lines"], "additionalProperties": False}
+
+
 class Permanent(Exception):
     """A failure that no retry cures."""
+
+
+class Later(Exception):
+    """A failure to be retried no sooner than after a while: a Duration."""
+
+    def __init__(self, text, after):
+        super().__init__(text)
+        self.after = after
+
+
+class Rest(Exception):
+    """Rests the task until all its children are final."""
+
+
+def choir(task, given):
+    """What the other type does: each line is shouted by a child, all at once."""
+    done = {child["name"]: child for child in task.children}
+    for i, line in enumerate(given["lines"]):  # named by its place: an attempt that is made again makes none twice
+        if str(i) not in done:
+            task.spawn(str(i), "shout", {"text": line})
+    sung = [done.get(str(i), {}) for i in range(len(given["lines"]))]
+    for child in sung:
+        if child.get("state") in ("failed", "canceled"):
+            raise Permanent("line %s is not shouted: %s" % (child["name"], child["error"]["message"]))
+    if not all(child.get("state") == "succeeded" for child in sung):
+        raise Rest()
+    return {"text": " ".join(json.loads(base64.b64decode(child["result"]))["text"] for child in sung)}
 
 
 def script(task, given):
@@ -88,7 +123,8 @@ pb = messages()
 
 def info():
     return pb.Info(slots=8, max_input=MAX_INPUT, max_result=MAX_PAYLOAD, types=[
-        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode())])
+        pb.TypeInfo(name="shout", description="says it louder", input_schema=json.dumps(SCHEMA).encode()),
+        pb.TypeInfo(name="choir", description="has lines shouted, each by a child", input_schema=json.dumps(CHOIR).encode())])
 
 
 class Attempt:
@@ -102,6 +138,9 @@ class Attempt:
         self.unwanted = False
         self.mark = 0  # of its last item on Data
         self.timer = None
+        self.children = []  # what became of those that earlier attempts have spawned
+        self.seq, self.asked, self.answers = 0, {}, {}  # reports so far, Spawns without an answer, and answers
+        self.answered = threading.Condition()
 
     def cancel(self, cause):
         if not self.stop.is_set():  # the first cause counts
@@ -116,6 +155,31 @@ class Attempt:
     def progress(self, done, total, message=""):
         self.mark = self.plugin.data.put("progress", pb.Progress(token=self.token, done=done, total=total, message=message), self.mark)
 
+    def spawn(self, name, type, given):
+        """Makes a child, or finds the one of that name, and gives its task's id."""
+        if not self.plugin.spawns:
+            raise Permanent("this host takes no children")
+        with self.plugin.lock:
+            self.seq += 1
+            seq = self.seq
+            self.asked[seq] = pb.Spawn(token=self.token, seq=seq, name=name, type=type, input=pb.Payload(inline=json.dumps(given).encode()))
+            self.plugin.ask(self, self.asked[seq])
+        with self.answered:
+            while seq not in self.answers:
+                if self.stop.is_set():
+                    raise InterruptedError("told to stop while child %r was asked for" % name)
+                self.answered.wait(0.2)
+            child, error = self.answers.pop(seq)
+        if error:
+            raise error
+        return child
+
+    def answer(self, seq, child, error=None):
+        self.asked.pop(seq, None)
+        with self.answered:
+            self.answers[seq] = child, error
+            self.answered.notify_all()
+
     def run(self, start):
         try:
             outcome = self.execute(start)
@@ -126,17 +190,21 @@ class Attempt:
         self.plugin.finish(self, outcome)
 
     def execute(self, start):
-        if start.type != "shout":
+        work = {"shout": script, "choir": choir}.get(start.type)
+        if not work:
             raise Permanent("no task type %r here" % start.type)
-        if start.input.chunked:
-            raise Permanent("the input is larger than %d bytes" % MAX_PAYLOAD)
-        result = json.dumps(script(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
+        if start.input.chunked or start.children.chunked:
+            raise Permanent("the input, or what became of the children, is larger than %d bytes" % MAX_PAYLOAD)
+        self.children = json.loads(start.children.inline or b"[]")
+        result = json.dumps(work(self, json.loads(start.input.inline)), ensure_ascii=False).encode()
         if len(result) > MAX_PAYLOAD:
             return pb.Outcome(kind=pb.KIND_FAILED, code="result_too_large", permanent=True, message="%d bytes" % len(result))
         return pb.Outcome(kind=pb.KIND_SUCCEEDED, result=pb.Payload(inline=result), content_type="application/json")
 
     def failed(self, error):
         text = str(error) or type(error).__name__
+        if isinstance(error, Rest):
+            return pb.Outcome(kind=pb.KIND_YIELDED, message="waits for its children", **{"yield": pb.Yield(all_children=True, keep_checkpoint=True)})
         if isinstance(error, Permanent):
             return pb.Outcome(kind=pb.KIND_FAILED, code="permanent", permanent=True, message=text)
         if self.cause == pb.CAUSE_CANCEL:
@@ -147,6 +215,8 @@ class Attempt:
             return pb.Outcome(kind=pb.KIND_YIELDED, message=text, **{"yield": pb.Yield(resume=True, keep_checkpoint=True)})
         if self.cause:  # detach: it will run again, if it may
             return pb.Outcome(kind=pb.KIND_INTERRUPTED, message=text)
+        if isinstance(error, Later):
+            return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message=text, retry_after=error.after)
         return pb.Outcome(kind=pb.KIND_FAILED, code="script_failed", message="%s: %s" % (type(error).__name__, text))
 
 
@@ -222,6 +292,7 @@ class Plugin:
     def __init__(self):
         self.lock, self.data = threading.RLock(), DataQueue()
         self.instance, self.epoch, self.session, self.draining = uuid.uuid4().hex, 0, None, False
+        self.spawns = False  # the host takes children
         self.leaving = False  # draining because somebody else than the host told it to
         self.attempts = {}  # by token: they run, or their outcome is not acked
         self.shutdown = threading.Event()
@@ -229,13 +300,14 @@ class Plugin:
     # The calls of ExecutorService.
 
     def metadata(self, request, context):
-        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout"])
+        return pb.MetadataResponse(version=VERSION, config_schema=json.dumps(CONFIG).encode(), types=["shout", "choir"])
 
     def configure(self, request, context):
         self.obey(request.epoch, context)
         unknown = sorted(json.loads(request.config or b"{}"))
         if unknown:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown config key %r: this plugin takes none" % unknown[0])
+        self.spawns = request.spawns
         if request.survive:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this plugin cannot survive its host")
         return pb.ConfigureResponse()
@@ -324,10 +396,19 @@ class Plugin:
         with self.lock:
             self.attempts.pop(ack.token, None)
 
+    def on_spawned(self, session, spawned):
+        with self.lock:
+            attempt = self.attempts.get(spawned.token)
+            if attempt:
+                attempt.answer(spawned.seq, spawned.id)
+
     def on_refuse(self, session, refuse):
         with self.lock:
             attempt = self.attempts.get(refuse.token)
-            if attempt and attempt.finished:
+            if attempt and refuse.seq in attempt.asked:  # a child, and no more
+                error = Permanent(refuse.reason) if refuse.permanent else Later(refuse.reason, refuse.retry_after)
+                attempt.answer(refuse.seq, None, error)
+            elif attempt and attempt.finished:
                 del self.attempts[refuse.token]
             elif attempt:
                 attempt.unwanted = True
@@ -350,13 +431,21 @@ class Plugin:
 
     def finish(self, attempt, outcome):
         with self.lock:
-            attempt.finished = pb.Finished(token=attempt.token, seq=1, outcome=outcome, data=attempt.mark)
+            attempt.seq += 1
+            attempt.asked.clear()
+            attempt.finished = pb.Finished(token=attempt.token, seq=attempt.seq, outcome=outcome, data=attempt.mark)
             if attempt.unwanted:
                 self.attempts.pop(attempt.token, None)
             else:
                 self.tell(attempt)
 
+    def ask(self, attempt, spawn):
+        if attempt.joined is self.session and self.session:
+            self.session.say(spawn=spawn)
+
     def tell(self, attempt):
+        for spawn in list(attempt.asked.values()):
+            self.ask(attempt, spawn)
         if attempt.finished and attempt.joined is self.session:
             self.session.say(finished=attempt.finished)
 

@@ -15,16 +15,18 @@ type ActionRequest struct {
 
 // ActionFilter selects tasks.
 type ActionFilter struct {
-	State         []string          `json:"state,omitempty" doc:"in one of these states"`
-	Type          []string          `json:"type,omitempty" doc:"of one of these types"`
-	Executor      string            `json:"executor,omitempty" doc:"that this executor runs, or ran last"`
-	Owner         string            `json:"owner,omitempty" doc:"of this owner"`
-	Key           string            `json:"key,omitempty" doc:"with this key"`
-	Group         string            `json:"group,omitempty" format:"uuid" doc:"members of this group"`
-	Parent        string            `json:"parent,omitempty" format:"uuid" doc:"children of this task"`
-	Labels        map[string]string `json:"labels,omitempty" doc:"with all of these labels"`
-	CreatedAfter  *time.Time        `json:"created_after,omitempty" doc:"created later than this"`
-	CreatedBefore *time.Time        `json:"created_before,omitempty" doc:"created earlier than this"`
+	State          []string          `json:"state,omitempty" doc:"in one of these states"`
+	Type           []string          `json:"type,omitempty" doc:"of one of these types"`
+	Executor       string            `json:"executor,omitempty" doc:"that this executor runs or ran last, or that wait pinned to it"`
+	Owner          string            `json:"owner,omitempty" doc:"of this owner"`
+	Key            string            `json:"key,omitempty" doc:"with this key"`
+	Group          string            `json:"group,omitempty" format:"uuid" doc:"members of this group"`
+	Parent         string            `json:"parent,omitempty" format:"uuid" doc:"children of this task"`
+	Labels         map[string]string `json:"labels,omitempty" doc:"with all of these labels"`
+	CreatedAfter   *time.Time        `json:"created_after,omitempty" doc:"created later than this"`
+	CreatedBefore  *time.Time        `json:"created_before,omitempty" doc:"created earlier than this"`
+	FinishedAfter  *time.Time        `json:"finished_after,omitempty" doc:"that became final later than this"`
+	FinishedBefore *time.Time        `json:"finished_before,omitempty" doc:"that became final earlier than this"`
 }
 
 // ActionCount is what a dry run is answered with.

@@ -13,7 +13,7 @@ type Event struct {
 	From    *task.State `json:"from" doc:"the state before; null for the first transition, which made the task"`
 	To      task.State  `json:"to" doc:"the state after; the same as from if only the reason to wait changed"`
 	Attempt int         `json:"attempt" minimum:"0" doc:"the number of the attempt that it is about, or of the last one before; 0: there was none yet"`
-	By      string      `json:"by" doc:"who made it: host, or the owner who asked for it"`
+	By      string      `json:"by" doc:"who made it: the owner who asked for it; that owner (action ID), (group ID), (schedule ID) or (task ID), where it was asked through one of these; executor NAME, which told how an attempt ended; or host"`
 	Message string      `json:"message" doc:"why, in words; often empty"`
 }
 

@@ -10,15 +10,16 @@ type Health struct {
 
 // Status is a host at one look.
 type Status struct {
-	Status    string     `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
-	Reason    *string    `json:"reason" doc:"why the host is unavailable"`
-	Version   string     `json:"version" doc:"of the program"`
-	StartedAt time.Time  `json:"started_at" doc:"when the host began"`
-	Store     StoreState `json:"store" doc:"how its store is"`
-	Tasks     Counts     `json:"tasks" doc:"all that are not final"`
-	Executors []Executor `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
-	Backlog   []Backlog  `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
-	Failed    []Task     `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
+	Status    string        `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
+	Reason    *string       `json:"reason" doc:"why the host is unavailable"`
+	Version   string        `json:"version" doc:"of the program"`
+	StartedAt time.Time     `json:"started_at" doc:"when the host began"`
+	Store     StoreState    `json:"store" doc:"how its store is"`
+	Tasks     Counts        `json:"tasks" doc:"all that are not final"`
+	Executors []Executor    `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
+	Backlog   []Backlog     `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
+	Problems  []HostProblem `json:"problems" nullable:"false" doc:"groups and schedules that cannot submit their tasks, the newest ten of each"`
+	Failed    []Task        `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
 }
 
 // StoreState is how the store is.
@@ -29,13 +30,23 @@ type StoreState struct {
 	Bytes  int64   `json:"bytes" minimum:"0" doc:"its size on disk"`
 }
 
+// HostProblem is what cannot submit a task that it is to submit.
+type HostProblem struct {
+	Kind   string `json:"kind" enum:"group,schedule" doc:"what it is"`
+	ID     string `json:"id" format:"uuid" doc:"its id"`
+	Name   string `json:"name" doc:"its name; empty for a group that has none"`
+	Reason string `json:"reason" doc:"why the task could not be submitted"`
+}
+
 // Backlog is tasks that wait for the same thing.
 type Backlog struct {
-	Type     string  `json:"type" doc:"the task type"`
-	Executor *string `json:"executor" doc:"that serves them; null if none does"`
-	Waiting  *string `json:"waiting" enum:"queued,executor" doc:"as of a task; null for tasks that wait for something of their own"`
-	Reason   *string `json:"reason" doc:"what keeps them; null if they are about to run"`
-	Tasks    int64   `json:"tasks" minimum:"1" doc:"how many they are"`
+	Type     string     `json:"type" doc:"the task type"`
+	Executor *string    `json:"executor" doc:"that serves them; null if none does"`
+	Waiting  string     `json:"waiting" enum:"queued,scheduled,dependency,resource,paused,executor,dispatched,children" doc:"as of a task"`
+	Reason   *string    `json:"reason" doc:"what keeps those that are queued or wait for an executor; null if they are about to run, or wait for something else"`
+	Tasks    int64      `json:"tasks" minimum:"1" doc:"how many they are"`
+	Oldest   *string    `json:"oldest" format:"uuid" doc:"the task of them that was submitted first; null of those that are scheduled or dispatched"`
+	OldestAt *time.Time `json:"oldest_at" doc:"when it was submitted"`
 }
 
 // The values of Status.Status and of StoreState.State.

@@ -47,7 +47,8 @@ func ListQuery(f task.Filter) url.Values {
 	set("executor", f.Executor)
 	set("owner", f.Owner)
 	set("key", f.Key)
-	for name, t := range map[string]time.Time{"created_after": f.CreatedAfter, "created_before": f.CreatedBefore} {
+	for name, t := range map[string]time.Time{"created_after": f.CreatedAfter, "created_before": f.CreatedBefore,
+		"finished_after": f.FinishedAfter, "finished_before": f.FinishedBefore} {
 		if !t.IsZero() {
 			q.Set(name, t.UTC().Format(time.RFC3339Nano))
 		}

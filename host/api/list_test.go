@@ -13,7 +13,8 @@ import (
 func TestListQueryHasAllOfAFilter(t *testing.T) {
 	set := reflect.ValueOf(task.Filter{
 		States: []task.State{task.Failed}, Types: []string{"a"}, Executor: "a", Owner: "a", Key: "a", Labels: map[string]string{"a": "b"},
-		Group: task.ID{1}, Flow: task.ID{1}, Parent: task.ID{1}, CreatedAfter: time.Unix(1, 0), CreatedBefore: time.Unix(1, 0), Ascending: true, Limit: 1, Cursor: task.ID{1},
+		Group: task.ID{1}, Flow: task.ID{1}, Parent: task.ID{1}, CreatedAfter: time.Unix(1, 0), CreatedBefore: time.Unix(1, 0),
+		FinishedAfter: time.Unix(1, 0), FinishedBefore: time.Unix(1, 0), Ascending: true, Limit: 1, Cursor: task.ID{1},
 	})
 	for i := range set.NumField() {
 		name := set.Type().Field(i).Name

@@ -17,7 +17,7 @@ type Task struct {
 	Labels      map[string]string `json:"labels" doc:"as they were submitted"`
 	State       task.State        `json:"state" doc:"where the task is in its life; succeeded, failed, canceled, skipped, reverted and revert_failed are final"`
 	Waiting     *string           `json:"waiting" doc:"why a pending task waits; null in all other states"`
-	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it"`
+	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it; which limit of its type is reached, of one that is queued"`
 	BlockedBy   []string          `json:"blocked_by,omitempty" doc:"the tasks that have what a task waits for that waits for a resource, a hundred at the most; not in lists"`
 	Exclusive   []string          `json:"exclusive,omitempty" doc:"resources that the task has for itself, from before it starts until it is final"`
 	Shared      []string          `json:"shared,omitempty" doc:"resources that it has with others who share them"`
@@ -31,11 +31,13 @@ type Task struct {
 	Route       map[string]string `json:"route" doc:"labels that a worker must have to run it, with their values"`
 	Timeout     string            `json:"timeout" doc:"of one attempt, as in 1h30m0s"`
 	Deadline    *time.Time        `json:"deadline" doc:"the task fails if it is not done by then"`
-	Retain      string            `json:"retain" doc:"how long the task is kept once final, as in 48h0m0s"`
+	Retain      string            `json:"retain" doc:"how long the task is kept once final, as in 48h0m0s; 0s: for ever"`
 	Group       *string           `json:"group" format:"uuid" doc:"the id of the group that it is in"`
 	Flow        *string           `json:"flow" format:"uuid" doc:"the id of the flow that it is a step of"`
 	Step        *string           `json:"step" doc:"the name of the step that it is in its flow"`
-	Parent      *string           `json:"parent" format:"uuid" doc:"the id of the task that made it"`
+	Parent      *string           `json:"parent" format:"uuid" doc:"the id of the task that spawned it"`
+	Name        *string           `json:"name" doc:"its name among the tasks that its parent has spawned"`
+	Checkpoint  []byte            `json:"checkpoint,omitempty" doc:"what an earlier attempt saved for the next to resume from, in base64; only in the answer to a claim, and absent if there is none"`
 	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value, as it was submitted"`
 	Result      json.RawMessage   `json:"result,omitempty" doc:"the result if result_type is JSON; as a string if it is text; null if there is none or it is neither: GET its bytes at /result"`
 	ResultType  *string           `json:"result_type" doc:"the result's media type; null if there is no result"`
@@ -45,10 +47,11 @@ type Task struct {
 	RunAt       time.Time         `json:"run_at" doc:"not before this time"`
 	StartedAt   *time.Time        `json:"started_at" doc:"when the last attempt began to run"`
 	FinishedAt  *time.Time        `json:"finished_at" doc:"when it became final"`
-	ExpiresAt   *time.Time        `json:"expires_at" doc:"when the final task is deleted"`
+	ExpiresAt   *time.Time        `json:"expires_at" doc:"when the final task is deleted; null of a final task: never"`
 	UpdatedAt   time.Time         `json:"updated_at" doc:"when it last changed; progress apart"`
 	CancelAt    *time.Time        `json:"cancel_requested_at" doc:"when it was asked to end"`
 	Version     int64             `json:"version" doc:"raised by every change of state, and by some that are none; it numbers the history"`
+	Task        string            `json:"task,omitempty" format:"uri-reference" doc:"its path, in answers with status 202 alone"`
 	Damage      string            `json:"damage,omitempty" doc:"what of the stored task cannot be read, and is shown as something else; absent if all can"`
 }
 
@@ -65,4 +68,11 @@ type TaskProgress struct {
 	Done    int64  `json:"done" doc:"units that are done"`
 	Total   int64  `json:"total" doc:"units there are in all; 0: unknown"`
 	Message string `json:"message" doc:"what it does at the moment, in the script's words"`
+}
+
+// TaskTree is a task with those that it has spawned, and theirs.
+type TaskTree struct {
+	Task     Task        `json:"task" doc:"the task"`
+	Children []*TaskTree `json:"children" nullable:"false" doc:"what it has spawned, oldest first"`
+	More     bool        `json:"more,omitempty" doc:"it has spawned more than are told, since there are more than limit; list them with GET /v1/tasks?parent="`
 }

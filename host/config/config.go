@@ -90,6 +90,11 @@ type Config struct {
 	// CancelGrace is how long an attempt may take to stop when it was asked to, before the host
 	// goes on without it.
 	CancelGrace time.Duration
+	// MaxLogLines is how many lines are kept of what one attempt logs. Of more the beginning is
+	// kept, and how much was dropped.
+	MaxLogLines int64
+	// MaxLogBytes is how many bytes are kept of what one attempt logs, likewise.
+	MaxLogBytes int64
 	// Types are in the order of the file.
 	Types []TaskType
 
@@ -242,6 +247,8 @@ func (c *Config) serverSetters() map[string]setter {
 	set["listen"] = address(&c.Listen)
 	set["drain_timeout"] = duration(&c.DrainTimeout)
 	set["cancel_grace"] = duration(&c.CancelGrace)
+	set["max_log_lines"] = count(&c.MaxLogLines, 1, task.MaxLogLines)
+	set["max_log_bytes"] = size(&c.MaxLogBytes)
 	set["anonymous"] = enum(&c.Anonymous, anonymousFrom)
 	set["audit_retain"] = duration(&c.AuditRetain)
 	return set

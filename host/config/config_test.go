@@ -22,6 +22,8 @@ log_level     = "debug"
 log_format    = "json"
 drain_timeout = "1m"
 cancel_grace  = "3s"
+max_log_lines = 500
+max_log_bytes = "64KiB"
 plugin_env    = ["HTTPS_PROXY", "AWS_*"]
 allow_writable_plugins = true
 anonymous     = "loopback"
@@ -87,6 +89,10 @@ task_type "import" {
   queue_limit  = 10000
   max_input    = "1MiB"
   priority     = -5
+  deadline     = "3h"
+  max_result   = "2MiB"
+  concurrency  = [{ max = 10 }, { max = 1, by = "label:tenant" }]
+  rate         = { per_second = 2.5, burst = 4 }
   route        = { zone = "b" }
   backoff      = "2s"
   backoff_max  = "1m"
@@ -103,6 +109,7 @@ func TestWholeFile(t *testing.T) {
 	}
 	zero, never := 0, time.Duration(0)
 	want := &Config{
+		MaxLogLines: 500, MaxLogBytes: 64 << 10,
 		Listen: "127.0.0.1:7171", DrainTimeout: time.Minute, CancelGrace: 3 * time.Second, Anonymous: "loopback", AuditRetain: 24 * time.Hour,
 		TLS: TLS{Cert: "/etc/taskhost/tls.crt", Key: "/etc/taskhost/tls.key", ClientCA: "/etc/taskhost/ca.crt", ClientRole: "viewer",
 			ClientRoles: map[string]string{"ops": "admin"}},
@@ -120,7 +127,8 @@ func TestWholeFile(t *testing.T) {
 			}},
 		Types: []TaskType{
 			{Name: "import", TypeConfig: task.TypeConfig{Executor: "fleet", Timeout: time.Hour, MaxAttempts: 3, MaxLost: &zero, Retain: &never, QueueLimit: 10000,
-				MaxInput: 1 << 20, Priority: -5, Route: map[string]string{"zone": "b"}, Backoff: task.Backoff{Initial: 2 * time.Second, Max: time.Minute}}},
+				MaxInput: 1 << 20, MaxResult: 2 << 20, Priority: -5, Deadline: 3 * time.Hour,
+				Concurrency: []task.Concurrency{{Max: 10}, {Max: 1, By: "label:tenant"}}, Rate: &task.Rate{PerSecond: 2.5, Burst: 4}, Route: map[string]string{"zone": "b"}, Backoff: task.Backoff{Initial: 2 * time.Second, Max: time.Minute}}},
 			{Name: "noop", TypeConfig: task.TypeConfig{MaxInput: 4096}},
 		},
 		values: c.values,
@@ -240,6 +248,12 @@ func TestFaults(t *testing.T) {
 		"no time":            {"task_type \"t\" {\n timeout = \"0s\"\n}", []string{"2:12 more than nothing"}},
 		"negative":           {"task_type \"t\" {\n retain = \"-1h\"\n}", []string{"2:11 duration"}},
 		"size":               {"task_type \"t\" {\n max_input = \"1MB\"\n}", []string{`2:14 "512KiB"`}},
+		"limits no list":     {"task_type \"t\" {\n concurrency = 3\n}", []string{"2:16 is a list of limits"}},
+		"a limit of none":    {"task_type \"t\" {\n concurrency = [{ max = 0 }]\n}", []string{"2:16 number 1, that has a value max that is a whole number from 1"}},
+		"a limit by nothing": {"task_type \"t\" {\n concurrency = [{ max = 1, by = \"tenant\" }]\n}", []string{"2:16 label: and a label's name"}},
+		"a limit's typo":     {"task_type \"t\" {\n concurrency = [{ most = 1 }]\n}", []string{`2:16 named "most"; there are by and max`}},
+		"no rate":            {"task_type \"t\" {\n rate = { burst = 2 }\n}", []string{"2:9 lacks per_second"}},
+		"a rate of nothing":  {"task_type \"t\" {\n rate = { per_second = 0 }\n}", []string{"2:9 per_second that is not between"}},
 		"huge size":          {"task_type \"t\" {\n max_input = \"999999999999GiB\"\n}", []string{"2:14 at most 2GiB"}},
 		"max_lost":           {"task_type \"t\" {\n max_lost = -1\n}", []string{"2:13 from 0"}},
 		"route":              {"task_type \"t\" {\n route = { zone = 1 }\n}", []string{"2:10 set of strings"}},

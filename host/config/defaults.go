@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // DefaultListen is where a host serves, and where a client looks for one, unless they
@@ -35,6 +37,8 @@ func defaults() (*Config, error) {
 		Listen:       DefaultListen,
 		DrainTimeout: 5 * time.Second,
 		CancelGrace:  10 * time.Second,
+		MaxLogLines:  task.DefaultLogLines,
+		MaxLogBytes:  task.DefaultLogBytes,
 		TLS:          TLS{ClientRole: "member"},
 		TrustedProxy: TrustedProxy{Headers: "openstack"},
 		Glance:       Glance{TasksAPIAccess: "admin", AllowedSchemes: []string{"http", "https"}},
@@ -48,6 +52,7 @@ func defaults() (*Config, error) {
 	for key, v := range map[string]string{
 		"listen": c.Listen, "data_dir": c.DataDir, "plugin_dir": c.PluginDir, "log_level": c.LogLevel, "log_format": c.LogFormat,
 		"drain_timeout": c.DrainTimeout.String(), "cancel_grace": c.CancelGrace.String(),
+		"max_log_lines": strconv.FormatInt(c.MaxLogLines, 10), "max_log_bytes": strconv.FormatInt(c.MaxLogBytes>>20, 10) + "MiB",
 		"anonymous": c.Anonymous, "audit_retain": c.AuditRetain.String(),
 		"allow_writable_plugins": strconv.FormatBool(c.AllowWritablePlugins),
 	} {

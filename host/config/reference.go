@@ -51,7 +51,7 @@ func Reference(plugins []PluginSchema, queue json.RawMessage) ([]Key, error) {
 	x := &task.ExecutorConfig{OnHostExit: task.OnHostExitDie}
 	l := task.DefaultLimits()
 	t := &TaskType{TypeConfig: task.TypeConfig{Timeout: l.Timeout, MaxAttempts: l.MaxAttempts, MaxLost: &l.MaxLost, Retain: &l.Retain,
-		QueueLimit: l.QueueLimit, MaxInput: l.MaxInput, Priority: l.Priority, Backoff: l.Backoff}}
+		QueueLimit: l.QueueLimit, MaxInput: l.MaxInput, MaxResult: l.MaxResult, Priority: l.Priority, Backoff: l.Backoff}}
 	server, worker, both := []string{string(serverFile)}, []string{string(workerFile)}, []string{string(serverFile), string(workerFile)}
 
 	var r reference
@@ -180,6 +180,9 @@ func written(v reflect.Value, s *setter) string {
 	}
 	switch x := v.Interface().(type) {
 	case time.Duration:
+		if x == 0 {
+			return ""
+		}
 		return `"` + durationText(x) + `"`
 	case string:
 		if x != "" {

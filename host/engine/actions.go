@@ -106,6 +106,9 @@ func (e *Engine) SubmitAction(ctx context.Context, s task.Scope, a task.Action, 
 			tasks, replayed, err = e.accept(ctx, s, newTasks{batch: batch, idem: idem})
 		}
 	}
+	if err == nil && tasks[0].State == task.None {
+		err = task.ErrDeletedSince(tasks[0].ID)
+	}
 	if err != nil {
 		return t, false, err
 	}
@@ -148,7 +151,7 @@ func (e *Engine) runAction(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk
 	if err != nil {
 		return sdk.Result{}, err
 	}
-	s := task.Scope{Owner: own.Owner, All: a.All}
+	s := task.Scope{Owner: own.Owner, All: a.All, By: task.Via(own.Owner, "action", id)}
 	var at actionState
 	if len(t.Checkpoint) > 0 {
 		if err := json.Unmarshal(t.Checkpoint, &at); err != nil {
@@ -191,7 +194,7 @@ func (e *Engine) actOnAll(ctx context.Context, s task.Scope, a *task.Action, at 
 }
 
 // actedAtOnce is to how many tasks an action is done at once: their commits share an fsync.
-const actedAtOnce = 64
+const actedAtOnce = 500
 
 // actOn does an action to some tasks, and waits for it.
 func (e *Engine) actOn(ctx context.Context, s task.Scope, a *task.Action, at *actionState, tasks []task.Task) {

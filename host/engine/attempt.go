@@ -28,11 +28,14 @@ type attempt struct {
 	turn   chan struct{} // full while a change is under way
 	notes  notes
 
-	mu    sync.Mutex
-	hold  hold
-	task  task.Task // as last committed
-	clock clock
-	acked bool // its executor was told that it may forget it
+	mu       sync.Mutex
+	hold     hold
+	task     task.Task // as last committed
+	clock    clock
+	pausedBy string // who asked it to rest; "" if nobody did
+	acked    bool   // its executor was told that it may forget it
+	// children is about how many the task has, no fewer.
+	children int
 }
 
 // hold is whether the attempt holds its task.

@@ -38,7 +38,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 		return task.Task{}, err
 	}
 	if a := e.attemptOf(id); a != nil {
-		t, err := a.requestCancel(ctx, s.Owner)
+		t, err := a.requestCancel(ctx, s.Actor())
 		if !errors.Is(err, errNotHeld) {
 			return e.registry.WithWaitReason(t), err
 		}
@@ -46,7 +46,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 	var held bool
 	t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
 		held = !t.Token.IsZero()
-		return task.Cancel(t, s.Owner, e.now())
+		return task.Cancel(t, s.Actor(), e.now())
 	})
 	if err == nil && held {
 		e.withdraw(id, t.Attempt, sdk.ErrCancel) // it began between the look and the commit
@@ -77,19 +77,38 @@ func (e *Engine) withdraw(id task.ID, number int, cause error) {
 	}
 }
 
-// Retry runs a failed, canceled or reverted task again with fresh budgets.
+// Retry runs a failed, canceled or reverted task again with fresh budgets, and with it those
+// of its children that failed or were canceled.
 func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return e.retry(t, s.Owner) })
+	below := false
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+		c, err := e.retry(t, s.Actor())
+		if err == nil && !below { // first, so that the task finds them so when it runs
+			below = true
+			err = e.retryChildren(ctx, s, &t)
+		}
+		return c, err
+	})
 }
 
 // retry has a task wait again, under the queue limit of its type.
 func (e *Engine) retry(t task.Task, by string) (task.Change, error) {
 	c, err := task.Retry(t, by, e.now())
-	c.Task.QueueLimit = e.registry.LimitsOf(t.Type).QueueLimit
+	limits := e.registry.LimitsOf(t.Type)
+	c.Task.QueueLimit = limits.QueueLimit
+	c.Task.Deadline = limits.DeadlineFrom(c.Task.RunAt)
 	return c, err
 }
 
-// Delete removes a final task and all that belongs to it.
+// Delete removes a final task and all that belongs to it, its children too. not_final if it
+// is not, or one of those is not.
 func (e *Engine) Delete(ctx context.Context, s task.Scope, id task.ID) error {
+	below, err := e.below(ctx, s, id)
+	if err == nil && len(below) > 0 {
+		err = e.deleteBelow(ctx, s, id, below)
+	}
+	if err != nil {
+		return err
+	}
 	return e.commitDelete(ctx, s, id)
 }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -32,14 +34,101 @@ func (e *Engine) cancelChildren(g task.Signal) error {
 	if err != nil && task.CodeOf(err) != task.CodeNotFound {
 		return err
 	}
-	by := task.Scope{All: true, Owner: parent.RequestedBy}
-	if err := e.eachTask(e.ctx, by, task.Filter{Parent: g.ID, States: unfinished}, func(page []task.Task) error {
-		_, err := e.cancelAll(e.ctx, by, page)
+	everyone := task.Scope{All: true}
+	if err := e.eachTask(e.ctx, everyone, task.Filter{Parent: g.ID, States: unfinished}, func(page []task.Task) error {
+		_, err := e.cancelAll(e.ctx, task.Scope{All: true, By: task.Canceler(&parent, &page[0])}, page)
 		return err
 	}); err != nil {
 		return err
 	}
 	return e.useUp(g)
+}
+
+// retryChildren has the failed and canceled children of a task wait again that is about to
+// be retried, theirs before them: each finds them so when it runs.
+func (e *Engine) retryChildren(ctx context.Context, s task.Scope, parent *task.Task) error {
+	if parent.Attempt == 0 { // it never ran, and so has none
+		return nil
+	}
+	return e.eachTask(ctx, s, task.Filter{Parent: parent.ID, States: []task.State{task.Failed, task.Canceled}}, func(page []task.Task) error {
+		for i := range page {
+			if _, err := e.Retry(ctx, s, page[i].ID); err != nil && !lostRace(err) && task.CodeOf(err) != task.CodeNotFinal {
+				return fmt.Errorf("retry its child %s: %w", page[i].ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+// below are all that a task has spawned, and what those have, nearest first.
+func (e *Engine) below(ctx context.Context, s task.Scope, id task.ID) (all []task.Task, err error) {
+	for next := 0; ; next++ {
+		err := e.eachTask(ctx, s, task.Filter{Parent: id}, func(page []task.Task) error {
+			for _, t := range page {
+				all = append(all, task.Task{ID: t.ID, State: t.State})
+			}
+			return nil
+		})
+		if err != nil || next == len(all) {
+			return all, err
+		}
+		id = all[next].ID
+	}
+}
+
+// deleteBelow removes what a task that is about to be deleted has spawned, the furthest first.
+// not_final, and nothing is removed, if any of it goes on.
+func (e *Engine) deleteBelow(ctx context.Context, s task.Scope, id task.ID, below []task.Task) error {
+	if t, err := e.store.Get(ctx, s, id); err != nil || !t.State.Final() {
+		return err // what there is to say of the task itself is said when it is deleted
+	}
+	for _, t := range below {
+		if t.State.Final() {
+			continue
+		}
+		return task.Errorf(task.CodeNotFinal, "task %s, which was spawned by task %s or below it, is %s: cancel it first, or wait until it is done", t.ID, id, t.State)
+	}
+	for _, t := range slices.Backward(below) {
+		if err := e.commitDelete(ctx, s, t.ID); err != nil && task.CodeOf(err) != task.CodeNotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+// Tree reads a task with those that it has spawned, and theirs, up to limit of them in all:
+// those that are nearest to it.
+func (e *Engine) Tree(ctx context.Context, s task.Scope, id task.ID, limit int) (*task.Tree, error) {
+	t, err := e.Get(ctx, s, id)
+	if err != nil {
+		return nil, err
+	}
+	root := &task.Tree{Task: t}
+	for queue := []*task.Tree{root}; len(queue) > 0; queue = queue[1:] {
+		n := queue[0]
+		if n.Task.Attempt == 0 { // it never ran, and so has no children
+			continue
+		}
+		f := task.Filter{Parent: n.Task.ID, Ascending: true, Limit: min(max(limit-1, 1), task.MaxListLimit)}
+		for {
+			p, err := e.List(ctx, s, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range p.Tasks {
+				if limit--; limit <= 0 {
+					n.More = true
+					break
+				}
+				n.Children = append(n.Children, &task.Tree{Task: c})
+			}
+			if f.Cursor = p.Next; n.More || p.Next.IsZero() {
+				break
+			}
+		}
+		queue = append(queue, n.Children...)
+	}
+	return root, nil
 }
 
 // unfinished are the states of tasks that a cancel is for.
@@ -71,7 +160,7 @@ func (e *Engine) cancelAll(ctx context.Context, s task.Scope, tasks []task.Task)
 	var waiting []task.Change
 	for _, t := range tasks {
 		if t.State == task.Pending && t.Token.IsZero() {
-			c, err := task.Cancel(t, s.Owner, e.now())
+			c, err := task.Cancel(t, s.Actor(), e.now())
 			if err == nil {
 				waiting = append(waiting, c)
 				continue

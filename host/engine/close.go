@@ -31,6 +31,7 @@ func (g *launchGate) await() {
 func (e *Engine) Close(ctx context.Context) error {
 	first := e.ctx.Err() == nil
 	e.cancel()
+	e.board.Close() // nobody waits for tasks any more, and what workers hold is the next host's
 	e.launches.await()
 	all := e.count(every)
 	drainTimeout := time.Duration(e.drainTimeout.Load())

@@ -7,6 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // All changes of tasks are committed by the functions of this file. Each tells what
@@ -55,6 +56,9 @@ type newTasks struct {
 	batch []newTask
 	group *group.Group // that they make, if they do
 	idem  *task.Idempotency
+	// spawned says that an attempt which runs makes them: they are taken also while a host
+	// that is about to end lets it finish, and wait for the next one.
+	spawned bool
 }
 
 // commitNew puts new tasks on record, all or none.
@@ -75,12 +79,27 @@ func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receip
 	for _, t := range tasks {
 		e.inserted(t)
 	}
+	e.wakeRates()
 	return receipt, nil
 }
 
-// inserted tells what follows from a new task that is on record.
+// inserted tells what follows from the commit of a new task.
 func (e *Engine) inserted(t *task.Task) {
-	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Owner}})
+	if !t.Existing().IsZero() {
+		return
+	}
+	if t.OnConflict != nil && t.OnConflict.Canceled != nil {
+		e.replaced(t.OnConflict.Canceled)
+	}
+	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Creator()}})
+}
+
+// replaced tells what follows from the cancel of a task whose key a new one has taken.
+func (e *Engine) replaced(c *task.Change) {
+	e.committed(c)
+	if c.FromAttempt > 0 { // it may have been handed on, and not begun
+		go e.withdraw(c.Task.ID, c.FromAttempt, sdk.ErrCancel) // who tells this may be in the gate that it waits at
+	}
 }
 
 // commitDecision makes changes of several tasks, all or none.
@@ -104,6 +123,7 @@ func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed,
 	for i := range claimed {
 		e.committed(&claimed[i].Change)
 	}
+	e.claimed()
 	return claimed, err
 }
 
@@ -133,7 +153,7 @@ func (e *Engine) commitRetired(ctx context.Context) (more bool, err error) {
 func (e *Engine) commitDelete(ctx context.Context, s task.Scope, id task.ID) error {
 	err := e.store.Delete(ctx, s, id)
 	if err == nil {
-		e.deleted(id, s.Owner)
+		e.deleted(id, s.Actor())
 	}
 	return err
 }
@@ -161,7 +181,7 @@ func mayBeDecided(t *task.Task) bool {
 // it, and a task that waits wakes whoever runs it now. Which executor that is is asked
 // after the commit: config may have moved the type while it was under way.
 func (e *Engine) committed(c *task.Change) {
-	if c.Task.State == task.Failed {
+	if countsAsFailed(&c.Task) {
 		e.failures.add(c.Task.ID)
 	}
 	e.publish(c)
@@ -169,6 +189,7 @@ func (e *Engine) committed(c *task.Change) {
 	if mayBeDecided(&c.Task) {
 		e.wakeSignals()
 	}
+	e.letGo(c)
 	if c.Task.State != task.Pending {
 		return
 	}

@@ -23,9 +23,6 @@ func (e *Engine) SetDrainTimeout(d time.Duration) {
 // MaxInput is the largest input that a type in force takes, in bytes.
 func (e *Engine) MaxInput() int64 { return e.registry.MaxInput() }
 
-// Types are the task types that are known, by name.
-func (e *Engine) Types(s task.Scope) []task.TypeStatus { return e.registry.Types(s) }
-
 // Executors are all executors, in the config's order.
 func (e *Engine) Executors() []task.ExecutorStatus { return e.registry.Statuses(e.ctx) }
 
@@ -54,7 +51,7 @@ func (e *Engine) Ready(ctx context.Context) (_ task.Readiness, err error) {
 	ready, all := 0, 0
 	why := "there are none"
 	for _, x := range e.registry.Executors() {
-		if x.Own {
+		if !x.Listed() {
 			continue
 		}
 		all++

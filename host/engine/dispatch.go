@@ -48,6 +48,9 @@ func (d *dispatcher) claim() bool {
 		return false
 	}
 	set := x.Shares()
+	if x.OnDemand {
+		return e.claimFor(x, e.board.Asks()) > 0
+	}
 	took := e.claimFrom(x, set.Plain) > 0
 	if !registry.AnyReady(set.Suspects, e.ready) {
 		d.suspectsSince = time.Time{}

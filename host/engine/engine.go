@@ -8,6 +8,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	mathrand "math/rand/v2"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/resource"
@@ -36,6 +38,9 @@ type Store interface {
 	task.TransactionStore
 	task.SignalStore
 	task.ChildStore
+	task.BacklogStore
+	task.TypeStore
+	task.LimitStore
 	group.Store
 	resource.Store
 	schedule.Store
@@ -46,13 +51,19 @@ type Options struct {
 	Store     Store
 	Executors []registry.Binding // in the order of the config file: the first that offers a type gets it
 	Types     map[string]task.TypeConfig
-	Log       hclog.Logger
+	// Board is where workers ask for what the executors have that are on demand; nil if none is.
+	Board *board.Board
+	Log   hclog.Logger
 	// CancelGrace bounds how long an attempt whose context ended may take to
 	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration
 	// DrainTimeout is how long Close lets attempts finish before it detaches
 	// from them; 5 s if 0. SetDrainTimeout changes it.
 	DrainTimeout time.Duration
+	// LogLines and LogBytes bound what is kept of the lines that one attempt logs: of more,
+	// the beginning, and how much was dropped. task.DefaultLogLines and task.DefaultLogBytes if
+	// 0, and no more lines than task.MaxLogLines. One that outlives a host begins anew with the next.
+	LogLines, LogBytes int64
 	// Now is the system's clock, as tasks show it; time.Now if nil. What waits for a
 	// delay, and every timeout, goes by the monotonic clock instead.
 	Now func() time.Time
@@ -63,8 +74,11 @@ type Engine struct {
 	store Store
 	log   hclog.Logger
 	opts  Options
+	// logMost is what is kept of what one attempt logs.
+	logMost logSize
 
 	registry *registry.Registry
+	board    *board.Board
 	hub      hub
 	delays   delays
 	failures failures
@@ -87,13 +101,15 @@ type Engine struct {
 	drainTimeout atomic.Int64 // a time.Duration
 
 	settlements settlements
+	suspects    suspectTurns
 
 	unsaved unsavedNotes
 	polls   polls
 	due     chan struct{} // wakes the timer: something is scheduled
 	// signalled wakes decideSignals, rescheduled fireSchedules.
 	signalled, rescheduled chan struct{}
-	ignored                atomic.Int64 // reports of attempts that no longer hold their task
+	rated                  chan struct{} // wakes openRates: some of a rate was used up
+	ignored                atomic.Int64  // reports of attempts that no longer hold their task
 }
 
 // polls are how often something looks for work without being woken, so that nothing waits
@@ -111,11 +127,15 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	most := logSize{lines: min(cmp.Or(o.LogLines, task.DefaultLogLines), task.MaxLogLines), bytes: cmp.Or(o.LogBytes, task.DefaultLogBytes)}
+	if o.Board == nil {
+		o.Board = board.New(board.Options{})
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &Engine{
-		store: o.Store, log: o.Log, opts: o, ctx: ctx, cancel: cancel, started: o.Now(),
+		store: o.Store, log: o.Log, opts: o, logMost: most, board: o.Board, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1),
+		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.SetDrainTimeout(o.DrainTimeout)

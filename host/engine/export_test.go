@@ -19,3 +19,9 @@ func (e *Engine) ComingEnds() int {
 	}
 	return len(e.settlements.coming.attempts)
 }
+
+// LookAtSignals has the loop of signals look, as its poll does.
+func (e *Engine) LookAtSignals() { e.wakeSignals() }
+
+// Asking is how many wait at the board for tasks, and have none.
+func (e *Engine) Asking() int { return len(e.board.Asks()) }

@@ -8,6 +8,12 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
+// countsAsFailed says of a task that it is told among those that failed. One that a worker
+// found to be no use to anybody is not: it says nothing of what runs here.
+func countsAsFailed(t *task.Task) bool {
+	return t.State == task.Failed && (t.Error == nil || t.Error.Code != task.FailureTrashed)
+}
+
 // failures are the tasks that failed last, for whoever looks at the host: a store finds
 // them only by going through all tasks.
 type failures struct {
@@ -61,7 +67,7 @@ func (e *Engine) findFailures() {
 			return
 		}
 		for i := range page.Tasks {
-			if page.Tasks[i].State == task.Failed {
+			if countsAsFailed(&page.Tasks[i]) {
 				found = append(found, page.Tasks[i])
 			}
 		}
@@ -86,7 +92,7 @@ func (e *Engine) lastFailed(ctx context.Context, s task.Scope, limit int) (out [
 		case task.CodeOf(err) == task.CodeNotFound:
 		case err != nil:
 			return nil, err
-		case t.State == task.Failed:
+		case countsAsFailed(&t):
 			out = append(out, stub(t))
 		}
 		if len(out) == limit {

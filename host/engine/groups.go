@@ -17,7 +17,7 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		if err != nil {
 			return group.Group{}, false, err
 		}
-		g, err := e.store.Group(ctx, s, first[0].Group)
+		g, err := e.groupOf(ctx, s, first)
 		return g, true, err
 	}
 	id, err := NewID()
@@ -34,6 +34,10 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		}
 	}
 	for i := range members {
+		if members[i].OnConflict == task.ConflictExisting {
+			return g, false, task.WithTaskNumber(&task.Error{Code: task.CodeInvalidRequest, Message: `on_conflict "existing" is not for the members of a batch's own group: the task that has the key is none of them`,
+				Fields: []task.FieldError{{Path: []string{"on_conflict"}, Message: "is not for the members of a batch's own group"}}}, i, len(members))
+		}
 		members[i].Group = g.ID
 	}
 	batch, err := e.prepareAll(ctx, s, members)
@@ -45,11 +49,22 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return g, false, err
 	}
 	if replayed {
-		g.ID = tasks[0].Group
+		g, err = e.groupOf(ctx, s, tasks)
+	} else {
+		g, err = e.store.Group(ctx, s, g.ID)
 	}
-	g, err = e.store.Group(ctx, s, g.ID)
 	e.wakeSignals()
 	return g, replayed, err
+}
+
+// groupOf is the group that an earlier submission made, whose tasks are given.
+func (e *Engine) groupOf(ctx context.Context, s task.Scope, tasks []task.Task) (group.Group, error) {
+	for i := range tasks {
+		if !tasks[i].Group.IsZero() {
+			return e.store.Group(ctx, s, tasks[i].Group)
+		}
+	}
+	return group.Group{}, task.ErrDeletedSince(tasks[0].ID)
 }
 
 // checkFinisher says what is wrong with a finisher that is asked for. Its input is given
@@ -105,6 +120,7 @@ func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (gro
 	if _, err := e.CloseGroup(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: unfinished}, func(page []task.Task) error {
 		_, err := e.cancelAll(ctx, s, page)
 		return err
@@ -120,10 +136,14 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	if _, err := e.store.Group(ctx, s, id); err != nil {
 		return group.Group{}, err
 	}
+	s.By = task.Via(s.Actor(), "group", id)
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
-			if c, err := e.retry(t, s.Owner); err == nil {
+			if err := e.retryChildren(ctx, s, &t); err != nil {
+				return err
+			}
+			if c, err := e.retry(t, s.Actor()); err == nil {
 				changes = append(changes, c)
 			}
 		}
@@ -147,7 +167,7 @@ func (e *Engine) DeleteGroup(ctx context.Context, s task.Scope, id task.ID) erro
 	}
 	return e.eachTask(ctx, s, task.Filter{Group: id}, func(page []task.Task) error {
 		for _, t := range page {
-			err := e.commitDelete(ctx, s, t.ID)
+			err := e.Delete(ctx, s, t.ID)
 			if c := task.CodeOf(err); err != nil && c != task.CodeNotFound && c != task.CodeNotFinal {
 				return err
 			}
@@ -173,15 +193,57 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 		return err
 	}
 	n, err := e.finisher(g.Owner, *g.OnFinished, input)
-	if err != nil {
-		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", err)
-		return errUndecided
+	if err == nil {
+		n.task.CreatedBy = task.Via(g.Owner, "group", g.ID)
+		err = e.store.FinishGroup(e.ctx, g.ID, &n.task, sig)
 	}
-	if err := e.store.FinishGroup(e.ctx, g.ID, &n.task, sig); err != nil {
+	switch task.CodeOf(err) {
+	case "":
+		e.inserted(&n.task)
+		return nil
+	case task.CodeStoreUnavailable, task.CodeStoreFull, task.CodeInternal:
+		return err
+	case task.CodeConflict:
+		if now, err := e.store.Group(e.ctx, task.Scope{All: true}, g.ID); err != nil || now.State() != group.Finished || !now.Finisher.IsZero() {
+			return err // and not a conflict of the finisher's own, whose key is taken, say
+		}
+	}
+	return e.postponeFinisher(&g, sig, err)
+}
+
+// The rests between two tries to submit a group's finisher: as long as it waits for it
+// already, from the least to the most.
+const (
+	leastFinisherRest = time.Second
+	mostFinisherRest  = time.Minute
+)
+
+// postponeFinisher has a finisher that cannot be submitted tried again later. Its group says
+// why; the log does so once.
+func (e *Engine) postponeFinisher(g *group.Group, sig task.Signal, why error) error {
+	now := e.now()
+	rest := min(max(now.Sub(g.FinishedAt), leastFinisherRest), mostFinisherRest)
+	if err := e.store.PostponeFinisher(e.ctx, g.ID, why.Error(), now.Add(rest), sig); err != nil {
 		return err
 	}
-	e.inserted(&n.task)
+	if why.Error() != g.Problem {
+		e.log.Warn("cannot submit a group's finisher; trying again", "group", g.ID, "type", g.OnFinished.Type, "error", why)
+	}
 	return nil
+}
+
+// retryFinishers has finishers decided upon anew that were postponed until now, and says when
+// the next is due; zero if none is.
+func (e *Engine) retryFinishers() time.Time {
+	now := e.now()
+	next, err := e.store.RetryFinishers(e.ctx, now, signalsAtOnce)
+	if err == nil && next.Sub(now) > mostFinisherRest { // the clock was set back since
+		next, err = e.store.RetryFinishers(e.ctx, next, signalsAtOnce)
+	}
+	if err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot look for finishers to be tried again; trying again", "error", err)
+	}
+	return next
 }
 
 // groupsKept is how long a finished group is kept that has no members any more.

@@ -3,9 +3,12 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/group"
@@ -70,6 +73,66 @@ func TestFinisherOutlastsTheHost(t *testing.T) {
 	})
 }
 
+// A finisher that cannot be submitted is tried again, ever more rarely: its group and the
+// status say why, and the log once. Others are decided upon meanwhile.
+func TestFinisherThatCannotBeSubmitted(t *testing.T) {
+	var log lines
+	var clock testClock
+	now := time.Now()
+	clock.set(now)
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run), script("free", instant))
+	r := start(t, openStore(t, t.TempDir()), engine.Options{Now: clock.get, Types: map[string]task.TypeConfig{"work": {QueueLimit: 1}},
+		Log: sdk.ReadableLog(hclog.New(&hclog.LoggerOptions{Output: &log})), Executors: []registry.Binding{{Name: "x", Slots: 2, Executor: x}}})
+	running := []task.Task{r.submit(task.Spec{}), r.submit(task.Spec{})}
+	<-g.began
+	<-g.began
+	full := r.submit(task.Spec{})
+	made := func(finisher string) group.Group {
+		t.Helper()
+		made, _, err := r.SubmitGroup(t.Context(), me, group.Spec{Name: finisher, OnFinished: &task.Spec{Type: finisher}}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	stuck := made("work")
+	read := func(id task.ID) group.Group {
+		t.Helper()
+		got, err := r.Group(t.Context(), me, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	r.until("the group says why it has no finisher", func() bool { return strings.Contains(read(stuck.ID).Problem, "queue") })
+	for i := range 3 {
+		clock.set(now.Add(time.Duration(i+1) * 2 * time.Minute))
+		other := made("free")
+		r.LookAtSignals()
+		r.until("another group has its finisher", func() bool { return !read(other.ID).Finisher.IsZero() })
+	}
+	if n := log.with("cannot submit a group's finisher"); n != 1 {
+		t.Errorf("%d lines of the log about the finisher, want one", n)
+	}
+	if s := r.Status(t.Context(), me); len(s.Problems) != 1 || s.Problems[0].ID != stuck.ID || s.Problems[0].Kind != "group" || s.Problems[0].Reason == "" {
+		t.Errorf("the status tells of %+v", s.Problems)
+	}
+	if _, err := r.Cancel(t.Context(), me, full.ID); err != nil {
+		t.Fatal(err)
+	}
+	clock.set(now) // set back: it is not waited for until then
+	r.LookAtSignals()
+	r.until("the group has its finisher", func() bool { return !read(stuck.ID).Finisher.IsZero() })
+	if got := read(stuck.ID); got.Problem != "" {
+		t.Errorf("with its finisher the group says %q", got.Problem)
+	}
+	close(g.let)
+	for _, w := range running {
+		r.wait(w.ID)
+	}
+}
+
 // Cancel of a group ends all its members, those that run and those that wait.
 func TestCancelOfAGroup(t *testing.T) {
 	gate := newGate()
@@ -104,62 +167,4 @@ func make5(taskType string) []task.Spec {
 		specs[i].Type = taskType
 	}
 	return specs
-}
-
-// A parent rests without a slot until its children are final, and then goes on.
-func TestParentGoesOnAfterItsChildren(t *testing.T) {
-	var r *rig
-	ready := make(chan struct{})
-	r = scripts(t, 1, nil,
-		script("parent", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
-			<-ready
-			if st.Checkpoint != nil {
-				return sdk.Result{}, nil
-			}
-			id, _ := task.ParseID(st.ID)
-			specs := make5("work")
-			for i := range specs {
-				specs[i].Parent = id
-			}
-			children, _, err := r.Submit(ctx, me, specs, nil)
-			if err != nil {
-				return sdk.Result{}, err
-			}
-			ids := make([]string, len(children))
-			for i := range children {
-				ids[i] = children[i].ID.String()
-			}
-			return sdk.Result{}, sdk.YieldForChildren(ids, []byte("spawned"))
-		}),
-		script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
-	close(ready)
-	parent := r.submit(task.Spec{Type: "parent"})
-	if got := r.wait(parent.ID); got.State != task.Succeeded || got.Attempt != 2 || got.Failures != 0 {
-		t.Fatalf("got %s after %d attempts, %+v", got.State, got.Attempt, got.Error)
-	}
-	p, err := r.List(t.Context(), me, task.Filter{Parent: parent.ID, States: []task.State{task.Succeeded}})
-	if err != nil || len(p.Tasks) != 5 {
-		t.Errorf("%d children succeeded, %v", len(p.Tasks), err)
-	}
-}
-
-// A parent that is canceled takes its children along, and theirs.
-func TestCancelGoesDown(t *testing.T) {
-	gate := newGate()
-	r := scripts(t, 3, nil, script("work", gate.run))
-	top := r.submit(task.Spec{})
-	<-gate.began
-	child := r.submit(task.Spec{Parent: top.ID})
-	<-gate.began
-	grandchild := r.submit(task.Spec{Parent: child.ID})
-	<-gate.began
-	waits := r.submit(task.Spec{Parent: grandchild.ID})
-	if _, err := r.Cancel(t.Context(), me, top.ID); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []task.ID{top.ID, child.ID, grandchild.ID, waits.ID} {
-		if got := r.wait(id); got.State != task.Canceled {
-			t.Errorf("%s is %s", id, got.State)
-		}
-	}
 }

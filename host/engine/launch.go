@@ -59,11 +59,17 @@ func (e *Engine) work(a *attempt) {
 }
 
 func (a *attempt) run() {
+	var children []sdk.ChildStatus
+	if a.number > 1 || a.rejoin { // else there was nobody to make any
+		children = a.sdkChildren()
+		a.countChildren(len(children))
+	}
 	a.mu.Lock() // a cancel may be changing the task already
 	st, reverting := a.sdkTask(), a.task.State == task.Reverting
 	a.mu.Unlock()
+	st.Children = children
 	rep := sdk.NewReporter(sdk.ReporterFuncs{
-		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Line: a.line,
+		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Spawn: a.spawn, Line: a.line,
 	})
 	var res sdk.Result
 	var err error

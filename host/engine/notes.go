@@ -18,8 +18,36 @@ type notes struct {
 
 	lines     []task.LogLine
 	firstLine int64 // what the numbers of the lines begin with
-	lineCount int64
-	lineBytes int
+	kept      logSize
+	dropped   logSize // what there was no room for any more
+	markers   int64   // lines of the host's own, which tell of that
+}
+
+// logSize is how much was logged, or may be.
+type logSize struct{ lines, bytes int64 }
+
+// add counts a line.
+func (s *logSize) add(bytes int64) {
+	s.lines++
+	s.bytes += bytes
+}
+
+// keep counts a line, and says whether it is to be kept; first, that it is the first that is not.
+func (n *notes) keep(line *task.LogLine, most logSize) (kept, first bool) {
+	size := lineSize(line)
+	if n.dropped.lines > 0 || n.kept.lines >= most.lines || n.kept.bytes+size > most.bytes {
+		n.dropped.add(size)
+		return false, n.dropped.lines == 1
+	}
+	n.kept.add(size)
+	return true, false
+}
+
+// append numbers a line and leaves it to the next save. first is as of mark; n.mu is held.
+func (n *notes) append(line *task.LogLine) (first bool) {
+	line.Seq = int64(line.Attempt)*seqPerAttempt + n.firstLine + n.kept.lines + n.markers
+	n.lines = append(n.lines, *line)
+	return n.mark()
 }
 
 func (n *notes) close() {
@@ -52,12 +80,8 @@ func (n *notes) takeLines() []task.LogLine {
 	return lines
 }
 
-// What one attempt may log; more is dropped, and the last line says so.
-const (
-	maxLogLines = 10_000
-	maxLogBytes = 4 << 20
-	maxLogLine  = 8 << 10
-)
+// maxLogLine is how many bytes of a line's text, and of each of its fields, are kept at the most.
+const maxLogLine = 8 << 10
 
 // seqPerAttempt leaves each attempt its own range of line numbers, so that they
 // rise within the task without asking the store for the last.
@@ -65,16 +89,14 @@ const seqPerAttempt = 1 << 32
 
 // seqPerHost leaves each host process that joins the attempt its own range within
 // that: the store takes a number once, and would drop the lines of the second.
-const seqPerHost = 1 << 16
+const seqPerHost = 1 << 21
 
-func (n *notes) full() bool { return n.lineCount > maxLogLines || n.lineBytes > maxLogBytes }
-
-func lineSize(l *task.LogLine) int {
+func lineSize(l *task.LogLine) int64 {
 	size := len(l.Message)
 	for k, v := range l.Fields {
 		size += len(k) + len(v)
 	}
-	return size
+	return int64(size)
 }
 
 // unsavedNotes are the attempts with notes that are not on record.

@@ -2,6 +2,9 @@ package engine_test
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,5 +177,56 @@ func TestUploadOutlastsARestart(t *testing.T) {
 	}
 	if err := r.PutAttemptResult(t.Context(), task.Token(c.t.Token), "text/plain", []byte("late")); task.CodeOf(err) != task.CodeNotFound {
 		t.Errorf("an upload after the end: %v", err)
+	}
+}
+
+// TestLogsAreBounded: of what an attempt logs the beginning is kept, in lines and in bytes,
+// with a line where it is cut and one that says how much was dropped; the next attempt
+// begins anew.
+func TestLogsAreBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines, bytes int64
+		logged       int
+		text         string
+		kept         int
+		dropped      string // in the last line
+	}{
+		"lines":    {lines: 5, logged: 12, text: "x", kept: 5, dropped: "7 lines with 7 bytes"},
+		"bytes":    {bytes: 1000, logged: 10, text: strings.Repeat("x", 300), kept: 3, dropped: "7 lines with 2100 bytes"},
+		"no more":  {lines: 12, logged: 12, text: "x", kept: 12},
+		"too long": {bytes: 1000, logged: 2, text: strings.Repeat("x", 1001), kept: 0, dropped: "2 lines with 2002 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, _ := sdk.NewScripts(script("work", func(_ context.Context, _ sdk.Task, rep sdk.Reporter) (sdk.Result, error) {
+				for range c.logged {
+					rep.Log().Info(c.text)
+				}
+				return sdk.Result{}, errors.New("again")
+			}))
+			r := start(t, openStore(t, t.TempDir()), engine.Options{LogLines: c.lines, LogBytes: c.bytes, Types: quick, Executors: []registry.Binding{{Name: "x", Executor: x}}})
+			id := r.submit(task.Spec{MaxAttempts: 2}).ID
+			r.wait(id)
+			for attempt := 1; attempt <= 2; attempt++ {
+				got, err := r.Logs(t.Context(), me, id, task.LogFilter{Attempt: attempt})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := c.kept
+				if c.dropped != "" {
+					want += 2
+				}
+				if len(got) != want {
+					t.Fatalf("attempt %d has %d lines, want %d", attempt, len(got), want)
+				}
+				if c.dropped == "" {
+					continue
+				}
+				cut, last := got[c.kept], got[c.kept+1]
+				if cut.Level != "warn" || !strings.Contains(cut.Message, "dropped") || last.Level != "warn" || !strings.HasPrefix(last.Message, c.dropped) ||
+					last.Fields["dropped_lines"] != strconv.Itoa(c.logged-c.kept) || last.Seq != cut.Seq+1 {
+					t.Errorf("attempt %d ends with %+v, %+v", attempt, cut, last)
+				}
+			}
+		})
 	}
 }

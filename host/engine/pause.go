@@ -16,7 +16,7 @@ func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task
 			if t.State == task.Running {
 				return task.Change{}, nil // its attempt is asked below
 			}
-			return task.Pause(t, s.Owner, e.now())
+			return task.Pause(t, s.Actor(), e.now())
 		})
 		if err != nil || t.State != task.Running {
 			return t, err
@@ -27,7 +27,7 @@ func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task
 			a = e.attemptOf(id)
 		}
 		if a != nil && a.number == t.Attempt {
-			a.pause()
+			a.pause(s.Actor())
 			return t, nil
 		}
 		if now, err := e.store.Get(ctx, s, id); err != nil || now.Version == t.Version { // held by another host, or about to end
@@ -38,12 +38,17 @@ func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task
 
 // pause asks the script to rest. It is not bound to, nor bounded in time: a cancel and
 // the timeout still are.
-func (a *attempt) pause() { a.cancel(sdk.ErrPause) }
+func (a *attempt) pause(by string) {
+	a.mu.Lock()
+	a.pausedBy = by
+	a.mu.Unlock()
+	a.cancel(sdk.ErrPause)
+}
 
 // Resume has a task wait for its turn again that was paused, or that rests until it is
 // resumed.
 func (e *Engine) Resume(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Resume(t, s.Owner, e.now()) })
+	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Resume(t, s.Actor(), e.now()) })
 }
 
 // Move pins a waiting task to an executor that offers its type; "" leaves it to config again.

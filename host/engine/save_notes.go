@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,23 +62,44 @@ func (a *attempt) line(level hclog.Level, msg string, args []string) {
 		a.engine.ignored.Add(1)
 		return
 	}
-	if n.full() {
+	kept, firstDropped := n.keep(&line, a.engine.logMost)
+	if !kept && !firstDropped {
 		n.mu.Unlock()
 		return
 	}
-	n.lineCount++
-	n.lineBytes += lineSize(&line)
-	if n.full() {
-		line = task.LogLine{At: line.At, Attempt: line.Attempt, Level: "warn", Message: "this attempt has logged as much as is kept; further lines are dropped"}
+	if firstDropped {
+		n.markers++
+		line = task.LogLine{At: line.At, Attempt: line.Attempt, Level: "warn", Message: "this attempt has logged as much as is kept: the lines that follow are dropped"}
 	}
-	line.Seq = int64(line.Attempt)*seqPerAttempt + n.firstLine + n.lineCount
-	first := n.mark()
-	n.lines = append(n.lines, line)
+	first := n.append(&line)
 	n.mu.Unlock()
+	a.logged(&line, first)
+}
+
+// logged has a line saved soon, and tells watchers.
+func (a *attempt) logged(line *task.LogLine, first bool) {
 	if first {
 		a.engine.unsaved.add(a)
 	}
-	a.engine.hub.publish(a.id, task.Update{Log: &line})
+	a.engine.hub.publish(a.id, task.Update{Log: line})
+}
+
+// sayDropped adds a last line if lines were dropped, which says how many.
+func (a *attempt) sayDropped() {
+	n := &a.notes
+	n.mu.Lock()
+	if n.closed || n.dropped.lines == 0 || n.markers != 1 {
+		n.mu.Unlock()
+		return
+	}
+	n.markers++
+	most := a.engine.logMost
+	line := task.LogLine{At: a.engine.now(), Attempt: a.number, Level: "warn",
+		Message: fmt.Sprintf("%d lines with %d bytes were dropped: of an attempt %d lines are kept, and %d bytes", n.dropped.lines, n.dropped.bytes, most.lines, most.bytes),
+		Fields:  map[string]string{"dropped_lines": strconv.FormatInt(n.dropped.lines, 10), "dropped_bytes": strconv.FormatInt(n.dropped.bytes, 10)}}
+	first := n.append(&line)
+	n.mu.Unlock()
+	a.logged(&line, first)
 }
 
 func clipLine(s string) string {

@@ -105,6 +105,7 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 	if err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, s.Task, e.now()); err != nil {
 		return task.Task{}, err
 	}
+	n.task.CreatedBy = task.Via(s.Owner, "schedule", s.ID)
 	s.LastAt = e.now()
 	s.LastTask = n.task.ID
 	s.Runs++
@@ -203,7 +204,7 @@ func (e *Engine) mayOverlap(s *schedule.Schedule) (bool, error) {
 	if s.Overlap == schedule.OverlapAllow || s.LastTask.IsZero() {
 		return true, nil
 	}
-	scope := task.Scope{Owner: s.Owner}
+	scope := task.Scope{Owner: s.Owner, By: task.Via(s.Owner, "schedule", s.ID)}
 	last, err := e.store.Get(e.ctx, scope, s.LastTask)
 	if task.CodeOf(err) == task.CodeNotFound || err == nil && last.State.Final() {
 		return true, nil

@@ -36,6 +36,7 @@ func (a *attempt) cameBack(o *task.Outcome) {
 	a.clock.stop()
 	a.mu.Unlock()
 	a.logStack(o)
+	a.sayDropped()
 	a.writeLogs()
 }
 
@@ -102,7 +103,10 @@ func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	case sdk.OutcomeSucceeded:
 		a.takeResult(&out, o.Result)
 	case sdk.OutcomeYielded:
-		takeYield(&out, o.Yield)
+		a.mu.Lock()
+		by := a.pausedBy
+		a.mu.Unlock()
+		takeYield(&out, o.Yield, by)
 	}
 	return out
 }
@@ -135,18 +139,21 @@ func (a *attempt) takeResult(out *task.Outcome, res sdk.Result) {
 	}
 }
 
-// takeYield refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
-func takeYield(out *task.Outcome, y *sdk.Yield) {
+// takeYield takes how an attempt rests, which by asked for unless that is "". It refuses what this host could not wake (how long it rests is the rules' to bound): a task must not wait for ever.
+func takeYield(out *task.Outcome, y *sdk.Yield, by string) {
 	refuse := func(format string, args ...any) {
 		*out = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureProtocol, Permanent: true, Message: fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.Resume:
+	case y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.AllChildren && !y.Resume:
 		refuse("the attempt yielded, and does not say until when")
 	case len(y.Checkpoint) > sdk.MaxCheckpoint:
 		refuse("the attempt yielded with a checkpoint of %d bytes, the limit is %d", len(y.Checkpoint), sdk.MaxCheckpoint)
 	default:
-		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: len(y.Children) > 0, Resume: y.Resume}
+		out.Yield = &task.Yield{Until: y.Until, Checkpoint: y.Checkpoint, Children: y.AllChildren || len(y.Children) > 0, Resume: y.Resume}
+		if by != "" && y.Resume {
+			out.Message = "paused by " + by
+		}
 		for _, child := range y.Children {
 			id, err := task.ParseID(child)
 			if err != nil {
@@ -162,7 +169,7 @@ func takeYield(out *task.Outcome, y *sdk.Yield) {
 // it has one, keeps its slot until it does.
 func (a *attempt) settleUnresponsive(cause error) {
 	o := task.Outcome{Kind: task.OutcomeLost, Unconfirmed: true,
-		Message: fmt.Sprintf("the attempt did not stop within %s", a.engine.opts.CancelGrace)}
+		Message: fmt.Sprintf("the attempt did not stop within %s", a.grace())}
 	if errors.Is(cause, sdk.ErrTimeout) {
 		o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTimeout, Unconfirmed: true,
 			Message: "attempt timed out and " + o.Message[len("the attempt "):], Details: map[string]any{"confirmed": false}}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -9,13 +8,9 @@ import (
 
 const (
 	signalsAtOnce = 500
-	// signalRest is how long a signal rests that could not be decided upon, say because
-	// the type of a finisher is not there.
+	// signalRest is how long signals rest that could not be decided upon.
 	signalRest = time.Second
 )
-
-// errUndecided leaves a signal on record, to be decided again after signalRest.
-var errUndecided = errors.New("it can't be decided yet")
 
 // decideSignals has groups and parents decide what follows from the ends of tasks: see
 // task.Signal. A wake-up makes it quick, and the poll behind it certain.
@@ -35,6 +30,7 @@ func (e *Engine) decideSignals() {
 
 // decideAll decides upon all signals there are, and says when to look again.
 func (e *Engine) decideAll() time.Duration {
+	retry := e.retryFinishers()
 	for {
 		signals, err := e.store.Signals(e.ctx, signalsAtOnce)
 		if err != nil {
@@ -53,13 +49,16 @@ func (e *Engine) decideAll() time.Duration {
 			case "", task.CodeConflict: // somebody was quicker, or it was given anew: it is read again
 				decided++
 			default:
-				if !errors.Is(err, errUndecided) && !lostRace(err) && e.ctx.Err() == nil {
+				if !lostRace(err) && e.ctx.Err() == nil {
 					e.log.Error("cannot decide what follows from the end of tasks; trying again", "of", g.ID, "error", err)
 				}
 			}
 		}
 		if decided == 0 || len(signals) < signalsAtOnce && decided == len(signals) {
 			// What was given meanwhile has woken this loop.
+			if !retry.IsZero() {
+				return min(e.polls.signals, max(retry.Sub(e.now()), 0))
+			}
 			return e.polls.signals
 		}
 	}

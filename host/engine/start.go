@@ -28,6 +28,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loop(e.promote)
 	e.loop(e.decideSignals)
 	e.loop(e.fireSchedules)
+	e.loop(e.openRates)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)
 	e.loop(e.findFailures)

@@ -11,8 +11,9 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// Submit accepts all specs or none: they are on disk when it returns. A task
-// that finds a free slot, with nothing eligible waiting before it, is written
+// Submit accepts all specs or none: they are on disk when it returns. Of a task that is
+// there already, because it has the key or was submitted before, and that was deleted
+// meanwhile, the answer has the id alone. A task that finds a free slot, with nothing eligible waiting before it, is written
 // as running and begins at once.
 func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, idem *task.Idempotency) ([]task.Task, bool, error) {
 	if first, replayed, err := e.replayed(ctx, s, idem); err != nil || replayed {
@@ -73,7 +74,11 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 	if n.task, err = task.New(id, s.Owner, spec, ty.Limits, at); err != nil {
 		return err
 	}
-	if err = ty.Check(ctx, e.ctx, n.task.Input); err != nil && e.accepts() != nil {
+	host := e.ctx
+	if !spec.Spawner.IsZero() {
+		host = context.WithoutCancel(host) // see newTasks.spawned
+	}
+	if err = ty.Check(ctx, host, n.task.Input); err != nil && host.Err() != nil {
 		return e.accepts()
 	}
 	return err
@@ -84,19 +89,19 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	batch := n.batch
 	e.launches.enter()
 	defer e.launches.leave()
-	if err := e.accepts(); err != nil {
-		return nil, false, err
+	closing := e.accepts()
+	if closing != nil && !n.spawned {
+		return nil, false, closing
 	}
 	for i := range batch {
-		e.reserveSlot(&batch[i])
+		if closing == nil {
+			e.reserveSlot(&batch[i])
+		}
 	}
 	receipt, err := e.commitNew(ctx, n)
 	if err != nil || receipt.Replayed != nil {
 		for i := range batch {
-			if n := &batch[i]; n.share != nil {
-				n.share.Release(1)
-				n.executor.Release(1)
-			}
+			batch[i].giveBack()
 		}
 		if err != nil {
 			return nil, false, err
@@ -105,19 +110,39 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	}
 	out := make([]task.Task, len(batch))
 	for i := range batch {
-		if n := &batch[i]; n.share != nil {
+		n := &batch[i]
+		out[i] = n.task
+		switch {
+		case !n.task.Existing().IsZero():
+			n.giveBack()
+			if out[i], err = e.first(ctx, s, n.task.Existing()); err != nil {
+				out[i] = task.Task{ID: n.task.Existing()} // the others are accepted
+			}
+			out[i].OnConflict = n.task.OnConflict
+		case n.share == nil:
+		case n.task.Token.IsZero(): // a limit of its type was reached meanwhile
+			n.giveBack()
+		default:
 			e.launch(n.executor, n.share, n.task, false)
 		}
-		out[i] = e.registry.WithWaitReason(batch[i].task)
+		out[i] = e.registry.WithWaitReason(out[i])
 	}
 	return out, false, nil
+}
+
+// giveBack gives back the slot that was reserved for a task.
+func (n *newTask) giveBack() {
+	if n.share != nil {
+		n.share.Release(1)
+		n.executor.Release(1)
+	}
 }
 
 // reserveSlot begins the task's first attempt where a slot is free and nothing that
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
+	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
@@ -125,19 +150,27 @@ func (e *Engine) reserveSlot(n *newTask) {
 	}
 }
 
+// replay gives the tasks of an earlier submission; of one that was deleted since, the id alone.
 func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]task.Task, bool, error) {
 	out := make([]task.Task, len(ids))
 	for i, id := range ids {
-		t, err := e.store.Get(ctx, s, id)
-		if task.CodeOf(err) == task.CodeNotFound {
-			return nil, false, task.Errorf(task.CodeConflict, "this Idempotency-Key was used before, and task %s of that submission was deleted since: nothing was submitted now; use a new key to submit anew", id)
-		}
+		t, err := e.first(ctx, s, id)
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
 		out[i] = e.registry.WithWaitReason(t)
 	}
 	return out, true, nil
+}
+
+// first reads a task that a submission is answered with that did not make it; its id alone
+// if it was deleted meanwhile.
+func (e *Engine) first(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	t, err := e.store.Get(ctx, s, id)
+	if task.CodeOf(err) == task.CodeNotFound {
+		return task.Task{ID: id}, nil
+	}
+	return t, err
 }
 
 // refuseOwnType refuses to whoever asks a type that is the host's own.

@@ -18,8 +18,13 @@ func (a *attempt) end(cause error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.clock.grace == nil && !a.clock.stopped {
-		a.clock.grace = time.AfterFunc(a.engine.opts.CancelGrace, func() { a.settleUnresponsive(cause) })
+		a.clock.grace = time.AfterFunc(a.grace(), func() { a.settleUnresponsive(cause) })
 	}
+}
+
+// grace is how long the attempt may take to come back once its context has ended.
+func (a *attempt) grace() time.Duration {
+	return max(a.engine.opts.CancelGrace, a.executor.StopsWithin)
 }
 
 // startClock lets the attempt's time run, from now: what the store took to write its

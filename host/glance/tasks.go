@@ -44,7 +44,7 @@ func (h *Handler) create(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	made := show(&tasks[0])
-	made.Status = statusPending // as Glance's are when they are accepted, though it may have begun by now
+	made.Status = statusPending                            // as Glance's are when they are accepted, though it may have begun by now
 	if made.Input == nil || string(made.Input) == "null" { // what was just written is as it was given
 		made.Input = object(input, "input")
 	}

@@ -56,6 +56,8 @@ type Group struct {
 	// finished; nil for none. Finisher is that task, once it is there.
 	OnFinished *task.Spec
 	Finisher   task.ID
+	// Problem is why the finisher that is due could not be submitted; it is tried again.
+	Problem string
 	// Counts are of all that joined, those included that were deleted since they were final.
 	Counts                          Counts
 	CreatedAt, ClosedAt, FinishedAt time.Time

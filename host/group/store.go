@@ -38,6 +38,15 @@ type Store interface {
 	// it; conflict if the group is not finished, has a finisher, or was signalled anew. A nil
 	// finisher uses up the signal alone.
 	FinishGroup(ctx context.Context, id task.ID, finisher *task.Task, used task.Signal) error
+	// PostponeFinisher keeps why a group's finisher could not be submitted, and until when
+	// that is not tried again. It uses up the signal that asked for it; conflict if it was
+	// signalled anew.
+	PostponeFinisher(ctx context.Context, id task.ID, problem string, until time.Time, used task.Signal) error
+	// RetryFinishers signals groups anew whose finishers were postponed until now, up to so
+	// many, and says when the next is due; zero if none is.
+	RetryFinishers(ctx context.Context, now time.Time, limit int) (next time.Time, err error)
+	// GroupProblems are the newest groups with a problem.
+	GroupProblems(ctx context.Context, s task.Scope, limit int) ([]Group, error)
 	// DeleteGroup removes a finished group; not_final otherwise. Its members stay.
 	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
 	// DeleteFinishedGroups removes up to limit groups that were finished before that time

@@ -9,6 +9,7 @@ import (
 // Summary is a group as clients see it, and as its finisher gets it.
 type Summary struct {
 	ID         string            `json:"id" format:"uuid" doc:"a UUID of version 7: it begins with the time it was made, so ids sort by age"`
+	Group      string            `json:"group,omitempty" format:"uri-reference" doc:"its path, in answers with status 202 alone"`
 	Name       string            `json:"name" doc:"as it was given; empty if none was"`
 	Owner      string            `json:"owner" doc:"whose group it is, and its members are"`
 	Labels     map[string]string `json:"labels" doc:"as they were given"`
@@ -18,6 +19,7 @@ type Summary struct {
 	Done       int64             `json:"done" doc:"how many of them are final"`
 	Progress   Progress          `json:"progress" doc:"the same two numbers, as a task has them"`
 	OnFinished *string           `json:"on_finished" format:"uri-reference" doc:"the finisher, once it was submitted"`
+	Problem    *string           `json:"problem" doc:"why the finisher that is due could not be submitted; it is tried again. null if it could, or none is due"`
 	Tasks      string            `json:"tasks" format:"uri-reference" doc:"where its members are listed"`
 	CreatedAt  time.Time         `json:"created_at" doc:"when it was made"`
 	ClosedAt   *time.Time        `json:"closed_at" doc:"since when no task may join"`
@@ -45,6 +47,9 @@ func Summarize(g *Group) Summary {
 		if n := g.Counts[state]; n > 0 {
 			s.Counts[state.String()] = n
 		}
+	}
+	if g.Problem != "" {
+		s.Problem = &g.Problem
 	}
 	if !g.Finisher.IsZero() {
 		href := "/v1/tasks/" + g.Finisher.String()

@@ -45,11 +45,12 @@ type Key struct {
 	Executor string // pinned; "" for none
 	Suspect  bool
 	Child    bool
+	Values   string // of labels by whose value a limit was reached, as canonical JSON; "" for none
 }
 
 // KeyOf is the key of a lane.
 func KeyOf(l *task.Lane) Key {
-	return Key{Type: l.Type, Owner: l.Owner, Route: l.Route, Executor: l.Executor, Suspect: l.Suspect, Child: l.Child}
+	return Key{Type: l.Type, Owner: l.Owner, Route: l.Route, Executor: l.Executor, Suspect: l.Suspect, Child: l.Child, Values: l.Values}
 }
 
 // Lane is a lane in memory: one that came into its Set with a task, and in which
@@ -62,11 +63,14 @@ type Lane struct {
 	Row int64
 	// Window is the head of its queue.
 	Window Window
+	// reasons are its pending tasks by why they wait, those that are queued apart.
+	reasons reasons
 
 	waiting *int64                   // of all lanes of its type, in the open transaction: see Set.Waiting
 	counts  [Active + 1]atomic.Int64 // committed
 	delta   Counts                   // of the open transaction, on top of counts
 	changed bool                     // the lane is in Set.changed
+	limits  atomic.Pointer[laneLimits]
 }
 
 // ready is how many of its tasks are ready, with those of the open transaction.
@@ -89,4 +93,5 @@ func (l *Lane) add(c Counter, n int64) {
 func (l *Lane) clearDelta() {
 	l.changed = false
 	clear(l.delta[:])
+	clear(l.reasons.delta[:])
 }

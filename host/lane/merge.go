@@ -2,6 +2,7 @@ package lane
 
 import (
 	"container/heap"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -13,6 +14,8 @@ type Merge struct {
 	heads heads
 	left  []int // what each share may still give
 	read  Read
+	set   *Set
+	now   time.Time
 	given bool // the first head was given: its lane's next is to be found
 }
 
@@ -23,14 +26,15 @@ type Head struct {
 	Share int // the index of the share that its lane is in
 }
 
-// Merge begins a merge of the lanes of shares. Lanes that are gone have nothing.
-func (s *Set) Merge(shares []task.Share, read Read) (*Merge, error) {
-	m := &Merge{read: read, left: make([]int, len(shares))}
+// Merge begins a merge of the lanes of shares, for attempts that begin now. Lanes that are
+// gone have nothing, and those whose limits are reached give nothing.
+func (s *Set) Merge(shares []task.Share, now time.Time, read Read) (*Merge, error) {
+	m := &Merge{read: read, set: s, now: now, left: make([]int, len(shares))}
 	for i, share := range shares {
 		m.left[i] = share.Max
 		for _, id := range share.Lanes {
 			l := s.ByID(id)
-			if l == nil || l.ready() <= 0 {
+			if l == nil || l.ready() <= 0 || !s.open(l, now) {
 				continue
 			}
 			e, ok, err := l.head(read)
@@ -55,7 +59,7 @@ func (m *Merge) Next() (Head, bool, error) {
 			return Head{}, false, err
 		}
 	}
-	for len(m.heads) > 0 && m.left[m.heads[0].Share] <= 0 {
+	for len(m.heads) > 0 && (m.left[m.heads[0].Share] <= 0 || !m.set.open(m.heads[0].Lane, m.now)) {
 		heap.Pop(&m.heads)
 	}
 	if len(m.heads) == 0 {

@@ -3,6 +3,7 @@ package lane
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -108,7 +109,7 @@ func claim(t *rapid.T, s *Set, tb table, lanes []*Lane, most int, undo bool) {
 	left := []int{shares[0].Max, shares[1].Max}
 	want = slices.DeleteFunc(want, func(r ready) bool { left[r.share]--; return left[r.share] < 0 })
 	want = want[:min(len(want), most)]
-	m, err := s.Merge(shares, tb.read)
+	m, err := s.Merge(shares, time.Time{}, tb.read)
 	if err != nil {
 		t.Fatal(err)
 	}

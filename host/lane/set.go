@@ -3,6 +3,7 @@ package lane
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -23,11 +24,15 @@ type Set struct {
 	changed []*Lane           // the lanes with a delta
 	lastID  task.LaneID       // the ID given last
 	lastPub task.LaneID       // the ID given last to a lane that was published
+	limits  limits
+
+	committing sync.RWMutex // held while counts change, so that Count sees those of one commit
 }
 
 // NewSet makes a set without lanes.
 func NewSet() *Set {
 	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}}
+	s.limits.types.Store(&map[string]*typeLimits{})
 	s.publish()
 	return s
 }
@@ -51,7 +56,7 @@ func (s *Set) ByID(id task.LaneID) *Lane { return find(s.all, id) }
 // none of that key or row. It goes again if the open transaction is rolled back.
 func (s *Set) Add(row int64, k Key) *Lane {
 	s.lastID++
-	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect, Child: k.Child}}
+	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect, Child: k.Child, Values: k.Values}}
 	if l.waiting = s.waiting[k.Type]; l.waiting == nil {
 		l.waiting = new(int64)
 		s.waiting[k.Type] = l.waiting
@@ -59,6 +64,7 @@ func (s *Set) Add(row int64, k Key) *Lane {
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l
+	s.limit(l)
 	return l
 }
 
@@ -80,6 +86,16 @@ func (s *Set) Waiting(taskType string) int64 {
 		return *n
 	}
 	return 0
+}
+
+// Unfinished is how many tasks of a type are not final, with those of the open transaction.
+func (s *Set) Unfinished(taskType string) (n int64) {
+	for _, l := range s.all {
+		if l.Type == taskType {
+			n += l.counts[Active].Load() + l.delta[Active]
+		}
+	}
+	return n + s.Waiting(taskType)
 }
 
 // Include counts tasks that a lane had before the set was made.
@@ -104,15 +120,23 @@ func (s *Set) Commit() {
 	if len(*s.published.Load()) != len(s.all) {
 		s.publish()
 	}
+	s.committing.Lock()
 	for _, l := range s.changed {
 		for c, n := range l.delta {
 			if n != 0 {
 				l.counts[c].Add(n)
 			}
 		}
+		for w, n := range l.reasons.delta {
+			if n != 0 {
+				l.reasons.counts[w].Add(n)
+			}
+		}
 		l.clearDelta()
 	}
+	s.committing.Unlock()
 	s.changed = s.changed[:0]
+	s.limits.undo = s.limits.undo[:0]
 }
 
 // Rollback forgets the lanes and counts of the transaction, which was undone, and what
@@ -123,6 +147,7 @@ func (s *Set) Rollback() {
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]
+	s.limits.rollback(0)
 	keep := *s.published.Load()
 	for _, l := range s.all[len(keep):] {
 		s.forget(l)
@@ -150,6 +175,7 @@ func (s *Set) DropEmpty() int {
 		s.all = keep
 		s.publish()
 	}
+	s.dropUnused()
 	return dropped
 }
 
@@ -172,24 +198,31 @@ func (s *Set) List(after task.LaneID) []task.Lane {
 	return out
 }
 
-// Ready is how many tasks of these lanes are ready; a lane that is gone has none.
+// Ready is how many tasks of these lanes are ready, and not kept by a limit on when
+// attempts begin; a lane that is gone has none.
 func (s *Set) Ready(ids []task.LaneID) int64 {
 	all := *s.published.Load()
 	var sum int64
 	for _, id := range ids {
-		if l := find(all, id); l != nil {
+		if l := find(all, id); l != nil && !l.blocked() {
 			sum += l.counts[Ready].Load()
 		}
 	}
 	return sum
 }
 
-// Count is what a lane holds; nothing if it is gone.
-func (s *Set) Count(id task.LaneID) task.LaneCount {
-	if l := find(*s.published.Load(), id); l != nil {
-		return l.count()
+// Count is what lanes hold as of one commit; nothing where one is gone.
+func (s *Set) Count(ids []task.LaneID) []task.LaneCount {
+	out := make([]task.LaneCount, len(ids))
+	s.committing.RLock()
+	defer s.committing.RUnlock()
+	all := *s.published.Load()
+	for i, id := range ids {
+		if l := find(all, id); l != nil {
+			out[i] = l.count()
+		}
 	}
-	return task.LaneCount{}
+	return out
 }
 
 // find is the lane of that ID; nil if there is none.

@@ -134,7 +134,7 @@ func TestSetKeepsItsModel(t *testing.T) {
 				list := s.List(0)
 				for i, l := range list {
 					n := committed.lanes[KeyOf(&l)]
-					if got, want := s.Count(l.ID), (task.LaneCount{Ready: n[Ready], Waiting: n[Waiting], Active: n[Active]}); got != want || committed.ids[KeyOf(&l)] != l.ID {
+					if got, want := s.Count([]task.LaneID{l.ID})[0], (task.LaneCount{Ready: n[Ready], Waiting: n[Waiting], Active: n[Active]}); got != want || committed.ids[KeyOf(&l)] != l.ID {
 						t.Fatalf("lane %+v counts %+v, want %+v under ID %d", l, got, want, committed.ids[KeyOf(&l)])
 					}
 					if !slices.Equal(s.List(l.ID), list[i+1:]) {

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -17,60 +19,108 @@ type typeLane struct {
 // queued is a task that is queued in the lane, as it is shown: it may wait for an executor
 // that does not take it.
 func (g *Registry) queued(l typeLane) task.Task {
-	return g.WithWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
-		Pinned: l.Executor, Suspect: l.Suspect})
+	values := task.ParseValues(l.Values)
+	return g.withWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
+		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
 }
 
-// countAsShown counts a lane's tasks as each of them is shown.
-func (g *Registry) countAsShown(l typeLane) task.LaneCount {
-	c := g.count(l.ID)
-	if c.Ready > 0 && g.queued(l).Waiting == task.WaitExecutor {
+// asShown counts a lane's tasks as each of them is shown.
+func (g *Registry) asShown(l typeLane, c task.LaneCount) task.LaneCount {
+	if c.Ready > 0 && g.queued(l).Waiting != task.WaitQueued {
 		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
 	}
 	return c
 }
 
-// notYet is why tasks wait that are not queued. The counts do not tell them apart.
-const notYet = "scheduled for later, or waiting for children or a resource"
+// waiters are the tasks that wait for the same thing.
+type waiters struct {
+	task.Backlog
+	lanes  []task.LaneID
+	stored task.Waiting // their reason to wait, as it is stored
+}
+
+// oldestLanes bounds in how many lanes the oldest task of those is sought that wait for the
+// same thing.
+const oldestLanes = 100
 
 // Backlog counts all tasks of the scope that are not final, and says what those wait for
-// that wait, most of them first.
-func (g *Registry) Backlog(s task.Scope) (total task.LaneCount, backlog []task.Backlog) {
-	groups := map[task.Backlog]int64{} // by what they wait for
-	for _, lane := range g.store.Lanes(0) {
+// that wait: the reasons of most of them, most first, each with its oldest task.
+func (g *Registry) Backlog(ctx context.Context, s task.Scope, most int) (total task.LaneCount, backlog []task.Backlog) {
+	groups := map[task.Backlog]*waiters{} // by what they wait for
+	lanes := g.store.Lanes(0)
+	counts := g.count(lanes)
+	for i, lane := range lanes {
 		if !s.All && lane.Owner != s.Owner {
 			continue
 		}
 		l := typeLane{Lane: lane}
 		l.route, _ = task.ParseRoute(lane.Route) // this program wrote it
-		c := g.count(l.ID)
+		c := g.asShown(l, counts[i])
 		total.Active += c.Active
-		if c.Ready == 0 && c.Waiting == 0 {
-			continue
-		}
-		t := g.queued(l)
-		if c.Waiting > 0 {
-			groups[task.Backlog{Type: l.Type, Executor: t.Executor, Reason: notYet}] += c.Waiting
-		}
+		total.Ready += c.Ready
 		total.Waiting += c.Waiting
-		switch {
-		case c.Ready == 0:
-		case t.Waiting == task.WaitExecutor:
-			total.Waiting += c.Ready
-			groups[task.Backlog{Type: l.Type, Executor: t.Executor, Waiting: t.Waiting, Reason: t.WaitReason}] += c.Ready
-		default:
-			total.Ready += c.Ready
-			groups[task.Backlog{Type: l.Type, Executor: t.Executor, Waiting: t.Waiting, Reason: g.queueReason(&t)}] += c.Ready
+		g.addBacklog(ctx, groups, l, counts[i].Ready)
+	}
+	all := slices.SortedFunc(maps.Values(groups), func(a, b *waiters) int {
+		return cmp.Or(cmp.Compare(b.Tasks, a.Tasks), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Waiting, b.Waiting), cmp.Compare(a.Reason, b.Reason))
+	})
+	for _, w := range all[:min(len(all), most)] {
+		w.Oldest = g.oldestOf(ctx, w)
+		backlog = append(backlog, w.Backlog)
+	}
+	return total, backlog
+}
+
+// addBacklog adds what waits in a lane, of which so many are queued.
+func (g *Registry) addBacklog(ctx context.Context, groups map[task.Backlog]*waiters, l typeLane, queued int64) {
+	reasons, err := g.store.Reasons(ctx, l.ID)
+	if err != nil {
+		g.log.Warn("why the tasks of a lane wait can't be counted", "lane", l.ID, "error", err)
+	}
+	if queued == 0 && reasons == (task.ReasonCounts{}) {
+		return
+	}
+	t := g.queued(l)
+	add := func(w, stored task.Waiting, reason string, n int64) {
+		if n <= 0 {
+			return
+		}
+		b := task.Backlog{Type: l.Type, Executor: t.Executor, Waiting: w, Reason: reason}
+		if groups[b] == nil {
+			groups[b] = &waiters{Backlog: b, stored: stored}
+		}
+		groups[b].Tasks += n
+		groups[b].lanes = append(groups[b].lanes, l.ID)
+	}
+	for w, n := range reasons {
+		add(task.Waiting(w), task.Waiting(w), "", n)
+	}
+	switch {
+	case queued == 0:
+	case t.Waiting != task.WaitQueued:
+		add(t.Waiting, task.WaitQueued, t.WaitReason, queued)
+	default:
+		add(t.Waiting, task.WaitQueued, g.queueReason(&t), queued)
+	}
+}
+
+// oldestOf is the oldest of tasks that wait for the same thing; none of those whose time is
+// still to come, or which an executor has.
+func (g *Registry) oldestOf(ctx context.Context, w *waiters) (oldest task.Oldest) {
+	if w.stored == task.WaitScheduled || w.stored == task.WaitDispatched {
+		return oldest
+	}
+	for _, l := range w.lanes[:min(len(w.lanes), oldestLanes)] {
+		o, err := g.store.Oldest(ctx, l, w.stored)
+		if err != nil {
+			g.log.Warn("the oldest task of a lane can't be found", "lane", l, "error", err)
+			return oldest
+		}
+		if !o.ID.IsZero() && (oldest.ID.IsZero() || o.CreatedAt.Before(oldest.CreatedAt)) {
+			oldest = o
 		}
 	}
-	for b, n := range groups {
-		b.Tasks = n
-		backlog = append(backlog, b)
-	}
-	slices.SortFunc(backlog, func(a, b task.Backlog) int {
-		return cmp.Or(cmp.Compare(b.Tasks, a.Tasks), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Reason, b.Reason))
-	})
-	return total, backlog
+	return oldest
 }
 
 // queueReason is why a queued task is not running though its executor takes it; "" if
@@ -79,13 +129,17 @@ func (g *Registry) queueReason(t *task.Task) string {
 	x := g.byName[t.Executor]
 	used, most := x.used.Load(), x.max.Load()
 	switch {
+	case t.WaitReason != "":
+		return t.WaitReason
 	case t.Suspect:
 		return "lost with what ran them: they run apart, one at a time"
 	case used >= most:
 		return fmt.Sprintf("all %d slots of executor %q are in use", most, x.Name)
+	case x.OnDemand:
+		return fmt.Sprintf("no worker has claimed them from executor %q", x.Name)
 	}
 	set := x.shares.Load()
-	if own := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), t.Suspect)]; own != nil && own.room() <= 0 {
+	if own := set.byKey[set.keyOf(t.Type, t.Owner, t.Route.Canonical(), t.Suspect)]; own != nil && own.room() <= 0 {
 		return fmt.Sprintf("the workers of executor %q that can run them are busy", x.Name)
 	}
 	return ""

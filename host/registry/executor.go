@@ -55,6 +55,11 @@ func (x *Executor) Work() <-chan struct{} { return x.work }
 // InHost says that its attempts run in the host's own process.
 func (x *Executor) InHost() bool { return x.Process == nil && !x.Deferred() }
 
+// Listed says that operators see it among the executors.
+func (x *Executor) Listed() bool {
+	return !x.Own && (!x.Unlisted || len(x.offer.Load().types) > 0)
+}
+
 // Ready says whether attempts can be handed over now.
 func (x *Executor) Ready() bool {
 	o := x.offer.Load()
@@ -95,7 +100,7 @@ func (x *Executor) Runs(taskType string, route map[string]string) bool {
 	if !ok || !o.live || t.info.Unavailable {
 		return false
 	}
-	return len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
+	return x.OnDemand || len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
 		return nodeRuns(&n, taskType, route)
 	})
 }

@@ -17,6 +17,7 @@ type offer struct {
 	live    bool // said by this process's executor, not remembered
 	types   map[string]offeredType
 	refused []string // why some of Info.Types are left out
+	placed  []string // the names of types that are its only because config places them there
 }
 
 type offeredType struct {

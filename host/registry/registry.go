@@ -22,13 +22,18 @@ import (
 type Store interface {
 	// Lanes, Count and DropEmptyLanes are those of task.Queue.
 	Lanes(after task.LaneID) []task.Lane
-	Count(ctx context.Context, lane task.LaneID) (task.LaneCount, error)
+	Count(ctx context.Context, lanes []task.LaneID) ([]task.LaneCount, error)
 	DropEmptyLanes(ctx context.Context) (n int, err error)
+	task.BacklogStore
 	// SaveOffer and Offers are those of task.OfferStore.
 	SaveOffer(ctx context.Context, o task.Offer) error
 	Offers(ctx context.Context, host task.HostID, now time.Time) ([]task.Offer, error)
 	// Host is that of task.HostStore.
 	Host() task.Host
+	task.TypeStore
+	// SetStartLimits and StartBlock are those of task.LimitStore.
+	SetStartLimits(ctx context.Context, byType map[string]task.StartLimits) error
+	StartBlock(taskType, owner string, value func(label string) (string, bool)) task.StartBlock
 }
 
 // Binding joins a configured executor to what runs its attempts.
@@ -40,6 +45,16 @@ type Binding struct {
 	// Own is an executor of the host's own tasks. It is no operator's: no list of executors
 	// or types has it, and it makes no host ready.
 	Own bool
+	// OnDemand executors get an attempt only when somebody has asked them for one: nothing is
+	// claimed for them but what was asked for. Config may place any type on one, also one
+	// that nobody offers.
+	OnDemand bool
+	// Unlisted leaves the executor out of lists for as long as it offers no type: nobody
+	// has named it in a config.
+	Unlisted bool
+	// StopsWithin is how long an attempt may take to end that was told to, where that is
+	// more than the engine's cancel grace.
+	StopsWithin time.Duration
 	// Source says how the executor is; nil if it is always ready and its offer never changes.
 	Source Source
 	// Process is the process that it runs in; nil for built-ins.
@@ -80,6 +95,9 @@ type Registry struct {
 
 	mu     sync.Mutex // one rebuild at a time
 	config atomic.Pointer[map[string]task.TypeConfig]
+	stored atomic.Pointer[map[string]*storedType] // what is on record of types
+	limits atomic.Pointer[startLimits]            // in force in the store
+	saving sync.Mutex                             // one change of what is on record of types at a time
 	types  atomic.Pointer[map[string]*Type]
 	input  atomic.Int64  // the largest input that a type takes
 	served atomic.Int64  // the highest lane that is given to an executor
@@ -89,8 +107,9 @@ type Registry struct {
 // Type is a task type under the config in force.
 type Type struct {
 	Limits   task.Limits
-	Executor *Executor // of tasks that pin none
+	Executor *Executor // of tasks that pin none; nil if none serves it
 
+	put    bool // by a client: it exists before anything offers it
 	info   sdk.TypeInfo
 	schema *validator
 	lanes  []typeLane // guarded by Registry.mu; for counts
@@ -115,6 +134,8 @@ func New(o Options) *Registry {
 	}
 	g.types.Store(&map[string]*Type{})
 	g.config.Store(&o.Types)
+	g.stored.Store(&map[string]*storedType{})
+	g.limits.Store(&startLimits{})
 	return g
 }
 
@@ -151,8 +172,10 @@ func (g *Registry) Load(ctx context.Context) error {
 		x.offer.Store(newOffer(s.Info, false, nil))
 		x.paused.Store(s.Paused)
 	}
-	g.rebuild()
-	return nil
+	if err := g.loadTypes(ctx); err != nil {
+		return err
+	}
+	return g.rebuild()
 }
 
 // save keeps what is worth keeping of an executor, if it differs from before.
@@ -181,7 +204,7 @@ const (
 
 // Refresh asks an executor what it offers, and puts in force what it has become.
 func (g *Registry) Refresh(ctx context.Context, x *Executor) {
-	defer g.rebuild()
+	defer func() { _ = g.rebuild() }() // what goes wrong is told the log, and tried again
 	if x.sourceStatus().State != task.ExecutorReady {
 		x.describeFailed.Store(nil)
 		x.offer.Store(x.offer.Load().notLive())
@@ -241,35 +264,17 @@ func (g *Registry) MaxInput() int64 { return g.input.Load() }
 // and submits are under its limits.
 func (g *Registry) SetTypes(types map[string]task.TypeConfig) {
 	g.config.Store(&types)
-	g.rebuild()
+	_ = g.rebuild() // what goes wrong is told the log, and tried again
 }
 
-// rebuild works out anew which executor serves which type and lane.
-func (g *Registry) rebuild() {
+// rebuild works out anew which types there are, under which limits, and which executor
+// serves which type and lane. The error is the store's, which keeps the limits on when
+// attempts begin as they were.
+func (g *Registry) rebuild() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	types := map[string]*Type{}
-	for _, x := range g.executors {
-		o := x.offer.Load()
-		for name := range o.types {
-			if t := types[name]; t == nil || x.servingRank(name) < t.Executor.servingRank(name) {
-				types[name] = g.newType(name, x, o)
-			}
-		}
-	}
-	for name, cfg := range *g.config.Load() { // the operator's line beats all of that
-		x := g.byName[cfg.Executor]
-		t := types[name]
-		if x == nil || t == nil || t.Executor == x {
-			continue
-		}
-		if o := x.offer.Load(); o.has(name) {
-			types[name] = g.newType(name, x, o)
-			continue
-		}
-		moved := g.newType(name, x, t.Executor.offer.Load())
-		types[name] = moved
-	}
+	types := g.typesInForce()
+	err := g.setStartLimits(types)
 	g.types.Store(&types)
 	input := task.DefaultLimits().MaxInput
 	for _, t := range types {
@@ -278,6 +283,52 @@ func (g *Registry) rebuild() {
 	g.input.Store(input)
 	g.serveLanes(types)
 	g.WakeAll()
+	return err
+}
+
+// typesInForce lays what executors offer, what clients have put and what the config says
+// over one another.
+func (g *Registry) typesInForce() map[string]*Type {
+	types := map[string]*Type{}
+	g.placeOnDemand()
+	for _, x := range g.executors {
+		o := x.offer.Load()
+		for name := range o.types {
+			if t := types[name]; t == nil || x.servingRank(name) < t.Executor.servingRank(name) {
+				types[name] = g.newType(name, x, o)
+			}
+		}
+	}
+	stored := *g.stored.Load()
+	for name, s := range stored {
+		if s.put && types[name] == nil {
+			types[name] = g.newType(name, nil, nil)
+		}
+	}
+	for name, t := range types { // whoever is named beats all of that
+		x := g.byName[g.placed(name)]
+		if x == nil || t.Executor == x {
+			continue
+		}
+		o := x.offer.Load()
+		if !o.has(name) && t.Executor != nil {
+			o = t.Executor.offer.Load()
+		}
+		types[name] = g.newType(name, x, o)
+	}
+	return types
+}
+
+// placed is the executor that serves a type by the operator's word, or else by a client's;
+// "" if nobody says.
+func (g *Registry) placed(taskType string) string {
+	if x := (*g.config.Load())[taskType].Executor; x != "" {
+		return x
+	}
+	if s := (*g.stored.Load())[taskType]; s != nil {
+		return s.spec.Executor
+	}
+	return ""
 }
 
 // WakeAll has every executor's dispatcher look for work.
@@ -287,21 +338,50 @@ func (g *Registry) WakeAll() {
 	}
 }
 
-// newType is the type that x serves, as o describes it.
+// newType is the type that x serves, if not nil, as o describes it, if it does.
 func (g *Registry) newType(name string, x *Executor, o *offer) *Type {
-	t := o.types[name]
-	return &Type{info: t.info, schema: t.schema, Executor: x, Limits: g.limits(name, t.info, x)}
+	t := &Type{Executor: x, info: sdk.TypeInfo{Name: name}}
+	if o != nil && o.has(name) {
+		t.info = o.types[name].info
+		t.schema = o.types[name].schema
+	}
+	offered, said, config := g.layers(t)
+	t.Limits = task.LayLimits(offered, said, config)
+	if x != nil {
+		all := &x.offer.Load().Info
+		t.Limits = t.Limits.Within(all.MaxInput, all.MaxResult)
+		if all.StartUnknown {
+			t.Limits.MinLost = 1
+		}
+	}
+	if s := (*g.stored.Load())[name]; s != nil {
+		s.describe(t)
+	}
+	return t
 }
 
-// limits lays the operator's word over the executor's over the host's.
-func (g *Registry) limits(name string, info sdk.TypeInfo, x *Executor) task.Limits {
-	offered := task.TypeConfig{Timeout: info.Defaults.Timeout, MaxAttempts: info.Defaults.MaxAttempts, MaxLost: info.Defaults.MaxLost}
-	all := &x.offer.Load().Info
-	l := task.LayLimits(offered, (*g.config.Load())[name]).Within(all.MaxInput, all.MaxResult)
-	if all.StartUnknown {
-		l.MinLost = 1
+// layers are what the executor, a client and the config say of a type, each laid over the
+// one before.
+func (g *Registry) layers(t *Type) (offered, put, config task.TypeConfig) {
+	if s := (*g.stored.Load())[t.info.Name]; s != nil {
+		put = s.spec.TypeConfig
 	}
-	return l
+	return offeredConfig(&t.info.Defaults), put, (*g.config.Load())[t.info.Name]
+}
+
+// offeredConfig is what an executor says of a type's limits.
+func offeredConfig(d *sdk.Defaults) task.TypeConfig {
+	c := task.TypeConfig{Timeout: d.Timeout, Deadline: d.Deadline, MaxAttempts: d.MaxAttempts, MaxLost: d.MaxLost, Retain: d.Retain,
+		Backoff: task.Backoff{Initial: d.Backoff, Max: d.BackoffMax}, QueueLimit: d.QueueLimit, Priority: d.Priority,
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+	for _, n := range d.Concurrency {
+		c.Concurrency = append(c.Concurrency, task.Concurrency(n))
+	}
+	if d.Rate != (sdk.Rate{}) {
+		rate := task.Rate(d.Rate)
+		c.Rate = &rate
+	}
+	return c
 }
 
 // serveLanes gives each lane to the executor that serves it now; g.mu is held.
@@ -316,12 +396,14 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 	}
 	var last task.LaneID
 	empty := 0
+	for _, n := range g.count(lanes) {
+		if n == (task.LaneCount{}) {
+			empty++
+		}
+	}
 	for i := range lanes {
 		lane := &lanes[i]
 		last = max(last, lane.ID)
-		if g.count(lane.ID) == (task.LaneCount{}) {
-			empty++
-		}
 		t := types[lane.Type]
 		if t == nil {
 			continue
@@ -362,17 +444,19 @@ const sweepAt = 1000
 func (g *Registry) DropEmptyLanes(ctx context.Context) error {
 	n, err := g.store.DropEmptyLanes(ctx)
 	if n > 0 {
-		g.rebuild()
+		_ = g.rebuild() // what goes wrong is told the log, and tried again
 	}
 	return err
 }
 
-// ServeNew has lanes served that the store has made since it was last asked.
-func (g *Registry) ServeNew() {
+// ServeNew has lanes served that the store has made since it was last asked, and says
+// whether there were any.
+func (g *Registry) ServeNew() bool {
 	if len(g.store.Lanes(task.LaneID(g.served.Load()))) == 0 {
-		return
+		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.serveLanes(*g.types.Load())
+	return true
 }

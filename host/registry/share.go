@@ -13,6 +13,7 @@ import (
 // slots of a fleet, and of suspects one at a time may run.
 type Share struct {
 	key   shareKey
+	route task.Route
 	limit atomic.Int64
 	used  atomic.Int64
 	lanes atomic.Pointer[[]task.LaneID]
@@ -21,6 +22,7 @@ type Share struct {
 // shareKey is zero for the share of all tasks of an executor without nodes.
 type shareKey struct {
 	taskType string
+	owner    string // where what is asked for may be one owner's
 	route    string
 	suspect  bool
 }
@@ -39,7 +41,7 @@ type ShareSet struct {
 // without nodes it gives one share for all tasks that are no suspects.
 func (x *Executor) newShareSet() *ShareSet {
 	s := &ShareSet{executor: x, byKey: map[shareKey]*Share{}, lanes: map[*Share][]task.LaneID{}}
-	if !x.hasNodes() {
+	if !x.hasNodes() && !x.OnDemand {
 		s.share(shareKey{}, nil)
 	}
 	return s
@@ -53,14 +55,16 @@ func (x *Executor) hasNodes() bool {
 
 // add gives a lane to the share that it belongs to.
 func (s *ShareSet) add(l *task.Lane, route task.Route) {
-	n := s.share(s.keyOf(l.Type, l.Route, l.Suspect), route)
+	n := s.share(s.keyOf(l.Type, l.Owner, l.Route, l.Suspect), route)
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
 
-func (s *ShareSet) keyOf(taskType, route string, suspect bool) shareKey {
+func (s *ShareSet) keyOf(taskType, owner, route string, suspect bool) shareKey {
 	switch {
+	case s.executor.OnDemand:
+		return shareKey{taskType, owner, route, suspect}
 	case s.executor.hasNodes():
-		return shareKey{taskType, route, suspect}
+		return shareKey{taskType: taskType, route: route, suspect: suspect}
 	case suspect:
 		return shareKey{taskType: taskType, suspect: true}
 	}
@@ -77,7 +81,7 @@ func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 		n = before.byKey[key]
 	}
 	if n == nil {
-		n = &Share{key: key}
+		n = &Share{key: key, route: route}
 	}
 	n.limit.Store(s.executor.shareLimit(key, route))
 	s.byKey[key] = n
@@ -92,8 +96,12 @@ func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 // shareLimit is how many attempts of a share may be in flight. With nodes it is what the
 // nodes that take them can run, and a quarter more, at hand when one is free; of suspects
 // one for each of those nodes, which see that none runs two at once. Without nodes only
-// the executor's slots bound it, and one suspect of each type runs at a time.
+// the executor's slots bound it, and one suspect of each type runs at a time. On demand it
+// is whoever asks that bounds both.
 func (x *Executor) shareLimit(key shareKey, route map[string]string) int64 {
+	if x.OnDemand {
+		return math.MaxInt64
+	}
 	if !x.hasNodes() {
 		if key.suspect {
 			return 1
@@ -143,10 +151,10 @@ const manyShares = 64
 // waits that could use the slot. nil if the task is to wait.
 func (x *Executor) ReserveFor(t *task.Task, ready func([]task.LaneID) int64) *Share {
 	set := x.shares.Load()
-	if len(set.Plain) > manyShares {
+	if x.OnDemand || len(set.Plain) > manyShares {
 		return nil
 	}
-	own := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), false)]
+	own := set.byKey[set.keyOf(t.Type, t.Owner, t.Route.Canonical(), false)]
 	if own == nil || own.room() <= 0 {
 		return nil
 	}
@@ -169,7 +177,7 @@ func (x *Executor) ReserveFor(t *task.Task, ready func([]task.LaneID) int64) *Sh
 // nothing waits for any more.
 func (x *Executor) ShareOf(t *task.Task) *Share {
 	set := x.shares.Load()
-	if n := set.byKey[set.keyOf(t.Type, t.Route.Canonical(), t.Suspect)]; n != nil {
+	if n := set.byKey[set.keyOf(t.Type, t.Owner, t.Route.Canonical(), t.Suspect)]; n != nil {
 		return n
 	}
 	return &Share{}
@@ -185,6 +193,11 @@ func (s *Share) Release(n int64) { s.used.Add(-n) }
 
 // Hold takes a place for an attempt that is there already, whatever the bound.
 func (s *Share) Hold() { s.used.Add(1) }
+
+// Of gives the type, owner and route of the tasks of an executor's share that is on demand.
+func (s *Share) Of() (taskType, owner string, route task.Route) {
+	return s.key.taskType, s.key.owner, s.route
+}
 
 // Suspect says that it is a share of suspects.
 func (s *Share) Suspect() bool { return s.key.suspect }

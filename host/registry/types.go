@@ -32,7 +32,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 	switch {
 	case x == t.Executor:
 		return t, x, nil
-	case o.has(name):
+	case o.has(name), t.put:
 		return g.newType(name, x, o), x, nil
 	case x.neverDescribed():
 		return nil, nil, unavailable("executor %q has not said yet what it offers: %s; try again soon", pinned, x.why())
@@ -44,7 +44,7 @@ func (g *Registry) Lookup(name, pinned string) (*Type, *Executor, error) {
 // names are the names that an operator gave executors, in order.
 func (g *Registry) names() (names []string) {
 	for _, x := range g.executors {
-		if !x.Own {
+		if x.Listed() {
 			names = append(names, x.Name)
 		}
 	}
@@ -55,7 +55,7 @@ func (g *Registry) names() (names []string) {
 // notOffered tells a type that is unknown for good from one that may come: one that config
 // places on an executor, or that an executor may offer which was not heard yet.
 func (g *Registry) notOffered(name string, types map[string]*Type) error {
-	if placed := (*g.config.Load())[name].Executor; placed != "" {
+	if placed := g.placed(name); placed != "" {
 		if x := g.byName[placed]; x != nil {
 			return unavailable("task type %q is placed on executor %q, which does not offer it yet: %s; try again soon", name, placed, x.why())
 		}
@@ -88,7 +88,12 @@ func (x *Executor) why() string {
 }
 
 func knownNames(types map[string]*Type) string {
-	names := slices.Sorted(maps.Keys(types))
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if x := types[name].Executor; x == nil || !x.Own {
+			names = append(names, name)
+		}
+	}
 	if len(names) == 0 {
 		return "none"
 	}
@@ -114,11 +119,16 @@ func (g *Registry) LimitsOf(taskType string) task.Limits {
 	return task.DefaultLimits()
 }
 
-// count is about what a lane holds; nothing if the store can't say.
-func (g *Registry) count(lane task.LaneID) task.LaneCount {
-	n, err := g.store.Count(context.Background(), lane)
+// count is about what lanes hold at one moment; nothing if the store can't say.
+func (g *Registry) count(lanes []task.Lane) []task.LaneCount {
+	ids := make([]task.LaneID, len(lanes))
+	for i := range lanes {
+		ids[i] = lanes[i].ID
+	}
+	n, err := g.store.Count(context.Background(), ids)
 	if err != nil {
-		g.log.Warn("the tasks of a lane can't be counted", "lane", lane, "error", err)
+		g.log.Warn("the tasks of lanes can't be counted", "lanes", len(lanes), "error", err)
+		return make([]task.LaneCount, len(lanes))
 	}
 	return n
 }
@@ -129,19 +139,30 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 	defer g.mu.Unlock()
 	var out []task.TypeStatus
 	for _, t := range *g.types.Load() {
-		if t.Executor.Own {
+		if t.Executor != nil && t.Executor.Own {
 			continue
 		}
 		ty := task.TypeStatus{
 			Name: t.info.Name, Description: t.info.Description, Input: t.info.Input, Result: t.info.Result,
-			Revertible: t.info.Revertible, Executor: t.Executor.Name, Limits: t.Limits,
-			Available: t.Executor.Ready() && t.Executor.Runs(t.info.Name, nil),
+			Revertible: t.info.Revertible, Limits: t.Limits, Origins: g.origins(t),
 		}
+		if x := t.Executor; x != nil {
+			ty.Executor = x.Name
+			ty.Available = x.Ready() && x.Runs(t.info.Name, nil)
+		}
+		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
+			ty.Paused = stored.paused
+		}
+		var lanes []task.Lane
+		var shown []typeLane
 		for _, l := range t.lanes {
-			if !s.All && l.Owner != s.Owner {
-				continue
+			if s.All || l.Owner == s.Owner {
+				lanes = append(lanes, l.Lane)
+				shown = append(shown, l)
 			}
-			c := g.countAsShown(l)
+		}
+		for i, c := range g.count(lanes) {
+			c = g.asShown(shown[i], c)
 			ty.Counts.Ready += c.Ready
 			ty.Counts.Waiting += c.Waiting
 			ty.Counts.Active += c.Active
@@ -157,7 +178,7 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 func (g *Registry) Statuses(ctx context.Context) []task.ExecutorStatus {
 	out := make([]task.ExecutorStatus, 0, len(g.executors))
 	for _, x := range g.executors {
-		if x.Own {
+		if !x.Listed() {
 			continue
 		}
 		s := x.Status()

@@ -11,8 +11,23 @@ import (
 
 // WithWaitReason is the task as clients see it: a queued one whose executor is not ready
 // waits for the executor. Which serves it is config, so this is no stored state.
+// Nor is it which limit of its type keeps it, or that its type is paused.
 func (g *Registry) WithWaitReason(t task.Task) task.Task {
 	if t.State != task.Pending || t.Waiting != task.WaitQueued {
+		return t
+	}
+	return g.withWaitReason(t, func(label string) (string, bool) { return t.Labels[label], true })
+}
+
+// withWaitReason is WithWaitReason of a task that is queued. value gives its labels.
+func (g *Registry) withWaitReason(t task.Task, value func(label string) (string, bool)) task.Task {
+	block := g.store.StartBlock(t.Type, t.Owner, value)
+	if block.Paused {
+		t.Waiting = task.WaitPaused
+		t.WaitReason = block.Reason(t.Type)
+		if x := g.Serving(&t); x != nil {
+			t.Executor = x.Name
+		}
 		return t
 	}
 	x := g.Serving(&t)
@@ -26,7 +41,9 @@ func (g *Registry) WithWaitReason(t task.Task) task.Task {
 	if !x.Ready() || !x.Runs(t.Type, t.Route) {
 		t.Waiting = task.WaitExecutor
 		t.WaitReason = x.waitReason(&t)
+		return t
 	}
+	t.WaitReason = block.Reason(t.Type)
 	return t
 }
 

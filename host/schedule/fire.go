@@ -45,9 +45,15 @@ func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool,
 	return s, fire, s.plan(last, chance)
 }
 
-// Preview is the times of the next n runs, their jitter aside.
-func (s *Schedule) Preview(n int) (times []time.Time, err error) {
+// Preview is the times of the next n runs, their jitter aside; of one that is paused those
+// that come if it is resumed now.
+func (s *Schedule) Preview(n int, now time.Time) (times []time.Time, err error) {
 	slot := s.Slot
+	if n > 0 && s.Paused && slot.Before(now) {
+		if slot, err = s.Timing.Next(now); err != nil {
+			return nil, err
+		}
+	}
 	for len(times) < n && !slot.IsZero() {
 		times = append(times, slot)
 		if slot, err = s.Timing.Next(slot); err != nil {

@@ -99,8 +99,39 @@ func TestJitterAndPause(t *testing.T) {
 	if err != nil || !renamed.NextAt.Equal(resumed.NextAt) || renamed.Name != "y" {
 		t.Errorf("renamed, the next is at %s, was at %s, %v", renamed.NextAt, resumed.NextAt, err)
 	}
-	times, err := s.Preview(3)
-	if err != nil || len(times) != 3 || !times[2].Equal(start.Add(3*time.Hour)) {
-		t.Errorf("preview %v, %v", times, err)
+	for at, s := range map[time.Duration]schedule.Schedule{0: s, 5*time.Hour + time.Minute: paused} {
+		times, err := s.Preview(3, start.Add(at))
+		if err != nil || len(times) != 3 || !times[2].Equal(start.Add(at.Truncate(time.Hour)+3*time.Hour)) {
+			t.Errorf("preview at %s: %v, %v", at, times, err)
+		}
+	}
+	back, err := resumed.Changed(paused.Spec(), start.Add(5*time.Hour+2*time.Minute), 0)
+	if err == nil {
+		back, err = back.Changed(spec, start.Add(3*time.Hour), 0)
+	}
+	if err != nil || !back.Slot.Equal(start.Add(6*time.Hour)) {
+		t.Errorf("resumed after the clock was set back, the next is %s, %v: what ran before is not run again", back.Slot, err)
+	}
+}
+
+// A run's time is kept in whole microseconds. One that was asked for more finely is not due a
+// second time, as it would be if it came after what was kept of it.
+func TestTimesFinerThanAreKept(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, spec := range map[string]schedule.Spec{
+		"start":    {Name: "x", Every: time.Hour, StartAt: start.Add(time.Minute + 123*time.Nanosecond)},
+		"cron":     {Name: "x", Cron: "@hourly", StartAt: start.Add(time.Hour + 1)},
+		"interval": {Name: "x", Every: time.Second + 123*time.Nanosecond},
+	} {
+		s, err := schedule.New(task.ID{1}, "ann", spec, start, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Slot, s.NextAt = s.Slot.Truncate(time.Microsecond), s.NextAt.Truncate(time.Microsecond) // as a store keeps them
+		due := s.Slot
+		after, fire, err := s.Due(due, 0)
+		if err != nil || !fire || !after.Slot.Truncate(time.Microsecond).After(due) {
+			t.Errorf("%s: after the run of %s comes that of %s, %v, %v", name, due, after.Slot, fire, err)
+		}
 	}
 }

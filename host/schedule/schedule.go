@@ -129,10 +129,15 @@ func (s Schedule) Changed(spec Spec, now time.Time, chance float64) (Schedule, e
 		timing.Anchor = now
 	}
 	if s.Version == 0 || !timing.equal(&s.Timing) || resumed {
+		undecided, due := s.Slot, s.NextAt
+		same := timing.equal(&s.Timing)
 		s.Timing = timing
 		s.Problem = ""
 		if err := s.plan(now, chance); err != nil {
 			return s, &task.Error{Code: task.CodeInvalidRequest, Message: "cron " + err.Error(), Fields: []task.FieldError{{Path: []string{"cron"}, Message: err.Error()}}}
+		}
+		if same && s.Slot.Before(undecided) { // the clock was set back: what ran before that is not run again
+			s.Slot, s.NextAt = undecided, due
 		}
 	}
 	s.Name, s.Task, s.Missed, s.Overlap, s.Paused, s.UpdatedAt = spec.Name, spec.Task, spec.Missed, spec.Overlap, spec.Paused, now
@@ -171,7 +176,9 @@ func (s *Spec) check() (t Timing, err error) {
 			zone = time.UTC
 		}
 	}
-	return Timing{Cron: s.Cron, Every: s.Every, Zone: zone, Jitter: s.Jitter, StartAt: s.StartAt, EndAt: s.EndAt}, bad.Err()
+	// A run's time is compared with what a store kept of it: one finer than that would come twice.
+	return Timing{Cron: s.Cron, Every: s.Every.Truncate(time.Microsecond), Zone: zone, Jitter: s.Jitter, StartAt: s.StartAt.Truncate(time.Microsecond),
+		EndAt: s.EndAt.Truncate(time.Microsecond)}, bad.Err()
 }
 
 // plan sets the next run: the first of the timing after that time.

@@ -36,6 +36,8 @@ type Store interface {
 	ChangeSchedule(ctx context.Context, s Schedule, run *task.Task) error
 	// DeleteSchedule removes a schedule. The tasks of its runs stay.
 	DeleteSchedule(ctx context.Context, scope task.Scope, id task.ID) error
+	// ScheduleProblems are the newest schedules with a problem.
+	ScheduleProblems(ctx context.Context, s task.Scope, limit int) ([]Schedule, error)
 	// DueSchedules reads up to limit schedules with a run that is due and are not paused,
 	// and when the next run after now is, of any; zero if there is none.
 	DueSchedules(ctx context.Context, now time.Time, limit int) (due []Schedule, next time.Time, err error)

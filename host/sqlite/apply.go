@@ -123,20 +123,29 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 }
 
 // tryStart makes the common beginning of a dispatched attempt, for which a narrower
-// statement does; false if it is none, or its guard does not hold.
-func (w *writer) tryStart(c *task.Change, _ string) (bool, error) {
+// statement does; false if it is none, or its guard does not hold. The lane must be the
+// one that the task names.
+func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
 	t := &c.Task
 	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
 		!isTold(c.Event, beginning(t, t.Version+1)) {
 		return false, nil
 	}
+	n := w.lanes.HolderLane(t.Seq)
+	if n == nil {
+		n = w.lanes.ByKey(keyOf(t, route))
+	}
+	if n == nil {
+		return false, nil
+	}
 	st := w.st.taskStart
-	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version)
+	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
 		return false, err
 	}
-	return true, w.changed(c) // dispatched or running, its lane counts it as active
+	w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
+	return true, w.changed(c)
 }
 
 // trySucceed makes the common end of an attempt, likewise; the lane must be the one
@@ -146,12 +155,15 @@ func (w *writer) trySucceed(c *task.Change, route string) (bool, error) {
 	if !isPlainSuccess(c) {
 		return false, nil
 	}
-	n := w.lanes.ByKey(keyOf(t, route))
+	n := w.lanes.HolderLane(t.Seq)
+	if n == nil {
+		n = w.lanes.ByKey(keyOf(t, route))
+	}
 	if n == nil {
 		return false, nil
 	}
 	st := w.st.taskSucceed
-	st.bind().int(micros(t.FinishedAt)).int(micros(t.ExpiresAt)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
+	st.bind().int(micros(t.FinishedAt)).int(expiry(t)).int(micros(t.UpdatedAt)).int(resultKind(t.Result, t.ResultType)).
 		int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
 	changed, err := st.changed()
 	if err != nil || changed == 0 {
@@ -185,28 +197,32 @@ type guard struct {
 	errorAttempt               int64
 	begun                      int64
 	created, started, finished time.Time
-	node                       string
+	node, executor             string
 	place                      int64
+	parent                     task.ID
 }
 
 const (
 	guardColumns = `lane, state, waiting, attempt, version, result, done, total, message, error_code, error_attempt,
-begun, created_at, started_at, finished_at, node, place`
-	guardCount = 17
+begun, created_at, started_at, finished_at, node, place, executor, parent`
+	guardCount = 19
 )
 
 func readGuard(r row) guard {
-	return guard{
+	g := guard{
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		result: r.int(5), progress: task.Progress{Done: r.int(6), Total: r.int(7), Message: r.text(8)},
 		errorCode: r.text(9), errorAttempt: r.int(10),
 		begun: r.int(11), created: r.time(12), started: r.time(13), finished: r.time(14), node: r.text(15), place: r.int(16),
+		executor: r.text(17),
 	}
+	copy(g.parent[:], r.blob(18))
+	return g
 }
 
 // toldTask is of the stored row what toldBy reads.
 func (g *guard) toldTask(owner string) task.Task {
-	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node,
+	return task.Task{Owner: owner, State: g.state, Attempt: int(g.attempt), Version: g.version, Node: g.node, Executor: g.executor, Parent: g.parent,
 		CreatedAt: g.created, StartedAt: g.started, FinishedAt: g.finished}
 }
 
@@ -253,6 +269,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		}
 	}
 	w.lanes.Move(from, was, to, is)
+	w.lanes.MoveReason(from, old.waiting, to, t.Waiting)
 	if is == lane.Ready {
 		to.Window.Add(entryOf(int64(t.Priority), old.place, t.Seq))
 	}
@@ -262,6 +279,7 @@ func (w *writer) change(c *task.Change, old *guard) error {
 		}
 	}
 	if is == lane.Active && was != lane.Active {
+		w.lanes.Hold(t.Seq, to, t)
 		return w.enterFlight(t.Seq)
 	}
 	return nil

@@ -12,11 +12,15 @@ func (s *Store) Claim(ctx context.Context, c task.Claim) ([]task.Claimed, error)
 	if c.Max <= 0 || !s.anyReady(c.Shares) {
 		return nil, ctx.Err()
 	}
-	o := &claimOp{claim: c}
-	if err := s.w.do(ctx, o); err != nil {
-		return nil, err
+	for {
+		o := &claimOp{claim: c}
+		if err := s.w.do(ctx, o); err != nil {
+			return nil, err
+		}
+		if len(o.taken) > 0 || o.aside < asideAtOnce {
+			return o.taken, nil
+		}
 	}
-	return o.taken, nil
 }
 
 func (s *Store) anyReady(shares []task.Share) bool {
@@ -31,18 +35,23 @@ func (s *Store) anyReady(shares []task.Share) bool {
 type claimOp struct {
 	claim task.Claim
 	taken []task.Claimed
+	aside int // tasks that were met and may not begin yet
 }
+
+// asideAtOnce bounds how many tasks a claim sets aside, so that others are not kept waiting.
+const asideAtOnce = 1000
 
 func (o *claimOp) size() (rows, bytes int) { return 2 * o.claim.Max, 0 }
 
 // run begins attempts at the first of what the lanes of all shares hold.
 func (o *claimOp) run(w *writer) error {
 	o.taken = o.taken[:0]
-	merge, err := w.lanes.Merge(o.claim.Shares, w.readReady)
+	o.aside = 0
+	merge, err := w.lanes.Merge(o.claim.Shares, o.claim.Now, w.readReady)
 	if err != nil {
 		return err
 	}
-	for len(o.taken) < o.claim.Max {
+	for len(o.taken) < o.claim.Max && o.aside < asideAtOnce {
 		head, ok, err := merge.Next()
 		if !ok || err != nil {
 			return err
@@ -66,6 +75,10 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 	if err != nil || !ready {
 		return false, err // canceled, moved, or given another priority, since the window was read
 	}
+	if aside, err := w.setAside(&was, l); aside || err != nil {
+		o.aside++
+		return false, err
+	}
 	c := task.Begin(was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++
 	if err := w.writeBegin(&c); err != nil {
@@ -76,6 +89,8 @@ func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
 		return false, err
 	}
 	w.lanes.Move(l, lane.Ready, l, lane.Active)
+	w.lanes.MoveReason(l, task.WaitQueued, l, c.Task.Waiting)
+	w.lanes.Hold(seq, l, &c.Task)
 	o.taken = append(o.taken, task.Claimed{Change: c, Share: head.Share})
 	return true, w.enterFlight(seq)
 }

@@ -79,7 +79,7 @@ var taskColumns = []taskColumn{
 	{"t", "run_at", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(micros(t.RunAt)) }, func(r *taskReader) { r.time(&r.task.RunAt, "run_at") }},
 	{"t", "started_at", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.StartedAt)) }, func(r *taskReader) { r.time(&r.task.StartedAt, "started_at") }},
 	{"t", "finished_at", onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.FinishedAt)) }, func(r *taskReader) { r.time(&r.task.FinishedAt, "finished_at") }},
-	{"t", "expires_at", onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.ExpiresAt)) }, func(r *taskReader) { r.time(&r.task.ExpiresAt, "expires_at") }},
+	{"t", "expires_at", onUpdate, func(a *arg, t *taskRow) { a.opt(expiry(t.Task)) }, func(r *taskReader) { r.expiry() }},
 	{"t", "updated_at", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(micros(t.UpdatedAt)) }, func(r *taskReader) { r.time(&r.task.UpdatedAt, "updated_at") }},
 	{"t", "result", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.result) }, func(r *taskReader) { r.resultKind() }},
 	{"r", "type", 0, nil, func(r *taskReader) { r.resultType() }},
@@ -184,6 +184,12 @@ func decode(r row, lane *task.Lane, columns []taskColumn) task.Task {
 }
 
 func (r *taskReader) time(to *time.Time, name string) { *to = r.damage.time(r.row, r.at, name) }
+
+func (r *taskReader) expiry() {
+	if r.int(r.at) != never {
+		r.time(&r.task.ExpiresAt, "expires_at")
+	}
+}
 
 func (r *taskReader) resultKind() {
 	r.result = r.int(r.at)

@@ -88,10 +88,8 @@ func (o *commitOp) run(w *writer) (err error) {
 			return err
 		}
 	}
-	for i, t := range o.Inserts {
-		if err := w.insert(t, &o.rows[i]); err != nil {
-			return err
-		}
+	if err := w.insertAll(o.Inserts, o.rows); err != nil {
+		return err
 	}
 	for _, v := range o.Versions {
 		if err := w.setVersion(v); err != nil {
@@ -113,9 +111,19 @@ func (o *commitOp) check(w *writer) (refused, err error) {
 			return refused, err
 		}
 	}
+	var coming []*task.Task // into the queue, with the inserts
 	for i := range o.Changes {
-		if o.olds[i], refused, err = w.checkGuard(&o.Changes[i]); refused != nil || err != nil {
+		c := &o.Changes[i]
+		if o.olds[i], refused, err = w.checkGuard(c); refused != nil || err != nil {
 			return refused, err
+		}
+		if c.From.Final() {
+			coming = append(coming, &c.Task)
+		}
+	}
+	if len(coming) > 0 {
+		if refused := w.checkQueueLimits(append(coming, o.Inserts...)); refused != nil {
+			return refused, nil
 		}
 	}
 	for _, g := range o.Signals {
@@ -123,7 +131,25 @@ func (o *commitOp) check(w *writer) (refused, err error) {
 			return refused, err
 		}
 	}
-	return w.checkNew(o.Inserts, task.ID{})
+	if refused, err = w.checkNew(o.Inserts, task.ID{}); refused != nil || err != nil {
+		return refused, err
+	}
+	return o.checkReplaced(), nil
+}
+
+// checkReplaced refuses a transaction that changes a task and has another take its key.
+func (o *commitOp) checkReplaced() error {
+	for _, t := range o.Inserts {
+		if t.OnConflict == nil || t.OnConflict.Replaced.IsZero() {
+			continue
+		}
+		for i := range o.Changes {
+			if o.Changes[i].Task.ID == t.OnConflict.Replaced {
+				return task.Errorf(task.CodeConflict, "task %s is changed by the transaction in which task %s takes its key", t.OnConflict.Replaced, t.ID)
+			}
+		}
+	}
+	return nil
 }
 
 func (w *writer) checkVersion(v task.VersionChange) (refused, err error) {

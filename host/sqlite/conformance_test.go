@@ -39,6 +39,9 @@ func TestConformance(t *testing.T) {
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)
 	storetest.RunSchedules(t, open)
+	storetest.RunBacklog(t, open)
+	storetest.RunTypes(t, open)
+	storetest.RunLimits(t, open)
 	storetest.RunIdentity(t, open)
 }
 

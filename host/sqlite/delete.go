@@ -17,6 +17,9 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 	if err := s.w.do(ctx, o); err != nil {
 		return err
 	}
+	if len(o.gone) == 0 && o.found && o.state.Final() {
+		return task.Errorf(task.CodeNotFinal, "task %s is a child of task %s, which is not final and may ask for it again", id, t.Parent)
+	}
 	if len(o.gone) == 0 && o.found {
 		return task.Errorf(task.CodeNotFinal, "task %s is %s: cancel it first, or wait until it is done", id, o.state)
 	}
@@ -62,7 +65,7 @@ const (
 )
 
 // deleteOp removes those of the tasks that are final (and, if expired is set,
-// kept long enough), with all that belongs to them.
+// kept long enough), with all that belongs to them. A child stays until its parent is final.
 type deleteOp struct {
 	seqs    []int64
 	expired int64
@@ -92,8 +95,15 @@ func (o *deleteOp) run(w *writer) error {
 		if !o.state.Final() || o.expired != 0 && st.row.int(5) > o.expired {
 			continue
 		}
-		var id task.ID
+		var id, parent task.ID
 		copy(id[:], st.row.blob(6))
+		copy(parent[:], st.row.blob(7))
+		if needed, err := w.neededByParent(parent); needed || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if err := w.recordSeqs(seq); err != nil {
 			return err
 		}

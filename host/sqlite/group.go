@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,12 @@ import (
 
 // groupColumns are the columns of table task_group, as readGroup reads them.
 var (
-	groupColumns = `id, owner, name, labels, on_finished, finisher, created_at, closed_at, finished_at, ` + strings.Join(countColumns(), ", ")
-	groupCount   = 9 + len(task.States())
+	groupColumns = `id, owner, name, labels, on_finished, finisher, created_at, closed_at, finished_at, problem, ` + strings.Join(countColumns(), ", ")
+	groupCount   = 10 + len(task.States())
 
 	sqlGroupGet   = `SELECT ` + groupColumns + ` FROM task_group WHERE id = ?`
 	sqlGroupList  = `SELECT ` + groupColumns + ` FROM task_group WHERE id < ? AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT ?5`
+	sqlGroupWrong = `SELECT ` + groupColumns + ` FROM task_group WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
 	sqlGroupCount = `UPDATE task_group SET ` + addCounts() + ` WHERE id = ?`
 )
 
@@ -29,8 +31,11 @@ const (
 	// What is returned is whether a finisher is due.
 	sqlGroupFinished = `UPDATE task_group SET finished_at = ? WHERE id = ? AND closed_at IS NOT NULL AND finished_at IS NULL AND ` + unfinishedMembers + ` = 0
 RETURNING on_finished IS NOT NULL AND finisher IS NULL`
-	sqlGroupReopened = `UPDATE task_group SET finished_at = NULL WHERE id = ? AND finished_at IS NOT NULL AND ` + unfinishedMembers + ` > 0`
-	sqlGroupFinisher = `UPDATE task_group SET finisher = ? WHERE id = ?`
+	sqlGroupReopened = `UPDATE task_group SET finished_at = NULL, problem = NULL, retry_at = NULL WHERE id = ? AND finished_at IS NOT NULL AND ` + unfinishedMembers + ` > 0`
+	sqlGroupFinisher = `UPDATE task_group SET finisher = ?, problem = NULL, retry_at = NULL WHERE id = ?`
+	sqlGroupPostpone = `UPDATE task_group SET problem = ?, retry_at = ? WHERE id = ?`
+	sqlGroupAsked    = `UPDATE task_group SET retry_at = NULL WHERE id = ?`
+	sqlGroupsDue     = `SELECT id, retry_at FROM task_group WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT ?`
 	sqlGroupState    = `SELECT owner, finished_at, finisher FROM task_group WHERE id = ?`
 	sqlGroupDelete   = `DELETE FROM task_group WHERE id = ?`
 	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT ?2`
@@ -69,8 +74,9 @@ func readGroup(r row) (g group.Group) {
 	g.CreatedAt = r.time(6)
 	g.ClosedAt = r.time(7)
 	g.FinishedAt = r.time(8)
+	g.Problem = r.text(9)
 	for i, s := range task.States() {
-		g.Counts[s] = r.int(9 + i)
+		g.Counts[s] = r.int(10 + i)
 	}
 	return g
 }
@@ -157,7 +163,7 @@ func (w *writer) finishGroup(id task.ID, at int64) error {
 func (w *writer) checkGroups(tasks []*task.Task, own task.ID) (refused, err error) {
 	var last task.ID
 	for i, t := range tasks {
-		if t.Group.IsZero() || t.Group == own || t.Group == last {
+		if t.Group.IsZero() || t.Group == own || t.Group == last || !t.Existing().IsZero() {
 			continue
 		}
 		st := w.st.groupJoin
@@ -211,7 +217,7 @@ func (o *createGroupOp) run(w *writer) error {
 		return err
 	}
 	g := o.group
-	if !g.ClosedAt.IsZero() && len(o.sub.Tasks) == 0 {
+	if !g.ClosedAt.IsZero() && !slices.ContainsFunc(o.sub.Tasks, func(t *task.Task) bool { return t.Existing().IsZero() }) {
 		g.FinishedAt = g.ClosedAt
 	}
 	st := w.st.groupInsert
@@ -333,10 +339,11 @@ func (s *Store) FinishGroup(ctx context.Context, id task.ID, finisher *task.Task
 			if refused, err = w.checkNew(inserts, task.ID{}); refused != nil || err != nil {
 				return refused, err
 			}
-			if err := w.insert(finisher, &rows[0]); err != nil {
+			if err := w.insertAll(inserts, rows); err != nil {
 				return nil, err
 			}
-			w.st.groupFinisher.bind().blob(finisher.ID[:]).blob(id[:])
+			on := finisher.RecordedID()
+			w.st.groupFinisher.bind().blob(on[:]).blob(id[:])
 			if err := w.st.groupFinisher.run(); err != nil {
 				return nil, err
 			}

@@ -56,6 +56,7 @@ func (w *writer) enterFlight(seq int64) error {
 
 // leaveFlight notes that no attempt holds the row any more.
 func (w *writer) leaveFlight(seq int64) {
+	w.lanes.LetGo(seq)
 	block := seq >> blockShift
 	rows := w.inFlight.rows[block]
 	if rows == nil {

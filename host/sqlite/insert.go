@@ -109,10 +109,8 @@ func (o *insertOp) run(w *writer) error {
 	if o.refused, err = w.checkNew(o.sub.Tasks, o.group); o.refused != nil || err != nil {
 		return err
 	}
-	for i, t := range o.sub.Tasks {
-		if err := w.insert(t, &o.rows[i]); err != nil {
-			return err
-		}
+	if err := w.insertAll(o.sub.Tasks, o.rows); err != nil {
+		return err
 	}
 	return o.remember(w)
 }
@@ -169,7 +167,8 @@ func (o *insertOp) remember(w *writer) error {
 	}
 	ids := make([]byte, 0, 16*len(o.sub.Tasks))
 	for _, t := range o.sub.Tasks {
-		ids = append(ids, t.ID[:]...)
+		id := t.RecordedID()
+		ids = append(ids, id[:]...)
 	}
 	st := w.st.idemInsert
 	st.bind().value(idem.Owner).value(idem.Key).blob(idem.Hash[:]).blob(ids).int(micros(o.sub.Tasks[0].CreatedAt))
@@ -188,6 +187,7 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 	if refused, err = w.checkParents(tasks); refused != nil || err != nil {
 		return refused, err
 	}
+	w.holdBack(tasks)
 	return w.checkQueueLimits(tasks), nil
 }
 
@@ -195,13 +195,16 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 func (w *writer) checkQueueLimits(tasks []*task.Task) error {
 	var adding map[string]int64
 	for _, t := range tasks {
-		if t.QueueLimit <= 0 || t.State != task.Pending {
+		if t.QueueLimit <= 0 || t.State != task.Pending || t.Waiting == task.WaitDispatched || !t.Existing().IsZero() {
 			continue
 		}
 		if adding == nil {
 			adding = map[string]int64{}
 		}
 		adding[t.Type]++
+		if t.OnConflict != nil && t.OnConflict.Freed {
+			adding[t.Type]--
+		}
 		waiting := w.lanes.Waiting(t.Type)
 		if waiting+adding[t.Type] > t.QueueLimit {
 			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
@@ -211,46 +214,30 @@ func (w *writer) checkQueueLimits(tasks []*task.Task) error {
 	return nil
 }
 
-// checkKeys refuses tasks if a key of theirs is taken.
-func (w *writer) checkKeys(tasks []*task.Task) (refused, err error) {
-	var own map[[3]string]task.ID
+// insertAll writes new tasks that checkNew has passed, but for those whose key another has
+// that is to stay.
+func (w *writer) insertAll(tasks []*task.Task, rows []insertRow) error {
 	for i, t := range tasks {
-		if t.Key == "" {
+		if !t.Existing().IsZero() {
 			continue
 		}
-		k := [3]string{t.Owner, t.Type, t.Key}
-		holder, taken := own[k]
-		if !taken {
-			st := w.st.keyHolder
-			st.bind().value(t.Owner).value(t.Type).value(t.Key)
-			if taken, err = st.one(); err != nil {
-				return nil, err
-			}
-			if taken {
-				copy(holder[:], st.row.blob(0))
-			}
+		if err := w.takeKey(t); err != nil {
+			return err
 		}
-		if taken {
-			return keyTaken(t, holder, i, len(tasks)), nil
+		if err := w.insert(t, &rows[i]); err != nil {
+			return err
 		}
-		if own == nil {
-			own = map[[3]string]task.ID{}
-		}
-		own[k] = t.ID
 	}
-	return nil, nil
-}
-
-// keyTaken is the refusal of the i-th of so many tasks, whose key another has.
-func keyTaken(t *task.Task, holder task.ID, i, of int) error {
-	return task.WithTaskNumber(&task.Error{Code: task.CodeConflict, Message: fmt.Sprintf("key %q of task type %q is taken by task %s", t.Key, t.Type, holder),
-		Fields: []task.FieldError{{Path: []string{"key"}, Message: "is taken by task " + holder.String()}}}, i, of)
+	return nil
 }
 
 // insert writes one task. Its first statement is the only one that can fail by
 // the task's own fault.
 func (w *writer) insert(t *task.Task, r *insertRow) error {
 	r.lane.Child = t.Place != 0
+	if t.State == task.Pending && t.Waiting == task.WaitQueued {
+		r.lane.Values = w.lanes.FullValues(t, "")
+	}
 	n, err := w.lane(r.lane)
 	if err != nil {
 		return err
@@ -266,7 +253,8 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 		return err
 	}
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	if e := creation(t); t.Attempt != e.Attempt && t.State == e.To { // it was handed on as it was made, which no row tells
+	if e := creation(t); t.CreatedBy != "" || t.Attempt != e.Attempt && t.State == e.To { // by whom, or that it was handed on as it was made, no row tells
+		e.To = t.State
 		e.Attempt = t.Attempt
 		if err := w.event(r.seq, e.Seq, &e); err != nil {
 			return err
@@ -301,11 +289,13 @@ func (w *writer) insert(t *task.Task, r *insertRow) error {
 func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
 	w.lanes.Move(n, lane.Uncounted, n, counter)
+	w.lanes.MoveReason(n, task.WaitNone, n, t.Waiting)
 	switch counter {
 	case lane.Ready:
 		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))
 		w.ready.inserted(t, r)
 	case lane.Active:
+		w.lanes.Hold(r.seq, n, t)
 		return w.enterFlight(r.seq)
 	}
 	return nil
@@ -313,7 +303,7 @@ func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 
 func (w *writer) insertTask(t *task.Task, r *insertRow, l *lane.Lane) error {
 	w.row = taskRow{Task: t, seq: r.seq, lane: l.Row, version: t.Version, labels: r.labels, result: resultNone}
-	if t.State == task.Running {
+	if t.State == task.Running && t.CreatedBy == "" {
 		w.row.begun = t.Version
 	}
 	st := w.st.taskInsert

@@ -18,8 +18,8 @@ func (s *Store) Ready(_ context.Context, ids []task.LaneID) (int64, error) {
 }
 
 // Count implements task.Queue, as Ready does.
-func (s *Store) Count(_ context.Context, id task.LaneID) (task.LaneCount, error) {
-	return s.lanes.Count(id), nil
+func (s *Store) Count(_ context.Context, ids []task.LaneID) ([]task.LaneCount, error) {
+	return s.lanes.Count(ids), nil
 }
 
 // DropEmptyLanes implements task.Queue. The rows of the lanes stay: final tasks
@@ -47,7 +47,7 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 		return l, nil
 	}
 	st := w.st.laneRow
-	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
+	st.bind().value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child)).value(k.Values)
 	found, err := st.one()
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (w *writer) lane(k lane.Key) (*lane.Lane, error) {
 	}
 	w.lastLane++
 	st = w.st.laneInsert
-	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child))
+	st.bind().int(w.lastLane).value(k.Type).value(k.Owner).value(k.Route).value(k.Executor).int(flag(k.Suspect)).int(flag(k.Child)).value(k.Values)
 	if err := st.run(); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (w *writer) laneOf(row int64) (*lane.Lane, error) {
 		return nil, fmt.Errorf("a task is in lane %d, which does not exist", row)
 	}
 	r := st.row
-	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0, Child: r.int(5) != 0}), nil
+	return w.lanes.Add(row, lane.Key{Type: r.text(0), Owner: r.text(1), Route: r.text(2), Executor: r.text(3), Suspect: r.int(4) != 0, Child: r.int(5) != 0, Values: r.text(6)}), nil
 }
 
 // keyOf is the key of the lane of a task whose route is that document.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -13,9 +14,10 @@ import (
 // listSpan is how many rows one query of a list looks through at the most: a
 // filter that matches little reads many, and no read may be long, since the
 // write-ahead log can't be carried over past it. The first looks through
-// listFirst: most lists are full by then, and an end need not be looked for farther off.
+// listFirst: the largest page without a filter, and the one more that says that it is not
+// the last, so that no end is looked for farther off.
 const (
-	listFirst = 1000
+	listFirst = task.MaxListLimit + 1
 	listSpan  = 50_000
 )
 
@@ -131,6 +133,9 @@ const (
 	listTypes = ` AND (SELECT o.type FROM lane o WHERE o.id = t.lane) IN (SELECT value FROM json_each(?))`
 )
 
+// A task that waits is also of the executor that it is pinned to.
+var listExecutor = named(` AND (t.executor = ? OR t.state = {pending} AND (SELECT o.executor FROM lane o WHERE o.id = t.lane) = ?)`)
+
 // listWhere is the filter as SQL. Type and owner are the lane's; none says that
 // no lane has them, so no task does.
 func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter) (where string, args []any, none bool, err error) {
@@ -166,7 +171,7 @@ func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter)
 		and(" AND t.state IN (SELECT value FROM json_each(?))", array(numbers))
 	}
 	if f.Executor != "" {
-		and(" AND t.executor = ?", f.Executor)
+		and(listExecutor, f.Executor, f.Executor)
 	}
 	if f.Key != "" {
 		and(" AND t.key = ?", f.Key)
@@ -174,11 +179,16 @@ func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter)
 	for k, v := range f.Labels {
 		and(" AND EXISTS (SELECT 1 FROM json_each(t.labels) j WHERE j.key = ? AND j.value = ?)", k, v)
 	}
-	if !f.CreatedAfter.IsZero() {
-		and(" AND t.created_at > ?", micros(f.CreatedAfter))
-	}
-	if !f.CreatedBefore.IsZero() {
-		and(" AND t.created_at < ?", micros(f.CreatedBefore))
+	for _, b := range [...]struct {
+		term string
+		at   time.Time
+	}{
+		{" AND t.created_at > ?", f.CreatedAfter}, {" AND t.created_at < ?", f.CreatedBefore},
+		{" AND t.finished_at > ?", f.FinishedAfter}, {" AND t.finished_at < ?", f.FinishedBefore},
+	} {
+		if !b.at.IsZero() {
+			and(b.term, micros(b.at))
+		}
 	}
 	return b.String(), args, false, nil
 }

@@ -5,14 +5,15 @@ import (
 	"slices"
 
 	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // What is read once, at open.
 var (
 	sqlCountReady     = named(`SELECT lane, count(*) FROM task WHERE waiting = {queued} GROUP BY lane`)
-	sqlCountScheduled = named(`SELECT lane, count(*) FROM task WHERE waiting = {scheduled} GROUP BY lane`)
-	sqlCountResting   = named(`SELECT lane, count(*) FROM task WHERE waiting > {scheduled} AND waiting <> {dispatched} GROUP BY lane`)
-	sqlCountInFlight  = named(`SELECT seq, lane FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN {running} AND {reverting} OR waiting = {dispatched})`)
+	sqlCountScheduled = named(`SELECT lane, count(*), {scheduled} FROM task WHERE waiting = {scheduled} GROUP BY lane`)
+	sqlCountResting   = named(`SELECT lane, count(*), waiting FROM task WHERE waiting > {scheduled} AND waiting <> {dispatched} GROUP BY lane, waiting`)
+	sqlCountInFlight  = named(`SELECT seq, lane, waiting FROM task WHERE seq >= ? AND seq < ? AND (state BETWEEN {running} AND {reverting} OR waiting = {dispatched})`)
 )
 
 const sqlLastOrder = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce((SELECT value FROM meta WHERE name = 'order'), 0)`
@@ -21,8 +22,16 @@ const sqlLastOrder = `SELECT coalesce((SELECT max(seq) FROM task), 0), coalesce(
 // counts, and the blocks with rows that an attempt holds.
 func (w *writer) load() error {
 	counts := laneCounts{}
-	for sql, counter := range map[string]lane.Counter{sqlCountReady: lane.Ready, sqlCountScheduled: lane.Waiting, sqlCountResting: lane.Waiting} {
-		if err := w.query(sql, 2, nil, func(r row) error { counts.add(counter, r.int(0), r.int(1)); return nil }); err != nil {
+	if err := w.query(sqlCountReady, 2, nil, func(r row) error { counts.of(r.int(0)).tasks[lane.Ready] += r.int(1); return nil }); err != nil {
+		return err
+	}
+	for _, sql := range []string{sqlCountScheduled, sqlCountResting} {
+		if err := w.query(sql, 3, nil, func(r row) error {
+			c := counts.of(r.int(0))
+			c.tasks[lane.Waiting] += r.int(1)
+			c.reasons.Add(task.Waiting(r.int(2)), r.int(1))
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
@@ -40,6 +49,9 @@ func (w *writer) load() error {
 	if err := w.loadInFlight(counts); err != nil {
 		return err
 	}
+	if err := w.query(sqlRates, 2, nil, func(r row) error { w.lanes.SetSpent(r.text(0), task.Spent(r.int(1))); return nil }); err != nil {
+		return err
+	}
 	if err := w.query(`SELECT task FROM upload`, 1, nil, func(r row) error { w.uploads.saved(r.int(0)); return nil }); err != nil {
 		return err
 	}
@@ -48,20 +60,26 @@ func (w *writer) load() error {
 		if err != nil {
 			return err
 		}
-		w.lanes.Include(l, *counts[row])
+		w.lanes.Include(l, counts[row].tasks)
+		w.lanes.IncludeReasons(l, counts[row].reasons)
 	}
 	w.lanes.Commit()
 	return nil
 }
 
 // laneCounts are the counts of lanes by their rows.
-type laneCounts map[int64]*lane.Counts
+type laneCounts map[int64]*countsOfLane
 
-func (c laneCounts) add(counter lane.Counter, row, n int64) {
+type countsOfLane struct {
+	tasks   lane.Counts
+	reasons task.ReasonCounts
+}
+
+func (c laneCounts) of(row int64) *countsOfLane {
 	if c[row] == nil {
-		c[row] = &lane.Counts{}
+		c[row] = &countsOfLane{}
 	}
-	c[row][counter] += n
+	return c[row]
 }
 
 func (w *writer) loadInFlight(counts laneCounts) error {
@@ -73,9 +91,11 @@ func (w *writer) loadInFlight(counts laneCounts) error {
 		return err
 	}
 	for block, rows := range w.inFlight.rows {
-		if err := w.query(sqlCountInFlight, 2, []int64{block << blockShift, (block + 1) << blockShift}, func(r row) error {
+		if err := w.query(sqlCountInFlight, 3, []int64{block << blockShift, (block + 1) << blockShift}, func(r row) error {
 			*rows++
-			counts.add(lane.Active, r.int(1), 1)
+			c := counts.of(r.int(1))
+			c.tasks[lane.Active]++
+			c.reasons.Add(task.Waiting(r.int(2)), 1)
 			return nil
 		}); err != nil {
 			return err

@@ -60,6 +60,7 @@ func (o *promoteOp) run(w *writer) error {
 			return err
 		}
 		w.feed.note(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
+		w.lanes.MoveReason(n, task.WaitScheduled, n, waiting)
 		if waiting != task.WaitQueued {
 			continue
 		}

@@ -37,6 +37,7 @@ func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
 	kept := k.place(r.seq)
 	*kept = *t
 	kept.Seq = r.seq
+	kept.OnConflict = nil
 	for _, at := range [...]*time.Time{&kept.CreatedAt, &kept.RunAt, &kept.UpdatedAt, &kept.Deadline} {
 		*at = fromMicros(micros(*at)) // as it is on record
 	}
@@ -129,7 +130,9 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 func (w *writer) readyTask(head *lane.Head) (t task.Task, ready bool, err error) {
 	seq := head.Entry.Seq
 	if t, kept := w.ready.take(seq); kept {
-		return t, int64(t.Priority) == head.Entry.Priority, nil
+		// It may have been read for another lane, to which it was moved since.
+		l := &head.Lane.Lane
+		return t, int64(t.Priority) == head.Entry.Priority && t.Pinned == l.Executor && t.Suspect == l.Suspect, nil
 	}
 	st := w.st.taskWhole
 	st.bind().int(seq)

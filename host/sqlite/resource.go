@@ -249,6 +249,7 @@ func (o *grantOp) makeReady(w *writer, seq int64) error {
 	}
 	w.feed.note(task.FeedChange{Seq: seq, ID: id, Owner: l.Owner, State: task.Pending, Version: version})
 	w.lanes.Move(l, lane.Waiting, l, lane.Ready)
+	w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 	l.Window.Add(entry)
 	o.ready = append(o.ready, id)
 	return nil

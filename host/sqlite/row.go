@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -97,6 +98,17 @@ func micros(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
+}
+
+// never is task.expires_at of a final task that is kept for ever.
+const never = math.MaxInt64 - 1
+
+// expiry is when a task is to be removed, as it is stored; 0 if it is not final.
+func expiry(t *task.Task) int64 {
+	if t.ExpiresAt.IsZero() && t.State.Final() {
+		return never
+	}
+	return micros(t.ExpiresAt)
 }
 
 func fromMicros(v int64) time.Time {

@@ -22,6 +22,7 @@ const (
 problem = ?, updated_at = ?, version = version + 1 WHERE id = ?`
 	sqlScheduleGuard  = `SELECT owner, version FROM schedule WHERE id = ?`
 	sqlScheduleNamed  = `SELECT id FROM schedule WHERE owner = ? AND name = ?`
+	sqlScheduleWrong  = `SELECT ` + scheduleColumns + ` FROM schedule WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
 	sqlScheduleDelete = `DELETE FROM schedule WHERE id = ?`
 )
 
@@ -116,10 +117,8 @@ func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *ta
 		if refused, err = w.checkNew(inserts, task.ID{}); refused != nil || err != nil {
 			return refused, err
 		}
-		for i, t := range inserts {
-			if err := w.insert(t, &rows[i]); err != nil {
-				return nil, err
-			}
+		if err := w.insertAll(inserts, rows); err != nil {
+			return nil, err
 		}
 		st := w.st.scheduleUpdate
 		st.bind().value(n.Name).value(string(spec)).opt(micros(n.Timing.Anchor)).int(flag(n.Paused)).opt(micros(n.Slot)).opt(micros(n.NextAt)).
@@ -183,6 +182,15 @@ func (s *Store) Schedules(ctx context.Context, scope task.Scope, f schedule.Filt
 		page.Next = page.Schedules[limit-1].ID
 	}
 	return page, err
+}
+
+// ScheduleProblems implements schedule.Store.
+func (s *Store) ScheduleProblems(ctx context.Context, scope task.Scope, limit int) (out []schedule.Schedule, err error) {
+	err = s.rows(ctx, sqlScheduleWrong, []any{scope.All, scope.Owner, limit}, scheduleCount, func(r row) bool {
+		out = append(out, readSchedule(r))
+		return true
+	})
+	return out, err
 }
 
 // DueSchedules implements schedule.Store.

@@ -69,6 +69,8 @@ var (
 	_ group.Store           = (*Store)(nil)
 	_ resource.Store        = (*Store)(nil)
 	_ schedule.Store        = (*Store)(nil)
+	_ task.TypeStore        = (*Store)(nil)
+	_ task.LimitStore       = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other

@@ -11,13 +11,13 @@ import (
 
 // creation is how a task was made that was not made running.
 func creation(t *task.Task) task.Event {
-	return task.Event{Seq: 1, At: t.CreatedAt, To: task.Pending, By: creator(t)}
+	return task.Event{Seq: 1, At: t.CreatedAt, To: task.Pending, By: t.Creator()}
 }
 
 // beginning is how the attempt began that made the task running, with that version.
 func beginning(t *task.Task, version int64) task.Event {
 	if version == 1 {
-		return task.Event{Seq: 1, At: t.CreatedAt, To: task.Running, Attempt: t.Attempt, By: creator(t)}
+		return task.Event{Seq: 1, At: t.CreatedAt, To: task.Running, Attempt: t.Attempt, By: t.Creator()}
 	}
 	e := task.Event{Seq: version, At: t.StartedAt, From: task.Pending, To: task.Running, Attempt: t.Attempt, By: task.ByHost}
 	if t.Node != "" {
@@ -28,15 +28,7 @@ func beginning(t *task.Task, version int64) task.Event {
 
 // ending is how a task succeeded, with that version.
 func ending(t *task.Task, version int64) task.Event {
-	return task.Event{Seq: version, At: t.FinishedAt, From: task.Running, To: task.Succeeded, Attempt: t.Attempt, By: task.ByHost}
-}
-
-// creator is who made a task.
-func creator(t *task.Task) string {
-	if t.Owner == "" {
-		return task.ByHost
-	}
-	return t.Owner
+	return task.Event{Seq: version, At: t.FinishedAt, From: task.Running, To: task.Succeeded, Attempt: t.Attempt, By: task.ByExecutor(t.Executor)}
 }
 
 // isTold says that an event is what a row tells, but for its number.

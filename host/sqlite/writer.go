@@ -298,6 +298,9 @@ func (w *writer) commit() error {
 	if err := w.writeGroups(); err != nil {
 		return err
 	}
+	if err := w.writeRates(); err != nil {
+		return err
+	}
 	if err := w.marker.commit(w); err != nil {
 		return err
 	}

@@ -17,18 +17,19 @@ type statements struct {
 	detailCheckpoint, detailError                                                                 detailColumn
 	readySame, readyBelow, readyChildSame, readyChildBelow, due, promote, nextDue                 *stmt
 	laneInsert, laneRow, laneOf, blockInsert, blockDelete                                         *stmt
-	keyHolder, keyInsert, keyDelete                                                               *stmt
+	keyHolder, keyInsert, keyDelete, keyClear                                                     *stmt
 	idemGet, idemInsert, idemExpire                                                               *stmt
 	versionGet, versionPut, versionDelete                                                         *stmt
 	taskToken, uploadPut, uploadDelete                                                            *stmt
 	logInsert, offerPut, offerExpire                                                              *stmt
 	signalPut, signalGet, signalDelete                                                            *stmt
-	parent, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait                 *stmt
+	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait     *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened                  *stmt
 	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete       *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete                  *stmt
 	readyRow, makeReady                                                                           *stmt
-	groupFinisher, groupState, groupDelete                                                        *stmt
+	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue                  *stmt
+	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                            *stmt
 	seqRecord, markPut                                                                            *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                     *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                    *stmt
@@ -49,7 +50,7 @@ started_at = ?, updated_at = ?, done = NULL, total = NULL, message = NULL WHERE 
 	sqlTaskSucceed = named(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = version + 1, finished_at = ?, expires_at = ?,
 updated_at = ?, result = ? WHERE seq = ? AND state = {running} AND attempt = ? AND version = ? AND lane = ? AND begun IS NOT NULL`)
 	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
-updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ?`)
+updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
@@ -59,13 +60,13 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 )
 
 const (
-	sqlKeyHolder  = `SELECT t.id FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
+	sqlKeyHolder  = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
-	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ?`
-	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child FROM lane WHERE id = ?`
-	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
+	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ? AND label_values = ?`
+	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child, label_values FROM lane WHERE id = ?`
+	sqlDeletable  = `SELECT t.state, t.key, l.owner, l.type, t.result, t.expires_at, t.id, t.parent FROM task t JOIN lane l ON l.id = t.lane WHERE t.seq = ?`
 )
 
 // prepareAll prepares every statement of the writer.
@@ -105,14 +106,15 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.due, sqlDue, 7)
 	p(&st.promote, sqlPromote, 0)
 	p(&st.nextDue, sqlNextDue, 1)
-	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child) VALUES (?, ?, ?, ?, ?, ?, ?)`, 0)
+	p(&st.laneInsert, `INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
 	p(&st.laneRow, sqlLaneRow, 1)
-	p(&st.laneOf, sqlLaneOf, 6)
+	p(&st.laneOf, sqlLaneOf, 7)
 	p(&st.blockInsert, `INSERT OR IGNORE INTO in_flight_block (block) VALUES (?)`, 0)
 	p(&st.blockDelete, `DELETE FROM in_flight_block WHERE block = ?`, 0)
-	p(&st.keyHolder, sqlKeyHolder, 1)
+	p(&st.keyHolder, sqlKeyHolder, 4)
 	p(&st.keyInsert, `INSERT INTO task_key (owner, type, key, task) VALUES (?, ?, ?, ?)`, 0)
 	p(&st.keyDelete, `DELETE FROM task_key WHERE owner = ? AND type = ? AND key = ?`, 0)
+	p(&st.keyClear, `UPDATE task SET key = NULL WHERE seq = ?`, 0)
 	p(&st.idemGet, sqlIdemGet, 2)
 	p(&st.idemInsert, `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)`, 0)
 	p(&st.idemExpire, sqlIdemExpire, 0)
@@ -129,7 +131,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.signalPut, sqlSignalPut, 0)
 	p(&st.signalGet, sqlSignalGet, 1)
 	p(&st.signalDelete, `DELETE FROM signal WHERE kind = ? AND id = ?`, 0)
-	p(&st.parent, sqlParent, 4)
+	p(&st.parent, sqlParent, 5)
+	p(&st.childNamed, sqlChildNamed, 3)
 	p(&st.anyUnfinished, sqlAnyUnfinished, 1)
 	p(&st.waitForAll, sqlWaitForAll, 0)
 	p(&st.waitForOne, sqlWaitForOne, 0)
@@ -145,6 +148,13 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.claimDelete, sqlClaimDelete, 0)
 	p(&st.readyRow, sqlReadyRow, 5)
 	p(&st.makeReady, sqlMakeReady, 0)
+	p(&st.typePut, sqlTypePut, 0)
+	p(&st.typePause, sqlTypePause, 0)
+	p(&st.typeDelete, sqlTypeDelete, 0)
+	p(&st.typeSweep, sqlTypeSweep, 0)
+	p(&st.held, sqlHeld, 3)
+	p(&st.moveLane, sqlMoveLane, 0)
+	p(&st.ratePut, sqlRatePut, 0)
 	p(&st.scheduleInsert, sqlScheduleInsert, 0)
 	p(&st.scheduleUpdate, sqlScheduleUpdate, 0)
 	p(&st.scheduleGuard, sqlScheduleGuard, 2)
@@ -165,7 +175,10 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.groupFinisher, sqlGroupFinisher, 0)
 	p(&st.groupState, sqlGroupState, 3)
 	p(&st.groupDelete, sqlGroupDelete, 0)
-	p(&st.deletable, sqlDeletable, 7)
+	p(&st.groupPostpone, sqlGroupPostpone, 0)
+	p(&st.groupAsked, sqlGroupAsked, 0)
+	p(&st.groupsDue, sqlGroupsDue, 2)
+	p(&st.deletable, sqlDeletable, 8)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)

@@ -59,7 +59,7 @@ func TestGroupFailsAlone(t *testing.T) {
 	if want := []string{"noop", "new"}; !slices.Equal(types, want) {
 		t.Errorf("lanes %v, want %v: the lane of a refused task is none", types, want)
 	}
-	if got := s.lanes.Count(1); got != (task.LaneCount{Active: 2}) {
+	if got := s.lanes.Count([]task.LaneID{1})[0]; got != (task.LaneCount{Active: 2}) {
 		t.Errorf("lane 1 counts %+v", got)
 	}
 	if r, err := Check(t.Context(), s.dir); err != nil || !r.OK() || r.Tasks[task.Running] != 2 || r.Tasks[task.Pending] != 1 {

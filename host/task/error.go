@@ -28,6 +28,7 @@ const (
 	CodeExecutorUnavailable Code = "executor_unavailable"
 	CodeStoreUnavailable    Code = "store_unavailable"
 	CodeStoreFull           Code = "store_full"
+	CodeStaleClaim          Code = "stale_claim"
 	CodeInternal            Code = "internal"
 )
 

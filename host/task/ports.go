@@ -41,6 +41,44 @@ type TransactionStore interface {
 	Version(ctx context.Context, name string) (int64, error)
 }
 
+// LimitStore keeps limits on when attempts begin: in the commit that begins one, whoever
+// begins it. What such a limit keeps stays queued, and Claim leaves it out.
+type LimitStore interface {
+	// SetStartLimits puts limits in force, by type, in place of all before; a type that is
+	// not named has none. An attempt counts from its begin to its end, also one that began
+	// before the limit was in force. A task that was inserted as begun and may not begin
+	// is pending, queued, when Insert returns.
+	SetStartLimits(ctx context.Context, byType map[string]StartLimits) error
+	// OpenRates has Ready see again what waited for the rate of its type, if that lets an
+	// attempt begin by now: opened says that there may be some. next is when there may be
+	// more; zero for never. It is cheap.
+	OpenRates(now time.Time) (opened bool, next time.Time)
+	// StartBlock is about what keeps a queued task of that type, owner and labels from being
+	// begun; as old as Ready. value gives a label's value, false where it is not known.
+	StartBlock(taskType, owner string, value func(label string) (string, bool)) StartBlock
+}
+
+// StoredType is what is on record of a task type.
+type StoredType struct {
+	Name   string
+	Spec   []byte // what a client said of it, as the host wrote it; nil if none did
+	Paused bool   // by an operator
+}
+
+// TypeStore keeps what clients say of task types. Whether it is right is for its callers
+// to say.
+type TypeStore interface {
+	// Types reads all that is on record, by name.
+	Types(ctx context.Context) ([]StoredType, error)
+	// PutType keeps what is said of a type, in place of what was.
+	PutType(ctx context.Context, name string, spec []byte) error
+	// PauseType keeps whether a type is paused.
+	PauseType(ctx context.Context, name string, paused bool) error
+	// DeleteType forgets what was said of a type, its pause included; conflict while tasks
+	// of it are not final.
+	DeleteType(ctx context.Context, name string) error
+}
+
 // Offer is what an executor of a host offers, as it said last.
 type Offer struct {
 	Host     HostID
@@ -49,6 +87,22 @@ type Offer struct {
 	// Expires is when nobody reads the offer any more, so that what a host offered
 	// which is gone for good is forgotten; zero for never.
 	Expires time.Time
+}
+
+// Oldest is the oldest of some tasks; zero if there is none.
+type Oldest struct {
+	ID        ID
+	CreatedAt time.Time
+}
+
+// BacklogStore tells of what waits, for whoever looks at a host. No rule may rest on it.
+type BacklogStore interface {
+	// Reasons is about why the tasks of a lane wait that are pending and not queued, those
+	// included that are dispatched; as old as Queue.Ready.
+	Reasons(ctx context.Context, lane LaneID) (ReasonCounts, error)
+	// Oldest is the oldest task of a lane that is queued, or waits for children, a resource or
+	// an operator; of very many priorities that of the highest ones.
+	Oldest(ctx context.Context, lane LaneID, w Waiting) (Oldest, error)
 }
 
 // OfferStore keeps what executors offer: a plugin that is down must not make its types
@@ -181,11 +235,34 @@ type SignalStore interface {
 type Child struct {
 	ID    ID
 	Name  string
+	Type  string
 	State State
+	// Result and ResultType are what the child left; ResultLeftOut says that it left
+	// more than was asked for.
+	Result        []byte
+	ResultType    string
+	ResultLeftOut bool
+	// Error is why the child, or its last attempt, did not succeed; nil if it did.
+	// It has no details.
+	Error *Failure
 }
 
-// ChildStore answers for the children of tasks; List gives them, too.
+// ChildStore answers for the children of tasks; List gives them, too. A child that is final
+// stays at least until its parent is: so a name that was given is never given again.
 type ChildStore interface {
-	// Child finds the child of that name; not_found if the parent has none.
-	Child(ctx context.Context, parent ID, name string) (ID, error)
+	// Child finds the child of that name, without what became of it; not_found if the
+	// parent has none.
+	Child(ctx context.Context, parent ID, name string) (Child, error)
+	// Children reads up to limit children of a task, in the order in which they were made,
+	// and their results as long as these have no more than so many bytes together: one
+	// that has no room is left out, and a later one that has may follow.
+	Children(ctx context.Context, parent ID, limit int, results int64) ([]Child, error)
+}
+
+// Tree is a task with those that it has spawned, and theirs.
+type Tree struct {
+	Task     Task
+	Children []*Tree
+	// More says that it has children which are not told.
+	More bool
 }

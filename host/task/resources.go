@@ -16,6 +16,11 @@ type Resources struct {
 // None says that the task needs none.
 func (r *Resources) None() bool { return len(r.Exclusive) == 0 && len(r.Shared) == 0 }
 
+// Has says that the task needs the resource of that name.
+func (r *Resources) Has(name string) bool {
+	return slices.Contains(r.Exclusive, name) || slices.Contains(r.Shared, name)
+}
+
 func (r *Resources) check(bad *Faults) {
 	bad.Check(len(r.Exclusive)+len(r.Shared) <= MaxResources, "exclusive", "has with shared more than %d names", MaxResources)
 	for field, names := range map[string][]string{"exclusive": r.Exclusive, "shared": r.Shared} {

@@ -2,6 +2,7 @@ package task
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -32,7 +33,11 @@ const (
 	FailureResultSize   = "result_too_large"
 	FailureProtocol     = "protocol_error"
 	FailureCanceled     = "canceled"
+	FailureTrashed      = "trashed" // no use to anybody: kept with its reason, and no failure in any count of them
 )
+
+// HostFailures are codes that mean what the host says by them: nobody else gives them.
+var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureTrashed}
 
 // Outcome is how one attempt ended.
 type Outcome struct {
@@ -128,7 +133,10 @@ func change(t Task, to State, by, message string, now time.Time) (Change, error)
 	}
 	if to.Final() {
 		c.Task.FinishedAt = now
-		c.Task.ExpiresAt = now.Add(t.Retain)
+		c.Task.ExpiresAt = time.Time{}
+		if t.Retain > 0 {
+			c.Task.ExpiresAt = now.Add(t.Retain)
+		}
 	}
 	return c, nil
 }
@@ -147,6 +155,23 @@ func notAllowed(t Task, to State) error {
 // Settle says what becomes of t when its current attempt ends with o. chance, in
 // [0,1), spreads retries. An error means that t holds no attempt.
 func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
+	c, err := settle(t, o, b, now, chance)
+	if c.Event != nil && o.told() && t.Executor != "" {
+		c.Event.By = ByExecutor(t.Executor)
+	}
+	return c, err
+}
+
+// told says that an outcome is the executor's word, and no conclusion of the host's.
+func (o *Outcome) told() bool {
+	switch o.Code {
+	case FailureTimeout, FailureExecutor, FailureProtocol, FailureResultSize:
+		return false
+	}
+	return o.Kind != OutcomeLost && !o.Unconfirmed
+}
+
+func settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
 	dispatched := t.State == Pending && t.Waiting == WaitDispatched
 	switch {
 	case t.State == Reverting:
@@ -170,7 +195,9 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 	case OutcomeLost:
 		return settleLost(t, o, now)
 	default:
-		t.Failures++
+		if o.Code != FailureTrashed { // it says something of the task, and nothing of the script
+			t.Failures++
+		}
 		delay := o.RetryAfter
 		if delay <= 0 {
 			delay = b.Delay(t.Failures, chance)
@@ -235,9 +262,6 @@ func succeeded(c Change, o Outcome) Change {
 	}
 	return c
 }
-
-// ByHost is who makes a transition that no client asked for.
-const ByHost = "host"
 
 func settleCancel(t Task, o Outcome, now time.Time) (Change, error) {
 	msg := "confirmed"
@@ -330,6 +354,7 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 		c.WaitFor = y.WaitFor
 		if y.Resume {
 			c.Task.Waiting = WaitPaused
+			c.Event.Message = clip(cmp.Or(o.Message, c.Event.Message))
 		}
 	case y.Until.After(now):
 		c, err = waitUntil(t, y.Until, "yielded", now)

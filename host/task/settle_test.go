@@ -57,6 +57,8 @@ func TestSettle(t *testing.T) {
 	}{
 		{name: "succeeded", t: running(), o: task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("1"), ResultType: "a/b"}, state: task.Succeeded,
 			check: func(n task.Task) bool { return string(n.Result) == "1" && n.ResultType == "a/b" }},
+		{name: "trashed", t: failures(0), o: task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTrashed, Permanent: true}, state: task.Failed, code: "trashed",
+			check: func(n task.Task) bool { return n.Failures == 0 }},
 		{name: "first failure", t: failures(0), o: fail, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: 5 * time.Second,
 			check: func(n task.Task) bool { return n.Failures == 1 && n.Lost == 0 && n.Attempt == 2 }},
 		{name: "second failure", t: failures(1), o: fail, state: task.Pending, waiting: task.WaitScheduled, code: "script_failed", rests: 10 * time.Second},

@@ -12,10 +12,14 @@ type TypeStatus struct {
 	Input       json.RawMessage // JSON Schema; nil accepts anything
 	Result      json.RawMessage
 	Revertible  bool
-	Executor    string // that serves it now
+	Executor    string // that serves it now; "" if none does
 	Available   bool   // the executor is ready and offers the type now
+	Paused      bool   // by an operator: no attempts begin
 	Limits      Limits
-	Counts      LaneCount
+	// Origins are who said what: of description, input, result and executor, and of each of
+	// the limits, by the names that clients see.
+	Origins map[string]Origin
+	Counts  LaneCount
 }
 
 // ExecutorState is how an executor is.
@@ -83,10 +87,19 @@ type Readiness struct {
 // Backlog is tasks that wait for the same thing.
 type Backlog struct {
 	Type     string
-	Executor string  // that serves them; "" if none does
-	Waiting  Waiting // WaitQueued or WaitExecutor; WaitNone if it is not known, or not the same for all
-	Reason   string  // why they wait; "" if they are about to run
+	Executor string // that serves them; "" if none does
+	Waiting  Waiting
+	Reason   string // what keeps them; "" if nothing does, or their reason to wait says all
 	Tasks    int64
+	Oldest   Oldest // of those that are queued, or wait for an executor, children, a resource or an operator
+}
+
+// Problem is what cannot submit a task that it is to submit.
+type Problem struct {
+	Kind   string // group or schedule
+	ID     ID
+	Name   string
+	Reason string
 }
 
 // HostStatus is a host at one look.
@@ -102,7 +115,9 @@ type HostStatus struct {
 	Executors  []ExecutorStatus
 	// Backlog is what waits, most of it first; less of it if it is in very many parts.
 	Backlog []Backlog
-	Failed  []Task // the last that failed and are failed still, the latest first
+	// Problems are groups and schedules that cannot submit their tasks, the newest first.
+	Problems []Problem
+	Failed   []Task // the last that failed and are failed still, the latest first
 }
 
 // Update is what a watcher of a task hears: after each committed change the

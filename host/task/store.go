@@ -9,6 +9,8 @@ import (
 type Scope struct {
 	Owner string
 	All   bool // an admin: every owner's
+	// By is who acts, as the history is to have it; "" is the owner.
+	By string
 }
 
 // LaneID is a process's name for a lane that has tasks: a number from 1, with gaps
@@ -27,6 +29,9 @@ type Lane struct {
 	Executor string // pinned; "" leaves it to config
 	Suspect  bool
 	Child    bool // of spawned tasks, which wait at their parents' places
+	// Values are those of labels by whose value a limit of the type was reached when they
+	// came here, as JSON; "" for none.
+	Values string
 }
 
 // LaneCount is how many tasks of a lane are in which phase now.
@@ -34,10 +39,22 @@ type LaneCount struct {
 	Ready, Waiting, Active int64 // queued; pending for another reason; dispatched, running, canceling or reverting
 }
 
+// ReasonCounts are numbers of pending tasks by why they wait; those that are queued, or
+// wait for nothing, are in none.
+type ReasonCounts [WaitChildren + 1]int64
+
+// Add counts tasks that wait for a reason.
+func (c *ReasonCounts) Add(w Waiting, n int64) {
+	if w > WaitQueued && int(w) < len(c) {
+		c[w] += n
+	}
+}
+
 // Submission is what Insert writes, all or none.
 type Submission struct {
 	// Tasks are new, by New, and where a slot is reserved for one, by Begin.
 	// Insert gives each its Seq: higher than any before, also of tasks that were deleted.
+	// What a task asks for in OnConflict is done in the commit, and said there.
 	Tasks []*Task
 	// Idempotency, if set, makes the submission happen once.
 	Idempotency *Idempotency
@@ -94,9 +111,12 @@ type Filter struct {
 	Parent        ID                `json:"parent,omitzero"` // that spawned them
 	CreatedAfter  time.Time         `json:"created_after,omitzero"`
 	CreatedBefore time.Time         `json:"created_before,omitzero"`
-	Ascending     bool              `json:"-"` // oldest (lowest id) first; newest first otherwise
-	Limit         int               `json:"-"` // at most MaxListLimit
-	Cursor        ID                `json:"-"` // the list goes on behind this id; zero: from the beginning
+	// FinishedAfter and FinishedBefore select among the final tasks alone.
+	FinishedAfter  time.Time `json:"finished_after,omitzero"`
+	FinishedBefore time.Time `json:"finished_before,omitzero"`
+	Ascending      bool      `json:"-"` // oldest (lowest id) first; newest first otherwise
+	Limit          int       `json:"-"` // at most MaxListLimit
+	Cursor         ID        `json:"-"` // the list goes on behind this id; zero: from the beginning
 }
 
 // Page is one page of a list. Next is the cursor of the next; zero if there is none.
@@ -159,13 +179,14 @@ type Queue interface {
 	// that is gone comes back under a new ID with the next task for it. To be
 	// called now and then: each lane costs memory, and whoever goes through Lanes time.
 	DropEmptyLanes(ctx context.Context) (n int, err error)
-	// Ready is about how many tasks of these lanes wait to be claimed; a lane that
-	// is gone has none. It is cheap, and may be a second old where several hosts share
+	// Ready is about how many tasks of these lanes wait to be claimed, and are not kept by
+	// a limit of their type (LimitStore); a lane that is gone has none. It is cheap, and may be a second old where several hosts share
 	// a store: no rule may rest on it, only where to look and when. What this host
 	// has written before it asks is in it.
 	Ready(ctx context.Context, lanes []LaneID) (int64, error)
-	// Count is about what a lane holds, nothing if it is gone; as old as Ready.
-	Count(ctx context.Context, lane LaneID) (LaneCount, error)
+	// Count is about what lanes hold, in their order, nothing where one is gone; as old as
+	// Ready, and all as it was at one moment.
+	Count(ctx context.Context, lanes []LaneID) ([]LaneCount, error)
 }
 
 // Ledger is what becomes of tasks.

@@ -104,10 +104,20 @@ type Task struct {
 	// QueueLimit is how many tasks of the type may wait, with this one: what a task that
 	// comes into the queue is under. No store keeps it. 0 is no limit.
 	QueueLimit int64
+	// Spawner is the token of the attempt that spawns a new child: what it is let in by. No
+	// store keeps it.
+	Spawner Token
+	// OnConflict is what is to be done should another task have the key of a new one; nil
+	// refuses it. No store keeps it.
+	OnConflict *KeyConflict
+	// CreatedBy is who made the task, if not its owner alone; see Creator. It is kept in the
+	// task's history, and nowhere else.
+	CreatedBy string
 	// BlockedBy are who has what a task waits for that waits for a resource. It is read only
 	// of one task at a time, and no store keeps it with the task.
 	BlockedBy []ID
-	// WaitReason explains WaitExecutor. No store keeps it: it follows from what the
+	// WaitReason explains why a task waits that is queued, or is shown to wait for its
+	// executor or for its type to be resumed. No store keeps it: it follows from what the
 	// executors are at the moment.
 	WaitReason string
 	Executor   string // that holds the current attempt, or held the last
@@ -128,7 +138,7 @@ type Task struct {
 
 	Timeout  time.Duration // of one attempt; always finite
 	Deadline time.Time     // of the whole task; zero for none
-	Retain   time.Duration // how long the task is kept once final
+	Retain   time.Duration // how long the task is kept once final; 0 for ever
 
 	Group, Flow, Parent ID
 	Step                string // its name within its flow, or within its parent
@@ -178,7 +188,7 @@ type Event struct {
 	From    State     `json:"from"`
 	To      State     `json:"to"`
 	Attempt int       `json:"attempt"`
-	By      string    `json:"by"` // "host", or the owner that asked
+	By      string    `json:"by"` // ByHost, ByExecutor, the owner that asked, or Via what the owner did
 	Message string    `json:"message,omitempty"`
 }
 
@@ -197,6 +207,7 @@ type Spec struct {
 	Type        string
 	Input       json.RawMessage
 	Key         string
+	OnConflict  OnConflict // what is done if another task has the key; "" refuses
 	Executor    string
 	Priority    int
 	RunAt       time.Time
@@ -210,6 +221,7 @@ type Spec struct {
 	Trace       string
 	Group       ID     // that the task joins, which must be open and of the same owner; zero for none
 	Parent      ID     // that spawned the task, of the same owner and running; zero for none
+	Spawner     Token  // of the parent's attempt that spawns it, which must be its current one
 	Name        string // within its parent, which has each name once; "" for none
 	Resources   Resources
 }
@@ -230,14 +242,23 @@ const (
 	DefaultListed = 100
 )
 
+// What is kept of the lines that one attempt logs, if nothing else is asked for, and what may be.
+const (
+	DefaultLogLines = 10_000
+	DefaultLogBytes = 4 << 20
+	MaxLogLines     = 1_000_000
+)
+
 // New makes the pending task that spec asks for, for owner, under the type's
 // limits. All that is wrong with the spec is in one error, each with the path
 // of its field. The input's schema is the caller's to check.
 func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
 	var bad Faults
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
+	spec.checkConflict(&bad)
 	bad.Check(len(spec.Name) <= MaxName, "name", "is longer than %d bytes", MaxName)
 	bad.Check(spec.Name == "" || !spec.Parent.IsZero(), "name", "is of a child within its parent, and there is no parent")
+	bad.Check(spec.Parent.IsZero() || !spec.Spawner.IsZero(), "parent", "is given, and no attempt of that task says so: children are spawned with its token")
 	spec.Resources.check(&bad)
 	bad.Check(spec.Priority >= -MaxPriority && spec.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Check(spec.Timeout >= 0 && spec.Timeout <= MaxTimeout, "timeout", "is not between 0 and %s", MaxTimeout)
@@ -268,7 +289,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,
 		Deadline: spec.Deadline, Route: lim.Route, Input: spec.Input, CreatedAt: now, RunAt: now, UpdatedAt: now,
 		Version: 1, Trace: spec.Trace, Group: spec.Group, Parent: spec.Parent, Step: spec.Name,
-		Resources: spec.Resources, QueueLimit: lim.QueueLimit,
+		Resources: spec.Resources, QueueLimit: lim.QueueLimit, Spawner: spec.Spawner, OnConflict: spec.keyConflict(),
 	}
 	if len(t.Input) == 0 {
 		t.Input = json.RawMessage("null")
@@ -276,6 +297,9 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	if spec.RunAt.After(now) {
 		t.RunAt = spec.RunAt
 		t.Waiting = WaitScheduled
+	}
+	if t.Deadline.IsZero() {
+		t.Deadline = lim.DeadlineFrom(t.RunAt)
 	}
 	return t, nil
 }

@@ -23,6 +23,9 @@ var cases = [...]testCase{
 	{"outcomes", true, outcomes},
 	{"yields", true, yields},
 	{"rests", false, rests},
+	{"spawns", false, spawns},
+	{"children", true, children},
+	{"child refused", true, childRefused},
 	{"task", true, passesTheTask},
 	{"progress", false, progresses},
 	{"logs", false, logs},
@@ -226,6 +229,11 @@ func yields(t *testing.T, s *suite) {
 	if y := o.Yield; y == nil || strings.Join(y.Children, " ") != "a b" || y.Checkpoint != nil {
 		t.Errorf("children: %+v", o.Yield)
 	}
+	o = s.start(Case{Type: probeYield, Input: `{"how":"all children"}`}).wait(t)
+	want(t, o, sdk.OutcomeYielded)
+	if y := o.Yield; y == nil || !y.AllChildren || len(y.Children) > 0 || string(y.Checkpoint) != "all" {
+		t.Errorf("all children: %+v", o.Yield)
+	}
 	o = s.start(Case{Type: probeYield, Input: `{"how":"resume"}`}).wait(t)
 	want(t, o, sdk.OutcomeYielded)
 	if y := o.Yield; y == nil || !y.Resume || string(y.Checkpoint) != "resume" {
@@ -237,8 +245,8 @@ func yields(t *testing.T, s *suite) {
 func rests(t *testing.T, s *suite) {
 	o := s.start(s.Yield.offered(t, "Yield")).wait(t)
 	want(t, o, sdk.OutcomeYielded)
-	if y := o.Yield; y == nil || y.Until.IsZero() || len(y.Children) > 0 || y.Resume {
-		t.Errorf("want a yield until a time: no host wakes another kind yet, and the task would fail: %+v", o.Yield)
+	if y := o.Yield; y == nil || y.Until.IsZero() && len(y.Children) == 0 && !y.AllChildren && !y.Resume {
+		t.Errorf("the task does not say until when it rests: no host would wake it: %+v", o.Yield)
 	}
 	if o.Yield != nil && len(o.Yield.Checkpoint) > sdk.MaxCheckpoint {
 		t.Errorf("the yield's checkpoint has %d bytes, at most %d are taken", len(o.Yield.Checkpoint), sdk.MaxCheckpoint)

@@ -2,6 +2,7 @@ package sdktest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"os/exec"
@@ -60,15 +61,28 @@ var faults = map[string]struct {
 		harness: sdktest.Harness{Panic: sdktest.Case{Type: "x", Input: "1"}},
 		says:    "the outcome is succeeded",
 	},
-	"waits for what no host wakes": {
+	"rests until nothing": {
 		script: sdk.Func("x", func(_ context.Context, rest bool, _ sdk.Reporter) (int, error) {
 			if rest {
-				return 0, sdk.YieldUntilResumed(nil)
+				return 0, sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{}})
 			}
 			return 0, nil
 		}),
 		harness: sdktest.Harness{Input: "false", Yield: sdktest.Case{Type: "x", Input: "true"}},
-		says:    "no host wakes another kind yet",
+		says:    "does not say until when it rests",
+	},
+	"names children by chance": {
+		script: sdk.Func("x", func(ctx context.Context, rest bool, r sdk.Reporter) (int, error) {
+			if !rest {
+				return 0, nil
+			}
+			if _, err := r.Spawn(ctx, sdk.Child{Name: rand.Text(), Type: "y"}); err != nil {
+				return 0, err
+			}
+			return 0, sdk.YieldForChildren(nil, nil)
+		}),
+		harness: sdktest.Harness{Input: "false", Spawn: sdktest.Case{Type: "x", Input: "true"}},
+		says:    "which is not among",
 	},
 	"a tag that says nothing": {
 		script: sdk.Func("x", func(context.Context, struct {

@@ -63,8 +63,11 @@ type Harness struct {
 	Large Case
 	// Panic is a task whose code panics.
 	Panic Case
-	// Yield is a task that rests until a time.
+	// Yield is a task that rests: until a time, until its children are final, or until it is resumed.
 	Yield Case
+	// Spawn is a task that spawns children and rests until they are final. It is run twice, as
+	// after a host that died before it answered: both times it must name the same ones.
+	Spawn Case
 	// Probes says that the executor runs Scripts: what is left out above is one of them.
 	Probes bool
 	// Many is how many attempts run at once in the case of many; 0 means 1,000.
@@ -113,6 +116,7 @@ func (h Harness) complete() Harness {
 		{&h.Large, Case{Type: probeLarge, Input: "3145728"}},
 		{&h.Panic, Case{Type: probePanic, Input: "null"}},
 		{&h.Yield, Case{Type: probeYield, Input: `{"how":"until"}`}},
+		{&h.Spawn, Case{Type: probeSpawn, Input: `{"how":"two"}`}},
 	} {
 		if h.Probes && c.own.Type == "" {
 			*c.own = c.probe

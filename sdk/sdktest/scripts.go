@@ -32,6 +32,7 @@ const (
 	probeNonce      = "probe.nonce"
 	probeLate       = "probe.late"
 	probeRevert     = "probe.revert"
+	probeSpawn      = "probe.spawn"
 )
 
 // retryAfter is the delay that probe.fail asks for.
@@ -93,6 +94,7 @@ func Scripts() []sdk.Script {
 		{TypeInfo: sdk.TypeInfo{Name: probeBig, Description: "a probe whose result is no JSON"}, Run: big},
 		sdk.Func(probeNonce, nonce),
 		sdk.Func(probeLate, late),
+		sdk.Func(probeSpawn, spawn),
 		revertible(),
 	}
 }
@@ -127,6 +129,8 @@ func yield(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
 		return nil, sdk.YieldUntil(time.Unix(4102444800, 0), []byte("until"))
 	case "children":
 		return nil, sdk.YieldForChildren([]string{"a", "b"}, nil)
+	case "all children":
+		return nil, sdk.YieldForChildren(nil, []byte("all"))
 	}
 	return nil, sdk.YieldUntilResumed([]byte("resume"))
 }

@@ -74,7 +74,7 @@ type attempt struct {
 
 	spoke  chan struct{} // closed with the first report of any kind
 	once   sync.Once
-	refuse error // what Checkpoint answers
+	refuse error // what Checkpoint and Spawn answer
 
 	interrupt error // what the context ends with at the first checkpoint; nil for none
 
@@ -84,6 +84,7 @@ type attempt struct {
 	at          int64
 	total       int64
 	checkpoints [][]byte
+	children    []sdk.Child
 	log         bytes.Buffer
 	returned    bool
 	afterwards  int // reports that came after the return
@@ -169,8 +170,25 @@ func (a *attempt) reporter() sdk.Reporter {
 			}
 			return nil
 		},
+		Spawn: func(_ context.Context, c sdk.Child) (string, error) {
+			if a.refuse != nil {
+				return "", a.refuse
+			}
+			note(func() { a.children = append(a.children, c) })
+			return childID(c.Name), nil
+		},
 		Line: a.line,
 	})
+}
+
+// childID is the id of a child, as the suite gives it: one to a name.
+func childID(name string) string { return "id of " + name }
+
+// spawned are the children so far.
+func (a *attempt) spawned() []sdk.Child {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.children)
 }
 
 // saved are the checkpoints so far: a script may go on speaking after it has returned.

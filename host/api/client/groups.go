@@ -13,7 +13,7 @@ import (
 )
 
 func groupPath(id string, more ...string) string {
-	return "/v1/groups/" + url.PathEscape(id) + strings.Join(append([]string{""}, more...), "/")
+	return "/v1/groups/" + escapePath(id) + strings.Join(append([]string{""}, more...), "/")
 }
 
 // CreateGroup makes an open group: tasks join by naming it, until CloseGroup.

@@ -23,6 +23,9 @@ type LogOptions struct {
 	Since time.Time
 	// Level leaves out what is below it: trace, debug, info, warn or error.
 	Level string
+	// Text leaves out lines that do not have it in their text or in the value of a field,
+	// whatever letters are capital.
+	Text string
 	// Attempt leaves out the lines of all other attempts; 0 takes those of all.
 	Attempt int
 }
@@ -36,6 +39,9 @@ func (o *LogOptions) query() url.Values {
 	}
 	if o.Level != "" {
 		q.Set("level", o.Level)
+	}
+	if o.Text != "" {
+		q.Set("text", o.Text)
 	}
 	if o.Attempt > 0 {
 		q.Set("attempt", strconv.Itoa(o.Attempt))

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/taskhost/taskhost/host/api"
 )
@@ -18,6 +19,28 @@ func (c *Client) Types(ctx context.Context) ([]api.Type, error) {
 func (c *Client) Type(ctx context.Context, name string) (api.Type, error) {
 	var out api.Type
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/types/" + escapePath(name)}, &out)
+}
+
+// PutType says what holds for a task type, in place of all that was put before.
+func (c *Client) PutType(ctx context.Context, name string, t api.TypeRequest) (api.Type, error) {
+	var out api.Type
+	return out, c.call(ctx, request{method: http.MethodPut, path: "/v1/types/" + escapePath(name), body: t}, &out)
+}
+
+// ControlType does pause or resume.
+func (c *Client) ControlType(ctx context.Context, name, action string) (api.Type, error) {
+	var out api.Type
+	return out, c.call(ctx, request{method: http.MethodPost, path: "/v1/types/" + escapePath(name) + "/" + escapePath(action)}, &out)
+}
+
+// DeleteType forgets what was put of a task type. With force all tasks of the type are
+// canceled and deleted first, which takes as long as the slowest of them takes to stop.
+func (c *Client) DeleteType(ctx context.Context, name string, force bool) error {
+	req := request{method: http.MethodDelete, path: "/v1/types/" + escapePath(name)}
+	if force {
+		req.query = url.Values{"force": {"true"}}
+	}
+	return c.call(ctx, req, nil)
 }
 
 // Executors reads all executors.

@@ -27,7 +27,7 @@ type request struct {
 	path   string
 	query  url.Values
 	header http.Header
-	// body is written as JSON; nil sends none.
+	// body is written as JSON, a rawBody as it is; nil sends none.
 	body any
 }
 
@@ -50,7 +50,10 @@ func (c *Client) call(ctx context.Context, req request, out any) error {
 // do gives the response to req if it is no error; its body is to be closed.
 func (c *Client) do(ctx context.Context, req request) (*http.Response, error) {
 	var body []byte
-	if req.body != nil {
+	if raw, ok := req.body.(rawBody); ok {
+		body = raw.data
+		req.header = http.Header{"Content-Type": {raw.contentType}}
+	} else if req.body != nil {
 		var err error
 		if body, err = api.Encode(req.body); err != nil {
 			return nil, &task.Error{Code: task.CodeInvalidRequest, Message: "the request cannot be written as JSON", Cause: err}
@@ -86,7 +89,7 @@ func (c *Client) send(ctx context.Context, req request, body []byte) (*http.Resp
 	for k, v := range req.header {
 		hr.Header[k] = v
 	}
-	if body != nil {
+	if body != nil && hr.Header["Content-Type"] == nil {
 		hr.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {

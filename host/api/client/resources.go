@@ -26,5 +26,5 @@ func (c *Client) ResourcesPage(ctx context.Context, cursor string, limit int) (a
 // Resource reads who has a resource and who waits for it.
 func (c *Client) Resource(ctx context.Context, name string) (api.Resource, error) {
 	var out api.Resource
-	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + url.PathEscape(name)}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + escapePath(name)}, &out)
 }

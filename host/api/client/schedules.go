@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 )
 
 func schedulePath(id string, more ...string) string {
-	return "/v1/schedules/" + url.PathEscape(id) + strings.Join(append([]string{""}, more...), "/")
+	return "/v1/schedules/" + escapePath(id) + strings.Join(append([]string{""}, more...), "/")
 }
 
 // CreateSchedule makes a schedule.
@@ -46,10 +47,22 @@ func (c *Client) SchedulesPage(ctx context.Context, name, cursor string, limit i
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/schedules", query: q}, &out)
 }
 
-// ChangeSchedule changes what of a schedule is set in s; the rest stays.
-func (c *Client) ChangeSchedule(ctx context.Context, id string, s api.ScheduleRequest) (api.Schedule, error) {
+// ChangeSchedule changes what of a schedule is set in s; the rest stays. Fields named in
+// reset, as they are called in JSON, get their defaults.
+func (c *Client) ChangeSchedule(ctx context.Context, id string, s api.ScheduleRequest, reset ...string) (api.Schedule, error) {
 	var out api.Schedule
-	return out, c.call(ctx, request{method: http.MethodPatch, path: schedulePath(id), body: s}, &out)
+	data, err := api.Encode(s)
+	if err != nil {
+		return out, err
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return out, err
+	}
+	for _, name := range reset {
+		fields[name] = json.RawMessage("null")
+	}
+	return out, c.call(ctx, request{method: http.MethodPatch, path: schedulePath(id), body: fields}, &out)
 }
 
 // RunSchedule submits a run now, and gives its task.

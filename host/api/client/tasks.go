@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -21,7 +23,8 @@ type SubmitOptions struct {
 	IdempotencyKey string
 }
 
-// Submit submits one task. It is on the host's disk when Submit returns.
+// Submit submits one task. It is on the host's disk when Submit returns. A task with a parent
+// is submitted by a client whose token is that of the parent's attempt, while that runs.
 func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions) (api.Task, error) {
 	req := request{method: http.MethodPost, path: "/v1/tasks", header: http.Header{}, body: t}
 	if o.Wait > 0 {
@@ -34,16 +37,35 @@ func (c *Client) Submit(ctx context.Context, t api.TaskRequest, o SubmitOptions)
 	return out, c.call(ctx, req, &out)
 }
 
-// SubmitBatch submits all tasks or none, and says where they are, in their
-// order. idempotencyKey may be empty.
-func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idempotencyKey string) ([]api.TaskRef, error) {
-	req := request{method: http.MethodPost, path: "/v1/batches", header: http.Header{}, body: api.BatchRequest{Tasks: tasks}}
+// SubmitBatch submits all tasks or none, and says where they are, in their order; replayed
+// says that they were submitted before under that key. idempotencyKey may be empty.
+func (c *Client) SubmitBatch(ctx context.Context, tasks []api.TaskRequest, idempotencyKey string) (refs []api.TaskRef, replayed bool, err error) {
+	raw := make([]json.RawMessage, len(tasks))
+	for i := range tasks {
+		if raw[i], err = api.Encode(&tasks[i]); err != nil {
+			return nil, false, &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %d cannot be written as JSON", i), Cause: err}
+		}
+	}
+	return c.SubmitRaw(ctx, raw, idempotencyKey)
+}
+
+// SubmitRaw is SubmitBatch of tasks that are JSON already. What is wrong with one is found
+// in the error's fields, at /tasks and its number from 0.
+func (c *Client) SubmitRaw(ctx context.Context, tasks []json.RawMessage, idempotencyKey string) (refs []api.TaskRef, replayed bool, err error) {
+	req := request{method: http.MethodPost, path: "/v1/batches", header: http.Header{}, body: map[string][]json.RawMessage{"tasks": tasks}}
 	if idempotencyKey != "" {
 		req.header.Set("Idempotency-Key", idempotencyKey)
 	}
+	resp, err := c.do(ctx, req)
+	if err != nil {
+		return nil, false, err
+	}
+	defer drainAndClose(resp)
 	var out api.BatchAnswer
-	err := c.call(ctx, req, &out)
-	return out.Tasks, err
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return nil, false, c.unreachable(ctx, req, err)
+	}
+	return out.Tasks, resp.Header.Get("Idempotency-Replayed") != "", nil
 }
 
 // Get reads a task by its id, or by a beginning of it that is unique.
@@ -128,6 +150,17 @@ func (c *Client) List(ctx context.Context, f task.Filter) iter.Seq2[api.Task, er
 			}
 		}
 	}
+}
+
+// Tree reads a task with all that it has spawned, limit tasks in all at the most; 0 is the
+// server's limit. A beginning of the id will do.
+func (c *Client) Tree(ctx context.Context, id string, limit int) (api.TaskTree, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	var out api.TaskTree
+	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "tree"), query: q}, &out)
 }
 
 // Result reads the result's bytes and their content type.

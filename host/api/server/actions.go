@@ -19,15 +19,17 @@ var filterFields = map[string]func(f *task.Filter, v json.RawMessage, at place, 
 			f.States = append(f.States, s)
 		}
 	},
-	"type":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Types = bad.strings(v, at) },
-	"executor":       func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Executor = bad.str(v, at) },
-	"owner":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Owner = bad.str(v, at) },
-	"key":            func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Key = bad.str(v, at) },
-	"group":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Group = bad.id(v, at) },
-	"parent":         func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Parent = bad.id(v, at) },
-	"labels":         func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Labels = bad.stringMap(v, at) },
-	"created_after":  func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedAfter = bad.time(v, at) },
-	"created_before": func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedBefore = bad.time(v, at) },
+	"type":            func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Types = bad.strings(v, at) },
+	"executor":        func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Executor = bad.str(v, at) },
+	"owner":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Owner = bad.str(v, at) },
+	"key":             func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Key = bad.str(v, at) },
+	"group":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Group = bad.id(v, at) },
+	"parent":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Parent = bad.id(v, at) },
+	"labels":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Labels = bad.stringMap(v, at) },
+	"created_after":   func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedAfter = bad.time(v, at) },
+	"created_before":  func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.CreatedBefore = bad.time(v, at) },
+	"finished_after":  func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.FinishedAfter = bad.time(v, at) },
+	"finished_before": func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.FinishedBefore = bad.time(v, at) },
 }
 
 // decodeAction reads the body of an action.

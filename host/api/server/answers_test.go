@@ -111,6 +111,18 @@ func sample(method, path string) (target, body string) {
 		body = `{"action":"cancel","filter":{}}`
 	case path == "/v1/schedules" && method == "POST":
 		body = `{"name":"s","cron":"@daily","task":{"type":"text"}}`
+	case path == "/v1/types/{name}" && method == "PUT":
+		body = `{}`
+	case path == "/v1/board/claims" && method == "POST":
+		body = `{"worker":"w","types":["outside"]}`
+	case strings.HasSuffix(path, "/progress"):
+		body = `{"done":1}`
+	case strings.HasSuffix(path, "/log"):
+		body = `{"lines":["a"]}`
+	case strings.HasSuffix(path, "/fail"):
+		body = `{"message":"m"}`
+	case strings.HasSuffix(path, "/trash"):
+		body = `{"reason":"r"}`
 	case path == "/v1/tokens" && method == "POST":
 		body = `{"name":"n","owner":"o","role":"admin"}`
 	case method == "PATCH":
@@ -129,14 +141,16 @@ func TestEveryDescribedAnswerIsGiven(t *testing.T) {
 	t.Run("tasks", func(t *testing.T) { giveTasks(t, all) })
 	t.Run("groups", func(t *testing.T) { giveGroups(t, all) })
 	t.Run("schedules", func(t *testing.T) { giveSchedules(t, all) })
+	t.Run("types", func(t *testing.T) { giveTypes(t, all) })
 	t.Run("attempts", func(t *testing.T) { giveAttempts(t, all) })
+	t.Run("board", func(t *testing.T) { giveBoard(t, all) })
 	t.Run("executors", func(t *testing.T) { giveExecutors(t, all) })
 	t.Run("identity", func(t *testing.T) { giveIdentity(t, all) })
 	t.Run("slow bodies", func(t *testing.T) { giveTimeouts(t, all) })
 	t.Run("failures", func(t *testing.T) { giveFailures(t, all) })
 	for _, never := range []string{
 		"health 500 internal", "version 500 internal", "openapi 500 internal", // they ask nothing that could fail, but anything may
-		"putAttemptResult 408 request_timeout", // after five minutes
+		"putAttemptResult 408 request_timeout", "checkpointClaim 408 request_timeout", "finishClaim 408 request_timeout", // after five minutes
 	} {
 		all[never] = true
 	}
@@ -211,6 +225,7 @@ func giveTasks(t *testing.T, all given) {
 		{`POST /v1/batches | {"tasks":[{"type":"text"}]} | Content-Type: text/plain`, "submitBatch 415 unsupported_media_type"},
 		{`POST /v1/batches | {"tasks":[{"type":"echo","input":"` + big + `"}]}`, "submitBatch 413 too_large"},
 		{`GET /v1/tasks`, "listTasks 200"},
+		{`GET /v1/tasks?format=jsonl | Accept: text/html`, "listTasks 406 not_acceptable"},
 		{`GET /v1/tasks/by-key/text/k`, "getTaskByKey 200"},
 		{`GET /v1/tasks/by-key/text/k | If-None-Match: *`, "getTaskByKey 304"},
 		{`GET /v1/tasks/by-key/text/none`, "getTaskByKey 404 not_found"},
@@ -231,7 +246,7 @@ func giveTasks(t *testing.T, all given) {
 	var h api.History
 	history.json(t, &h)
 	last := fmt.Sprint(h.Events[len(h.Events)-1].Seq)
-	for _, sub := range [][2]string{{"", "getTask"}, {"/result", "getResult"}, {"/history", "getHistory"}, {"/logs", "getLogs"}, {"/events", "watchTask"}} {
+	for _, sub := range [][2]string{{"", "getTask"}, {"/result", "getResult"}, {"/history", "getHistory"}, {"/logs", "getLogs"}, {"/events", "watchTask"}, {"/tree", "getTaskTree"}} {
 		all.wants(r, [][2]string{{"GET /v1/tasks/" + done + sub[0], sub[1] + " 200"}, {"GET /v1/tasks/" + someID + sub[0], sub[1] + " 404 not_found"},
 			{"GET /v1/tasks/" + done[:6] + sub[0], sub[1] + " 409 conflict"}}) // tasks of one hour begin alike
 	}
@@ -363,6 +378,8 @@ func giveAttempts(t *testing.T, all given) {
 	all.wants(r, [][2]string{
 		{"GET /v1/attempts/" + token + "/input", "attemptInput 200"},
 		{"GET /v1/attempts/" + token + "/checkpoint", "attemptCheckpoint 200"},
+		{"GET /v1/attempts/" + token + "/children", "attemptChildren 200"},
+		{"GET /v1/attempts/" + someToken + "/children", "attemptChildren 404 not_found"},
 		{"PUT /v1/attempts/" + token + `/result | {} | Content-Type: application/json`, "putAttemptResult 204"},
 		{"PUT /v1/attempts/" + token + `/result | {"` + strings.Repeat("x", 2<<10) + `":1}`, "putAttemptResult 413 too_large"},
 		{"GET /v1/attempts/" + someToken + "/input", "attemptInput 404 not_found"},
@@ -375,7 +392,6 @@ func giveAttempts(t *testing.T, all given) {
 func giveExecutors(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{})
 	all.wants(r, [][2]string{
-		{"GET /v1/types", "listTypes 200"}, {"GET /v1/types/greet", "getType 200"}, {"GET /v1/types/none", "getType 404 not_found"},
 		{"GET /v1/executors", "listExecutors 200"}, {"GET /v1/executors/x", "getExecutor 200"}, {"GET /v1/executors/none", "getExecutor 404 not_found"},
 		{"POST /v1/executors/none/pause", "pauseExecutor 404 not_found"}, {"POST /v1/executors/none/resume", "resumeExecutor 404 not_found"},
 		{"POST /v1/executors/none/drain", "drainExecutor 404 not_found"}, {"POST /v1/executors/none/restart", "restartExecutor 404 not_found"},
@@ -397,6 +413,23 @@ func giveExecutors(t *testing.T, all given) {
 	all.wants(stubborn, [][2]string{{"POST /v1/workers/a/drain", "drainWorker 409 conflict"}, {"POST /v1/workers/a/resume", "resumeWorker 409 conflict"}})
 	process := serveAs(t, obedient{}, server.Options{})
 	all.wants(process, [][2]string{{"POST /v1/executors/x/drain", "drainExecutor 200"}, {"POST /v1/executors/x/restart", "restartExecutor 200"}})
+}
+
+func giveTypes(t *testing.T, all given) {
+	r := newTestServer(t, server.Options{})
+	big := strings.Repeat("x", 3<<20)
+	all.wants(r, [][2]string{
+		{"GET /v1/types", "listTypes 200"}, {"GET /v1/types/greet", "getType 200"}, {"GET /v1/types/none", "getType 404 not_found"},
+		{`PUT /v1/types/mine | {"timeout":"1m","queue_limit":3,"concurrency":[{"max":2},{"max":1,"by":"label:a"}],"rate":{"per_second":5},"backoff":{"initial":1,"max":"2s"}}`, "putType 201"},
+		{`PUT /v1/types/greet | {"retain":0,"max_lost":0}`, "putType 200"},
+		{`PUT /v1/types/taskhost.action | {}`, "putType 409 conflict"},
+		{`PUT /v1/types/mine | {"description":"` + big + `"}`, "putType 413 too_large"},
+		{`PUT /v1/types/mine | {} | Content-Type: text/plain`, "putType 415 unsupported_media_type"},
+		{"POST /v1/types/mine/pause", "pauseType 200"}, {"POST /v1/types/mine/pause", "pauseType 409 conflict"}, {"POST /v1/types/none/pause", "pauseType 404 not_found"},
+		{"POST /v1/types/mine/resume", "resumeType 200"}, {"POST /v1/types/mine/resume", "resumeType 409 conflict"}, {"POST /v1/types/none/resume", "resumeType 404 not_found"},
+		{`POST /v1/tasks | {"type":"mine"}`, "submitTask 202"},
+		{"DELETE /v1/types/mine", "deleteType 409 conflict"}, {"DELETE /v1/types/mine?force=true", "deleteType 204"}, {"DELETE /v1/types/mine", "deleteType 404 not_found"},
+	})
 }
 
 func giveIdentity(t *testing.T, all given) {
@@ -440,7 +473,9 @@ func (s refusing) AppendEvents(context.Context, []identity.Event) error { return
 // giveTimeouts sends bodies whose end does not come.
 func giveTimeouts(t *testing.T, all given) {
 	r := newTestServer(t, server.Options{BodyTimeout: 50 * time.Millisecond})
-	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/tokens", "POST /v1/schedules", "PATCH /v1/schedules/" + someID} {
+	const claim = "POST /v1/board/claims/" + someToken
+	for _, target := range []string{"POST /v1/tasks", "POST /v1/batches", "POST /v1/actions", "POST /v1/groups", "POST /v1/tokens", "POST /v1/schedules", "PATCH /v1/schedules/" + someID, "PUT /v1/types/none",
+		"POST /v1/board/claims", claim + "/progress", claim + "/log", claim + "/fail", claim + "/trash"} {
 		method, path, _ := strings.Cut(target, " ")
 		a := r.raw(method, path, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 		if what := all.record(t, a); !strings.HasSuffix(what, " 408 request_timeout") {
@@ -458,7 +493,7 @@ func giveFailures(t *testing.T, all given) {
 	}{
 		{task.CodeStoreUnavailable, nil},
 		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "submitAction", "pauseTask", "resumeTask", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
-			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "createToken", "revokeToken"}},
+			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "putType", "pauseType", "resumeType", "deleteType", "createToken", "revokeToken", "checkpointClaim"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
 		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
 		{task.CodeConflict, []string{"cancelTask", "pauseTask", "submitAction", "putAttemptResult"}},                                                    // a task that is reverted, an attempt that ends at this moment

@@ -16,8 +16,13 @@ var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad 
 			bad.add(at, "is empty")
 		}
 	},
-	"input":    func(s *task.Spec, v json.RawMessage, _ place, _ *faults) { s.Input = v },
-	"key":      func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Key = bad.str(v, at) },
+	"input": func(s *task.Spec, v json.RawMessage, _ place, _ *faults) { s.Input = v },
+	"key":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Key = bad.str(v, at) },
+	"on_conflict": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
+		if s.OnConflict = task.OnConflict(bad.str(v, at)); v[0] == '"' && s.OnConflict == "" {
+			bad.add(at, "is empty")
+		}
+	},
 	"executor": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Executor = bad.str(v, at) },
 	"priority": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Priority = bad.integer(v, at) },
 	"run_at":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.RunAt = bad.time(v, at) },
@@ -29,6 +34,8 @@ var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad 
 		s.Resources.Exclusive = bad.strings(v, at)
 	},
 	"shared":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Resources.Shared = bad.strings(v, at) },
+	"parent":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Parent = bad.id(v, at) },
+	"name":     func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Name = bad.str(v, at) },
 	"group":    func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Group = bad.id(v, at) },
 	"retain":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Retain = new(bad.duration(v, at)) },
 	"max_lost": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.MaxLost = new(bad.integer(v, at)) },
@@ -95,6 +102,9 @@ func decodeBatch(body []byte) (specs []task.Spec, own *group.Spec, err error) {
 	for i := range specs {
 		if own != nil && !specs[i].Group.IsZero() {
 			bad.add(taskInBatch(i).to("group"), "is given, and the batch makes a group of its own: give one or the other")
+		}
+		if own != nil && !specs[i].Parent.IsZero() {
+			bad.add(taskInBatch(i).to("parent"), "is given, and the batch makes a group: make the group first, and have children join it")
 		}
 	}
 	return specs, own, bad.err()

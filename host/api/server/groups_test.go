@@ -52,6 +52,20 @@ func TestGroupOverREST(t *testing.T) {
 	r.wants(r.do("GET", "/v1/groups/"+g.ID, ""), 404, task.CodeNotFound)
 }
 
+// What is answered with 202 says where it goes on.
+func TestAcceptedGroupSaysWhereItIs(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	var g api.Group
+	r.do("POST", "/v1/groups", `{}`).json(t, &g)
+	for _, verb := range []string{"cancel", "retry"} {
+		a := r.do("POST", "/v1/groups/"+g.ID+"/"+verb, "")
+		r.wants(a, 202, "")
+		if a.json(t, &g); g.Group != "/v1/groups/"+g.ID {
+			t.Errorf("%s: %s", verb, a.body)
+		}
+	}
+}
+
 func TestBatchThatIsAGroup(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	body := `{"group":{"name":"b"},"tasks":[{"type":"gated"},{"type":"gated"}]}`

@@ -70,7 +70,12 @@ func (h *handlers) toStatus(now *task.HostStatus, s task.Scope) api.Status {
 		out.Executors[i] = toExecutor(&now.Executors[i], s)
 	}
 	for i, b := range now.Backlog {
-		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: orNull(b.Waiting.String()), Reason: orNull(b.Reason), Tasks: b.Tasks}
+		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: b.Waiting.String(), Reason: orNull(b.Reason), Tasks: b.Tasks,
+			Oldest: idOrNull(b.Oldest.ID), OldestAt: timeOrNull(b.Oldest.CreatedAt)}
+	}
+	out.Problems = make([]api.HostProblem, len(now.Problems))
+	for i, p := range now.Problems {
+		out.Problems[i] = api.HostProblem{Kind: p.Kind, ID: p.ID.String(), Name: p.Name, Reason: p.Reason}
 	}
 	for i := range now.Failed {
 		out.Failed[i] = toTask(&now.Failed[i], false)

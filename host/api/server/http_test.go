@@ -29,7 +29,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 	r.wants(r.do("POST", "/v1/executors//pause", ""), 404, task.CodeNotFound)
 	for _, c := range []struct{ method, path, allow string }{
 		{"PUT", "/v1/tasks", "GET, HEAD, POST"}, {"GET", "/v1/batches", "POST"}, {"POST", "/v1/tasks/x", "DELETE, GET, HEAD"},
-		{"GET", "/v1/tasks/x/cancel", "POST"}, {"DELETE", "/healthz", "GET, HEAD"}, {"PATCH", "/v1/types/x", "GET, HEAD"},
+		{"GET", "/v1/tasks/x/cancel", "POST"}, {"DELETE", "/healthz", "GET, HEAD"}, {"PATCH", "/v1/types/x", "DELETE, GET, HEAD, PUT"},
 	} {
 		a := r.do(c.method, c.path, "")
 		r.wants(a, 405, "method_not_allowed")
@@ -159,7 +159,7 @@ func TestTypes(t *testing.T) {
 	if typ.Name != "greet" || *typ.Executor != "x" || !typ.Available || !strings.Contains(string(typ.Input), `"name"`) || typ.Limits.Timeout != "1h0m0s" || typ.Limits.MaxAttempts != 3 {
 		t.Errorf("%s", a.body)
 	}
-	if got := fmt.Sprint(names(t, a.body)); got != "[name description input result revertible executor available limits counts]" {
+	if got := fmt.Sprint(names(t, a.body)); got != "[name description input result revertible executor available paused limits origin counts]" {
 		t.Errorf("fields %s", got)
 	}
 	r.wants(r.do("GET", "/v1/types/none", ""), 404, task.CodeNotFound)

@@ -108,7 +108,7 @@ func accesses() map[string]access {
 	fixed := func(path string) func(*matrix) string { return func(*matrix) string { return path } }
 	const viewer, member, operator, admin = identity.Viewer, identity.Member, identity.Operator, identity.Admin
 	all := map[string]access{
-		"health": {}, "ready": {}, "version": {}, "openapi": {}, "attemptInput": {}, "attemptCheckpoint": {}, "putAttemptResult": {},
+		"health": {}, "ready": {}, "version": {}, "openapi": {}, "attemptInput": {}, "attemptCheckpoint": {}, "attemptChildren": {}, "putAttemptResult": {},
 
 		"submitTask": {needs: member, body: `{"type":"text"}`}, "submitBatch": {needs: member, body: `{"tasks":[{"type":"text"}]}`},
 		"submitAction": {needs: member, body: `{"action":"cancel","filter":{"type":["none"]}}`},
@@ -116,8 +116,9 @@ func accesses() map[string]access {
 		"getTask": {needs: viewer, owned: true, path: task("", (*matrix).pending)}, "getResult": {needs: viewer, owned: true, path: task("/result", (*matrix).withResult)},
 		"getTaskByKey": {needs: viewer, path: fixed("/v1/tasks/by-key/text/anns-key")},
 		"getHistory":   {needs: viewer, owned: true, path: task("/history", (*matrix).pending)}, "getLogs": {needs: viewer, owned: true, path: task("/logs", (*matrix).pending)},
-		"watchTask":  {needs: viewer, owned: true, path: task("/events", (*matrix).final)},
-		"deleteTask": {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
+		"getTaskTree": {needs: viewer, owned: true, path: task("/tree", (*matrix).pending)},
+		"watchTask":   {needs: viewer, owned: true, path: task("/events", (*matrix).final)},
+		"deleteTask":  {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
 		"retryTask": {needs: member, owned: true, path: task("/retry", (*matrix).final)}, "pauseTask": {needs: member, owned: true, path: task("/pause", (*matrix).pending)},
 		"resumeTask": {needs: member, owned: true, path: task("/resume", (*matrix).paused)},
 
@@ -129,13 +130,23 @@ func accesses() map[string]access {
 		"getSchedule": {needs: viewer, owned: true, path: schedule("")}, "changeSchedule": {needs: member, owned: true, path: schedule(""), body: `{"paused":true}`},
 		"deleteSchedule": {needs: member, owned: true, path: schedule("")}, "runSchedule": {needs: member, owned: true, path: schedule("/run")},
 
+		"claimTasks": {needs: member, body: `{"worker":"w","types":["none"]}`}, "listClaims": {needs: viewer}, "renewClaim": {needs: member}, "checkpointClaim": {needs: member},
+		"progressClaim": {needs: member, body: `{"done":1}`}, "logClaim": {needs: member, body: `{"lines":["a"]}`}, "finishClaim": {needs: member},
+		"failClaim": {needs: member, body: `{"message":"m"}`}, "releaseClaim": {needs: member}, "trashClaim": {needs: member, body: `{"reason":"r"}`},
+
 		"listResources": {needs: viewer}, "getResource": {needs: viewer, path: fixed("/v1/resources/anns-disk")},
 
 		"listExecutors": {needs: viewer}, "getExecutor": {needs: viewer, path: fixed("/v1/executors/x")}, "listWorkers": {needs: viewer}, "getWorker": {needs: viewer},
 		"drainWorker": {needs: operator}, "resumeWorker": {needs: operator},
+		"putType": {needs: operator, path: fixed("/v1/types/later"), body: `{}`}, "deleteType": {needs: operator, path: fixed("/v1/types/later")},
+		"pauseType": {needs: operator, path: fixed("/v1/types/text/pause")}, "resumeType": {needs: operator, path: fixed("/v1/types/text/resume")},
 
 		"whoami": {needs: viewer}, "createToken": {needs: admin, body: `{"name":"made %d","owner":"ops","role":"viewer"}`}, "listTokens": {needs: admin},
 		"getToken": {needs: admin, path: token}, "revokeToken": {needs: admin, path: token}, "listAudit": {needs: admin},
+	}
+	all["claimTasks"], all["listClaims"] = access{needs: member, body: `{"worker":"w","types":["text"]}`}, access{needs: viewer}
+	for verb, body := range map[string]string{"renew": "", "checkpoint": "x", "finish": "1", "release": "", "progress": `{"done":1}`, "log": `{"lines":[]}`, "fail": `{"message":"m"}`, "trash": `{"reason":"r"}`} {
+		all[verb+"Claim"] = access{needs: member, body: body} // of a token that is nobody's; TestBoardOwners has one of another owner's
 	}
 	for _, verb := range []string{"pause", "resume", "drain", "restart"} {
 		all[verb+"Executor"] = access{needs: operator, path: fixed("/v1/executors/x/" + verb)}

@@ -8,11 +8,12 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// filter reads the list's filters.
+// filter reads the list's filters, its order, and of which tasks a page is; a limit of 0 is none.
 func (q *query) filter() task.Filter {
 	f := task.Filter{
 		Types: q.repeated("type"), Executor: q.single("executor"), Owner: q.single("owner"), Key: q.single("key"),
 		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
+		FinishedAfter: q.time("finished_after"), FinishedBefore: q.time("finished_before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
 	}
 	f.Group, f.Parent = q.id("group"), q.id("parent")
@@ -44,17 +45,25 @@ func (q *query) filter() task.Filter {
 	default:
 		q.bad.add(place{"order"}, "%q is not an order: want desc (newest first) or asc", v)
 	}
-	if f.Limit == 0 {
-		f.Limit = task.DefaultListed
-	}
 	return f
 }
 
 func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
 	f := q.filter()
+	lines := false
+	switch v := q.single("format"); v {
+	case "", "json":
+	case "jsonl":
+		lines = true
+	default:
+		q.bad.add(place{"format"}, "%q is not a format: want json or jsonl", v)
+	}
 	if err := q.err(); err != nil {
 		return err
+	}
+	if lines {
+		return h.writeTaskLines(w, r, s, f, f.Limit)
 	}
 	page, err := h.svc.List(r.Context(), s, f)
 	if err != nil {

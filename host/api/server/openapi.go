@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +64,8 @@ func newDocument(version string) *document {
 		},
 		Components: &huma.Components{Schemas: schemas, Responses: map[string]*huma.Response{}, SecuritySchemes: map[string]*huma.SecurityScheme{
 			"token":     {Type: "http", Scheme: "bearer", Description: "Needed where the server has tokens; without any it listens on loopback and asks for none."},
-			"openstack": {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "The same token, where OpenStack's clients send one."}}},
+			"openstack": {Type: "apiKey", In: "header", Name: "X-Auth-Token", Description: "The same token, where OpenStack's clients send one."},
+			"attempt":   {Type: "http", Scheme: "bearer", Description: "The token of a running attempt, with which it spawns children of its task. It ends with the attempt."}}},
 		Security: []map[string][]string{{"token": {}}, {"openstack": {}}, {}},
 	}}
 	for _, t := range tags {
@@ -80,6 +82,9 @@ func (d *document) operation(rt route) *huma.Operation {
 		Tags: []string{rt.tag}, Responses: map[string]*huma.Response{}}
 	if rt.open {
 		op.Security = []map[string][]string{{}}
+	}
+	if rt.spawns {
+		op.Security = append(slices.Clone(d.Security), map[string][]string{"attempt": {}})
 	}
 	for _, p := range rt.params {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: p.in, Description: p.doc, Required: p.in == "path",

@@ -33,6 +33,7 @@ var statuses = map[task.Code]struct {
 	task.CodeQueueFull:           {http.StatusTooManyRequests, "The queue is full"},
 	task.CodeExecutorUnavailable: {http.StatusServiceUnavailable, "The executor is not available"},
 	task.CodeStoreUnavailable:    {http.StatusServiceUnavailable, "The store is not available"},
+	task.CodeStaleClaim:          {http.StatusConflict, "The claim is not held any more"},
 	task.CodeStoreFull:           {http.StatusInsufficientStorage, "The store is full"},
 	api.CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here"},
 	api.CodeNotAcceptable:        {http.StatusNotAcceptable, "The answer has another media type"},

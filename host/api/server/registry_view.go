@@ -7,14 +7,22 @@ import (
 
 func toType(t *task.TypeStatus) api.Type {
 	l := t.Limits
-	return api.Type{
+	d := api.Type{
 		Name: t.Name, Description: t.Description, Input: orNullJSON(t.Input), Result: orNullJSON(t.Result),
-		Revertible: t.Revertible, Executor: orNull(t.Executor), Available: t.Available,
-		Limits: api.Limits{Timeout: l.Timeout.String(), MaxAttempts: l.MaxAttempts, MaxLost: l.MaxLost, Retain: l.Retain.String(),
+		Revertible: t.Revertible, Executor: orNull(t.Executor), Available: t.Available, Paused: t.Paused, Origin: t.Origins,
+		Limits: api.Limits{Timeout: l.Timeout.String(), Deadline: l.Deadline.String(), MaxAttempts: l.MaxAttempts, MaxLost: l.MaxLost, Retain: l.Retain.String(),
 			Priority: l.Priority, MaxInput: l.MaxInput, MaxResult: l.MaxResult, QueueLimit: l.QueueLimit, Route: orEmpty(l.Route),
 			Backoff: api.BackoffLimits{Initial: l.Backoff.Initial.String(), Max: l.Backoff.Max.String()}},
 		Counts: api.Counts(t.Counts),
 	}
+	d.Limits.Concurrency = make([]api.ConcurrencyLimit, len(l.Concurrency))
+	for i, c := range l.Concurrency {
+		d.Limits.Concurrency[i] = api.ConcurrencyLimit(c)
+	}
+	if l.Rate != (task.Rate{}) {
+		d.Limits.Rate = &api.RateLimit{PerSecond: l.Rate.PerSecond, Burst: max(l.Rate.Burst, 1)}
+	}
+	return d
 }
 
 // toExecutor is an executor as a caller of that scope sees it: what runs where is told to who

@@ -58,15 +58,19 @@ func requestAttrs(r *http.Request, w *startedWriter, took time.Duration) []slog.
 	return append(attrs, slog.Duration("took", took))
 }
 
-// attemptsPath begins the paths that hold a secret: an attempt's token.
-const attemptsPath = "/v1/attempts/"
+// What the paths begin with that hold a secret: an attempt's token.
+const (
+	attemptsPath = "/v1/attempts/"
+	claimsPath   = "/v1/board/claims/"
+)
 
 // loggedPath is the path of a request without the secret in it.
 func loggedPath(r *http.Request) string {
-	rest, secret := strings.CutPrefix(r.URL.Path, attemptsPath)
-	if !secret {
-		return r.URL.Path
+	for _, before := range []string{attemptsPath, claimsPath} {
+		if rest, secret := strings.CutPrefix(r.URL.Path, before); secret {
+			_, what, _ := strings.Cut(rest, "/")
+			return before + "{token}/" + what
+		}
 	}
-	_, what, _ := strings.Cut(rest, "/")
-	return attemptsPath + "{token}/" + what
+	return r.URL.Path
 }

@@ -44,6 +44,8 @@ func TestRequestsAreLogged(t *testing.T) {
 	r.logged("level=DEBUG", "path=/v1/attempts/{token}/input", "status=404")
 	r.wants(r.do("GET", "/v1/attempts/0123456789abcdef/nothing", "", "Host: elsewhere.example"), 403, task.CodeForbidden)
 	r.logged("level=DEBUG", "path=/v1/attempts/{token}/nothing", "status=403")
+	r.wants(r.do("POST", "/v1/board/claims/0123456789abcdef0123456789abcdef/renew", ""), 409, task.CodeStaleClaim)
+	r.logged("level=DEBUG", "path=/v1/board/claims/{token}/renew", "status=409")
 	held, _ := raw(t, r.addr, "GET /v1/tasks/"+id+"?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if err := held.Close(); err != nil {
 		t.Fatal(err)

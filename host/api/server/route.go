@@ -22,6 +22,7 @@ type route struct {
 	summary      string
 	description  string
 	open         bool          // to callers who do not say who they are
+	spawns       bool          // to running attempts, too, by their tokens: for children of their tasks
 	role         identity.Role // that a caller needs at the least; "": viewer to read, member to change
 	quiet        bool          // the audit does not tell of it, though it changes something
 	params       []param       // those of the path, too

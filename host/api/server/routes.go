@@ -13,10 +13,12 @@ import (
 func (h *handlers) routes() []route {
 	var all []route
 	all = append(all, h.taskRoutes()...)
+	all = append(all, h.childRoutes()...)
 	all = append(all, h.actionRoutes()...)
 	all = append(all, h.groupRoutes()...)
 	all = append(all, h.resourceRoutes()...)
 	all = append(all, h.scheduleRoutes()...)
+	all = append(all, h.boardRoutes()...)
 	all = append(all, h.recordRoutes()...)
 	all = append(all, h.typeRoutes()...)
 	all = append(all, h.executorRoutes()...)
@@ -32,11 +34,12 @@ var tags = []struct{ name, doc string }{
 	{"groups", "Tasks that belong together: counted by their states, ended and run again as one, with a last task that runs when all are final."},
 	{"schedules", "Tasks that are submitted again and again, by a cron line or at an interval."},
 	{"resources", "Names that tasks have for themselves or share, first come, first served, and who waits for them."},
+	{"board", "For workers that have nothing but HTTP: they claim tasks that are placed on a board, and say how they go. The token of a claim is the attempt's."},
 	{"records", "What is told of a task: its result, its history, its log, and what happens to it now."},
 	{"types", "What can be run."},
 	{"executors", "What runs it, as operators see it."},
 	{"workers", "The machines and processes behind executors that have any, as operators see them."},
-	{"attempts", "For workers: what a broker cannot carry. The token of the attempt is the credential, and the only one."},
+	{"attempts", "For workers: what a broker cannot carry. Attempts also submit, children of their tasks. The token of the attempt is the credential, and the only one."},
 	{"identity", "Who may call, what they may do, and what they did."},
 	{"host", "The host itself."},
 }
@@ -55,7 +58,8 @@ var (
 		doc: "hold the answer until the task is final, this long at the most: 30s, or a number of seconds; 5 minutes are granted"}
 	prefer    = param{name: "Prefer", in: "header", kind: "string", doc: "wait=30: hold the answer until the task is final, so many seconds at the most; 300 are granted"}
 	idemParam = param{name: "Idempotency-Key", in: "header", kind: "string", least: 1, most: maxIdempotencyKey,
-		doc: "a name for this request, of the client's choice and by owner: sent again with the same body it is answered with the first tasks, with another body 422 idempotency_mismatch"}
+		doc: "a name for this request, of the client's choice and by owner: sent again with the same body within 24 hours it is answered with the first tasks, with another body 422 idempotency_mismatch. " +
+			"Of a task that was deleted meanwhile a batch is answered with the id, anything else with 409 conflict"}
 	traceParam  = param{name: "traceparent", in: "header", kind: "string", doc: "the caller's trace context, as W3C has it: kept with the task and handed to its executor"}
 	ifNoneMatch = param{name: "If-None-Match", in: "header", kind: "string", doc: "an ETag: 304 if the task is still as it was"}
 
@@ -67,7 +71,7 @@ var (
 	location        = param{name: "Location", kind: "string", doc: "the path of the task", always: true}
 	groupLocation   = param{name: "Location", kind: "string", doc: "the path of the group, if they make one"}
 	contentLocation = param{name: "Content-Location", kind: "string", doc: "the path of the task, by its whole id", always: true}
-	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are"}
+	replayed        = param{name: "Idempotency-Replayed", kind: "string", enum: []string{"true"}, doc: "there if the Idempotency-Key names an earlier request, whose tasks these are, or all are children that there were already"}
 	applied         = param{name: "Preference-Applied", kind: "string", doc: "the wait that was granted, if one was asked for: wait=30"}
 	etag            = param{name: "ETag", kind: "string", doc: "of the task as it is in this answer; its progress counts", always: true}
 	nextLink        = param{name: "Link", kind: "string", doc: `the next page, with rel="next"; absent on the last`}
@@ -95,20 +99,27 @@ func (h *handlers) taskRoutes() []route {
 	accepted := []param{location, replayed, applied}
 	return []route{
 		{method: http.MethodPost, path: "/v1/tasks", id: "submitTask", tag: tag, summary: "Submit a task", handle: h.submitTask,
-			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists: a second one is 409 conflict, " +
-				"naming the first. A group that it is to join must be there (404) and open (409). The body may have 1 MiB more than the largest input that a type takes.",
-			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit,
+			description: "The task is on disk when this answers. A key is unique within owner and type while its task exists, which is until it is deleted or was final for as long as its retain says: " +
+				"a second one is 409 conflict, naming the first, unless on_conflict asks for something else. An Idempotency-Key is remembered for 24 hours from the first request, whatever becomes of its tasks. " +
+				"Both hold over a restart of the host. A group that it is to join must be there (404) and open (409). With a parent it is a child of that task: Authorization carries the token of the attempt " +
+				"that runs it, and a child of the same name that is there already is the answer, as if it had been sent before. The body may have 1 MiB more than the largest input that a type takes.",
+			params: []param{prefer, idemParam, traceParam}, body: api.TaskRequest{}, codes: submit, spawns: true,
 			answers: []answer{
 				{status: http.StatusAccepted, doc: "accepted, and not final yet", body: api.Task{}, headers: accepted},
-				{status: http.StatusOK, doc: "accepted, and final within the wait", body: api.Task{}, headers: accepted},
+				{status: http.StatusOK, doc: "accepted, and final within the wait; or, with on_conflict existing, the task that has the key", body: api.Task{}, headers: accepted},
 			}},
 		{method: http.MethodPost, path: "/v1/batches", id: "submitBatch", tag: tag, summary: "Submit many tasks, all or none", handle: h.submitBatch,
-			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. The body may have 64 MiB.",
-			params:      []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit,
+			description: "All tasks are on disk when this answers, or none is, and so is the group that they make, if they make one. Each task may say on_conflict for itself; " +
+				"existing is not for the members of a batch's own group. The body may have 64 MiB.",
+			params: []param{idemParam, traceParam}, body: api.BatchRequest{}, codes: submit, spawns: true,
 			answers: []answer{{status: http.StatusAccepted, doc: "all are accepted", body: api.BatchAnswer{}, headers: []param{replayed, groupLocation}}}},
 		{method: http.MethodGet, path: "/v1/tasks", id: "listTasks", tag: tag, summary: "List tasks", handle: h.listTasks,
-			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match.", params: listParams(), codes: reads,
-			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TaskList{}, headers: []param{nextLink}}}},
+			description: "Newest first, without inputs, results and the details of errors. Filters that are given must all match. With format=jsonl all of them are streamed, " +
+				"however many: an answer that breaks off is not complete, and goes on with cursor, the id of the last task that it had.",
+			params: listParams(), codes: codes(reads, api.CodeNotAcceptable),
+			answers: []answer{{status: http.StatusOK, doc: "one page, or all as lines", body: api.TaskList{}, headers: []param{nextLink}},
+				{status: http.StatusOK, doc: "one page, or all as lines", media: "application/x-ndjson", body: taskLines{}, content: "the tasks, each as JSON on a line of its own",
+					headers: []param{{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a stream is not kept"}}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}", id: "getTask", tag: tag, summary: "Read a task", handle: h.getTask,
 			description: "With wait the answer is held until the task is final, or the time is up.",
 			params:      []param{taskPrefix, waitParam, ifNoneMatch}, codes: named, answers: shownTask},
@@ -118,7 +129,7 @@ func (h *handlers) taskRoutes() []route {
 				waitParam, ifNoneMatch},
 			codes: codes(reads, task.CodeNotFound), answers: shownTask},
 		{method: http.MethodDelete, path: "/v1/tasks/{id}", id: "deleteTask", tag: tag, summary: "Delete a final task", handle: h.deleteTask,
-			description: "Its result, history and log go with it.", params: []param{taskID},
+			description: "Its result, history and log go with it, and what it has spawned. 409 not_final also while something of that goes on, and of a child as long as its parent may ask for it again.", params: []param{taskID},
 			codes: codes(writes, task.CodeNotFound, task.CodeNotFinal), answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/cancel", id: "cancelTask", tag: tag, summary: "Ask a task to end", handle: h.cancelTask,
 			description: "A task that does not run is canceled at once. One that runs is canceling until its attempt was heard to end, or its time to end is up; " +
@@ -127,7 +138,7 @@ func (h *handlers) taskRoutes() []route {
 			answers: []answer{{status: http.StatusAccepted, doc: "canceling: its attempt's end is awaited", body: api.Task{}},
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
-			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline.",
+			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline, and so do those of its children that failed or were canceled.",
 			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull),
 			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
@@ -141,7 +152,7 @@ func listParams() []param {
 	return []param{
 		{name: "state", in: "query", kind: "states", doc: "tasks in this state; may repeat, and any may match"},
 		{name: "type", in: "query", kind: "strings", doc: "tasks of this type; may repeat, and any may match"},
-		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs, or ran last"},
+		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs or ran last, or that wait pinned to it"},
 		{name: "owner", in: "query", kind: "string", doc: "tasks of this owner; who is no admin sees their own alone"},
 		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
 		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},
@@ -149,9 +160,12 @@ func listParams() []param {
 		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value, where the first '=' ends the name; may repeat, and all must match"},
 		{name: "created_after", in: "query", kind: "date-time", doc: "tasks created later than this"},
 		{name: "created_before", in: "query", kind: "date-time", doc: "tasks created earlier than this"},
+		{name: "finished_after", in: "query", kind: "date-time", doc: "tasks that became final later than this"},
+		{name: "finished_before", in: "query", kind: "date-time", doc: "tasks that became final earlier than this; what is not final is none of them"},
 		{name: "order", in: "query", kind: "string", enum: []string{"desc", "asc"}, otherwise: "desc", doc: "desc: newest first; asc: oldest first"},
+		{name: "format", in: "query", kind: "string", enum: []string{"json", "jsonl"}, otherwise: "json", doc: "json: one page; jsonl: application/x-ndjson, a line of JSON for each task, and all of them unless limit is given"},
 		pageLimit("tasks"),
-		pageCursor,
+		{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before, or the id of any task: the list goes on behind it"},
 	}
 }
 
@@ -166,11 +180,14 @@ func (h *handlers) recordRoutes() []route {
 			description: "Every transition, oldest first.", params: []param{taskPrefix}, codes: named,
 			answers: []answer{{status: http.StatusOK, doc: "the transitions", body: api.History{}}}},
 		{method: http.MethodGet, path: "/v1/tasks/{id}/logs", id: "getLogs", tag: tag, summary: "Read or follow a task's log", handle: h.getLogs,
-			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final.",
+			description: "Without follow one page of the lines that there are; with follow all of them and those to come, as they come, until the task is final. " +
+				"Of what an attempt logs so many lines and bytes are kept as the config says (10,000 and 4 MiB if it says nothing): a line of level warn stands where more began to be dropped, " +
+				"and one at the attempt's end says how much, also in its fields dropped_lines and dropped_bytes.",
 			params: []param{taskPrefix,
 				{name: "follow", in: "query", kind: "boolean", flag: true, doc: "stream lines as they come: the answer is application/x-ndjson then, a line of JSON for each"},
 				{name: "since", in: "query", kind: "string", doc: "lines after that seq, or not before that time"},
 				{name: "level", in: "query", kind: "string", enum: []string{"trace", "debug", "info", "warn", "error"}, doc: "lines of this level and above"},
+				{name: "text", in: "query", kind: "string", doc: "lines with this in their text, or in the value of a field; capital or small letters are the same"},
 				{name: "attempt", in: "query", kind: "integer", least: 1, most: 1<<31 - 1, doc: "lines of this attempt"},
 				{name: "limit", in: "query", kind: "integer", least: 1, most: 10_000, otherwise: logsListed, doc: "lines to an answer that is not followed"}},
 			codes: codes(named, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}},
@@ -184,18 +201,6 @@ func (h *handlers) recordRoutes() []route {
 			codes:  codes(named, api.CodeNotAcceptable),
 			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: eventMessages{}, content: "the events, in the order they come", headers: []param{noStore}},
 				{status: http.StatusNoContent, doc: "the task is final and Last-Event-ID is its last event: nothing will come"}}},
-	}
-}
-
-func (h *handlers) typeRoutes() []route {
-	const tag = "types"
-	return []route{
-		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: tag, summary: "List task types", handle: h.listTypes,
-			description: "Those that an executor offers, or offered before the host was started and may again.",
-			answers:     []answer{{status: http.StatusOK, doc: "the types", body: api.TypeList{}}}},
-		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
-			description: "Its schemas, its executor, its limits, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
-			answers: []answer{{status: http.StatusOK, doc: "the type", body: api.Type{}}}},
 	}
 }
 
@@ -258,6 +263,9 @@ func (h *handlers) attemptRoutes() []route {
 		{method: http.MethodGet, path: "/v1/attempts/{token}/checkpoint", id: "attemptCheckpoint", tag: tag, summary: "Read the checkpoint of a running attempt", open: true,
 			description: "As an earlier attempt at the task left it; empty if none did.", params: []param{token}, codes: []task.Code{task.CodeNotFound}, handle: h.attemptCheckpoint,
 			answers: []answer{{status: http.StatusOK, doc: "the checkpoint", media: "application/octet-stream", content: "the script's own bytes"}}},
+		{method: http.MethodGet, path: "/v1/attempts/{token}/children", id: "attemptChildren", tag: tag, summary: "Read the children of a running attempt's task", open: true,
+			description: "What the attempt is told of them; an empty list if earlier attempts have spawned none.", params: []param{token}, codes: codes(reads, task.CodeNotFound), handle: h.attemptChildren,
+			answers: []answer{{status: http.StatusOK, doc: "the children", media: "application/json", content: "a list of objects with name, id, type, state, and result, in base64, with result_type, or error"}}},
 		{method: http.MethodPut, path: "/v1/attempts/{token}/result", id: "putAttemptResult", tag: tag, summary: "Put the result of a running attempt", open: true,
 			description: "The bytes become the task's result, with the request's content type, when the attempt's success is reported. A result of more than the type's max_result, or of 64 MiB, is 413.",
 			params:      []param{token}, bodyDoc: "the result, with its own content type",

@@ -129,7 +129,7 @@ func (h *handlers) writeSchedule(w http.ResponseWriter, status int, s *schedule.
 	if err != nil {
 		return err
 	}
-	if out.Preview, err = s.Preview(preview); err != nil {
+	if out.Preview, err = s.Preview(preview, time.Now()); err != nil {
 		return err
 	}
 	return h.writeJSON(w, status, out)
@@ -204,9 +204,12 @@ func toSchedule(s *schedule.Schedule) (api.Schedule, error) {
 
 // toRequest is a spec as a client asked for it.
 func toRequest(s *task.Spec) api.TaskRequest {
-	d := api.TaskRequest{Type: s.Type, Input: s.Input, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
+	d := api.TaskRequest{Type: s.Type, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
 		Labels: s.Labels, Route: s.Route, Timeout: api.Duration(s.Timeout), MaxAttempts: s.MaxAttempts, MaxLost: s.MaxLost,
 		Exclusive: s.Resources.Exclusive, Shared: s.Resources.Shared}
+	if !isNull(s.Input) {
+		d.Input = s.Input
+	}
 	if s.Retain != nil {
 		retain := api.Duration(*s.Retain)
 		d.Retain = &retain
@@ -239,7 +242,7 @@ func (h *handlers) scheduleRoutes() []route {
 		{method: http.MethodGet, path: "/v1/schedules/{id}", id: "getSchedule", tag: tag, summary: "Read a schedule", handle: h.getSchedule,
 			description: "When it runs next, and what became of its last run.", codes: codes(reads, task.CodeNotFound),
 			params: []param{scheduleID, {name: "preview", in: "query", kind: "integer", least: 1, most: maxPreview,
-				doc: "show the times of so many next runs, without their jitter"}},
+				doc: "show the times of so many next runs, without their jitter; of a paused schedule those that come if it is resumed now"}},
 			answers: one(http.StatusOK, "the schedule")},
 		{method: http.MethodPatch, path: "/v1/schedules/{id}", id: "changeSchedule", tag: tag, summary: "Change a schedule", handle: h.changeSchedule,
 			description: "What is absent stays, null gives a field its default. The next run is reckoned anew where when it runs is changed, or a pause ends.",

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/schedule"
@@ -42,6 +43,16 @@ type Tasks interface {
 	CountAction(ctx context.Context, s task.Scope, a task.Action) (int64, error)
 	// Delete removes a final task and all that belongs to it; not_final otherwise.
 	Delete(ctx context.Context, s task.Scope, id task.ID) error
+}
+
+// Children is what running attempts make of their own.
+type Children interface {
+	// Spawn makes children of the task that the attempt with that token runs, all or none.
+	// Those whose names it has already it finds; replayed says that it did so with all.
+	// not_found if no attempt runs with the token, forbidden for children of another task.
+	Spawn(ctx context.Context, token task.Token, specs []task.Spec, idem *task.Idempotency) (children []task.Task, replayed bool, err error)
+	// Tree reads a task with what it has spawned, and what that has, so many in all.
+	Tree(ctx context.Context, s task.Scope, id task.ID, limit int) (*task.Tree, error)
 }
 
 // Groups is the life of groups of tasks as clients drive it. Errors carry the codes of
@@ -89,6 +100,37 @@ type Resources interface {
 	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
 }
 
+// Board is where workers outside claim tasks, and say how they go. Errors carry the codes of
+// host/task: stale_claim for a token that is not current, which has changed nothing.
+type Board interface {
+	// ClaimTasks gives a worker tasks, which are on record as its own, and is held while
+	// there are none. What the worker does not get is for AbandonClaims.
+	ClaimTasks(ctx context.Context, r board.Request) ([]board.Claim, []task.Task, error)
+	// AbandonClaims gives back what was claimed for a worker that never got the answer.
+	AbandonClaims(claims []board.Claim)
+	// Claims reads a page of what is held, the latest first; the cursor is zero on the last.
+	Claims(s task.Scope, after board.Cursor, limit int) ([]board.Held, board.Cursor)
+	// RenewClaim has a lease begin anew; so do the next three.
+	RenewClaim(ctx context.Context, s task.Scope, token task.Token) (board.Heard, error)
+	// ClaimProgress says how far a worker is.
+	ClaimProgress(ctx context.Context, s task.Scope, token task.Token, p task.Progress) (board.Heard, error)
+	// ClaimLog keeps lines that a worker logs.
+	ClaimLog(ctx context.Context, s task.Scope, token task.Token, lines []board.Line) (board.Heard, error)
+	// ClaimCheckpoint keeps data for the next attempt, durably when it returns.
+	ClaimCheckpoint(ctx context.Context, s task.Scope, token task.Token, data []byte) (board.Heard, error)
+	// MaxClaimResult is how many bytes a claim's task may have as its result.
+	MaxClaimResult(ctx context.Context, s task.Scope, token task.Token) (int64, error)
+	// FinishClaim has a claim's task succeed. It is on record when it returns, as are the
+	// ends of the next three.
+	FinishClaim(ctx context.Context, s task.Scope, token task.Token, contentType string, data []byte) error
+	// FailClaim has an attempt fail.
+	FailClaim(ctx context.Context, s task.Scope, token task.Token, f board.Failure) error
+	// ReleaseClaim gives a task back of which nothing was done.
+	ReleaseClaim(ctx context.Context, s task.Scope, token task.Token) error
+	// TrashClaim fails a task for good that is no use to anybody.
+	TrashClaim(ctx context.Context, s task.Scope, token task.Token, reason string) error
+}
+
 // Records is what is told of tasks.
 type Records interface {
 	// History is the task's events with a higher Seq than after, oldest first.
@@ -106,6 +148,16 @@ type Records interface {
 type Registry interface {
 	// Types are all task types, by name; of tasks, those of the scope are counted.
 	Types(s task.Scope) []task.TypeStatus
+	// Type is one of them; not_found if there is none of that name.
+	Type(s task.Scope, name string) (task.TypeStatus, error)
+	// PutType keeps what a client says of a type, in place of what it said before; created
+	// says that there was no such type.
+	PutType(ctx context.Context, s task.Scope, spec task.TypeSpec) (t task.TypeStatus, created bool, err error)
+	// ControlType does "pause" or "resume"; conflict if the type is so already.
+	ControlType(ctx context.Context, s task.Scope, name, action string) (task.TypeStatus, error)
+	// DeleteType forgets what clients said of a type; conflict while there are tasks of it.
+	// With force these are canceled and deleted.
+	DeleteType(ctx context.Context, s task.Scope, name string, force bool) error
 	// Executors are all executors, in the order of the config, with their workers.
 	Executors() []task.ExecutorStatus
 	// ControlExecutor does "pause", "resume", "drain" or "restart".
@@ -125,6 +177,8 @@ type Attempts interface {
 	AttemptInput(token task.Token) ([]byte, error)
 	// AttemptCheckpoint is what an earlier attempt at the task left.
 	AttemptCheckpoint(token task.Token) ([]byte, error)
+	// AttemptChildren is what the attempt is told of its task's children, as JSON.
+	AttemptChildren(ctx context.Context, token task.Token) ([]byte, error)
 	// PutAttemptResult keeps the result until the attempt's success is reported.
 	PutAttemptResult(ctx context.Context, token task.Token, contentType string, data []byte) error
 }
@@ -132,9 +186,11 @@ type Attempts interface {
 // Service is all that the API serves.
 type Service interface {
 	Tasks
+	Children
 	Groups
 	Resources
 	Schedules
+	Board
 	Records
 	Registry
 	Attempts

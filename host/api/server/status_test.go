@@ -17,10 +17,7 @@ func backlogOf(s api.Status, taskType string) map[string]int64 {
 	out := map[string]int64{}
 	for _, b := range s.Backlog {
 		if b.Type == taskType {
-			why := ""
-			if b.Waiting != nil {
-				why = *b.Waiting
-			}
+			why := b.Waiting
 			if b.Reason != nil {
 				why += ": " + *b.Reason
 			}
@@ -69,8 +66,13 @@ func TestStatus(t *testing.T) {
 	if s.Tasks != (api.Counts{Waiting: 3, Active: 1}) {
 		t.Errorf("tasks: %+v", s.Tasks)
 	}
-	if got := backlogOf(s, "text"); len(got) != 2 || got[`executor: executor "x" is paused: paused by an operator`] != 2 || got[": scheduled for later, or waiting for children or a resource"] != 1 {
+	if got := backlogOf(s, "text"); len(got) != 2 || got[`executor: executor "x" is paused: paused by an operator`] != 2 || got["scheduled"] != 1 {
 		t.Errorf("backlog: %v", got)
+	}
+	for _, b := range s.Backlog {
+		if known := b.Oldest != nil && b.OldestAt != nil; known != (b.Waiting == "executor") {
+			t.Errorf("the oldest of what waits is %v: %+v", b.Oldest, b)
+		}
 	}
 	if len(s.Executors) != 1 || s.Executors[0].State != task.ExecutorPaused || s.Executors[0].Reason == nil {
 		t.Errorf("executors: %+v", s.Executors)
@@ -114,7 +116,7 @@ func TestStatusOfABusyHost(t *testing.T) {
 	fleet.submit(`{"type":"import","route":{"zone":"y"}}`)
 	fleet.statusWith("one waits for a worker that is free, and one for a worker with its label", func(s api.Status) bool {
 		got := backlogOf(s, "import")
-		return got[`queued: the workers of executor "x" that can run them are busy`] == 1 && len(got) == 2 && len(s.Executors[0].Nodes) == 3
+		return got[`queued: the workers of executor "x" that can run them are busy`] == 1 && got["dispatched"] == 11 && len(got) == 3 && len(s.Executors[0].Nodes) == 3
 	})
 }
 

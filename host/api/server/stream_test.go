@@ -165,6 +165,27 @@ func TestLogsAreFollowed(t *testing.T) {
 	}
 }
 
+// TestLogsByText: lines with a text, or with it in a field, in a page and as they come.
+func TestLogsByText(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	id := r.submit(`{"type":"flaky","max_attempts":1}`)
+	r.final(id)
+	for text, want := range map[string]int{"FAIL": 1, "alWays": 1, "why": 0, "none": 0, "": 1} {
+		for _, follow := range []bool{false, true} {
+			n := 0
+			for _, err := range r.client.Logs(t.Context(), id, client.LogOptions{Text: text, Follow: follow}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			if n != want {
+				t.Errorf("%q: %d lines, want %d", text, n, want)
+			}
+		}
+	}
+}
+
 // TestFollowersMissNothing has a task that logs much faster than lines are stored.
 func TestFollowersMissNothing(t *testing.T) {
 	const lines = 3000

@@ -28,12 +28,19 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err != nil {
 		return err
 	}
-	tasks, replayed, err := h.svc.Submit(r.Context(), s, []task.Spec{spec}, idem)
+	tasks, replayed, err := h.submit(r, s, []task.Spec{spec}, idem)
 	if err != nil {
 		return err
 	}
 	t := tasks[0]
+	if t.State == task.None {
+		return task.ErrDeletedSince(t.ID)
+	}
+	s.Owner = t.Owner // of a child: its parent's
 	status := http.StatusAccepted
+	if !t.Existing().IsZero() {
+		status = http.StatusOK
+	}
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
@@ -69,6 +76,9 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err != nil {
 		return err
 	}
+	if own != nil && isAttempt(r) {
+		return onlyChildren()
+	}
 	if own != nil {
 		g, replayed, err := h.svc.SubmitGroup(r.Context(), s, *own, specs, idem)
 		if err != nil {
@@ -80,7 +90,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 		w.Header()["Location"] = []string{groupPath(g.ID)}
 		return h.writeJSON(w, http.StatusAccepted, api.BatchAnswer{Group: groupPath(g.ID)})
 	}
-	tasks, replayed, err := h.svc.Submit(r.Context(), s, specs, idem)
+	tasks, replayed, err := h.submit(r, s, specs, idem)
 	if err != nil {
 		return inBatch(err)
 	}
@@ -89,7 +99,7 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 	}
 	out := api.BatchAnswer{Tasks: make([]api.TaskRef, len(tasks))}
 	for i := range tasks {
-		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID)}
+		out.Tasks[i] = api.TaskRef{ID: tasks[i].ID.String(), Href: taskPath(tasks[i].ID), Existing: !tasks[i].Existing().IsZero()}
 	}
 	return h.writeJSON(w, http.StatusAccepted, out)
 }
@@ -109,6 +119,9 @@ func inBatch(err error) error {
 	out.Fields = make([]task.FieldError, len(e.Fields))
 	for i, f := range e.Fields {
 		out.Fields[i] = task.FieldError{Path: slices.Concat(at, f.Path), Message: f.Message}
+	}
+	if len(e.Fields) == 0 { // of the task as a whole
+		out.Fields = []task.FieldError{{Path: at, Message: e.Message}}
 	}
 	return &out
 }

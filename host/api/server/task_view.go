@@ -25,6 +25,9 @@ func toTask(t *task.Task, whole bool) api.Task {
 		ExpiresAt: timeOrNull(t.ExpiresAt), UpdatedAt: task.Shown(t.UpdatedAt), CancelAt: timeOrNull(t.CancelRequestedAt), Version: t.Version,
 		Damage: t.Damage,
 	}
+	if !t.Parent.IsZero() {
+		d.Name, d.Step = d.Step, nil
+	}
 	d.Exclusive, d.Shared = t.Resources.Exclusive, t.Resources.Shared
 	for _, id := range t.BlockedBy {
 		d.BlockedBy = append(d.BlockedBy, id.String())

@@ -18,7 +18,7 @@ import (
 
 // taskFields are those that clients rely on, in the order of the API page.
 var taskFields = []string{"id", "type", "key", "owner", "labels", "state", "waiting", "waiting_reason", "executor", "attempt", "failures", "max_attempts", "lost", "max_lost", "priority",
-	"route", "timeout", "deadline", "retain", "group", "flow", "step", "parent", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
+	"route", "timeout", "deadline", "retain", "group", "flow", "step", "parent", "name", "input", "result", "result_type", "error", "progress", "created_at", "run_at", "started_at", "finished_at",
 	"expires_at", "updated_at", "cancel_requested_at", "version"}
 
 // names are the members of a JSON object in their order.
@@ -47,13 +47,18 @@ func TestSubmittedTaskHasEveryField(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	a := r.do("POST", "/v1/tasks", `{"type":"gated","input":{"n": 12345678901234567890, "s":"<&>"}}`)
 	r.wants(a, http.StatusAccepted, "")
-	if got := names(t, a.body); !slices.Equal(got, taskFields) {
-		t.Errorf("fields %v\nwant   %v", got, taskFields)
+	if got, want := names(t, a.body), append(slices.Clone(taskFields), "task"); !slices.Equal(got, want) {
+		t.Errorf("fields %v\nwant   %v", got, want)
 	}
 	var m map[string]json.RawMessage
 	a.json(t, &m)
+	self := strings.Trim(string(m["id"]), `"`)
+	if got := names(t, r.do("GET", "/v1/tasks/"+self, "").body); !slices.Equal(got, taskFields) {
+		t.Errorf("read, its fields are %v\nwant   %v", got, taskFields)
+	}
 	for name, want := range map[string]string{
-		"key": "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
+		"task": `"/v1/tasks/` + self + `"`,
+		"key":  "null", "owner": `"default"`, "labels": "{}", "state": `"running"`, "waiting": "null", "executor": `"x"`, "attempt": "1", "failures": "0", "max_attempts": "3",
 		"route": "{}", "timeout": `"1h0m0s"`, "deadline": "null", "retain": `"48h0m0s"`,
 		"lost": "0", "max_lost": "3", "priority": "0", "group": "null", "flow": "null", "step": "null", "parent": "null",
 		"input": `{"n":12345678901234567890,"s":"<&>"}`, "result": "null", "result_type": "null", "error": "null", "progress": "null",

@@ -54,6 +54,33 @@ func (f *faults) integer(raw json.RawMessage, at place) int {
 	return int(n)
 }
 
+// count is a number of units, from 0.
+func (f *faults) count(raw json.RawMessage, at place) (n int64) {
+	if err := json.Unmarshal(raw, &n); err != nil || n < 0 {
+		f.add(at, "is not a whole number from 0")
+		return 0
+	}
+	return n
+}
+
+// within is an integer between two others.
+func (f *faults) within(raw json.RawMessage, at place, least, most int64) (n int64) {
+	if err := json.Unmarshal(raw, &n); err != nil || n < least || n > most {
+		f.add(at, "is not an integer between %d and %d", least, most)
+	}
+	return n
+}
+
+// positive is a duration of more than nothing.
+func (f *faults) positive(raw json.RawMessage, at place) time.Duration {
+	before := len(*f)
+	d := f.duration(raw, at)
+	if d <= 0 && len(*f) == before {
+		f.add(at, "is not more than nothing: leave it out for the default")
+	}
+	return d
+}
+
 func (f *faults) time(raw json.RawMessage, at place) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, f.str(raw, at))
 	if err != nil {

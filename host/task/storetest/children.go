@@ -3,6 +3,7 @@ package storetest
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -19,7 +20,9 @@ func RunChildren[S interface {
 		{"a parent waits for some of its children", parentWaitsForSome},
 		{"a parent whose children are final", parentNeedNotWait},
 		{"children by name", childrenByName},
+		{"what became of children", childrensResults},
 		{"who may have children", mayHaveChildren},
+		{"a child stays until its parent is final", childStays},
 		{"children wait at their parent's place", childrensPlace},
 		{"cancel goes down", cancelGoesDown},
 		{"a signal that was given anew stays", signalGivenAnew},
@@ -31,7 +34,7 @@ func (s *suite) spawn(parent task.Task, n int) []task.Task {
 	s.Helper()
 	specs := make([]task.Spec, n)
 	for i := range specs {
-		specs[i] = task.Spec{Type: "child", Parent: parent.ID}
+		specs[i] = task.Spec{Type: "child", Parent: parent.ID, Spawner: parent.Token}
 	}
 	return s.insert(specs...)
 }
@@ -122,35 +125,99 @@ func parentNeedNotWait(s *suite) {
 
 func childrenByName(s *suite) {
 	parent := s.run(task.Spec{})
-	a := s.insert(task.Spec{Type: "child", Parent: parent.ID, Name: "a"})[0]
-	s.insert(task.Spec{Type: "child", Parent: parent.ID}, task.Spec{Type: "child", Parent: parent.ID})
+	named := func(name string) task.Spec {
+		return task.Spec{Type: "child", Parent: parent.ID, Spawner: parent.Token, Name: name}
+	}
+	a := s.insert(named("a"))[0]
+	s.insert(named(""), named(""))
 	got, err := port[task.ChildStore](s).Child(s.ctx, parent.ID, "a")
-	if err != nil || got != a.ID {
-		s.Fatalf("%s, %v", got, err)
+	if err != nil || got.ID != a.ID || got.Type != "child" || got.State != task.Pending || got.Name != "a" {
+		s.Fatalf("%+v, %v", got, err)
 	}
 	_, err = port[task.ChildStore](s).Child(s.ctx, parent.ID, "b")
 	s.wantCode(err, task.CodeNotFound)
-	_, err = s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{Parent: parent.ID, Name: "a"})}})
-	s.wantCode(err, task.CodeConflict)
+	for _, taken := range [][]*task.Task{{s.make(named("a"))}, {s.make(named("c")), s.make(named("a"))}, {s.make(named("c")), s.make(named("c"))}} {
+		_, err = s.handle().Insert(s.ctx, task.Submission{Tasks: taken})
+		s.wantCode(err, task.CodeConflict)
+	}
 	p, err := s.handle().List(s.ctx, all, task.Filter{Parent: parent.ID})
 	if err != nil || len(p.Tasks) != 3 {
 		s.Fatalf("%d children, %v", len(p.Tasks), err)
 	}
+	other := s.run(task.Spec{Priority: 1}) // who may have one of the same name
+	s.insert(task.Spec{Parent: other.ID, Spawner: other.Token, Name: "a"})
 }
 
+// childrensResults: results are told as long as there is room, whatever has none.
+func childrensResults(s *suite) {
+	parent := s.run(task.Spec{})
+	s.spawn(parent, 6)
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("12345"), ResultType: "x/y"})
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeSucceeded, Result: make([]byte, 100), ResultType: "x/y"})
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("1234567890"), ResultType: "x/y"})
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("null"), ResultType: "application/json"})
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeFailed, Permanent: true, Code: "broken", Message: "no"})
+	s.reopen()
+	got, err := port[task.ChildStore](s).Children(s.ctx, parent.ID, 10, 15)
+	if s.must(err); len(got) != 6 {
+		s.Fatalf("%d children", len(got))
+	}
+	for i, want := range []task.Child{{State: task.Succeeded, Result: []byte("12345"), ResultType: "x/y"}, {State: task.Succeeded, ResultLeftOut: true},
+		{State: task.Succeeded, Result: []byte("1234567890"), ResultType: "x/y"}, {State: task.Succeeded, Result: []byte("null"), ResultType: "application/json"},
+		{State: task.Failed}, {State: task.Pending}} {
+		c := got[i]
+		if c.State != want.State || string(c.Result) != string(want.Result) || c.ResultType != want.ResultType || c.ResultLeftOut != want.ResultLeftOut || c.Type != "child" {
+			s.Errorf("child %d is %+v, want %+v", i, c, want)
+		}
+		if (c.Error != nil) != (c.State == task.Failed) {
+			s.Errorf("child %d: error %+v", i, c.Error)
+		}
+	}
+	if e := got[4].Error; e == nil || e.Code != "broken" || e.Message != "no" || e.Attempt != 1 {
+		s.Errorf("the failed one: %+v", e)
+	}
+	if got, err = port[task.ChildStore](s).Children(s.ctx, parent.ID, 2, 0); err != nil || len(got) != 2 || !got[0].ResultLeftOut {
+		s.Errorf("two of them: %+v, %v", got, err)
+	}
+	if got, err = port[task.ChildStore](s).Children(s.ctx, id(), 2, 0); err != nil || len(got) != 0 {
+		s.Errorf("a task that is not there has %d children, %v", len(got), err)
+	}
+}
+
+// mayHaveChildren: it is the attempt that runs the task that spawns, and no other.
 func mayHaveChildren(s *suite) {
 	waiting := s.insert(task.Spec{Priority: -1})[0]
 	running := s.run(task.Spec{})
 	ended := s.run(task.Spec{})
 	s.succeed(ended)
-	for parent, want := range map[task.ID]task.Code{waiting.ID: task.CodeConflict, ended.ID: task.CodeConflict, id(): task.CodeNotFound} {
-		_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{Parent: parent})}})
+	for parent, want := range map[task.ID]task.Code{waiting.ID: task.CodeConflict, ended.ID: task.CodeConflict, running.ID: task.CodeConflict, id(): task.CodeNotFound} {
+		_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{Parent: parent, Spawner: ended.Token})}})
 		s.wantCode(err, want)
 	}
-	theirs := s.make(task.Spec{Parent: running.ID})
+	theirs := s.make(task.Spec{Parent: running.ID, Spawner: running.Token})
 	theirs.Owner = "bob"
 	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{theirs}})
 	s.wantCode(err, task.CodeNotFound)
+	s.spawn(running, 1)
+}
+
+// childStays: a child whose time is up, or that is to be deleted, stays as long as its parent
+// may ask for it by its name again.
+func childStays(s *suite) {
+	parent := s.run(task.Spec{})
+	short := time.Second
+	child := s.insert(task.Spec{Type: "child", Parent: parent.ID, Spawner: parent.Token, Name: "a", Retain: &short})[0]
+	s.finish("child", 1, task.Outcome{Kind: task.OutcomeSucceeded})
+	s.wantCode(s.handle().Delete(s.ctx, all, child.ID), task.CodeNotFinal)
+	gone, _, err := s.handle().DeleteExpired(s.ctx, start.Add(time.Hour), 10)
+	if s.must(err); len(gone) != 0 {
+		s.Fatal("a child of a task that runs was retired")
+	}
+	s.succeed(parent)
+	gone, _, err = s.handle().DeleteExpired(s.ctx, start.Add(time.Hour), 10)
+	if s.must(err); len(gone) != 1 || gone[0] != child.ID {
+		s.Fatalf("retired %v, want the child", gone)
+	}
 }
 
 // childrensPlace: what a task spawns is claimed before what came after that task, also
@@ -193,7 +260,7 @@ func cancelGoesDown(s *suite) {
 	if _, ok := got[parent.ID]; !ok || len(got) != 1 {
 		s.Fatalf("signals %v, want one for the parent", got)
 	}
-	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{Parent: parent.ID})}})
+	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{s.make(task.Spec{Parent: parent.ID, Spawner: parent.Token})}})
 	s.wantCode(err, task.CodeConflict)
 	waits := s.run(task.Spec{Priority: 1})
 	s.spawn(waits, 1)

@@ -151,7 +151,7 @@ func dueOnce(s *suite) {
 	const n, callers = 300, 4
 	var batch []*task.Task
 	for i := range n {
-		spec := task.Spec{RunAt: start.Add(time.Minute), Retain: new(time.Duration)}
+		spec := task.Spec{RunAt: start.Add(time.Minute), Retain: new(time.Microsecond)}
 		if i%3 == 0 {
 			spec.Deadline = start.Add(time.Hour)
 		}

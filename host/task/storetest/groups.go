@@ -26,6 +26,8 @@ func RunGroups[S groupStore](t *testing.T, open func(t *testing.T, dir string) S
 		{"who may join", groupJoin},
 		{"a member that is retried", groupReopened},
 		{"one finisher", oneFinisher},
+		{"a finisher that cannot be submitted", postponedFinisher},
+		{"many finishers that cannot be submitted", manyPostponedFinishers},
 		{"group lists", groupLists},
 		{"groups without members go", emptyGroupsGo},
 		{"counts of many at once", groupCounts},
@@ -317,4 +319,60 @@ func groupCounts(s *suite) {
 	}
 	wg.Wait()
 	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Succeeded: n})
+}
+
+// A finisher that cannot be submitted is asked for again when it is due, and the group says why.
+func postponedFinisher(s *suite) {
+	groups := port[group.Store](s)
+	next := func(now time.Time) time.Time {
+		s.Helper()
+		next, err := groups.RetryFinishers(s.ctx, now, 10)
+		s.must(err)
+		return next
+	}
+	g := s.group(group.Spec{OnFinished: &task.Spec{Type: "finisher"}})
+	fine := s.group(group.Spec{Open: true})
+	used := s.signals(task.SignalGroup)[g.ID]
+	s.must(groups.PostponeFinisher(s.ctx, g.ID, "no such type", start.Add(time.Minute), used))
+	s.wantCode(groups.PostponeFinisher(s.ctx, g.ID, "again", start, used), task.CodeConflict)
+	s.reopen()
+	groups = port[group.Store](s)
+	if n := len(s.signals(task.SignalGroup)); n != 0 {
+		s.Fatalf("%d signals of a finisher that is postponed", n)
+	}
+	wrong, err := groups.GroupProblems(s.ctx, mine, 10)
+	s.must(err)
+	if len(wrong) != 1 || wrong[0].ID != g.ID || wrong[0].Problem != "no such type" || s.wantGroup(fine.ID, group.Open, nil).Problem != "" {
+		s.Fatalf("groups with a problem: %+v", wrong)
+	}
+	if at := next(start.Add(time.Second)); !at.Equal(start.Add(time.Minute)) || len(s.signals(task.SignalGroup)) != 0 {
+		s.Fatalf("the next is due %s, want %s", at, start.Add(time.Minute))
+	}
+	if at := next(start.Add(time.Minute)); !at.IsZero() {
+		s.Fatalf("the next is due %s, want none", at)
+	}
+	used, ok := s.signals(task.SignalGroup)[g.ID]
+	if !ok {
+		s.Fatal("a finisher that is due again is not asked for")
+	}
+	s.must(groups.FinishGroup(s.ctx, g.ID, s.make(task.Spec{Type: "finisher"}), used))
+	if got := s.wantGroup(g.ID, group.Finished, nil); got.Problem != "" || got.Finisher.IsZero() {
+		s.Fatalf("with its finisher the group is %+v", got)
+	}
+}
+
+// Many finishers are tried again some at a time.
+func manyPostponedFinishers(s *suite) {
+	groups := port[group.Store](s)
+	for i := range 5 {
+		g := s.group(group.Spec{OnFinished: &task.Spec{Type: "finisher"}})
+		s.must(groups.PostponeFinisher(s.ctx, g.ID, "no", start.Add(time.Duration(i)*time.Second), s.signals(task.SignalGroup)[g.ID]))
+	}
+	for _, want := range []int{2, 4, 5} {
+		_, err := groups.RetryFinishers(s.ctx, start.Add(time.Minute), 2)
+		s.must(err)
+		if n := len(s.signals(task.SignalGroup)); n != want {
+			s.Fatalf("%d are asked for, want %d", n, want)
+		}
+	}
 }

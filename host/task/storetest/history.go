@@ -45,6 +45,9 @@ func (l *life) later() time.Time {
 // begin inserts a task: waiting for a slot or a time, running, or handed on.
 func (l *life) begin() {
 	t := l.make(task.Spec{})
+	if l.chance.IntN(3) == 0 {
+		t.CreatedBy = task.Via("ann", "schedule", id())
+	}
 	switch l.chance.IntN(4) {
 	case 0:
 		*t = task.Begin(*t, "local", newToken(), false, start).Task
@@ -55,7 +58,7 @@ func (l *life) begin() {
 	}
 	l.put(t)
 	l.task = *t
-	l.events = append(l.events, task.Event{Seq: 1, At: start, To: t.State, Attempt: t.Attempt, By: "ann"})
+	l.events = append(l.events, task.Event{Seq: 1, At: start, To: t.State, Attempt: t.Attempt, By: t.Creator()})
 }
 
 // end leaves nothing that the next task's claim could take.
@@ -128,7 +131,9 @@ func (l *life) running() {
 	case 0:
 		l.change(task.Checkpointed(t, []byte("c"), l.later()))
 	case 1:
-		l.change(task.Started(t, []byte("h2"), "w2", l.later()))
+		if t.State == task.Running {
+			l.change(task.Started(t, []byte("h2"), "w2", l.later()))
+		}
 	case 2:
 		l.must(l.handle().SaveProgress(l.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: t.Attempt, Progress: task.Progress{Done: 1}, At: l.later()}}))
 	case 3:

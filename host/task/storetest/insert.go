@@ -47,9 +47,11 @@ func everyField(s *suite) {
 		Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	})
 	t.Group = s.group(group.Spec{Open: true}).ID
-	t.Parent = s.run(task.Spec{}).ID
+	parent := s.run(task.Spec{})
+	t.Parent, t.Spawner = parent.ID, parent.Token
 	t.Flow, t.Step = id(), "step one"
 	s.put(t)
+	t.Spawner = task.Token{} // which no store keeps
 	equal(s.T, s.get(t.ID), *t)
 	byKey, err := s.handle().ByKey(s.ctx, mine, "import", "k")
 	s.must(err)
@@ -91,7 +93,7 @@ func insertedRunning(s *suite) {
 	s.wantCount(task.LaneCount{})
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Running, Attempt: 1, By: "ann"},
-		{Seq: 2, At: start.Add(2 * time.Second), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByHost},
+		{Seq: 2, At: start.Add(2 * time.Second), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByExecutor("local")},
 	}
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {
 		s.Fatalf("history %+v, want %+v", h, want)

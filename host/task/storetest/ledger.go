@@ -320,6 +320,13 @@ func deleteExpired(s *suite) {
 	for _, t := range batch[:40] {
 		s.succeed(*t)
 	}
+	forEver := s.make(task.Spec{Retain: new(time.Duration)})
+	*forEver = task.Begin(*forEver, "local", newToken(), false, start).Task
+	s.put(forEver)
+	s.succeed(*forEver)
+	if got := s.get(forEver.ID); !got.ExpiresAt.IsZero() || got.Damage != "" {
+		s.Fatalf("a task that is kept for ever expires at %v (%s)", got.ExpiresAt, got.Damage)
+	}
 	retired := 0
 	pass := func(now time.Time) {
 		s.Helper()
@@ -353,6 +360,7 @@ func deleteExpired(s *suite) {
 	if retired != 40 {
 		s.Fatalf("retired %d, want 40", retired)
 	}
+	s.get(forEver.ID)
 	s.wantCount(task.LaneCount{Ready: 1, Active: 10})
 }
 

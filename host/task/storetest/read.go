@@ -116,7 +116,7 @@ func listFilters(s *suite) {
 	t := s.run(task.Spec{Type: "a", Labels: map[string]string{"team": "x", "odd": `a"b`}})
 	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Permanent: true, Message: "bad", Details: map[string]any{"hidden": true}})
 	running := s.run(task.Spec{Type: "b", Key: "key", Labels: map[string]string{"team": "y"}})
-	late := s.make(task.Spec{Type: "a", Priority: 2})
+	late := s.make(task.Spec{Type: "a", Priority: 2, Executor: "pinned"})
 	late.CreatedAt = start.Add(time.Hour)
 	s.put(late)
 	bob := s.make(task.Spec{Type: "a", Labels: map[string]string{"team": "x"}})
@@ -127,20 +127,24 @@ func listFilters(s *suite) {
 		f     task.Filter
 		want  []task.ID
 	}{
-		"state":          {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
-		"type":           {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
-		"types":          {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
-		"unknown type":   {all, task.Filter{Types: []string{"zzz"}}, nil},
-		"owner":          {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
-		"another owner":  {mine, task.Filter{Owner: "bob"}, nil},
-		"key":            {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
-		"executor":       {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
-		"label":          {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
-		"labels":         {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
-		"no such label":  {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
-		"created after":  {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
-		"created before": {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
-		"together":       {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
+		"state":           {mine, task.Filter{States: []task.State{task.Failed, task.Running}}, []task.ID{running.ID, t.ID}},
+		"type":            {mine, task.Filter{Types: []string{"a"}}, []task.ID{late.ID, t.ID}},
+		"types":           {all, task.Filter{Types: []string{"a", "b"}}, []task.ID{bob.ID, late.ID, running.ID, t.ID}},
+		"unknown type":    {all, task.Filter{Types: []string{"zzz"}}, nil},
+		"owner":           {all, task.Filter{Owner: "bob"}, []task.ID{bob.ID}},
+		"another owner":   {mine, task.Filter{Owner: "bob"}, nil},
+		"key":             {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
+		"executor":        {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
+		"pinned":          {mine, task.Filter{Executor: "pinned"}, []task.ID{late.ID}},
+		"label":           {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
+		"labels":          {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
+		"no such label":   {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
+		"created after":   {mine, task.Filter{CreatedAfter: start.Add(time.Minute)}, []task.ID{late.ID}},
+		"created before":  {mine, task.Filter{CreatedBefore: start.Add(time.Minute)}, []task.ID{running.ID, t.ID}},
+		"finished after":  {mine, task.Filter{FinishedAfter: start.Add(time.Second)}, []task.ID{t.ID}},
+		"finished later":  {mine, task.Filter{FinishedAfter: start.Add(2 * time.Second)}, nil},
+		"finished before": {all, task.Filter{FinishedBefore: start.Add(time.Minute)}, []task.ID{t.ID}},
+		"together":        {all, task.Filter{Types: []string{"a"}, States: []task.State{task.Pending}, Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID}},
 	} {
 		p, err := s.handle().List(s.ctx, c.scope, c.f)
 		s.must(err)
@@ -160,7 +164,7 @@ func listFilters(s *suite) {
 // too, whatever else is asked of them.
 func listMembers(s *suite) {
 	members, theirs, flow := s.group(group.Spec{Open: true}).ID, s.group(group.Spec{Open: true}).ID, id()
-	parent := s.run(task.Spec{}).ID
+	parent := s.run(task.Spec{})
 	var ofGroup, ofFlow, ofBoth, ofTheirs, children []task.ID
 	for i := range 40 {
 		t := s.make(task.Spec{Type: []string{"a", "b"}[i%2]})
@@ -176,7 +180,7 @@ func listMembers(s *suite) {
 			ofBoth = append(ofBoth, t.ID)
 		}
 		if i%10 == 0 {
-			t.Parent = parent
+			t.Parent, t.Spawner = parent.ID, parent.Token
 			children = append(children, t.ID)
 		}
 		if i%8 == 1 {
@@ -195,7 +199,7 @@ func listMembers(s *suite) {
 		"another's":      {task.Scope{Owner: "bob"}, task.Filter{Group: members}, nil},
 		"another group":  {mine, task.Filter{Group: theirs}, ofTheirs},
 		"flow":           {all, task.Filter{Flow: flow}, ofFlow},
-		"children":       {all, task.Filter{Parent: parent}, children},
+		"children":       {all, task.Filter{Parent: parent.ID}, children},
 		"group and flow": {all, task.Filter{Group: members, Flow: flow}, ofBoth},
 		"and a type":     {all, task.Filter{Group: members, Types: []string{"a"}}, ofGroup},
 		"no such type":   {all, task.Filter{Group: members, Types: []string{"b"}}, nil},
@@ -274,7 +278,7 @@ func history(s *suite) {
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
 		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},
-		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByHost, Message: "script_failed: no luck"},
+		{Seq: 3, At: start.Add(2 * time.Second), From: task.Running, To: task.Pending, Attempt: 1, By: task.ByExecutor("local"), Message: "script_failed: no luck"},
 		{Seq: 4, At: start.Add(4 * time.Second), From: task.Pending, To: task.Canceled, Attempt: 1, By: "ann", Message: "canceled before it ran"},
 	}
 	if h := s.history(t.ID); !reflect.DeepEqual(h, want) {

@@ -43,6 +43,10 @@ func cases() []testCase {
 		{"inserted running", insertedRunning},
 		{"batches are all or none", allOrNone},
 		{"keys", keys},
+		{"keys: the existing task", keyExisting},
+		{"keys: a task replaces another", keyReplace},
+		{"keys: who is replaced makes room", keyReplaceMakesRoom},
+		{"keys: many at once", keyOfMany},
 		{"idempotency", idempotency},
 		{"queue limits are exact", queueLimit},
 		{"lanes", lanes},
@@ -309,9 +313,9 @@ func (s *suite) ready(lanes []task.LaneID) int64 {
 
 func (s *suite) count(lane task.LaneID) task.LaneCount {
 	s.Helper()
-	n, err := s.handle().Count(s.ctx, lane)
+	n, err := s.handle().Count(s.ctx, []task.LaneID{lane})
 	s.must(err)
-	return n
+	return n[0]
 }
 
 func ids(ts []task.Task) []task.ID {

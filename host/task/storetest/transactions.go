@@ -79,19 +79,22 @@ func transactionIsAll(s *suite) {
 // transactionIsNone breaks each guard in turn: nothing of the transaction is there then.
 func transactionIsNone(s *suite) {
 	taken := s.insert(task.Spec{Key: "taken", Priority: -1})[0]
-	running := s.run(task.Spec{})
+	running := s.run(task.Spec{Key: "held"})
 	second := s.run(task.Spec{})
 	s.must(s.commit(task.Transaction{Versions: []task.VersionChange{{Name: "flow/1", To: 5}}}))
 	for name, breaks := range map[string]func(*task.Transaction){
-		"version":          func(t *task.Transaction) { t.Versions[0].From = 4 },
-		"version of none":  func(t *task.Transaction) { t.Versions[1].From = 1 },
-		"no version":       func(t *task.Transaction) { t.Versions[0].From = 0 },
-		"state":            func(t *task.Transaction) { t.Changes[1].From = task.Canceling },
-		"attempt":          func(t *task.Transaction) { t.Changes[1].FromAttempt = 7 },
-		"task version":     func(t *task.Transaction) { t.Changes[1].Task.Version++ },
-		"no such task":     func(t *task.Transaction) { t.Changes[1].Task.Seq += 100 },
-		"key":              func(t *task.Transaction) { t.Inserts[1].Key = "taken" },
-		"key twice":        func(t *task.Transaction) { t.Inserts[0].Key, t.Inserts[1].Key = "new", "new" },
+		"version":         func(t *task.Transaction) { t.Versions[0].From = 4 },
+		"version of none": func(t *task.Transaction) { t.Versions[1].From = 1 },
+		"no version":      func(t *task.Transaction) { t.Versions[0].From = 0 },
+		"state":           func(t *task.Transaction) { t.Changes[1].From = task.Canceling },
+		"attempt":         func(t *task.Transaction) { t.Changes[1].FromAttempt = 7 },
+		"task version":    func(t *task.Transaction) { t.Changes[1].Task.Version++ },
+		"no such task":    func(t *task.Transaction) { t.Changes[1].Task.Seq += 100 },
+		"key":             func(t *task.Transaction) { t.Inserts[1].Key = "taken" },
+		"key twice":       func(t *task.Transaction) { t.Inserts[0].Key, t.Inserts[1].Key = "new", "new" },
+		"key replaced": func(t *task.Transaction) {
+			t.Inserts[1].Key, t.Inserts[1].OnConflict = "held", &task.KeyConflict{Do: task.ConflictReplace}
+		},
 		"id":               func(t *task.Transaction) { t.Inserts[1].ID = taken.ID },
 		"a broken row":     func(t *task.Transaction) { t.Changes[1].Task.State = task.Canceling },
 		"a broken insert":  func(t *task.Transaction) { t.Inserts[1].State = task.Running },
@@ -121,7 +124,10 @@ func transactionIsNone(s *suite) {
 		s.wantVersion("flow/2", 0)
 		s.wantCount(task.LaneCount{Ready: 1, Active: 2})
 	}
-	err := s.commit(task.Transaction{Inserts: []*task.Task{s.make(task.Spec{Key: "taken"})}})
+	err := s.commit(task.Transaction{Changes: []task.Change{must(task.Cancel(taken, "ann", start))},
+		Inserts: []*task.Task{s.make(task.Spec{Key: "taken", OnConflict: task.ConflictReplace})}})
+	s.wantCode(err, task.CodeConflict) // what it changes, it cannot have replaced
+	err = s.commit(task.Transaction{Inserts: []*task.Task{s.make(task.Spec{Key: "taken"})}})
 	s.wantCode(err, task.CodeConflict)
 	s.wantField(err, 0, "key")
 }

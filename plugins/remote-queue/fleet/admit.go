@@ -10,6 +10,9 @@ const (
 	// maxSaving bounds the checkpoints of one attempt that wait for the store, in bytes. One
 	// more is passed over, and repeated by its worker, so that a flood waits there.
 	maxSaving = 8 << 20
+	// maxAsking bounds how many children and checkpoints of one attempt are on their way to the
+	// store. A worker has one at a time.
+	maxAsking = 64
 	// maxRefused bounds the attempts of one heartbeat that are refused at once: the next is
 	// answered as well.
 	maxRefused = 1000

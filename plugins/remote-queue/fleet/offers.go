@@ -14,7 +14,7 @@ import (
 
 // offerFor is where w may pull. f.mu is held.
 func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
-	o := wire.Offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL}
+	o := wire.Offer{Host: f.process, Heartbeat: time.Duration(f.queueConfig.Heartbeat), HostURL: f.restURL, Spawns: true}
 	_, o.Drain = f.drained[w.peer.Name]
 	if w.described && !o.Drain {
 		for _, key := range slices.Sorted(maps.Keys(f.routes)) {

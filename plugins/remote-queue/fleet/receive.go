@@ -68,6 +68,8 @@ func (f *fleet) handleWorkerItem(p wire.Peer, it wire.Item) {
 		f.handleOutcome(a, p, &it)
 	case wire.KindCheckpoint:
 		f.handleCheckpoint(a, p, it)
+	case wire.KindSpawn:
+		f.handleSpawn(a, p, it)
 	case wire.KindHandback:
 		if a.phase == waiting {
 			f.starts.republish(a)
@@ -86,7 +88,7 @@ func (f *fleet) handleWorkerItem(p wire.Peer, it wire.Item) {
 // it until somebody knows. f.mu is held.
 func (f *fleet) handleUnknownToken(p wire.Peer, it wire.Item) {
 	switch it.Kind {
-	case wire.KindAsk, wire.KindFinished, wire.KindCheckpoint:
+	case wire.KindAsk, wire.KindFinished, wire.KindCheckpoint, wire.KindSpawn:
 		if f.unknownForGood(it.Token) {
 			f.refuseToken(p, it.Token)
 		}

@@ -21,15 +21,16 @@ import (
 
 // rest is what the host's REST does with attempts.
 type rest struct {
-	mu     sync.Mutex
-	inputs map[string][]byte
-	got    map[string][]byte
-	types  map[string]string
-	fails  int // answers of 503 before it works
+	mu       sync.Mutex
+	inputs   map[string][]byte
+	children map[string][]byte
+	got      map[string][]byte
+	types    map[string]string
+	fails    int // answers of 503 before it works
 }
 
 func newRest() *rest {
-	return &rest{inputs: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
+	return &rest{inputs: map[string][]byte{}, children: map[string][]byte{}, got: map[string][]byte{}, types: map[string]string{}}
 }
 
 func (s *rest) has(t sdk.Task) bool {
@@ -58,6 +59,8 @@ func (s *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet && what == "input" && s.inputs[token] != nil:
 		_, _ = w.Write(s.inputs[token])
+	case r.Method == http.MethodGet && what == "children" && s.children[token] != nil:
+		_, _ = w.Write(s.children[token])
 	case r.Method == http.MethodPut && what == "result":
 		data, err := io.ReadAll(r.Body)
 		if err != nil || len(data) > 32<<20 {

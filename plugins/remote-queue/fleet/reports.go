@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/hashicorp/go-hclog"
@@ -42,11 +43,57 @@ func (f *fleet) writeCheckpoint(a *attempt, p wire.Peer, seq uint64, data []byte
 	delete(a.savingSeqs, seq)
 	a.savingBytes -= len(data)
 	if err != nil {
-		f.queueItem(p, &wire.Item{Kind: wire.KindDeny, Token: a.token, Seq: seq, Text: err.Error()})
+		f.deny(a, p, seq, err)
 		return
 	}
 	a.lastSavedSeq = max(a.lastSavedSeq, seq)
 	f.queueItem(p, &wire.Item{Kind: wire.KindAck, Token: a.token, Seq: seq})
+}
+
+// handleSpawn has a child made in a goroutine of its own and then says which it is. One that
+// is repeated after that is asked for anew: it is there, and so the answer is the same. f.mu is held.
+func (f *fleet) handleSpawn(a *attempt, p wire.Peer, it wire.Item) {
+	_, asking := a.savingSeqs[it.Seq]
+	switch {
+	case a.peer != p || a.phase < running:
+		f.refuseToken(p, a.token)
+	case a.phase == ended && !a.reportedByWorker: // it was lost, and its script still waits
+		f.refuseToken(p, a.token)
+	case f.closed, a.phase == ended, asking: // the answer will come, or is not waited for
+	case len(a.savingSeqs) >= maxAsking, a.savingBytes > 0 && a.savingBytes+len(it.Data) > maxSaving: // it is repeated
+	default:
+		if a.savingSeqs == nil {
+			a.savingSeqs = make(map[uint64]struct{})
+		}
+		a.savingSeqs[it.Seq] = struct{}{}
+		r := a.reporters[0]
+		c := it.ChildOf()
+		size := len(it.Data)
+		a.savingBytes += size
+		f.loops.Go(func() { f.makeChild(a, p, it.Seq, c, size, r) })
+	}
+}
+
+func (f *fleet) makeChild(a *attempt, p wire.Peer, seq uint64, c sdk.Child, size int, r sdk.Reporter) {
+	id, err := r.Spawn(f.ctx, c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(a.savingSeqs, seq)
+	a.savingBytes -= size
+	switch {
+	case err != nil && f.ctx.Err() != nil: // it is asked for again, of the next host
+	case err != nil:
+		f.deny(a, p, seq, err)
+	default:
+		f.queueItem(p, &wire.Item{Kind: wire.KindSpawned, Token: a.token, Seq: seq, Text: id})
+	}
+}
+
+// deny says why something was not put on record, and whether it is worth another try. f.mu is held.
+func (f *fleet) deny(a *attempt, p wire.Peer, seq uint64, err error) {
+	o := sdk.OutcomeOf(context.Background(), sdk.Result{}, err)
+	f.queueItem(p, &wire.Item{Kind: wire.KindDeny, Token: a.token, Seq: seq, Text: wire.Clip(err.Error(), wire.MaxLine),
+		Outcome: sdk.Outcome{Permanent: o.Permanent, RetryAfter: o.RetryAfter}})
 }
 
 // passToReporters hands progress and lines on. Neither blocks. f.mu is held.

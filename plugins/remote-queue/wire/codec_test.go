@@ -53,6 +53,12 @@ func sampleItems() []Item {
 		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Until: time.Unix(250_000_000_000, 5)}}},
 		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Children: []string{"a", "b"}}}},
 		{Kind: KindFinished, Token: tok, Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{Resume: true, Checkpoint: []byte("c")}}},
+		{Kind: KindFinished, Token: tok, HostProcess: "PROCESS", Outcome: sdk.Outcome{Kind: sdk.OutcomeYielded, Yield: &sdk.Yield{AllChildren: true}}},
+		{Kind: KindSpawn, Token: tok, Seq: 3, Data: []byte(`{"a":1}`), Child: &sdk.Child{Name: "n", Type: "t", Executor: "x", Priority: -3, Labels: map[string]string{"a": "b"},
+			Route: map[string]string{"c": "d"}, Timeout: time.Minute, MaxAttempts: 4, MaxLost: new(0), Retain: new(time.Hour), Exclusive: []string{"e"}, Shared: []string{"s", "t"}}},
+		{Kind: KindSpawn, Token: tok, Seq: 4, Data: []byte("null"), Child: &sdk.Child{Name: "n", Type: "t"}},
+		{Kind: KindSpawned, Token: tok, Seq: 3, Text: "id"},
+		{Kind: KindDeny, Token: tok, Seq: 8, Text: "no", Outcome: sdk.Outcome{Permanent: true, RetryAfter: time.Second}},
 	}
 }
 
@@ -118,10 +124,24 @@ func TestOutcomesThatMakeNoSense(t *testing.T) {
 	}
 }
 
+// What a child has left until its deadline travels, whatever the clocks say.
+func TestDeadlineOfAChildTravels(t *testing.T) {
+	data := AppendItem([]byte{FormatVersion}, &Item{Kind: KindSpawn, Child: &sdk.Child{Name: "n", Deadline: time.Now().Add(time.Hour)}})
+	_, err := DecodeBatch(data, func(it Item) {
+		if left := time.Until(it.ChildOf().Deadline); left < 30*time.Minute || left > time.Hour {
+			t.Errorf("%s are left of an hour", left)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func sampleTask() sdk.Task {
 	return sdk.Task{ID: "01990f4e", Type: "import", Attempt: 3, Token: sdk.Token{5}, Input: json.RawMessage(`{"a":1}`), Checkpoint: []byte("c"),
 		Timeout: time.Hour, Suspect: true, Labels: map[string]string{"l": "1"}, Route: map[string]string{"r": "2"}, Trace: map[string]string{"traceparent": "3"},
-		Result: &sdk.Result{ContentType: "x/y", Data: []byte("r")}, Failure: &sdk.Failure{Code: "c", Message: "m"}}
+		Result: &sdk.Result{ContentType: "x/y", Data: []byte("r")}, Failure: &sdk.Failure{Code: "c", Message: "m"},
+		Children: []sdk.ChildStatus{{Name: "a", ID: "1", Type: "t", State: "succeeded", Result: &sdk.Result{ContentType: "x/y", Data: []byte{0, 255}}}, {Name: "b", State: "pending"}}}
 }
 
 func TestStartTravels(t *testing.T) {
@@ -131,6 +151,9 @@ func TestStartTravels(t *testing.T) {
 			t.Fatalf("fits %v, refs %v", fits, refs)
 		}
 		got, err := DecodeStart(body)
+		if err == nil {
+			got.Task.Children, err = sdk.DecodeChildren(got.Children)
+		}
 		if err != nil || got.Action != ActionRevert || !reflect.DeepEqual(got.Task, task) {
 			t.Errorf("%v\n got %+v\nwant %+v", err, got.Task, task)
 		}
@@ -149,11 +172,13 @@ func TestStartSheds(t *testing.T) {
 	task.Input = json.RawMessage(`"` + strings.Repeat("i", 3000) + `"`)
 	task.Checkpoint = bytes.Repeat([]byte("c"), 2000)
 	task.Result.Data = bytes.Repeat([]byte("r"), 1000)
+	task.Children[0].Result.Data = bytes.Repeat([]byte("k"), 400)
 	for _, c := range []struct {
-		limit                     int
-		input, checkpoint, result bool
-		fits                      bool
-	}{{10000, false, false, false, true}, {4000, true, false, false, true}, {2000, true, true, false, true}, {500, true, true, true, true}, {50, false, false, false, false}} {
+		limit                               int
+		input, checkpoint, result, children bool
+		fits                                bool
+	}{{10000, false, false, false, false, true}, {5000, true, false, false, false, true}, {2500, true, true, false, false, true}, {1000, true, true, true, false, true},
+		{300, true, true, true, true, true}, {50, false, false, false, false, false}} {
 		body, refs, fits := EncodeStart(ActionRevert, task, c.limit)
 		if fits != c.fits {
 			t.Errorf("%d: fits %v", c.limit, fits)
@@ -162,8 +187,8 @@ func TestStartSheds(t *testing.T) {
 			continue
 		}
 		s, err := DecodeStart(body)
-		if err != nil || s.RefInput != c.input || s.RefCheckpoint != c.checkpoint || s.RefResult != c.result || refs != (c.input || c.checkpoint || c.result) || len(body) > c.limit {
-			t.Errorf("%d: %d bytes, input %v, checkpoint %v, result %v, %v", c.limit, len(body), s.RefInput, s.RefCheckpoint, s.RefResult, err)
+		if err != nil || s.RefInput != c.input || s.RefCheckpoint != c.checkpoint || s.RefResult != c.result || s.RefChildren != c.children || refs != (c.input || c.checkpoint || c.result) || len(body) > c.limit {
+			t.Errorf("%d: %d bytes, input %v, checkpoint %v, result %v, children %v, %v", c.limit, len(body), s.RefInput, s.RefCheckpoint, s.RefResult, s.RefChildren, err)
 		}
 	}
 	if len(task.Result.Data) != 1000 {

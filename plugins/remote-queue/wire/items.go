@@ -25,6 +25,9 @@ const (
 	KindProgress
 	// KindLog is one line of an attempt. It is never repeated.
 	KindLog
+	// KindSpawn has a child made. It is repeated until it is answered with KindSpawned or
+	// denied.
+	KindSpawn
 )
 
 // From the host to a worker.
@@ -42,10 +45,13 @@ const (
 	KindDismiss
 	// KindDescribe has the worker say in its next heartbeat what it is.
 	KindDescribe
-	// KindDeny says that the checkpoint Seq was not put on record, and in Text why.
+	// KindDeny says that the checkpoint Seq was not put on record, or the child not made, and
+	// in Text why; in the Outcome's Permanent and RetryAfter whether it is worth another try.
 	KindDeny
 	// KindPut says that the bytes of an attempt's result are not with HostProcess.
 	KindPut
+	// KindSpawned says that the child Seq is on record; Text is its id.
+	KindSpawned
 )
 
 // Item is one thing said about an attempt. Its kind says which fields count; the others
@@ -53,15 +59,18 @@ const (
 type Item struct {
 	Kind  ItemKind
 	Token sdk.Token
-	// Seq numbers the checkpoints of an attempt, from 1.
+	// Seq numbers the checkpoints and children of an attempt, from 1.
 	Seq uint64
 	// Timeout is how long the attempt may run from KindGo on; 0 for ever.
 	Timeout time.Duration
 	Cause   StopCause
 	Outcome sdk.Outcome
-	// Data is a checkpoint, and atHost says that the host has its bytes already.
+	// Data is a checkpoint, and atHost says that the host has its bytes already; or it is the
+	// input of a child.
 	Data   []byte
 	atHost bool
+	// Child is what is asked for a child, all but its input.
+	Child *sdk.Child
 	// HostProcess is the process of the host that has a result which is Stored, or, in
 	// KindPut, the one that asks for it.
 	HostProcess string
@@ -108,6 +117,7 @@ func AppendItem(b []byte, it *Item) []byte {
 		body = putInt(body, int64(it.Timeout))
 	case KindFinished:
 		body = putString(appendOutcome(body, it.Outcome), it.HostProcess)
+		body = putBool(body, it.Outcome.Yield != nil && it.Outcome.Yield.AllChildren)
 	case KindPut:
 		body = putString(body, it.HostProcess)
 	case KindCheckpoint:
@@ -115,6 +125,11 @@ func AppendItem(b []byte, it *Item) []byte {
 	case KindAck:
 		body = putUint(body, it.Seq)
 	case KindDeny:
+		body = putString(putUint(body, it.Seq), it.Text)
+		body = putInt(putBool(body, it.Outcome.Permanent), int64(it.Outcome.RetryAfter))
+	case KindSpawn:
+		body = putBytes(appendChild(putUint(body, it.Seq), it.Child), it.Data)
+	case KindSpawned:
 		body = putString(putUint(body, it.Seq), it.Text)
 	case KindCancel:
 		body = append(body, byte(it.Cause))
@@ -144,6 +159,9 @@ func decodeItem(b []byte) (Item, error) {
 		it.Timeout = time.Duration(d.int())
 	case KindFinished:
 		it.Outcome, it.HostProcess = decodeOutcome(&d), d.string()
+		if all := d.bool(); it.Outcome.Yield != nil {
+			it.Outcome.Yield.AllChildren = all
+		}
 		if d.bad && it.Token != (sdk.Token{}) { // the attempt is over, whatever came of it
 			d.bad, it.Outcome = false, ProtocolError("the worker reports an outcome that cannot be read")
 		}
@@ -155,6 +173,12 @@ func decodeItem(b []byte) (Item, error) {
 	case KindAck:
 		it.Seq = d.uint()
 	case KindDeny:
+		it.Seq, it.Text = d.uint(), d.string()
+		it.Outcome.Permanent, it.Outcome.RetryAfter = d.bool(), max(time.Duration(d.int()), 0)
+	case KindSpawn:
+		it.Seq, it.Child = d.uint(), decodeChild(&d)
+		it.Data = d.bytes()
+	case KindSpawned:
 		it.Seq, it.Text = d.uint(), d.string()
 	case KindCancel:
 		if c := d.take(1); len(c) == 1 {

@@ -41,9 +41,19 @@ func ExceedsLimit(what string, n, limit int) error {
 	return &LimitError{fmt.Sprintf("%s: %d, and at most %d are allowed", what, n, limit)}
 }
 
+// limitSize is about what a limit on concurrency takes beside what it counts by.
+const limitSize = 16
+
 // TypeSize is what a task type takes of a worker's or a fleet's budget for types, in bytes.
 func TypeSize(t *sdk.TypeInfo) int {
-	return len(t.Name) + len(t.Description) + len(t.Input) + len(t.Result)
+	n := len(t.Name) + len(t.Description) + len(t.Input) + len(t.Result)
+	for _, c := range t.Defaults.Concurrency {
+		n += limitSize + len(c.By)
+	}
+	for k, v := range t.Defaults.Route {
+		n += len(k) + len(v)
+	}
+	return n
 }
 
 // Clip cuts s to n bytes.

@@ -16,6 +16,8 @@ type Offer struct {
 	Heartbeat time.Duration `json:"heartbeat"`
 	// HostURL is the host's REST; empty if workers cannot use it.
 	HostURL string `json:"host_url,omitempty"`
+	// Spawns says that the host takes KindSpawn: one that does not say so would never answer.
+	Spawns bool `json:"spawns,omitempty"`
 	// Lanes are those that the worker may consume.
 	Lanes []OfferLane `json:"lanes,omitempty"`
 	// Drain says that an operator wants the worker to take nothing more, until an

@@ -35,8 +35,9 @@ func decodeOutcome(d *decoder) sdk.Outcome {
 	o.Permanent, o.RetryAfter = d.bool(), max(time.Duration(d.int()), 0)
 	if d.bool() {
 		y := &sdk.Yield{Until: d.time(), Children: d.strings(), Resume: d.bool()}
-		if has := d.bool(); has {
-			y.Checkpoint = append([]byte{}, d.bytes()...)
+		has, data := d.bool(), d.bytes() // there is room for it in any case
+		if has {
+			y.Checkpoint = append([]byte{}, data...)
 		}
 		o.Yield = y
 	}

@@ -20,15 +20,17 @@ const (
 type Start struct {
 	Action Action
 	Task   sdk.Task
+	// Children are the task's, as sdk.EncodeChildren writes them.
+	Children []byte
 	// refs says which payloads the host keeps.
-	RefInput, RefCheckpoint, RefResult bool
+	RefInput, RefCheckpoint, RefResult, RefChildren bool
 }
 
 // EncodeStart writes the start of t so that it takes at most limit bytes, leaving
 // the largest payloads out first: refs says that it left some. It does not fit if
 // even that is not enough.
 func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
-	s := Start{Action: act, Task: t}
+	s := Start{Action: act, Task: t, Children: sdk.EncodeChildren(t.Children)}
 	for {
 		if n := s.payloadSize(); n <= limit {
 			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
@@ -43,7 +45,7 @@ func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits boo
 }
 
 func (s *Start) payloadSize() int {
-	n := len(s.Task.Input) + len(s.Task.Checkpoint)
+	n := len(s.Task.Input) + len(s.Task.Checkpoint) + len(s.Children)
 	if s.Task.Result != nil {
 		n += len(s.Task.Result.Data)
 	}
@@ -56,7 +58,7 @@ func (s *Start) dropLargest() bool {
 	if s.Task.Result != nil {
 		result = s.Task.Result.Data
 	}
-	switch n := max(len(s.Task.Input), len(s.Task.Checkpoint), len(result)); {
+	switch n := max(len(s.Task.Input), len(s.Task.Checkpoint), len(s.Children), len(result)); {
 	case n == 0:
 		return false
 	case n == len(s.Task.Input):
@@ -65,6 +67,9 @@ func (s *Start) dropLargest() bool {
 	case n == len(s.Task.Checkpoint):
 		s.Task.Checkpoint = nil
 		s.RefCheckpoint = true
+	case n == len(s.Children):
+		s.Children = nil
+		s.RefChildren = true
 	default:
 		r := *s.Task.Result
 		r.Data = nil
@@ -89,7 +94,7 @@ func appendStart(b []byte, s *Start) []byte {
 	if b = putBool(b, t.Failure != nil); t.Failure != nil {
 		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
 	}
-	return putBool(b, t.Suspect)
+	return putBytes(putBool(putBool(b, t.Suspect), s.RefChildren), s.Children)
 }
 
 // StartToken is the token of a start that appendStart wrote; zero if it is none.
@@ -131,6 +136,7 @@ func DecodeStart(b []byte) (Start, error) {
 		t.Failure = &sdk.Failure{Code: d.string(), Message: d.string()}
 	}
 	t.Suspect = d.bool()
+	s.RefChildren, s.Children = d.bool(), d.bytes()
 	if d.bad || t.Type == "" || t.Token == (sdk.Token{}) || s.Action != ActionExecute && s.Action != ActionRevert {
 		return Start{}, ErrGarbled
 	}

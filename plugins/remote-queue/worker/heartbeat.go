@@ -75,10 +75,10 @@ func (w *Worker) repeatUnanswered() {
 		if r.phase == working {
 			r.sendProgress(w)
 		}
-		for seq, s := range r.unackedSaves {
+		for _, s := range r.unacked {
 			if now.Sub(s.sent) >= time.Second {
 				s.sent = now
-				w.queueItem(&wire.Item{Kind: wire.KindCheckpoint, Token: t, Seq: seq, Data: s.data})
+				w.queueItem(&s.item)
 			}
 		}
 		if now.Sub(r.reportedAt) < r.repeatAfter || r.fenced {

@@ -40,6 +40,15 @@ func (w *Worker) fetchPayloads(ctx context.Context, s *wire.Start, t *sdk.Task) 
 			return err
 		}
 	}
+	children := s.Children
+	if s.RefChildren {
+		if children, err = w.getPayload(ctx, t.Token, "children"); err != nil {
+			return err
+		}
+	}
+	if t.Children, err = sdk.DecodeChildren(children); err != nil {
+		return err
+	}
 	if s.RefResult {
 		r := *t.Result
 		if r.Data, err = w.getPayload(ctx, t.Token, "result"); err != nil {

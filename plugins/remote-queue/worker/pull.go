@@ -104,7 +104,7 @@ func (w *Worker) handleDelivery(p *puller, d broker.Delivery) {
 	later := s.Task.Suspect && w.suspect != nil
 	if !known && !full && !later {
 		p.executor.used++
-		r := &run{start: s, executor: p.executor, reportedAt: time.Now()}
+		r := &run{start: s, executor: p.executor, reportedAt: time.Now(), saveTurn: make(chan struct{}, 1)}
 		w.runs[s.Task.Token] = r
 		if s.Task.Suspect {
 			w.suspect = r

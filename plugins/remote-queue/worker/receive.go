@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // receiveFromHost takes what the host says.
@@ -89,12 +90,21 @@ func (w *Worker) handleRunItem(r *run, it wire.Item) {
 		}
 	case wire.KindAck:
 		if it.Seq > 0 {
-			r.answerSave(it.Seq, nil)
+			r.answer(it.Seq, answer{})
 		} else if r.phase == reporting {
 			w.removeRun(it.Token, r)
 		}
+	case wire.KindSpawned:
+		r.answer(it.Seq, answer{id: it.Text})
 	case wire.KindDeny:
-		r.answerSave(it.Seq, errors.New(it.Text))
+		err := errors.New(it.Text)
+		switch {
+		case it.Outcome.Permanent:
+			err = sdk.Permanent(err)
+		case it.Outcome.RetryAfter > 0:
+			err = sdk.RetryAfter(err, it.Outcome.RetryAfter)
+		}
+		r.answer(it.Seq, answer{err: err})
 	case wire.KindPut:
 		w.uploadAgain(it.Token, r, it.HostProcess)
 	}

@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +27,7 @@ func (w *Worker) reporter(r *run) sdk.Reporter {
 	return sdk.NewReporter(sdk.ReporterFuncs{
 		Progress:   func(done, total int64, message string) { w.reportProgress(r, done, total, message) },
 		Checkpoint: func(data []byte) error { return w.saveCheckpoint(r, data) },
+		Spawn:      func(ctx context.Context, c sdk.Child) (string, error) { return w.spawnChild(ctx, r, c) },
 		Line:       func(level hclog.Level, msg string, args []string) { w.reportLine(r, level, msg, args) },
 	})
 }
@@ -80,27 +84,60 @@ func (w *Worker) saveCheckpoint(r *run, data []byte) error {
 	if limit := w.maxMessage(); len(data) > limit {
 		return sdk.Permanent(fmt.Errorf("checkpoint of %d bytes: the broker carries %d", len(data), limit))
 	}
-	r.saveLock.Lock() // so that one copy is kept, however many a script saves at once
-	defer r.saveLock.Unlock()
-	s := &unackedSave{data: append([]byte{}, data...), done: make(chan error, 1), sent: time.Now()}
+	// It does not end with the script's context: one that is told to stop may save where it was.
+	_, err := w.ask(context.Background(), r, func() wire.Item { return wire.Item{Kind: wire.KindCheckpoint, Data: append([]byte{}, data...)} })
+	return err
+}
+
+// spawnChild waits until the host has the child on record, and gives its id.
+func (w *Worker) spawnChild(ctx context.Context, r *run, c sdk.Child) (string, error) {
+	input, _ := c.Input.(json.RawMessage)
+	item := wire.Item{Kind: wire.KindSpawn, Child: &c, Data: input}
+	if n, limit := len(wire.AppendItem(nil, &item)), w.maxMessage(); n > limit {
+		return "", sdk.Permanent(fmt.Errorf("it takes %d bytes: the broker carries %d", n, limit))
+	}
+	w.mu.Lock()
+	able := w.offer.Spawns
+	w.mu.Unlock()
+	if !able {
+		return "", sdk.Permanent(errors.New("the host is too old to take children from its workers"))
+	}
+	return w.ask(ctx, r, func() wire.Item { return item })
+}
+
+// ask says an item to the host until it is answered, or ctx ends. One at a time: so one copy is
+// kept, however many a script saves at once.
+func (w *Worker) ask(ctx context.Context, r *run, item func() wire.Item) (string, error) {
+	select {
+	case r.saveTurn <- struct{}{}:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	defer func() { <-r.saveTurn }()
+	s := &unackedItem{item: item(), done: make(chan answer, 1), sent: time.Now()}
 	w.mu.Lock()
 	if r.phase != working || r.fenced {
 		w.mu.Unlock()
-		return errAttemptEnded
+		return "", errAttemptEnded
 	}
-	if r.unackedSaves == nil {
-		r.unackedSaves = make(map[uint64]*unackedSave)
+	if r.unacked == nil {
+		r.unacked = make(map[uint64]*unackedItem)
 	}
 	r.lastSeq++
-	seq := r.lastSeq
-	r.unackedSaves[seq] = s
+	s.item.Token, s.item.Seq = r.start.Task.Token, r.lastSeq
+	r.unacked[r.lastSeq] = s
 	w.mu.Unlock()
-	w.queueItem(&wire.Item{Kind: wire.KindCheckpoint, Token: r.start.Task.Token, Seq: seq, Data: s.data})
+	w.queueItem(&s.item)
 	select {
-	case err := <-s.done:
-		return err
+	case a := <-s.done:
+		return a.id, a.err
+	case <-ctx.Done():
+		w.mu.Lock() // nor is it said again
+		delete(r.unacked, s.item.Seq)
+		w.mu.Unlock()
+		return "", context.Cause(ctx)
 	case <-w.ctx.Done(): // the worker ends; the attempt's own end still lets it save
-		return errAttemptEnded
+		return "", errAttemptEnded
 	}
 }
 

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -49,10 +48,10 @@ type run struct {
 	// acked. uploadedTo is the process of the host that has it.
 	largeResult *sdk.Result
 	uploadedTo  string
-	// saveLock lets one checkpoint at a time wait. It is taken before the worker's mu.
-	saveLock     sync.Mutex
-	unackedSaves map[uint64]*unackedSave
-	lastSeq      uint64
+	// saveTurn lets one checkpoint or child at a time wait. It is taken before the worker's mu.
+	saveTurn chan struct{}
+	unacked  map[uint64]*unackedItem
+	lastSeq  uint64
 	// progress is the latest that was not sent, and progressAt when some was.
 	progress   *wire.Item
 	progressAt time.Time
@@ -60,11 +59,17 @@ type run struct {
 	droppedLines uint64
 }
 
-// unackedSave is a checkpoint that the host has not answered.
-type unackedSave struct {
-	data []byte
-	done chan error
+// unackedItem is a checkpoint or a child that the host has not answered.
+type unackedItem struct {
+	item wire.Item
+	done chan answer
 	sent time.Time
+}
+
+// answer is what the host said to it.
+type answer struct {
+	id  string // of the child
+	err error
 }
 
 var errAttemptEnded = errors.New("the attempt is over")
@@ -80,7 +85,7 @@ func (w *Worker) fence(t sdk.Token, r *run, why string) {
 			r.fenced = true
 			w.clearSuspect(r) // settled, whether or not its script listens
 			r.cancel(sdk.ErrCancel)
-			r.failSaves()
+			r.failUnacked()
 		}
 	case uploading, reporting:
 		w.log.Warn("a result came too late and is thrown away", "task", r.start.Task.ID, "reason", why)
@@ -115,18 +120,18 @@ func (w *Worker) dropUnaccepted(t sdk.Token) {
 	}
 }
 
-// failSaves answers all checkpoints that wait: nothing is on record for them any more. The
+// failUnacked answers all that waits: nothing is on record for them any more. The
 // worker's mu is held.
-func (r *run) failSaves() {
-	for seq := range r.unackedSaves {
-		r.answerSave(seq, errAttemptEnded)
+func (r *run) failUnacked() {
+	for seq := range r.unacked {
+		r.answer(seq, answer{err: errAttemptEnded})
 	}
 }
 
-// answerSave answers a checkpoint. The worker's mu is held.
-func (r *run) answerSave(seq uint64, err error) {
-	if s := r.unackedSaves[seq]; s != nil {
-		delete(r.unackedSaves, seq)
-		s.done <- err
+// answer answers a checkpoint or a child. The worker's mu is held.
+func (r *run) answer(seq uint64, with answer) {
+	if s := r.unacked[seq]; s != nil {
+		delete(r.unacked, seq)
+		s.done <- with
 	}
 }

@@ -100,7 +100,7 @@ func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
 
 // keepOutcome is scriptReturned with w.mu held.
 func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
-	r.failSaves()
+	r.failUnacked()
 	w.clearSuspect(r)
 	r.sendProgress(w)
 	r.outcome = o

@@ -198,6 +198,7 @@ const (
 	Part_PART_INPUT       Part = 1
 	Part_PART_CHECKPOINT  Part = 2
 	Part_PART_RESULT      Part = 3
+	Part_PART_CHILDREN    Part = 4
 )
 
 // Enum value maps for Part.
@@ -207,12 +208,14 @@ var (
 		1: "PART_INPUT",
 		2: "PART_CHECKPOINT",
 		3: "PART_RESULT",
+		4: "PART_CHILDREN",
 	}
 	Part_value = map[string]int32{
 		"PART_UNSPECIFIED": 0,
 		"PART_INPUT":       1,
 		"PART_CHECKPOINT":  2,
 		"PART_RESULT":      3,
+		"PART_CHILDREN":    4,
 	}
 )
 
@@ -357,6 +360,7 @@ type ConfigureRequest struct {
 	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`                         // of the host's store; a plugin obeys only the highest
 	Survive       bool                   `protobuf:"varint,7,opt,name=survive,proto3" json:"survive,omitempty"`                     // the process goes on when the host ends, and keeps its results
 	ConfigDir     string                 `protobuf:"bytes,8,opt,name=config_dir,json=configDir,proto3" json:"config_dir,omitempty"` // the folder against which relative paths in config are meant
+	Spawns        bool                   `protobuf:"varint,9,opt,name=spawns,proto3" json:"spawns,omitempty"`                       // the host takes Spawn; one that does not say so would never answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -445,6 +449,13 @@ func (x *ConfigureRequest) GetConfigDir() string {
 		return x.ConfigDir
 	}
 	return ""
+}
+
+func (x *ConfigureRequest) GetSpawns() bool {
+	if x != nil {
+		return x.Spawns
+	}
+	return false
 }
 
 type ConfigureResponse struct {
@@ -778,6 +789,7 @@ type TypeInfo struct {
 	MaxLost       *int64                 `protobuf:"varint,7,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
 	Revertible    bool                   `protobuf:"varint,8,opt,name=revertible,proto3" json:"revertible,omitempty"`
 	Unavailable   bool                   `protobuf:"varint,9,opt,name=unavailable,proto3" json:"unavailable,omitempty"` // known, but nobody serves it at present
+	Limits        *TypeLimits            `protobuf:"bytes,10,opt,name=limits,proto3" json:"limits,omitempty"`           // more defaults
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -875,6 +887,200 @@ func (x *TypeInfo) GetUnavailable() bool {
 	return false
 }
 
+func (x *TypeInfo) GetLimits() *TypeLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// TypeLimits are wishes for a type beside timeout, max_attempts and max_lost, which clients
+// and the operator overrule. What is 0 or absent is left to the host.
+type TypeLimits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deadline      *durationpb.Duration   `protobuf:"bytes,1,opt,name=deadline,proto3" json:"deadline,omitempty"`                        // of the whole task
+	Backoff       *durationpb.Duration   `protobuf:"bytes,2,opt,name=backoff,proto3" json:"backoff,omitempty"`                          // the first rest after a failure
+	BackoffMax    *durationpb.Duration   `protobuf:"bytes,3,opt,name=backoff_max,json=backoffMax,proto3" json:"backoff_max,omitempty"`  // the longest
+	Retain        *durationpb.Duration   `protobuf:"bytes,4,opt,name=retain,proto3" json:"retain,omitempty"`                            // once final; 0 is for ever, absent leaves it to the host
+	QueueLimit    int64                  `protobuf:"varint,5,opt,name=queue_limit,json=queueLimit,proto3" json:"queue_limit,omitempty"` // tasks that may wait
+	Concurrency   []*Concurrency         `protobuf:"bytes,6,rep,name=concurrency,proto3" json:"concurrency,omitempty"`
+	RatePerSecond float64                `protobuf:"fixed64,7,opt,name=rate_per_second,json=ratePerSecond,proto3" json:"rate_per_second,omitempty"` // attempts that may begin
+	RateBurst     int64                  `protobuf:"varint,8,opt,name=rate_burst,json=rateBurst,proto3" json:"rate_burst,omitempty"`                // at once, after a rest
+	Priority      int64                  `protobuf:"varint,9,opt,name=priority,proto3" json:"priority,omitempty"`
+	MaxInput      int64                  `protobuf:"varint,10,opt,name=max_input,json=maxInput,proto3" json:"max_input,omitempty"`    // bytes
+	MaxResult     int64                  `protobuf:"varint,11,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"` // bytes
+	Route         map[string]string      `protobuf:"bytes,12,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TypeLimits) Reset() {
+	*x = TypeLimits{}
+	mi := &file_executor_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TypeLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TypeLimits) ProtoMessage() {}
+
+func (x *TypeLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TypeLimits.ProtoReflect.Descriptor instead.
+func (*TypeLimits) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TypeLimits) GetDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetBackoff() *durationpb.Duration {
+	if x != nil {
+		return x.Backoff
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetBackoffMax() *durationpb.Duration {
+	if x != nil {
+		return x.BackoffMax
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetRetain() *durationpb.Duration {
+	if x != nil {
+		return x.Retain
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetQueueLimit() int64 {
+	if x != nil {
+		return x.QueueLimit
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetConcurrency() []*Concurrency {
+	if x != nil {
+		return x.Concurrency
+	}
+	return nil
+}
+
+func (x *TypeLimits) GetRatePerSecond() float64 {
+	if x != nil {
+		return x.RatePerSecond
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetRateBurst() int64 {
+	if x != nil {
+		return x.RateBurst
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetPriority() int64 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetMaxInput() int64 {
+	if x != nil {
+		return x.MaxInput
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetMaxResult() int64 {
+	if x != nil {
+		return x.MaxResult
+	}
+	return 0
+}
+
+func (x *TypeLimits) GetRoute() map[string]string {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+// Concurrency is a limit on how many attempts may be under way at once.
+type Concurrency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Max           int64                  `protobuf:"varint,1,opt,name=max,proto3" json:"max,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"` // empty: all of the type; "owner"; "label:NAME"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Concurrency) Reset() {
+	*x = Concurrency{}
+	mi := &file_executor_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Concurrency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Concurrency) ProtoMessage() {}
+
+func (x *Concurrency) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Concurrency.ProtoReflect.Descriptor instead.
+func (*Concurrency) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Concurrency) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Concurrency) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -896,7 +1102,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1114,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[10]
+	mi := &file_executor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1127,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{10}
+	return file_executor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Node) GetName() string {
@@ -1027,7 +1233,7 @@ type ControlRequest struct {
 
 func (x *ControlRequest) Reset() {
 	*x = ControlRequest{}
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1245,7 @@ func (x *ControlRequest) String() string {
 func (*ControlRequest) ProtoMessage() {}
 
 func (x *ControlRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[11]
+	mi := &file_executor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1258,7 @@ func (x *ControlRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlRequest.ProtoReflect.Descriptor instead.
 func (*ControlRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{11}
+	return file_executor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ControlRequest) GetEpoch() uint64 {
@@ -1079,6 +1285,7 @@ type HostMessage struct {
 	//	*HostMessage_Detach
 	//	*HostMessage_Drain
 	//	*HostMessage_Refuse
+	//	*HostMessage_Spawned
 	Kind          isHostMessage_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1086,7 +1293,7 @@ type HostMessage struct {
 
 func (x *HostMessage) Reset() {
 	*x = HostMessage{}
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1305,7 @@ func (x *HostMessage) String() string {
 func (*HostMessage) ProtoMessage() {}
 
 func (x *HostMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[12]
+	mi := &file_executor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1318,7 @@ func (x *HostMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMessage.ProtoReflect.Descriptor instead.
 func (*HostMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{12}
+	return file_executor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostMessage) GetKind() isHostMessage_Kind {
@@ -1175,6 +1382,15 @@ func (x *HostMessage) GetRefuse() *Refuse {
 	return nil
 }
 
+func (x *HostMessage) GetSpawned() *Spawned {
+	if x != nil {
+		if x, ok := x.Kind.(*HostMessage_Spawned); ok {
+			return x.Spawned
+		}
+	}
+	return nil
+}
+
 type isHostMessage_Kind interface {
 	isHostMessage_Kind()
 }
@@ -1203,6 +1419,10 @@ type HostMessage_Refuse struct {
 	Refuse *Refuse `protobuf:"bytes,6,opt,name=refuse,proto3,oneof"`
 }
 
+type HostMessage_Spawned struct {
+	Spawned *Spawned `protobuf:"bytes,7,opt,name=spawned,proto3,oneof"`
+}
+
 func (*HostMessage_Start) isHostMessage_Kind() {}
 
 func (*HostMessage_Cancel) isHostMessage_Kind() {}
@@ -1215,6 +1435,8 @@ func (*HostMessage_Drain) isHostMessage_Kind() {}
 
 func (*HostMessage_Refuse) isHostMessage_Kind() {}
 
+func (*HostMessage_Spawned) isHostMessage_Kind() {}
+
 // ControlResponse is a frame from the plugin, 64 messages at the most.
 type ControlResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1225,7 +1447,7 @@ type ControlResponse struct {
 
 func (x *ControlResponse) Reset() {
 	*x = ControlResponse{}
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1459,7 @@ func (x *ControlResponse) String() string {
 func (*ControlResponse) ProtoMessage() {}
 
 func (x *ControlResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[13]
+	mi := &file_executor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1472,7 @@ func (x *ControlResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlResponse.ProtoReflect.Descriptor instead.
 func (*ControlResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{13}
+	return file_executor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ControlResponse) GetMessages() []*PluginMessage {
@@ -1272,6 +1494,7 @@ type PluginMessage struct {
 	//	*PluginMessage_Unsupported
 	//	*PluginMessage_Changed
 	//	*PluginMessage_Draining
+	//	*PluginMessage_Spawn
 	Kind          isPluginMessage_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1279,7 +1502,7 @@ type PluginMessage struct {
 
 func (x *PluginMessage) Reset() {
 	*x = PluginMessage{}
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1514,7 @@ func (x *PluginMessage) String() string {
 func (*PluginMessage) ProtoMessage() {}
 
 func (x *PluginMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[14]
+	mi := &file_executor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1527,7 @@ func (x *PluginMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginMessage.ProtoReflect.Descriptor instead.
 func (*PluginMessage) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{14}
+	return file_executor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginMessage) GetKind() isPluginMessage_Kind {
@@ -1386,6 +1609,15 @@ func (x *PluginMessage) GetDraining() *Draining {
 	return nil
 }
 
+func (x *PluginMessage) GetSpawn() *Spawn {
+	if x != nil {
+		if x, ok := x.Kind.(*PluginMessage_Spawn); ok {
+			return x.Spawn
+		}
+	}
+	return nil
+}
+
 type isPluginMessage_Kind interface {
 	isPluginMessage_Kind()
 }
@@ -1422,6 +1654,10 @@ type PluginMessage_Draining struct {
 	Draining *Draining `protobuf:"bytes,8,opt,name=draining,proto3,oneof"`
 }
 
+type PluginMessage_Spawn struct {
+	Spawn *Spawn `protobuf:"bytes,9,opt,name=spawn,proto3,oneof"`
+}
+
 func (*PluginMessage_Hello) isPluginMessage_Kind() {}
 
 func (*PluginMessage_Heartbeat) isPluginMessage_Kind() {}
@@ -1438,35 +1674,40 @@ func (*PluginMessage_Changed) isPluginMessage_Kind() {}
 
 func (*PluginMessage_Draining) isPluginMessage_Kind() {}
 
+func (*PluginMessage_Spawn) isPluginMessage_Kind() {}
+
 // Start begins one attempt, or joins the one that already runs under its token.
 type Start struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	TaskId        string                 `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	Attempt       int64                  `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Input         *Payload               `protobuf:"bytes,5,opt,name=input,proto3" json:"input,omitempty"`
-	Checkpoint    *Payload               `protobuf:"bytes,6,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	Handle        []byte                 `protobuf:"bytes,7,opt,name=handle,proto3" json:"handle,omitempty"`
-	Rejoin        bool                   `protobuf:"varint,8,opt,name=rejoin,proto3" json:"rejoin,omitempty"`
-	Remaining     *durationpb.Duration   `protobuf:"bytes,9,opt,name=remaining,proto3" json:"remaining,omitempty"` // until the attempt times out; unset: never
-	Timeout       *durationpb.Duration   `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,11,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Route         map[string]string      `protobuf:"bytes,12,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Trace         map[string]string      `protobuf:"bytes,13,rep,name=trace,proto3" json:"trace,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Action        Action                 `protobuf:"varint,14,opt,name=action,proto3,enum=taskhost.executor.v1.Action" json:"action,omitempty"`
-	Result        *Payload               `protobuf:"bytes,15,opt,name=result,proto3" json:"result,omitempty"` // of what is to be reverted
-	ResultType    string                 `protobuf:"bytes,16,opt,name=result_type,json=resultType,proto3" json:"result_type,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
-	Suspect       bool                   `protobuf:"varint,18,opt,name=suspect,proto3" json:"suspect,omitempty"`   // an earlier attempt was lost and may be what ended its process
-	Priority      int32                  `protobuf:"varint,19,opt,name=priority,proto3" json:"priority,omitempty"` // what the host orders waiting tasks by
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Token      []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	TaskId     string                 `protobuf:"bytes,2,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	Type       string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Attempt    int64                  `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Input      *Payload               `protobuf:"bytes,5,opt,name=input,proto3" json:"input,omitempty"`
+	Checkpoint *Payload               `protobuf:"bytes,6,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Handle     []byte                 `protobuf:"bytes,7,opt,name=handle,proto3" json:"handle,omitempty"`
+	Rejoin     bool                   `protobuf:"varint,8,opt,name=rejoin,proto3" json:"rejoin,omitempty"`
+	Remaining  *durationpb.Duration   `protobuf:"bytes,9,opt,name=remaining,proto3" json:"remaining,omitempty"` // until the attempt times out; unset: never
+	Timeout    *durationpb.Duration   `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Labels     map[string]string      `protobuf:"bytes,11,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Route      map[string]string      `protobuf:"bytes,12,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Trace      map[string]string      `protobuf:"bytes,13,rep,name=trace,proto3" json:"trace,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Action     Action                 `protobuf:"varint,14,opt,name=action,proto3,enum=taskhost.executor.v1.Action" json:"action,omitempty"`
+	Result     *Payload               `protobuf:"bytes,15,opt,name=result,proto3" json:"result,omitempty"` // of what is to be reverted
+	ResultType string                 `protobuf:"bytes,16,opt,name=result_type,json=resultType,proto3" json:"result_type,omitempty"`
+	Failure    *Failure               `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
+	Suspect    bool                   `protobuf:"varint,18,opt,name=suspect,proto3" json:"suspect,omitempty"` // an earlier attempt was lost and may be what ended its process
+	// The task's children as they were when the attempt began: a JSON array, which
+	// docs/protocol.md describes. Unset: it has none.
+	Children      *Payload `protobuf:"bytes,19,opt,name=children,proto3" json:"children,omitempty"`
+	Priority      int32    `protobuf:"varint,20,opt,name=priority,proto3" json:"priority,omitempty"` // what the host orders waiting tasks by
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1719,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[15]
+	mi := &file_executor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1732,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{15}
+	return file_executor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Start) GetToken() []byte {
@@ -1620,6 +1861,13 @@ func (x *Start) GetSuspect() bool {
 	return false
 }
 
+func (x *Start) GetChildren() *Payload {
+	if x != nil {
+		return x.Children
+	}
+	return nil
+}
+
 func (x *Start) GetPriority() int32 {
 	if x != nil {
 		return x.Priority
@@ -1637,7 +1885,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1897,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[16]
+	mi := &file_executor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1910,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{16}
+	return file_executor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Failure) GetCode() string {
@@ -1691,7 +1939,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1951,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[17]
+	mi := &file_executor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1964,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{17}
+	return file_executor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Payload) GetInline() []byte {
@@ -1745,7 +1993,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +2005,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[18]
+	mi := &file_executor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +2018,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{18}
+	return file_executor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Cancel) GetToken() []byte {
@@ -1805,7 +2053,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2065,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[19]
+	mi := &file_executor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2078,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{19}
+	return file_executor_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ack) GetToken() []byte {
@@ -1854,13 +2102,15 @@ type Refuse struct {
 	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Permanent     bool                   `protobuf:"varint,4,opt,name=permanent,proto3" json:"permanent,omitempty"`                    // the same would be refused again
+	RetryAfter    *durationpb.Duration   `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"` // it may be taken then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +2122,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[20]
+	mi := &file_executor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +2135,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{20}
+	return file_executor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Refuse) GetToken() []byte {
@@ -1909,6 +2159,81 @@ func (x *Refuse) GetReason() string {
 	return ""
 }
 
+func (x *Refuse) GetPermanent() bool {
+	if x != nil {
+		return x.Permanent
+	}
+	return false
+}
+
+func (x *Refuse) GetRetryAfter() *durationpb.Duration {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return nil
+}
+
+// Spawned says that a child is on record, or was already, and what its task's id is.
+type Spawned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"` // of the Spawn
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spawned) Reset() {
+	*x = Spawned{}
+	mi := &file_executor_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spawned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spawned) ProtoMessage() {}
+
+func (x *Spawned) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spawned.ProtoReflect.Descriptor instead.
+func (*Spawned) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Spawned) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Spawned) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Spawned) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Detach: the host is about to let go. Attempts that outlive it go on.
 type Detach struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1918,7 +2243,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2255,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[21]
+	mi := &file_executor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2268,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{21}
+	return file_executor_proto_rawDescGZIP(), []int{24}
 }
 
 // Drain: no further start will come. The host ends the process when all that runs
@@ -1956,7 +2281,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2293,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2306,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{22}
+	return file_executor_proto_rawDescGZIP(), []int{25}
 }
 
 // Hello is the plugin's first message on each Control stream. Of what it names,
@@ -2000,7 +2325,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2337,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2350,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{23}
+	return file_executor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Hello) GetInstance() string {
@@ -2084,7 +2409,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2096,7 +2421,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2109,7 +2434,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{24}
+	return file_executor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Heartbeat) GetRunning() [][]byte {
@@ -2145,7 +2470,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2482,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2495,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{25}
+	return file_executor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Started) GetToken() []byte {
@@ -2212,7 +2537,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2549,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2562,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{26}
+	return file_executor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -2261,6 +2586,172 @@ func (x *Checkpoint) GetData() *Payload {
 	return nil
 }
 
+// Spawn has the host make a child of the attempt's task. The same name within a task
+// is the same child, also for a later attempt. It is answered by Spawned or Refuse.
+type Spawn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         []byte                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Type          string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	Input         *Payload               `protobuf:"bytes,5,opt,name=input,proto3" json:"input,omitempty"`        // any JSON value; unset: null
+	Executor      string                 `protobuf:"bytes,6,opt,name=executor,proto3" json:"executor,omitempty"`  // empty: as configured
+	Priority      int64                  `protobuf:"varint,7,opt,name=priority,proto3" json:"priority,omitempty"` // 0: the parent's
+	Labels        map[string]string      `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Route         map[string]string      `protobuf:"bytes,9,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Timeout       *durationpb.Duration   `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`                             // of one attempt; unset: the type's
+	Remaining     *durationpb.Duration   `protobuf:"bytes,11,opt,name=remaining,proto3" json:"remaining,omitempty"`                         // until the child's deadline; unset: it has none
+	MaxAttempts   int64                  `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"` // 0: the type's
+	MaxLost       *int64                 `protobuf:"varint,13,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
+	Retain        *durationpb.Duration   `protobuf:"bytes,14,opt,name=retain,proto3" json:"retain,omitempty"` // unset: the type's
+	Exclusive     []string               `protobuf:"bytes,15,rep,name=exclusive,proto3" json:"exclusive,omitempty"`
+	Shared        []string               `protobuf:"bytes,16,rep,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spawn) Reset() {
+	*x = Spawn{}
+	mi := &file_executor_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spawn) ProtoMessage() {}
+
+func (x *Spawn) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spawn.ProtoReflect.Descriptor instead.
+func (*Spawn) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Spawn) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Spawn) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Spawn) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Spawn) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Spawn) GetInput() *Payload {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *Spawn) GetExecutor() string {
+	if x != nil {
+		return x.Executor
+	}
+	return ""
+}
+
+func (x *Spawn) GetPriority() int64 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Spawn) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Spawn) GetRoute() map[string]string {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+func (x *Spawn) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Spawn) GetRemaining() *durationpb.Duration {
+	if x != nil {
+		return x.Remaining
+	}
+	return nil
+}
+
+func (x *Spawn) GetMaxAttempts() int64 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *Spawn) GetMaxLost() int64 {
+	if x != nil && x.MaxLost != nil {
+		return *x.MaxLost
+	}
+	return 0
+}
+
+func (x *Spawn) GetRetain() *durationpb.Duration {
+	if x != nil {
+		return x.Retain
+	}
+	return nil
+}
+
+func (x *Spawn) GetExclusive() []string {
+	if x != nil {
+		return x.Exclusive
+	}
+	return nil
+}
+
+func (x *Spawn) GetShared() []string {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
 // Finished is repeated until acked.
 type Finished struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -2276,7 +2767,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2779,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2792,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{27}
+	return file_executor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Finished) GetToken() []byte {
@@ -2350,7 +2841,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2853,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2866,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{28}
+	return file_executor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Outcome) GetKind() Kind {
@@ -2455,13 +2946,14 @@ type Yield struct {
 	Resume         bool                   `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
 	Checkpoint     *Payload               `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	KeepCheckpoint bool                   `protobuf:"varint,5,opt,name=keep_checkpoint,json=keepCheckpoint,proto3" json:"keep_checkpoint,omitempty"`
+	AllChildren    bool                   `protobuf:"varint,6,opt,name=all_children,json=allChildren,proto3" json:"all_children,omitempty"` // until all children are final; children is empty then
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2965,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2978,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{29}
+	return file_executor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Yield) GetUntil() *timestamppb.Timestamp {
@@ -2524,6 +3016,13 @@ func (x *Yield) GetKeepCheckpoint() bool {
 	return false
 }
 
+func (x *Yield) GetAllChildren() bool {
+	if x != nil {
+		return x.AllChildren
+	}
+	return false
+}
+
 // Unsupported answers a Start that the plugin does not understand.
 type Unsupported struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2535,7 +3034,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2547,7 +3046,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2560,7 +3059,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{30}
+	return file_executor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Unsupported) GetToken() []byte {
@@ -2586,7 +3085,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +3097,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +3110,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{31}
+	return file_executor_proto_rawDescGZIP(), []int{35}
 }
 
 // Draining says that the process was told to stop by somebody else than the host: it finishes
@@ -2624,7 +3123,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +3135,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +3148,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{32}
+	return file_executor_proto_rawDescGZIP(), []int{36}
 }
 
 type DataRequest struct {
@@ -2662,7 +3161,7 @@ type DataRequest struct {
 
 func (x *DataRequest) Reset() {
 	*x = DataRequest{}
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2674,7 +3173,7 @@ func (x *DataRequest) String() string {
 func (*DataRequest) ProtoMessage() {}
 
 func (x *DataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2687,7 +3186,7 @@ func (x *DataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRequest.ProtoReflect.Descriptor instead.
 func (*DataRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{33}
+	return file_executor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DataRequest) GetChunks() []*Chunk {
@@ -2717,7 +3216,7 @@ type DataResponse struct {
 
 func (x *DataResponse) Reset() {
 	*x = DataResponse{}
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +3228,7 @@ func (x *DataResponse) String() string {
 func (*DataResponse) ProtoMessage() {}
 
 func (x *DataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +3241,7 @@ func (x *DataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataResponse.ProtoReflect.Descriptor instead.
 func (*DataResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{34}
+	return file_executor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DataResponse) GetChunks() []*Chunk {
@@ -2796,7 +3295,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +3307,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +3320,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{35}
+	return file_executor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Chunk) GetToken() []byte {
@@ -2879,7 +3378,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +3390,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +3403,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{36}
+	return file_executor_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LogLine) GetToken() []byte {
@@ -2954,7 +3453,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3465,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3478,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{37}
+	return file_executor_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Progress) GetToken() []byte {
@@ -3020,7 +3519,7 @@ const file_executor_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12#\n" +
 	"\rconfig_schema\x18\x02 \x01(\fR\fconfigSchema\x12\x14\n" +
 	"\x05types\x18\x03 \x03(\tR\x05types\x12\x14\n" +
-	"\x05nodes\x18\x04 \x01(\bR\x05nodes\"\xe1\x01\n" +
+	"\x05nodes\x18\x04 \x01(\bR\x05nodes\"\xf9\x01\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12\x19\n" +
@@ -3030,7 +3529,8 @@ const file_executor_proto_rawDesc = "" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\asurvive\x18\a \x01(\bR\asurvive\x12\x1d\n" +
 	"\n" +
-	"config_dir\x18\b \x01(\tR\tconfigDir\"\x13\n" +
+	"config_dir\x18\b \x01(\tR\tconfigDir\x12\x16\n" +
+	"\x06spawns\x18\t \x01(\bR\x06spawns\"\x13\n" +
 	"\x11ConfigureResponse\"\x11\n" +
 	"\x0fDescribeRequest\"@\n" +
 	"\x12ControlNodeRequest\x12\x12\n" +
@@ -3051,7 +3551,7 @@ const file_executor_proto_rawDesc = "" +
 	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
 	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\x12#\n" +
 	"\rstart_unknown\x18\n" +
-	" \x01(\bR\fstartUnknown\"\xcf\x02\n" +
+	" \x01(\bR\fstartUnknown\"\x89\x03\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -3063,8 +3563,36 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"revertible\x18\b \x01(\bR\n" +
 	"revertible\x12 \n" +
-	"\vunavailable\x18\t \x01(\bR\vunavailableB\v\n" +
-	"\t_max_lost\"\xb0\x04\n" +
+	"\vunavailable\x18\t \x01(\bR\vunavailable\x128\n" +
+	"\x06limits\x18\n" +
+	" \x01(\v2 .taskhost.executor.v1.TypeLimitsR\x06limitsB\v\n" +
+	"\t_max_lost\"\xe9\x04\n" +
+	"\n" +
+	"TypeLimits\x125\n" +
+	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x123\n" +
+	"\abackoff\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\abackoff\x12:\n" +
+	"\vbackoff_max\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"backoffMax\x121\n" +
+	"\x06retain\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06retain\x12\x1f\n" +
+	"\vqueue_limit\x18\x05 \x01(\x03R\n" +
+	"queueLimit\x12C\n" +
+	"\vconcurrency\x18\x06 \x03(\v2!.taskhost.executor.v1.ConcurrencyR\vconcurrency\x12&\n" +
+	"\x0frate_per_second\x18\a \x01(\x01R\rratePerSecond\x12\x1d\n" +
+	"\n" +
+	"rate_burst\x18\b \x01(\x03R\trateBurst\x12\x1a\n" +
+	"\bpriority\x18\t \x01(\x03R\bpriority\x12\x1b\n" +
+	"\tmax_input\x18\n" +
+	" \x01(\x03R\bmaxInput\x12\x1d\n" +
+	"\n" +
+	"max_result\x18\v \x01(\x03R\tmaxResult\x12A\n" +
+	"\x05route\x18\f \x03(\v2+.taskhost.executor.v1.TypeLimits.RouteEntryR\x05route\x1a8\n" +
+	"\n" +
+	"RouteEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"/\n" +
+	"\vConcurrency\x12\x10\n" +
+	"\x03max\x18\x01 \x01(\x03R\x03max\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xb0\x04\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -3089,17 +3617,18 @@ const file_executor_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"e\n" +
 	"\x0eControlRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12=\n" +
-	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\xd6\x02\n" +
+	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\x91\x03\n" +
 	"\vHostMessage\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.taskhost.executor.v1.StartH\x00R\x05start\x126\n" +
 	"\x06cancel\x18\x02 \x01(\v2\x1c.taskhost.executor.v1.CancelH\x00R\x06cancel\x12-\n" +
 	"\x03ack\x18\x03 \x01(\v2\x19.taskhost.executor.v1.AckH\x00R\x03ack\x126\n" +
 	"\x06detach\x18\x04 \x01(\v2\x1c.taskhost.executor.v1.DetachH\x00R\x06detach\x123\n" +
 	"\x05drain\x18\x05 \x01(\v2\x1b.taskhost.executor.v1.DrainH\x00R\x05drain\x126\n" +
-	"\x06refuse\x18\x06 \x01(\v2\x1c.taskhost.executor.v1.RefuseH\x00R\x06refuseB\x06\n" +
+	"\x06refuse\x18\x06 \x01(\v2\x1c.taskhost.executor.v1.RefuseH\x00R\x06refuse\x129\n" +
+	"\aspawned\x18\a \x01(\v2\x1d.taskhost.executor.v1.SpawnedH\x00R\aspawnedB\x06\n" +
 	"\x04kind\"R\n" +
 	"\x0fControlResponse\x12?\n" +
-	"\bmessages\x18\x01 \x03(\v2#.taskhost.executor.v1.PluginMessageR\bmessages\"\x8a\x04\n" +
+	"\bmessages\x18\x01 \x03(\v2#.taskhost.executor.v1.PluginMessageR\bmessages\"\xbf\x04\n" +
 	"\rPluginMessage\x123\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1b.taskhost.executor.v1.HelloH\x00R\x05hello\x12?\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x1f.taskhost.executor.v1.HeartbeatH\x00R\theartbeat\x129\n" +
@@ -3110,8 +3639,9 @@ const file_executor_proto_rawDesc = "" +
 	"\bfinished\x18\x05 \x01(\v2\x1e.taskhost.executor.v1.FinishedH\x00R\bfinished\x12E\n" +
 	"\vunsupported\x18\x06 \x01(\v2!.taskhost.executor.v1.UnsupportedH\x00R\vunsupported\x129\n" +
 	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
-	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdrainingB\x06\n" +
-	"\x04kind\"\xdf\a\n" +
+	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdraining\x123\n" +
+	"\x05spawn\x18\t \x01(\v2\x1b.taskhost.executor.v1.SpawnH\x00R\x05spawnB\x06\n" +
+	"\x04kind\"\x9a\b\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -3134,8 +3664,9 @@ const file_executor_proto_rawDesc = "" +
 	"\vresult_type\x18\x10 \x01(\tR\n" +
 	"resultType\x127\n" +
 	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x12\x18\n" +
-	"\asuspect\x18\x12 \x01(\bR\asuspect\x12\x1a\n" +
-	"\bpriority\x18\x13 \x01(\x05R\bpriority\x1a9\n" +
+	"\asuspect\x18\x12 \x01(\bR\asuspect\x129\n" +
+	"\bchildren\x18\x13 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\bchildren\x12\x1a\n" +
+	"\bpriority\x18\x14 \x01(\x05R\bpriority\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -3159,11 +3690,18 @@ const file_executor_proto_rawDesc = "" +
 	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"-\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"H\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xa2\x01\n" +
 	"\x06Refuse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\b\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
+	"\tpermanent\x18\x04 \x01(\bR\tpermanent\x12:\n" +
+	"\vretry_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryAfter\"A\n" +
+	"\aSpawned\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"\b\n" +
 	"\x06Detach\"\a\n" +
 	"\x05Drain\"\x99\x01\n" +
 	"\x05Hello\x12\x1a\n" +
@@ -3186,7 +3724,33 @@ const file_executor_proto_rawDesc = "" +
 	"Checkpoint\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x121\n" +
-	"\x04data\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x04data\"\x7f\n" +
+	"\x04data\x18\x03 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x04data\"\xdf\x05\n" +
+	"\x05Spawn\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x123\n" +
+	"\x05input\x18\x05 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\x05input\x12\x1a\n" +
+	"\bexecutor\x18\x06 \x01(\tR\bexecutor\x12\x1a\n" +
+	"\bpriority\x18\a \x01(\x03R\bpriority\x12?\n" +
+	"\x06labels\x18\b \x03(\v2'.taskhost.executor.v1.Spawn.LabelsEntryR\x06labels\x12<\n" +
+	"\x05route\x18\t \x03(\v2&.taskhost.executor.v1.Spawn.RouteEntryR\x05route\x123\n" +
+	"\atimeout\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\atimeout\x127\n" +
+	"\tremaining\x18\v \x01(\v2\x19.google.protobuf.DurationR\tremaining\x12!\n" +
+	"\fmax_attempts\x18\f \x01(\x03R\vmaxAttempts\x12\x1e\n" +
+	"\bmax_lost\x18\r \x01(\x03H\x00R\amaxLost\x88\x01\x01\x121\n" +
+	"\x06retain\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\x06retain\x12\x1c\n" +
+	"\texclusive\x18\x0f \x03(\tR\texclusive\x12\x16\n" +
+	"\x06shared\x18\x10 \x03(\tR\x06shared\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"RouteEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\v\n" +
+	"\t_max_lost\"\x7f\n" +
 	"\bFinished\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x127\n" +
@@ -3207,7 +3771,7 @@ const file_executor_proto_rawDesc = "" +
 	" \x01(\bR\fresultStored\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf8\x01\n" +
 	"\x05Yield\x120\n" +
 	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1a\n" +
 	"\bchildren\x18\x02 \x03(\tR\bchildren\x12\x16\n" +
@@ -3215,7 +3779,8 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x04 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\n" +
 	"checkpoint\x12'\n" +
-	"\x0fkeep_checkpoint\x18\x05 \x01(\bR\x0ekeepCheckpoint\";\n" +
+	"\x0fkeep_checkpoint\x18\x05 \x01(\bR\x0ekeepCheckpoint\x12!\n" +
+	"\fall_children\x18\x06 \x01(\bR\vallChildren\";\n" +
 	"\vUnsupported\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\t\n" +
@@ -3266,13 +3831,14 @@ const file_executor_proto_rawDesc = "" +
 	"\tKIND_LOST\x10\x04\x12\x11\n" +
 	"\rKIND_RELEASED\x10\x05\x12\x10\n" +
 	"\fKIND_YIELDED\x10\x06\x12\x14\n" +
-	"\x10KIND_INTERRUPTED\x10\a*R\n" +
+	"\x10KIND_INTERRUPTED\x10\a*e\n" +
 	"\x04Part\x12\x14\n" +
 	"\x10PART_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"PART_INPUT\x10\x01\x12\x13\n" +
 	"\x0fPART_CHECKPOINT\x10\x02\x12\x0f\n" +
-	"\vPART_RESULT\x10\x032\xb8\x04\n" +
+	"\vPART_RESULT\x10\x03\x12\x11\n" +
+	"\rPART_CHILDREN\x10\x042\xb8\x04\n" +
 	"\x0fExecutorService\x12Y\n" +
 	"\bMetadata\x12%.taskhost.executor.v1.MetadataRequest\x1a&.taskhost.executor.v1.MetadataResponse\x12\\\n" +
 	"\tConfigure\x12&.taskhost.executor.v1.ConfigureRequest\x1a'.taskhost.executor.v1.ConfigureResponse\x12Y\n" +
@@ -3294,7 +3860,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -3310,112 +3876,136 @@ var file_executor_proto_goTypes = []any{
 	(*DescribeResponse)(nil),      // 11: taskhost.executor.v1.DescribeResponse
 	(*Info)(nil),                  // 12: taskhost.executor.v1.Info
 	(*TypeInfo)(nil),              // 13: taskhost.executor.v1.TypeInfo
-	(*Node)(nil),                  // 14: taskhost.executor.v1.Node
-	(*ControlRequest)(nil),        // 15: taskhost.executor.v1.ControlRequest
-	(*HostMessage)(nil),           // 16: taskhost.executor.v1.HostMessage
-	(*ControlResponse)(nil),       // 17: taskhost.executor.v1.ControlResponse
-	(*PluginMessage)(nil),         // 18: taskhost.executor.v1.PluginMessage
-	(*Start)(nil),                 // 19: taskhost.executor.v1.Start
-	(*Failure)(nil),               // 20: taskhost.executor.v1.Failure
-	(*Payload)(nil),               // 21: taskhost.executor.v1.Payload
-	(*Cancel)(nil),                // 22: taskhost.executor.v1.Cancel
-	(*Ack)(nil),                   // 23: taskhost.executor.v1.Ack
-	(*Refuse)(nil),                // 24: taskhost.executor.v1.Refuse
-	(*Detach)(nil),                // 25: taskhost.executor.v1.Detach
-	(*Drain)(nil),                 // 26: taskhost.executor.v1.Drain
-	(*Hello)(nil),                 // 27: taskhost.executor.v1.Hello
-	(*Heartbeat)(nil),             // 28: taskhost.executor.v1.Heartbeat
-	(*Started)(nil),               // 29: taskhost.executor.v1.Started
-	(*Checkpoint)(nil),            // 30: taskhost.executor.v1.Checkpoint
-	(*Finished)(nil),              // 31: taskhost.executor.v1.Finished
-	(*Outcome)(nil),               // 32: taskhost.executor.v1.Outcome
-	(*Yield)(nil),                 // 33: taskhost.executor.v1.Yield
-	(*Unsupported)(nil),           // 34: taskhost.executor.v1.Unsupported
-	(*Changed)(nil),               // 35: taskhost.executor.v1.Changed
-	(*Draining)(nil),              // 36: taskhost.executor.v1.Draining
-	(*DataRequest)(nil),           // 37: taskhost.executor.v1.DataRequest
-	(*DataResponse)(nil),          // 38: taskhost.executor.v1.DataResponse
-	(*Chunk)(nil),                 // 39: taskhost.executor.v1.Chunk
-	(*LogLine)(nil),               // 40: taskhost.executor.v1.LogLine
-	(*Progress)(nil),              // 41: taskhost.executor.v1.Progress
-	nil,                           // 42: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 43: taskhost.executor.v1.Node.TypeSlotsEntry
-	nil,                           // 44: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 45: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 46: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 47: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
+	(*TypeLimits)(nil),            // 14: taskhost.executor.v1.TypeLimits
+	(*Concurrency)(nil),           // 15: taskhost.executor.v1.Concurrency
+	(*Node)(nil),                  // 16: taskhost.executor.v1.Node
+	(*ControlRequest)(nil),        // 17: taskhost.executor.v1.ControlRequest
+	(*HostMessage)(nil),           // 18: taskhost.executor.v1.HostMessage
+	(*ControlResponse)(nil),       // 19: taskhost.executor.v1.ControlResponse
+	(*PluginMessage)(nil),         // 20: taskhost.executor.v1.PluginMessage
+	(*Start)(nil),                 // 21: taskhost.executor.v1.Start
+	(*Failure)(nil),               // 22: taskhost.executor.v1.Failure
+	(*Payload)(nil),               // 23: taskhost.executor.v1.Payload
+	(*Cancel)(nil),                // 24: taskhost.executor.v1.Cancel
+	(*Ack)(nil),                   // 25: taskhost.executor.v1.Ack
+	(*Refuse)(nil),                // 26: taskhost.executor.v1.Refuse
+	(*Spawned)(nil),               // 27: taskhost.executor.v1.Spawned
+	(*Detach)(nil),                // 28: taskhost.executor.v1.Detach
+	(*Drain)(nil),                 // 29: taskhost.executor.v1.Drain
+	(*Hello)(nil),                 // 30: taskhost.executor.v1.Hello
+	(*Heartbeat)(nil),             // 31: taskhost.executor.v1.Heartbeat
+	(*Started)(nil),               // 32: taskhost.executor.v1.Started
+	(*Checkpoint)(nil),            // 33: taskhost.executor.v1.Checkpoint
+	(*Spawn)(nil),                 // 34: taskhost.executor.v1.Spawn
+	(*Finished)(nil),              // 35: taskhost.executor.v1.Finished
+	(*Outcome)(nil),               // 36: taskhost.executor.v1.Outcome
+	(*Yield)(nil),                 // 37: taskhost.executor.v1.Yield
+	(*Unsupported)(nil),           // 38: taskhost.executor.v1.Unsupported
+	(*Changed)(nil),               // 39: taskhost.executor.v1.Changed
+	(*Draining)(nil),              // 40: taskhost.executor.v1.Draining
+	(*DataRequest)(nil),           // 41: taskhost.executor.v1.DataRequest
+	(*DataResponse)(nil),          // 42: taskhost.executor.v1.DataResponse
+	(*Chunk)(nil),                 // 43: taskhost.executor.v1.Chunk
+	(*LogLine)(nil),               // 44: taskhost.executor.v1.LogLine
+	(*Progress)(nil),              // 45: taskhost.executor.v1.Progress
+	nil,                           // 46: taskhost.executor.v1.TypeLimits.RouteEntry
+	nil,                           // 47: taskhost.executor.v1.Node.LabelsEntry
+	nil,                           // 48: taskhost.executor.v1.Node.TypeSlotsEntry
+	nil,                           // 49: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 50: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 51: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 52: taskhost.executor.v1.Spawn.LabelsEntry
+	nil,                           // 53: taskhost.executor.v1.Spawn.RouteEntry
+	nil,                           // 54: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 55: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 56: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
 	12, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
 	13, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
-	14, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	48, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
-	42, // 4: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	49, // 5: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	43, // 6: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
-	16, // 7: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	19, // 8: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	22, // 9: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	23, // 10: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	25, // 11: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	26, // 12: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	24, // 13: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	18, // 14: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	27, // 15: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	28, // 16: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	29, // 17: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	30, // 18: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	31, // 19: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	34, // 20: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	35, // 21: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	36, // 22: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	21, // 23: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	21, // 24: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	48, // 25: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	48, // 26: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	44, // 27: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	45, // 28: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	46, // 29: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 30: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	21, // 31: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	20, // 32: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	1,  // 33: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	48, // 34: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	48, // 35: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	21, // 36: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	32, // 37: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 38: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	21, // 39: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	47, // 40: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	48, // 41: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	33, // 42: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	49, // 43: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	21, // 44: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	39, // 45: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	39, // 46: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	40, // 47: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	41, // 48: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 49: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	49, // 50: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 51: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
-	6,  // 52: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	8,  // 53: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	15, // 54: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	37, // 55: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	9,  // 56: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 57: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
-	7,  // 58: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	11, // 59: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	17, // 60: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	38, // 61: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	10, // 62: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	57, // [57:63] is the sub-list for method output_type
-	51, // [51:57] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	16, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
+	55, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	14, // 4: taskhost.executor.v1.TypeInfo.limits:type_name -> taskhost.executor.v1.TypeLimits
+	55, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
+	55, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
+	55, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
+	55, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
+	15, // 9: taskhost.executor.v1.TypeLimits.concurrency:type_name -> taskhost.executor.v1.Concurrency
+	46, // 10: taskhost.executor.v1.TypeLimits.route:type_name -> taskhost.executor.v1.TypeLimits.RouteEntry
+	47, // 11: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
+	56, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	48, // 13: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
+	18, // 14: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	21, // 15: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	24, // 16: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	25, // 17: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	28, // 18: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	29, // 19: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	26, // 20: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	27, // 21: taskhost.executor.v1.HostMessage.spawned:type_name -> taskhost.executor.v1.Spawned
+	20, // 22: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	30, // 23: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	31, // 24: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	32, // 25: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	33, // 26: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	35, // 27: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	38, // 28: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	39, // 29: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	40, // 30: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	34, // 31: taskhost.executor.v1.PluginMessage.spawn:type_name -> taskhost.executor.v1.Spawn
+	23, // 32: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	23, // 33: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	55, // 34: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	55, // 35: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	49, // 36: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	50, // 37: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	51, // 38: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 39: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	23, // 40: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	22, // 41: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	23, // 42: taskhost.executor.v1.Start.children:type_name -> taskhost.executor.v1.Payload
+	1,  // 43: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	55, // 44: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	55, // 45: taskhost.executor.v1.Refuse.retry_after:type_name -> google.protobuf.Duration
+	55, // 46: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	23, // 47: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	23, // 48: taskhost.executor.v1.Spawn.input:type_name -> taskhost.executor.v1.Payload
+	52, // 49: taskhost.executor.v1.Spawn.labels:type_name -> taskhost.executor.v1.Spawn.LabelsEntry
+	53, // 50: taskhost.executor.v1.Spawn.route:type_name -> taskhost.executor.v1.Spawn.RouteEntry
+	55, // 51: taskhost.executor.v1.Spawn.timeout:type_name -> google.protobuf.Duration
+	55, // 52: taskhost.executor.v1.Spawn.remaining:type_name -> google.protobuf.Duration
+	55, // 53: taskhost.executor.v1.Spawn.retain:type_name -> google.protobuf.Duration
+	36, // 54: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 55: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	23, // 56: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	54, // 57: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	55, // 58: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	37, // 59: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	56, // 60: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	23, // 61: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	43, // 62: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	43, // 63: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	44, // 64: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	45, // 65: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 66: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	56, // 67: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 68: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
+	6,  // 69: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	8,  // 70: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	17, // 71: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	41, // 72: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	9,  // 73: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 74: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
+	7,  // 75: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	11, // 76: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	19, // 77: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	42, // 78: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	10, // 79: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	74, // [74:80] is the sub-list for method output_type
+	68, // [68:74] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -3424,15 +4014,16 @@ func file_executor_proto_init() {
 		return
 	}
 	file_executor_proto_msgTypes[9].OneofWrappers = []any{}
-	file_executor_proto_msgTypes[12].OneofWrappers = []any{
+	file_executor_proto_msgTypes[14].OneofWrappers = []any{
 		(*HostMessage_Start)(nil),
 		(*HostMessage_Cancel)(nil),
 		(*HostMessage_Ack)(nil),
 		(*HostMessage_Detach)(nil),
 		(*HostMessage_Drain)(nil),
 		(*HostMessage_Refuse)(nil),
+		(*HostMessage_Spawned)(nil),
 	}
-	file_executor_proto_msgTypes[14].OneofWrappers = []any{
+	file_executor_proto_msgTypes[16].OneofWrappers = []any{
 		(*PluginMessage_Hello)(nil),
 		(*PluginMessage_Heartbeat)(nil),
 		(*PluginMessage_Started)(nil),
@@ -3441,14 +4032,16 @@ func file_executor_proto_init() {
 		(*PluginMessage_Unsupported)(nil),
 		(*PluginMessage_Changed)(nil),
 		(*PluginMessage_Draining)(nil),
+		(*PluginMessage_Spawn)(nil),
 	}
+	file_executor_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   44,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,7 +24,8 @@ async function submit(): Promise<string> {
 
 async function list(): Promise<void> {
   const { data } = await api.GET("/v1/tasks", { params: { query: { state: ["succeeded", "failed"], type: ["sum"], limit: 10, order: "asc" } } });
-  for (const task of data?.tasks ?? []) {
+  if (!data || Array.isArray(data)) throw new Error("not a page"); // an array is what format=jsonl gives
+  for (const task of data.tasks) {
     console.log("listed", task.type, task.attempt, task.error?.code ?? "no error", task.finished_at !== null);
     // @ts-expect-error: lists have no inputs
     console.log("input", task.input);

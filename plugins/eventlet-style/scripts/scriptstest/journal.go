@@ -4,9 +4,11 @@ package scriptstest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	eventlet "github.com/taskhost/taskhost/plugins/eventlet-style"
@@ -18,6 +20,10 @@ import (
 // writes "TASK ATTEMPT TOKEN end". Its input may be null or
 //
 //	{"seconds"?: how long it works, "fail"?: how many first attempts fail, "result"?: any value}
+//	{"children": how many it spawns, "seconds"?: how long that takes, "child"?: their input}
+//
+// With children, which are journals too, it rests until all are final; its result is how many
+// of them succeeded.
 //
 // An attempt whose context ends writes no end. Many processes may share a file:
 // a line is one write.
@@ -72,31 +78,38 @@ func (j journal) write(t sdk.Task, what string) error {
 	return nil
 }
 
-func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
-	var in struct {
-		Seconds float64 `json:"seconds"`
-		Fail    int     `json:"fail"`
-		Deaf    bool    `json:"deaf"` // it does not listen to its context
-		Result  any     `json:"result"`
-	}
+// input is what a journal is asked to do.
+type input struct {
+	Seconds  float64         `json:"seconds"`
+	Fail     int             `json:"fail"`
+	Deaf     bool            `json:"deaf"`  // it does not listen to its context
+	Lines    int             `json:"lines"` // that it logs, of 2 KiB, with progress that says as much
+	Result   any             `json:"result"`
+	Group    any             `json:"group"` // given to a group's finisher
+	Children int             `json:"children"`
+	Child    json.RawMessage `json:"child"`
+}
+
+func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+	var in input
 	if err := j.write(t, "start"); err != nil {
 		return sdk.Result{}, err
 	}
 	if err := t.Decode(&in); err != nil {
 		return sdk.Result{}, err
 	}
-	if in.Seconds > 0 {
-		timer := time.NewTimer(time.Duration(in.Seconds * float64(time.Second)))
-		defer timer.Stop()
-		stop := ctx.Done()
-		if in.Deaf {
-			stop = nil
+	for i := range in.Lines {
+		r.Log().Info(strings.Repeat("x", 2<<10))
+		r.Progress(int64(i), int64(in.Lines), strings.Repeat("x", 2<<10))
+	}
+	if in.Children > 0 {
+		done, err := family(ctx, t, r, &in)
+		if err != nil {
+			return sdk.Result{}, err
 		}
-		select {
-		case <-timer.C:
-		case <-stop:
-			return sdk.Result{}, context.Cause(ctx)
-		}
+		in.Result = done
+	} else if err := in.work(ctx, in.Seconds); err != nil {
+		return sdk.Result{}, err
 	}
 	if err := j.write(t, "end"); err != nil {
 		return sdk.Result{}, err
@@ -105,4 +118,49 @@ func (j journal) run(ctx context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Resul
 		return sdk.Result{}, fmt.Errorf("attempt %d fails, as asked", t.Attempt)
 	}
 	return sdk.JSON(in.Result)
+}
+
+// work takes its time.
+func (in *input) work(ctx context.Context, seconds float64) error {
+	if seconds <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer timer.Stop()
+	stop := ctx.Done()
+	if in.Deaf {
+		stop = nil
+	}
+	select {
+	case <-timer.C:
+		return nil
+	case <-stop:
+		return context.Cause(ctx)
+	}
+}
+
+// family spawns the children, or says how many succeeded once all are final.
+func family(ctx context.Context, t sdk.Task, r sdk.Reporter, in *input) (succeeded int, err error) {
+	final := 0
+	for _, c := range t.Children {
+		if c.Final() {
+			final++
+		}
+		if c.Succeeded() {
+			succeeded++
+		}
+	}
+	if final >= in.Children {
+		return succeeded, nil
+	}
+	lost := 1000
+	for i := range in.Children {
+		if _, err := r.Spawn(ctx, sdk.Child{Name: fmt.Sprint(i), Type: "journal", Input: in.Child, MaxLost: &lost}); err != nil {
+			return 0, err
+		}
+		if err := in.work(ctx, in.Seconds/float64(in.Children)); err != nil {
+			return 0, err
+		}
+	}
+	return 0, sdk.YieldForChildren(nil, nil)
 }
