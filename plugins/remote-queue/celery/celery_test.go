@@ -77,7 +77,7 @@ func TestProgressAndRevoke(t *testing.T) {
 	first, second, path := r.start("slow", r.path()), r.start("slow", r.path()), r.path()
 	r.eventually("both started", func() bool { return first.began() && second.began() })
 	c := r.start("append", path, "never")
-	r.eventually("it is published", func() bool { _, ok := r.exec.published.at(messageID(c.task.Token)); return ok })
+	r.awaitPublished(c)
 	c.cancel(sdk.ErrCancel)
 	r.want(c, sdk.OutcomeCanceled, "")
 	first.cancel(sdk.ErrCancel)
@@ -96,6 +96,7 @@ func TestSilence(t *testing.T) {
 	r := newRig(t, false)
 	path, trace := r.path(), r.path()
 	first, second := r.start("quiet", path), r.start("quiet", path)
+	r.awaitPublished(first, second) // so that both processes are busy
 	r.startFor(time.Second, "append", trace, "never")
 	c := r.startFor(time.Second, "append", trace, "never")
 	if o := r.want(c, sdk.OutcomeFailed, sdk.CodeTimeout); !strings.Contains(o.Message, "task_track_started") || c.began() {
@@ -117,11 +118,7 @@ func TestHostIsStartedAnew(t *testing.T) {
 		r := newRig(t, track)
 		path, quick := r.path(), r.path()
 		slow, quiet := r.start("slow", path), r.start("quiet", quick)
-		r.eventually("both are published", func() bool {
-			_, one := r.exec.published.at(messageID(slow.task.Token))
-			_, two := r.exec.published.at(messageID(quiet.task.Token))
-			return one && two
-		})
+		r.awaitPublished(slow, quiet)
 		if track {
 			r.eventually("both started", func() bool { return slow.began() && quiet.began() })
 		}
@@ -169,7 +166,7 @@ func TestWorkerIsKilled(t *testing.T) {
 	first, second := r.start("slow", path), r.start("slow", path)
 	r.eventually("both started", func() bool { return first.began() && second.began() })
 	waiting := r.start("append", trace, "once")
-	r.eventually("it is published", func() bool { _, ok := r.exec.published.at(messageID(waiting.task.Token)); return ok })
+	r.awaitPublished(waiting)
 	r.worker.Kill()
 	r.want(first, sdk.OutcomeLost, "")
 	r.want(second, sdk.OutcomeLost, "")

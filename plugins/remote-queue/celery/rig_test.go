@@ -172,6 +172,17 @@ func (r *rig) execute(t sdk.Task) *running {
 	return c
 }
 
+// awaitPublished waits until the broker has the messages of attempts.
+func (r *rig) awaitPublished(all ...*running) {
+	r.t.Helper()
+	for _, c := range all {
+		r.eventually("the message is published", func() bool {
+			_, ok := r.exec.published.at(messageID(c.task.Token))
+			return ok
+		})
+	}
+}
+
 // began says that the attempt was reported to have started.
 func (c *running) began() bool {
 	c.mu.Lock()
