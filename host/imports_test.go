@@ -57,6 +57,7 @@ var table = map[string]struct{ own, libs []string }{
 	"plugins/remote-queue/broker/rabbit": {own: s("plugins/remote-queue/wire", "plugins/remote-queue/amqp", "plugins/remote-queue/broker"), libs: s("github.com/rabbitmq/amqp091-go")},
 	"plugins/remote-queue/fleet":         {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/files", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/worker":        {own: s("sdk", "plugins/remote-queue/wire", "plugins/remote-queue/config", "plugins/remote-queue/broker"), libs: s("github.com/hashicorp/go-hclog")},
+	"plugins/remote-queue/celery":        {own: s("sdk", "plugins/remote-queue/amqp", "plugins/remote-queue/config", "plugins/remote-queue/files"), libs: s("github.com/rabbitmq/amqp091-go", "github.com/hashicorp/go-hclog")},
 	"plugins/remote-queue/queuetest":     {own: s("sdk"), libs: s("go.uber.org/goleak", "github.com/hashicorp/go-hclog")},
 	"cmd/taskhost":                       {own: s("host/...", "sdk", "plugins/..."), libs: s("github.com/spf13/...", "github.com/schollz/progressbar/...", "github.com/hashicorp/go-hclog", "golang.org/x/...", "github.com/coreos/go-systemd/...")},
 }

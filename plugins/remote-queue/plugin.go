@@ -3,11 +3,14 @@ package remotequeue
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/amqp"
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
 	rabbitbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/rabbit"
+	"github.com/taskhost/taskhost/plugins/remote-queue/celery"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/fleet"
 	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
@@ -19,7 +22,7 @@ import (
 // while they are away. The executors it makes have a Close method, which ends the
 // embedded broker; attempts that run on workers go on.
 func Plugin(version string) sdk.Plugin {
-	return sdk.Plugin{Name: "remote-queue", Version: version, ConfigSchema: config.Schema(), Nodes: true, New: New, Check: check}
+	return sdk.Plugin{Name: "remote-queue", Version: version, ConfigSchema: config.Schema(), Nodes: true, New: New, Check: check, Configured: configured}
 }
 
 // check reads a block and the files it names, and neither listens nor connects.
@@ -39,12 +42,26 @@ func check(cfg sdk.Config) error {
 	return nil
 }
 
+// configured knows the types of a Celery app, which stand in the config.
+func configured(cfg sdk.Config) sdk.Metadata {
+	c, err := config.Parse(cfg)
+	m := sdk.Metadata{Nodes: true}
+	if err == nil && c.IsCelery() {
+		m.Types = slices.Sorted(maps.Keys(c.Tasks))
+		m.StartUnknown = true
+	}
+	return m
+}
+
 // New makes an executor of one block of config. A broker at url need not be there
 // yet; an embedded one must be able to start.
 func New(cfg sdk.Config) (sdk.Executor, error) {
 	c, err := config.Parse(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if c.IsCelery() {
+		return celery.Open(cfg, c)
 	}
 	return fleet.Open(cfg, c, dialHost)
 }

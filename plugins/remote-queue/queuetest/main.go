@@ -28,7 +28,7 @@ type withServers struct{ *testing.M }
 
 // Run runs the tests.
 func (m withServers) Run() int {
-	defer func() { sharedRabbitMQ.server.stop() }()
+	defer StopServers()
 	return m.M.Run()
 }
 
@@ -41,3 +41,7 @@ func Log(name string) hclog.Logger {
 	}
 	return hclog.New(&hclog.LoggerOptions{Name: name, Level: level, Output: os.Stderr})
 }
+
+// StopServers ends the brokers that the tests of a package share. A package that does not
+// call VerifyLeaks calls it after its last test.
+func StopServers() { sharedRabbitMQ.server.stop() }
