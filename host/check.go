@@ -170,7 +170,7 @@ func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] 
 // builtin has a built-in's schema and the built-in itself judge a block.
 func (c *checker) builtin(ctx context.Context, p *sdk.Plugin, x task.ExecutorConfig) {
 	c.hear(x.Name, p.Metadata())
-	if !c.schema(ctx, x, p.ConfigSchema) || p.Check == nil {
+	if !c.schema(ctx, x, p.ConfigSchema) || p.Check == nil && p.Configured == nil {
 		return
 	}
 	dir := filepath.Join(c.dir, "executors", x.Name)
@@ -180,8 +180,14 @@ func (c *checker) builtin(ctx context.Context, p *sdk.Plugin, x task.ExecutorCon
 	}
 	cfg := sdk.NewConfig(x.Name, x.Config, nil)
 	cfg.DataDir, cfg.Dir, cfg.Slots, cfg.Log = dir, c.o.ConfigDir, x.Slots, hclog.NewNullLogger()
-	if err := p.Check(cfg); err != nil {
-		c.fault("executor."+x.Name+".config", notAConfig(x.Plugin), "%s.", sentence(err.Error()))
+	if p.Check != nil {
+		if err := p.Check(cfg); err != nil {
+			c.fault("executor."+x.Name+".config", notAConfig(x.Plugin), "%s.", sentence(err.Error()))
+			return
+		}
+	}
+	if p.Configured != nil {
+		c.hear(x.Name, p.Configured(cfg))
 	}
 }
 
@@ -305,7 +311,11 @@ func (c *checker) taskTypes() {
 			c.fault(key, "A task type that nobody offers", "%s", text)
 			continue
 		}
-		if m, ok := c.known[executor]; ok && len(t.Route) > 0 && !m.Nodes {
+		m, known := c.known[executor]
+		if known && m.StartUnknown && t.MaxLost != nil && *t.MaxLost == 0 {
+			c.fault(key+".max_lost", "A promise that cannot be kept", "Executor %q cannot say whether an attempt has begun that was never answered, so a task of this type may run twice: write 1 at the least, or leave the key out.", executor)
+		}
+		if known && len(t.Route) > 0 && !m.Nodes {
 			c.fault(key+".route", "A route that leads nowhere", "Executor %q runs its tasks itself and looks at no route: leave the route out, or place the type on an executor that has workers.", executor)
 		}
 	}

@@ -33,6 +33,11 @@ func builtins() []sdk.Plugin {
 			return nil
 		}},
 		{Name: "queue", Nodes: true, New: fine},
+		{Name: "app", Nodes: true, New: fine, Configured: func(cfg sdk.Config) sdk.Metadata {
+			var c struct{ Tasks []string }
+			_ = cfg.Decode(&c)
+			return sdk.Metadata{Types: c.Tasks, Nodes: true, StartUnknown: true}
+		}},
 	}
 }
 
@@ -85,6 +90,9 @@ func TestCheck(t *testing.T) {
 		"routes": {o: host.Options{Executors: []task.ExecutorConfig{{Name: "a", Plugin: "local"}, {Name: "q", Plugin: "queue"}},
 			Types: map[string]task.TypeConfig{"fine": {Route: task.Route{"zone": "b"}}, "good": {Executor: "q", Route: task.Route{"zone": "b"}}}},
 			want: []string{`task_type.fine.route: Executor "a" runs its tasks itself`}},
+		"types that the config decides": {o: host.Options{Executors: []task.ExecutorConfig{{Name: "c", Plugin: "app", Config: []byte(`{"tasks":["add","once"]}`)}},
+			Types: map[string]task.TypeConfig{"add": {}, "once": {MaxLost: new(int)}, "ad": {Executor: "c"}}},
+			want: []string{`task_type.ad: Did you mean "add"?`, `task_type.once.max_lost: may run twice`}},
 		"two of one type": {o: host.Options{Executors: []task.ExecutorConfig{{Name: "a", Plugin: "local"}, {Name: "b", Plugin: "local"}},
 			Types: map[string]task.TypeConfig{"good": {Executor: "b"}}},
 			want: []string{`warning executor.b: Executors "a" and "b" both offer fine: "a" serves, because it stands first. To have "b" serve one of them:` + "\n\n" + `  task_type "fine" { executor = "b" }`}},

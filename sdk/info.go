@@ -29,6 +29,10 @@ type Info struct {
 	// Unavailable says why the executor can run nothing at present (its broker is
 	// away, say); "" if it can. The host shows it and keeps tasks waiting.
 	Unavailable string `json:"unavailable,omitempty"`
+	// StartUnknown says that an attempt may have run though Reporter.Started was never
+	// called: the executor's workers do not always tell. The host refuses tasks that must
+	// never run twice (max_lost 0).
+	StartUnknown bool `json:"start_unknown,omitempty"`
 	// ControlsNodes says that the executor is a NodeController.
 	ControlsNodes bool `json:"controls_nodes,omitempty"`
 }

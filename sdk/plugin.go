@@ -27,6 +27,9 @@ type Plugin struct {
 	// Check says what is wrong with a config and makes nothing; nil if only New
 	// can know. `taskhost config validate` asks it of built-ins.
 	Check func(Config) error
+	// Configured is Metadata for one config, where that decides what executors offer; nil if it
+	// does not. Like Check it is asked of built-ins, after Check, which has found no fault.
+	Configured func(Config) Metadata
 }
 
 // Metadata is what a plugin says of itself before it is configured; the zero value is a
@@ -36,6 +39,9 @@ type Metadata struct {
 	ConfigSchema json.RawMessage `json:"config_schema,omitempty"` // as of Plugin
 	Types        []string        `json:"types,omitempty"`         // as of Plugin
 	Nodes        bool            `json:"nodes,omitempty"`         // as of Plugin
+	// StartUnknown is that of Info. Before an executor describes itself only a built-in can
+	// say so.
+	StartUnknown bool `json:"start_unknown,omitempty"`
 }
 
 // Metadata is what the plugin tells a host that does not configure it.

@@ -38,7 +38,11 @@ type Task struct {
 	// Timeout is how long the attempt may run once it has started. Deferred
 	// executors, whose attempts start later, pass it on; others ignore it.
 	Timeout time.Duration
-	Labels  map[string]string
+	// Priority is what the host orders waiting tasks by, from -1000 to 1000; the higher goes
+	// first. An executor that hands attempts to a queue of its own may pass it on; behind a
+	// fleet it is 0.
+	Priority int
+	Labels   map[string]string
 	// Route asks for a worker with these labels; only executors with nodes look.
 	Route map[string]string
 	// Children are what earlier attempts at the task have spawned, as they were when this

@@ -13,7 +13,7 @@ import (
 
 func infoToWire(in Info) *pb.Info {
 	out := &pb.Info{Slots: int64(in.Slots), Deferred: in.Deferred, Outlives: in.Outlives,
-		MaxInput: in.MaxInput, MaxResult: in.MaxResult, Unavailable: clip(in.Unavailable, maxText), ControlsNodes: in.ControlsNodes}
+		MaxInput: in.MaxInput, MaxResult: in.MaxResult, Unavailable: clip(in.Unavailable, maxText), ControlsNodes: in.ControlsNodes, StartUnknown: in.StartUnknown}
 	for _, t := range in.Types {
 		w := &pb.TypeInfo{Name: t.Name, Description: t.Description, InputSchema: t.Input, ResultSchema: t.Result,
 			Timeout: durationToWire(t.Defaults.Timeout), MaxAttempts: int64(t.Defaults.MaxAttempts),
@@ -106,7 +106,7 @@ func metadataFromWire(w *pb.MetadataResponse) Metadata {
 
 func infoFromWire(in *pb.Info) Info {
 	out := Info{Slots: int(in.GetSlots()), Deferred: in.GetDeferred(), Outlives: in.GetOutlives(),
-		MaxInput: in.GetMaxInput(), MaxResult: in.GetMaxResult(), Unavailable: clip(in.GetUnavailable(), maxText), ControlsNodes: in.GetControlsNodes()}
+		MaxInput: in.GetMaxInput(), MaxResult: in.GetMaxResult(), Unavailable: clip(in.GetUnavailable(), maxText), ControlsNodes: in.GetControlsNodes(), StartUnknown: in.GetStartUnknown()}
 	for _, w := range in.GetTypes() {
 		t := TypeInfo{Name: w.GetName(), Description: w.GetDescription(), Revertible: w.GetRevertible(), Unavailable: w.GetUnavailable(),
 			Defaults: Defaults{Timeout: w.GetTimeout().AsDuration(), MaxAttempts: int(w.GetMaxAttempts())}}

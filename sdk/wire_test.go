@@ -193,10 +193,19 @@ func TestOrderOfStreams(t *testing.T) {
 	}
 }
 
+// What an executor may go by in what it does with an attempt crosses.
+func TestStartCrosses(t *testing.T) {
+	msg, _, _ := startToWire(Task{ID: "x", Type: "a", Priority: -7, Suspect: true, Rejoin: true, Handle: []byte("h")}, nil, pb.Action_ACTION_UNSPECIFIED)
+	out, err := taskFromWire(t.Context(), msg.GetStart(), Token{}, time.Time{}, newAssembler())
+	if err != nil || out.Priority != -7 || !out.Suspect || !out.Rejoin || string(out.Handle) != "h" {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 // Info crosses whole: abilities, limits, types with their defaults, nodes.
 func TestInfoCrosses(t *testing.T) {
 	never, forEver := 0, time.Duration(0)
-	in := Info{Slots: 3, Deferred: true, Outlives: true, MaxInput: 1, MaxResult: 2,
+	in := Info{Slots: 3, Deferred: true, Outlives: true, StartUnknown: true, MaxInput: 1, MaxResult: 2,
 		Types: []TypeInfo{{Name: "a", Description: "b", Input: []byte(`{}`), Revertible: true,
 			Defaults: Defaults{Timeout: time.Minute, MaxAttempts: 5, MaxLost: &never, Deadline: time.Hour, Backoff: time.Second, BackoffMax: 2 * time.Second,
 				Retain: &forEver, QueueLimit: 6, Concurrency: []Concurrency{{Max: 7}, {Max: 8, By: "label:a"}}, Rate: Rate{PerSecond: 0.5, Burst: 9}, Priority: -10,
@@ -217,7 +226,7 @@ func TestInfoCrosses(t *testing.T) {
 	if !reflect.DeepEqual(out.Nodes, in.Nodes) {
 		t.Errorf("nodes: %+v", out.Nodes)
 	}
-	if !out.Deferred || !out.Outlives || out.Slots != 3 || out.MaxInput != 1 || out.MaxResult != 2 {
+	if !out.Deferred || !out.Outlives || !out.StartUnknown || out.Slots != 3 || out.MaxInput != 1 || out.MaxResult != 2 {
 		t.Errorf("abilities: %+v", out)
 	}
 }

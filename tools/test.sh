@@ -14,6 +14,7 @@ command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || missing+=("
 { command -v node && [ -x tools/node_modules/.bin/tsc ]; } >/dev/null || missing+=("npm's packages of tools/package.json (make check installs them): the client in TypeScript is left out")
 /usr/bin/python3 -c 'import cryptography, google.protobuf, grpc' 2>/dev/null || missing+=("grpc for /usr/bin/python3 (Debian's python3-grpcio, python3-protobuf, python3-cryptography): the plugin in Python is left out")
 /usr/bin/python3 -c 'import glanceclient' 2>/dev/null || missing+=("glance (Debian's python3-glanceclient): OpenStack's own client is left out")
+{ [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && /usr/bin/python3 -c 'import celery' 2>/dev/null; } || missing+=("RabbitMQ or Celery (Debian's rabbitmq-server, python3-celery): the workers of a Celery app are left out")
 peers=$(bash bench/install.sh --missing)
 [ -z "$peers" ] || missing+=("Debian's $peers: queues that taskhost is measured against are left out")
 if [ ${#missing[@]} -gt 0 ]; then

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 )
 
 // peer is a process beside the server: a worker, or a broker.
@@ -140,6 +142,55 @@ func TestCrashFleet(t *testing.T) {
 			broker.start()
 		})
 	})
+	t.Run("RabbitMQ", func(t *testing.T) {
+		r := queuetest.OwnRabbitMQ(t)
+		s := newServer(t, "", fleet("    url = \""+r.URL()+"\""))
+		w := s.worker("w1", "url = \""+r.URL()+"\"")
+		s.start()
+		w.start()
+		s.known()
+		r.Settle()
+		var accepted []string
+		for round := range rounds(4) {
+			l := s.load(2, journalTask)
+			pause(100*time.Millisecond, 300*time.Millisecond)
+			mend := crashRabbitMQ(s, w, r, round%4)
+			pause(100*time.Millisecond, 300*time.Millisecond)
+			accepted = append(accepted, l.end()...) // what follows takes many seconds
+			mend()
+		}
+		s.settle()
+		s.verify(accepted)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// crashRabbitMQ has the broker die, lose what waits, forget all and run out of disk, in turn;
+// mend does what is not done under load.
+func crashRabbitMQ(s *server, w *peer, r *queuetest.RabbitMQServer, round int) (mend func()) {
+	switch round {
+	case 0:
+		r.RabbitMQ.Kill()
+		return r.Start
+	case 1:
+		return func() {
+			r.Control(s.t, "purge_queue", "taskhost.default.lane.any_journal")
+			s.kill()
+			s.start()
+		}
+	case 2:
+		r.RabbitMQ.Kill()
+		r.Wipe()
+		w.kill()
+		return func() { r.Start(); w.start() }
+	}
+	return func() {
+		r.Control(s.t, "set_disk_free_limit", "1000000GB")
+		pause(2*time.Second, 3*time.Second) // longer than the lapse
+		r.Control(s.t, "set_disk_free_limit", "1MB")
+	}
 }
 
 // A second SIGTERM ends a worker whose script does not listen, with a word why.

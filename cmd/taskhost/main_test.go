@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/taskhost/taskhost/plugins/eventlet-style/scripts/scriptstest"
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 )
 
 var build struct {
@@ -48,6 +49,7 @@ func TestMain(m *testing.M) {
 		os.Exit(run(os.Args[1:], builtins(scriptstest.Journal()), os.Stdin, os.Stdout, os.Stderr))
 	}
 	code := m.Run()
+	queuetest.StopServers()
 	os.RemoveAll(build.dir)
 	os.Exit(code)
 }

@@ -65,7 +65,7 @@ func stepsOf(t *testing.T, name, text string) []step {
 }
 
 // serves is a command that keeps its terminal until it is told to end.
-var serves = regexp.MustCompile(`^(?:make run|\S*taskhost (?:server|dev|worker .*--config))\b`)
+var serves = regexp.MustCompile(`^(?:make run|\S*taskhost (?:server|dev|worker .*--config)|\S*python3 -m celery .* worker)\b`)
 
 // server says whether the step's last command keeps the terminal.
 func (s step) server(t *testing.T) bool {

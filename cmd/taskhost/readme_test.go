@@ -20,6 +20,7 @@ import (
 	"github.com/taskhost/taskhost/host/api/client"
 	"github.com/taskhost/taskhost/host/config"
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 )
 
 // notRun are the commands of READMEs that are not run here, with why.
@@ -82,6 +83,8 @@ type clone struct {
 	moved map[string]string // ports, as they stand in the READMEs and as they are here
 }
 
+const rabbitServer = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
 var address = regexp.MustCompile(`\b(127\.0\.0\.1|localhost):(\d+)\b`)
 
 func newClone(t *testing.T, from string, files []string) *clone {
@@ -92,6 +95,13 @@ func newClone(t *testing.T, from string, files []string) *clone {
 	}
 	t.Cleanup(func() { os.RemoveAll(top) })
 	c := &clone{dir: filepath.Join(top, "taskhost"), moved: map[string]string{}}
+	if _, err := os.Stat(rabbitServer); err == nil {
+		_, port, err := net.SplitHostPort(queuetest.SharedRabbitMQ(t).Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.moved["5672"] = port // the machine's own RabbitMQ, to whom follows a README
+	}
 	for _, f := range files {
 		info, err := os.Stat(filepath.Join(from, f))
 		if os.IsNotExist(err) { // removed, and not yet so in a commit
@@ -101,7 +111,7 @@ func newClone(t *testing.T, from string, files []string) *clone {
 		if err == nil {
 			data, err = os.ReadFile(filepath.Join(from, f))
 		}
-		if filepath.Ext(f) == ".hcl" { // what is in /tmp may be somebody's, too
+		if ext := filepath.Ext(f); ext == ".hcl" || ext == ".py" { // what is in /tmp may be somebody's, too
 			data = []byte(strings.ReplaceAll(c.here(t, string(data)), `"/tmp/`, `"`+top+`/tmpdir/`))
 		}
 		to := filepath.Join(c.dir, f)
@@ -281,6 +291,7 @@ func (r *reader) lacks(s step) string {
 		{"curl ", "command -v curl", "curl"},
 		{"qemu-img", "command -v qemu-img", "qemu-utils"},
 		{"debugfs", "command -v /sbin/debugfs", "e2fsprogs"},
+		{"celery", "/usr/bin/python3 -c 'import celery' && test -x " + rabbitServer, "python3-celery, rabbitmq-server"},
 		{"shout.py", "/usr/bin/python3 -c 'import cryptography, google.protobuf, grpc'", "python3-grpcio, python3-protobuf, python3-cryptography"},
 	} {
 		cmd := exec.Command("bash", "-c", need.probe)
@@ -293,9 +304,10 @@ func (r *reader) lacks(s step) string {
 }
 
 var (
-	configFlag = regexp.MustCompile(`--config[ =](\S+)`)
-	ownStore   = regexp.MustCompile(`(?m)^data_dir\b|--data-dir\b|^make run\b|taskhost dev\b`)
-	ownListen  = regexp.MustCompile(`(?m)^listen\s*=\s*"(.*)"`)
+	configFlag   = regexp.MustCompile(`--config[ =](\S+)`)
+	ownStore     = regexp.MustCompile(`(?m)^data_dir\b|--data-dir\b|^make run\b|taskhost dev\b`)
+	celeryServes = regexp.MustCompile(`-m celery .* worker\b`)
+	ownListen    = regexp.MustCompile(`(?m)^listen\s*=\s*"(.*)"`)
 )
 
 // serve starts the step in a terminal of its own, and goes on once what it serves is there.
@@ -309,14 +321,15 @@ func (r *reader) serve(s step) {
 		}
 		says += string(data)
 	}
-	if !ownStore.MatchString(says) {
+	isWorker := celeryServes.MatchString(says)
+	if !isWorker && !ownStore.MatchString(says) {
 		r.t.Fatalf("%s: this would work on the store of the machine or of the user: name a data_dir", s.at)
 	}
 	env := r.env
 	addr := "" // a worker has none
 	if own := ownListen.FindStringSubmatch(says); own != nil {
 		addr = r.here(r.t, own[1])
-	} else if !strings.Contains(s.text, "taskhost worker") {
+	} else if !isWorker && !strings.Contains(s.text, "taskhost worker") {
 		addr = r.here(r.t, config.DefaultListen)
 		env = append(slices.Clone(env), "TASKHOST_LISTEN="+addr)
 	}

@@ -111,7 +111,7 @@ func (e *Engine) forget(attempts ...*attempt) {
 func (a *attempt) sdkTask() sdk.Task {
 	t := &a.task
 	st := sdk.Task{
-		ID: t.ID.String(), Type: t.Type, Attempt: t.Attempt, Token: sdk.Token(t.Token), Input: t.Input, Suspect: t.Suspect,
+		ID: t.ID.String(), Type: t.Type, Attempt: t.Attempt, Token: sdk.Token(t.Token), Input: t.Input, Suspect: t.Suspect, Priority: t.Priority,
 		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, Timeout: t.Timeout, Deadline: a.clock.expires,
 	}
 	if a.rejoin {

@@ -48,7 +48,7 @@ func TestMergeIsTheTableInOrder(t *testing.T) {
 		seq := int64(0)
 		var lanes []*Lane
 		for row := range int64(3) {
-			lanes = append(lanes, s.Add(row, Key{Owner: string(rune('a' + row))}))
+			lanes = append(lanes, s.Add(row, Key{Type: string(rune('a' + row))}))
 		}
 		s.Commit()
 		t.Repeat(map[string]func(*rapid.T){
@@ -136,5 +136,50 @@ func claim(t *rapid.T, s *Set, tb table, lanes []*Lane, most int, undo bool) {
 		if !undo {
 			tb.remove(r.lane.Row, r.e)
 		}
+	}
+}
+
+// TestMergeIsFairToOwners: an owner with many tasks delays another's by no more than what
+// runs, whose they are does not matter between priorities, and one owner's are by age.
+func TestMergeIsFairToOwners(t *testing.T) {
+	s, tb := NewSet(), table{}
+	seq := int64(0)
+	add := func(l *Lane, n int, priority int64) {
+		for range n {
+			seq++
+			e := Entry{Priority: priority, Seq: seq}
+			tb.add(l.Row, e)
+			s.Move(l, Uncounted, l, Ready)
+			l.Window.Add(e)
+		}
+	}
+	greedy, other, modest := s.Add(1, Key{Owner: "greedy", Type: "a"}), s.Add(2, Key{Owner: "greedy", Type: "b"}), s.Add(3, Key{Owner: "modest", Type: "a"})
+	for range 2 { // that greedy has under way already
+		s.Move(greedy, Uncounted, greedy, Active)
+	}
+	add(greedy, 3, 0)
+	add(other, 3, 0)
+	add(modest, 5, 0)
+	add(greedy, 1, 9)
+	s.Commit()
+	m, err := s.Merge([]task.Share{{Max: 100, Lanes: []task.LaneID{greedy.ID, other.ID, modest.ID}}}, time.Time{}, tb.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for {
+		h, ok, err := m.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		got = append(got, h.Entry.Seq)
+		m.Took(h.Share)
+	}
+	// First what is urgent, greedy's third; then modest's until it has as many under way.
+	if want := []int64{12, 7, 8, 9, 1, 10, 2, 11, 3, 4, 5, 6}; !slices.Equal(got, want) {
+		t.Errorf("given %v, want %v", got, want)
 	}
 }

@@ -350,6 +350,9 @@ func (g *Registry) newType(name string, x *Executor, o *offer) *Type {
 	if x != nil {
 		all := &x.offer.Load().Info
 		t.Limits = t.Limits.Within(all.MaxInput, all.MaxResult)
+		if all.StartUnknown {
+			t.Limits.MinLost = 1
+		}
 	}
 	if s := (*g.stored.Load())[name]; s != nil {
 		s.describe(t)

@@ -11,6 +11,7 @@ type Limits struct {
 	Deadline    time.Duration // of the whole task, from when it is due first; 0 for none
 	MaxAttempts int
 	MaxLost     int           // 0: never run twice
+	MinLost     int           // the least that MaxLost may be, where nobody can say what has run
 	Retain      time.Duration // how long a final task is kept; 0 for ever
 	Priority    int
 	MaxInput    int64 // bytes

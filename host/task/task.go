@@ -279,6 +279,10 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	}
 	lim.lay(&TypeConfig{Timeout: spec.Timeout, MaxAttempts: spec.MaxAttempts, MaxLost: spec.MaxLost, Retain: spec.Retain,
 		Priority: spec.Priority, Route: spec.Route})
+	if lim.MaxLost < lim.MinLost {
+		return Task{}, &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf("max_lost is %d, and the executor of task type %q cannot always say whether an attempt has begun, so it may run twice: %d is the least", lim.MaxLost, spec.Type, lim.MinLost),
+			Fields: []FieldError{{Path: []string{"max_lost"}, Message: fmt.Sprintf("is less than %d", lim.MinLost)}}}
+	}
 	t := Task{
 		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,
 		Priority: lim.Priority, State: Pending, Waiting: WaitQueued,

@@ -184,6 +184,19 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("all that is wrong: %v, want %v", at, want)
 	}
 	lim := task.DefaultLimits()
+	lim.MinLost = 1
+	none := 0
+	for what, spec := range map[string]task.Spec{"the client's": {MaxLost: &none}, "the operator's": {}} {
+		l := lim
+		if spec.MaxLost == nil {
+			l.MaxLost = 0
+		}
+		_, err := task.New(someID, "ann", spec, l, start)
+		if e, ok := err.(*task.Error); !ok || e.Code != task.CodeInvalidRequest || len(e.Fields) != 1 || e.Fields[0].Place() != "/max_lost" {
+			t.Errorf("%s max_lost of 0 where nobody can say what has run: %v", what, err)
+		}
+	}
+	lim = task.DefaultLimits()
 	lim.MaxInput = 3
 	if _, err := task.New(someID, "ann", task.Spec{Input: []byte("1234")}, lim, start); task.CodeOf(err) != task.CodeTooLarge {
 		t.Errorf("an input over the limit: %v", err)

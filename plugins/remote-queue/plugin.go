@@ -3,9 +3,14 @@ package remotequeue
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
+	"github.com/taskhost/taskhost/plugins/remote-queue/amqp"
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
+	rabbitbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/rabbit"
+	"github.com/taskhost/taskhost/plugins/remote-queue/celery"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/fleet"
 	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
@@ -17,7 +22,7 @@ import (
 // while they are away. The executors it makes have a Close method, which ends the
 // embedded broker; attempts that run on workers go on.
 func Plugin(version string) sdk.Plugin {
-	return sdk.Plugin{Name: "remote-queue", Version: version, ConfigSchema: config.Schema(), Nodes: true, New: New, Check: check}
+	return sdk.Plugin{Name: "remote-queue", Version: version, ConfigSchema: config.Schema(), Nodes: true, New: New, Check: check, Configured: configured}
 }
 
 // check reads a block and the files it names, and neither listens nor connects.
@@ -26,10 +31,26 @@ func check(cfg sdk.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := natsbroker.CheckFiles(&c); err != nil {
+	if rabbit, _ := config.OnRabbitMQ(c.URL); rabbit { // Parse has seen the error
+		err = amqp.CheckFiles(c.Credentials)
+	} else {
+		err = natsbroker.CheckFiles(&c)
+	}
+	if err != nil {
 		return fmt.Errorf("config of executor %q: %w", cfg.Executor, err)
 	}
 	return nil
+}
+
+// configured knows the types of a Celery app, which stand in the config.
+func configured(cfg sdk.Config) sdk.Metadata {
+	c, err := config.Parse(cfg)
+	m := sdk.Metadata{Nodes: true}
+	if err == nil && c.IsCelery() {
+		m.Types = slices.Sorted(maps.Keys(c.Tasks))
+		m.StartUnknown = true
+	}
+	return m
 }
 
 // New makes an executor of one block of config. A broker at url need not be there
@@ -39,9 +60,34 @@ func New(cfg sdk.Config) (sdk.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fleet.Open(cfg, c, func(c broker.HostConnection, e broker.HostEvents) (fleet.Broker, error) {
-		return natsbroker.ConnectHost(c, e)
-	})
+	if c.IsCelery() {
+		return celery.Open(cfg, c)
+	}
+	return fleet.Open(cfg, c, dialHost)
+}
+
+// dialHost connects a host's half to the broker that its address names.
+func dialHost(c broker.HostConnection, e broker.HostEvents) (fleet.Broker, error) {
+	rabbit, err := config.OnRabbitMQ(c.Config.URL)
+	if err != nil {
+		return nil, err
+	}
+	if rabbit {
+		return rabbitbroker.ConnectHost(c, e)
+	}
+	return natsbroker.ConnectHost(c, e)
+}
+
+// dialWorker connects a worker's half to the broker that its address names.
+func dialWorker(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
+	rabbit, err := config.OnRabbitMQ(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if rabbit {
+		return rabbitbroker.ConnectWorker(c, e)
+	}
+	return natsbroker.ConnectWorker(c, e)
 }
 
 // Worker takes attempts from a broker and runs them on its executors.
@@ -58,7 +104,5 @@ func QueueSchema() json.RawMessage { return worker.QueueSchema() }
 
 // NewWorker checks the options. The worker's Run does the rest.
 func NewWorker(o WorkerOptions) (*Worker, error) {
-	return worker.New(o, func(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
-		return natsbroker.ConnectWorker(c, e)
-	})
+	return worker.New(o, dialWorker)
 }

@@ -171,7 +171,7 @@ var requests = []string{"TaskRequest", "BatchRequest", "GroupRequest", "BatchGro
 func takeNull(fields map[string]*huma.Schema) {
 	for name, f := range fields {
 		switch {
-		case name == "type" || name == "tasks" || name == "task" || name == "input" || name == "to": // which may be anything by itself
+		case name == "type" || name == "tasks" || name == "task" || name == "input" || name == "result" || name == "to": // which may be anything by itself
 		case f.Ref != "":
 			nullable(fields, name)
 		default:

@@ -119,10 +119,13 @@ func limitByOwner(s *suite) {
 	if n := claimsOf(running); n["ann"] != 2 || n["bob"] != 1 || n["eve"] != 2 {
 		s.Fatalf("claimed %v", n)
 	}
-	s.succeed(running[2]) // bob's
+	of := func(owner string) task.Task {
+		return running[slices.IndexFunc(running, func(t task.Task) bool { return t.Owner == owner })]
+	}
+	s.succeed(of("bob"))
 	s.wantClaimed(50, 0)
 	s.wantBlock("ann", "a", `the concurrency limit of task type "limited" is reached: 2 at once by owner ("ann")`)
-	s.succeed(running[0])
+	s.succeed(of("ann"))
 	if got := s.wantClaimed(50, 1); got[0].Owner != "ann" {
 		s.Fatalf("claimed one of %s", got[0].Owner)
 	}
@@ -144,15 +147,16 @@ func limitByLabel(s *suite) {
 	}
 	s.wantBlock("ann", "a", `the concurrency limit of task type "limited" is reached: 1 at once by label "tenant" ("a")`)
 	s.wantBlock("ann", "c", "")
-	for i := 1; i < 3; i++ { // in the order in which they came
-		s.succeed(running[0])
-		running[0] = s.wantClaimed(50, 1)[0]
-		if running[0].ID != first[i].ID {
-			s.Fatalf("the next is %s, want %s", running[0].ID, first[i].ID)
-		}
+	s.succeed(running[0]) // bob, who has nothing under way, is next; then ann's in the order in which they came
+	if running[0] = s.wantClaimed(50, 1)[0]; running[0].Owner != "bob" {
+		s.Fatalf("the next is one of %s", running[0].Owner)
 	}
 	s.succeed(running[0])
-	if got := s.wantClaimed(50, 1); got[0].Owner != "bob" {
+	if running[0] = s.wantClaimed(50, 1)[0]; running[0].ID != first[1].ID {
+		s.Fatalf("the next is %s, want %s", running[0].ID, first[1].ID)
+	}
+	s.succeed(running[0])
+	if got := s.wantClaimed(50, 1); got[0].ID != first[2].ID {
 		s.Fatalf("claimed one of %s", got[0].Owner)
 	}
 	s.reopen()

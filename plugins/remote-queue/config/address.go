@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -18,6 +20,26 @@ func brokerURLs(list string) (all []*url.URL) {
 		}
 	}
 	return all
+}
+
+// OnRabbitMQ says whether the brokers of a list are RabbitMQ's, or else NATS's, which the
+// scheme of their addresses tells. An error means that it tells neither.
+func OnRabbitMQ(urls string) (bool, error) {
+	rabbit, other := 0, 0
+	for _, u := range brokerURLs(urls) {
+		switch u.Scheme {
+		case "amqp", "amqps":
+			rabbit++
+		case "nats", "tls", "ws", "wss":
+			other++
+		default:
+			return false, fmt.Errorf("url: %q is no scheme of a broker: nats and tls are NATS, amqp and amqps are RabbitMQ", u.Scheme)
+		}
+	}
+	if rabbit > 0 && other > 0 {
+		return false, errors.New("url: the nodes of one broker are either NATS's or RabbitMQ's")
+	}
+	return rabbit > 0, nil
 }
 
 func isLoopback(host string) bool {

@@ -18,9 +18,12 @@ import (
 
 // Executor is an executor block of this plugin.
 type Executor struct {
-	URL    string `json:"url" jsonschema:"a broker that exists; several, separated by commas, are a cluster. Without it the host runs one of its own"`
+	URL    string `json:"url" jsonschema:"a broker that exists: NATS at nats:// or tls://, RabbitMQ at amqp:// or amqps://; several, separated by commas, are a cluster. Without it the host runs one of its own"`
 	Listen string `json:"listen" jsonschema:"where workers reach the host's own broker, as host:port. Without it that is a loopback port of its own choice, which workers on this machine find by join"`
-	Queue  string `json:"queue" jsonschema:"keeps apart the hosts that share a broker"`
+	Queue  string `json:"queue" jsonschema:"keeps apart the hosts that share a broker; with protocol celery it is the app's queue, celery where it is not set"`
+
+	Protocol string            `json:"protocol" jsonschema:"celery, for the workers of a Celery app as they are; without it workers are taskhost's"`
+	Tasks    map[string]string `json:"tasks" jsonschema:"with protocol celery: the task types, and Celery's names of their tasks"`
 
 	// Credentials are, with url, the host's own. Without it, Token is one secret for all
 	// workers, and the files are the server's.
@@ -38,7 +41,7 @@ type Executor struct {
 }
 
 func defaults() Executor {
-	return Executor{Queue: "default", Heartbeat: sdk.Duration(time.Second), Lapse: sdk.Duration(10 * time.Second), Replicas: 1}
+	return Executor{Queue: defaultQueue, Heartbeat: sdk.Duration(time.Second), Lapse: sdk.Duration(10 * time.Second), Replicas: 1}
 }
 
 // Schema is the JSON Schema of an executor block.
@@ -48,8 +51,16 @@ func Schema() json.RawMessage { return sdk.ConfigSchema(defaults()) }
 // executor and what is wrong.
 func Parse(cfg sdk.Config) (Executor, error) {
 	c := defaults()
+	c.Queue = "" // to know whether it is set
 	if err := cfg.Decode(&c); err != nil {
 		return c, err
+	}
+	switch {
+	case c.Queue != "":
+	case c.IsCelery():
+		c.Queue = celeryQueue
+	default:
+		c.Queue = defaultQueue
 	}
 	if c.Rejoin == 0 {
 		c.Rejoin = sdk.Duration(max(30*time.Second, 3*time.Duration(c.Lapse)))
@@ -62,8 +73,13 @@ func Parse(cfg sdk.Config) (Executor, error) {
 
 // validate says what of the block makes no sense, or is open to others than it should.
 func (c *Executor) validate() error {
-	if err := wire.CheckQueueName(c.Queue); err != nil {
+	if err := c.checkProtocol(); err != nil {
 		return err
+	}
+	if !c.IsCelery() {
+		if err := wire.CheckQueueName(c.Queue); err != nil {
+			return err
+		}
 	}
 	if err := c.checkPlace(); err != nil {
 		return err
@@ -79,6 +95,9 @@ func (c *Executor) validate() error {
 		return fmt.Errorf("host_url %q: an http or https URL, or \"none\"", c.HostURL)
 	}
 	if c.URL != "" {
+		if _, err := OnRabbitMQ(c.URL); err != nil {
+			return err
+		}
 		return CheckCredentials(c.URL, c.Credentials, c.AllowNoCredentials)
 	}
 	return c.checkListen()

@@ -12,7 +12,7 @@ type Credentials struct {
 	Token    string   `json:"token" jsonschema:"one secret for all workers of a queue, or this worker's own"`
 	User     string   `json:"user" jsonschema:"for brokers that ask for a user and a password"`
 	Password string   `json:"password" jsonschema:"the user's"`
-	Creds    sdk.Path `json:"creds" jsonschema:"a file that holds a NATS user's credentials"`
+	Creds    sdk.Path `json:"creds" jsonschema:"a file that holds a NATS user's credentials; not for RabbitMQ"`
 	CA       sdk.Path `json:"ca" jsonschema:"a file, for TLS: who signed the broker's certificate"`
 	Cert     sdk.Path `json:"cert" jsonschema:"a file, for TLS: one's own certificate, or that of the host's own broker. It goes together with key"`
 	Key      sdk.Path `json:"key" jsonschema:"a file, for TLS: the private key of cert"`

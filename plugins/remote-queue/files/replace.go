@@ -2,6 +2,7 @@
 package files
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -41,4 +42,15 @@ func syncDir(dir string) error {
 		return fmt.Errorf("sync directory %s: %w", dir, err)
 	}
 	return nil
+}
+
+// StableID is an id of the directory at dir, made at random when it is asked for first. A
+// copy of the directory has the same.
+func StableID(dir string) (string, error) {
+	path := filepath.Join(dir, "host-id")
+	if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
+		return string(data), nil
+	}
+	id := rand.Text()
+	return id, Replace(path, []byte(id))
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-func benchFleet(b *testing.B) *fleet {
+func benchFleet(b *testing.B, settings string) *fleet {
 	b.Helper()
-	cfg := sdk.NewConfig("bench", []byte(`{"listen":"127.0.0.1:0"}`), nil)
+	cfg := sdk.NewConfig("bench", []byte(settings), nil)
 	cfg.DataDir = b.TempDir()
 	f, err := openWith(cfg)
 	if err != nil {
@@ -27,13 +27,21 @@ func benchFleet(b *testing.B) *fleet {
 
 // BenchmarkFleet is the same through the executor: a worker beside it over TCP, with
 // double acks, the host's go-ahead and settled outcomes.
-func BenchmarkFleet(b *testing.B) { throughFleet(b, defaultSlots) }
+func BenchmarkFleet(b *testing.B) { throughFleet(b, embedded, defaultSlots) }
+
+// BenchmarkFleetRabbitMQ is the same through RabbitMQ.
+func BenchmarkFleetRabbitMQ(b *testing.B) {
+	throughFleet(b, `{"queue":"bench","url":"`+queuetest.SharedRabbitMQ(b).URL()+`"}`, defaultSlots)
+}
+
+// embedded is the config of a fleet that runs its own broker.
+const embedded = `{"listen":"127.0.0.1:0"}`
 
 // BenchmarkFleetOne has one attempt out at a time: its time is the latency.
-func BenchmarkFleetOne(b *testing.B) { throughFleet(b, 1) }
+func BenchmarkFleetOne(b *testing.B) { throughFleet(b, embedded, 1) }
 
-func throughFleet(b *testing.B, out int) {
-	f := benchFleet(b)
+func throughFleet(b *testing.B, settings string, out int) {
+	f := benchFleet(b, settings)
 	work := sdk.Script{TypeInfo: sdk.TypeInfo{Name: "work"}, Run: func(_ context.Context, t sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 		var v any
 		if err := json.Unmarshal(t.Input, &v); err != nil {
@@ -74,7 +82,11 @@ func benchWorker(b *testing.B, f *fleet, scripts ...sdk.Script) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w, err := openWorker(worker.Options{Name: "w1", URL: brokerURL(b, f), Local: []worker.Local{{Name: "local", Executor: e, Slots: 1000}}})
+	url := f.queueConfig.URL
+	if url == "" {
+		url = brokerURL(b, f)
+	}
+	w, err := openWorker(worker.Options{Name: "w1", URL: url, Queue: f.queueConfig.Queue, Local: []worker.Local{{Name: "local", Executor: e, Slots: 1000}}})
 	if err != nil {
 		b.Fatal(err)
 	}

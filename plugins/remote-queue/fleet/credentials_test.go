@@ -1,16 +1,7 @@
 package fleet
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -78,7 +69,10 @@ func TestTokens(t *testing.T) {
 // Over TLS, with the token of all: the join file names what a worker has to trust.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	ca, cert, key := certificates(t, dir)
+	ca, cert, key, err := queuetest.Certificates(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	host := filepath.Join(dir, "host")
 	f := openFleet(t, filepath.Join(host, "executors", "fleet"), map[string]any{
 		"listen": "127.0.0.1:0", "token": "secret", "ca": ca, "cert": cert, "key": key})
@@ -91,37 +85,4 @@ func TestTLS(t *testing.T) {
 		nc.Close()
 		t.Error("connected without knowing the authority")
 	}
-}
-
-// certificates makes an authority and a certificate for loopback.
-func certificates(t *testing.T, dir string) (ca, cert, key string) {
-	t.Helper()
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "broker"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte, err error) string {
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, &caKey.PublicKey, caKey)
-	ca = write("ca.pem", "CERTIFICATE", rootDER, err)
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, &leafKey.PublicKey, caKey)
-	cert = write("cert.pem", "CERTIFICATE", leafDER, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
-	return ca, cert, write("key.pem", "PRIVATE KEY", keyDER, err)
 }

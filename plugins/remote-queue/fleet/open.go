@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -44,7 +43,7 @@ func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) 
 	}()
 	f.loadTypes()
 	f.loadDrained()
-	id, err := hostID(cfg.DataDir)
+	id, err := files.StableID(cfg.DataDir) // tells this host from others on the same broker
 	if err != nil {
 		return nil, err
 	}
@@ -60,16 +59,6 @@ func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) 
 	f.loops.Go(f.watchAttempts)
 	f.loops.Go(f.starts.run)
 	return f, nil
-}
-
-// hostID tells this host from others on the same broker, and stays the same.
-func hostID(dir string) (string, error) {
-	path := filepath.Join(dir, "host-id")
-	if data, err := os.ReadFile(path); err == nil && len(data) > 0 {
-		return string(data), nil
-	}
-	id := rand.Text()
-	return id, files.Replace(path, []byte(id))
 }
 
 // connect joins the fleet to its broker.

@@ -35,27 +35,28 @@ func watches(t *testing.T, f *fleet, d time.Duration) {
 
 // A second host on the same queue of a broker neither hears nor answers workers,
 // publishes nothing, purges nothing, and says whose the queue is.
-func TestQueueIsOneHosts(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL()})
+func TestQueueIsOneHosts(t *testing.T) { queuetest.OnEachBroker(t, queueIsOneHosts) }
+
+func queueIsOneHosts(t *testing.T, s queuetest.Server) {
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue()})
 	if r := why(t, f); r != "" {
 		t.Fatalf("the only host cannot run anything: %s", r)
 	}
 	g := queuetest.NewGates()
-	gateWorker(t, g, worker.Options{URL: s.URL(), Local: []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: 1}}})
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue(), Local: []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: 1}}})
 	queuetest.Serves(t, f, "gate")
 	runs := execute(t, f, newTask("gate", `"runs"`))
 	<-g.Began
 	execute(t, f, newTask("gate", `"waits"`))
 	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
 
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "rejoin": "100ms"})
-	if r := why(t, other); !strings.Contains(r, `queue "default" on this broker belongs to host`) || !strings.Contains(r, "choose another queue") {
+	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "rejoin": "100ms"})
+	if r := why(t, other); !strings.Contains(r, `queue "`+s.Queue()+`" on this broker belongs to host`) || !strings.Contains(r, "choose another queue") {
 		t.Errorf("the second host says %q", r)
 	}
 	a := execute(t, other, newTask("quick", `1`))
-	own := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": "own"})
-	gateWorker(t, g, worker.Options{Name: "w2", URL: s.URL(), Queue: "own"})
+	own := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue() + "-own"})
+	gateWorker(t, g, worker.Options{Name: "w2", URL: s.URL(), Queue: s.Queue() + "-own"})
 	queuetest.Serves(t, own, "quick")
 	execute(t, own, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
@@ -79,14 +80,15 @@ func TestQueueIsOneHosts(t *testing.T) {
 }
 
 // Of hosts that start at the same time, exactly one has the queue.
-func TestHostsAtOnce(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
+func TestHostsAtOnce(t *testing.T) { queuetest.OnEachBroker(t, hostsAtOnce) }
+
+func hostsAtOnce(t *testing.T, s queuetest.Server) {
 	for _, queue := range []string{"a", "b", "c", "d", "e"} {
 		var all [12]*fleet
 		var wg sync.WaitGroup
 		for i := range all {
 			dir := t.TempDir()
-			wg.Go(func() { all[i], _ = tryFleet(t, dir, map[string]any{"url": s.URL(), "queue": queue}) })
+			wg.Go(func() { all[i], _ = tryFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue() + queue}) })
 		}
 		wg.Wait()
 		have := 0
@@ -107,14 +109,15 @@ func TestHostsAtOnce(t *testing.T) {
 }
 
 // A host that comes back has its queue at once, whatever became of the process before.
-func TestOwnerRestarts(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
+func TestOwnerRestarts(t *testing.T) { queuetest.OnEachBroker(t, ownerRestarts) }
+
+func ownerRestarts(t *testing.T, s queuetest.Server) {
 	dir := t.TempDir()
-	f := openFleet(t, dir, map[string]any{"url": s.URL(), "lapse": "1h"})
+	f := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "1h"})
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	next := openFleet(t, dir, map[string]any{"url": s.URL(), "lapse": "1h"})
+	next := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "1h"})
 	if r := why(t, next); r != "" || next.owner.ownClaim.Generation <= f.owner.ownClaim.Generation {
 		t.Errorf("generation %d after %d: %q", next.owner.ownClaim.Generation, f.owner.ownClaim.Generation, r)
 	}
@@ -122,10 +125,11 @@ func TestOwnerRestarts(t *testing.T) {
 
 // A copy of the data directory is the same host by its id: the process that has the
 // queue keeps it as long as it lives.
-func TestCopiedDataDirectory(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
+func TestCopiedDataDirectory(t *testing.T) { queuetest.OnEachBroker(t, copiedDataDirectory) }
+
+func copiedDataDirectory(t *testing.T, s queuetest.Server) {
 	dir, duplicate := t.TempDir(), t.TempDir()
-	f := openFleet(t, dir, map[string]any{"url": s.URL()})
+	f := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue()})
 	id, err := os.ReadFile(filepath.Join(dir, "host-id"))
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +137,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(duplicate, "host-id"), id, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second := openFleet(t, duplicate, map[string]any{"url": s.URL()})
+	second := openFleet(t, duplicate, map[string]any{"url": s.URL(), "queue": s.Queue()})
 	if r := why(t, second); !strings.Contains(r, "copy of this data directory") {
 		t.Errorf("the copy says %q", r)
 	}
@@ -146,12 +150,13 @@ func TestCopiedDataDirectory(t *testing.T) {
 // An owner that was cut off for longer than its lease, and whose queue another host
 // took, says so as soon as it is back: what ran is lost to it, what waits goes on
 // when the other host is gone.
-func TestOwnerLosesTheQueue(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	p := queuetest.NewProxy(t, s.Address)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr()})
+func TestOwnerLosesTheQueue(t *testing.T) { queuetest.OnEachBroker(t, ownerLosesTheQueue) }
+
+func ownerLosesTheQueue(t *testing.T, s queuetest.Server) {
+	p := queuetest.NewProxy(t, s.Addr())
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue()})
 	g := queuetest.NewGates()
-	gateWorker(t, g, worker.Options{URL: s.URL()})
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
 	runs := execute(t, f, newTask("gate", `"runs"`))
 	runs.started(t)
@@ -161,7 +166,7 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 	waits := execute(t, f, waiting)
 	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
 
-	other, err := tryFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "rejoin": "2s"})
+	other, err := tryFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "rejoin": "2s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,21 +194,22 @@ func TestOwnerLosesTheQueue(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Labels: waiting.Route})
+	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Queue: s.Queue(), Labels: waiting.Route})
 	waits.wait(t, sdk.OutcomeSucceeded)
 }
 
 // A short cut costs nothing: the owner is back before anybody may take the queue.
-func TestOwnerIsBackInTime(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	p := queuetest.NewProxy(t, s.Address)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr(), "lapse": "5s"})
+func TestOwnerIsBackInTime(t *testing.T) { queuetest.OnEachBroker(t, ownerIsBackInTime) }
+
+func ownerIsBackInTime(t *testing.T, s queuetest.Server) {
+	p := queuetest.NewProxy(t, s.Addr())
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue(), "lapse": "5s"})
 	g := queuetest.NewGates()
-	gateWorker(t, g, worker.Options{URL: s.URL()})
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
 	runs := execute(t, f, newTask("gate", `"runs"`))
 	<-g.Began
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "lapse": "5s"})
+	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "5s"})
 	p.Cut()
 	queuetest.Eventually(t, "noticed", func() bool { return !f.owner.ownsQueue() })
 	p.Heal()
@@ -216,11 +222,12 @@ func TestOwnerIsBackInTime(t *testing.T) {
 }
 
 // A broker that forgot all it kept does not give the queue to whoever comes first.
-func TestOwnerOfAWipedBroker(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "lapse": "3s"})
-	p := queuetest.NewProxy(t, s.Address)
-	second := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr(), "lapse": "3s"})
+func TestOwnerOfAWipedBroker(t *testing.T) { queuetest.OnEachBroker(t, ownerOfAWipedBroker) }
+
+func ownerOfAWipedBroker(t *testing.T, s queuetest.Server) {
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "3s"})
+	p := queuetest.NewProxy(t, s.Addr())
+	second := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue(), "lapse": "3s"})
 	s.Kill()
 	s.Wipe()
 	s.Start()
@@ -257,12 +264,13 @@ func TestOwnerWhereTheClaimCannotBeRenewed(t *testing.T) {
 }
 
 // A broker that never was there, comes and goes shows as the executor's state.
-func TestBrokerAwayIsShown(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	p := queuetest.NewProxy(t, s.Address)
+func TestBrokerAwayIsShown(t *testing.T) { queuetest.OnEachBroker(t, brokerAwayIsShown) }
+
+func brokerAwayIsShown(t *testing.T, s queuetest.Server) {
+	p := queuetest.NewProxy(t, s.Addr())
 	p.Cut()
 	changed := make(chan struct{}, 1)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://user:secret@" + p.Addr(), "changed": func() { wire.Wake(changed) }})
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue(), "changed": func() { wire.Wake(changed) }})
 	says := func(what string, ok func(string) bool) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), queuetest.Patience)
@@ -277,7 +285,7 @@ func TestBrokerAwayIsShown(t *testing.T) {
 	}
 	away := func(r string) bool { return strings.Contains(r, "cannot be reached since") }
 	says("never there", away)
-	if r := why(t, f); strings.Contains(r, "secret") || !strings.Contains(r, p.Addr()) {
+	if r := why(t, f); strings.Contains(r, "secret") || strings.Contains(r, "guest") || !strings.Contains(r, p.Addr()) {
 		t.Errorf("it says %q", r)
 	}
 	p.Heal()

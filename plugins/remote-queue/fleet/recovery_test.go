@@ -142,14 +142,15 @@ func TestPartition(t *testing.T) {
 
 // An external broker: killed and back, wiped, and the host itself cut off. Nothing
 // is lost and nothing runs twice.
-func TestExternalBroker(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
+func TestExternalBroker(t *testing.T) { queuetest.OnEachBroker(t, externalBroker) }
+
+func externalBroker(t *testing.T, s queuetest.Server) {
 	// Far longer than it takes nats-server to come back and the worker to report again: what
 	// no worker serves for a lapse is given back.
-	settings := map[string]any{"url": s.URL(), "lapse": "8s"}
+	settings := map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "8s"}
 	f := openFleet(t, t.TempDir(), settings)
 	g := queuetest.NewGates()
-	gateWorker(t, g, worker.Options{URL: s.URL()})
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
@@ -170,7 +171,7 @@ func TestExternalBroker(t *testing.T) {
 			s.Start()
 			runs.wait(t, sdk.OutcomeSucceeded)
 			queuetest.Eventually(t, "in the broker again", func() bool { return pending(t, f) == 1 })
-			gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Labels: task.Route})
+			gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Queue: s.Queue(), Labels: task.Route})
 			g.Release("waits " + name)
 			waits.wait(t, sdk.OutcomeSucceeded)
 			for _, key := range []string{"runs " + name, "waits " + name} {
@@ -183,12 +184,13 @@ func TestExternalBroker(t *testing.T) {
 }
 
 // While the broker is away from the host as well, no lapse counts.
-func TestHostCutOff(t *testing.T) {
-	s := queuetest.NewNATSServer(t)
-	p := queuetest.NewProxy(t, s.Address)
-	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + p.Addr()})
+func TestHostCutOff(t *testing.T) { queuetest.OnEachBroker(t, hostCutOff) }
+
+func hostCutOff(t *testing.T, s queuetest.Server) {
+	p := queuetest.NewProxy(t, s.Addr())
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue()})
 	g := queuetest.NewGates()
-	gateWorker(t, g, worker.Options{URL: s.URL()})
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.Began

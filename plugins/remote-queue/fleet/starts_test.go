@@ -1,13 +1,16 @@
 package fleet
 
 import (
+	"maps"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
@@ -35,11 +38,36 @@ func TestWithdraw(t *testing.T) {
 
 func pending(t *testing.T, f *fleet) uint64 {
 	t.Helper()
+	if onRabbitMQ(f.queueConfig.URL) {
+		return pendingOnRabbitMQ(t, f)
+	}
 	st, err := jetStream(t, f).Stream(t.Context(), subjectsOf(f).Stream())
 	if err != nil {
 		return 0
 	}
 	return st.CachedInfo().State.Msgs
+}
+
+func pendingOnRabbitMQ(t *testing.T, f *fleet) (n uint64) {
+	t.Helper()
+	conn, err := amqp091.Dial(f.queueConfig.URL)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = conn.Close() }()
+	f.mu.Lock()
+	lanes := slices.Collect(maps.Keys(f.starts.lanes))
+	f.mu.Unlock()
+	for _, l := range lanes {
+		ch, err := conn.Channel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q, err := ch.QueueDeclarePassive("taskhost."+f.queueConfig.Queue+".lane."+l.Name(), true, false, false, false, nil); err == nil {
+			n += uint64(q.Messages)
+		}
+	}
+	return n
 }
 
 // More than the slots are given back to the broker, not kept.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
+	rabbitbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/rabbit"
 	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -59,20 +60,31 @@ func tryFleet(t *testing.T, dir string, settings map[string]any) (*fleet, error)
 	return openWith(cfg)
 }
 
-// openWith opens a fleet on NATS.
+// openWith opens a fleet on the broker that its address names.
 func openWith(cfg sdk.Config) (*fleet, error) {
 	c, err := config.Parse(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return Open(cfg, c, func(c broker.HostConnection, e broker.HostEvents) (Broker, error) {
+		if onRabbitMQ(c.Config.URL) {
+			return rabbitbroker.ConnectHost(c, e)
+		}
 		return natsbroker.ConnectHost(c, e)
 	})
 }
 
-// openWorker makes a worker on NATS.
+func onRabbitMQ(url string) bool {
+	rabbit, err := config.OnRabbitMQ(url)
+	return err == nil && rabbit
+}
+
+// openWorker makes a worker on the broker that its address names.
 func openWorker(o worker.Options) (*worker.Worker, error) {
 	return worker.New(o, func(c broker.WorkerConnection, e broker.WorkerEvents) (worker.Broker, error) {
+		if onRabbitMQ(c.URL) {
+			return rabbitbroker.ConnectWorker(c, e)
+		}
 		return natsbroker.ConnectWorker(c, e)
 	})
 }

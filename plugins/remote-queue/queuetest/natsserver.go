@@ -35,6 +35,15 @@ func NewNATSServer(t *testing.T) *NATSServer {
 // URL is where the server listens.
 func (s *NATSServer) URL() string { return "nats://" + s.Address }
 
+// Addr is the same without the scheme.
+func (s *NATSServer) Addr() string { return s.Address }
+
+// URLAt is the server by way of another address, with credentials that it does not look at.
+func (s *NATSServer) URLAt(address string) string { return "nats://user:secret@" + address }
+
+// Queue is any: the server is this test's own.
+func (s *NATSServer) Queue() string { return "default" }
+
 // Start runs the server again, with the data that it had.
 func (s *NATSServer) Start() {
 	s.t.Helper()

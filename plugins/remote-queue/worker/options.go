@@ -48,7 +48,7 @@ type Options struct {
 
 // queueBlock is the queue block of a worker's config.
 type queueBlock struct {
-	URL      string   `json:"url" jsonschema:"the broker; several, separated by commas, are a cluster. Either this or join"`
+	URL      string   `json:"url" jsonschema:"the broker: NATS at nats:// or tls://, RabbitMQ at amqp:// or amqps://; several, separated by commas, are a cluster. Either this or join"`
 	Join     sdk.Path `json:"join" jsonschema:"the data directory of a host on this machine that runs a broker of its own. Either this or url"`
 	Executor string   `json:"executor" jsonschema:"with join: which executor of that host, where several have a broker"`
 	Queue    string   `json:"queue" jsonschema:"the queue's name, if the host has given it one; join finds it"`
@@ -97,6 +97,9 @@ func (o *Options) CheckQueue() error {
 	}
 	if o.URL == "" {
 		return nil
+	}
+	if _, err := config.OnRabbitMQ(o.URL); err != nil {
+		return err
 	}
 	return config.CheckCredentials(o.URL, o.Credentials, o.AllowNoCredentials)
 }

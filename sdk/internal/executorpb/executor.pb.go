@@ -673,6 +673,7 @@ type Info struct {
 	MaxResult     int64                  `protobuf:"varint,7,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"`
 	Unavailable   string                 `protobuf:"bytes,8,opt,name=unavailable,proto3" json:"unavailable,omitempty"`                           // why the executor can run nothing at present; empty if it can
 	ControlsNodes bool                   `protobuf:"varint,9,opt,name=controls_nodes,json=controlsNodes,proto3" json:"controls_nodes,omitempty"` // ControlNode is served
+	StartUnknown  bool                   `protobuf:"varint,10,opt,name=start_unknown,json=startUnknown,proto3" json:"start_unknown,omitempty"`   // an attempt may have run that never reported started
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -766,6 +767,13 @@ func (x *Info) GetUnavailable() string {
 func (x *Info) GetControlsNodes() bool {
 	if x != nil {
 		return x.ControlsNodes
+	}
+	return false
+}
+
+func (x *Info) GetStartUnknown() bool {
+	if x != nil {
+		return x.StartUnknown
 	}
 	return false
 }
@@ -1692,6 +1700,7 @@ type Start struct {
 	// The task's children as they were when the attempt began: a JSON array, which
 	// docs/protocol.md describes. Unset: it has none.
 	Children      *Payload `protobuf:"bytes,19,opt,name=children,proto3" json:"children,omitempty"`
+	Priority      int32    `protobuf:"varint,20,opt,name=priority,proto3" json:"priority,omitempty"` // what the host orders waiting tasks by
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1857,6 +1866,13 @@ func (x *Start) GetChildren() *Payload {
 		return x.Children
 	}
 	return nil
+}
+
+func (x *Start) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
 }
 
 type Failure struct {
@@ -3522,7 +3538,7 @@ const file_executor_proto_rawDesc = "" +
 	"\x06action\x18\x02 \x01(\tR\x06action\"\x15\n" +
 	"\x13ControlNodeResponse\"B\n" +
 	"\x10DescribeResponse\x12.\n" +
-	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xc1\x02\n" +
+	"\x04info\x18\x01 \x01(\v2\x1a.taskhost.executor.v1.InfoR\x04info\"\xe6\x02\n" +
 	"\x04Info\x124\n" +
 	"\x05types\x18\x01 \x03(\v2\x1e.taskhost.executor.v1.TypeInfoR\x05types\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\x03R\x05slots\x120\n" +
@@ -3533,7 +3549,9 @@ const file_executor_proto_rawDesc = "" +
 	"\n" +
 	"max_result\x18\a \x01(\x03R\tmaxResult\x12 \n" +
 	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
-	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\"\x89\x03\n" +
+	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\x12#\n" +
+	"\rstart_unknown\x18\n" +
+	" \x01(\bR\fstartUnknown\"\x89\x03\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -3623,7 +3641,7 @@ const file_executor_proto_rawDesc = "" +
 	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
 	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdraining\x123\n" +
 	"\x05spawn\x18\t \x01(\v2\x1b.taskhost.executor.v1.SpawnH\x00R\x05spawnB\x06\n" +
-	"\x04kind\"\xfe\a\n" +
+	"\x04kind\"\x9a\b\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -3647,7 +3665,8 @@ const file_executor_proto_rawDesc = "" +
 	"resultType\x127\n" +
 	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x12\x18\n" +
 	"\asuspect\x18\x12 \x01(\bR\asuspect\x129\n" +
-	"\bchildren\x18\x13 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\bchildren\x1a9\n" +
+	"\bchildren\x18\x13 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\bchildren\x12\x1a\n" +
+	"\bpriority\x18\x14 \x01(\x05R\bpriority\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +

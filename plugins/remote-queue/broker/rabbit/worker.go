@@ -1,0 +1,145 @@
+package rabbitbroker
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/amqp"
+	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
+)
+
+// Worker is a worker's connection to RabbitMQ.
+type Worker struct {
+	connection broker.WorkerConnection
+	events     broker.WorkerEvents
+	names      names
+	conn       *amqp.Connection
+	ctx        context.Context
+	cancel     context.CancelFunc
+	loops      sync.WaitGroup
+
+	mu    sync.Mutex
+	seen  bool // the broker was there
+	talk  *amqp091.Channel
+	lanes map[*consumer]struct{}
+}
+
+// ConnectWorker connects a worker's half. The broker need not be there yet, nor the host
+// have made the exchange: it is tried until Close.
+func ConnectWorker(c broker.WorkerConnection, events broker.WorkerEvents) (*Worker, error) {
+	w := &Worker{connection: c, events: events, names: names{c.Queue}, lanes: make(map[*consumer]struct{})}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	credentials := c.Credentials
+	if credentials.User == "" {
+		credentials.User = c.Peer.Name
+	}
+	var err error
+	w.conn, err = amqp.New(amqp.Options{URLs: c.URL, Name: "taskhost worker " + c.Peer.Name, Credentials: credentials, Log: c.Log,
+		Setup: w.setUpConnection, Up: w.up, Down: func(error) {}})
+	if err != nil {
+		return nil, err
+	}
+	w.conn.Start()
+	return w, nil
+}
+
+// setUpConnection makes what lives as long as a connection: where the host is heard, and a
+// channel to speak on.
+func (w *Worker) setUpConnection(conn *amqp091.Connection) error {
+	in, err := conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	queue := w.names.worker(w.connection.Peer.Name) + rand.Text()
+	err = hearOn(in, queue, w.names.talk(), w.names.down(w.connection.Peer))
+	if amqp.NotFound(err) {
+		return fmt.Errorf("no host has been here yet that serves queue %q: %w", w.connection.Queue, err)
+	}
+	if err != nil {
+		return err
+	}
+	deliveries, err := in.Consume(queue, "", true, true, false, false, nil)
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", queue, err)
+	}
+	talk, err := conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	w.loops.Go(func() {
+		for d := range deliveries {
+			w.events.Received(d.Body)
+		}
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = true
+	w.talk = talk
+	return nil
+}
+
+// up comes when the broker is there (again). What was pulled before is forgotten, by the
+// worker as well.
+func (w *Worker) up() {
+	w.mu.Lock()
+	for l := range w.lanes {
+		l.reset()
+	}
+	w.mu.Unlock()
+	w.events.Connected()
+}
+
+// Connected says whether the broker is there and takes messages.
+func (w *Worker) Connected() bool { return w.conn.Ready() == nil }
+
+// MaxPayload is what one message may hold, in bytes; 0 before the broker was seen.
+func (w *Worker) MaxPayload() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.seen {
+		return 0
+	}
+	return maxPayload
+}
+
+// LocalAddress is this end of the connection, without its port; empty if there is none.
+func (w *Worker) LocalAddress() string { return w.conn.LocalAddress() }
+
+// Send tells the host something on a channel. It may be lost without an error.
+func (w *Worker) Send(channel string, data []byte) error {
+	if err := w.conn.Ready(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	ch := w.talk
+	w.mu.Unlock()
+	return ch.Publish(w.names.talk(), w.names.up(w.connection.Peer, channel), false, false, amqp091.Publishing{Body: data})
+}
+
+// Close ends the connection. What was sent is on its way then.
+func (w *Worker) Close() {
+	w.cancel()
+	w.mu.Lock()
+	lanes := w.lanes
+	w.lanes = nil
+	w.mu.Unlock()
+	flushed := make(chan struct{})
+	go func() {
+		for l := range lanes {
+			<-l.ended
+		}
+		close(flushed)
+	}()
+	select {
+	case <-flushed:
+	case <-time.After(time.Second): // the broker does not answer
+	}
+	w.conn.Close()
+	w.loops.Wait()
+	<-flushed
+}
