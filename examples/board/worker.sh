@@ -65,8 +65,9 @@ text() {
 }
 
 # renew PID: keeps the claim while the command runs, and ends one whose task is to stop, or is not ours any more.
+# It looks for itself whether the command runs: a signal that comes as a subshell begins can be lost.
 renew() {
-	while sleep $((lease / 3)); do
+	while sleep $((lease / 3)) && kill -0 "$1" 2>/dev/null; do
 		case $(say renew 2>&1) in
 		*'"stop":"cancel"'* | *'"stop":"timeout"'* | *'error: 409'*) kill "$1" ;;
 		esac
