@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -121,9 +122,20 @@ func newRabbitMQ() (*RabbitMQ, error) {
 			return nil, err
 		}
 	}
-	// A port mapper that Erlang starts itself would be a daemon that outlives the broker.
-	r.mapper, err = startChild(exec.Command("epmd", "-address", "127.0.0.1", "-port", ports[1]), filepath.Join(dir, "epmd.log"))
-	return r, err
+	// A port mapper that Erlang starts itself would be a daemon that outlives the broker: this
+	// one must answer before the broker looks for one.
+	if r.mapper, err = startChild(exec.Command("epmd", "-address", "127.0.0.1", "-port", ports[1]), filepath.Join(dir, "epmd.log")); err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if c, err := net.Dial("tcp", "127.0.0.1:"+ports[1]); err == nil {
+			return r, c.Close()
+		}
+		if time.Now().After(end) {
+			r.mapper.kill()
+			return nil, errors.New("epmd does not listen")
+		}
+	}
 }
 
 // URL is where the broker listens, with the credentials of its administrator.
