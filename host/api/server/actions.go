@@ -51,14 +51,7 @@ func decodeAction(body []byte) (a task.Action, dryRun bool, err error) {
 		case name == "dry_run":
 			dryRun = bad.boolean(v, at)
 		default:
-			scanObject(v, at, &bad, func(name string, v json.RawMessage) {
-				read, known := filterFields[name]
-				if !known {
-					bad.add(at.to(name), "is not a field of a filter")
-				} else if !isNull(v) {
-					read(&a.Filter, v, at.to(name), &bad)
-				}
-			})
+			readFields(v, at, filterFields, "a filter", &a.Filter, &bad)
 		}
 	})
 	for _, name := range []string{"action", "filter"} {

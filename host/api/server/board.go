@@ -68,22 +68,12 @@ func (h *handlers) claimTasks(w http.ResponseWriter, r *http.Request, s task.Sco
 // maxClaimBody bounds what a worker says but for checkpoints and results, in bytes.
 const maxClaimBody = 1 << 20
 
-// decodeFields reads an object of which each field is known and read by itself. null is as
-// if the field were absent; the one that is required must not be.
+// decodeFields reads the body of a request about claims; the field that is required must
+// not be absent, or null.
 func decodeFields[T any](data json.RawMessage, fields map[string]func(*T, json.RawMessage, place, *faults), required string, into *T, bad *faults) {
 	var at place
-	there := required == ""
-	isObject := scanObject(data, at, bad, func(name string, v json.RawMessage) {
-		read, known := fields[name]
-		switch {
-		case !known:
-			bad.add(at.to(name), "is not a field of this request")
-		case !isNull(v):
-			there = there || name == required
-			read(into, v, at.to(name), bad)
-		}
-	})
-	if isObject && !there {
+	given, isObject := readFields(data, at, fields, "this request", into, bad)
+	if isObject && required != "" && !given[required] {
 		bad.add(at.to(required), "is missing")
 	}
 }

@@ -24,16 +24,7 @@ var tokenFields = map[string]func(s *identity.Spec, v json.RawMessage, at place,
 
 func decodeToken(body []byte) (s identity.Spec, err error) {
 	var bad faults
-	var root place
-	scanObject(body, root, &bad, func(name string, v json.RawMessage) {
-		read, known := tokenFields[name]
-		switch {
-		case !known:
-			bad.add(root.to(name), "is not a field of a token")
-		case !isNull(v):
-			read(&s, v, root.to(name), &bad)
-		}
-	})
+	readFields(body, nil, tokenFields, "a token", &s, &bad)
 	return s, bad.err()
 }
 

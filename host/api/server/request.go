@@ -25,10 +25,7 @@ func (h *handlers) findTask(r *http.Request, s task.Scope) (task.Task, error) {
 // taskID is the task that a path names, by all of its id: what changes
 // something takes no beginnings.
 func (h *handlers) taskID(w http.ResponseWriter, r *http.Request) (task.ID, error) {
-	if err := newQuery(r).err(); err != nil {
-		return task.ID{}, err
-	}
-	if err := h.requireNoBody(w, r); err != nil {
+	if err := h.nothingElse(w, r); err != nil {
 		return task.ID{}, err
 	}
 	return task.ParseID(r.PathValue("id"))

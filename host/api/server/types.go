@@ -77,15 +77,7 @@ var typeFields = map[string]func(s *task.TypeSpec, v json.RawMessage, at place, 
 func decodeType(name string, body []byte) (task.TypeSpec, error) {
 	s := task.TypeSpec{Name: name}
 	var bad faults
-	scanObject(body, nil, &bad, func(name string, v json.RawMessage) {
-		read, known := typeFields[name]
-		switch {
-		case !known:
-			bad.add(place{name}, "is not a field of a task type")
-		case !isNull(v):
-			read(&s, v, place{name}, &bad)
-		}
-	})
+	readFields(body, nil, typeFields, "a task type", &s, &bad)
 	return s, bad.err()
 }
 

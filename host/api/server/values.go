@@ -54,6 +54,24 @@ func (f *faults) integer(raw json.RawMessage, at place) int {
 	return int(n)
 }
 
+// readFields reads an object of which each field is known and read by itself. null is as if
+// the field were absent. what is such an object, for the fault of any other field. given are
+// the fields that have a value.
+func readFields[T any](data json.RawMessage, at place, fields map[string]func(*T, json.RawMessage, place, *faults), what string, into *T, bad *faults) (given map[string]bool, isObject bool) {
+	given = map[string]bool{}
+	isObject = scanObject(data, at, bad, func(name string, v json.RawMessage) {
+		read, known := fields[name]
+		switch {
+		case !known:
+			bad.add(at.to(name), "is not a field of %s", what)
+		case !isNull(v):
+			given[name] = true
+			read(into, v, at.to(name), bad)
+		}
+	})
+	return given, isObject
+}
+
 // count is a number of units, from 0.
 func (f *faults) count(raw json.RawMessage, at place) (n int64) {
 	if err := json.Unmarshal(raw, &n); err != nil || n < 0 {
