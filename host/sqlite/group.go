@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -247,15 +246,7 @@ func (s *Store) Group(ctx context.Context, scope task.Scope, id task.ID) (g grou
 
 // Groups implements group.Store.
 func (s *Store) Groups(ctx context.Context, scope task.Scope, f group.Filter) (page group.Page, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = task.DefaultListed
-	}
-	limit = min(limit, task.MaxListLimit)
-	from := bytes.Repeat([]byte{0xff}, len(f.Cursor)+1)
-	if !f.Cursor.IsZero() {
-		from = f.Cursor[:]
-	}
+	from, limit := newestFirst(f.Cursor, f.Limit)
 	err = s.rows(ctx, sqlGroupList, []any{from, scope.All, scope.Owner, f.Name, limit + 1}, groupCount, func(r row) bool {
 		page.Groups = append(page.Groups, readGroup(r))
 		return true

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -115,15 +114,7 @@ func (s *Store) AppendEvents(ctx context.Context, events []identity.Event) error
 
 // Events implements identity.Store.
 func (s *Store) Events(ctx context.Context, f identity.Filter) (page identity.Page, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = task.DefaultListed
-	}
-	limit = min(limit, task.MaxListLimit)
-	from := bytes.Repeat([]byte{0xff}, len(f.Cursor)+1)
-	if !f.Cursor.IsZero() {
-		from = f.Cursor[:]
-	}
+	from, limit := newestFirst(f.Cursor, f.Limit)
 	err = s.rows(ctx, sqlAuditList, []any{from, f.Owner, f.Action, f.Name, micros(f.After), micros(f.Before), limit + 1}, auditCount, func(r row) bool {
 		e := identity.Event{At: r.time(1), Name: r.text(2), Owner: r.text(3), Role: identity.Role(r.text(4)), By: identity.Way(r.text(5)), Address: r.text(7),
 			RequestID: r.text(8), Action: r.text(9), Target: r.text(10), Status: int(r.int(11))}

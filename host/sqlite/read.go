@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -55,6 +56,19 @@ func (s *Store) rows(ctx context.Context, query string, args []any, columns int,
 		err = closeErr
 	}
 	return readError(ctx, err)
+}
+
+// newestFirst is below which id a page begins of a list in the order of ids, the highest
+// first, and how many it has: cursor is the last id of the page before, zero for none, and a
+// limit of 0 the usual one.
+func newestFirst(cursor task.ID, limit int) (from []byte, most int) {
+	if limit <= 0 {
+		limit = task.DefaultListed
+	}
+	if cursor.IsZero() {
+		return bytes.Repeat([]byte{0xff}, len(cursor)+1), min(limit, task.MaxListLimit)
+	}
+	return cursor[:], min(limit, task.MaxListLimit)
 }
 
 func readError(ctx context.Context, err error) error {

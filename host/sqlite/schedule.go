@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -164,15 +163,7 @@ func (s *Store) Schedule(ctx context.Context, scope task.Scope, id task.ID) (out
 
 // Schedules implements schedule.Store.
 func (s *Store) Schedules(ctx context.Context, scope task.Scope, f schedule.Filter) (page schedule.Page, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = task.DefaultListed
-	}
-	limit = min(limit, task.MaxListLimit)
-	from := bytes.Repeat([]byte{0xff}, len(f.Cursor)+1)
-	if !f.Cursor.IsZero() {
-		from = f.Cursor[:]
-	}
+	from, limit := newestFirst(f.Cursor, f.Limit)
 	err = s.rows(ctx, sqlScheduleList, []any{from, scope.All, scope.Owner, f.Name, limit + 1}, scheduleCount, func(r row) bool {
 		page.Schedules = append(page.Schedules, readSchedule(r))
 		return true
