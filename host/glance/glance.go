@@ -7,6 +7,7 @@ package glance
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,15 @@ type request struct {
 	*http.Request
 	id  string // of the request, as OpenStack writes them
 	who identity.Caller
+}
+
+// url is where the client that sent the request finds a path of this server.
+func (r *request) url(path string) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return (&url.URL{Scheme: scheme, Host: r.Host, Path: path}).String()
 }
 
 // answerFunc answers a request of somebody who may make it.

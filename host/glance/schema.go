@@ -136,17 +136,13 @@ var served = []string{"v2.16", "v2.15", "v2.14", "v2.13", "v2.12", "v2.11", "v2.
 
 // versions says which versions there are, so that a client chooses one: by 300, as Glance does.
 func (h *Handler) versions(w http.ResponseWriter, r *request) error {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
 	var all []map[string]any
 	for i, id := range served {
 		status := "SUPPORTED"
 		if i == 0 {
 			status = "CURRENT"
 		}
-		all = append(all, map[string]any{"id": id, "status": status, "links": []map[string]any{{"rel": "self", "href": scheme + "://" + r.Host + "/v2/"}}})
+		all = append(all, map[string]any{"id": id, "status": status, "links": []map[string]any{{"rel": "self", "href": r.url("/v2/")}}})
 	}
 	return writeJSON(w, http.StatusMultipleChoices, map[string]any{"versions": all})
 }

@@ -51,11 +51,7 @@ func (h *Handler) create(w http.ResponseWriter, r *request) error {
 	if h.opts.Note != nil {
 		h.opts.Note(r.Request, r.who, r.id)
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	w.Header().Set("Location", (&url.URL{Scheme: scheme, Host: r.Host, Path: made.Self}).String())
+	w.Header().Set("Location", r.url(made.Self))
 	return writeJSON(w, http.StatusCreated, made)
 }
 
