@@ -184,10 +184,10 @@ func (a *Access) Create(ctx context.Context, s Spec) (t Token, secret string, er
 
 // Token is the token of that id; not_found if there is none.
 func (a *Access) Token(id task.ID) (Token, error) {
-	for _, t := range a.Tokens() {
-		if t.ID == id {
-			return t, nil
-		}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if e := a.byID[id]; e != nil {
+		return a.shown(e), nil
 	}
 	return Token{}, task.Errorf(task.CodeNotFound, "there is no token %s", id)
 }
@@ -198,14 +198,19 @@ func (a *Access) Tokens() []Token {
 	defer a.mu.RUnlock()
 	out := make([]Token, 0, len(a.byID))
 	for _, e := range a.byID {
-		t := e.token
-		if used := a.used[t.ID]; used.After(t.UsedAt) {
-			t.UsedAt = used.Truncate(time.Minute)
-		}
-		out = append(out, t)
+		out = append(out, a.shown(e))
 	}
 	slices.SortFunc(out, func(x, y Token) int { return strings.Compare(y.ID.String(), x.ID.String()) })
 	return out
+}
+
+// shown is a token with when it was last used; a.mu is held.
+func (a *Access) shown(e *entry) Token {
+	t := e.token
+	if used := a.used[t.ID]; used.After(t.UsedAt) {
+		t.UsedAt = used.Truncate(time.Minute)
+	}
+	return t
 }
 
 // Revoke removes a token: its streams end now. The last admin's cannot be revoked while the
