@@ -156,7 +156,7 @@ func (s *server) pausedAndResumed() {
 		})
 	}
 	state("running", 1)
-	if status, body, err := s.call("POST", "/v1/tasks/"+id+"/pause", ""); err != nil || status != http.StatusAccepted {
+	if status, body, err := s.call("POST", "/v1/tasks/"+id+"/pause?wait=1m", ""); err != nil || status != http.StatusOK {
 		s.t.Errorf("pause: %d %s %v", status, body, err)
 	}
 	state("pendingpaused", 1)
