@@ -102,16 +102,19 @@ func (h *handlers) submitAction(w http.ResponseWriter, r *http.Request, s task.S
 const pauseWait = 10 * time.Second
 
 func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
-	if err != nil {
-		return err
-	}
 	q := newQuery(r)
 	wait := pauseWait
 	if q.has("wait") {
 		wait = q.duration("wait")
 	}
 	if err := q.err(); err != nil {
+		return err
+	}
+	if err := h.requireNoBody(w, r); err != nil {
+		return err
+	}
+	id, err := task.ParseID(r.PathValue("id"))
+	if err != nil {
 		return err
 	}
 	ctx, cancel := requestContext(r, min(wait, h.opts.MaxWait))
