@@ -46,8 +46,7 @@ func (s *suite) decideResources() {
 			if g.Kind != task.SignalResource {
 				s.Fatalf("a signal %+v", g)
 			}
-			_, err := port[resource.Store](s).Grant(s.ctx, g, start.Add(time.Hour))
-			s.must(err)
+			s.must(port[resource.Store](s).Grant(s.ctx, g, start.Add(time.Hour)))
 		}
 	}
 }
