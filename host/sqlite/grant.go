@@ -168,9 +168,8 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
-		if t.keep {
+		if t.keep { // should this be rolled back, it is read anew before it is ready
 			*w.ready.place(t.Seq) = t.Task
-			w.resources.ready = append(w.resources.ready, t.Seq)
 		}
 	}
 	return eachRun(seqs, func(first, last int64) error {

@@ -72,23 +72,17 @@ type resourceQueues struct {
 	at     int64          // when that came to be
 	ended  []int64        // order keys of tasks whose claims are to be deleted
 	coming []newClaim     // that are to be inserted
-	ready  []int64        // order keys of tasks that readyTasks has as the transaction made them
 }
 
 // committed is called after the commit.
 func (q *resourceQueues) committed() {
-	q.ready = q.ready[:0]
 	if len(q.queues) > queuesKept {
 		clear(q.queues)
 	}
 }
 
 // rollback is called instead: the rows are as they were before.
-func (q *resourceQueues) rollback(kept readyTasks) {
-	for _, seq := range q.ready {
-		kept.forget(seq)
-	}
-	q.ready = q.ready[:0]
+func (q *resourceQueues) rollback() {
 	clear(q.queues)
 	q.freed = q.freed[:0]
 	q.ended = q.ended[:0]

@@ -339,7 +339,7 @@ func (w *writer) undo() {
 	w.inFlight.rollback()
 	w.uploads.rollback()
 	w.groups.clear()
-	w.resources.rollback(w.ready)
+	w.resources.rollback()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }
