@@ -36,7 +36,7 @@ func resourcesAgainstModel(s *suite) {
 			case 0, 1, 2:
 				m.come(1 + m.rand.IntN(most))
 			case 3, 4, 5:
-				m.claim(m.rand.IntN(12))
+				m.claim(m.rand.IntN(20))
 			case 6:
 				_, _, err := s.handle().Promote(s.ctx, start.Add(time.Hour), 100)
 				s.must(err)
@@ -184,9 +184,12 @@ func (m *resourceModel) change() {
 func (m *resourceModel) next(t task.Task) (task.Change, error) {
 	at := start.Add(2 * time.Second)
 	if t.State == task.Running {
-		outcomes := []task.Outcome{{Kind: task.OutcomeSucceeded}, {Kind: task.OutcomeSucceeded}, {Kind: task.OutcomeSucceeded},
-			{Kind: task.OutcomeFailed, Permanent: true}, {Kind: task.OutcomeFailed}, {Kind: task.OutcomeLost}, {Kind: task.OutcomeReleased}}
-		return task.Settle(t, outcomes[m.rand.IntN(len(outcomes))], task.Backoff{Initial: time.Minute}, at, 0)
+		outcomes := []task.Outcome{{Kind: task.OutcomeFailed, Permanent: true}, {Kind: task.OutcomeFailed}, {Kind: task.OutcomeLost}, {Kind: task.OutcomeReleased}}
+		o := task.Outcome{Kind: task.OutcomeSucceeded}
+		if i := m.rand.IntN(16); i < len(outcomes) {
+			o = outcomes[i]
+		}
+		return task.Settle(t, o, task.Backoff{Initial: time.Minute}, at, 0)
 	}
 	switch m.rand.IntN(10) {
 	case 0:
