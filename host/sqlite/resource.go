@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -12,7 +13,8 @@ import (
 
 const (
 	sqlClaimLast    = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place DESC LIMIT 1`
-	sqlClaimsAfter  = `SELECT place, task, mode, held FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT ?`
+	sqlHolders      = `SELECT place, mode, held FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place`
+	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT ?`
 	sqlClaimsOfTask = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
 	sqlClaimMissing = `SELECT 1 FROM resource_claim WHERE task = ? AND held = 0 LIMIT 1`
 	sqlClaimInsert  = `INSERT INTO resource_claim (task, owner, name, place, mode, held, since) VALUES `
@@ -35,6 +37,17 @@ func resourcesDocument(r *task.Resources) string {
 	}
 	b, _ := json.Marshal(r) // lists of strings always marshal
 	return string(b)
+}
+
+// oneExclusive is the name in the commonest of these documents, which is read often; false for
+// any other.
+func oneExclusive(document []byte) (name string, ok bool) {
+	const before, after = `{"exclusive":["`, `"]}`
+	if len(document) < len(before)+len(after) || string(document[:len(before)]) != before {
+		return "", false
+	}
+	rest := document[len(before):]
+	return string(rest[:len(rest)-len(after)]), bytes.IndexAny(rest, `"\`) == len(rest)-len(after) && string(rest[len(rest)-len(after):]) == after
 }
 
 // resourceName is a resource: names are their owner's.
@@ -180,15 +193,15 @@ func (w *writer) queueOf(name resourceName) (*resourceQueue, error) {
 	}
 	if found {
 		q.last = st.row.int(0)
-		st = w.st.claimsAfter
-		st.bind().value(name.name).value(name.owner).int(0).int(-1)
+		st = w.st.holders
+		st.bind().value(name.name).value(name.owner)
 		err = st.each(func(r row) bool {
-			if r.int(3) == 0 {
+			if r.int(2) == 0 {
 				return false
 			}
 			q.holders++
 			q.holder = r.int(0)
-			q.mode = resource.Mode(r.int(2))
+			q.mode = resource.Mode(r.int(1))
 			return true
 		})
 	}
@@ -209,7 +222,7 @@ func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
 	}
 	q.waiters = q.waiters[:0]
 	q.modes = q.modes[:0]
-	st := w.st.claimsAfter
+	st := w.st.waiters
 	st.bind().value(name.name).value(name.owner).int(q.holder).int(waitersRead)
 	err := st.each(func(r row) bool {
 		q.waiters = append(q.waiters, waiter{place: r.int(0), task: r.int(1)})

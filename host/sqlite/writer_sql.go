@@ -28,7 +28,7 @@ type statements struct {
 	signalPut, signalGet, signalDelete                                                        *stmt
 	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened              *stmt
-	claimLast, claimsAfter, claimsOfTask, claimMissing, claimInsert, claimsInsert             *stmt
+	claimLast, holders, waiters, claimsOfTask, claimMissing, claimInsert, claimsInsert        *stmt
 	claimGrant, claimsGrant, claimsDelete, waitingTasks, makeReady                            *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
 	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
@@ -152,7 +152,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.forgetWait, sqlForgetWait, 0)
 	p(&st.anyWait, sqlAnyWait, 1)
 	p(&st.claimLast, sqlClaimLast, 1)
-	p(&st.claimsAfter, sqlClaimsAfter, 4)
+	p(&st.holders, sqlHolders, 3)
+	p(&st.waiters, sqlWaiters, 3)
 	p(&st.claimsOfTask, sqlClaimsOfTask, 4)
 	p(&st.claimMissing, sqlClaimMissing, 1)
 	p(&st.claimInsert, sqlClaimInsert+sqlClaimRow, 0)

@@ -17,4 +17,4 @@ CREATE TABLE resource_claim_new (
 INSERT INTO resource_claim_new (task, owner, name, place, mode, held, since) SELECT task, owner, name, place, mode, held, since FROM resource_claim;
 DROP TABLE resource_claim;
 ALTER TABLE resource_claim_new RENAME TO resource_claim;
-CREATE UNIQUE INDEX resource_queue ON resource_claim (name, owner, place);
+CREATE INDEX resource_queue ON resource_claim (name, owner, place, mode);
