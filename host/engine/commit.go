@@ -190,6 +190,9 @@ func (e *Engine) committed(c *task.Change) {
 		e.wakeSignals()
 	}
 	e.letGo(c)
+	if c.Task.State.Final() && !c.Task.Resources.None() {
+		e.granted()
+	}
 	if c.Task.State != task.Pending {
 		return
 	}

@@ -7,14 +7,19 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// grantResource gives a resource that is free on to whoever is next.
+// grantResource gives a resource on to more of those who are to have it.
 func (e *Engine) grantResource(g task.Signal) error {
-	ready, err := e.store.Grant(e.ctx, g, e.now())
-	if len(ready) > 0 { // whose they are is for the executors to find out
-		e.registry.ServeNew()
-		e.registry.WakeAll()
-	}
+	err := e.store.Grant(e.ctx, g, e.now())
+	e.granted()
+	e.wakeSignals() // it may have been given anew
 	return err
+}
+
+// granted tells what follows from a commit that may have given resources on: tasks may be ready.
+// Whose they are is for the executors to find out.
+func (e *Engine) granted() {
+	e.registry.ServeNew()
+	e.registry.WakeAll()
 }
 
 // Resources reads a page of the resources that are held or waited for, by name.

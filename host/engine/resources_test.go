@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -64,4 +66,40 @@ func TestResourcesOrderTasks(t *testing.T) {
 	if at(`end "t1"`) > at(`begin "t5"`) || at(`begin "t4"`) < max(at(`end "t2"`), at(`end "t3"`)) {
 		t.Errorf("the order was %v", order)
 	}
+}
+
+// Whoever gets a resource is started because it got it, and by no poll, whichever executor is
+// to run it; also if what held it back was no holder, but a task that left the queue.
+func TestWhoGetsAResourceIsStarted(t *testing.T) {
+	gate := make(chan struct{})
+	hold, err := sdk.NewScripts(script("hold", func(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+		return sdk.Result{}, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, err := sdk.NewScripts(script("work", nothing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := unpolled(t, engine.Options{Executors: []registry.Binding{{Name: "x", Slots: 4, Executor: hold}, {Name: "y", Slots: 4, Executor: work}}})
+	sharing := task.Resources{Shared: []string{"r"}}
+	alone := task.Resources{Exclusive: []string{"r"}}
+	r.submit(task.Spec{Type: "hold", Resources: sharing})
+	first := r.submit(task.Spec{Resources: alone})
+	behind := r.submit(task.Spec{Resources: sharing})
+	if got := r.get(behind.ID); got.Waiting != task.WaitResource {
+		t.Fatalf("it is %s and waits for %s", got.State, got.Waiting)
+	}
+	if _, err := r.Cancel(t.Context(), me, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(behind.ID)
+	last := r.submit(task.Spec{Resources: alone})
+	close(gate)
+	r.wait(last.ID)
 }

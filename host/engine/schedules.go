@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/host/schedule"
@@ -143,14 +144,16 @@ func (e *Engine) fireDue() time.Duration {
 			}
 			return time.Second
 		}
-		for i := range due {
-			if e.ctx.Err() != nil {
-				return time.Second
-			}
-			if err := e.fireSchedule(due[i], now); err != nil && task.CodeOf(err) != task.CodeConflict && task.CodeOf(err) != task.CodeNotFound && e.ctx.Err() == nil {
+		var failed atomic.Bool
+		e.together(len(due), func(i int) {
+			err := e.fireSchedule(due[i], now)
+			if c := task.CodeOf(err); err != nil && c != task.CodeConflict && c != task.CodeNotFound && e.ctx.Err() == nil {
 				e.log.Error("cannot write a schedule that is due; trying again", "schedule", due[i].ID, "error", err)
-				return time.Second
+				failed.Store(true)
 			}
+		})
+		if failed.Load() || e.ctx.Err() != nil {
+			return time.Second
 		}
 		if len(due) > 0 {
 			continue

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -8,6 +10,8 @@ import (
 
 const (
 	signalsAtOnce = 500
+	// decisionsAtOnce are made together at the most.
+	decisionsAtOnce = 64
 	// signalRest is how long signals rest that could not be decided upon.
 	signalRest = time.Second
 )
@@ -39,20 +43,9 @@ func (e *Engine) decideAll() time.Duration {
 			}
 			return signalRest
 		}
-		decided := 0
-		for _, g := range signals {
-			if e.ctx.Err() != nil {
-				return signalRest
-			}
-			err := e.decide(g)
-			switch task.CodeOf(err) {
-			case "", task.CodeConflict: // somebody was quicker, or it was given anew: it is read again
-				decided++
-			default:
-				if !lostRace(err) && e.ctx.Err() == nil {
-					e.log.Error("cannot decide what follows from the end of tasks; trying again", "of", g.ID, "error", err)
-				}
-			}
+		decided := e.decideEach(signals)
+		if e.ctx.Err() != nil {
+			return signalRest
 		}
 		if decided == 0 || len(signals) < signalsAtOnce && decided == len(signals) {
 			// What was given meanwhile has woken this loop.
@@ -62,6 +55,45 @@ func (e *Engine) decideAll() time.Duration {
 			return e.polls.signals
 		}
 	}
+}
+
+// decideEach decides upon signals, each of which is somebody else's, and says upon how many.
+func (e *Engine) decideEach(signals []task.Signal) int {
+	var decided atomic.Int64
+	e.together(len(signals), func(i int) {
+		if e.decided(signals[i]) {
+			decided.Add(1)
+		}
+	})
+	return int(decided.Load())
+}
+
+// together calls do with each number below n, many at a time, until the engine ends: what they
+// commit shares commits then, where each alone would wait for the disk.
+func (e *Engine) together(n int, do func(i int)) {
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, decisionsAtOnce) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && e.ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// decided decides upon one signal, and says whether it is to be read again only if it was given anew.
+func (e *Engine) decided(g task.Signal) bool {
+	err := e.decide(g)
+	switch task.CodeOf(err) {
+	case "", task.CodeConflict: // somebody was quicker, or it was given anew: it is read again
+		return true
+	}
+	if !lostRace(err) && e.ctx.Err() == nil {
+		e.log.Error("cannot decide what follows from the end of tasks; trying again", "of", g.ID, "error", err)
+	}
+	return false
 }
 
 // decide decides upon one signal, and uses it up with the commit of what was decided.

@@ -17,6 +17,7 @@ type taskRow struct {
 	lane         int64
 	version      int64
 	labels       string
+	resources    string
 	begun        int64 // see told.go; 0 for NULL
 	result       int64
 	progress     task.Progress
@@ -96,7 +97,7 @@ var taskColumns = []taskColumn{
 	{"t", "flow", onInsert, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Flow)) }, func(r *taskReader) { copy(r.task.Flow[:], r.blob(r.at)) }},
 	{"t", "parent", onInsert, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Parent)) }, func(r *taskReader) { copy(r.task.Parent[:], r.blob(r.at)) }},
 	{"t", "step", onInsert, func(a *arg, t *taskRow) { a.text(t.Step) }, func(r *taskReader) { r.task.Step = r.text(r.at) }},
-	{"t", "resources", onInsert, func(a *arg, t *taskRow) { a.text(resourcesDocument(&t.Resources)) }, func(r *taskReader) { r.damage.document(r.blob(r.at), &r.task.Resources, "resources") }},
+	{"t", "resources", onInsert, func(a *arg, t *taskRow) { a.text(t.resources) }, func(r *taskReader) { r.resources() }},
 	{"t", "place", onInsert, func(a *arg, t *taskRow) { a.opt(t.Place) }, func(r *taskReader) { r.task.Place = r.int(r.at) }},
 	{"t", "cancel_requested_at", onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.CancelRequestedAt)) }, func(r *taskReader) { r.time(&r.task.CancelRequestedAt, "cancel_requested_at") }},
 	{"t", "requested_by", onUpdate, func(a *arg, t *taskRow) { a.text(t.RequestedBy) }, func(r *taskReader) { r.task.RequestedBy = r.text(r.at) }},
@@ -190,6 +191,15 @@ func (r *taskReader) expiry() {
 	if r.int(r.at) != never {
 		r.time(&r.task.ExpiresAt, "expires_at")
 	}
+}
+
+func (r *taskReader) resources() {
+	b := r.blob(r.at)
+	if name, ok := oneExclusive(b); ok {
+		r.task.Resources.Exclusive = []string{name}
+		return
+	}
+	r.damage.document(b, &r.task.Resources, "resources")
 }
 
 func (r *taskReader) resultKind() {

@@ -54,10 +54,11 @@ type insertOp struct {
 
 // insertRow is what can be made ready of a task before the writer has it.
 type insertRow struct {
-	lane   lane.Key
-	labels string
-	seq    int64
-	in     *lane.Lane // what the writer found for it
+	lane      lane.Key
+	labels    string
+	resources string
+	seq       int64
+	in        *lane.Lane // what the writer found for it
 }
 
 // encodeRows makes ready of new tasks what can be.
@@ -86,6 +87,7 @@ func (r *insertRow) encode(t *task.Task) error {
 	if t.State != task.Pending && t.State != task.Running {
 		return task.Errorf(task.CodeInternal, "task %s is %s: a new task is pending or running", t.ID, t.State)
 	}
+	r.resources = resourcesDocument(&t.Resources)
 	t.Version = 1
 	r.lane = keyOf(t, route)
 	return nil
@@ -244,7 +246,7 @@ func (w *writer) insertAll(tasks []*task.Task, rows []insertRow) error {
 // goesAlone says that a new task is inserted by a statement of its own, after all that those
 // before it do: takes another's key, joins queues of resources, counts against limits.
 func (w *writer) goesAlone(t *task.Task) bool {
-	return t.OnConflict != nil || t.CreatedBy != "" || !t.Parent.IsZero() || !t.Resources.None() || w.lanes.Limited(t.Type)
+	return t.OnConflict != nil || t.CreatedBy != "" || !t.Parent.IsZero() || w.lanes.Limited(t.Type)
 }
 
 // insert writes one new task, or insertAtOnce of which none goes alone. Its first statement
@@ -284,14 +286,14 @@ func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 	w.lastSeq++
 	r.seq = w.lastSeq
 	if t.State == task.Pending && (t.Waiting == task.WaitQueued || t.Waiting == task.WaitResource) {
-		t.Waiting, err = w.waitForResources(t, r.seq, micros(t.CreatedAt))
+		t.Waiting, err = w.claimResources(t, r.seq, micros(t.CreatedAt))
 	}
 	return err
 }
 
 // bindNew binds the row of a new task.
 func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
-	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, result: resultNone}
+	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, resources: r.resources, result: resultNone}
 	if t.State == task.Running && t.CreatedBy == "" {
 		w.row.begun = t.Version
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -109,4 +110,47 @@ created_at, run_at, started_at, finished_at, expires_at, updated_at, result) VAL
 	}
 	want[running] = append(want[running], task.Event{Seq: 3, At: fromMicros(micros(c.Event.At)), From: task.Running, To: task.Succeeded, Attempt: 1, By: task.ByHost})
 	check()
+}
+
+// TestResourcesOfAnOldStore: who held resources or waited for them in a store that kept its
+// claims by their names does so still, and the order goes on.
+func TestResourcesOfAnOldStore(t *testing.T) {
+	const at = 1_700_000_000_000_000
+	var ids []task.ID
+	dir := oldStore(t, 12, func(exec func(string, ...any)) {
+		exec(`INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (1, 'noop', 'ann', '', '', 0, 0, '')`)
+		for seq := range 3 {
+			id := newID()
+			ids = append(ids, id)
+			waiting := task.WaitResource
+			if seq == 0 {
+				waiting = task.WaitQueued
+			}
+			exec(`INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, failures, max_attempts, lost, max_lost, timeout, retain, created_at, run_at, updated_at, result, resources)
+VALUES (?, ?, 1, ?, ?, 0, 0, 1, 0, 3, 0, 3, 0, 0, ?, ?, ?, 0, '{"exclusive":["disk"],"shared":["net"]}')`, seq+1, id[:], task.Pending, waiting, at, at, at)
+			exec(`INSERT INTO resource_claim (owner, name, place, task, mode, held, since) VALUES ('ann', 'disk', ?, ?, ?, ?, ?)`, seq+1, seq+1, resource.Exclusive, seq == 0, at)
+			exec(`INSERT INTO resource_claim (owner, name, place, task, mode, held, since) VALUES ('ann', 'net', ?, ?, ?, 1, ?)`, seq+1, seq+1, resource.Shared, at)
+		}
+	})
+	s := openStore(t, dir)
+	for _, id := range ids {
+		disk, err := s.Resource(t.Context(), task.Scope{Owner: "ann"}, "disk")
+		if err != nil || disk.Held != 1 || disk.Holders[0].Task != id {
+			t.Fatalf("%+v, %v: it is the turn of %s", disk, err, id)
+		}
+		got, err := s.Get(t.Context(), task.Scope{All: true}, id)
+		if err != nil || got.Waiting != task.WaitQueued {
+			t.Fatalf("it waits for %s, %v", got.Waiting, err)
+		}
+		c, err := task.Cancel(got, "ann", fromMicros(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(t.Context(), []task.Change{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page, err := s.Resources(t.Context(), task.Scope{All: true}, "", 0); err != nil || len(page.Resources) > 0 {
+		t.Errorf("there are left %+v, %v", page, err)
+	}
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	readyKept  = 1 << 13 // tasks: 6 MiB
-	readyBytes = 512     // of a task's input, labels and route at the most: one with more is read when it is claimed
+	readyBytes = 512     // of a task's input, labels, resources and route at the most: one with more is read when it is claimed
 )
 
 // readyTasks keeps ready tasks as they are on record, so that a claim need not read them
@@ -31,7 +31,7 @@ func (k *readyTasks) place(seq int64) *task.Task {
 
 // inserted takes up a task that was inserted ready.
 func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
-	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route) > readyBytes || !t.Resources.None() {
+	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route)+len(r.resources) > readyBytes {
 		return
 	}
 	kept := k.place(r.seq)
@@ -75,13 +75,13 @@ var (
 	sqlReadyPlaces = `SELECT t.seq, t.priority FROM task t WHERE`
 	sqlChildPlaces = `SELECT t.seq, t.priority, t.place FROM task t WHERE`
 	sqlReadyTasks  = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
-t.attempt > 0 OR m.checkpoint IS NOT NULL OR t.resources IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) > ` + strconv.Itoa(readyBytes) + `
+t.attempt > 0 OR m.checkpoint IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) + coalesce(length(t.resources), 0) > ` + strconv.Itoa(readyBytes) + `, t.lane
 FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE`
 	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
 	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
 	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
 	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
-	readyCount         = len(readyColumns) + 1
+	readyCount         = len(readyColumns) + 2
 )
 
 // readyColumns are those that a submit fixes, and of those that change what a ready task
@@ -110,15 +110,23 @@ func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
 		return w.batch, err
 	}
 	err = w.readWindow(w.st.readyTasks, l, limit, func(r row) {
-		t := decode(r, &l.Lane, readyColumns)
-		t.State = task.Pending
-		t.Waiting = task.WaitQueued
+		t, keep := readReadyTask(r, l)
 		w.batch = append(w.batch, entryOf(int64(t.Priority), t.Place, t.Seq))
-		if more := r.int(readyCount - 1); more == 0 && len(l.Route) <= readyBytes {
+		if keep {
 			*w.ready.place(t.Seq) = t
 		}
 	})
 	return w.batch, err
+}
+
+// readReadyTask reads what sqlReadyTasks gives of a task that is ready, or is about to be; keep
+// says whether that is all there is, and little enough to be kept.
+func readReadyTask(r row, l *lane.Lane) (t task.Task, keep bool) {
+	t = decode(r, &l.Lane, readyColumns)
+	t.State = task.Pending
+	t.Waiting = task.WaitQueued
+	more := r.int(readyCount - 2)
+	return t, more == 0 && len(l.Route) <= readyBytes
 }
 
 // readWindow has each called with the rows of the ready tasks of l beyond its window, of which

@@ -1,39 +1,34 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
 
 const (
-	sqlClaimLast     = `SELECT place, mode, held FROM resource_claim WHERE owner = ? AND name = ? ORDER BY place DESC LIMIT 1`
-	sqlClaimFirst    = `SELECT mode, held FROM resource_claim WHERE owner = ? AND name = ? ORDER BY place LIMIT 1`
-	sqlClaimWaiting  = `SELECT place, task, mode FROM resource_claim WHERE owner = ? AND name = ? AND held = 0 ORDER BY place LIMIT ?`
-	sqlClaimInsert   = `INSERT INTO resource_claim (owner, name, place, task, mode, held, since) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	sqlClaimGrant    = `UPDATE resource_claim SET held = 1, since = ? WHERE owner = ? AND name = ? AND place = ?`
-	sqlClaimsOfTask  = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
-	sqlClaimDelete   = `DELETE FROM resource_claim WHERE owner = ? AND name = ? AND place = ?`
-	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT ?5`
-	sqlResourceRows  = `SELECT t.id, c.mode, c.since FROM resource_claim c JOIN task t ON t.seq = c.task WHERE c.owner = ? AND c.name = ? AND c.held = ? ORDER BY c.place LIMIT ?`
-	sqlResourceCount = `SELECT coalesce(sum(held), 0), count(*) FROM resource_claim WHERE owner = ? AND name = ?`
-	sqlBlockedBy     = `SELECT DISTINCT t.id FROM resource_claim mine JOIN resource_claim c ON c.owner = mine.owner AND c.name = mine.name AND c.place < mine.place AND c.held = 1
-JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT ?`
+	sqlClaimLast    = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place DESC LIMIT 1`
+	sqlHolders      = `SELECT place, mode, held FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place`
+	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT ?`
+	sqlClaimsOfTask = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
+	sqlClaimMissing = `SELECT 1 FROM resource_claim WHERE task = ? AND held = 0 LIMIT 1`
+	sqlClaimInsert  = `INSERT INTO resource_claim (task, owner, name, place, mode, held, since) VALUES `
+	sqlClaimRow     = `(?, ?, ?, ?, ?, ?, ?)`
+	sqlClaimGrant   = `UPDATE resource_claim SET held = 1, since = ? WHERE task = ? AND name = ?`
+	sqlClaimsGrant  = `UPDATE resource_claim SET held = 1, since = ? WHERE task BETWEEN ? AND ?`
+	sqlClaimsDelete = `DELETE FROM resource_claim WHERE task BETWEEN ? AND ?`
 )
 
-var (
-	sqlReadyRow  = named(`SELECT lane, priority, place, version, id FROM task WHERE seq = ? AND waiting = +{resource}`)
-	sqlMakeReady = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq = ?`)
+const (
+	queuesKept   = 1 << 13 // of names: 8 MiB at the most
+	waitersRead  = 32      // of one queue at a time
+	claimsAtOnce = 10      // of new tasks, that one statement inserts
 )
-
-// grantAtOnce bounds how many get a resource in one operation.
-const grantAtOnce = 500
 
 // resourcesDocument is the resources of a task as they are stored; "" for none.
 func resourcesDocument(r *task.Resources) string {
@@ -44,301 +39,336 @@ func resourcesDocument(r *task.Resources) string {
 	return string(b)
 }
 
-// claimResources has a task that is ready join the queues of its resources, if it needs
-// some and has not joined yet. It says whether the task has them all.
-func (w *writer) claimResources(t *task.Task, seq, at int64) (has bool, err error) {
+// oneExclusive is the name in the commonest of these documents, which is read often; false for
+// any other.
+func oneExclusive(document []byte) (name string, ok bool) {
+	const before, after = `{"exclusive":["`, `"]}`
+	if len(document) < len(before)+len(after) || string(document[:len(before)]) != before {
+		return "", false
+	}
+	rest := document[len(before):]
+	return string(rest[:len(rest)-len(after)]), bytes.IndexAny(rest, `"\`) == len(rest)-len(after) && string(rest[len(rest)-len(after):]) == after
+}
+
+// resourceName is a resource: names are their owner's.
+type resourceName struct{ owner, name string }
+
+// resourceQueue is what the writer keeps of the queue of one name. Whoever holds it are the
+// first, up to a place, and whoever has a later one waits.
+type resourceQueue struct {
+	last    int64         // the place given last: later than the last holder's exactly if somebody waits
+	holders int64         // how many hold it
+	holder  int64         // the place of the last that got it
+	mode    resource.Mode // in which it is held
+	// The first that wait, as far as they were read, and how each is to have it.
+	waiters []waiter
+	modes   []resource.Mode
+	freed   bool // it is among those that the commit looks at
+}
+
+type waiter struct{ place, task int64 }
+
+// newClaim is a claim that is not in the table yet.
+type newClaim struct {
+	resourceName
+	task, place int64
+	mode        resource.Mode
+	held        bool
+	since       int64
+}
+
+// resourceQueues is what the writer knows of resources: of the queues of names that are in
+// use, a cache that a rollback empties; and what the open transaction is still to do.
+type resourceQueues struct {
+	queues map[resourceName]*resourceQueue
+	freed  []resourceName // that the next may have now
+	at     int64          // when that came to be
+	ended  []int64        // order keys of tasks whose claims are to be deleted
+	coming []newClaim     // that are to be inserted
+}
+
+// committed is called after the commit.
+func (q *resourceQueues) committed() {
+	if len(q.queues) > queuesKept {
+		clear(q.queues)
+	}
+}
+
+// rollback is called instead: the rows are as they were before.
+func (q *resourceQueues) rollback() {
+	clear(q.queues)
+	q.freed = q.freed[:0]
+	q.ended = q.ended[:0]
+	q.coming = q.coming[:0]
+}
+
+// free has the commit look whether the next may have a resource.
+func (q *resourceQueues) free(name resourceName, of *resourceQueue, at int64) {
+	q.at = max(q.at, at)
+	if !of.freed {
+		of.freed = true
+		q.freed = append(q.freed, name)
+	}
+}
+
+// waitForResources is why a ready task waits: until it has its resources, in whose queues it
+// is from now on, if it is not yet.
+func (w *writer) waitForResources(t *task.Task, seq, at int64) (task.Waiting, error) {
+	if t.Resources.None() {
+		return task.WaitQueued, nil
+	}
 	claims, err := w.claimsOf(seq)
 	if err != nil {
-		return false, err
+		return task.WaitNone, err
 	}
-	has = true
-	for _, c := range claims {
-		has = has && c.held
+	if len(claims) == 0 {
+		return w.claimResources(t, seq, at)
 	}
-	if len(claims) > 0 {
-		return has, nil
+	if slices.ContainsFunc(claims, func(c claimRow) bool { return !c.held }) {
+		return task.WaitResource, nil
 	}
+	return task.WaitQueued, nil
+}
+
+// claimResources has a task that is in no queue yet join those of its resources, and says why
+// it waits then.
+func (w *writer) claimResources(t *task.Task, seq, at int64) (task.Waiting, error) {
+	waiting := task.WaitQueued
 	for _, m := range [...]struct {
 		mode  resource.Mode
 		names []string
 	}{{resource.Exclusive, t.Resources.Exclusive}, {resource.Shared, t.Resources.Shared}} {
 		for _, name := range m.names {
-			held, err := w.claimResource(t.Owner, name, m.mode, seq, at)
-			if err != nil {
-				return false, err
+			c := newClaim{resourceName: resourceName{t.Owner, name}, task: seq, mode: m.mode, since: at}
+			if err := w.claimResource(&c); err != nil {
+				return task.WaitNone, err
 			}
-			has = has && held
+			if !c.held {
+				waiting = task.WaitResource
+			}
+			w.resources.coming = append(w.resources.coming, c)
 		}
 	}
-	return has, nil
+	return waiting, nil
 }
 
-// claimResource puts a task at the end of a resource's queue, and says whether it has the
-// resource at once. Those that hold it are the first of the queue: if the last of all
-// does, all do.
-func (w *writer) claimResource(owner, name string, mode resource.Mode, seq, at int64) (held bool, err error) {
+// claimResource gives a claim its place at the end of its queue, and has it hold the resource
+// at once if it may: nobody else waits then.
+func (w *writer) claimResource(c *newClaim) error {
+	q, err := w.queueOf(c.resourceName)
+	if err != nil {
+		return err
+	}
+	fits := resource.Fits(q.holders, q.mode, c.mode)
+	if fits && q.last > q.holder {
+		if err := w.readWaiters(c.resourceName, q); err != nil {
+			return err
+		}
+	}
+	c.held = fits && q.last == q.holder
+	q.last++
+	c.place = q.last
+	if c.held {
+		q.holders++
+		q.holder = q.last
+		q.mode = c.mode
+	}
+	return nil
+}
+
+// queueOf is the queue of a name, read from the table if it is not kept.
+func (w *writer) queueOf(name resourceName) (*resourceQueue, error) {
+	if q := w.resources.queues[name]; q != nil {
+		return q, nil
+	}
+	if err := w.writeClaims(); err != nil {
+		return nil, err
+	}
+	q := &resourceQueue{}
 	st := w.st.claimLast
-	st.bind().value(owner).value(name)
+	st.bind().value(name.name).value(name.owner)
 	found, err := st.one()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	place := int64(1)
-	held = true
 	if found {
-		place = st.row.int(0) + 1
-		held = st.row.int(2) == 1 && resource.Fits(1, resource.Mode(st.row.int(1)), mode)
+		q.last = st.row.int(0)
+		st = w.st.holders
+		st.bind().value(name.name).value(name.owner)
+		err = st.each(func(r row) bool {
+			if r.int(2) == 0 {
+				return false
+			}
+			q.holders++
+			q.holder = r.int(0)
+			q.mode = resource.Mode(r.int(1))
+			return true
+		})
 	}
-	st = w.st.claimInsert
-	st.bind().value(owner).value(name).int(place).int(seq).int(int64(mode)).int(flag(held)).int(at)
-	return held, st.run()
+	if w.resources.queues == nil {
+		w.resources.queues = map[resourceName]*resourceQueue{}
+	}
+	w.resources.queues[name] = q
+	return q, err
 }
 
-// waitForResources is why a ready task waits.
-func (w *writer) waitForResources(t *task.Task, seq, at int64) (task.Waiting, error) {
-	if t.Resources.None() {
-		return task.WaitQueued, nil
+// readWaiters reads the first that wait for a name, unless some are kept.
+func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
+	if len(q.waiters) > 0 {
+		return nil
 	}
-	has, err := w.claimResources(t, seq, at)
-	if has {
-		return task.WaitQueued, err
+	if err := w.writeClaims(); err != nil {
+		return err
 	}
-	return task.WaitResource, err
+	q.waiters = q.waiters[:0]
+	q.modes = q.modes[:0]
+	st := w.st.waiters
+	st.bind().value(name.name).value(name.owner).int(q.holder).int(waitersRead)
+	err := st.each(func(r row) bool {
+		q.waiters = append(q.waiters, waiter{place: r.int(0), task: r.int(1)})
+		q.modes = append(q.modes, resource.Mode(r.int(2)))
+		return true
+	})
+	if len(q.waiters) == 0 { // those who waited have left
+		q.last = q.holder
+	}
+	return err
 }
 
-// claimRow is a claim of a task.
+// claimRow is a claim of a task as it is in the table.
 type claimRow struct {
-	owner, name string
-	place       int64
-	held        bool
+	resourceName
+	place int64
+	held  bool
 }
 
 func (w *writer) claimsOf(seq int64) (claims []claimRow, err error) {
+	if err := w.writeClaims(); err != nil {
+		return nil, err
+	}
 	st := w.st.claimsOfTask
 	st.bind().int(seq)
 	err = st.each(func(r row) bool {
-		claims = append(claims, claimRow{owner: r.text(0), name: r.text(1), place: r.int(2), held: r.int(3) == 1})
+		claims = append(claims, claimRow{resourceName: resourceName{r.text(0), r.text(1)}, place: r.int(2), held: r.int(3) == 1})
 		return true
 	})
 	return claims, err
 }
 
-// releaseResources gives back what a task holds or waits for, and has it given on.
-func (w *writer) releaseResources(seq int64) error {
-	claims, err := w.claimsOf(seq)
+// releaseResources gives back what a task holds or waits for that is final now, and was in
+// state from before. The commit gives it on.
+func (w *writer) releaseResources(t *task.Task, from task.State, at int64) error {
+	if !from.Active() {
+		return w.leaveQueues(t, at)
+	}
+	for _, names := range [...][]string{t.Resources.Exclusive, t.Resources.Shared} { // of which an attempt holds all
+		for _, name := range names {
+			n := resourceName{t.Owner, name}
+			q, err := w.queueOf(n)
+			if err != nil {
+				return err
+			}
+			w.letGoOf(n, q, at)
+		}
+	}
+	w.resources.ended = append(w.resources.ended, t.Seq)
+	return nil
+}
+
+// letGoOf counts a holder less.
+func (w *writer) letGoOf(name resourceName, q *resourceQueue, at int64) {
+	q.holders = max(q.holders-1, 0)
+	if q.holders == 0 && q.last > q.holder { // others that hold it share it, and whoever might do so too does already
+		w.resources.free(name, q, at)
+	}
+}
+
+// leaveQueues is releaseResources for a task that no attempt holds: it may have some of its
+// resources, and wait for others.
+func (w *writer) leaveQueues(t *task.Task, at int64) error {
+	claims, err := w.claimsOf(t.Seq)
 	if err != nil {
 		return err
 	}
 	for _, c := range claims {
-		w.st.claimDelete.bind().value(c.owner).value(c.name).int(c.place)
-		if err := w.st.claimDelete.run(); err != nil {
-			return err
-		}
-		st := w.st.claimLast
-		st.bind().value(c.owner).value(c.name)
-		found, err := st.one()
+		q, err := w.queueOf(c.resourceName)
 		if err != nil {
 			return err
 		}
-		if found && st.row.int(2) == 0 {
-			if err := w.signal(task.Signal{Kind: task.SignalResource, Owner: c.owner, Name: c.name}); err != nil {
-				return err
-			}
+		if c.held {
+			w.letGoOf(c.resourceName, q, at)
+			continue
 		}
+		if i := slices.IndexFunc(q.waiters, func(o waiter) bool { return o.place == c.place }); i >= 0 {
+			q.waiters = slices.Delete(q.waiters, i, i+1)
+			q.modes = slices.Delete(q.modes, i, i+1)
+		}
+		w.resources.free(c.resourceName, q, at) // it may have held back others
+	}
+	w.resources.ended = append(w.resources.ended, t.Seq)
+	return nil
+}
+
+// writeClaims brings the table up to date with what the transaction has done to claims so far,
+// a run of tasks by one statement. Whatever reads the table calls it before. No task both
+// comes to the queues and leaves them in between: who leaves is read first, or runs.
+func (w *writer) writeClaims() error {
+	q := &w.resources
+	slices.Sort(q.ended)
+	if err := eachRun(q.ended, func(first, last int64) error {
+		w.st.claimsDelete.bind().int(first).int(last)
+		return w.st.claimsDelete.run()
+	}); err != nil {
+		return err
+	}
+	q.ended = q.ended[:0]
+	for coming := q.coming; len(coming) > 0; {
+		st := w.st.claimInsert
+		n := 1
+		if len(coming) >= claimsAtOnce {
+			st = w.st.claimsInsert
+			n = claimsAtOnce
+		}
+		a := st.bind()
+		for _, c := range coming[:n] {
+			a.int(c.task).value(c.owner).value(c.name).int(c.place).int(int64(c.mode)).int(flag(c.held)).int(c.since)
+		}
+		if err := st.run(); err != nil {
+			return err
+		}
+		coming = coming[n:]
+	}
+	q.coming = q.coming[:0]
+	return nil
+}
+
+// eachRun calls f with the first and the last of each run of numbers that follow one another.
+func eachRun(sorted []int64, f func(first, last int64) error) error {
+	for len(sorted) > 0 {
+		n := 1
+		for n < len(sorted) && sorted[n] == sorted[n-1]+1 {
+			n++
+		}
+		if err := f(sorted[0], sorted[n-1]); err != nil {
+			return err
+		}
+		sorted = sorted[n:]
 	}
 	return nil
 }
 
 // Grant implements resource.Store.
-func (s *Store) Grant(ctx context.Context, used task.Signal, now time.Time) ([]task.ID, error) {
-	o := &grantOp{signal: used, now: now}
-	if err := s.w.do(ctx, o); err != nil {
-		return nil, err
-	}
-	return o.ready, o.refused
-}
-
-type grantOp struct {
-	signal  task.Signal
-	now     time.Time
-	ready   []task.ID
-	refused error
-}
-
-func (o *grantOp) size() (rows, bytes int) { return grantAtOnce, 0 }
-
-func (o *grantOp) run(w *writer) (err error) {
-	o.ready = nil
-	if o.refused, err = w.checkSignal(o.signal); o.refused != nil || err != nil {
-		return err
-	}
-	owner, name := o.signal.Owner, o.signal.Name
-	st := w.st.claimFirst
-	st.bind().value(owner).value(name)
-	found, err := st.one()
-	if err != nil {
-		return err
-	}
-	held, last := int64(0), resource.Shared
-	if found {
-		held, last = st.row.int(1), resource.Mode(st.row.int(0))
-	}
-	waiting, modes, err := w.waitingFor(owner, name)
-	if err != nil {
-		return err
-	}
-	n := resource.Grant(held, last, modes)
-	for _, c := range waiting[:n] {
-		w.st.claimGrant.bind().int(micros(o.now)).value(owner).value(name).int(c.place)
-		if err := w.st.claimGrant.run(); err != nil {
-			return err
+func (s *Store) Grant(ctx context.Context, used task.Signal, now time.Time) error {
+	return s.guarded(ctx, groupRows, func(w *writer) (refused, err error) {
+		if refused, err = w.checkSignal(used); refused != nil || err != nil {
+			return refused, err
 		}
-		if err := o.makeReady(w, c.task); err != nil {
-			return err
-		}
-	}
-	if n == grantAtOnce { // there may be more who get it
-		return w.signal(o.signal)
-	}
-	return w.useSignal(o.signal)
-}
-
-// waitingClaim is a claim in the queue for a resource.
-type waitingClaim struct{ place, task int64 }
-
-// waitingFor are the first who wait for a resource.
-func (w *writer) waitingFor(owner, name string) (claims []waitingClaim, modes []resource.Mode, err error) {
-	st := w.st.claimWaiting
-	st.bind().value(owner).value(name).int(grantAtOnce)
-	err = st.each(func(r row) bool {
-		claims = append(claims, waitingClaim{r.int(0), r.int(1)})
-		modes = append(modes, resource.Mode(r.int(2)))
-		return true
-	})
-	return claims, modes, err
-}
-
-// makeReady makes a task ready that has got a resource, unless it waits for another.
-func (o *grantOp) makeReady(w *writer, seq int64) error {
-	claims, err := w.claimsOf(seq)
-	if err != nil {
-		return err
-	}
-	for _, c := range claims {
-		if !c.held {
-			return nil
-		}
-	}
-	st := w.st.readyRow
-	st.bind().int(seq)
-	found, err := st.one()
-	if err != nil || !found {
-		return err
-	}
-	l, err := w.laneOf(st.row.int(0))
-	if err != nil {
-		return err
-	}
-	entry := entryOf(st.row.int(1), st.row.int(2), seq)
-	version := st.row.int(3) + 1
-	var id task.ID
-	copy(id[:], st.row.blob(4))
-	w.st.makeReady.bind().int(micros(o.now)).int(seq)
-	if err := w.st.makeReady.run(); err != nil {
-		return err
-	}
-	w.feed.note(task.FeedChange{Seq: seq, ID: id, Owner: l.Owner, State: task.Pending, Version: version})
-	w.lanes.Move(l, lane.Waiting, l, lane.Ready)
-	w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
-	l.Window.Add(entry)
-	o.ready = append(o.ready, id)
-	return nil
-}
-
-// Resources implements resource.Store.
-func (s *Store) Resources(ctx context.Context, scope task.Scope, after string, limit int) (page resource.Page, err error) {
-	if limit <= 0 {
-		limit = task.DefaultListed
-	}
-	limit = min(limit, task.MaxListLimit)
-	name, owner, _ := strings.Cut(after, "\x00")
-	err = s.rows(ctx, sqlResourceNames, []any{scope.All, scope.Owner, name, owner, limit + 1}, 2, func(r row) bool {
-		page.Resources = append(page.Resources, resource.Resource{Owner: r.text(0), Name: r.text(1)})
-		return true
-	})
-	if err == nil && len(page.Resources) > limit {
-		page.Resources = page.Resources[:limit]
-		last := &page.Resources[limit-1]
-		page.Next = last.Name + "\x00" + last.Owner
-	}
-	for i := range page.Resources {
-		if err == nil {
-			err = s.readClaims(ctx, &page.Resources[i])
-		}
-	}
-	return page, err
-}
-
-// Resource implements resource.Store.
-func (s *Store) Resource(ctx context.Context, scope task.Scope, name string) (resource.Resource, error) {
-	r := resource.Resource{Owner: scope.Owner, Name: name}
-	err := s.readClaims(ctx, &r)
-	if err == nil && r.Held+r.Waiting == 0 {
-		err = task.Errorf(task.CodeNotFound, "nobody holds or waits for a resource %q", name)
-	}
-	return r, err
-}
-
-func (s *Store) readClaims(ctx context.Context, out *resource.Resource) error {
-	err := s.rows(ctx, sqlResourceCount, []any{out.Owner, out.Name}, 2, func(r row) bool {
-		out.Held = r.int(0)
-		out.Waiting = r.int(1) - r.int(0)
-		return false
-	})
-	for held, claims := range map[int64]*[]resource.Claim{1: &out.Holders, 0: &out.Queue} {
+		name := resourceName{used.Owner, used.Name}
+		q, err := w.queueOf(name)
 		if err != nil {
-			break
+			return nil, err
 		}
-		err = s.rows(ctx, sqlResourceRows, []any{out.Owner, out.Name, held, resource.MaxClaims}, 3, func(r row) bool {
-			c := resource.Claim{Mode: resource.Mode(r.int(1)), Since: r.time(2)}
-			copy(c.Task[:], r.blob(0))
-			*claims = append(*claims, c)
-			return true
-		})
-	}
-	return err
-}
-
-// blockersShown bounds BlockedBy.
-const blockersShown = 100
-
-// BlockedBy implements resource.Store.
-func (s *Store) BlockedBy(ctx context.Context, seq int64) (ids []task.ID, err error) {
-	err = s.rows(ctx, sqlBlockedBy, []any{seq, blockersShown}, 1, func(r row) bool {
-		var id task.ID
-		copy(id[:], r.blob(0))
-		ids = append(ids, id)
-		return true
+		w.resources.free(name, q, micros(now))
+		return nil, w.useSignal(used)
 	})
-	return ids, err
-}
-
-// signalKey is whom a signal is for, as it is stored.
-func signalKey(g *task.Signal) []byte {
-	if g.Kind != task.SignalResource {
-		return g.ID[:]
-	}
-	key := binary.BigEndian.AppendUint32(nil, uint32(len(g.Owner)))
-	return append(append(key, g.Owner...), g.Name...)
-}
-
-// readSignalKey reads what signalKey made.
-func readSignalKey(g *task.Signal, key []byte) {
-	if g.Kind != task.SignalResource || len(key) < 4 {
-		copy(g.ID[:], key)
-		return
-	}
-	n := min(int(binary.BigEndian.Uint32(key)), len(key)-4)
-	g.Owner = string(key[4 : 4+n])
-	g.Name = string(key[4+n:])
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -62,7 +63,7 @@ func (w *writer) moved(t *task.Task, from, to task.State, at int64) error {
 		}
 	}
 	if to.Final() && !from.Final() && !t.Resources.None() {
-		if err := w.releaseResources(t.Seq); err != nil {
+		if err := w.releaseResources(t, from, at); err != nil {
 			return err
 		}
 	}
@@ -75,4 +76,24 @@ func (w *writer) moved(t *task.Task, from, to task.State, at int64) error {
 // noSuch is the answer to a caller that names what is not there, or not its own.
 func noSuch(what string, id task.ID) error {
 	return task.Errorf(task.CodeNotFound, "there is no %s %s", what, id)
+}
+
+// signalKey is whom a signal is for, as it is stored.
+func signalKey(g *task.Signal) []byte {
+	if g.Kind != task.SignalResource {
+		return g.ID[:]
+	}
+	key := binary.BigEndian.AppendUint32(nil, uint32(len(g.Owner)))
+	return append(append(key, g.Owner...), g.Name...)
+}
+
+// readSignalKey reads what signalKey made.
+func readSignalKey(g *task.Signal, key []byte) {
+	if g.Kind != task.SignalResource || len(key) < 4 {
+		copy(g.ID[:], key)
+		return
+	}
+	n := min(int(binary.BigEndian.Uint32(key)), len(key)-4)
+	g.Owner = string(key[4 : 4+n])
+	g.Name = string(key[4+n:])
 }

@@ -83,17 +83,18 @@ type writer struct {
 	st    statements
 	fatal func(error) // see Options.Fatal
 
-	lanes    *lane.Set
-	lastLane int64        // the id of table lane given last
-	batch    []lane.Entry // for readReady
-	inFlight inFlightBlocks
-	uploads  uploads
-	ready    readyTasks
-	groups   groupMoves
-	feed     *feed   // nil until the store is identified
-	row      taskRow // of the insert or update that is being bound
-	each     []byte  // what each task of a run has of its own, likewise
-	lastSeq  int64   // the order key given last
+	lanes     *lane.Set
+	lastLane  int64        // the id of table lane given last
+	batch     []lane.Entry // for readReady
+	inFlight  inFlightBlocks
+	uploads   uploads
+	ready     readyTasks
+	groups    groupMoves
+	resources resourceQueues
+	feed      *feed   // nil until the store is identified
+	row       taskRow // of the insert or update that is being bound
+	each      []byte  // what each task of a run has of its own, likewise
+	lastSeq   int64   // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
 	// rows that were deleted are at most this. seqCommitted is what of it is committed.
 	seqOnRecord  int64
@@ -299,6 +300,9 @@ func (w *writer) commit() error {
 	if err := w.writeGroups(); err != nil {
 		return err
 	}
+	if err := w.grantResources(); err != nil {
+		return err
+	}
 	if err := w.writeRates(); err != nil {
 		return err
 	}
@@ -313,6 +317,7 @@ func (w *writer) commit() error {
 	w.inFlight.commit()
 	w.uploads.commit()
 	w.groups.clear()
+	w.resources.committed()
 	w.feed.commit()
 	w.seqCommitted = w.seqOnRecord
 	for _, o := range w.dropLanes {
@@ -334,6 +339,7 @@ func (w *writer) undo() {
 	w.inFlight.rollback()
 	w.uploads.rollback()
 	w.groups.clear()
+	w.resources.rollback()
 	w.seqOnRecord = w.seqCommitted
 	w.dropLanes = w.dropLanes[:0]
 }

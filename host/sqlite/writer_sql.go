@@ -28,9 +28,9 @@ type statements struct {
 	signalPut, signalGet, signalDelete                                                        *stmt
 	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened              *stmt
-	claimLast, claimFirst, claimWaiting, claimInsert, claimGrant, claimsOfTask, claimDelete   *stmt
+	claimLast, holders, waiters, claimsOfTask, claimMissing, claimInsert, claimsInsert        *stmt
+	claimGrant, claimsGrant, claimsDelete, waitingTasks, makeReady                            *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
-	readyRow, makeReady                                                                       *stmt
 	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                 *stmt
 	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
@@ -151,14 +151,17 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.childDone, sqlChildDone, 0)
 	p(&st.forgetWait, sqlForgetWait, 0)
 	p(&st.anyWait, sqlAnyWait, 1)
-	p(&st.claimLast, sqlClaimLast, 3)
-	p(&st.claimFirst, sqlClaimFirst, 2)
-	p(&st.claimWaiting, sqlClaimWaiting, 3)
-	p(&st.claimInsert, sqlClaimInsert, 0)
-	p(&st.claimGrant, sqlClaimGrant, 0)
+	p(&st.claimLast, sqlClaimLast, 1)
+	p(&st.holders, sqlHolders, 3)
+	p(&st.waiters, sqlWaiters, 3)
 	p(&st.claimsOfTask, sqlClaimsOfTask, 4)
-	p(&st.claimDelete, sqlClaimDelete, 0)
-	p(&st.readyRow, sqlReadyRow, 5)
+	p(&st.claimMissing, sqlClaimMissing, 1)
+	p(&st.claimInsert, sqlClaimInsert+sqlClaimRow, 0)
+	p(&st.claimsInsert, sqlClaimInsert+sqlClaimRow+strings.Repeat(", "+sqlClaimRow, claimsAtOnce-1), 0)
+	p(&st.claimGrant, sqlClaimGrant, 0)
+	p(&st.claimsGrant, sqlClaimsGrant, 0)
+	p(&st.claimsDelete, sqlClaimsDelete, 0)
+	p(&st.waitingTasks, sqlWaitingTasks, readyCount)
 	p(&st.makeReady, sqlMakeReady, 0)
 	p(&st.typePut, sqlTypePut, 0)
 	p(&st.typePause, sqlTypePause, 0)

@@ -210,7 +210,7 @@ const (
 	SignalGroup        SignalKind = iota + 1 // a group is finished, and its finisher is due
 	SignalChildrenDone                       // the children that a parent waits for are final
 	SignalCancelDown                         // a parent was canceled: its children are to be
-	SignalResource                           // a resource is free for others, who wait for it
+	SignalResource                           // a resource may be had by more than one commit gave it to
 )
 
 // Signal says that something is to be decided, because of what became of tasks that it

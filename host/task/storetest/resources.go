@@ -26,6 +26,8 @@ func RunResources[S interface {
 		{"many wait for one name", manyWait},
 		{"resources are their owner's", resourceOwners},
 		{"resource lists", resourceLists},
+		{"resources are given on in the commit that frees them", givenOnAtOnce},
+		{"resources against a model", resourcesAgainstModel},
 	})
 }
 
@@ -46,8 +48,7 @@ func (s *suite) decideResources() {
 			if g.Kind != task.SignalResource {
 				s.Fatalf("a signal %+v", g)
 			}
-			_, err := port[resource.Store](s).Grant(s.ctx, g, start.Add(time.Hour))
-			s.must(err)
+			s.must(port[resource.Store](s).Grant(s.ctx, g, start.Add(time.Hour)))
 		}
 	}
 }
@@ -96,6 +97,38 @@ func resourceLife(s *suite) {
 	s.succeed(s.get(second.ID))
 	_, err = port[resource.Store](s).Resource(s.ctx, mine, "disk")
 	s.wantCode(err, task.CodeNotFound)
+}
+
+// givenOnAtOnce: nobody sees a resource that is wanted and that nobody holds, and nothing is left
+// to be decided, also where several ends and a new task share a commit.
+func givenOnAtOnce(s *suite) {
+	var running []task.Task
+	for _, name := range []string{"a", "b"} {
+		s.insert(task.Spec{Resources: exclusive(name)})
+	}
+	both := s.insert(task.Spec{Resources: exclusive("a", "b")})[0]
+	next := s.insert(task.Spec{Resources: exclusive("b")})[0]
+	running = s.claim(10)
+	var changes []task.Change
+	for _, t := range running {
+		c, err := task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start.Add(2*time.Second), 0)
+		s.must(err)
+		changes = append(changes, c)
+	}
+	for _, err := range s.handle().Apply(s.ctx, changes) {
+		s.must(err)
+	}
+	s.wantWaiting(task.WaitQueued, both)
+	s.wantWaiting(task.WaitResource, next)
+	if all, err := port[task.SignalStore](s).Signals(s.ctx, 10); err != nil || len(all) > 0 {
+		s.Fatalf("left to be decided: %v, %v", all, err)
+	}
+	s.succeed(s.claim(10)[0])
+	s.wantWaiting(task.WaitQueued, next)
+	r, err := port[resource.Store](s).Resource(s.ctx, mine, "b")
+	if err != nil || r.Held != 1 || r.Holders[0].Task != next.ID || !r.Holders[0].Since.Equal(start.Add(2*time.Second)) {
+		s.Fatalf("got %+v, %v", r, err)
+	}
 }
 
 func resourceOrder(s *suite) {
@@ -178,20 +211,23 @@ func leavesTheQueue(s *suite) {
 func manyWait(s *suite) {
 	holder := s.insert(task.Spec{Resources: exclusive("r")})[0]
 	var batch []*task.Task
-	for range 1200 {
+	for range 2500 {
 		batch = append(batch, s.make(task.Spec{Resources: shared("r")}))
 	}
 	s.put(batch...)
 	last := s.insert(task.Spec{Resources: exclusive("r")})[0]
 	s.succeed(s.claimsNow(holder)[0])
+	if all, err := port[task.SignalStore](s).Signals(s.ctx, 10); err != nil || len(all) != 1 {
+		s.Fatalf("signals %v, %v: one commit gave it to all", all, err)
+	}
 	s.decideResources()
-	got := s.claim(2000)
-	if len(got) != 1200 || got[0].ID != batch[0].ID || got[1199].ID != batch[1199].ID {
+	got := s.claim(3000)
+	if len(got) != 2500 || got[0].ID != batch[0].ID || got[2499].ID != batch[2499].ID {
 		s.Fatalf("%d got it together", len(got))
 	}
 	s.wantWaiting(task.WaitResource, last)
 	r, err := port[resource.Store](s).Resource(s.ctx, mine, "r")
-	if err != nil || r.Held != 1200 || len(r.Holders) != resource.MaxClaims || r.Waiting != 1 {
+	if err != nil || r.Held != 2500 || len(r.Holders) != resource.MaxClaims || r.Waiting != 1 {
 		s.Fatalf("held by %d, %d of them shown, waited for by %d, %v", r.Held, len(r.Holders), r.Waiting, err)
 	}
 }

@@ -1,0 +1,179 @@
+package sqlite
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/resource"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+var (
+	sqlWaitingTasks = sqlReadyTasks + named(` t.seq BETWEEN ? AND ? AND t.waiting = +{resource}`)
+	sqlMakeReady    = named(`UPDATE task SET waiting = {queued}, version = version + 1, updated_at = ? WHERE seq BETWEEN ? AND ? AND waiting = +{resource}`)
+)
+
+// grantAtOnce bounds how many get a resource in one commit: a name that many are to share is
+// given on to the rest by the commits of signals.
+const grantAtOnce = groupRows
+
+// grant is a claim of a task that holds its resource from now on.
+type grant struct {
+	task int64
+	name string
+}
+
+// waitingTask is a task that waits for resources, as the table has it.
+type waitingTask struct {
+	task.Task
+	lane *lane.Lane
+	keep bool // for the claim
+}
+
+// grantResources gives on what the transaction has freed. It is part of the commit: so no
+// resource that somebody waits for is ever seen free, and a crash leaves nothing to be given.
+func (w *writer) grantResources() error {
+	q := &w.resources
+	if len(q.freed) == 0 {
+		return w.writeClaims()
+	}
+	var granted []grant
+	for _, name := range q.freed {
+		var err error
+		if granted, err = w.grantTo(name, granted); err != nil {
+			return err
+		}
+	}
+	q.freed = q.freed[:0]
+	if err := w.writeClaims(); err != nil {
+		return err
+	}
+	w.groupSize += 2 * len(granted)
+	w.walBytes += 2 * len(granted) * rowBytes
+	return w.writeGrants(granted)
+}
+
+// grantTo gives a resource to those who are next, as many as may have it, and adds them to
+// granted.
+func (w *writer) grantTo(name resourceName, granted []grant) ([]grant, error) {
+	q, err := w.queueOf(name)
+	if err != nil {
+		return granted, err
+	}
+	q.freed = false
+	for q.last > q.holder {
+		if err := w.readWaiters(name, q); err != nil {
+			return granted, err
+		}
+		n := resource.Grant(q.holders, q.mode, q.modes)
+		if n == 0 {
+			break
+		}
+		if len(granted)+n > grantAtOnce {
+			return granted, w.signal(task.Signal{Kind: task.SignalResource, Owner: name.owner, Name: name.name})
+		}
+		for _, o := range q.waiters[:n] {
+			granted = append(granted, grant{o.task, name.name})
+		}
+		q.holders += int64(n)
+		q.holder = q.waiters[n-1].place
+		q.mode = q.modes[n-1]
+		q.waiters = q.waiters[n:]
+		q.modes = q.modes[n:]
+	}
+	return granted, nil
+}
+
+// writeGrants puts on record who holds what from now on, and makes those ready that wait for
+// nothing else: runs of tasks that need one resource by one statement.
+func (w *writer) writeGrants(granted []grant) error {
+	slices.SortFunc(granted, func(a, b grant) int { return cmp.Compare(a.task, b.task) })
+	seqs := make([]int64, 0, len(granted))
+	for _, g := range granted {
+		if n := len(seqs); n == 0 || seqs[n-1] != g.task {
+			seqs = append(seqs, g.task)
+		}
+	}
+	tasks, err := w.readWaiting(seqs)
+	if err != nil {
+		return err
+	}
+	alone := seqs[:0] // those that need one resource
+	for _, t := range tasks {
+		if len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1 {
+			alone = append(alone, t.Seq)
+		}
+	}
+	for _, g := range granted {
+		if _, found := slices.BinarySearch(alone, g.task); found {
+			continue
+		}
+		w.st.claimGrant.bind().int(w.resources.at).int(g.task).value(g.name)
+		if err := w.st.claimGrant.run(); err != nil {
+			return err
+		}
+	}
+	if err := eachRun(alone, func(first, last int64) error {
+		w.st.claimsGrant.bind().int(w.resources.at).int(first).int(last)
+		return w.st.claimsGrant.run()
+	}); err != nil {
+		return err
+	}
+	return w.makeReady(tasks)
+}
+
+// readWaiting reads those of the tasks that wait for resources; one that is paused, say, does not.
+func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
+	tasks = make([]waitingTask, 0, len(seqs))
+	err = eachRun(seqs, func(first, last int64) error {
+		var failed error
+		st := w.st.waitingTasks
+		st.bind().int(first).int(last)
+		err := st.each(func(r row) bool {
+			var l *lane.Lane
+			if l, failed = w.laneOf(r.int(readyCount - 1)); failed != nil {
+				return false
+			}
+			t, keep := readReadyTask(r, l)
+			tasks = append(tasks, waitingTask{t, l, keep})
+			return true
+		})
+		return cmp.Or(err, failed)
+	})
+	return tasks, err
+}
+
+// makeReady makes those of the tasks ready that have all their resources.
+func (w *writer) makeReady(tasks []waitingTask) error {
+	seqs := make([]int64, 0, len(tasks))
+	for i := range tasks {
+		t := &tasks[i]
+		if len(t.Resources.Exclusive)+len(t.Resources.Shared) != 1 {
+			w.st.claimMissing.bind().int(t.Seq)
+			missing, err := w.st.claimMissing.one()
+			if err != nil {
+				return err
+			}
+			if missing {
+				continue
+			}
+		}
+		seqs = append(seqs, t.Seq)
+		l := t.lane
+		t.Waiting = task.WaitQueued
+		t.Version++
+		t.UpdatedAt = fromMicros(w.resources.at)
+		w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: task.Pending, Version: t.Version})
+		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
+		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
+		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
+		if t.keep { // should this be rolled back, it is read anew before it is ready
+			*w.ready.place(t.Seq) = t.Task
+		}
+	}
+	return eachRun(seqs, func(first, last int64) error {
+		w.st.makeReady.bind().int(w.resources.at).int(first).int(last)
+		return w.st.makeReady.run()
+	})
+}
