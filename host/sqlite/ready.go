@@ -77,10 +77,10 @@ var (
 	sqlReadyTasks  = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
 t.attempt > 0 OR m.checkpoint IS NOT NULL OR t.resources IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) > ` + strconv.Itoa(readyBytes) + `
 FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE`
-	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
-	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
-	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
-	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
+	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT +?`)
+	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT +?`)
+	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT +?`)
+	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT +?`)
 	readyCount         = len(readyColumns) + 1
 )
 

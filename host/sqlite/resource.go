@@ -15,16 +15,16 @@ import (
 const (
 	sqlClaimLast     = `SELECT place, mode, held FROM resource_claim WHERE owner = ? AND name = ? ORDER BY place DESC LIMIT 1`
 	sqlClaimFirst    = `SELECT mode, held FROM resource_claim WHERE owner = ? AND name = ? ORDER BY place LIMIT 1`
-	sqlClaimWaiting  = `SELECT place, task, mode FROM resource_claim WHERE owner = ? AND name = ? AND held = 0 ORDER BY place LIMIT ?`
+	sqlClaimWaiting  = `SELECT place, task, mode FROM resource_claim WHERE owner = ? AND name = ? AND held = 0 ORDER BY place LIMIT +?`
 	sqlClaimInsert   = `INSERT INTO resource_claim (owner, name, place, task, mode, held, since) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	sqlClaimGrant    = `UPDATE resource_claim SET held = 1, since = ? WHERE owner = ? AND name = ? AND place = ?`
 	sqlClaimsOfTask  = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
 	sqlClaimDelete   = `DELETE FROM resource_claim WHERE owner = ? AND name = ? AND place = ?`
-	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT ?5`
-	sqlResourceRows  = `SELECT t.id, c.mode, c.since FROM resource_claim c JOIN task t ON t.seq = c.task WHERE c.owner = ? AND c.name = ? AND c.held = ? ORDER BY c.place LIMIT ?`
+	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT +?5`
+	sqlResourceRows  = `SELECT t.id, c.mode, c.since FROM resource_claim c JOIN task t ON t.seq = c.task WHERE c.owner = ? AND c.name = ? AND c.held = ? ORDER BY c.place LIMIT +?`
 	sqlResourceCount = `SELECT coalesce(sum(held), 0), count(*) FROM resource_claim WHERE owner = ? AND name = ?`
 	sqlBlockedBy     = `SELECT DISTINCT t.id FROM resource_claim mine JOIN resource_claim c ON c.owner = mine.owner AND c.name = mine.name AND c.place < mine.place AND c.held = 1
-JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT ?`
+JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT +?`
 )
 
 var (
