@@ -85,6 +85,7 @@ func readGroup(r row) (g group.Group) {
 type groupMoves struct {
 	moved []groupMove
 	index map[task.ID]int
+	last  int // the index of the one that was moved last, which mostly is the next, too
 }
 
 type groupMove struct {
@@ -94,7 +95,10 @@ type groupMove struct {
 }
 
 func (g *groupMoves) move(id task.ID, from, to task.State, at int64) {
-	i, ok := g.index[id]
+	i, ok := g.last, g.last < len(g.moved) && g.moved[g.last].id == id
+	if !ok {
+		i, ok = g.index[id]
+	}
 	if !ok {
 		if g.index == nil {
 			g.index = map[task.ID]int{}
@@ -103,6 +107,7 @@ func (g *groupMoves) move(id task.ID, from, to task.State, at int64) {
 		g.index[id] = i
 		g.moved = append(g.moved, groupMove{id: id})
 	}
+	g.last = i
 	m := &g.moved[i]
 	m.delta[to]++
 	m.delta[from]--
