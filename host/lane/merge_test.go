@@ -277,7 +277,7 @@ func TestTurns(t *testing.T) {
 			t.Fatalf("the turns of a round are %q", round)
 		}
 	}
-	under, turns := o.take(t, 320)
+	under, _ := o.take(t, 320)
 	if more, turns := o.take(t, 320); len(turns) != 320 {
 		t.Fatalf("320 tasks in %d turns while 320 are under way that take long", len(turns))
 	} else {
@@ -285,7 +285,7 @@ func TestTurns(t *testing.T) {
 	}
 	o.end(under)
 	o.claim.Now = o.claim.Now.Add(time.Minute)
-	if _, turns = o.take(t, 320); len(turns) != 320 {
+	if _, turns := o.take(t, 320); len(turns) != 320 {
 		t.Fatalf("320 tasks in %d turns a minute after others ended", len(turns))
 	}
 }
