@@ -66,6 +66,8 @@ type Lane struct {
 	// reasons are its pending tasks by why they wait, those that are queued apart.
 	reasons reasons
 
+	owner   *owner
+	ended   int64                    // attempts since a Merge last looked
 	waiting *int64                   // of all lanes of its type, in the open transaction: see Set.Waiting
 	counts  [Active + 1]atomic.Int64 // committed
 	delta   Counts                   // of the open transaction, on top of counts

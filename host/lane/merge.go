@@ -8,9 +8,9 @@ import (
 )
 
 // Merge gives the ready tasks of many lanes one after another, of each share no more than it
-// may give: by priority, then those of the owner who has least under way in these lanes, then
-// by age. So an owner's one task waits behind no more of another's than what runs. It is for
-// the Set's owner, within one transaction.
+// may give: by priority, then those of the owner who has least under way in these lanes, of
+// two who have as many of the one whose turn is longer ago, then by age. So an owner's one task waits behind
+// no more of another's than what runs. It is for the Set's owner, within one transaction.
 type Merge struct {
 	heads heads
 	left  []int // what each share may still give
@@ -18,8 +18,23 @@ type Merge struct {
 	set   *Set
 	now   time.Time
 	given bool // the first head was given: its lane's next is to be found
-	// underWay is how many tasks each owner has under way, those given with them.
-	underWay map[string]*int64
+	turn  int  // how many tasks an owner is given in a row
+	pace  *pace
+}
+
+// owner is whose tasks some lanes hold. All but lanes is of the merge that looked last.
+type owner struct {
+	lanes    int // that are its own
+	merge    int64
+	underWay int64 // in the lanes of the merge, with the tasks that were given
+	place    turnPlace
+	inTurn   int // how many tasks it was given since it has its place
+}
+
+// turnPlace is where an owner stands among those who wait for a turn.
+type turnPlace struct {
+	underWay int64
+	last     int64 // Set.turns at the end of its last turn
 }
 
 // Head is the first task of a lane's queue.
@@ -28,28 +43,42 @@ type Head struct {
 	Lane  *Lane
 	Share int // the index of the share that its lane is in
 
-	underWay *int64 // of its owner
-	turn     int64  // what underWay was when the head was last placed in the heap
+	place turnPlace // its owner's when the head was last placed in the heap
 }
 
-// Merge begins a merge of the lanes of shares, for attempts that begin now. Lanes that are
-// gone have nothing, and those whose limits are reached give nothing.
-func (s *Set) Merge(shares []task.Share, now time.Time, read Read) (*Merge, error) {
-	m := &Merge{read: read, set: s, now: now, left: make([]int, len(shares)), underWay: map[string]*int64{}}
-	for i, share := range shares {
+// An owner's turn is one task, unless slots become free by the hundred: then it is some tasks,
+// which lie beside one another in the table and are read and written together.
+const (
+	turnsAtOnce = 32 // so many owners have a turn in one merge at the least
+	longestTurn = 16
+)
+
+// pace tells how fast the attempts of an executor end.
+type pace struct {
+	ended int64 // that ended within paceSeen, beyond those that were begun in their place
+	at    time.Time
+}
+
+// paceSeen is for how long attempts that ended tell how soon others will.
+const paceSeen = time.Second
+
+// Merge begins the merge for a claim. Lanes that are gone have nothing, and those whose
+// limits are reached give nothing.
+func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
+	s.merges++
+	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1}
+	ended := int64(0)
+	for i, share := range c.Shares {
 		m.left[i] = share.Max
 		for _, id := range share.Lanes {
 			l := s.ByID(id)
 			if l == nil {
 				continue
 			}
-			owner := m.underWay[l.Owner]
-			if owner == nil {
-				owner = new(int64)
-				m.underWay[l.Owner] = owner
-			}
-			*owner += l.counts[Active].Load() + l.delta[Active]
-			if l.ready() <= 0 || !s.open(l, now) {
+			s.addUnderWay(l)
+			ended += l.ended
+			l.ended = 0
+			if l.ready() <= 0 || !s.open(l, c.Now) {
 				continue
 			}
 			e, ok, err := l.head(read)
@@ -57,15 +86,58 @@ func (s *Set) Merge(shares []task.Share, now time.Time, read Read) (*Merge, erro
 				return nil, err
 			}
 			if ok {
-				m.heads = append(m.heads, Head{Entry: e, Lane: l, Share: i, underWay: owner})
+				m.heads = append(m.heads, Head{Entry: e, Lane: l, Share: i})
 			}
 		}
 	}
+	m.setTurn(c, ended)
 	for i := range m.heads {
-		m.heads[i].turn = *m.heads[i].underWay
+		o := m.heads[i].Lane.owner
+		o.place.underWay = o.underWay
+		m.heads[i].place = o.place
 	}
 	heap.Init(&m.heads)
 	return m, nil
+}
+
+// setTurn says how long turns are: longer than one task if attempts end as fast as they are
+// begun, for then whoever waits for a turn has it soon. Of tasks that take long, an owner's
+// turn would keep slots from others for as long. ended is how many did since the last merge.
+func (m *Merge) setTurn(c *task.Claim, ended int64) {
+	m.pace = m.set.paces[c.Executor]
+	if m.pace == nil {
+		m.pace = &pace{}
+		m.set.paces[c.Executor] = m.pace
+	}
+	if since := c.Now.Sub(m.pace.at); since < 0 || since > paceSeen {
+		m.pace.ended = 0
+		ended = 0
+	}
+	m.pace.at = c.Now
+	m.pace.ended += ended
+	if 2*m.pace.ended >= int64(c.Max) {
+		m.turn = min(max(c.Max/turnsAtOnce, 1), longestTurn)
+	}
+}
+
+// addUnderWay counts what an owner has under way in a lane.
+func (s *Set) addUnderWay(l *Lane) {
+	o := l.owner
+	if o.merge != s.merges {
+		if o.inTurn > 0 {
+			s.endTurn(o)
+		}
+		o.merge = s.merges
+		o.underWay = 0
+	}
+	o.underWay += l.counts[Active].Load() + l.delta[Active]
+}
+
+// endTurn gives an owner its place behind all who have as many tasks under way.
+func (s *Set) endTurn(o *owner) {
+	s.turns++
+	o.inTurn = 0
+	o.place = turnPlace{underWay: o.underWay, last: s.turns}
 }
 
 // Next gives the next task and takes it out of its lane's window; false if there is no
@@ -83,8 +155,8 @@ func (m *Merge) Next() (Head, bool, error) {
 		case m.left[first.Share] <= 0 || !m.set.open(first.Lane, m.now):
 			heap.Pop(&m.heads)
 			continue
-		case first.turn != *first.underWay: // its owner was given a task of another lane since
-			first.turn = *first.underWay
+		case first.place != first.Lane.owner.place: // a turn of its owner has ended since
+			first.place = first.Lane.owner.place
 			heap.Fix(&m.heads, 0)
 			continue
 		}
@@ -99,10 +171,25 @@ func (m *Merge) Next() (Head, bool, error) {
 	return h, true, nil
 }
 
+// Together is how many tasks are worth reading at once behind the one that Next gave last, of
+// as many as can be kept: so many that those of all lanes can be, or what is left of a turn.
+func (m *Merge) Together(kept int) int {
+	if n := kept / (4 * len(m.heads)); n > m.turn {
+		return min(n, WindowSize)
+	}
+	return m.turn - m.heads[0].Lane.owner.inTurn
+}
+
 // Took says that the task that Next gave last, of that share, was claimed.
 func (m *Merge) Took(share int) {
 	m.left[share]--
-	*m.heads[0].underWay++
+	m.pace.ended = max(m.pace.ended-1, 0)
+	o := m.heads[0].Lane.owner
+	o.underWay++
+	o.inTurn++
+	if o.inTurn >= m.turn {
+		m.set.endTurn(o)
+	}
 }
 
 // advance puts the next task of the lane whose first was given in its place.
@@ -117,7 +204,7 @@ func (m *Merge) advance() error {
 		return nil
 	}
 	first.Entry = e
-	first.turn = *first.underWay
+	first.place = first.Lane.owner.place
 	heap.Fix(&m.heads, 0)
 	return nil
 }
@@ -131,10 +218,13 @@ func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 // Less implements heap.Interface.
 func (h heads) Less(i, j int) bool {
 	a, b := &h[i], &h[j]
-	if a.Entry.Priority == b.Entry.Priority && a.turn != b.turn {
-		return a.turn < b.turn
+	if a.Entry.Priority != b.Entry.Priority || a.place == b.place {
+		return a.Entry.Compare(b.Entry) < 0
 	}
-	return a.Entry.Compare(b.Entry) < 0
+	if a.place.underWay != b.place.underWay {
+		return a.place.underWay < b.place.underWay
+	}
+	return a.place.last < b.place.last
 }
 
 // Push implements heap.Interface.

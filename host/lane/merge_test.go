@@ -109,7 +109,7 @@ func claim(t *rapid.T, s *Set, tb table, lanes []*Lane, most int, undo bool) {
 	left := []int{shares[0].Max, shares[1].Max}
 	want = slices.DeleteFunc(want, func(r ready) bool { left[r.share]--; return left[r.share] < 0 })
 	want = want[:min(len(want), most)]
-	m, err := s.Merge(shares, time.Time{}, tb.read)
+	m, err := s.Merge(&task.Claim{Shares: shares, Max: most}, tb.read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestMergeIsFairToOwners(t *testing.T) {
 	add(modest, 5, 0)
 	add(greedy, 1, 9)
 	s.Commit()
-	m, err := s.Merge([]task.Share{{Max: 100, Lanes: []task.LaneID{greedy.ID, other.ID, modest.ID}}}, time.Time{}, tb.read)
+	m, err := s.Merge(&task.Claim{Max: 100, Shares: []task.Share{{Max: 100, Lanes: []task.LaneID{greedy.ID, other.ID, modest.ID}}}}, tb.read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,5 +181,128 @@ func TestMergeIsFairToOwners(t *testing.T) {
 	// First what is urgent, greedy's third; then modest's until it has as many under way.
 	if want := []int64{12, 7, 8, 9, 1, 10, 2, 11, 3, 4, 5, 6}; !slices.Equal(got, want) {
 		t.Errorf("given %v, want %v", got, want)
+	}
+}
+
+// owners are lanes of as many owners, each with tasks that are ready.
+type owners struct {
+	*Set
+	table
+	seq   int64
+	claim task.Claim
+}
+
+func newOwners(names ...string) *owners {
+	o := &owners{Set: NewSet(), table: table{}, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
+	for i, name := range names {
+		l := o.Add(int64(i), Key{Owner: name})
+		o.claim.Shares[0].Lanes = append(o.claim.Shares[0].Lanes, l.ID)
+	}
+	return o
+}
+
+func (o *owners) add(owner string, n int) {
+	l := o.ByKey(Key{Owner: owner})
+	for range n {
+		o.seq++
+		e := Entry{Place: o.seq, Seq: o.seq}
+		o.table.add(l.Row, e)
+		o.Move(l, Uncounted, l, Ready)
+		l.Window.Add(e)
+	}
+}
+
+// take claims so many and says whose they are, in a row: "a3 b3" for three of each.
+func (o *owners) take(t *testing.T, most int) (lanes []*Lane, turns []string) {
+	t.Helper()
+	o.claim.Max = most
+	o.claim.Now = o.claim.Now.Add(10 * time.Millisecond)
+	m, err := o.Merge(&o.claim, o.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for range most {
+		h, ok, err := m.Next()
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		m.Took(h.Share)
+		o.remove(h.Lane.Row, h.Entry)
+		o.Move(h.Lane, Ready, h.Lane, Active)
+		lanes = append(lanes, h.Lane)
+		if h.Lane.Owner != last {
+			last = h.Lane.Owner
+			turns = append(turns, last)
+		}
+	}
+	o.Commit()
+	return lanes, turns
+}
+
+func (o *owners) end(lanes []*Lane) {
+	for _, l := range lanes {
+		o.Move(l, Active, l, Uncounted)
+	}
+	o.Commit()
+}
+
+// TestTurns: where attempts end as fast as they begin an owner is given some tasks in a row,
+// but none again before all others were; else one at a time.
+func TestTurns(t *testing.T) {
+	var names []string
+	for i := range 40 {
+		names = append(names, string(rune('A'+i)))
+	}
+	o := newOwners(names...)
+	for _, name := range names {
+		o.add(name, 1000)
+	}
+	first, turns := o.take(t, 320)
+	if len(turns) != 320 {
+		t.Fatalf("before anything ended there were %d turns of 320 tasks", len(turns))
+	}
+	o.end(first)
+	var given []string
+	for range 5 {
+		took, turns := o.take(t, 320)
+		if len(turns) != 32 {
+			t.Fatalf("320 tasks in %d turns, want 32", len(turns))
+		}
+		given = append(given, turns...)
+		o.end(took)
+	}
+	for round := range slices.Chunk(given, 40) {
+		if slices.Sort(round); !slices.Equal(round, names) {
+			t.Fatalf("the turns of a round are %q", round)
+		}
+	}
+	under, _ := o.take(t, 320)
+	if more, turns := o.take(t, 320); len(turns) != 320 {
+		t.Fatalf("320 tasks in %d turns while 320 are under way that take long", len(turns))
+	} else {
+		o.end(more)
+	}
+	o.end(under)
+	o.claim.Now = o.claim.Now.Add(time.Minute)
+	if _, turns := o.take(t, 320); len(turns) != 320 {
+		t.Fatalf("320 tasks in %d turns a minute after others ended", len(turns))
+	}
+}
+
+// TestOneSlotIsShared: of two owners who have nothing under way, that one is next who was
+// given something longest ago, however old the other's tasks are.
+func TestOneSlotIsShared(t *testing.T) {
+	o := newOwners("greedy", "modest")
+	o.add("greedy", 1000)
+	o.add("modest", 2)
+	var all []string
+	for range 6 {
+		took, turns := o.take(t, 1)
+		o.end(took)
+		all = append(all, turns...)
+	}
+	if want := []string{"greedy", "modest", "greedy", "modest", "greedy", "greedy"}; !slices.Equal(all, want) {
+		t.Errorf("the slot was given to %q, want %q", all, want)
 	}
 }

@@ -21,17 +21,22 @@ type Set struct {
 	byKey   map[Key]*Lane
 	byRow   map[int64]*Lane
 	waiting map[string]*int64 // by type: see Waiting
+	owners  map[string]*owner // of the lanes
+	paces   map[string]*pace  // of executors, by name
+	merges  int64             // how many there were
+	turns   int64             // of owners in merges, likewise
 	changed []*Lane           // the lanes with a delta
 	lastID  task.LaneID       // the ID given last
 	lastPub task.LaneID       // the ID given last to a lane that was published
 	limits  limits
 
+	ready      atomic.Int64 // tasks of all lanes, as committed
 	committing sync.RWMutex // held while counts change, so that Count sees those of one commit
 }
 
 // NewSet makes a set without lanes.
 func NewSet() *Set {
-	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}}
+	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}, owners: map[string]*owner{}, paces: map[string]*pace{}}
 	s.limits.types.Store(&map[string]*typeLimits{})
 	s.publish()
 	return s
@@ -53,7 +58,8 @@ func (s *Set) ByRow(row int64) *Lane { return s.byRow[row] }
 func (s *Set) ByID(id task.LaneID) *Lane { return find(s.all, id) }
 
 // Add makes a lane, under an ID that no lane of the set had before. There must be
-// none of that key or row. It goes again if the open transaction is rolled back.
+// none of that key or row, and no task ready in it but those that Include counts. It
+// goes again if the open transaction is rolled back.
 func (s *Set) Add(row int64, k Key) *Lane {
 	s.lastID++
 	l := &Lane{Row: row, Lane: task.Lane{ID: s.lastID, Type: k.Type, Owner: k.Owner, Route: k.Route, Executor: k.Executor, Suspect: k.Suspect, Child: k.Child, Values: k.Values}}
@@ -61,6 +67,12 @@ func (s *Set) Add(row int64, k Key) *Lane {
 		l.waiting = new(int64)
 		s.waiting[k.Type] = l.waiting
 	}
+	if l.owner = s.owners[k.Owner]; l.owner == nil {
+		l.owner = &owner{}
+		s.owners[k.Owner] = l.owner
+	}
+	l.owner.lanes++
+	l.Window.read = true
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l
@@ -73,6 +85,9 @@ func (s *Set) Add(row int64, k Key) *Lane {
 func (s *Set) Move(from *Lane, fromCounter Counter, to *Lane, toCounter Counter) {
 	if fromCounter != Uncounted {
 		s.change(from).add(fromCounter, -1)
+	}
+	if fromCounter == Active && toCounter != Active {
+		from.ended++
 	}
 	if toCounter != Uncounted {
 		s.change(to).add(toCounter, 1)
@@ -104,6 +119,9 @@ func (s *Set) Include(l *Lane, n Counts) {
 	for c := Ready; c <= Active; c++ {
 		l.add(c, n[c])
 	}
+	if n[Ready] > 0 {
+		l.Window.Reset()
+	}
 }
 
 func (s *Set) change(l *Lane) *Lane {
@@ -122,6 +140,7 @@ func (s *Set) Commit() {
 	}
 	s.committing.Lock()
 	for _, l := range s.changed {
+		s.ready.Add(l.delta[Ready])
 		for c, n := range l.delta {
 			if n != 0 {
 				l.counts[c].Add(n)
@@ -182,6 +201,9 @@ func (s *Set) DropEmpty() int {
 func (s *Set) forget(l *Lane) {
 	delete(s.byKey, KeyOf(&l.Lane))
 	delete(s.byRow, l.Row)
+	if l.owner.lanes--; l.owner.lanes == 0 {
+		delete(s.owners, l.Owner)
+	}
 }
 
 // List is the lanes with an ID above after, in the order of their IDs.
@@ -199,13 +221,17 @@ func (s *Set) List(after task.LaneID) []task.Lane {
 }
 
 // Ready is how many tasks of these lanes are ready, and not kept by a limit on when
-// attempts begin; a lane that is gone has none.
-func (s *Set) Ready(ids []task.LaneID) int64 {
+// attempts begin; a lane that is gone has none. Where there are task.ReadyEnough it may not count on.
+func (s *Set) Ready(ids []task.LaneID) (sum int64) {
+	if s.ready.Load() == 0 {
+		return 0
+	}
 	all := *s.published.Load()
-	var sum int64
 	for _, id := range ids {
 		if l := find(all, id); l != nil && !l.blocked() {
-			sum += l.counts[Ready].Load()
+			if sum += l.counts[Ready].Load(); sum >= task.ReadyEnough {
+				return sum
+			}
 		}
 	}
 	return sum

@@ -31,11 +31,13 @@ func (e Entry) Compare(o Entry) int {
 // which whoever claims them must find out; and beyond the end there may be more in the
 // table. The zero value knows nothing: all is beyond its end.
 type Window struct {
-	entries []Entry // in the order of Compare
-	read    bool    // the table was read since the window last knew nothing
-	beyond  bool    // there may be ready tasks beyond the end
-	end     Entry   // up to where the table was read, if hasEnd
-	hasEnd  bool    // false: the end is before all entries
+	entries  []Entry // in the order of Compare
+	read     bool    // the table was read since the window last knew nothing
+	beyond   bool    // there may be ready tasks beyond the end
+	end      Entry   // up to where the table was read, if hasEnd
+	hasEnd   bool    // false: the end is before all entries
+	tasks    Entry   // up to where the store has read the tasks themselves, if hasTasks
+	hasTasks bool
 }
 
 // Reset has the window know nothing.
@@ -43,6 +45,16 @@ func (w *Window) Reset() { *w = Window{entries: w.entries[:0]} }
 
 // End is up to where the table was read; false if it is to be read from its beginning.
 func (w *Window) End() (Entry, bool) { return w.end, w.hasEnd }
+
+// TasksFrom says that nothing was read yet of the tasks themselves from e on. If they are,
+// TasksTo says up to which.
+func (w *Window) TasksFrom(e Entry) bool { return !w.hasTasks || e.Compare(w.tasks) > 0 }
+
+// TasksTo notes up to where the tasks themselves were read.
+func (w *Window) TasksTo(e Entry) {
+	w.tasks = e
+	w.hasTasks = true
+}
 
 // Complete says that the table holds no ready task beyond the window.
 func (w *Window) Complete() bool { return w.read && !w.beyond }

@@ -24,10 +24,25 @@ func (g *Registry) queued(l typeLane) task.Task {
 		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
 }
 
-// asShown counts a lane's tasks as each of them is shown.
-func (g *Registry) asShown(l typeLane, c task.LaneCount) task.LaneCount {
-	if c.Ready > 0 && g.queued(l).Waiting != task.WaitQueued {
-		c.Ready, c.Waiting = 0, c.Waiting+c.Ready
+// shownCounts counts the tasks of lanes as each of them is shown, and remembers how those of
+// the last lane were: whose they are makes a difference only if their type has limits.
+type shownCounts struct {
+	registry *Registry
+	last     typeLane
+	wait     bool // for something else than their turn
+}
+
+func (s *shownCounts) of(l typeLane, c task.LaneCount) task.LaneCount {
+	if c.Ready == 0 {
+		return c
+	}
+	if l.Type != s.last.Type || l.Route != s.last.Route || l.Executor != s.last.Executor || s.registry.Limited(l.Type) {
+		s.wait = s.registry.queued(l).Waiting != task.WaitQueued
+		s.last = l
+	}
+	if s.wait {
+		c.Waiting += c.Ready
+		c.Ready = 0
 	}
 	return c
 }
@@ -49,13 +64,14 @@ func (g *Registry) Backlog(ctx context.Context, s task.Scope, most int) (total t
 	groups := map[task.Backlog]*waiters{} // by what they wait for
 	lanes := g.store.Lanes(0)
 	counts := g.count(lanes)
+	show := shownCounts{registry: g}
 	for i, lane := range lanes {
 		if !s.All && lane.Owner != s.Owner {
 			continue
 		}
 		l := typeLane{Lane: lane}
 		l.route, _ = task.ParseRoute(lane.Route) // this program wrote it
-		c := g.asShown(l, counts[i])
+		c := show.of(l, counts[i])
 		total.Active += c.Active
 		total.Ready += c.Ready
 		total.Waiting += c.Waiting

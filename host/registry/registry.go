@@ -99,9 +99,11 @@ type Registry struct {
 	limits atomic.Pointer[startLimits]            // in force in the store
 	saving sync.Mutex                             // one change of what is on record of types at a time
 	types  atomic.Pointer[map[string]*Type]
-	input  atomic.Int64  // the largest input that a type takes
-	served atomic.Int64  // the highest lane that is given to an executor
-	sweep  chan struct{} // signaled when many lanes are empty
+	input  atomic.Int64 // the largest input that a type takes
+	served atomic.Int64 // the highest lane that is given to an executor
+	// newLanes is how many were given to executors since all were; guarded by mu.
+	newLanes int
+	sweep    chan struct{} // signaled when many lanes are empty
 }
 
 // Type is a task type under the config in force.
@@ -394,7 +396,6 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 	for _, x := range g.executors {
 		sets[x] = x.newShareSet()
 	}
-	var last task.LaneID
 	empty := 0
 	for _, n := range g.count(lanes) {
 		if n == (task.LaneCount{}) {
@@ -402,28 +403,15 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 		}
 	}
 	for i := range lanes {
-		lane := &lanes[i]
-		last = max(last, lane.ID)
-		t := types[lane.Type]
-		if t == nil {
-			continue
-		}
-		route, _ := task.ParseRoute(lane.Route) // this program wrote it
-		t.lanes = append(t.lanes, typeLane{*lane, route})
-		x := t.Executor
-		if lane.Executor != "" {
-			x = g.byName[lane.Executor]
-		}
-		if x != nil && x.Runs(lane.Type, route) {
-			sets[x].add(lane, route)
+		if x, route := g.placeLane(types, &lanes[i]); x != nil {
+			sets[x].add(&lanes[i], route)
 		}
 	}
 	for x, set := range sets {
 		x.setShares(set)
 	}
-	// Not before they are served: who finds its lane served wakes the executor and
-	// counts on it to look there.
-	g.served.Store(max(g.served.Load(), int64(last)))
+	g.lanesServed(lanes)
+	g.newLanes = 0
 	if empty >= sweepAt {
 		select {
 		case g.sweep <- struct{}{}:
@@ -449,6 +437,33 @@ func (g *Registry) DropEmptyLanes(ctx context.Context) error {
 	return err
 }
 
+// placeLane adds a lane to those of its type. It gives the executor that serves it now, nil
+// if none does, and its route as it is read; g.mu is held.
+func (g *Registry) placeLane(types map[string]*Type, l *task.Lane) (*Executor, task.Route) {
+	t := types[l.Type]
+	if t == nil {
+		return nil, nil
+	}
+	route, _ := task.ParseRoute(l.Route) // this program wrote it
+	t.lanes = append(t.lanes, typeLane{*l, route})
+	x := t.Executor
+	if l.Executor != "" {
+		x = g.byName[l.Executor]
+	}
+	if x == nil || !x.Runs(l.Type, route) {
+		return nil, nil
+	}
+	return x, route
+}
+
+// lanesServed notes that lanes are given to their executors, which they must be: who finds
+// its lane served wakes the executor and counts on it to look there.
+func (g *Registry) lanesServed(lanes []task.Lane) {
+	if len(lanes) > 0 {
+		g.served.Store(max(g.served.Load(), int64(lanes[len(lanes)-1].ID)))
+	}
+}
+
 // ServeNew has lanes served that the store has made since it was last asked, and says
 // whether there were any.
 func (g *Registry) ServeNew() bool {
@@ -457,6 +472,18 @@ func (g *Registry) ServeNew() bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.serveLanes(*g.types.Load())
+	types := *g.types.Load()
+	lanes := g.store.Lanes(task.LaneID(g.served.Load()))
+	if g.newLanes += len(lanes); g.newLanes >= sweepAt { // all are looked at now and then
+		g.serveLanes(types)
+		return true
+	}
+	for i := range lanes {
+		if x, _ := g.placeLane(types, &lanes[i]); x != nil && !x.Shares().addTo(&lanes[i]) {
+			g.serveLanes(types) // it has a share of its own
+			return true
+		}
+	}
+	g.lanesServed(lanes)
 	return true
 }

@@ -17,6 +17,9 @@ type Share struct {
 	limit atomic.Int64
 	used  atomic.Int64
 	lanes atomic.Pointer[[]task.LaneID]
+	// retained says that it is kept for the attempts that count against it alone: nothing is
+	// claimed for it. Guarded by Registry.mu.
+	retained bool
 }
 
 // shareKey is zero for the share of all tasks of an executor without nodes.
@@ -59,6 +62,18 @@ func (s *ShareSet) add(l *task.Lane, route task.Route) {
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
 
+// addTo gives a new lane to the share that it belongs to; false if the set, which is in
+// force, has none. It is for one caller at a time.
+func (s *ShareSet) addTo(l *task.Lane) bool {
+	n := s.byKey[s.keyOf(l.Type, l.Owner, l.Route, l.Suspect)]
+	if n == nil || n.retained {
+		return false
+	}
+	lanes := append(n.Lanes(), l.ID) // readers have what was before, which does not change
+	n.lanes.Store(&lanes)
+	return true
+}
+
 func (s *ShareSet) keyOf(taskType, owner, route string, suspect bool) shareKey {
 	switch {
 	case s.executor.OnDemand:
@@ -84,6 +99,7 @@ func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 		n = &Share{key: key, route: route}
 	}
 	n.limit.Store(s.executor.shareLimit(key, route))
+	n.retained = false
 	s.byKey[key] = n
 	if key.suspect {
 		s.Suspects = append(s.Suspects, n)
@@ -133,6 +149,7 @@ func (x *Executor) setShares(s *ShareSet) {
 			if s.byKey[key] == nil && n.used.Load() > 0 {
 				s.byKey[key] = n
 				n.limit.Store(0)
+				n.retained = true
 			}
 		}
 	}

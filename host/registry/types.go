@@ -161,8 +161,9 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 				shown = append(shown, l)
 			}
 		}
+		show := shownCounts{registry: g}
 		for i, c := range g.count(lanes) {
-			c = g.asShown(shown[i], c)
+			c = show.of(shown[i], c)
 			ty.Counts.Ready += c.Ready
 			ty.Counts.Waiting += c.Waiting
 			ty.Counts.Active += c.Active

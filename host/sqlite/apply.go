@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
@@ -16,14 +18,7 @@ func (s *Store) Apply(ctx context.Context, changes []task.Change) []error {
 	if len(changes) == 0 {
 		return nil
 	}
-	o := &applyOp{changes: changes, routes: make([]string, len(changes)), errs: make([]error, len(changes))}
-	for i := range changes {
-		// A route that can't be written was never stored: the guard will tell.
-		o.routes[i], _ = document(changes[i].Task.Route)
-		if err := checkTimes(&changes[i].Task); err != nil {
-			o.refuse(i, err)
-		}
-	}
+	o := newApplyOp(changes)
 	if err := s.w.do(ctx, o); err != nil {
 		for i := range o.errs {
 			o.errs[i] = err
@@ -36,8 +31,23 @@ type applyOp struct {
 	changes []task.Change
 	routes  []string // of the tasks, as lanes name them
 	errs    []error
+	order   []int         // the changes in the order of their rows, those of one task as they came
 	singly  bool          // each by a statement of its own
 	broken  map[int]error // changes that are not to be made: the schema refused them in an earlier run, or worse
+}
+
+func newApplyOp(changes []task.Change) *applyOp {
+	o := &applyOp{changes: changes, routes: make([]string, len(changes)), errs: make([]error, len(changes)), order: make([]int, len(changes))}
+	for i := range changes {
+		o.order[i] = i
+		// A route that can't be written was never stored: the guard will tell.
+		o.routes[i], _ = document(changes[i].Task.Route)
+		if err := checkTimes(&changes[i].Task); err != nil {
+			o.refuse(i, err)
+		}
+	}
+	slices.SortStableFunc(o.order, func(a, b int) int { return cmp.Compare(changes[a].Task.Seq, changes[b].Task.Seq) })
+	return o
 }
 
 func (o *applyOp) refuse(i int, err error) {
@@ -65,12 +75,16 @@ func sizeOfChanges(changes []task.Change) (rows, bytes int) {
 }
 
 func (o *applyOp) run(w *writer) error {
-	for i := 0; i < len(o.changes); i++ {
-		if n := o.successes(w, i); n > 1 {
-			made, err := w.succeed(o.changes[i:i+n], o.routes[i])
+	for at := 0; at < len(o.order); at++ {
+		i := o.order[at]
+		if run := o.successes(w, at); run != nil {
+			made, err := w.succeed(run, o.routes[i])
 			if err == nil && made {
-				clear(o.errs[i : i+n])
-				i += n - 1
+				for range run {
+					o.errs[o.order[at]] = nil
+					at++
+				}
+				at--
 				continue
 			}
 			if err != nil && !isConstraint(err) {
@@ -93,6 +107,7 @@ func (o *applyOp) run(w *writer) error {
 		}
 		o.errs[i] = refused
 	}
+	clear(w.changes)
 	return nil
 }
 
@@ -100,7 +115,7 @@ func (o *applyOp) run(w *writer) error {
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
 	done, err := w.tryStart(c, route)
 	if !done && err == nil && isPlainSuccess(c) {
-		done, err = w.succeed([]task.Change{*c}, route)
+		done, err = w.succeed([]*task.Change{c}, route)
 	}
 	if done || err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 var (
 	sqlChildNamed = `SELECT t.id, l.type, t.state FROM task t JOIN lane l ON l.id = t.lane WHERE t.parent = +? AND t.step = +?`
 	sqlChildren   = `SELECT t.seq, t.id, t.step, l.type, t.state, t.result, r.type, length(r.data), t.error_code, t.error_attempt, m.error_message
-FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN result r ON r.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE t.parent = +? ORDER BY t.id LIMIT ?`
+FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN result r ON r.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE t.parent = +? ORDER BY t.id LIMIT +?`
 	sqlChildResults = `SELECT task, data FROM result WHERE task IN (SELECT value FROM json_each(?))`
 	// A parent may have children while an attempt of it runs.
 	sqlParent        = `SELECT t.seq, t.state, t.place, l.owner, t.token FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = +?`

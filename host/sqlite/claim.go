@@ -47,7 +47,7 @@ func (o *claimOp) size() (rows, bytes int) { return 2 * o.claim.Max, 0 }
 func (o *claimOp) run(w *writer) error {
 	o.taken = o.taken[:0]
 	o.aside = 0
-	merge, err := w.lanes.Merge(o.claim.Shares, o.claim.Now, w.readReady)
+	merge, err := w.lanes.Merge(&o.claim, w.readReady)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (o *claimOp) run(w *writer) error {
 		if !ok {
 			break
 		}
-		began, err := w.claim(o, &head)
+		began, err := w.claim(o, &head, merge)
 		if err != nil {
 			return err
 		}
@@ -72,10 +72,10 @@ func (o *claimOp) run(w *writer) error {
 
 // claim begins an attempt at the head of a lane; false if it is ready there no more. It is
 // for writeBeginnings to write it.
-func (w *writer) claim(o *claimOp, head *lane.Head) (bool, error) {
+func (w *writer) claim(o *claimOp, head *lane.Head, merge *lane.Merge) (bool, error) {
 	l := head.Lane
 	seq := head.Entry.Seq
-	was, ready, err := w.readyTask(head)
+	was, ready, err := w.readyTask(head, merge)
 	if err != nil || !ready {
 		return false, err // canceled, moved, or given another priority, since the window was read
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -13,6 +14,18 @@ import (
 // dsn names a database file to the driver, whatever characters its path has.
 func dsn(path string, params url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + params.Encode()
+}
+
+// How much of the store the writer's connection keeps in memory, in KiB: once it works, and
+// while it counts what is there, of which nothing is worth keeping.
+const (
+	writerCache   = 16 << 10
+	countingCache = 1 << 10
+)
+
+func setCache(conn *sqlite3.SQLiteConn, kib int) error {
+	_, err := conn.Exec(fmt.Sprintf("PRAGMA cache_size = -%d", kib), nil)
+	return err
 }
 
 // writerDSN asks for what durability needs. The driver sets synchronous=NORMAL
@@ -25,8 +38,8 @@ func writerDSN(path string) string {
 		"_foreign_keys": {"on"},
 		"_busy_timeout": {"10000"},
 		"_txlock":       {"immediate"},
-		"_mutex":        {"no"},     // one goroutine uses it
-		"_cache_size":   {"-16384"}, // KiB
+		"_mutex":        {"no"}, // one goroutine uses it
+		"_cache_size":   {"-" + strconv.Itoa(writerCache)},
 	})
 }
 

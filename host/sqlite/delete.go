@@ -61,7 +61,7 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (go
 
 const (
 	expiryScanRows = 10_000
-	sqlScanExpiry  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT ?`
+	sqlScanExpiry  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT +?`
 )
 
 // deleteOp removes those of the tasks that are final (and, if expired is set,

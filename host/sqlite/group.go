@@ -17,8 +17,8 @@ var (
 	groupCount   = 10 + len(task.States())
 
 	sqlGroupGet   = `SELECT ` + groupColumns + ` FROM task_group WHERE id = ?`
-	sqlGroupList  = `SELECT ` + groupColumns + ` FROM task_group WHERE id < ? AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT ?5`
-	sqlGroupWrong = `SELECT ` + groupColumns + ` FROM task_group WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
+	sqlGroupList  = `SELECT ` + groupColumns + ` FROM task_group WHERE id < ? AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT +?5`
+	sqlGroupWrong = `SELECT ` + groupColumns + ` FROM task_group WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT +?3`
 	sqlGroupCount = `UPDATE task_group SET ` + addCounts() + ` WHERE id = ?`
 )
 
@@ -34,10 +34,10 @@ RETURNING on_finished IS NOT NULL AND finisher IS NULL`
 	sqlGroupFinisher = `UPDATE task_group SET finisher = ?, problem = NULL, retry_at = NULL WHERE id = ?`
 	sqlGroupPostpone = `UPDATE task_group SET problem = ?, retry_at = ? WHERE id = ?`
 	sqlGroupAsked    = `UPDATE task_group SET retry_at = NULL WHERE id = ?`
-	sqlGroupsDue     = `SELECT id, retry_at FROM task_group WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT ?`
+	sqlGroupsDue     = `SELECT id, retry_at FROM task_group WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT +?`
 	sqlGroupState    = `SELECT owner, finished_at, finisher FROM task_group WHERE id = ?`
 	sqlGroupDelete   = `DELETE FROM task_group WHERE id = ?`
-	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT ?2`
+	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT +?2`
 )
 
 // countColumns are the columns that count, in the order of the states' numbers.
@@ -85,6 +85,7 @@ func readGroup(r row) (g group.Group) {
 type groupMoves struct {
 	moved []groupMove
 	index map[task.ID]int
+	last  int // the index of the one that was moved last, which mostly is the next, too
 }
 
 type groupMove struct {
@@ -94,7 +95,10 @@ type groupMove struct {
 }
 
 func (g *groupMoves) move(id task.ID, from, to task.State, at int64) {
-	i, ok := g.index[id]
+	i, ok := g.last, g.last < len(g.moved) && g.moved[g.last].id == id
+	if !ok {
+		i, ok = g.index[id]
+	}
 	if !ok {
 		if g.index == nil {
 			g.index = map[task.ID]int{}
@@ -103,6 +107,7 @@ func (g *groupMoves) move(id task.ID, from, to task.State, at int64) {
 		g.index[id] = i
 		g.moved = append(g.moved, groupMove{id: id})
 	}
+	g.last = i
 	m := &g.moved[i]
 	m.delta[to]++
 	m.delta[from]--

@@ -22,8 +22,8 @@ const (
 	auditCount     = 12
 	sqlAuditInsert = `INSERT INTO audit (` + auditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlAuditList   = `SELECT ` + auditColumns + ` FROM audit WHERE id < ?1 AND (?2 = '' OR owner = ?2) AND (?3 = '' OR action = ?3) AND (?4 = '' OR name = ?4)
-AND at > ?5 AND (?6 = 0 OR at < ?6) ORDER BY id DESC LIMIT ?7`
-	sqlAuditForget = `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT ?)`
+AND at > ?5 AND (?6 = 0 OR at < ?6) ORDER BY id DESC LIMIT +?7`
+	sqlAuditForget = `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? ORDER BY at LIMIT +?)`
 )
 
 func readToken(r row) (t identity.Token) {

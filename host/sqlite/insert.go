@@ -244,9 +244,10 @@ func (w *writer) insertAll(tasks []*task.Task, rows []insertRow) error {
 }
 
 // goesAlone says that a new task is inserted by a statement of its own, after all that those
-// before it do: takes another's key, joins queues of resources, counts against limits.
+// before it do: takes another's key, counts against limits at once.
 func (w *writer) goesAlone(t *task.Task) bool {
-	return t.OnConflict != nil || t.CreatedBy != "" || !t.Parent.IsZero() || w.lanes.Limited(t.Type)
+	return t.OnConflict != nil || t.CreatedBy != "" || !t.Parent.IsZero() ||
+		lane.CounterOf(t.State, t.Waiting) == lane.Active && w.lanes.Limited(t.Type)
 }
 
 // insert writes one new task, or insertAtOnce of which none goes alone. Its first statement

@@ -18,7 +18,7 @@ l.owner, t.state, t.attempt, t.version, t.begun, t.node, t.created_at, t.started
 FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN history h ON h.task = t.seq AND h.n > +? WHERE t.id = +? ORDER BY h.n`
 	historyCount = 18
 	sqlLogs      = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
-AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT ?5`
+AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT +?5`
 	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = +?`
 )
 

@@ -30,8 +30,8 @@ var (
 )
 
 const (
-	sqlDown     = ` ORDER BY t.id DESC LIMIT ?`
-	sqlUp       = ` ORDER BY t.id LIMIT ?`
+	sqlDown     = ` ORDER BY t.id DESC LIMIT +?`
+	sqlUp       = ` ORDER BY t.id LIMIT +?`
 	listGroup   = ` AND t.group_id = +?`
 	listFlow    = ` AND t.flow = +?`
 	listParent  = ` AND t.parent = +?`

@@ -15,6 +15,16 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
+// TestCache: the writer's connection may keep as much as it is to, though it keeps little while a
+// store is opened.
+func TestCache(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	s.w.stop()
+	if got, err := pragma(s.w.conn, "cache_size"); err != nil || got != "-16384" {
+		t.Errorf("PRAGMA cache_size = %s: %v", got, err)
+	}
+}
+
 // TestDurable: the connection that writes is one that a power cut can't cheat.
 func TestDurable(t *testing.T) {
 	s := openStore(t, t.TempDir())

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -121,6 +123,24 @@ func TestWriterPlans(t *testing.T) {
 			if (op == "OpenEphemeral" || op == "OpenAutoindex" || op == "SorterOpen") && st != s.w.st.idemExpire && st != s.w.st.groupFinished && st != s.w.st.auditForget {
 				t.Errorf("%s\nmakes a temporary tree", st.sql)
 			}
+		}
+	}
+}
+
+// TestNoBareLimits: a statement whose LIMIT is a bare parameter is prepared anew at every run
+// (see writer_sql.go).
+func TestNoBareLimits(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bare := "LIMIT " + "?"; strings.Contains(string(text), bare) {
+			t.Errorf("%s has %q: write +? instead", name, bare)
 		}
 	}
 }

@@ -16,9 +16,9 @@ var (
 	sqlGet      = `SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.id = +?`
 	sqlByKey    = `SELECT ` + readColumns + ` FROM task_key k JOIN ` + readTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
 	sqlInFlight = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
-AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched}) ORDER BY t.seq LIMIT ?`)
+AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched}) ORDER BY t.seq LIMIT +?`)
 	sqlOverdue = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.state = {pending} AND t.deadline IS NOT NULL AND t.deadline <= +?
-ORDER BY t.deadline LIMIT ?`)
+ORDER BY t.deadline LIMIT +?`)
 )
 
 const (

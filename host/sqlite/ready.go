@@ -12,6 +12,7 @@ import (
 
 const (
 	readyKept  = 1 << 13 // tasks: 6 MiB
+	readyLong  = 1 << 16 // how many tasks younger than a task that is kept give way to it
 	readyBytes = 512     // of a task's input, labels, resources and route at the most: one with more is read when it is claimed
 )
 
@@ -35,6 +36,9 @@ func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
 		return
 	}
 	kept := k.place(r.seq)
+	if kept.Seq != 0 && kept.Seq > r.seq-readyLong { // it is claimed before this one, most likely
+		return
+	}
 	*kept = *t
 	kept.Seq = r.seq
 	kept.OnConflict = nil
@@ -77,10 +81,10 @@ var (
 	sqlReadyTasks  = `SELECT ` + columnNames(readyColumns[:len(readyColumns)-1]) + `, CASE WHEN length(i.data) <= ` + strconv.Itoa(readyBytes) + ` THEN i.data END,
 t.attempt > 0 OR m.checkpoint IS NOT NULL OR coalesce(length(i.data), 0) + coalesce(length(t.labels), 0) + coalesce(length(t.resources), 0) > ` + strconv.Itoa(readyBytes) + `, t.lane
 FROM task t LEFT JOIN input i ON i.task = t.seq LEFT JOIN task_detail m ON m.task = t.seq WHERE`
-	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT ?`)
-	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT ?`)
-	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT ?`)
-	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT ?`)
+	sqlReadySame       = named(` t.waiting = {queued} AND t.lane = +? AND t.priority = +? AND t.seq > +? ORDER BY t.seq LIMIT +?`)
+	sqlReadyBelow      = named(` t.waiting = {queued} AND t.lane = +? AND t.priority < +? ORDER BY t.priority DESC, t.seq LIMIT +?`)
+	sqlReadyChildSame  = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority = +? AND (t.place, t.seq) > (+?, +?) ORDER BY t.place, t.seq LIMIT +?`)
+	sqlReadyChildBelow = named(` t.waiting = {queued} AND t.lane = +? AND t.place IS NOT NULL AND t.priority < +? ORDER BY t.priority DESC, t.place, t.seq LIMIT +?`)
 	readyCount         = len(readyColumns) + 2
 )
 
@@ -95,28 +99,38 @@ var readyColumns = func() (columns []taskColumn) {
 	return append(columns, inputColumn)
 }()
 
-// readReady is a lane.Read. The tasks themselves are read unless all of them are kept.
+// readReady is a lane.Read.
 func (w *writer) readReady(l *lane.Lane, limit int) ([]lane.Entry, error) {
-	kept := true
-	err := w.readWindow(w.st.readyPlaces, l, limit, func(r row) {
+	w.batch = w.batch[:0]
+	end, ok := l.Window.End()
+	err := w.readQueue(w.st.readyPlaces, l, end, ok, limit, func(r row) {
 		e := lane.Entry{Priority: r.int(1), Place: r.int(0), Seq: r.int(0)}
 		if l.Child {
 			e.Place = r.int(2)
 		}
-		kept = kept && w.ready.have(e.Seq)
 		w.batch = append(w.batch, e)
 	})
-	if err != nil || kept {
-		return w.batch, err
+	return w.batch, err
+}
+
+// keepReady reads the tasks at the head of a lane, up to limit of them, and keeps them.
+func (w *writer) keepReady(head *lane.Head, limit int) error {
+	l := head.Lane
+	before := head.Entry
+	before.Seq--
+	if !l.Child {
+		before.Place--
 	}
-	err = w.readWindow(w.st.readyTasks, l, limit, func(r row) {
+	last := head.Entry
+	err := w.readQueue(w.st.readyTasks, l, before, true, limit, func(r row) {
 		t, keep := readReadyTask(r, l)
-		w.batch = append(w.batch, entryOf(int64(t.Priority), t.Place, t.Seq))
+		last = entryOf(int64(t.Priority), t.Place, t.Seq)
 		if keep {
 			*w.ready.place(t.Seq) = t
 		}
 	})
-	return w.batch, err
+	l.Window.TasksTo(last)
+	return err
 }
 
 // readReadyTask reads what sqlReadyTasks gives of a task that is ready, or is about to be; keep
@@ -129,39 +143,45 @@ func readReadyTask(r row, l *lane.Lane) (t task.Task, keep bool) {
 	return t, more == 0 && len(l.Route) <= readyBytes
 }
 
-// readWindow has each called with the rows of the ready tasks of l beyond its window, of which
-// it is to put the entry into w.batch.
-func (w *writer) readWindow(reads windowReads, l *lane.Lane, limit int, each func(row)) error {
-	w.batch = w.batch[:0]
-	next := func(r row) bool { each(r); return true }
+// readQueue has each called with the rows of the ready tasks of l, up to limit of them, behind
+// that place in the queue; from its beginning if there is none.
+func (w *writer) readQueue(reads windowReads, l *lane.Lane, behind lane.Entry, place bool, limit int, each func(row)) error {
+	left := int64(limit)
+	next := func(r row) bool { left--; each(r); return true }
 	same, lower := reads.same, reads.below
 	if l.Child {
 		same, lower = reads.childSame, reads.childBelow
 	}
 	below := int64(math.MaxInt64)
-	if end, ok := l.Window.End(); ok {
-		below = end.Priority
-		a := same.bind().int(l.Row).int(end.Priority).int(end.Place)
+	if place {
+		below = behind.Priority
+		a := same.bind().int(l.Row).int(behind.Priority).int(behind.Place)
 		if l.Child {
-			a.int(end.Seq)
+			a.int(behind.Seq)
 		}
-		a.int(int64(limit))
+		a.int(left)
 		if err := same.each(next); err != nil {
 			return err
 		}
 	}
-	left := limit - len(w.batch)
 	if left <= 0 {
 		return nil
 	}
-	lower.bind().int(l.Row).int(below).int(int64(left))
+	lower.bind().int(l.Row).int(below).int(left)
 	return lower.each(next)
 }
 
 // readyTask is the task at the head of a lane, as it is on record; false if it is ready
 // there no more.
-func (w *writer) readyTask(head *lane.Head) (t task.Task, ready bool, err error) {
+func (w *writer) readyTask(head *lane.Head, merge *lane.Merge) (t task.Task, ready bool, err error) {
 	seq := head.Entry.Seq
+	if !w.ready.have(seq) && head.Lane.Window.TasksFrom(head.Entry) {
+		if n := merge.Together(readyKept); n > 1 {
+			if err := w.keepReady(head, n); err != nil {
+				return t, false, err
+			}
+		}
+	}
 	if t, kept := w.ready.take(seq); kept {
 		// It may have been read for another lane, to which it was moved since.
 		l := &head.Lane.Lane

@@ -14,7 +14,7 @@ import (
 const (
 	sqlClaimLast    = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place DESC LIMIT 1`
 	sqlHolders      = `SELECT place, mode, held FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place`
-	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT ?`
+	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT +?`
 	sqlClaimsOfTask = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
 	sqlClaimMissing = `SELECT 1 FROM resource_claim WHERE task = ? AND held = 0 LIMIT 1`
 	sqlClaimInsert  = `INSERT INTO resource_claim (task, owner, name, place, mode, held, since) VALUES `

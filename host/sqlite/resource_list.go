@@ -13,13 +13,13 @@ import (
 // them apart from the rest, and no read looks through all who wait.
 const (
 	sqlFirstWaiting  = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? AND held = 0 ORDER BY place LIMIT 1`
-	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT ?5`
+	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT +?5`
 	sqlResourceCount = `SELECT count(*) FROM resource_claim WHERE name = ? AND owner = ? AND place >= ? AND place < ?`
 	sqlResourceRows  = `SELECT t.id, c.mode, c.since FROM resource_claim c JOIN task t ON t.seq = c.task
-WHERE c.name = ? AND c.owner = ? AND c.place >= ? AND c.place < ? AND c.held = ? ORDER BY c.place LIMIT ?`
+WHERE c.name = ? AND c.owner = ? AND c.place >= ? AND c.place < ? AND c.held = ? ORDER BY c.place LIMIT +?`
 	sqlBlockedBy = `SELECT DISTINCT t.id FROM resource_claim mine JOIN resource_claim c ON c.owner = mine.owner AND c.name = mine.name
 AND c.place < (SELECT w.place FROM resource_claim w WHERE w.name = mine.name AND w.owner = mine.owner AND w.held = 0 ORDER BY w.place LIMIT 1)
-JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT ?`
+JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT +?`
 )
 
 // Resources implements resource.Store.

@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/taskhost/taskhost/host/lane"
@@ -19,11 +21,17 @@ func follows(t, first *task.Task, n int) bool {
 
 // writeBeginnings writes what Begin changed: one narrow update for each run of tasks that
 // differ in their tokens alone, and the events if the rows do not tell them.
-func (w *writer) writeBeginnings(all []task.Claimed) error {
+func (w *writer) writeBeginnings(taken []task.Claimed) error {
+	all := w.changes[:0]
+	for i := range taken {
+		all = append(all, &taken[i].Change)
+	}
+	w.changes = all
+	sortBySeq(all)
 	for len(all) > 0 {
-		first := &all[0].Change.Task
+		first := &all[0].Task
 		n := 1
-		for n < len(all) && follows(&all[n].Change.Task, first, n) {
+		for n < len(all) && follows(&all[n].Task, first, n) {
 			n++
 		}
 		if err := w.writeRunBegin(all[:n]); err != nil {
@@ -31,18 +39,23 @@ func (w *writer) writeBeginnings(all []task.Claimed) error {
 		}
 		all = all[n:]
 	}
+	clear(w.changes)
 	return nil
 }
 
-func (w *writer) writeRunBegin(run []task.Claimed) error {
-	t := &run[0].Change.Task
+// sortBySeq puts changes in the order of the rows, those of one task as they are.
+func sortBySeq(changes []*task.Change) {
+	slices.SortStableFunc(changes, func(a, b *task.Change) int { return cmp.Compare(a.Task.Seq, b.Task.Seq) })
+}
+
+func (w *writer) writeRunBegin(run []*task.Change) error {
+	t := &run[0].Task
 	begun := t.Version
-	if !isTold(run[0].Change.Event, beginning(t, begun)) {
+	if !isTold(run[0].Event, beginning(t, begun)) {
 		begun = 0
 	}
 	w.each = w.each[:0]
-	for i := range run {
-		c := &run[i].Change
+	for _, c := range run {
 		w.each = append(w.each, c.Task.Token[:]...)
 		if begun != 0 {
 			continue
@@ -61,23 +74,27 @@ func (w *writer) writeRunBegin(run []task.Claimed) error {
 	return err
 }
 
-// successes is how many changes from i on are plain successes that one statement can write.
-func (o *applyOp) successes(w *writer, i int) int {
-	first := &o.changes[i]
-	if o.singly || len(o.broken) > 0 || !w.endsPlainly(first) {
-		return 0
+// successes are the changes from the i-th on, in the order of their rows, that are plain
+// successes and that one statement can write; none if it is not more than one.
+func (o *applyOp) successes(w *writer, i int) []*task.Change {
+	first := &o.changes[o.order[i]]
+	if o.singly || len(o.broken) > 0 || !isPlainSuccess(first) {
+		return nil
 	}
-	n := 1
-	for i+n < len(o.changes) && o.routes[i+n] == o.routes[i] && w.endsPlainly(&o.changes[i+n]) && alike(&o.changes[i+n].Task, &first.Task, n) {
-		n++
+	limited := w.lanes.HolderLane(first.Task.Seq)
+	run := append(w.changes[:0], first)
+	for _, at := range o.order[i+1:] {
+		c := &o.changes[at]
+		if !isPlainSuccess(c) || o.routes[at] != o.routes[o.order[i]] || w.lanes.HolderLane(c.Task.Seq) != limited || !alike(&c.Task, &first.Task, len(run)) {
+			break
+		}
+		run = append(run, c)
 	}
-	return n
-}
-
-// endsPlainly says that a change is a plain success of a task that no limit counts, and whose
-// lane is therefore the one that it names.
-func (w *writer) endsPlainly(c *task.Change) bool {
-	return isPlainSuccess(c) && w.lanes.HolderLane(c.Task.Seq) == nil
+	w.changes = run
+	if len(run) == 1 {
+		return nil
+	}
+	return run
 }
 
 // alike says that t, which succeeded, can be the n-th after first of a run.
@@ -95,17 +112,17 @@ func keptFor(t *task.Task) int64 {
 }
 
 // succeed makes the common end of the attempts of a run: of all or, if it says false, not of
-// all, and then nothing of it is to stay. The lane must be the one that the tasks name, or of
-// one alone that in which limits count it.
-func (w *writer) succeed(run []task.Change, route string) (bool, error) {
+// all, and then nothing of it is to stay. The lane must be the one that the tasks name, or that
+// in which limits count them.
+func (w *writer) succeed(run []*task.Change, route string) (bool, error) {
 	t := &run[0].Task
 	n := w.attemptLane(t, route)
 	if n == nil {
 		return false, nil
 	}
 	w.each = w.each[:0]
-	for i := range run {
-		w.each = strconv.AppendInt(w.each, micros(run[i].Task.FinishedAt), 10)
+	for _, c := range run {
+		w.each = strconv.AppendInt(w.each, micros(c.Task.FinishedAt), 10)
 	}
 	st := w.st.taskSucceed
 	st.bind().int(t.Seq).int(t.Seq + int64(len(run)) - 1).int(t.Version).blob(w.each).int(keptFor(t)).
@@ -114,8 +131,7 @@ func (w *writer) succeed(run []task.Change, route string) (bool, error) {
 	if err != nil || changed != int64(len(run)) {
 		return false, err
 	}
-	for i := range run {
-		c := &run[i]
+	for _, c := range run {
 		if err := w.endAttempt(c.Task.Seq); err != nil {
 			return false, err
 		}

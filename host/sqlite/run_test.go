@@ -48,14 +48,65 @@ func claimed(t *testing.T, s *Store, n int) ([]task.Task, error) {
 }
 
 // TestKeptTasksAreNotRead: a claim reads the places of tasks that were just inserted, and
-// nothing else of them.
+// nothing else of them, also if more came after them than are kept; of a new lane whose tasks
+// its window holds not even those.
 func TestKeptTasksAreNotRead(t *testing.T) {
 	s := stopped(t)
-	insertReady(t, s, 1000)
+	insertReady(t, s, 100)
+	insertReady(t, s, readyKept)
 	s.w.st.readyTasks = windowReads{} // running one of them would panic
 	s.w.st.taskWhole = nil
+	places := s.w.st.readyPlaces
+	s.w.st.readyPlaces = windowReads{}
+	if got, err := claimed(t, s, 200); len(got) != 200 || err != nil {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+	s.w.st.readyPlaces = places
 	if got, err := claimed(t, s, 600); len(got) != 600 || err != nil {
 		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+}
+
+// ranOn says that a statement of a run ran last on that many rows, from the first on.
+func ranOn(t *testing.T, st *stmt, first, rows int64) {
+	t.Helper()
+	if from, to := st.args[0].Value.(int64), st.args[1].Value.(int64); from != first || to != first+rows-1 {
+		t.Errorf("the last run is of rows %d to %d, want %d to %d", from, to, first, first+rows-1)
+	}
+}
+
+// TestRunsOfManyLanes: what is claimed of two owners in turns, and ends in whatever order, is
+// read, begun and ended by a statement each for all that lie beside one another.
+func TestRunsOfManyLanes(t *testing.T) {
+	s := stopped(t)
+	for _, owner := range []string{"ann", "bob"} {
+		tasks := newTasks(t, 50, task.Spec{})
+		for _, n := range tasks {
+			n.Owner = owner
+		}
+		insertTogether(t, s, tasks)
+	}
+	s.w.ready = nil
+	s.w.st.taskWhole = nil // running it would panic
+	s.w.st.taskGuard = nil
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 100}}, Max: 100, NewToken: newToken, Now: time.Now()}}
+	tk := &ticket{op: o}
+	if s.w.write([]*ticket{tk}); tk.err != nil || len(o.taken) != 100 {
+		t.Fatal(len(o.taken), tk.err)
+	}
+	ranOn(t, s.w.st.taskBegin, 1, 100)
+	var of [2][]task.Task
+	for i := range o.taken {
+		n := o.taken[i].Change.Task
+		if want := []string{"ann", "bob"}[i%2]; n.Owner != want {
+			t.Fatalf("task %d of the claim is %s's, want %s's", i, n.Owner, want)
+		}
+		of[i%2] = append(of[i%2], n)
+	}
+	slices.Reverse(of[0])
+	for i, running := range of {
+		endRun(t, s, running, -1)
+		ranOn(t, s.w.st.taskSucceed, int64(50*i+1), 50)
 	}
 }
 
@@ -77,7 +128,7 @@ func TestRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &applyOp{changes: []task.Change{cancel}, routes: make([]string, 1), errs: make([]error, 1)}
+	o := newApplyOp([]task.Change{cancel})
 	s.w.write([]*ticket{{op: o}})
 	if o.errs[0] != nil {
 		t.Fatal(o.errs[0])
@@ -92,14 +143,15 @@ func TestRuns(t *testing.T) {
 // endRun has all of them succeed, one each second, and sees that they did but the canceled one.
 func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 	t.Helper()
-	ends := &applyOp{routes: make([]string, len(run)), errs: make([]error, len(run))}
+	var changes []task.Change
 	for i, r := range run {
 		c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ends.changes = append(ends.changes, c)
+		changes = append(changes, c)
 	}
+	ends := newApplyOp(changes)
 	s.w.write([]*ticket{{op: ends}})
 	for i, c := range ends.changes {
 		is, err := s.Get(t.Context(), task.Scope{All: true}, c.Task.ID)

@@ -13,15 +13,15 @@ const (
 	scheduleColumns   = `id, owner, name, spec, anchor, paused, slot, next_at, last_at, last_task, runs, skipped, problem, created_at, updated_at, version`
 	scheduleCount     = 16
 	sqlScheduleGet    = `SELECT ` + scheduleColumns + ` FROM schedule WHERE id = ?`
-	sqlScheduleList   = `SELECT ` + scheduleColumns + ` FROM schedule WHERE id < ?1 AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT ?5`
-	sqlScheduleDue    = `SELECT ` + scheduleColumns + ` FROM schedule WHERE paused = 0 AND next_at IS NOT NULL AND next_at <= +? ORDER BY next_at LIMIT ?`
+	sqlScheduleList   = `SELECT ` + scheduleColumns + ` FROM schedule WHERE id < ?1 AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT +?5`
+	sqlScheduleDue    = `SELECT ` + scheduleColumns + ` FROM schedule WHERE paused = 0 AND next_at IS NOT NULL AND next_at <= +? ORDER BY next_at LIMIT +?`
 	sqlScheduleNext   = `SELECT next_at FROM schedule WHERE paused = 0 AND next_at IS NOT NULL AND next_at > +? ORDER BY next_at LIMIT 1`
 	sqlScheduleInsert = `INSERT INTO schedule (` + scheduleColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlScheduleUpdate = `UPDATE schedule SET name = ?, spec = ?, anchor = ?, paused = ?, slot = ?, next_at = ?, last_at = ?, last_task = ?, runs = ?, skipped = ?,
 problem = ?, updated_at = ?, version = version + 1 WHERE id = ?`
 	sqlScheduleGuard  = `SELECT owner, version FROM schedule WHERE id = ?`
 	sqlScheduleNamed  = `SELECT id FROM schedule WHERE owner = ? AND name = ?`
-	sqlScheduleWrong  = `SELECT ` + scheduleColumns + ` FROM schedule WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT ?3`
+	sqlScheduleWrong  = `SELECT ` + scheduleColumns + ` FROM schedule WHERE problem IS NOT NULL AND (?1 OR owner = ?2) ORDER BY id DESC LIMIT +?3`
 	sqlScheduleDelete = `DELETE FROM schedule WHERE id = ?`
 )
 

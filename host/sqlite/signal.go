@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	sqlSignals   = `SELECT kind, id, n FROM signal LIMIT ?`
+	sqlSignals   = `SELECT kind, id, n FROM signal LIMIT +?`
 	sqlSignalPut = `INSERT INTO signal (kind, id, n) VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET n = excluded.n`
 	sqlSignalGet = `SELECT n FROM signal WHERE kind = ? AND id = ?`
 )

@@ -123,8 +123,14 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if s.w.st, err = prepareAll(conn); err != nil {
 		return nil, err
 	}
+	if err := setCache(conn, countingCache); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
 	if err := s.w.load(); err != nil {
 		return nil, damaged(path, err)
+	}
+	if err := setCache(conn, writerCache); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := s.identify(conn); err != nil {
 		return nil, err

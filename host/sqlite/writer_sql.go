@@ -42,7 +42,7 @@ type statements struct {
 //
 // "+?" where "?" would do: SQLite prepares a statement anew at every run (60 µs
 // instead of 6) if a parameter was compared with the condition of a partial
-// index, since its value could decide the plan. An expression is not looked into.
+// index, or is a LIMIT, since its value could decide the plan. An expression is not looked into.
 var (
 	sqlTaskUpdate = updateTask()
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
@@ -61,7 +61,7 @@ updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AN
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
-	sqlDue     = named(`SELECT seq, lane, priority, version, id, place, resources FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT ?`)
+	sqlDue     = named(`SELECT seq, lane, priority, version, id, place, resources FROM task WHERE waiting = {scheduled} AND run_at <= +? ORDER BY run_at LIMIT +?`)
 	sqlPromote = named(`UPDATE task SET waiting = ?, version = version + 1, updated_at = ? WHERE seq = ? AND waiting = {scheduled}`)
 	sqlNextDue = named(`SELECT run_at FROM task WHERE waiting = {scheduled} ORDER BY run_at LIMIT 1`)
 )
@@ -69,7 +69,7 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 const (
 	sqlKeyHolder  = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
-	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)`
+	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT +?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
 	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ? AND label_values = ?`
 	sqlLaneOf     = `SELECT type, owner, route, executor, suspect, child, label_values FROM lane WHERE id = ?`

@@ -181,16 +181,17 @@ func TestWindow(t *testing.T) {
 			}
 		case op < 6 && len(running) > 0: // retries
 			n := rng.IntN(min(len(running), 30)) + 1
-			o := &applyOp{routes: make([]string, n), errs: make([]error, n)}
+			var changes []task.Change
 			for _, r := range running[:n] {
 				c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
-				o.changes = append(o.changes, c)
+				changes = append(changes, c)
 				ready[r.Seq] = int64(r.Priority)
 			}
 			running = running[n:]
+			o := newApplyOp(changes)
 			s.w.write([]*ticket{{op: o}})
 			if i := slices.IndexFunc(o.errs, func(err error) bool { return err != nil }); i >= 0 {
 				t.Fatal(o.errs[i])
@@ -243,7 +244,7 @@ func TestEmptyBlocksAreSwept(t *testing.T) {
 		if block%50 == 0 {
 			continue // still running
 		}
-		o := &applyOp{changes: []task.Change{succeeded(t, n)}, routes: make([]string, 1), errs: make([]error, 1)}
+		o := newApplyOp([]task.Change{succeeded(t, n)})
 		s.w.write([]*ticket{{op: o}})
 		if tk.err != nil || o.errs[0] != nil {
 			t.Fatal(tk.err, o.errs)

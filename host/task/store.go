@@ -153,6 +153,9 @@ type Store interface {
 	Journal
 }
 
+// ReadyEnough is how many ready tasks Queue.Ready need count, for no claim is larger.
+const ReadyEnough = 1000
+
 // Queue is how tasks come in and attempts begin.
 type Queue interface {
 	// Insert writes new tasks with their first events, all or none. conflict if
@@ -180,7 +183,7 @@ type Queue interface {
 	// called now and then: each lane costs memory, and whoever goes through Lanes time.
 	DropEmptyLanes(ctx context.Context) (n int, err error)
 	// Ready is about how many tasks of these lanes wait to be claimed, and are not kept by
-	// a limit of their type (LimitStore); a lane that is gone has none. It is cheap, and may be a second old where several hosts share
+	// a limit of their type (LimitStore), or ReadyEnough at the least; a lane that is gone has none. It is cheap, and may be a second old where several hosts share
 	// a store: no rule may rest on it, only where to look and when. What this host
 	// has written before it asks is in it.
 	Ready(ctx context.Context, lanes []LaneID) (int64, error)
