@@ -20,7 +20,9 @@ func ValidVersion(v string) bool { return len(v) <= maxVersion && semver.IsValid
 func CompareVersions(a, b string) int { return semver.Compare(withV(a), withV(b)) }
 
 // NewEnough says whether a version is least or newer; all are if least is "".
-func NewEnough(version, least string) bool { return least == "" || CompareVersions(version, least) >= 0 }
+func NewEnough(version, least string) bool {
+	return least == "" || CompareVersions(version, least) >= 0
+}
 
 // withV is a version as the library wants it.
 func withV(version string) string {

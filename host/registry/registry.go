@@ -294,7 +294,8 @@ func (g *Registry) typesInForce() map[string]*Type {
 	for _, x := range g.executors {
 		o := x.offer.Load()
 		for name := range o.types {
-			if t := types[name]; t == nil || x.servingRank(name) < t.Executor.servingRank(name) {
+			least := g.minVersionSaid(name)
+			if t := types[name]; t == nil || x.servingRank(name, least) < t.Executor.servingRank(name, least) {
 				types[name] = g.newType(name, x, o)
 			}
 		}
@@ -327,6 +328,18 @@ func (g *Registry) placed(taskType string) string {
 	}
 	if s := (*g.stored.Load())[taskType]; s != nil {
 		return s.spec.Executor
+	}
+	return ""
+}
+
+// minVersionSaid is the oldest version that may run a type by the operator's word, or else by
+// a client's.
+func (g *Registry) minVersionSaid(taskType string) string {
+	if v := (*g.config.Load())[taskType].MinVersion; v != "" {
+		return v
+	}
+	if s := (*g.stored.Load())[taskType]; s != nil {
+		return s.spec.MinVersion
 	}
 	return ""
 }
@@ -373,7 +386,7 @@ func (g *Registry) layers(t *Type) (offered, put, config task.TypeConfig) {
 func offeredConfig(d *sdk.Defaults) task.TypeConfig {
 	c := task.TypeConfig{Timeout: d.Timeout, Deadline: d.Deadline, MaxAttempts: d.MaxAttempts, MaxLost: d.MaxLost, Retain: d.Retain,
 		Backoff: task.Backoff{Initial: d.Backoff, Max: d.BackoffMax}, QueueLimit: d.QueueLimit, Priority: d.Priority,
-		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route, MinVersion: d.MinVersion}
 	for _, n := range d.Concurrency {
 		c.Concurrency = append(c.Concurrency, task.Concurrency(n))
 	}
@@ -414,8 +427,8 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 		if lane.Executor != "" {
 			x = g.byName[lane.Executor]
 		}
-		if x != nil && x.Runs(lane.Type, route) {
-			sets[x].add(lane, route)
+		if x != nil && x.Runs(lane.Type, route, t.Limits.MinVersion) {
+			sets[x].add(lane, route, t.Limits.MinVersion)
 		}
 	}
 	for x, set := range sets {
