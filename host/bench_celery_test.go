@@ -208,4 +208,3 @@ func (c *celeryClient) run(b *testing.B, n int) time.Duration {
 	}
 	return time.Duration(seconds * float64(time.Second))
 }
-
