@@ -16,10 +16,10 @@ const module = "github.com/taskhost/taskhost/"
 // project's packages and which libraries it may import. A trailing /... takes
 // all below. A room that is not listed may not exist.
 var table = map[string]struct{ own, libs []string }{
-	"sdk":                            {own: s("sdk/internal/executorpb"), libs: s("github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org/...", "github.com/google/jsonschema-go/...", "golang.org/x/sys/...")},
+	"sdk":                            {own: s("sdk/internal/executorpb"), libs: s("github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org/...", "github.com/google/jsonschema-go/...", "golang.org/x/mod/semver", "golang.org/x/sys/...")},
 	"sdk/internal/executorpb":        {libs: s("google.golang.org/...")},
 	"sdk/sdktest":                    {own: s("sdk"), libs: s("github.com/hashicorp/...", "google.golang.org/...")},
-	"host/task":                      {},
+	"host/task":                      {libs: s("golang.org/x/mod/semver")},
 	"host/task/storetest":            {own: s("host/task", "host/group", "host/identity", "host/resource", "host/schedule")},
 	"host/group":                     {own: s("host/task")},
 	"host/resource":                  {own: s("host/task")},

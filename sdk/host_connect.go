@@ -122,6 +122,11 @@ func (c *connection) Describe(ctx context.Context) (Info, error) {
 	}
 	info := infoFromWire(resp.GetInfo())
 	info.Outlives = info.Outlives || c.options.Survive
+	for i := range info.Types {
+		if t := &info.Types[i]; t.Version == "" && !info.Deferred && ValidVersion(c.hello.Version) { // behind others, they say it
+			t.Version = c.hello.Version
+		}
+	}
 	return info, nil
 }
 

@@ -59,6 +59,8 @@ type Node struct {
 	// all: a worker with several executors has slots for each. Types that share an
 	// executor share its slots, so the figures may sum up to more than Slots.
 	TypeSlots map[string]int `json:"type_slots,omitempty"`
+	// TypeVersions is in which version the node offers a type, where it says so.
+	TypeVersions map[string]string `json:"type_versions,omitempty"`
 }
 
 // Takes says whether the node takes attempts of a type: it offers the type, is not gone
@@ -108,6 +110,10 @@ type TypeInfo struct {
 	// Unavailable says that the type is known but nobody serves it at present (its
 	// workers are away). The host accepts such tasks and keeps them waiting.
 	Unavailable bool `json:"unavailable,omitempty"`
+	// Version is a semantic version of what is offered under this name, for operators who
+	// want no older one to run tasks: see ValidVersion. "" says nothing; of a plugin
+	// process it stands for the plugin's own version, if that is one.
+	Version string `json:"version,omitempty"`
 }
 
 // Defaults are a script author's wishes for a type, which the operator's config and the
@@ -140,6 +146,9 @@ type Defaults struct {
 	MaxResult int64 `json:"max_result,omitempty"`
 	// Route is the labels that a node must have to run a task which asks for none.
 	Route map[string]string `json:"route,omitempty"`
+	// MinVersion is the oldest version of the type that may run its tasks, wherever they
+	// run; "": any may. See ValidVersion.
+	MinVersion string `json:"min_version,omitempty"`
 }
 
 // Concurrency is a limit on how many attempts at tasks of a type may be under way at once.

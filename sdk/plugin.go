@@ -8,7 +8,8 @@ type Plugin struct {
 	// Name is what the operator writes as plugin = "name" for a built-in. A program is known by
 	// the name of its file: Serve takes that, whatever stands here.
 	Name string
-	// Version is shown to operators.
+	// Version is shown to operators. Of a process it is also the version of the task types
+	// that say none, if it is a semantic one: see TypeInfo.Version.
 	Version string
 	// ConfigSchema is the JSON Schema of an executor block's config: make it with the
 	// function of that name. The host knows it before there is an executor, and refuses a

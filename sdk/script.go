@@ -97,6 +97,12 @@ func (s Script) Described(text string) Script {
 	return s
 }
 
+// Versioned returns the script with the version of its type: see TypeInfo.Version.
+func (s Script) Versioned(version string) Script {
+	s.Version = version
+	return s
+}
+
 // With returns the script with the author's defaults.
 func (s Script) With(d Defaults) Script {
 	s.Defaults = d
@@ -134,6 +140,8 @@ func NewScripts(scripts ...Script) (Executor, error) {
 			return nil, fmt.Errorf("task type %q: a name is 1 to 100 letters, digits, '.', '_' or '-' and begins with a letter", s.Name)
 		case s.fault != nil:
 			return nil, fmt.Errorf("a mistake in the program: %w", s.fault)
+		case s.CheckVersions() != nil:
+			return nil, s.CheckVersions()
 		case s.Run == nil:
 			return nil, fmt.Errorf("task type %q has no Run", s.Name)
 		case e.byName[s.Name].Run != nil:

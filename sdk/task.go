@@ -45,6 +45,9 @@ type Task struct {
 	Labels   map[string]string
 	// Route asks for a worker with these labels; only executors with nodes look.
 	Route map[string]string
+	// MinVersion asks for a node that offers the type in this version or a newer one, if it
+	// is not ""; only executors with nodes look.
+	MinVersion string
 	// Children are what earlier attempts at the task have spawned, as they were when this
 	// attempt began, in the order in which they were made.
 	Children []ChildStatus

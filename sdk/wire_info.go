@@ -17,7 +17,7 @@ func infoToWire(in Info) *pb.Info {
 	for _, t := range in.Types {
 		w := &pb.TypeInfo{Name: t.Name, Description: t.Description, InputSchema: t.Input, ResultSchema: t.Result,
 			Timeout: durationToWire(t.Defaults.Timeout), MaxAttempts: int64(t.Defaults.MaxAttempts),
-			Revertible: t.Revertible, Unavailable: t.Unavailable, Limits: limitsToWire(&t.Defaults)}
+			Revertible: t.Revertible, Unavailable: t.Unavailable, Version: clip(t.Version, maxName), Limits: limitsToWire(&t.Defaults)}
 		if t.Defaults.MaxLost != nil {
 			n := int64(*t.Defaults.MaxLost)
 			w.MaxLost = &n
@@ -27,7 +27,7 @@ func infoToWire(in Info) *pb.Info {
 	for _, n := range in.Nodes {
 		out.Nodes = append(out.Nodes, &pb.Node{Name: n.Name, Address: n.Address, Version: n.Version, Types: n.Types,
 			Slots: int64(n.Slots), Used: int64(n.Used), Labels: n.Labels, Draining: n.Draining, Running: n.Running,
-			LastSeen: timeToWire(n.LastSeen), Instance: n.Instance, Gone: n.Gone, TypeSlots: numbersTo[int64](n.TypeSlots)})
+			LastSeen: timeToWire(n.LastSeen), Instance: n.Instance, Gone: n.Gone, TypeSlots: numbersTo[int64](n.TypeSlots), TypeVersions: n.TypeVersions})
 	}
 	return out
 }
@@ -36,7 +36,7 @@ func infoToWire(in Info) *pb.Info {
 func limitsToWire(d *Defaults) *pb.TypeLimits {
 	w := &pb.TypeLimits{Deadline: durationToWire(d.Deadline), Backoff: durationToWire(d.Backoff), BackoffMax: durationToWire(d.BackoffMax),
 		QueueLimit: d.QueueLimit, RatePerSecond: d.Rate.PerSecond, RateBurst: d.Rate.Burst, Priority: int64(d.Priority),
-		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route, MinVersion: clip(d.MinVersion, maxName)}
 	if d.Retain != nil {
 		w.Retain = durationpb.New(*d.Retain)
 	}
@@ -54,6 +54,7 @@ func limitsFromWire(d *Defaults, w *pb.TypeLimits) {
 	d.QueueLimit, d.Priority = w.GetQueueLimit(), int(w.GetPriority())
 	d.Rate = Rate{PerSecond: w.GetRatePerSecond(), Burst: w.GetRateBurst()}
 	d.MaxInput, d.MaxResult = w.GetMaxInput(), w.GetMaxResult()
+	d.MinVersion = clip(w.GetMinVersion(), maxName)
 	if len(w.GetRoute()) > 0 {
 		d.Route = w.GetRoute()
 	}
@@ -108,7 +109,7 @@ func infoFromWire(in *pb.Info) Info {
 	out := Info{Slots: int(in.GetSlots()), Deferred: in.GetDeferred(), Outlives: in.GetOutlives(),
 		MaxInput: in.GetMaxInput(), MaxResult: in.GetMaxResult(), Unavailable: clip(in.GetUnavailable(), maxText), ControlsNodes: in.GetControlsNodes(), StartUnknown: in.GetStartUnknown()}
 	for _, w := range in.GetTypes() {
-		t := TypeInfo{Name: w.GetName(), Description: w.GetDescription(), Revertible: w.GetRevertible(), Unavailable: w.GetUnavailable(),
+		t := TypeInfo{Name: w.GetName(), Description: w.GetDescription(), Revertible: w.GetRevertible(), Unavailable: w.GetUnavailable(), Version: clip(w.GetVersion(), maxName),
 			Defaults: Defaults{Timeout: w.GetTimeout().AsDuration(), MaxAttempts: int(w.GetMaxAttempts())}}
 		if len(w.GetInputSchema()) > 0 {
 			t.Input = w.GetInputSchema()
@@ -127,7 +128,7 @@ func infoFromWire(in *pb.Info) Info {
 		out.Nodes = append(out.Nodes, Node{Name: n.GetName(), Address: n.GetAddress(), Version: n.GetVersion(),
 			Types: n.GetTypes(), Slots: int(n.GetSlots()), Used: int(n.GetUsed()), Labels: n.GetLabels(),
 			Draining: n.GetDraining(), Running: n.GetRunning(), LastSeen: timeFromWire(n.GetLastSeen()),
-			Instance: n.GetInstance(), Gone: n.GetGone(), TypeSlots: numbersTo[int](n.GetTypeSlots())})
+			Instance: n.GetInstance(), Gone: n.GetGone(), TypeSlots: numbersTo[int](n.GetTypeSlots()), TypeVersions: n.GetTypeVersions()})
 	}
 	return out
 }

@@ -195,9 +195,9 @@ func TestOrderOfStreams(t *testing.T) {
 
 // What an executor may go by in what it does with an attempt crosses.
 func TestStartCrosses(t *testing.T) {
-	msg, _, _ := startToWire(Task{ID: "x", Type: "a", Priority: -7, Suspect: true, Rejoin: true, Handle: []byte("h")}, nil, pb.Action_ACTION_UNSPECIFIED)
+	msg, _, _ := startToWire(Task{ID: "x", Type: "a", Priority: -7, MinVersion: "1.2.0", Suspect: true, Rejoin: true, Handle: []byte("h")}, nil, pb.Action_ACTION_UNSPECIFIED)
 	out, err := taskFromWire(t.Context(), msg.GetStart(), Token{}, time.Time{}, newAssembler())
-	if err != nil || out.Priority != -7 || !out.Suspect || !out.Rejoin || string(out.Handle) != "h" {
+	if err != nil || out.Priority != -7 || out.MinVersion != "1.2.0" || !out.Suspect || !out.Rejoin || string(out.Handle) != "h" {
 		t.Errorf("%+v, %v", out, err)
 	}
 }
@@ -206,18 +206,18 @@ func TestStartCrosses(t *testing.T) {
 func TestInfoCrosses(t *testing.T) {
 	never, forEver := 0, time.Duration(0)
 	in := Info{Slots: 3, Deferred: true, Outlives: true, StartUnknown: true, MaxInput: 1, MaxResult: 2,
-		Types: []TypeInfo{{Name: "a", Description: "b", Input: []byte(`{}`), Revertible: true,
+		Types: []TypeInfo{{Name: "a", Description: "b", Input: []byte(`{}`), Revertible: true, Version: "1.3.0",
 			Defaults: Defaults{Timeout: time.Minute, MaxAttempts: 5, MaxLost: &never, Deadline: time.Hour, Backoff: time.Second, BackoffMax: 2 * time.Second,
 				Retain: &forEver, QueueLimit: 6, Concurrency: []Concurrency{{Max: 7}, {Max: 8, By: "label:a"}}, Rate: Rate{PerSecond: 0.5, Burst: 9}, Priority: -10,
-				MaxInput: 11, MaxResult: 12, Route: map[string]string{"zone": "b"}}}, {Name: "plain"}},
+				MaxInput: 11, MaxResult: 12, Route: map[string]string{"zone": "b"}, MinVersion: "1.2.0"}}, {Name: "plain"}},
 		Nodes: []Node{{Name: "w1", Slots: 4, Used: 1, Labels: map[string]string{"zone": "b"},
 			Draining: true, Running: []string{"t"}, LastSeen: time.Unix(1e9, 5).UTC(), Address: "10.0.0.1", Version: "7", Types: []string{"a"},
-			Instance: "I1", Gone: true, TypeSlots: map[string]int{"a": 2}}}}
+			Instance: "I1", Gone: true, TypeSlots: map[string]int{"a": 2}, TypeVersions: map[string]string{"a": "1.3.0"}}}}
 	out := infoFromWire(infoToWire(in))
 	if out.Types[0].Defaults.MaxLost == nil || *out.Types[0].Defaults.MaxLost != 0 || out.Types[1].Defaults.MaxLost != nil {
 		t.Errorf("max_lost 0 and unset are not told apart: %+v", out.Types)
 	}
-	if out.Types[1].Input != nil || string(out.Types[0].Input) != "{}" || out.Types[0].Defaults.Timeout != time.Minute {
+	if out.Types[1].Input != nil || string(out.Types[0].Input) != "{}" || out.Types[0].Defaults.Timeout != time.Minute || out.Types[0].Version != "1.3.0" {
 		t.Errorf("types: %+v", out.Types)
 	}
 	if !reflect.DeepEqual(out.Types[0].Defaults, in.Types[0].Defaults) || !reflect.DeepEqual(out.Types[1].Defaults, Defaults{}) {

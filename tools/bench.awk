@@ -24,11 +24,11 @@ function figure(name, unit,   r, n) {
 	return n ? median(n) : ""
 }
 
-# table prints the figures that have the first of three units.
-function table(a, b, c,   i) {
+# table prints the figures that have the first of three units, or needs if that is given.
+function table(a, b, c, needs,   i) {
 	printf "\n%-52s %12s %12s %12s\n", "", a, b, c
 	for (i = 1; i <= figures; i++)
-		if (figure(name[i], a) != "") printf "%-52s %12s %12s %12s\n", what[name[i]], figure(name[i], a), figure(name[i], b), figure(name[i], c)
+		if (figure(name[i], needs == "" ? a : needs) != "") printf "%-52s %12s %12s %12s\n", what[name[i]], figure(name[i], a), figure(name[i], b), figure(name[i], c)
 }
 
 # judge prints how a figure stands to its mark: to its base in each round, and the median of that.
@@ -45,12 +45,13 @@ function judge(m,   r, n, is, base, limit, verdict, list) {
 	is = median(n)
 	limit = m[7] == "" ? m[4] : 0
 	verdict = (m[3] == "least" ? is >= limit : is <= limit) ? "reached" : "MISSED"
-	base = m[7] == "" ? sprintf("at least %.2f of %s", m[4], substr(m[5], 10)) : sprintf("%s over %g of %s + %g", m[2], m[4], substr(m[5], 10), m[7])
+	base = m[7] == "" ? sprintf("%sat least %.2f of %s", m[2] == m[6] ? "" : m[2] " ", m[4], m[2] == m[6] ? substr(m[5], 10) : m[6]) : sprintf("%s over %g of %s + %g", m[2], m[4], substr(m[5], 10), m[7])
 	printf "%-52s %-38s %6.2f  %-7s %s\n", what[m[1]], base, is, verdict, list
 }
 
 END {
 	table("tasks/s", "cpu-us/task", "rss-MiB")
+	table("tasks/s", "peer-tasks/s", "own-tasks/s", "peer-tasks/s")
 	table("p50-ms", "p99-ms", "")
 	printf "\n%-52s %-38s %6s  %-7s  %s\n", "", "mark", "is", "", "in each round"
 	for (i = 1; i <= marks; i++) { split(mark[i], m, " "); judge(m) }

@@ -76,6 +76,7 @@ func (p *program) claimCmd() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.Worker, "worker", worker, "who claims: a name that tells this worker from others")
+	f.StringVar(&r.Version, "worker-version", "", "the worker's version, as 1.4.0, for task types that ask for a least one")
 	f.IntVar(&r.Limit, "limit", 1, "how many tasks at the most")
 	f.DurationVar(&wait, "wait", 0, "wait so long for a task, 5m at the most")
 	f.DurationVar(&lease, "lease", time.Minute, "have each for so long without a word, 24h at the most")

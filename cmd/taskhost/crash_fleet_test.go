@@ -53,11 +53,12 @@ func (p *peer) kill() {
 	p.cmd = nil
 }
 
-// worker is a process that runs the journal for the server's fleet.
-func (s *server) worker(name, queue string) *peer {
+// worker is a process that runs the journal for the server's fleet, with more lines in its
+// config if any.
+func (s *server) worker(name, queue string, more ...string) *peer {
 	s.t.Helper()
 	file := filepath.Join(s.dir, name+".hcl")
-	config := fmt.Sprintf("name = %q\ndata_dir = %q\nqueue {\n%s\n}\nexecutor \"local\" {\n  plugin = \"eventlet-style\"\n  slots = 20\n  config {\n    scripts = { journal = { path = %q } }\n  }\n}\n",
+	config := strings.Join(more, "\n") + fmt.Sprintf("\nname = %q\ndata_dir = %q\nqueue {\n%s\n}\nexecutor \"local\" {\n  plugin = \"eventlet-style\"\n  slots = 20\n  config {\n    scripts = { journal = { path = %q } }\n  }\n}\n",
 		name, filepath.Join(s.dir, name), queue, s.journal())
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)

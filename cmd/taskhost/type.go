@@ -82,7 +82,7 @@ func (p *program) showType(t api.Type) error {
 		{"Timeout", of("timeout", l.Timeout)}, {"Deadline", of("deadline", unlessNone(l.Deadline, "0s"))}, {"Attempts", of("max_attempts", strconv.Itoa(l.MaxAttempts))}, {"Lost", of("max_lost", strconv.Itoa(l.MaxLost))},
 		{"Backoff", of("backoff", l.Backoff.Initial+" to "+l.Backoff.Max)}, {"Retain", of("retain", retainText(l.Retain))}, {"Priority", of("priority", strconv.Itoa(l.Priority))},
 		{"Queue limit", of("queue_limit", unlessNone(strconv.FormatInt(l.QueueLimit, 10), "0"))}, {"Concurrency", of("concurrency", strings.Join(concurrency, ", "))}, {"Rate", of("rate", rate)},
-		{"Max input", of("max_input", fmt.Sprintf("%d bytes", l.MaxInput))}, {"Max result", of("max_result", fmt.Sprintf("%d bytes", l.MaxResult))}, {"Route", of("route", labelText(l.Route))},
+		{"Max input", of("max_input", fmt.Sprintf("%d bytes", l.MaxInput))}, {"Max result", of("max_result", fmt.Sprintf("%d bytes", l.MaxResult))}, {"Route", of("route", labelText(l.Route))}, {"Min version", of("min_version", orEmpty(l.MinVersion))},
 		{"Ready", strconv.FormatInt(t.Counts.Ready, 10)}, {"Waiting", strconv.FormatInt(t.Counts.Waiting, 10)}, {"Active", strconv.FormatInt(t.Counts.Active, 10)},
 		{"Input", indentedJSON(t.Input)}, {"Result", indentedJSON(t.Result)},
 	})

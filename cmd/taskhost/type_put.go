@@ -45,6 +45,7 @@ func (p *program) putTypeCmd() *cobra.Command {
 	f.StringVar(&t.req.Executor, "executor", "", "the executor that serves it")
 	f.BoolVar(&t.board, "board", false, "workers outside claim its tasks from the host's board")
 	f.StringArrayVar(&t.route, "route", nil, "run on workers with this label, name=value; may repeat")
+	f.StringVar(&t.req.MinVersion, "min-version", "", "the oldest version of the type that may run its tasks, as 1.4.0")
 	f.DurationVar(&t.timeout, "timeout", 0, "how long one attempt may take")
 	f.DurationVar(&t.deadline, "deadline", 0, "how long the whole task may take")
 	f.IntVar(&t.req.MaxAttempts, "max-attempts", 0, "how often the script may fail")
@@ -86,6 +87,7 @@ func (t *typeFlags) fill(in io.Reader) (err error) {
 	}
 	over(&t.req.Description, said.Description)
 	over(&t.req.Executor, said.Executor)
+	over(&t.req.MinVersion, said.MinVersion)
 	over(&t.req.MaxAttempts, said.MaxAttempts)
 	over(&t.req.QueueLimit, said.QueueLimit)
 	over(&t.req.Priority, said.Priority)

@@ -16,7 +16,7 @@ func workerTable() tableFormat[api.Worker] {
 		header: []string{"NAME", "EXECUTOR", "STATE", "SLOTS", "LAST SEEN", "TYPES", "LABELS"},
 		name:   func(w api.Worker) string { return w.Name },
 		cells: func(w api.Worker) []string {
-			return []string{w.Name, w.Executor, w.State, slotText(w.Slots), lastSeen(w), strings.Join(w.Types, ", "), labelText(w.Labels)}
+			return []string{w.Name, w.Executor, w.State, slotText(w.Slots), lastSeen(w), typesText(w), labelText(w.Labels)}
 		},
 	}
 }
@@ -26,6 +26,15 @@ func lastSeen(w api.Worker) string {
 		return "-"
 	}
 	return age(*w.LastSeen) + " ago"
+}
+
+// typesText are the types that a worker offers, each with its version if it tells one.
+func typesText(w api.Worker) string {
+	var all []string
+	for _, name := range w.Types {
+		all = append(all, strings.TrimSpace(name+" "+w.TypeVersions[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 // showWorkers prints the workers of one name whole: the REST body, or the fields of each.
@@ -41,7 +50,7 @@ func (p *program) showWorkers(all []api.Worker) error {
 		}
 		if err := printFields(p, w, w.Name, []field{
 			{"Name", w.Name}, {"Instance", w.Instance}, {"Executor", w.Executor}, {"State", w.State}, {"Address", w.Address}, {"Version", w.Version},
-			{"Labels", labelText(w.Labels)}, {"Types", strings.Join(w.Types, ", ")}, {"Slots", slotText(w.Slots)},
+			{"Labels", labelText(w.Labels)}, {"Types", typesText(w)}, {"Slots", slotText(w.Slots)},
 			{"Running", strings.Join(w.Running, "\n")}, {"Last seen", lastSeen(w)}}); err != nil {
 			return err
 		}

@@ -24,7 +24,13 @@ func (p *program) loadWorker(ctx context.Context, path string) (*config.Worker, 
 	if err != nil {
 		return nil, o, nil, err
 	}
-	o.Name, o.Version, o.Labels = cfg.Name, version(), cfg.Labels
+	o.Name = cfg.Name
+	o.Labels = cfg.Labels
+	o.Version = version()
+	if cfg.Version != "" {
+		o.Version = cfg.Version
+		o.TypeVersion = cfg.Version
+	}
 	var problems []config.Problem
 	if err := o.CheckName(); err != nil {
 		problems = append(problems, config.Problem{Key: "name", Summary: "Not a name for a worker", Detail: sentence(err)})

@@ -4,12 +4,13 @@ import "time"
 
 // ClaimRequest asks for tasks to do.
 type ClaimRequest struct {
-	Worker string            `json:"worker" minLength:"1" maxLength:"255" doc:"who claims, by a name that tells this worker from others; it is the node of the attempt"`
-	Types  []string          `json:"types" minItems:"1" maxItems:"100" doc:"the task types that the worker does; each must be offered by a board"`
-	Labels map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"the worker's own labels and their values: it gets no task whose route asks for others"`
-	Limit  int               `json:"limit,omitempty" minimum:"1" maximum:"100" default:"1" doc:"how many tasks at the most"`
-	Wait   string            `json:"wait,omitempty" default:"0s" doc:"how long the answer is held while there is no task; 5 minutes are granted"`
-	Lease  string            `json:"lease,omitempty" default:"1m0s" doc:"for how long the worker has a task without speaking of it, from 1s to 24h"`
+	Worker  string            `json:"worker" minLength:"1" maxLength:"255" doc:"who claims, by a name that tells this worker from others; it is the node of the attempt"`
+	Types   []string          `json:"types" minItems:"1" maxItems:"100" doc:"the task types that the worker does; each must be offered by a board"`
+	Labels  map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"the worker's own labels and their values: it gets no task whose route asks for others"`
+	Version string            `json:"version,omitempty" maxLength:"100" doc:"the worker's own, a semantic version such as 1.4.0: it gets no task of a type that asks for a newer one; without it, none of a type that asks for any"`
+	Limit   int               `json:"limit,omitempty" minimum:"1" maximum:"100" default:"1" doc:"how many tasks at the most"`
+	Wait    string            `json:"wait,omitempty" default:"0s" doc:"how long the answer is held while there is no task; 5 minutes are granted"`
+	Lease   string            `json:"lease,omitempty" default:"1m0s" doc:"for how long the worker has a task without speaking of it, from 1s to 24h"`
 }
 
 // ClaimAnswer is the tasks that a worker was given.

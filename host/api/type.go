@@ -31,6 +31,7 @@ type TypeRequest struct {
 	Executor    string             `json:"executor,omitempty" doc:"that serves the type, one of the config's"`
 	Board       *bool              `json:"board,omitempty" doc:"the type is on the host's board: workers outside claim its tasks, see POST /v1/board/claims"`
 	Route       map[string]string  `json:"route,omitempty" maxProperties:"64" doc:"labels that a worker must have to run the type, with their values"`
+	MinVersion  string             `json:"min_version,omitempty" maxLength:"100" doc:"the oldest version of the type that may run its tasks, a semantic version such as 1.4.0; whoever offers it in an older one, or tells none, gets no task of it"`
 	Timeout     Duration           `json:"timeout,omitempty" doc:"of one attempt"`
 	Deadline    Duration           `json:"deadline,omitempty" doc:"of the whole task, from when it is due first"`
 	MaxAttempts int                `json:"max_attempts,omitempty" minimum:"1" maximum:"1000" doc:"how often the script may fail"`
@@ -77,6 +78,7 @@ type Limits struct {
 	Concurrency []ConcurrencyLimit `json:"concurrency" nullable:"false" doc:"how many attempts may be under way at once; empty: no limit"`
 	Rate        *RateLimit         `json:"rate" doc:"how many attempts may begin; null: no limit"`
 	Route       map[string]string  `json:"route" doc:"labels that a worker must have to run the type, with their values"`
+	MinVersion  *string            `json:"min_version" doc:"the oldest version of the type that may run its tasks; null: any may"`
 	Backoff     BackoffLimits      `json:"backoff" doc:"how long a failed task rests before it is tried again"`
 }
 

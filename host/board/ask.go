@@ -19,13 +19,14 @@ const (
 
 // Request is what a worker asks for.
 type Request struct {
-	Scope  task.Scope // whose tasks it may have
-	Worker string
-	Types  []string
-	Labels map[string]string // the worker's own: it gets tasks whose route asks for nothing else
-	Limit  int               // how many at the most; 1 if 0
-	Wait   time.Duration     // how long it is held while there is nothing
-	Lease  time.Duration     // how long it has each; DefaultLease if 0
+	Scope   task.Scope // whose tasks it may have
+	Worker  string
+	Types   []string
+	Labels  map[string]string // the worker's own: it gets tasks whose route asks for nothing else
+	Version string            // of the worker, a semantic one: it gets no tasks of types that ask for a newer; "" is too old for any that ask
+	Limit   int               // how many at the most; 1 if 0
+	Wait    time.Duration     // how long it is held while there is nothing
+	Lease   time.Duration     // how long it has each; DefaultLease if 0
 }
 
 // Check fills in what is left out, and says all that is wrong.
@@ -46,14 +47,16 @@ func (r *Request) Check() error {
 	bad.Check(r.Wait >= 0, "wait", "is negative")
 	bad.Check(r.Lease >= MinLease && r.Lease <= MaxLease, "lease", "is not between %s and %s", MinLease, MaxLease)
 	bad.Labels("labels", r.Labels)
+	bad.Check(r.Version == "" || task.ValidVersion(r.Version), "version", "is no semantic version such as 1.4.0")
 	slices.Sort(r.Types)
 	r.Types = slices.Compact(r.Types)
 	return bad.Err()
 }
 
-// Takes says whether a task of that type, owner and route is one that the worker asks for.
-func (r *Request) Takes(taskType, owner string, route task.Route) bool {
-	if !r.Scope.All && owner != r.Scope.Owner {
+// Takes says whether a task of that type, owner and route is one that the worker asks for,
+// and the worker new enough.
+func (r *Request) Takes(taskType, owner string, route task.Route, minVersion string) bool {
+	if !r.Scope.All && owner != r.Scope.Owner || !sdk.NewEnough(r.Version, minVersion) {
 		return false
 	}
 	for k, v := range route {
@@ -110,7 +113,7 @@ func (b *Board) Enter(r Request) (*Ask, error) {
 }
 
 func askKey(r *Request) string {
-	key := strings.Join(r.Types, ",") + "\n" + task.Route(r.Labels).Canonical()
+	key := strings.Join(r.Types, ",") + "\n" + task.Route(r.Labels).Canonical() + "\n" + r.Version
 	if !r.Scope.All {
 		key += "\n" + r.Scope.Owner
 	}

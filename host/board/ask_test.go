@@ -18,12 +18,13 @@ func TestRequestCheck(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	for field, spoil := range map[string]func(*Request){
-		"worker": func(r *Request) { r.Worker = "" },
-		"types":  func(r *Request) { r.Types = nil },
-		"limit":  func(r *Request) { r.Limit = MaxClaims + 1 },
-		"wait":   func(r *Request) { r.Wait = -1 },
-		"lease":  func(r *Request) { r.Lease = MinLease - 1 },
-		"labels": func(r *Request) { r.Labels = map[string]string{"": "x"} },
+		"worker":  func(r *Request) { r.Worker = "" },
+		"types":   func(r *Request) { r.Types = nil },
+		"limit":   func(r *Request) { r.Limit = MaxClaims + 1 },
+		"wait":    func(r *Request) { r.Wait = -1 },
+		"lease":   func(r *Request) { r.Lease = MinLease - 1 },
+		"version": func(r *Request) { r.Version = "new" },
+		"labels":  func(r *Request) { r.Labels = map[string]string{"": "x"} },
 	} {
 		r := good()
 		spoil(&r)
@@ -41,21 +42,23 @@ func TestRequestCheck(t *testing.T) {
 }
 
 func TestRequestTakes(t *testing.T) {
-	r := Request{Scope: task.Scope{Owner: "me"}, Types: []string{"a"}, Labels: map[string]string{"zone": "x", "gpu": "1"}}
+	r := Request{Scope: task.Scope{Owner: "me"}, Types: []string{"a"}, Labels: map[string]string{"zone": "x", "gpu": "1"}, Version: "1.4.0"}
 	for _, c := range []struct {
 		taskType, owner string
 		route           task.Route
+		minVersion      string
 		want            bool
 	}{
-		{"a", "me", nil, true}, {"b", "me", nil, false}, {"a", "you", nil, false},
-		{"a", "me", task.Route{"zone": "x"}, true}, {"a", "me", task.Route{"zone": "y"}, false}, {"a", "me", task.Route{"zone": "x", "disk": ""}, false},
+		{"a", "me", nil, "", true}, {"b", "me", nil, "", false}, {"a", "you", nil, "", false},
+		{"a", "me", task.Route{"zone": "x"}, "", true}, {"a", "me", task.Route{"zone": "y"}, "", false}, {"a", "me", task.Route{"zone": "x", "disk": ""}, "", false},
+		{"a", "me", task.Route{"zone": "x"}, "1.4.0", true}, {"a", "me", nil, "1.10.0", false}, {"a", "me", task.Route{"zone": "y"}, "1.0.0", false},
 	} {
-		if got := r.Takes(c.taskType, c.owner, c.route); got != c.want {
-			t.Errorf("%s of %s on %v: %v", c.taskType, c.owner, c.route, got)
+		if got := r.Takes(c.taskType, c.owner, c.route, c.minVersion); got != c.want {
+			t.Errorf("%s of %s on %v in version %q: %v", c.taskType, c.owner, c.route, c.minVersion, got)
 		}
 	}
 	r.Scope.All = true
-	if !r.Takes("a", "you", nil) {
+	if !r.Takes("a", "you", nil, "") {
 		t.Error("an admin's worker does not get all owners' tasks")
 	}
 }

@@ -132,7 +132,7 @@ func (x *executor) claim(t sdk.Task, r sdk.Reporter) (*claim, error) {
 	if t.Rejoin {
 		return c, c.rejoin(t.Handle)
 	}
-	return c, c.begin()
+	return c, c.begin(t.MinVersion)
 }
 
 // rejoin has the claim go on that an earlier host gave.
@@ -157,7 +157,7 @@ func (c *claim) rejoin(data []byte) (err error) {
 
 // begin gives the attempt to the ask that it was claimed for. Its start is on record before
 // the worker hears of it.
-func (c *claim) begin() error {
+func (c *claim) begin(minVersion string) error {
 	b := c.board
 	b.mu.Lock()
 	a, owner := b.expected[c.token].ask, b.expected[c.token].owner
@@ -167,7 +167,7 @@ func (c *claim) begin() error {
 		return sdk.ErrReleased
 	}
 	c.handle = handle{Worker: a.Worker, Owner: owner, Since: b.opts.Now().UTC().Truncate(time.Microsecond), Lease: a.Lease}
-	wanted := !a.gone && !b.closed
+	wanted := !a.gone && !b.closed && sdk.NewEnough(a.Version, minVersion) // the rule may have changed meanwhile
 	b.mu.Unlock()
 	var err error
 	if wanted {

@@ -81,6 +81,6 @@ func typeSetters(t *task.TypeConfig) map[string]setter {
 		"max_lost": optional(&t.MaxLost, func(n *int) setter { return count(n, 0, 1000) }), "retain": optional(&t.Retain, durationOrZero),
 		"queue_limit": count(&t.QueueLimit, 1, math.MaxInt32), "max_input": size(&t.MaxInput), "priority": count(&t.Priority, -1000, 1000),
 		"deadline": duration(&t.Deadline), "max_result": size(&t.MaxResult), "concurrency": concurrency(&t.Concurrency), "rate": optional(&t.Rate, rate),
-		"route": textMap((*map[string]string)(&t.Route)), "backoff": duration(&t.Backoff.Initial), "backoff_max": duration(&t.Backoff.Max),
+		"route": textMap((*map[string]string)(&t.Route)), "min_version": semanticVersion(&t.MinVersion), "backoff": duration(&t.Backoff.Initial), "backoff_max": duration(&t.Backoff.Max),
 	}
 }

@@ -94,6 +94,7 @@ task_type "import" {
   concurrency  = [{ max = 10 }, { max = 1, by = "label:tenant" }]
   rate         = { per_second = 2.5, burst = 4 }
   route        = { zone = "b" }
+  min_version  = "1.4.0"
   backoff      = "2s"
   backoff_max  = "1m"
 }
@@ -127,7 +128,7 @@ func TestWholeFile(t *testing.T) {
 			}},
 		Types: []TaskType{
 			{Name: "import", TypeConfig: task.TypeConfig{Executor: "fleet", Timeout: time.Hour, MaxAttempts: 3, MaxLost: &zero, Retain: &never, QueueLimit: 10000,
-				MaxInput: 1 << 20, MaxResult: 2 << 20, Priority: -5, Deadline: 3 * time.Hour,
+				MaxInput: 1 << 20, MaxResult: 2 << 20, MinVersion: "1.4.0", Priority: -5, Deadline: 3 * time.Hour,
 				Concurrency: []task.Concurrency{{Max: 10}, {Max: 1, By: "label:tenant"}}, Rate: &task.Rate{PerSecond: 2.5, Burst: 4}, Route: map[string]string{"zone": "b"}, Backoff: task.Backoff{Initial: 2 * time.Second, Max: time.Minute}}},
 			{Name: "noop", TypeConfig: task.TypeConfig{MaxInput: 4096}},
 		},
@@ -249,6 +250,7 @@ func TestFaults(t *testing.T) {
 		"negative":           {"task_type \"t\" {\n retain = \"-1h\"\n}", []string{"2:11 duration"}},
 		"size":               {"task_type \"t\" {\n max_input = \"1MB\"\n}", []string{`2:14 "512KiB"`}},
 		"limits no list":     {"task_type \"t\" {\n concurrency = 3\n}", []string{"2:16 is a list of limits"}},
+		"no version":         {"task_type \"t\" {\n min_version = \"new\"\n}", []string{`2:16 is a semantic version such as "1.4.0"`}},
 		"a limit of none":    {"task_type \"t\" {\n concurrency = [{ max = 0 }]\n}", []string{"2:16 number 1, that has a value max that is a whole number from 1"}},
 		"a limit by nothing": {"task_type \"t\" {\n concurrency = [{ max = 1, by = \"tenant\" }]\n}", []string{"2:16 label: and a label's name"}},
 		"a limit's typo":     {"task_type \"t\" {\n concurrency = [{ most = 1 }]\n}", []string{`2:16 named "most"; there are by and max`}},

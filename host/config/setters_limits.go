@@ -57,6 +57,19 @@ func rate(to *task.Rate) setter {
 	return s
 }
 
+// semanticVersion reads a version that others are compared with.
+func semanticVersion(to *string) setter {
+	s := setter{to: to, is: `is a semantic version such as "1.4.0", in quotes`}
+	s.read = func(v cty.Value) error {
+		if v.Type() != cty.String || v.IsNull() || !task.ValidVersion(v.AsString()) {
+			return s.bad()
+		}
+		*to = v.AsString()
+		return nil
+	}
+	return s
+}
+
 func number(to *float64) setter {
 	s := setter{to: to, is: "is a number"}
 	s.read = func(v cty.Value) error {

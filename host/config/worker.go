@@ -15,6 +15,9 @@ type Worker struct {
 	Name string
 	// Labels are what the route of a task may ask for.
 	Labels map[string]string
+	// Version is a semantic version of what the worker offers, such as "1.4.0": that of each
+	// task type whose plugin tells none. Task types may ask for a least one.
+	Version string
 	// Queue says from where the worker takes its attempts.
 	Queue json.RawMessage
 
@@ -26,6 +29,7 @@ func (w *Worker) setters() map[string]setter {
 	set := w.Common.setters()
 	set["name"] = text(&w.Name)
 	set["labels"] = textMap(&w.Labels)
+	set["version"] = semanticVersion(&w.Version)
 	return set
 }
 

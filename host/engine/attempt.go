@@ -22,6 +22,8 @@ type attempt struct {
 	number   int
 	token    task.Token
 	rejoin   bool // an earlier host process started it
+	// minVersion is the oldest version of its type that may run it, as its executor was told.
+	minVersion string
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc

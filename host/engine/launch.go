@@ -64,6 +64,7 @@ func (a *attempt) run() {
 		children = a.sdkChildren()
 		a.countChildren(len(children))
 	}
+	a.minVersion = a.engine.registry.LimitsOf(a.taskType).MinVersion
 	a.mu.Lock() // a cancel may be changing the task already
 	st, reverting := a.sdkTask(), a.task.State == task.Reverting
 	a.mu.Unlock()
@@ -112,7 +113,7 @@ func (a *attempt) sdkTask() sdk.Task {
 	t := &a.task
 	st := sdk.Task{
 		ID: t.ID.String(), Type: t.Type, Attempt: t.Attempt, Token: sdk.Token(t.Token), Input: t.Input, Suspect: t.Suspect, Priority: t.Priority,
-		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, Timeout: t.Timeout, Deadline: a.clock.expires,
+		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, MinVersion: a.minVersion, Timeout: t.Timeout, Deadline: a.clock.expires,
 	}
 	if a.rejoin {
 		st.Handle = t.Handle

@@ -15,6 +15,9 @@ func (a *attempt) started(handle []byte, node string) error {
 		if t.State == task.Running && t.Node == node && string(t.Handle) == string(handle) {
 			return task.Change{}, nil
 		}
+		if is := a.engine.registry.LimitsOf(a.taskType).MinVersion; a.executor.Outdated(a.minVersion, is) {
+			return task.Change{}, task.Errorf(task.CodeConflict, "task type %q wants version %s or newer since the attempt was handed on", a.taskType, is)
+		}
 		return task.Started(t, handle, node, a.engine.now())
 	})
 	if err != nil {

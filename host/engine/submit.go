@@ -142,7 +142,7 @@ func (n *newTask) giveBack() {
 // could use it waits.
 func (e *Engine) reserveSlot(n *newTask) {
 	x := n.executor
-	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !x.Runs(n.task.Type, n.task.Route) {
+	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !e.registry.Runs(x, &n.task) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {

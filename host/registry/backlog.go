@@ -152,6 +152,9 @@ func (g *Registry) queueReason(t *task.Task) string {
 	case used >= most:
 		return fmt.Sprintf("all %d slots of executor %q are in use", most, x.Name)
 	case x.OnDemand:
+		if least := g.LimitsOf(t.Type).MinVersion; least != "" {
+			return fmt.Sprintf("no worker of version %s or newer has claimed them from executor %q", least, x.Name)
+		}
 		return fmt.Sprintf("no worker has claimed them from executor %q", x.Name)
 	}
 	set := x.shares.Load()

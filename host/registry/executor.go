@@ -80,11 +80,12 @@ func (x *Executor) neverDescribed() bool {
 }
 
 // servingRank orders executors that offer a type: one that runs it, or is about to again,
-// goes before one whose nodes are away, and that before one that is only remembered.
-func (x *Executor) servingRank(taskType string) int {
+// goes before one whose nodes are away or too old, and that before one that is only
+// remembered.
+func (x *Executor) servingRank(taskType, minVersion string) int {
 	o := x.offer.Load()
 	switch state := x.sourceStatus().State; {
-	case o.live && o.types[taskType].info.Unavailable:
+	case o.live && !x.Runs(taskType, nil, minVersion):
 		return 1
 	case o.live, state == task.ExecutorStarting, state == task.ExecutorDegraded, state == task.ExecutorReady:
 		return 0
@@ -92,22 +93,37 @@ func (x *Executor) servingRank(taskType string) int {
 	return 2
 }
 
-// Runs says whether the executor can run the type now, with workers of these
-// labels: only executors that hand attempts on to nodes look at a route.
-func (x *Executor) Runs(taskType string, route map[string]string) bool {
+// Outdated says that the executor is not to begin an attempt that was handed to it when a
+// type asked for one version at the least, and asks for another now. One that is not told
+// what begins could only say that it had.
+func (x *Executor) Outdated(was, is string) bool {
+	return !sdk.NewEnough(was, is) && !x.offer.Load().Info.StartUnknown
+}
+
+// Runs says whether the executor can run the type now, in that version or a newer one, with
+// workers of these labels: only executors that hand attempts on to nodes look at a route. On
+// demand it is whoever asks that has a version.
+func (x *Executor) Runs(taskType string, route map[string]string, minVersion string) bool {
 	o := x.offer.Load()
 	t, ok := o.types[taskType]
 	if !ok || !o.live || t.info.Unavailable {
 		return false
 	}
-	return x.OnDemand || len(route) == 0 || !o.Info.Deferred || slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool {
-		return nodeRuns(&n, taskType, route)
-	})
+	switch {
+	case x.OnDemand:
+		return true
+	case !o.Info.Deferred:
+		return sdk.NewEnough(t.info.Version, minVersion)
+	case len(route) == 0 && minVersion == "":
+		return true
+	}
+	return slices.ContainsFunc(o.Info.Nodes, func(n sdk.Node) bool { return nodeRuns(&n, taskType, route, minVersion) })
 }
 
-// nodeRuns says whether a node takes attempts of the type and route.
-func nodeRuns(n *sdk.Node, taskType string, route map[string]string) bool {
-	return n.Takes(taskType) && len(n.Lacks(route)) == 0
+// nodeRuns says whether a node takes attempts of the type and route, in that version or a
+// newer one.
+func nodeRuns(n *sdk.Node, taskType string, route map[string]string, minVersion string) bool {
+	return n.Takes(taskType) && len(n.Lacks(route)) == 0 && sdk.NewEnough(n.TypeVersions[taskType], minVersion)
 }
 
 // Reserve takes up to n free slots and says how many it got.

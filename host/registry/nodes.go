@@ -34,7 +34,7 @@ func (x *Executor) LiveNodes(ctx context.Context) []task.Node {
 func nodeStatus(n *sdk.Node, executor string) task.Node {
 	return task.Node{Name: n.Name, Instance: n.Instance, Executor: executor, Address: n.Address, Version: n.Version,
 		Types: n.Types, Slots: n.Slots, Used: n.Used, Labels: n.Labels, Draining: n.Draining, Gone: n.Gone,
-		Running: n.Running, LastSeen: n.LastSeen}
+		Running: n.Running, LastSeen: n.LastSeen, TypeVersions: n.TypeVersions}
 }
 
 // findNode is the node of that name, one that is there before one that is gone.

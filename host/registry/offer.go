@@ -38,6 +38,10 @@ func newOffer(info sdk.Info, live bool, before *offer) *offer {
 			o.refuse("task type %q is offered twice: the first holds", t.Name)
 			continue
 		}
+		if err := t.CheckVersions(); err != nil {
+			o.refuse("%v", err)
+			continue
+		}
 		if before != nil && before.has(t.Name) && sameSchemas(before.types[t.Name].info, t) {
 			o.types[t.Name] = offeredType{t, before.types[t.Name].schema}
 			continue

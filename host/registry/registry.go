@@ -296,7 +296,8 @@ func (g *Registry) typesInForce() map[string]*Type {
 	for _, x := range g.executors {
 		o := x.offer.Load()
 		for name := range o.types {
-			if t := types[name]; t == nil || x.servingRank(name) < t.Executor.servingRank(name) {
+			least := g.minVersionSaid(name)
+			if t := types[name]; t == nil || x.servingRank(name, least) < t.Executor.servingRank(name, least) {
 				types[name] = g.newType(name, x, o)
 			}
 		}
@@ -329,6 +330,18 @@ func (g *Registry) placed(taskType string) string {
 	}
 	if s := (*g.stored.Load())[taskType]; s != nil {
 		return s.spec.Executor
+	}
+	return ""
+}
+
+// minVersionSaid is the oldest version that may run a type by the operator's word, or else by
+// a client's.
+func (g *Registry) minVersionSaid(taskType string) string {
+	if v := (*g.config.Load())[taskType].MinVersion; v != "" {
+		return v
+	}
+	if s := (*g.stored.Load())[taskType]; s != nil {
+		return s.spec.MinVersion
 	}
 	return ""
 }
@@ -375,7 +388,7 @@ func (g *Registry) layers(t *Type) (offered, put, config task.TypeConfig) {
 func offeredConfig(d *sdk.Defaults) task.TypeConfig {
 	c := task.TypeConfig{Timeout: d.Timeout, Deadline: d.Deadline, MaxAttempts: d.MaxAttempts, MaxLost: d.MaxLost, Retain: d.Retain,
 		Backoff: task.Backoff{Initial: d.Backoff, Max: d.BackoffMax}, QueueLimit: d.QueueLimit, Priority: d.Priority,
-		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route}
+		MaxInput: d.MaxInput, MaxResult: d.MaxResult, Route: d.Route, MinVersion: d.MinVersion}
 	for _, n := range d.Concurrency {
 		c.Concurrency = append(c.Concurrency, task.Concurrency(n))
 	}
@@ -404,7 +417,7 @@ func (g *Registry) serveLanes(types map[string]*Type) {
 	}
 	for i := range lanes {
 		if x, route := g.placeLane(types, &lanes[i]); x != nil {
-			sets[x].add(&lanes[i], route)
+			sets[x].add(&lanes[i], route, types[lanes[i].Type].Limits.MinVersion)
 		}
 	}
 	for x, set := range sets {
@@ -450,7 +463,7 @@ func (g *Registry) placeLane(types map[string]*Type, l *task.Lane) (*Executor, t
 	if l.Executor != "" {
 		x = g.byName[l.Executor]
 	}
-	if x == nil || !x.Runs(l.Type, route) {
+	if x == nil || !x.Runs(l.Type, route, t.Limits.MinVersion) {
 		return nil, nil
 	}
 	return x, route

@@ -14,9 +14,11 @@ import (
 type Share struct {
 	key   shareKey
 	route task.Route
-	limit atomic.Int64
-	used  atomic.Int64
-	lanes atomic.Pointer[[]task.LaneID]
+	// minVersion is the oldest version that may run its tasks.
+	minVersion atomic.Pointer[string]
+	limit      atomic.Int64
+	used       atomic.Int64
+	lanes      atomic.Pointer[[]task.LaneID]
 	// retained says that it is kept for the attempts that count against it alone: nothing is
 	// claimed for it. Guarded by Registry.mu.
 	retained bool
@@ -45,7 +47,7 @@ type ShareSet struct {
 func (x *Executor) newShareSet() *ShareSet {
 	s := &ShareSet{executor: x, byKey: map[shareKey]*Share{}, lanes: map[*Share][]task.LaneID{}}
 	if !x.hasNodes() && !x.OnDemand {
-		s.share(shareKey{}, nil)
+		s.share(shareKey{}, nil, "")
 	}
 	return s
 }
@@ -57,8 +59,8 @@ func (x *Executor) hasNodes() bool {
 }
 
 // add gives a lane to the share that it belongs to.
-func (s *ShareSet) add(l *task.Lane, route task.Route) {
-	n := s.share(s.keyOf(l.Type, l.Owner, l.Route, l.Suspect), route)
+func (s *ShareSet) add(l *task.Lane, route task.Route, minVersion string) {
+	n := s.share(s.keyOf(l.Type, l.Owner, l.Route, l.Suspect), route, minVersion)
 	s.lanes[n] = append(s.lanes[n], l.ID)
 }
 
@@ -87,7 +89,7 @@ func (s *ShareSet) keyOf(taskType, owner, route string, suspect bool) shareKey {
 }
 
 // share finds or makes the share of that key, with the limit that holds now.
-func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
+func (s *ShareSet) share(key shareKey, route map[string]string, minVersion string) *Share {
 	if n := s.byKey[key]; n != nil {
 		return n
 	}
@@ -98,7 +100,8 @@ func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 	if n == nil {
 		n = &Share{key: key, route: route}
 	}
-	n.limit.Store(s.executor.shareLimit(key, route))
+	n.minVersion.Store(&minVersion)
+	n.limit.Store(s.executor.shareLimit(key, route, minVersion))
 	n.retained = false
 	s.byKey[key] = n
 	if key.suspect {
@@ -114,7 +117,7 @@ func (s *ShareSet) share(key shareKey, route map[string]string) *Share {
 // one for each of those nodes, which see that none runs two at once. Without nodes only
 // the executor's slots bound it, and one suspect of each type runs at a time. On demand it
 // is whoever asks that bounds both.
-func (x *Executor) shareLimit(key shareKey, route map[string]string) int64 {
+func (x *Executor) shareLimit(key shareKey, route map[string]string, minVersion string) int64 {
 	if x.OnDemand {
 		return math.MaxInt64
 	}
@@ -126,7 +129,7 @@ func (x *Executor) shareLimit(key shareKey, route map[string]string) int64 {
 	}
 	var nodes, capacity int64
 	for _, n := range x.offer.Load().Info.Nodes {
-		if !nodeRuns(&n, key.taskType, route) {
+		if !nodeRuns(&n, key.taskType, route, minVersion) {
 			continue
 		}
 		nodes++
@@ -211,9 +214,10 @@ func (s *Share) Release(n int64) { s.used.Add(-n) }
 // Hold takes a place for an attempt that is there already, whatever the bound.
 func (s *Share) Hold() { s.used.Add(1) }
 
-// Of gives the type, owner and route of the tasks of an executor's share that is on demand.
-func (s *Share) Of() (taskType, owner string, route task.Route) {
-	return s.key.taskType, s.key.owner, s.route
+// Of gives what the tasks of an executor's share are that is on demand, and the oldest
+// version of their type that may run them.
+func (s *Share) Of() (taskType, owner string, route task.Route, minVersion string) {
+	return s.key.taskType, s.key.owner, s.route, *s.minVersion.Load()
 }
 
 // Suspect says that it is a share of suspects.

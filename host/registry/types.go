@@ -111,6 +111,11 @@ func (g *Registry) Serving(t *task.Task) *Executor {
 	return nil
 }
 
+// Runs says whether an executor can run the task now.
+func (g *Registry) Runs(x *Executor, t *task.Task) bool {
+	return x.Runs(t.Type, t.Route, g.LimitsOf(t.Type).MinVersion)
+}
+
 // LimitsOf are the limits under which a stored task runs.
 func (g *Registry) LimitsOf(taskType string) task.Limits {
 	if ty := (*g.types.Load())[taskType]; ty != nil {
@@ -148,7 +153,7 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 		}
 		if x := t.Executor; x != nil {
 			ty.Executor = x.Name
-			ty.Available = x.Ready() && x.Runs(t.info.Name, nil)
+			ty.Available = x.Ready() && x.Runs(t.info.Name, nil, t.Limits.MinVersion)
 		}
 		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
 			ty.Paused = stored.paused

@@ -34,21 +34,28 @@ func (g *Registry) withWaitReason(t task.Task, value func(label string) (string,
 	if x == nil { // its executor is in the config no more, or nobody offers its type
 		t.Executor = t.Pinned
 		t.Waiting = task.WaitExecutor
-		t.WaitReason = waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, t.Type, t.Route)
+		t.WaitReason = waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, want{taskType: t.Type})
 		return t
 	}
 	t.Executor = x.Name
-	if !x.Ready() || !x.Runs(t.Type, t.Route) {
+	if !x.Ready() || !g.Runs(x, &t) {
 		t.Waiting = task.WaitExecutor
-		t.WaitReason = x.waitReason(&t)
+		t.WaitReason = x.waitReason(want{t.Type, t.Route, g.LimitsOf(t.Type).MinVersion})
 		return t
 	}
 	t.WaitReason = block.Reason(t.Type)
 	return t
 }
 
-// waitReason says why the executor does not take the task.
-func (x *Executor) waitReason(t *task.Task) string {
+// want is what a task asks of an executor.
+type want struct {
+	taskType   string
+	route      map[string]string
+	minVersion string
+}
+
+// waitReason says why the executor does not take a task that wants this.
+func (x *Executor) waitReason(w want) string {
 	s, o := x.sourceStatus(), x.offer.Load()
 	if s.State == task.ExecutorReady {
 		x.explain(&s, o)
@@ -59,17 +66,17 @@ func (x *Executor) waitReason(t *task.Task) string {
 	case !o.live && s.State == task.ExecutorReady:
 		s.State, s.Reason = task.ExecutorStarting, "it has not said what it offers"
 	}
-	return waitReason(x.Name, s, &o.Info, t.Type, t.Route)
+	return waitReason(x.Name, s, &o.Info, w)
 }
 
 // waitReason says to an operator why a task that waits for an executor is not handed
 // to it: what the executor is, or what none of its nodes has. executor is "" if none
 // serves the type, and its state if it is in the config no more.
-func waitReason(executor string, s task.ExecutorStatus, info *sdk.Info, taskType string, route map[string]string) string {
-	offered := slices.IndexFunc(info.Types, func(t sdk.TypeInfo) bool { return t.Name == taskType })
+func waitReason(executor string, s task.ExecutorStatus, info *sdk.Info, w want) string {
+	offered := slices.IndexFunc(info.Types, func(t sdk.TypeInfo) bool { return t.Name == w.taskType })
 	switch {
 	case executor == "":
-		return fmt.Sprintf("no executor offers task type %q", taskType)
+		return fmt.Sprintf("no executor offers task type %q", w.taskType)
 	case s.State == "":
 		return fmt.Sprintf("executor %q is not in the config any more", executor)
 	case s.State != task.ExecutorReady:
@@ -77,34 +84,48 @@ func waitReason(executor string, s task.ExecutorStatus, info *sdk.Info, taskType
 	case info.Unavailable != "":
 		return fmt.Sprintf("executor %q can run nothing at present: %s", executor, info.Unavailable)
 	case offered < 0:
-		return fmt.Sprintf("executor %q does not offer task type %q", executor, taskType)
+		return fmt.Sprintf("executor %q does not offer task type %q", executor, w.taskType)
 	case info.Deferred:
-		return nodesReason(executor, info.Nodes, taskType, route)
+		return nodesReason(executor, info.Nodes, w)
 	case info.Types[offered].Unavailable:
-		return fmt.Sprintf("executor %q offers task type %q, and nothing serves it at present", executor, taskType)
+		return fmt.Sprintf("executor %q offers task type %q, and nothing serves it at present", executor, w.taskType)
 	}
-	return ""
+	switch version := info.Types[offered].Version; {
+	case sdk.NewEnough(version, w.minVersion):
+		return ""
+	case version == "":
+		return fmt.Sprintf("executor %q offers task type %q without telling its version, and %s or newer is wanted", executor, w.taskType, w.minVersion)
+	default:
+		return fmt.Sprintf("executor %q offers task type %q in version %s, and %s or newer is wanted", executor, w.taskType, version, w.minVersion)
+	}
 }
 
 // nodesReason says what keeps every node from a task; "" if one may take it.
-func nodesReason(executor string, nodes []sdk.Node, taskType string, route map[string]string) string {
+func nodesReason(executor string, nodes []sdk.Node, w want) string {
+	taskType := w.taskType
 	var gone, draining []string
 	var lacking map[string]int // how many of the nodes that offer the type lack a label
-	offering := 0
+	offering, newest, old := 0, "", false
 	for i := range nodes {
 		n := &nodes[i]
 		if !slices.Contains(n.Types, taskType) {
 			continue
 		}
-		lacks := n.Lacks(route)
+		lacks, version := n.Lacks(w.route), n.TypeVersions[taskType]
+		right := len(lacks) == 0 && sdk.NewEnough(version, w.minVersion)
 		switch {
 		case n.Gone:
 			gone = append(gone, n.Name)
 			continue
-		case len(lacks) == 0 && !n.Draining:
+		case right && !n.Draining:
 			return ""
-		case len(lacks) == 0:
+		case right:
 			draining = append(draining, n.Name)
+		case len(lacks) == 0:
+			old = true
+			if sdk.CompareVersions(version, newest) > 0 {
+				newest = version
+			}
 		}
 		offering++
 		if lacking == nil {
@@ -121,8 +142,23 @@ func nodesReason(executor string, nodes []sdk.Node, taskType string, route map[s
 		return fmt.Sprintf("no worker of executor %q offers task type %q", executor, taskType)
 	case len(draining) > 0:
 		return fmt.Sprintf("the workers that could run it are draining: %s", someOf(draining))
+	case old:
+		return versionReason(executor, newest, w)
 	}
 	return labelsReason(executor, taskType, lacking, offering)
+}
+
+// versionReason says that the nodes are too old that offer the type and have the labels, of
+// which the newest is of that version.
+func versionReason(executor, newest string, w want) string {
+	labels, is := "", "the newest is "+newest
+	if len(w.route) > 0 {
+		labels = " and has its labels"
+	}
+	if newest == "" {
+		is = "none tells its version"
+	}
+	return fmt.Sprintf("no worker of executor %q that offers task type %q%s is of version %s or newer; %s", executor, w.taskType, labels, w.minVersion, is)
 }
 
 // labelsReason names the labels that no node has which offers the type, or else those that

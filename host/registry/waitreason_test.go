@@ -22,6 +22,10 @@ func TestWaitReason(t *testing.T) {
 		}
 		return n
 	}
+	of := func(version string, n sdk.Node) sdk.Node {
+		n.TypeVersions = map[string]string{"import": version}
+		return n
+	}
 	drains, left := node("w1", "zone=b"), node("w9", "zone=b")
 	drains.Draining, left.Gone = true, true
 	zoneB := map[string]string{"zone": "b"}
@@ -55,7 +59,29 @@ func TestWaitReason(t *testing.T) {
 		"many": {"x", ready, fleet(node("w1")), many,
 			`no worker of executor "x" that offers task type "import" has the label l0=x, l1=x, l2=x, l3=x, l4=x and 3 more`},
 	} {
-		if got := waitReason(c.executor, c.status, &c.info, "import", c.route); got != c.want {
+		if got := waitReason(c.executor, c.status, &c.info, want{"import", c.route, ""}); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	offers := func(version string) sdk.Info {
+		return sdk.Info{Types: []sdk.TypeInfo{{Name: "import", Version: version}}}
+	}
+	for name, c := range map[string]struct {
+		info  sdk.Info
+		route map[string]string
+		want  string
+	}{
+		"new enough":     {offers("2.0.0"), nil, ""},
+		"too old":        {offers("1.9.0"), nil, `executor "x" offers task type "import" in version 1.9.0, and 2.0.0 or newer is wanted`},
+		"no version":     {offers(""), nil, `executor "x" offers task type "import" without telling its version, and 2.0.0 or newer is wanted`},
+		"a new worker":   {fleet(node("w0"), of("1.0.0", node("w1")), of("2.1.0", node("w2"))), nil, ""},
+		"old workers":    {fleet(node("w0"), of("1.9.0", node("w1")), of("1.10.0", node("w2"))), nil, `no worker of executor "x" that offers task type "import" is of version 2.0.0 or newer; the newest is 1.10.0`},
+		"none tells":     {fleet(node("w0")), nil, `no worker of executor "x" that offers task type "import" is of version 2.0.0 or newer; none tells its version`},
+		"new, elsewhere": {fleet(of("1.0.0", node("w1", "zone=b")), of("2.0.0", node("w2", "zone=a"))), zoneB, `no worker of executor "x" that offers task type "import" and has its labels is of version 2.0.0 or newer; the newest is 1.0.0`},
+		"new, drains":    {fleet(of("1.0.0", node("w2", "zone=b")), of("2.0.0", drains)), zoneB, "the workers that could run it are draining: w1"},
+		"no labels":      {fleet(of("2.0.0", node("w1"))), zoneB, `no worker of executor "x" that offers task type "import" has the label zone=b`},
+	} {
+		if got := waitReason("x", ready, &c.info, want{"import", c.route, "2.0.0"}); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -20,6 +20,7 @@ type Limits struct {
 	Concurrency []Concurrency
 	Rate        Rate
 	Route       Route
+	MinVersion  string // the oldest version of the type that may run its tasks; "" for any
 	Backoff     Backoff
 }
 
@@ -83,6 +84,10 @@ type TypeConfig struct {
 	// Route is the labels that a worker must have to run tasks of the type, unless a task names
 	// others.
 	Route Route
+	// MinVersion is the oldest version of the type that may run its tasks, a semantic one such
+	// as "1.4.0": workers and plugins that offer an older one, or tell none, get no task of it.
+	// Without the key any may.
+	MinVersion string
 	// Backoff is laid over in each of its two parts by itself.
 	Backoff Backoff
 }
@@ -106,6 +111,7 @@ var limitFields = []struct {
 	{"concurrency", func(c *TypeConfig) bool { return c.Concurrency != nil && c.validStart() }, func(l *Limits, c *TypeConfig) { l.Concurrency = c.Concurrency }},
 	{"rate", func(c *TypeConfig) bool { return c.Rate != nil && c.validStart() }, func(l *Limits, c *TypeConfig) { l.Rate = *c.Rate }},
 	{"route", func(c *TypeConfig) bool { return len(c.Route) > 0 }, func(l *Limits, c *TypeConfig) { l.Route = c.Route }},
+	{"min_version", func(c *TypeConfig) bool { return ValidVersion(c.MinVersion) }, func(l *Limits, c *TypeConfig) { l.MinVersion = c.MinVersion }},
 	{"backoff", func(c *TypeConfig) bool { return c.Backoff.Initial > 0 || c.Backoff.Max > 0 }, func(l *Limits, c *TypeConfig) {
 		if c.Backoff.Initial > 0 {
 			l.Backoff.Initial = min(c.Backoff.Initial, MaxRetain)

@@ -44,6 +44,7 @@ func TestLayLimits(t *testing.T) {
 				l.MaxLost = task.MaxTries
 				l.Priority = -task.MaxPriority
 			}},
+		"versions":      {[]task.TypeConfig{{MinVersion: "1.0.0"}, {MinVersion: "2"}, {MinVersion: "new"}, {}}, func(l *task.Limits) { l.MinVersion = "2" }},
 		"below nothing": {[]task.TypeConfig{{Timeout: -1, MaxAttempts: -1, QueueLimit: -1}}, func(*task.Limits) {}},
 		"half a backoff": {
 			[]task.TypeConfig{{Backoff: task.Backoff{Initial: time.Hour}}}, func(l *task.Limits) {

@@ -45,7 +45,7 @@ func TestCheckTypeSpec(t *testing.T) {
 	minus, huge := -1, task.MaxRetain+1
 	for field, s := range map[string]task.TypeConfig{
 		"timeout": {Timeout: task.MaxTimeout + 1}, "deadline": {Deadline: -1}, "max_attempts": {MaxAttempts: -1}, "max_lost": {MaxLost: &minus}, "retain": {Retain: &huge},
-		"backoff": {Backoff: task.Backoff{Initial: 2, Max: 1}}, "queue_limit": {QueueLimit: -1}, "max_input": {MaxInput: -1}, "max_result": {MaxResult: task.MaxPayload + 1},
+		"backoff": {Backoff: task.Backoff{Initial: 2, Max: 1}}, "queue_limit": {QueueLimit: -1}, "max_input": {MaxInput: -1}, "min_version": {MinVersion: "new"}, "max_result": {MaxResult: task.MaxPayload + 1},
 		"priority": {Priority: 1001}, "route": {Route: task.Route{"": "x"}}, "concurrency": {Concurrency: []task.Concurrency{{Max: 1}, {Max: 2}}},
 		"rate": {Rate: &task.Rate{PerSecond: 0.001, Burst: 1_000_000}},
 	} {

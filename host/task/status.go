@@ -76,6 +76,8 @@ type Node struct {
 	Gone     bool              `json:"gone,omitempty"` // not there any more
 	Running  []string          `json:"running"`
 	LastSeen time.Time         `json:"last_seen"`
+	// TypeVersions is in which version it offers a type, where it says so.
+	TypeVersions map[string]string `json:"type_versions,omitempty"`
 }
 
 // Readiness is whether a host can run tasks.

@@ -43,6 +43,7 @@ func (s *TypeSpec) Check() error {
 	bad.Check(s.MaxResult >= 0 && s.MaxResult <= MaxPayload, "max_result", "is not between 1 and %d bytes", int64(MaxPayload))
 	bad.Check(s.Priority >= -MaxPriority && s.Priority <= MaxPriority, "priority", "is not between -%d and %d", MaxPriority, MaxPriority)
 	bad.Labels("route", s.Route)
+	bad.Check(s.MinVersion == "" || ValidVersion(s.MinVersion), "min_version", "is no semantic version such as 1.4.0")
 	bad.CheckConcurrency("concurrency", s.Concurrency)
 	if s.Rate != nil {
 		bad.CheckRate("rate", *s.Rate)

@@ -14,10 +14,11 @@ import (
 
 // claimFields are the fields that a request for tasks may have.
 var claimFields = map[string]func(c *board.Request, v json.RawMessage, at place, bad *faults){
-	"worker": func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Worker = bad.str(v, at) },
-	"types":  func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Types = bad.strings(v, at) },
-	"labels": func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Labels = bad.stringMap(v, at) },
-	"wait":   func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Wait = bad.duration(v, at) },
+	"worker":  func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Worker = bad.str(v, at) },
+	"types":   func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Types = bad.strings(v, at) },
+	"labels":  func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Labels = bad.stringMap(v, at) },
+	"version": func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Version = bad.str(v, at) },
+	"wait":    func(c *board.Request, v json.RawMessage, at place, bad *faults) { c.Wait = bad.duration(v, at) },
 	"limit": func(c *board.Request, v json.RawMessage, at place, bad *faults) {
 		if c.Limit = bad.integer(v, at); c.Limit == 0 {
 			bad.add(at, "is not between 1 and %d", board.MaxClaims)

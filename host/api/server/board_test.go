@@ -164,6 +164,7 @@ func TestBoardRefuses(t *testing.T) {
 		{"/v1/board/claims", `{"worker":"w","types":["outside"],"wait":"soon"}`, "/wait"},
 		{"/v1/board/claims", `{"worker":"w","types":["outside"],"wait":-1}`, "/wait"},
 		{"/v1/board/claims", `{"worker":"w","types":["outside"],"labels":{"a":1}}`, "/labels/a"},
+		{"/v1/board/claims", `{"worker":"w","types":["outside"],"version":"new"}`, "/version"},
 		{"/v1/board/claims", `{"worker":"w","types":["outside"],"typo":1}`, "/typo"},
 		{path + "/progress", `{"total":1}`, "/done"},
 		{path + "/progress", `{"done":-1}`, "/done"},

@@ -11,7 +11,7 @@ func toType(t *task.TypeStatus) api.Type {
 		Name: t.Name, Description: t.Description, Input: orNullJSON(t.Input), Result: orNullJSON(t.Result),
 		Revertible: t.Revertible, Executor: orNull(t.Executor), Available: t.Available, Paused: t.Paused, Origin: t.Origins,
 		Limits: api.Limits{Timeout: l.Timeout.String(), Deadline: l.Deadline.String(), MaxAttempts: l.MaxAttempts, MaxLost: l.MaxLost, Retain: l.Retain.String(),
-			Priority: l.Priority, MaxInput: l.MaxInput, MaxResult: l.MaxResult, QueueLimit: l.QueueLimit, Route: orEmpty(l.Route),
+			Priority: l.Priority, MaxInput: l.MaxInput, MaxResult: l.MaxResult, QueueLimit: l.QueueLimit, Route: orEmpty(l.Route), MinVersion: orNull(l.MinVersion),
 			Backoff: api.BackoffLimits{Initial: l.Backoff.Initial.String(), Max: l.Backoff.Max.String()}},
 		Counts: api.Counts(t.Counts),
 	}
@@ -53,7 +53,7 @@ func toWorker(n *task.Node, executor string, s task.Scope) api.Worker {
 	}
 	return api.Worker{
 		Name: n.Name, Instance: n.Instance, Executor: executor, State: workerState(n), Address: n.Address, Version: n.Version,
-		Types: append([]string{}, n.Types...), Slots: api.Slots{Used: n.Used, Max: n.Slots}, Labels: orEmpty(n.Labels), Draining: n.Draining,
+		Types: append([]string{}, n.Types...), TypeVersions: orEmpty(n.TypeVersions), Slots: api.Slots{Used: n.Used, Max: n.Slots}, Labels: orEmpty(n.Labels), Draining: n.Draining,
 		Running: append([]string{}, running...), LastSeen: timeOrNull(n.LastSeen),
 	}
 }

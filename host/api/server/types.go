@@ -42,6 +42,7 @@ var typeFields = map[string]func(s *task.TypeSpec, v json.RawMessage, at place, 
 	"executor":    func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.Executor = bad.str(v, at) },
 	"board":       func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.Board = bad.boolean(v, at) },
 	"route":       func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.Route = bad.stringMap(v, at) },
+	"min_version": func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.MinVersion = bad.str(v, at) },
 	"timeout":     func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.Timeout = bad.positive(v, at) },
 	"deadline":    func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) { s.Deadline = bad.positive(v, at) },
 	"max_attempts": func(s *task.TypeSpec, v json.RawMessage, at place, bad *faults) {

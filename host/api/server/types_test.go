@@ -13,7 +13,7 @@ import (
 
 func TestPutTypeFieldByField(t *testing.T) {
 	r := newTestServer(t, server.Options{})
-	a := r.do("PUT", "/v1/types/later", `{"description":"what is to come","input":{"type":"object","required":["n"]},"result":{"type":"number"},"executor":"x","route":{"zone":"b"},
+	a := r.do("PUT", "/v1/types/later", `{"description":"what is to come","input":{"type":"object","required":["n"]},"result":{"type":"number"},"executor":"x","route":{"zone":"b"},"min_version":"1.4.0",
 		"timeout":"90s","deadline":3600,"max_attempts":4,"max_lost":0,"backoff":{"initial":"2s","max":30},"retain":0,"queue_limit":64,
 		"concurrency":[{"max":5},{"max":2,"by":"owner"},{"max":1,"by":"label:tenant"}],"rate":{"per_second":2.5,"burst":10},"priority":-3,"max_input":1000,"max_result":2000}`)
 	r.wants(a, 201, "")
@@ -21,7 +21,7 @@ func TestPutTypeFieldByField(t *testing.T) {
 	a.json(t, &got)
 	l := got.Limits
 	if a.Header.Get("Location") != "/v1/types/later" || got.Description != "what is to come" || string(got.Input) != `{"type":"object","required":["n"]}` || string(got.Result) != `{"type":"number"}` ||
-		*got.Executor != "x" || got.Available || got.Paused || l.Route["zone"] != "b" || l.Timeout != "1m30s" || l.Deadline != "1h0m0s" || l.MaxAttempts != 4 || l.MaxLost != 0 ||
+		*got.Executor != "x" || got.Available || got.Paused || l.Route["zone"] != "b" || *l.MinVersion != "1.4.0" || l.Timeout != "1m30s" || l.Deadline != "1h0m0s" || l.MaxAttempts != 4 || l.MaxLost != 0 ||
 		l.Backoff != (api.BackoffLimits{Initial: "2s", Max: "30s"}) || l.Retain != "0s" || l.QueueLimit != 64 || len(l.Concurrency) != 3 || l.Concurrency[2] != (api.ConcurrencyLimit{Max: 1, By: "label:tenant"}) ||
 		*l.Rate != (api.RateLimit{PerSecond: 2.5, Burst: 10}) || l.Priority != -3 || l.MaxInput != 1000 || l.MaxResult != 2000 {
 		t.Errorf("%s", a.body)
@@ -31,7 +31,7 @@ func TestPutTypeFieldByField(t *testing.T) {
 			t.Errorf("%s is of %s", field, origin)
 		}
 	}
-	if len(got.Origin) != 17 {
+	if len(got.Origin) != 18 {
 		t.Errorf("origins of %d fields", len(got.Origin))
 	}
 	// Its tasks are accepted under its schema and limits, and wait for who offers the type.

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,26 @@ func TestReconnect(t *testing.T) {
 	defer c.mu.Unlock()
 	if c.ups != 2 {
 		t.Errorf("the broker came %d times", c.ups)
+	}
+}
+
+// Of several addresses, the nodes of a cluster, one that is dead is passed by.
+func TestDeadNode(t *testing.T) {
+	r := queuetest.SharedRabbitMQ(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, "amqp://guest:guest@"+dead+", "+r.URL())
+	queuetest.Eventually(t, "the node that lives is found", func() bool { return c.Ready() == nil })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.downs) != 1 || !strings.Contains(c.downs[0].Error(), "connection refused") {
+		t.Errorf("of the dead one is told: %v", c.downs)
 	}
 }
 

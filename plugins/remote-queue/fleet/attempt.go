@@ -74,10 +74,12 @@ type attempt struct {
 }
 
 func newAttempt(act wire.Action, t *sdk.Task) *attempt {
-	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: wire.RouteKey(t.Route), Type: t.Type},
+	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: routeOf(t).Key(), Type: t.Type},
 		firstAsk: make(chan wire.Peer, 1), done: make(chan struct{}),
 		timeout: t.Timeout, deadline: t.Deadline}
 }
+
+func routeOf(t *sdk.Task) wire.Route { return wire.Route{Labels: t.Route, MinVersion: t.MinVersion} }
 
 // forgetStart frees what is needed as long as nobody has begun. fleet.mu is held.
 func (a *attempt) forgetStart() { a.encodedStart, a.task = nil, sdk.Task{} }

@@ -70,7 +70,7 @@ func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt
 		a.lastNamed = f.clock.now() + time.Duration(f.queueConfig.Rejoin-f.queueConfig.Lapse)
 	default:
 		if _, known := f.routes[a.lane.Route]; !known {
-			f.routes[a.lane.Route] = t.Route
+			f.routes[a.lane.Route] = routeOf(&t)
 		}
 		a.lastServed = f.clock.now()
 		f.starts.enqueue(a)

@@ -66,8 +66,8 @@ type fleet struct {
 	// typesUnsaved says that knownTypes are not as on file, and typesSaved when they were.
 	typesUnsaved bool
 	typesSaved   time.Time
-	// routes are the labels that tasks asked for, by their route's key.
-	routes map[string]map[string]string
+	// routes are what tasks asked of workers, by their keys.
+	routes map[string]wire.Route
 	closed bool
 }
 
@@ -94,6 +94,8 @@ type remoteWorker struct {
 	info wire.WorkerInfo
 	// types are those that it offers and that the fleet had room for.
 	types []string
+	// versions are in which version it offers them, where it says so.
+	versions map[string]string
 	// lastHeartbeat is without what it names and describes.
 	lastHeartbeat wire.Heartbeat
 	// heardAt is when that was, by the fleet's clock, and heardTime by the wall clock.

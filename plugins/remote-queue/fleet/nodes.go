@@ -106,7 +106,7 @@ func (f *fleet) describeNodes() (out []sdk.Node) {
 func (f *fleet) describeNode(w *remoteWorker) sdk.Node {
 	n := sdk.Node{Name: w.peer.Name, Instance: w.peer.Instance, Address: w.info.Address, Version: w.info.Version,
 		Types: slices.Clone(w.types), Slots: w.info.Slots, Used: w.lastHeartbeat.Used, Labels: w.info.Labels,
-		Draining: f.draining(w), LastSeen: w.heardTime}
+		Draining: f.draining(w), LastSeen: w.heardTime, TypeVersions: w.versions}
 	if len(w.info.TypeSlots) > 0 {
 		n.TypeSlots = maps.Clone(w.info.TypeSlots)
 	}

@@ -18,11 +18,8 @@ func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
 	_, o.Drain = f.drained[w.peer.Name]
 	if w.described && !o.Drain {
 		for _, key := range slices.Sorted(maps.Keys(f.routes)) {
-			if !wire.LabelsSatisfy(w.info.Labels, f.routes[key]) {
-				continue
-			}
 			for _, typ := range w.types {
-				if l := (wire.Lane{Route: key, Type: typ}); f.starts.hasLane(l) {
+				if l := (wire.Lane{Route: key, Type: typ}); f.starts.hasLane(l) && f.mayServe(w, l) {
 					o.Lanes = append(o.Lanes, wire.OfferLane{Name: l.Name(), Type: typ})
 				}
 			}
@@ -32,6 +29,12 @@ func (f *fleet) offerFor(w *remoteWorker) wire.Offer {
 	_, _ = fmt.Fprint(h, o) // a hash takes any write
 	o.ID = strconv.FormatUint(h.Sum64(), 36)
 	return o
+}
+
+// mayServe says whether w takes what is in a lane of one of its types: it has the labels, and
+// is new enough. f.mu is held.
+func (f *fleet) mayServe(w *remoteWorker, l wire.Lane) bool {
+	return f.routes[l.Route].MetBy(w.info.Labels, w.versions[l.Type])
 }
 
 // hasLane says whether a lane's consumer is there. fleet.mu is held.

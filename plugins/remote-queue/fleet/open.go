@@ -28,7 +28,7 @@ func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) 
 	}
 	f := &fleet{cfg: cfg, queueConfig: c, log: cfg.Log, process: rand.Text(), restURL: c.RestURL(cfg.HostURL),
 		attempts: make(map[sdk.Token]*attempt), forgottenTokens: make(map[sdk.Token]struct{}), workers: make(map[wire.Peer]*remoteWorker),
-		knownTypes: make(map[string]*knownType), typesSaved: time.Now(), goneWorkers: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]map[string]string{wire.AnyRoute: nil}}
+		knownTypes: make(map[string]*knownType), typesSaved: time.Now(), goneWorkers: make(map[string]goneWorker), drained: make(map[string]struct{}), routes: map[string]wire.Route{wire.AnyRoute: {}}}
 	if f.log == nil {
 		f.log = hclog.NewNullLogger()
 	}

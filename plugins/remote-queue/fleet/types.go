@@ -29,16 +29,19 @@ const (
 	saveTypesEvery = time.Hour
 )
 
-// rememberTypes keeps what w offers, as far as there is room. f.mu is held.
+// rememberTypes keeps what w offers, as far as there is room. Of workers with several
+// versions of a type it is the newest that describes it. f.mu is held.
 func (f *fleet) rememberTypes(w *remoteWorker, types []sdk.TypeInfo) (changed bool) {
 	now, before, full := time.Now(), w.types, false
+	versions := w.versions
 	w.types = make([]string, 0, len(types))
+	w.versions = make(map[string]string)
 	for _, t := range types {
 		t.Unavailable = false
 		old, ok := f.knownTypes[t.Name]
-		if ok && sameType(old.TypeInfo, t) {
+		if ok && (sameType(old.TypeInfo, t) || f.newerIsHere(w, &t)) {
 			old.LastOffered = now
-			w.types = append(w.types, old.Name) // that string, which all share
+			w.addType(old.Name, t.Version) // that name's string, which all share
 			continue
 		}
 		fresh := &knownType{TypeInfo: t, LastOffered: now}
@@ -51,9 +54,28 @@ func (f *fleet) rememberTypes(w *remoteWorker, types []sdk.TypeInfo) (changed bo
 			f.log.Info("a worker describes a type anew: its word holds from now on", "type", t.Name, "worker", w.peer.Name)
 		}
 		f.knownTypes[t.Name], f.typesUnsaved, changed = fresh, true, true
-		w.types = append(w.types, fresh.Name)
+		w.addType(fresh.Name, t.Version)
 	}
-	return changed || !slices.Equal(before, w.types)
+	return changed || !slices.Equal(before, w.types) || !maps.Equal(versions, w.versions)
+}
+
+// addType notes a type that the worker offers. fleet.mu is held.
+func (w *remoteWorker) addType(name, version string) {
+	w.types = append(w.types, name)
+	if version != "" {
+		w.versions[name] = version
+	}
+}
+
+// newerIsHere says whether another worker offers a newer version of t than w does. f.mu is
+// held.
+func (f *fleet) newerIsHere(w *remoteWorker, t *sdk.TypeInfo) bool {
+	for _, other := range f.workers {
+		if other != w && sdk.CompareVersions(other.versions[t.Name], t.Version) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // makeRoomForType says whether t may be kept, and forgets for it what nobody needs. f.mu is held.

@@ -54,7 +54,7 @@ func TestTypesAreRemembered(t *testing.T) {
 // bareFleet has no broker: for what is decided in memory alone.
 func bareFleet() *fleet {
 	return &fleet{log: hclog.NewNullLogger(), restURL: "http://127.0.0.1:1", attempts: map[sdk.Token]*attempt{}, forgottenTokens: map[sdk.Token]struct{}{},
-		workers: map[wire.Peer]*remoteWorker{}, knownTypes: map[string]*knownType{}, goneWorkers: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]map[string]string{wire.AnyRoute: nil}}
+		workers: map[wire.Peer]*remoteWorker{}, knownTypes: map[string]*knownType{}, goneWorkers: map[string]goneWorker{}, drained: map[string]struct{}{}, routes: map[string]wire.Route{wire.AnyRoute: {}}}
 }
 
 func (f *fleet) join(name string, types ...string) *remoteWorker {

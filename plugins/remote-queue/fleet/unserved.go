@@ -30,7 +30,7 @@ func (f *fleet) withdrawUnserved() {
 		}
 	}
 	for l, n := range back {
-		f.log.Warn("what waited for workers that are gone or draining is given back", "type", l.Type, "labels", f.routes[l.Route], "attempts", n)
+		f.log.Warn("what waited for workers that are gone or draining is given back", "type", l.Type, "labels", f.routes[l.Route].Labels, "min_version", f.routes[l.Route].MinVersion, "attempts", n)
 	}
 }
 
@@ -39,7 +39,7 @@ func (f *fleet) withdrawUnserved() {
 func (f *fleet) lastHeardOnLane(l wire.Lane) time.Duration {
 	at := time.Duration(-1)
 	for _, w := range f.workers {
-		if w.heardAt > at && w.described && !f.draining(w) && slices.Contains(w.types, l.Type) && wire.LabelsSatisfy(w.info.Labels, f.routes[l.Route]) {
+		if w.heardAt > at && w.described && !f.draining(w) && slices.Contains(w.types, l.Type) && f.mayServe(w, l) {
 			at = w.heardAt
 		}
 	}

@@ -51,9 +51,9 @@ func SharedRabbitMQ(t testing.TB) *RabbitMQ {
 	return s.server
 }
 
-// OwnRabbitMQ is a broker of this test's own, for packages whose tests do not end with
-// VerifyLeaks.
-func OwnRabbitMQ(t *testing.T) *RabbitMQServer {
+// OwnRabbitMQ is a broker of this test's or benchmark's own, for packages whose tests do not
+// end with VerifyLeaks.
+func OwnRabbitMQ(t testing.TB) *RabbitMQServer {
 	t.Helper()
 	skipWithoutRabbitMQ(t)
 	r, err := newRabbitMQ()

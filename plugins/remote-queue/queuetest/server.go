@@ -32,7 +32,7 @@ func OnEachBroker(t *testing.T, test func(*testing.T, Server)) {
 // RabbitMQServer is the package's RabbitMQ, as one test uses it.
 type RabbitMQServer struct {
 	*RabbitMQ
-	t *testing.T
+	t testing.TB
 }
 
 // NewRabbitMQServer is SharedRabbitMQ as a Server.

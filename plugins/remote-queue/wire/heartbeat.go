@@ -82,7 +82,7 @@ func (a *WorkerInfo) validate() error {
 	}
 	size, seen := 0, make(map[string]bool, len(a.Types))
 	for _, t := range a.Types {
-		if !sdk.ValidTypeName(t.Name) || seen[t.Name] {
+		if !sdk.ValidTypeName(t.Name) || seen[t.Name] || t.CheckVersions() != nil {
 			return ErrGarbled
 		}
 		seen[t.Name] = true

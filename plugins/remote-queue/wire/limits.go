@@ -46,7 +46,7 @@ const limitSize = 16
 
 // TypeSize is what a task type takes of a worker's or a fleet's budget for types, in bytes.
 func TypeSize(t *sdk.TypeInfo) int {
-	n := len(t.Name) + len(t.Description) + len(t.Input) + len(t.Result)
+	n := len(t.Name) + len(t.Description) + len(t.Input) + len(t.Result) + len(t.Version) + len(t.Defaults.MinVersion)
 	for _, c := range t.Defaults.Concurrency {
 		n += limitSize + len(c.By)
 	}

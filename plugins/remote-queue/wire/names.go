@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/taskhost/taskhost/sdk"
 )
 
 var (
@@ -51,33 +53,44 @@ func (p Peer) Valid() bool {
 // become a sign that no name may hold.
 func EscapeDots(name string) string { return strings.ReplaceAll(name, ".", "=") }
 
-// Lane is where the starts of one type and route wait: a route and a task type.
+// Lane is where the starts of one type and route wait: the route's key and a task type.
 type Lane struct{ Route, Type string }
 
 // Name is the lane as brokers name it: without dots, and unlike that of any other lane.
 func (l Lane) Name() string { return l.Route + "_" + EscapeDots(l.Type) }
 
-// AnyRoute is the route of tasks that ask for no labels.
+// AnyRoute is the key of the route of tasks that any worker may run which offers their type.
 const AnyRoute = "any"
 
-// RouteKey is a route as part of a subject: equal for equal labels.
-func RouteKey(labels map[string]string) string {
-	if len(labels) == 0 {
+// Route is what a task asks of a worker beside its type: labels, and the oldest version of
+// the type that may run it, if that is not "".
+type Route struct {
+	Labels     map[string]string
+	MinVersion string
+}
+
+// Key is the route as part of a subject: equal for equal routes.
+func (r Route) Key() string {
+	if len(r.Labels) == 0 && r.MinVersion == "" {
 		return AnyRoute
 	}
 	h := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		_, _ = fmt.Fprintf(h, "%q=%q\n", k, labels[k]) // a hash takes any write
+	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
+		_, _ = fmt.Fprintf(h, "%q=%q\n", k, r.Labels[k]) // a hash takes any write
+	}
+	if r.MinVersion != "" {
+		_, _ = fmt.Fprintf(h, "%q\n", r.MinVersion)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// LabelsSatisfy says whether a worker with these labels may run what asks for route.
-func LabelsSatisfy(labels, route map[string]string) bool {
-	for k, v := range route {
+// MetBy says whether a worker with these labels, which offers the type in that version, may
+// run what asks for the route.
+func (r Route) MetBy(labels map[string]string, version string) bool {
+	for k, v := range r.Labels {
 		if have, ok := labels[k]; !ok || have != v {
 			return false
 		}
 	}
-	return true
+	return sdk.NewEnough(version, r.MinVersion)
 }

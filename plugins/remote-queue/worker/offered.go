@@ -27,6 +27,13 @@ func (w *Worker) describeExecutor(ctx context.Context, l *localExecutor) {
 	}
 	l.types, l.offered = make(map[string]sdk.TypeInfo, len(info.Types)), nil
 	for _, t := range info.Types {
+		if t.Version == "" {
+			t.Version = w.options.TypeVersion
+		}
+		if err := t.CheckVersions(); err != nil {
+			w.log.Error("a type is not offered", "executor", l.Name, "error", err)
+			continue
+		}
 		if !t.Unavailable {
 			l.types[t.Name] = t
 			l.offered = append(l.offered, t)

@@ -20,8 +20,12 @@ import (
 // Options is what a worker is made of.
 type Options struct {
 	// Name is how hosts and operators know it; with a token of its own it proves it.
-	Name    string
+	Name string
+	// Version is shown to operators.
 	Version string
+	// TypeVersion is the version of each task type whose executor tells none, a semantic one
+	// or "".
+	TypeVersion string
 	// Labels are what a task's route may ask for.
 	Labels map[string]string
 

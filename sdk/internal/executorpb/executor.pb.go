@@ -779,17 +779,20 @@ func (x *Info) GetStartUnknown() bool {
 }
 
 type TypeInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	InputSchema   []byte                 `protobuf:"bytes,3,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"` // JSON Schema; empty accepts anything
-	ResultSchema  []byte                 `protobuf:"bytes,4,opt,name=result_schema,json=resultSchema,proto3" json:"result_schema,omitempty"`
-	Timeout       *durationpb.Duration   `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	MaxAttempts   int64                  `protobuf:"varint,6,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
-	MaxLost       *int64                 `protobuf:"varint,7,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
-	Revertible    bool                   `protobuf:"varint,8,opt,name=revertible,proto3" json:"revertible,omitempty"`
-	Unavailable   bool                   `protobuf:"varint,9,opt,name=unavailable,proto3" json:"unavailable,omitempty"` // known, but nobody serves it at present
-	Limits        *TypeLimits            `protobuf:"bytes,10,opt,name=limits,proto3" json:"limits,omitempty"`           // more defaults
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Description  string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	InputSchema  []byte                 `protobuf:"bytes,3,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"` // JSON Schema; empty accepts anything
+	ResultSchema []byte                 `protobuf:"bytes,4,opt,name=result_schema,json=resultSchema,proto3" json:"result_schema,omitempty"`
+	Timeout      *durationpb.Duration   `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	MaxAttempts  int64                  `protobuf:"varint,6,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	MaxLost      *int64                 `protobuf:"varint,7,opt,name=max_lost,json=maxLost,proto3,oneof" json:"max_lost,omitempty"`
+	Revertible   bool                   `protobuf:"varint,8,opt,name=revertible,proto3" json:"revertible,omitempty"`
+	Unavailable  bool                   `protobuf:"varint,9,opt,name=unavailable,proto3" json:"unavailable,omitempty"` // known, but nobody serves it at present
+	Limits       *TypeLimits            `protobuf:"bytes,10,opt,name=limits,proto3" json:"limits,omitempty"`           // more defaults
+	// A semantic version of what the plugin offers under this name; empty stands for that of
+	// Hello, if it is one.
+	Version       string `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -894,6 +897,13 @@ func (x *TypeInfo) GetLimits() *TypeLimits {
 	return nil
 }
 
+func (x *TypeInfo) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 // TypeLimits are wishes for a type beside timeout, max_attempts and max_lost, which clients
 // and the operator overrule. What is 0 or absent is left to the host.
 type TypeLimits struct {
@@ -910,6 +920,7 @@ type TypeLimits struct {
 	MaxInput      int64                  `protobuf:"varint,10,opt,name=max_input,json=maxInput,proto3" json:"max_input,omitempty"`    // bytes
 	MaxResult     int64                  `protobuf:"varint,11,opt,name=max_result,json=maxResult,proto3" json:"max_result,omitempty"` // bytes
 	Route         map[string]string      `protobuf:"bytes,12,rep,name=route,proto3" json:"route,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	MinVersion    string                 `protobuf:"bytes,13,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"` // the oldest version that may run the type; empty: any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1028,6 +1039,13 @@ func (x *TypeLimits) GetRoute() map[string]string {
 	return nil
 }
 
+func (x *TypeLimits) GetMinVersion() string {
+	if x != nil {
+		return x.MinVersion
+	}
+	return ""
+}
+
 // Concurrency is a limit on how many attempts may be under way at once.
 type Concurrency struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1093,9 +1111,10 @@ type Node struct {
 	Draining      bool                   `protobuf:"varint,8,opt,name=draining,proto3" json:"draining,omitempty"`
 	Running       []string               `protobuf:"bytes,9,rep,name=running,proto3" json:"running,omitempty"`
 	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	Instance      string                 `protobuf:"bytes,11,opt,name=instance,proto3" json:"instance,omitempty"`                                                                                               // tells two nodes of one name apart
-	Gone          bool                   `protobuf:"varint,12,opt,name=gone,proto3" json:"gone,omitempty"`                                                                                                      // not there any more: shown for a while
-	TypeSlots     map[string]int64       `protobuf:"bytes,13,rep,name=type_slots,json=typeSlots,proto3" json:"type_slots,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // of types that cannot use all slots
+	Instance      string                 `protobuf:"bytes,11,opt,name=instance,proto3" json:"instance,omitempty"`                                                                                                       // tells two nodes of one name apart
+	Gone          bool                   `protobuf:"varint,12,opt,name=gone,proto3" json:"gone,omitempty"`                                                                                                              // not there any more: shown for a while
+	TypeSlots     map[string]int64       `protobuf:"bytes,13,rep,name=type_slots,json=typeSlots,proto3" json:"type_slots,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`         // of types that cannot use all slots
+	TypeVersions  map[string]string      `protobuf:"bytes,14,rep,name=type_versions,json=typeVersions,proto3" json:"type_versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // in which version it offers a type, where it says so
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1217,6 +1236,13 @@ func (x *Node) GetGone() bool {
 func (x *Node) GetTypeSlots() map[string]int64 {
 	if x != nil {
 		return x.TypeSlots
+	}
+	return nil
+}
+
+func (x *Node) GetTypeVersions() map[string]string {
+	if x != nil {
+		return x.TypeVersions
 	}
 	return nil
 }
@@ -1700,7 +1726,8 @@ type Start struct {
 	// The task's children as they were when the attempt began: a JSON array, which
 	// docs/protocol.md describes. Unset: it has none.
 	Children      *Payload `protobuf:"bytes,19,opt,name=children,proto3" json:"children,omitempty"`
-	Priority      int32    `protobuf:"varint,20,opt,name=priority,proto3" json:"priority,omitempty"` // what the host orders waiting tasks by
+	Priority      int32    `protobuf:"varint,20,opt,name=priority,proto3" json:"priority,omitempty"`                      // what the host orders waiting tasks by
+	MinVersion    string   `protobuf:"bytes,21,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"` // the oldest version of the type that may run it; empty: any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1873,6 +1900,13 @@ func (x *Start) GetPriority() int32 {
 		return x.Priority
 	}
 	return 0
+}
+
+func (x *Start) GetMinVersion() string {
+	if x != nil {
+		return x.MinVersion
+	}
+	return ""
 }
 
 type Failure struct {
@@ -3551,7 +3585,7 @@ const file_executor_proto_rawDesc = "" +
 	"\vunavailable\x18\b \x01(\tR\vunavailable\x12%\n" +
 	"\x0econtrols_nodes\x18\t \x01(\bR\rcontrolsNodes\x12#\n" +
 	"\rstart_unknown\x18\n" +
-	" \x01(\bR\fstartUnknown\"\x89\x03\n" +
+	" \x01(\bR\fstartUnknown\"\xa3\x03\n" +
 	"\bTypeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12!\n" +
@@ -3565,8 +3599,9 @@ const file_executor_proto_rawDesc = "" +
 	"revertible\x12 \n" +
 	"\vunavailable\x18\t \x01(\bR\vunavailable\x128\n" +
 	"\x06limits\x18\n" +
-	" \x01(\v2 .taskhost.executor.v1.TypeLimitsR\x06limitsB\v\n" +
-	"\t_max_lost\"\xe9\x04\n" +
+	" \x01(\v2 .taskhost.executor.v1.TypeLimitsR\x06limits\x12\x18\n" +
+	"\aversion\x18\v \x01(\tR\aversionB\v\n" +
+	"\t_max_lost\"\x8a\x05\n" +
 	"\n" +
 	"TypeLimits\x125\n" +
 	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x123\n" +
@@ -3585,14 +3620,16 @@ const file_executor_proto_rawDesc = "" +
 	" \x01(\x03R\bmaxInput\x12\x1d\n" +
 	"\n" +
 	"max_result\x18\v \x01(\x03R\tmaxResult\x12A\n" +
-	"\x05route\x18\f \x03(\v2+.taskhost.executor.v1.TypeLimits.RouteEntryR\x05route\x1a8\n" +
+	"\x05route\x18\f \x03(\v2+.taskhost.executor.v1.TypeLimits.RouteEntryR\x05route\x12\x1f\n" +
+	"\vmin_version\x18\r \x01(\tR\n" +
+	"minVersion\x1a8\n" +
 	"\n" +
 	"RouteEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"/\n" +
 	"\vConcurrency\x12\x10\n" +
 	"\x03max\x18\x01 \x01(\x03R\x03max\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"\xb0\x04\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\xc4\x05\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -3608,13 +3645,17 @@ const file_executor_proto_rawDesc = "" +
 	"\binstance\x18\v \x01(\tR\binstance\x12\x12\n" +
 	"\x04gone\x18\f \x01(\bR\x04gone\x12H\n" +
 	"\n" +
-	"type_slots\x18\r \x03(\v2).taskhost.executor.v1.Node.TypeSlotsEntryR\ttypeSlots\x1a9\n" +
+	"type_slots\x18\r \x03(\v2).taskhost.executor.v1.Node.TypeSlotsEntryR\ttypeSlots\x12Q\n" +
+	"\rtype_versions\x18\x0e \x03(\v2,.taskhost.executor.v1.Node.TypeVersionsEntryR\ftypeVersions\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
 	"\x0eTypeSlotsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"e\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a?\n" +
+	"\x11TypeVersionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
 	"\x0eControlRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12=\n" +
 	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\x91\x03\n" +
@@ -3641,7 +3682,7 @@ const file_executor_proto_rawDesc = "" +
 	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
 	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdraining\x123\n" +
 	"\x05spawn\x18\t \x01(\v2\x1b.taskhost.executor.v1.SpawnH\x00R\x05spawnB\x06\n" +
-	"\x04kind\"\x9a\b\n" +
+	"\x04kind\"\xbb\b\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -3666,7 +3707,9 @@ const file_executor_proto_rawDesc = "" +
 	"\afailure\x18\x11 \x01(\v2\x1d.taskhost.executor.v1.FailureR\afailure\x12\x18\n" +
 	"\asuspect\x18\x12 \x01(\bR\asuspect\x129\n" +
 	"\bchildren\x18\x13 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\bchildren\x12\x1a\n" +
-	"\bpriority\x18\x14 \x01(\x05R\bpriority\x1a9\n" +
+	"\bpriority\x18\x14 \x01(\x05R\bpriority\x12\x1f\n" +
+	"\vmin_version\x18\x15 \x01(\tR\n" +
+	"minVersion\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -3860,7 +3903,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -3911,101 +3954,103 @@ var file_executor_proto_goTypes = []any{
 	nil,                           // 46: taskhost.executor.v1.TypeLimits.RouteEntry
 	nil,                           // 47: taskhost.executor.v1.Node.LabelsEntry
 	nil,                           // 48: taskhost.executor.v1.Node.TypeSlotsEntry
-	nil,                           // 49: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 50: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 51: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 52: taskhost.executor.v1.Spawn.LabelsEntry
-	nil,                           // 53: taskhost.executor.v1.Spawn.RouteEntry
-	nil,                           // 54: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 55: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 56: google.protobuf.Timestamp
+	nil,                           // 49: taskhost.executor.v1.Node.TypeVersionsEntry
+	nil,                           // 50: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 51: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 52: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 53: taskhost.executor.v1.Spawn.LabelsEntry
+	nil,                           // 54: taskhost.executor.v1.Spawn.RouteEntry
+	nil,                           // 55: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
 	12, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
 	13, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
 	16, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	55, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	56, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
 	14, // 4: taskhost.executor.v1.TypeInfo.limits:type_name -> taskhost.executor.v1.TypeLimits
-	55, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
-	55, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
-	55, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
-	55, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
+	56, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
+	56, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
+	56, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
+	56, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
 	15, // 9: taskhost.executor.v1.TypeLimits.concurrency:type_name -> taskhost.executor.v1.Concurrency
 	46, // 10: taskhost.executor.v1.TypeLimits.route:type_name -> taskhost.executor.v1.TypeLimits.RouteEntry
 	47, // 11: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	56, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	57, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
 	48, // 13: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
-	18, // 14: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
-	21, // 15: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
-	24, // 16: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
-	25, // 17: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	28, // 18: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	29, // 19: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	26, // 20: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	27, // 21: taskhost.executor.v1.HostMessage.spawned:type_name -> taskhost.executor.v1.Spawned
-	20, // 22: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	30, // 23: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	31, // 24: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	32, // 25: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	33, // 26: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	35, // 27: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	38, // 28: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	39, // 29: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	40, // 30: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	34, // 31: taskhost.executor.v1.PluginMessage.spawn:type_name -> taskhost.executor.v1.Spawn
-	23, // 32: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	23, // 33: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	55, // 34: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	55, // 35: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	49, // 36: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	50, // 37: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	51, // 38: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 39: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	23, // 40: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	22, // 41: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	23, // 42: taskhost.executor.v1.Start.children:type_name -> taskhost.executor.v1.Payload
-	1,  // 43: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	55, // 44: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	55, // 45: taskhost.executor.v1.Refuse.retry_after:type_name -> google.protobuf.Duration
-	55, // 46: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	23, // 47: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	23, // 48: taskhost.executor.v1.Spawn.input:type_name -> taskhost.executor.v1.Payload
-	52, // 49: taskhost.executor.v1.Spawn.labels:type_name -> taskhost.executor.v1.Spawn.LabelsEntry
-	53, // 50: taskhost.executor.v1.Spawn.route:type_name -> taskhost.executor.v1.Spawn.RouteEntry
-	55, // 51: taskhost.executor.v1.Spawn.timeout:type_name -> google.protobuf.Duration
-	55, // 52: taskhost.executor.v1.Spawn.remaining:type_name -> google.protobuf.Duration
-	55, // 53: taskhost.executor.v1.Spawn.retain:type_name -> google.protobuf.Duration
-	36, // 54: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 55: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	23, // 56: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	54, // 57: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	55, // 58: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	37, // 59: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	56, // 60: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	23, // 61: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	43, // 62: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	43, // 63: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	44, // 64: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	45, // 65: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 66: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	56, // 67: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 68: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
-	6,  // 69: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	8,  // 70: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	17, // 71: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	41, // 72: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	9,  // 73: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 74: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
-	7,  // 75: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	11, // 76: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	19, // 77: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	42, // 78: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	10, // 79: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	74, // [74:80] is the sub-list for method output_type
-	68, // [68:74] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	49, // 14: taskhost.executor.v1.Node.type_versions:type_name -> taskhost.executor.v1.Node.TypeVersionsEntry
+	18, // 15: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
+	21, // 16: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
+	24, // 17: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
+	25, // 18: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
+	28, // 19: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	29, // 20: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	26, // 21: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	27, // 22: taskhost.executor.v1.HostMessage.spawned:type_name -> taskhost.executor.v1.Spawned
+	20, // 23: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	30, // 24: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	31, // 25: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	32, // 26: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	33, // 27: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	35, // 28: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	38, // 29: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	39, // 30: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	40, // 31: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	34, // 32: taskhost.executor.v1.PluginMessage.spawn:type_name -> taskhost.executor.v1.Spawn
+	23, // 33: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	23, // 34: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	56, // 35: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	56, // 36: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	50, // 37: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	51, // 38: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	52, // 39: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 40: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	23, // 41: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	22, // 42: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	23, // 43: taskhost.executor.v1.Start.children:type_name -> taskhost.executor.v1.Payload
+	1,  // 44: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	56, // 45: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	56, // 46: taskhost.executor.v1.Refuse.retry_after:type_name -> google.protobuf.Duration
+	56, // 47: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	23, // 48: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	23, // 49: taskhost.executor.v1.Spawn.input:type_name -> taskhost.executor.v1.Payload
+	53, // 50: taskhost.executor.v1.Spawn.labels:type_name -> taskhost.executor.v1.Spawn.LabelsEntry
+	54, // 51: taskhost.executor.v1.Spawn.route:type_name -> taskhost.executor.v1.Spawn.RouteEntry
+	56, // 52: taskhost.executor.v1.Spawn.timeout:type_name -> google.protobuf.Duration
+	56, // 53: taskhost.executor.v1.Spawn.remaining:type_name -> google.protobuf.Duration
+	56, // 54: taskhost.executor.v1.Spawn.retain:type_name -> google.protobuf.Duration
+	36, // 55: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 56: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	23, // 57: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	55, // 58: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	56, // 59: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	37, // 60: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	57, // 61: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	23, // 62: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	43, // 63: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	43, // 64: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	44, // 65: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	45, // 66: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 67: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	57, // 68: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 69: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
+	6,  // 70: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	8,  // 71: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	17, // 72: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	41, // 73: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	9,  // 74: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 75: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
+	7,  // 76: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	11, // 77: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	19, // 78: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	42, // 79: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	10, // 80: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	75, // [75:81] is the sub-list for method output_type
+	69, // [69:75] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -4041,7 +4086,7 @@ func file_executor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
