@@ -25,6 +25,7 @@ type Set struct {
 	lastID  task.LaneID       // the ID given last
 	lastPub task.LaneID       // the ID given last to a lane that was published
 	limits  limits
+	owners  owners
 
 	committing sync.RWMutex // held while counts change, so that Count sees those of one commit
 }
@@ -33,6 +34,7 @@ type Set struct {
 func NewSet() *Set {
 	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}}
 	s.limits.types.Store(&map[string]*typeLimits{})
+	s.owners.quotas.Store(&quotas{})
 	s.publish()
 	return s
 }
@@ -61,6 +63,7 @@ func (s *Set) Add(row int64, k Key) *Lane {
 		l.waiting = new(int64)
 		s.waiting[k.Type] = l.waiting
 	}
+	l.sums = s.owners.join(ownerOf(k.Type, k.Owner))
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l
@@ -133,6 +136,7 @@ func (s *Set) Commit() {
 			}
 		}
 		l.clearDelta()
+		l.sums.commit()
 	}
 	s.committing.Unlock()
 	s.changed = s.changed[:0]
@@ -143,7 +147,10 @@ func (s *Set) Commit() {
 // all windows hold: some of it may have been undone with it.
 func (s *Set) Rollback() {
 	for _, l := range s.changed {
-		*l.waiting -= l.delta[Ready] + l.delta[Waiting]
+		waiting := l.delta[Ready] + l.delta[Waiting]
+		*l.waiting -= waiting
+		l.sums.waiting -= waiting
+		l.sums.active -= l.delta[Active]
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]
@@ -182,6 +189,7 @@ func (s *Set) DropEmpty() int {
 func (s *Set) forget(l *Lane) {
 	delete(s.byKey, KeyOf(&l.Lane))
 	delete(s.byRow, l.Row)
+	s.owners.leave(l.sums)
 }
 
 // List is the lanes with an ID above after, in the order of their IDs.
