@@ -403,7 +403,9 @@ func quotaCountsUnderLoad(s *suite) {
 func quotaOwnWork(s *suite) {
 	s.quotas(each(task.Quota{Waiting: 1, Running: 1, Bytes: 20}))
 	s.put(s.make(task.Spec{Input: []byte(`"0123456789"`)}))
-	own := func() *task.Task { return s.make(task.Spec{Type: task.OwnTypes + "action", Input: []byte(`"0123456789"`)}) }
+	own := func() *task.Task {
+		return s.make(task.Spec{Type: task.OwnTypes + "action", Input: []byte(`"0123456789"`)})
+	}
 	s.put(own(), own(), own())
 	s.wantUse("ann", 1, 0)
 	s.wantClaimed(10, 4)
