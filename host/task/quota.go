@@ -14,10 +14,11 @@ const OwnTypes = "taskhost."
 // against none: an action must be able to clear a queue that is full.
 func HostsOwn(taskType string) bool { return strings.HasPrefix(taskType, OwnTypes) }
 
-// Quota is a quota block: what one owner may have at a time. Without a label it is for each
-// owner; with one, which is the owner's name, for that owner, key by key before the other.
-// Nothing that was accepted is lost by a quota: what an attempt leaves is counted, and never
-// refused.
+// Quota is what an owner may have at a time. A block without a name, quota { … }, is for each
+// owner; one with a name for the owner of that name, key by key before the other. SIGHUP puts
+// changes in force, and what is there stays. Nothing that was accepted is lost by a quota: what
+// an attempt leaves is counted, and never refused. The host's own work (taskhost action) is
+// under none.
 type Quota struct {
 	// Waiting is how many of an owner's tasks may wait, for whatever reason; further ones are
 	// refused until some have begun. What comes back from an attempt is not. "unlimited" is no
