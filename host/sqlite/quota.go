@@ -14,7 +14,7 @@ import (
 const (
 	sqlBytesOf  = `SELECT bytes FROM owner_bytes WHERE owner = ?`
 	sqlBytesAdd = `INSERT INTO owner_bytes (owner, bytes) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET bytes = bytes + excluded.bytes`
-	sqlBytes    = `SELECT owner, bytes FROM owner_bytes WHERE bytes > 0`
+	sqlBytes    = `SELECT owner, bytes FROM owner_bytes WHERE bytes <> 0`
 	sqlCounted  = `SELECT count(*) FROM meta WHERE name = 'bytes'`
 )
 
