@@ -86,7 +86,8 @@ func (d *decoder) quotas(blocks []*hcl.Block, to *task.Quotas) {
 		}
 		var q task.Quota
 		d.source.at[path] = b.DefRange
-		if inner := d.body(b.Body, path, nil, quotaSetters(&q)); len(inner.Attributes) == 0 {
+		d.body(b.Body, path, nil, quotaSetters(&q))
+		if all, diags := b.Body.JustAttributes(); len(all) == 0 && !diags.HasErrors() {
 			d.fault(b.DefRange, "A quota of nothing", "Set one of waiting, running and bytes.")
 		}
 		if owner == "" {

@@ -63,8 +63,8 @@ func TestQuotaFaults(t *testing.T) {
 		"quota {\n  owner \"a\" {}\n}":                       `Blocks of type "owner" are not expected here`,
 	} {
 		_, err := Parse("f.hcl", []byte(src))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", src, err, want)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "has 1 error") {
+			t.Errorf("%s: %v, want %q alone", src, err, want)
 		}
 	}
 	if _, err := LoadWorker("w.hcl", []byte("name = \"w\"\nquota { running = 1 }")); err == nil || !strings.Contains(err.Error(), `Blocks of type "quota" are not expected here`) {
