@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/group"
@@ -41,15 +42,19 @@ func TestQuotaIsRaised(t *testing.T) {
 	g := newGate()
 	x, _ := sdk.NewScripts(script("work", g.run))
 	r := unpolled(t, engine.Options{Executors: []registry.Binding{{Name: "x", Executor: x, Slots: 20}}, Quotas: task.Quotas{Default: task.Quota{Running: 1}}})
-	for range 3 {
+	for range 10 {
 		r.submit(task.Spec{})
 	}
-	<-g.began
-	if err := r.SetQuotas(t.Context(), task.Quotas{Default: task.Quota{Running: 3}}); err != nil {
-		t.Fatal(err)
+	for running := range int64(10) {
+		if err := r.SetQuotas(t.Context(), task.Quotas{Default: task.Quota{Running: running + 1}}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-g.began:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d run", running)
+		}
 	}
-	<-g.began
-	<-g.began
 	close(g.let)
 }
 

@@ -362,42 +362,63 @@ func quotaCountsBefore(s *suite) {
 }
 
 func quotaCountsUnderLoad(s *suite) {
-	var wg sync.WaitGroup
-	done := make(chan struct{})
-	for range 4 {
-		wg.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				t := s.make(task.Spec{Input: []byte(`"0123456789"`)})
-				*t = task.Begin(*t, "local", newToken(), false, start).Task
-				_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
-				if err != nil {
-					s.Errorf("insert: %v", err)
-					return
-				}
-				s.succeed(*t)
-				if i%2 == 0 {
-					if err := s.handle().Delete(s.ctx, all, t.ID); err != nil {
-						s.Errorf("delete: %v", err)
+	many := make([]*task.Task, 5000) // to add them up takes a while
+	for i := range many {
+		many[i] = s.make(task.Spec{Input: []byte(`1`)})
+	}
+	s.put(many...)
+	limit := each(task.Quota{Bytes: task.MaxQuotaBytes})
+	for range 5 {
+		var wg sync.WaitGroup
+		done := make(chan struct{})
+		for range 4 {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-done:
 						return
+					default:
+						if !s.comeAndGo(i%2 == 0) {
+							return
+						}
 					}
 				}
-			}
-		})
-	}
-	limit := each(task.Quota{Bytes: task.MaxQuotaBytes})
-	for range 20 {
-		s.quotas(limit)
+			})
+		}
+		for range 3 {
+			s.quotas(task.Quotas{})
+			s.quotas(limit)
+		}
+		close(done)
+		wg.Wait()
+		counted := s.use("ann").Bytes
 		s.quotas(task.Quotas{})
+		s.quotas(limit)
+		if n := s.use("ann").Bytes; n != counted {
+			s.Fatalf("%d bytes were counted, and there are %d", counted, n)
+		}
 	}
-	s.quotas(limit)
-	close(done)
-	wg.Wait()
-	s.wantBytes("ann", int(s.use("ann").Bytes))
+}
+
+// comeAndGo inserts a task, has it succeed and deletes it, or leaves it.
+func (s *suite) comeAndGo(leave bool) bool {
+	t := s.make(task.Spec{Input: []byte(`"0123456789"`)})
+	*t = task.Begin(*t, "local", newToken(), false, start).Task
+	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
+	if err == nil {
+		var c task.Change
+		c, err = task.Settle(*t, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte(`1`), ResultType: "application/json"}, task.Backoff{}, start.Add(time.Second), 0)
+		if err == nil {
+			err = s.handle().Apply(s.ctx, []task.Change{c})[0]
+		}
+	}
+	if err == nil && !leave {
+		err = s.handle().Delete(s.ctx, all, t.ID)
+	}
+	if err != nil {
+		s.Errorf("a task that comes and goes: %v", err)
+	}
+	return err == nil
 }
 
 func quotaOwnWork(s *suite) {
