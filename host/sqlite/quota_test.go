@@ -19,7 +19,9 @@ func TestBytesAreCountedAnew(t *testing.T) {
 		}
 	}
 	insert()
-	begun := func(w *writer) error { return w.execAll(append(sqlCount, `INSERT INTO owner_bytes VALUES ('default', 1000)`)) }
+	begun := func(w *writer) error {
+		return w.execAll(append(sqlCount, `INSERT INTO owner_bytes VALUES ('default', 1000)`))
+	}
 	if err := s.alone(t.Context(), begun); err != nil {
 		t.Fatal(err)
 	}
