@@ -65,6 +65,8 @@ type Options struct {
 	Executors []task.ExecutorConfig
 	// Types is the operator's word on task types.
 	Types map[string]task.TypeConfig
+	// Quotas bound what owners may have.
+	Quotas task.Quotas
 	// NoBoard leaves the plugin "board" out: a worker has none. A host has one, and an
 	// executor of it that is listed once a type is placed there, if no block names it.
 	NoBoard bool
@@ -143,7 +145,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{
-		Store: h.store, Executors: h.set.list, Types: o.Types, Board: h.board, Log: o.Log.Named("engine"),
+		Store: h.store, Executors: h.set.list, Types: o.Types, Quotas: o.Quotas, Board: h.board, Log: o.Log.Named("engine"),
 		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout, LogLines: o.MaxLogLines, LogBytes: o.MaxLogBytes,
 	})
 	if err := h.engine.Start(ctx); err != nil {
@@ -244,7 +246,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// Reload puts the task types and the drain timeout of o in force, and reads the certificate anew. What else differs from
+// Reload puts the task types, the quotas and the drain timeout of o in force, and reads the certificate anew. What else differs from
 // how the host was opened needs a restart: nothing is changed then, and the error names it.
 func (h *Host) Reload(o Options) error {
 	o, err := o.absolute()
@@ -271,6 +273,9 @@ func (h *Host) Reload(o Options) error {
 		return fmt.Errorf("a change of %s needs a restart; the config in force stays", strings.Join(differs, ", "))
 	}
 	if err := h.loadTLS(o.TLS); err != nil {
+		return err
+	}
+	if err := h.engine.SetQuotas(context.Background(), o.Quotas); err != nil {
 		return err
 	}
 	h.engine.SetDrainTimeout(o.DrainTimeout)

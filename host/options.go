@@ -28,6 +28,7 @@ func FromConfig(c *config.Config) Options {
 	for _, t := range c.Types {
 		o.Types[t.Name] = t.TypeConfig
 	}
+	o.Quotas = c.Quotas
 	return o
 }
 

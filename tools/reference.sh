@@ -5,7 +5,7 @@ set -euo pipefail
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 replace() { cmp -s "$out" "$1" || cp "$out" "$1"; }
-(cd tools && go run ./comments config=../host/config:Common,Config,TLS,TrustedProxy,Glance,Worker,TaskType task=../host/task:ExecutorConfig,TypeConfig,Backoff) >"$out"
+(cd tools && go run ./comments config=../host/config:Common,Config,TLS,TrustedProxy,Glance,Worker,TaskType task=../host/task:ExecutorConfig,TypeConfig,Backoff,Quota) >"$out"
 replace host/config/comments.go
 go run ./cmd/taskhost config reference --markdown >"$out"
 replace docs/config.md

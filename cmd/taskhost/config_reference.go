@@ -117,8 +117,8 @@ func writeMarkdown(w io.Writer, keys []config.Key) error {
 		path, name := "", k.Path
 		if i := strings.LastIndex(k.Path, "NAME."); i >= 0 {
 			path, name = k.Path[:i+4], k.Path[i+5:]
-		} else if rest, ok := strings.CutPrefix(k.Path, "queue."); ok {
-			path, name = "queue", rest
+		} else if block, rest, ok := strings.Cut(k.Path, "."); ok { // of a block without a name
+			path, name = block, rest
 		}
 		if k.Plugin != "" {
 			path, name = k.Plugin, strings.TrimPrefix(name, "config.")
@@ -152,8 +152,10 @@ func heading(path string, k config.Key) string {
 	case path == "queue":
 		return "## `queue { … }`, of a worker"
 	}
-	name := strings.TrimSuffix(path, ".NAME")
-	return fmt.Sprintf("## `%s \"NAME\" { … }`", name)
+	if name, ok := strings.CutSuffix(path, ".NAME"); ok {
+		return fmt.Sprintf("## `%s \"NAME\" { … }`", name)
+	}
+	return fmt.Sprintf("## `%s { … }`", path)
 }
 
 // aboutCell is what is said of a key, with where it may stand and what is laid over it.

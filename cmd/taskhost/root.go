@@ -60,7 +60,7 @@ func (p *program) root() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", usualWidth)))
 	root.SetHelpTemplate(root.HelpTemplate() + "{{if .HasParent}}\n" + exitHelp + "\n{{end}}")
 	root.AddCommand(p.statusCmd(), p.taskCmd(), p.groupCmd(), p.scheduleCmd(), p.resourceCmd(), p.actionCmd(), p.typeCmd())
-	root.AddCommand(p.executorCmd(), p.boardCmd(), p.pluginCmd(), p.workerCmd(), p.tokenCmd(), p.whoamiCmd(), p.auditCmd(), p.versionCmd())
+	root.AddCommand(p.executorCmd(), p.boardCmd(), p.pluginCmd(), p.workerCmd(), p.tokenCmd(), p.whoamiCmd(), p.quotaCmd(), p.auditCmd(), p.versionCmd())
 	root.AddCommand(p.serverCmd(), p.devCmd(), p.configCmd(), p.storeCmd())
 	root.InitDefaultCompletionCmd() // now, so that it can be told about shells it does not know
 	if c, _, err := root.Find([]string{"completion"}); err == nil {

@@ -191,7 +191,7 @@ func (b *batch) send(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return b.sent(refs, replayed && tries == 1)
-		case !errors.As(err, &e) || e.Code != task.CodeQueueFull:
+		case !errors.As(err, &e) || e.Code != task.CodeQueueFull && e.Code != task.CodeQuotaExceeded:
 			return b.refused(err)
 		}
 		if tries == 1 {

@@ -168,8 +168,12 @@ func (p *program) whoamiCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printFields(p, who, who.Name, []field{{"Name", who.Name}, {"Owner", who.Owner}, {"Role", who.Role}, {"Known by", who.By}, {"Token", orEmpty(who.Token)},
-				{"Expires", timeText(who.ExpiresAt)}})
+			fields := []field{{"Name", who.Name}, {"Owner", who.Owner}, {"Role", who.Role}, {"Known by", who.By}, {"Token", orEmpty(who.Token)},
+				{"Expires", timeText(who.ExpiresAt)}}
+			if who.Quota != nil {
+				fields = append(fields, quotaFields(who.Quota)...)
+			}
+			return printFields(p, who, who.Name, fields)
 		})}
 }
 

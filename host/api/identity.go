@@ -60,6 +60,8 @@ type Caller struct {
 	Token *string `json:"token" format:"uuid" doc:"the token's id; null if by none"`
 	// ExpiresAt is when the token ends; nil for never.
 	ExpiresAt *time.Time `json:"expires_at" doc:"when the token ends; null for never"`
+	// Quota is nil if nothing bounds what the owner may have.
+	Quota *Quota `json:"quota,omitempty" doc:"what the owner has and may have; absent if nothing bounds it"`
 }
 
 // AuditEvent is a change that somebody asked for.

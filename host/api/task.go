@@ -17,7 +17,7 @@ type Task struct {
 	Labels      map[string]string `json:"labels" doc:"as they were submitted"`
 	State       task.State        `json:"state" doc:"where the task is in its life; succeeded, failed, canceled, skipped, reverted and revert_failed are final"`
 	Waiting     *string           `json:"waiting" doc:"why a pending task waits; null in all other states"`
-	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it; which limit of its type is reached, of one that is queued"`
+	WaitReason  *string           `json:"waiting_reason" doc:"what is missing, of a task that waits for an executor or for workers that can run it; which limit of its type or quota of its owner is reached, of one that is queued"`
 	BlockedBy   []string          `json:"blocked_by,omitempty" doc:"the tasks that have what a task waits for that waits for a resource, a hundred at the most; not in lists"`
 	Exclusive   []string          `json:"exclusive,omitempty" doc:"resources that the task has for itself, from before it starts until it is final"`
 	Shared      []string          `json:"shared,omitempty" doc:"resources that it has with others who share them"`

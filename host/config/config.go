@@ -97,6 +97,8 @@ type Config struct {
 	MaxLogBytes int64
 	// Types are in the order of the file.
 	Types []TaskType
+	// Quotas are what owners may have.
+	Quotas task.Quotas
 
 	values map[string]string // as they are shown, by the key's path
 }
@@ -226,11 +228,13 @@ func (c *Config) parse(name string, src []byte) (err error) {
 	}
 	d := &decoder{source: &c.source, note: c.note}
 	return d.file(serverFile, func(body hcl.Body) {
+		body, quotas := withoutBlocks(body, "quota")
 		blocks := append(namedBlocks("executor", "task_type"), hcl.BlockHeaderSchema{Type: "tls"}, hcl.BlockHeaderSchema{Type: "trusted_proxy"}, hcl.BlockHeaderSchema{Type: "glance"})
 		content := d.body(body, "", blocks, c.serverSetters())
 		d.tls(content, &c.TLS)
 		d.trustedProxy(content, c)
 		d.glance(content, &c.Glance)
+		d.quotas(quotas, &c.Quotas)
 		if c.Executors = d.executors(content); len(c.Executors) == 0 {
 			c.addDefaultExecutor()
 		}

@@ -61,17 +61,20 @@ func Reference(plugins []PluginSchema, queue json.RawMessage) ([]Key, error) {
 			r.keys[i].Files = both
 		}
 	}
+	own := w.setters()
+	maps.DeleteFunc(own, func(name string, _ setter) bool {
+		return slices.ContainsFunc(r.keys, func(k Key) bool { return k.Path == name })
+	})
+	r.setters("", worker, w, own)
 	r.block("tls", server, "config.TLS")
 	r.setters("tls.", server, &c.TLS, c.TLS.setters(""))
 	r.block("trusted_proxy", server, "config.TrustedProxy")
 	r.setters("trusted_proxy.", server, &c.TrustedProxy, c.TrustedProxy.setters())
 	r.block("glance", server, "config.Glance")
 	r.setters("glance.", server, &c.Glance, c.Glance.setters())
-	own := w.setters()
-	maps.DeleteFunc(own, func(name string, _ setter) bool {
-		return slices.ContainsFunc(r.keys, func(k Key) bool { return k.Path == name })
-	})
-	r.setters("", worker, w, own)
+	q := &task.Quota{}
+	r.block("quota.NAME", server, "task.Quota")
+	r.setters("quota.NAME.", server, q, quotaSetters(q))
 	r.block("executor.NAME", both, "task.ExecutorConfig")
 	r.setters("executor.NAME.", both, x, executorSetters(x))
 	r.block("executor.NAME.config", both, "task.ExecutorConfig.Config")

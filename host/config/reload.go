@@ -18,14 +18,15 @@ type Change struct {
 }
 
 // Reload says what a server under c does with a config that was read anew: next is what
-// is in force then, and changes are all that differs, by key. Task types, the level of the
-// log and the drain timeout are put in force; a task type that is placed on an executor
+// is in force then, and changes are all that differs, by key. Task types, quotas, the level of
+// the log and the drain timeout are put in force; a task type that is placed on an executor
 // which does not run yet stays as it was, and so does everything else. c and read are not
 // changed.
 func (c *Config) Reload(read *Config) (next *Config, changes []Change) {
 	n := *c
 	n.LogLevel = read.LogLevel
 	n.DrainTimeout = read.DrainTimeout
+	n.Quotas = read.Quotas
 	n.Types = nil
 	waiting := map[string]bool{} // task types whose new block needs a restart
 	for _, t := range read.Types {
@@ -40,7 +41,7 @@ func (c *Config) Reload(read *Config) (next *Config, changes []Change) {
 	}
 	changes = differences(c.values, read.values, func(key string) bool {
 		switch {
-		case key == "log_level", key == "drain_timeout":
+		case key == "log_level", key == "drain_timeout", strings.HasPrefix(key, quotaKey):
 			return false
 		case strings.HasPrefix(key, typeKey):
 			return waiting[typeOfKey(key)]

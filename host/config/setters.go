@@ -202,13 +202,17 @@ func durationOrZero(to *time.Duration) setter {
 	return s
 }
 
-var sizeText = regexp.MustCompile(`^([0-9]{1,12})(B|KiB|MiB|GiB)?$`)
+var sizeText = regexp.MustCompile(`^([0-9]{1,12})(B|KiB|MiB|GiB|TiB)?$`)
 
 func size(to *int64) setter {
-	s := setter{to: to, is: "is a size such as \"512KiB\" or \"4MiB\", or a number of bytes, of at most 2GiB", bytes: true}
+	return sizeUpTo(to, math.MaxInt32, "is a size such as \"512KiB\" or \"4MiB\", or a number of bytes, of at most 2GiB")
+}
+
+func sizeUpTo(to *int64, most int64, is string) setter {
+	s := setter{to: to, is: is, bytes: true}
 	s.read = func(v cty.Value) error {
 		if v.Type() == cty.Number {
-			return count(to, 1, math.MaxInt32).read(v)
+			return count(to, 1, most).read(v)
 		}
 		if v.Type() != cty.String || v.IsNull() {
 			return s.bad()
@@ -218,11 +222,11 @@ func size(to *int64) setter {
 			return s.bad()
 		}
 		n, err := strconv.ParseInt(m[1], 10, 64)
-		n <<= map[string]int{"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[m[2]]
-		if err != nil || n < 1 || n > math.MaxInt32 {
+		shift := map[string]int{"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[m[2]]
+		if err != nil || n < 1 || n > most>>shift {
 			return s.bad()
 		}
-		*to = n
+		*to = n << shift
 		return nil
 	}
 	return s

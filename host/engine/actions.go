@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,12 +13,8 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// OwnTypes begin the names of the task types that are the host's own: nobody submits
-// tasks of them but the host, on behalf of who asked.
-const OwnTypes = "taskhost."
-
 // ActionType is the type of the tasks that carry out actions.
-const ActionType = OwnTypes + "action"
+const ActionType = task.OwnTypes + "action"
 
 // actions are how an action is done to one task, for who asks.
 var actions = map[string]func(ctx context.Context, e *Engine, s task.Scope, a *task.Action, id task.ID) error{
@@ -81,7 +76,7 @@ func (e *Engine) CountAction(ctx context.Context, s task.Scope, a task.Action) (
 // countOwn is how many of the tasks are the host's own.
 func countOwn(page []task.Task) (n int) {
 	for i := range page {
-		if strings.HasPrefix(page[i].Type, OwnTypes) {
+		if task.HostsOwn(page[i].Type) {
 			n++
 		}
 	}
@@ -201,7 +196,7 @@ func (e *Engine) actOn(ctx context.Context, s task.Scope, a *task.Action, at *ac
 	errs := make([]error, len(tasks))
 	var acting sync.WaitGroup
 	for i := range tasks {
-		if strings.HasPrefix(tasks[i].Type, OwnTypes) {
+		if task.HostsOwn(tasks[i].Type) {
 			errs[i] = errNotHeld // an action is not done to actions, itself among them
 			continue
 		}

@@ -41,6 +41,7 @@ type Store interface {
 	task.BacklogStore
 	task.TypeStore
 	task.LimitStore
+	task.QuotaStore
 	group.Store
 	resource.Store
 	schedule.Store
@@ -51,6 +52,7 @@ type Options struct {
 	Store     Store
 	Executors []registry.Binding // in the order of the config file: the first that offers a type gets it
 	Types     map[string]task.TypeConfig
+	Quotas    task.Quotas // of owners; SetQuotas changes them
 	// Board is where workers ask for what the executors have that are on demand; nil if none is.
 	Board *board.Board
 	Log   hclog.Logger

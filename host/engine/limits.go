@@ -6,13 +6,13 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// The limits of types on when attempts begin are kept by the store, in the commit that
+// The limits of types and of owners on when attempts begin are kept by the store, in the commit that
 // begins one. What is here has whoever may go on look again as soon as it may.
 
 // letGo wakes whoever may begin an attempt because this change ended one, and a limit
 // counts it no more. Which executor that is the limit does not tell.
 func (e *Engine) letGo(c *task.Change) {
-	if c.FromAttempt == 0 || !e.registry.Limited(c.Task.Type) || !c.Task.Token.IsZero() {
+	if c.FromAttempt == 0 || !e.registry.Bounded(&c.Task) || !c.Task.Token.IsZero() {
 		return
 	}
 	e.registry.ServeNew()

@@ -38,7 +38,7 @@ func spawnRefused(name string, err error) error {
 	switch err := errors.New(said); e.Code {
 	case task.CodeInternal:
 		return err
-	case task.CodeQueueFull, task.CodeExecutorUnavailable, task.CodeStoreUnavailable, task.CodeStoreFull:
+	case task.CodeQueueFull, task.CodeQuotaExceeded, task.CodeExecutorUnavailable, task.CodeStoreUnavailable, task.CodeStoreFull:
 		return sdk.RetryAfter(err, max(e.RetryAfter, time.Second))
 	default:
 		return sdk.Permanent(err)

@@ -11,6 +11,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.registry.Load(ctx); err != nil {
 		return err
 	}
+	if err := e.SetQuotas(ctx, e.opts.Quotas); err != nil {
+		return err
+	}
 	for _, x := range e.registry.Executors() {
 		e.registry.Refresh(ctx, x)
 	}

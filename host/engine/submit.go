@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -175,7 +174,7 @@ func (e *Engine) first(ctx context.Context, s task.Scope, id task.ID) (task.Task
 
 // refuseOwnType refuses to whoever asks a type that is the host's own.
 func refuseOwnType(name string) error {
-	if !strings.HasPrefix(name, OwnTypes) {
+	if !task.HostsOwn(name) {
 		return nil
 	}
 	return &task.Error{Code: task.CodeUnknownType, Message: fmt.Sprintf("task type %q is the host's own: nobody submits tasks of it", name),

@@ -30,6 +30,7 @@ var statuses = map[task.Code]int{
 	task.CodeUnauthenticated: http.StatusUnauthorized, task.CodeForbidden: http.StatusForbidden, task.CodeNotFound: http.StatusNotFound,
 	task.CodeInvalidRequest: http.StatusBadRequest, task.CodeInvalidInput: http.StatusBadRequest, task.CodeUnknownType: http.StatusBadRequest,
 	task.CodeConflict: http.StatusConflict, task.CodeTooLarge: http.StatusRequestEntityTooLarge, task.CodeQueueFull: http.StatusTooManyRequests,
+	task.CodeQuotaExceeded:       http.StatusRequestEntityTooLarge, // as Glance has it
 	task.CodeExecutorUnavailable: http.StatusServiceUnavailable, task.CodeStoreUnavailable: http.StatusServiceUnavailable, task.CodeStoreFull: http.StatusInsufficientStorage,
 }
 
@@ -43,7 +44,7 @@ func writeError(w http.ResponseWriter, r *request, err error) {
 		status, said = own.status, own.said
 	case errors.As(err, &te) && statuses[te.Code] != 0:
 		status, said = statuses[te.Code], te.Message
-		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		if te.Code == task.CodeQuotaExceeded || status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(te.RetryAfter.Seconds())))))
 		}
 	}

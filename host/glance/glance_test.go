@@ -366,3 +366,25 @@ func TestSchemas(t *testing.T) {
 		t.Error("the schema of images has stores")
 	}
 }
+
+// What a quota refuses is 413, as Glance answers who is over a limit of its own.
+func TestQuota(t *testing.T) {
+	r := newRig(t, glance.Settings{})
+	if err := r.engine.SetQuotas(t.Context(), task.Quotas{Owners: map[string]task.Quota{"p1": {Running: 1, Waiting: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{201, 201, 413} {
+		a := r.do("POST", "/v2/tasks", `{"type":"gated","input":{}}`)
+		if a.StatusCode != want {
+			t.Fatalf("status %d, want %d: %s", a.StatusCode, want, a.body)
+		}
+		if want == 413 && (!strings.Contains(a.body, "413 Request Entity Too Large") || !strings.Contains(a.body, "is 1 waiting tasks") || a.Header.Get("Retry-After") != "5") {
+			t.Errorf("refused with %s, Retry-After %q", a.body, a.Header.Get("Retry-After"))
+		}
+	}
+	r.who.Owner = "p2"
+	if a := r.do("POST", "/v2/tasks", `{"type":"text","input":{}}`); a.StatusCode != 201 {
+		t.Errorf("another project: %d %s", a.StatusCode, a.body)
+	}
+	close(r.gate)
+}

@@ -52,11 +52,11 @@ func vouched(header func(string) string) (c Caller, said bool, err error) {
 		c.Owner = header(headerTenant)
 	}
 	switch {
-	case c.Name == "" || !printable(c.Name) || len(c.Name) > MaxOwner:
+	case c.Name == "" || !printable(c.Name) || len(c.Name) > task.MaxOwner:
 		return c, true, task.Errorf(task.CodeUnauthenticated, "the proxy does not say which user you are: %s is empty or no name", headerUser)
 	case c.Owner == "":
 		return c, true, task.Errorf(task.CodeForbidden, "the proxy names no project: neither %s nor %s is set; ask for a token of a project", headerProject, headerTenant)
-	case !printable(c.Owner) || len(c.Owner) > MaxOwner:
+	case !printable(c.Owner) || len(c.Owner) > task.MaxOwner:
 		return c, true, task.Errorf(task.CodeForbidden, "what the proxy says of your project is no name: %s or %s", headerProject, headerTenant)
 	case c.Role == "":
 		return c, true, task.Errorf(task.CodeForbidden, "the proxy names no role that is known here: %s has none of admin, operator, manager, member, reader or viewer", headerRoles)

@@ -15,7 +15,6 @@ import (
 // The bounds of what a token may be.
 const (
 	MaxName   = 100    // characters
-	MaxOwner  = 255    // bytes
 	MaxTokens = 10_000 // of a host: all are kept in memory
 )
 
@@ -66,7 +65,7 @@ func NewToken(id task.ID, s Spec, secret string, now time.Time) (Token, error) {
 	if n := utf8.RuneCountInString(s.Name); n == 0 || n > MaxName || !printable(s.Name) {
 		fault("name", "must have 1 to 100 printable characters, and no spaces at its ends: say what the token is for")
 	}
-	if s.Owner == "" || len(s.Owner) > MaxOwner || !printable(s.Owner) {
+	if s.Owner == "" || len(s.Owner) > task.MaxOwner || !printable(s.Owner) {
 		fault("owner", "must have 1 to 255 bytes, printable, and no spaces at its ends: say whose tasks they are")
 	}
 	if !s.Role.Valid() {

@@ -66,9 +66,10 @@ type Lane struct {
 	// reasons are its pending tasks by why they wait, those that are queued apart.
 	reasons reasons
 
-	owner   *owner
+	turn    *ownerTurn
 	ended   int64                    // attempts since a Merge last looked
 	waiting *int64                   // of all lanes of its type, in the open transaction: see Set.Waiting
+	sums    *owner                   // of all lanes of its owner
 	counts  [Active + 1]atomic.Int64 // committed
 	delta   Counts                   // of the open transaction, on top of counts
 	changed bool                     // the lane is in Set.changed
@@ -83,12 +84,15 @@ func (l *Lane) count() task.LaneCount {
 	return task.LaneCount{Ready: l.counts[Ready].Load(), Waiting: l.counts[Waiting].Load(), Active: l.counts[Active].Load()}
 }
 
-// add counts tasks in the open transaction.
+// add counts tasks in the open transaction, by a counter that counts.
 func (l *Lane) add(c Counter, n int64) {
 	l.delta[c] += n
-	if c == Ready || c == Waiting {
-		*l.waiting += n
+	if c == Active {
+		l.sums.active += n
+		return
 	}
+	*l.waiting += n
+	l.sums.waiting += n
 }
 
 // clearDelta begins the next transaction.

@@ -156,6 +156,9 @@ func (s *Set) limit(l *Lane) {
 // open says whether an attempt at a task of the lane may begin, as far as all of its tasks
 // are under the same limits.
 func (s *Set) open(l *Lane, now time.Time) bool {
+	if l.sums.full() {
+		return false
+	}
 	on := l.limits.Load()
 	if on == nil {
 		return true
@@ -186,7 +189,7 @@ func (l *laneLimits) anyFull() bool {
 // blocked is open for readers, as of the last look at the rate.
 func (l *Lane) blocked() bool {
 	on := l.limits.Load()
-	return on != nil && (on.Paused || on.opens.Load() != 0 || on.anyFull())
+	return l.sums.seenFull() || on != nil && (on.Paused || on.opens.Load() != 0 || on.anyFull())
 }
 
 // FullValues are those of a task's labels by whose value a limit is reached, as
@@ -225,27 +228,39 @@ func (s *Set) FullValues(t *task.Task, already string) string {
 // MayBegin says of new tasks that were begun as they were made which may not begin yet,
 // all of them together. Nothing is changed by it.
 func (s *Set) MayBegin(tasks []*task.Task, keyOf func(*task.Task) Key) (not []*task.Task) {
-	if len(*s.limits.types.Load()) == 0 {
+	if len(*s.limits.types.Load()) == 0 && !s.owners.quotas.Load().running {
 		return nil
 	}
 	mark := len(s.limits.undo)
+	begun := map[string]int64{} // of each owner
 	for i, t := range tasks {
-		limited := s.limits.of(t.Type)
-		if limited == nil || CounterOf(t.State, t.Waiting) != Active {
+		if CounterOf(t.State, t.Waiting) != Active {
 			continue
 		}
-		if s.mayBegin(limited, t, s.ByKey(keyOf(t))) {
-			s.Hold(-int64(i)-1, nil, t)
-		} else {
-			not = append(not, t)
+		limited := s.limits.of(t.Type)
+		most, active := s.mayRun(t)
+		if limited == nil && most == 0 {
+			continue
 		}
+		own := s.ByKey(keyOf(t))
+		switch {
+		case own != nil && own.ready() > 0, // who waits there came first
+			most > 0 && active+begun[t.Owner] >= most,
+			limited != nil && !s.mayBegin(limited, t):
+			not = append(not, t)
+			continue
+		}
+		if most > 0 {
+			begun[t.Owner]++
+		}
+		s.Hold(-int64(i)-1, nil, t)
 	}
 	s.limits.rollback(mark)
 	return not
 }
 
-func (s *Set) mayBegin(limited *typeLimits, t *task.Task, own *Lane) bool {
-	if limited.Paused || own != nil && own.ready() > 0 { // who waits there came first
+func (s *Set) mayBegin(limited *typeLimits, t *task.Task) bool {
+	if limited.Paused {
 		return false
 	}
 	for i := range limited.Concurrency {
@@ -404,10 +419,14 @@ func (s *Set) OpenRates(now time.Time) (opened bool, next time.Time) {
 // value is that of a label, false if it is not known. It is for everyone.
 func (s *Set) Block(taskType, owner string, value func(label string) (string, bool)) (b task.StartBlock) {
 	t := s.limits.of(taskType)
-	if t == nil {
+	if b.Paused = t != nil && t.Paused; b.Paused {
 		return b
 	}
-	if b.Paused = t.Paused; b.Paused {
+	if b.Running = s.runningReached(taskType, owner); b.Running > 0 {
+		b.Owner = owner
+		return b
+	}
+	if t == nil {
 		return b
 	}
 	for i := range t.Concurrency {

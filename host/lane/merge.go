@@ -22,8 +22,9 @@ type Merge struct {
 	pace  *pace
 }
 
-// owner is whose tasks some lanes hold. All but lanes is of the merge that looked last.
-type owner struct {
+// ownerTurn is how far an owner of lanes is with its turn. All but lanes is of the merge that
+// looked last.
+type ownerTurn struct {
 	lanes    int // that are its own
 	merge    int64
 	underWay int64 // in the lanes of the merge, with the tasks that were given
@@ -92,7 +93,7 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	}
 	m.setTurn(c, ended)
 	for i := range m.heads {
-		o := m.heads[i].Lane.owner
+		o := m.heads[i].Lane.turn
 		o.place.underWay = o.underWay
 		m.heads[i].place = o.place
 	}
@@ -122,7 +123,7 @@ func (m *Merge) setTurn(c *task.Claim, ended int64) {
 
 // addUnderWay counts what an owner has under way in a lane.
 func (s *Set) addUnderWay(l *Lane) {
-	o := l.owner
+	o := l.turn
 	if o.merge != s.merges {
 		if o.inTurn > 0 {
 			s.endTurn(o)
@@ -134,7 +135,7 @@ func (s *Set) addUnderWay(l *Lane) {
 }
 
 // endTurn gives an owner its place behind all who have as many tasks under way.
-func (s *Set) endTurn(o *owner) {
+func (s *Set) endTurn(o *ownerTurn) {
 	s.turns++
 	o.inTurn = 0
 	o.place = turnPlace{underWay: o.underWay, last: s.turns}
@@ -155,8 +156,8 @@ func (m *Merge) Next() (Head, bool, error) {
 		case m.left[first.Share] <= 0 || !m.set.open(first.Lane, m.now):
 			heap.Pop(&m.heads)
 			continue
-		case first.place != first.Lane.owner.place: // a turn of its owner has ended since
-			first.place = first.Lane.owner.place
+		case first.place != first.Lane.turn.place: // a turn of its owner has ended since
+			first.place = first.Lane.turn.place
 			heap.Fix(&m.heads, 0)
 			continue
 		}
@@ -177,14 +178,14 @@ func (m *Merge) Together(kept int) int {
 	if n := kept / (4 * len(m.heads)); n > m.turn {
 		return min(n, WindowSize)
 	}
-	return m.turn - m.heads[0].Lane.owner.inTurn
+	return m.turn - m.heads[0].Lane.turn.inTurn
 }
 
 // Took says that the task that Next gave last, of that share, was claimed.
 func (m *Merge) Took(share int) {
 	m.left[share]--
 	m.pace.ended = max(m.pace.ended-1, 0)
-	o := m.heads[0].Lane.owner
+	o := m.heads[0].Lane.turn
 	o.underWay++
 	o.inTurn++
 	if o.inTurn >= m.turn {
@@ -204,7 +205,7 @@ func (m *Merge) advance() error {
 		return nil
 	}
 	first.Entry = e
-	first.place = first.Lane.owner.place
+	first.place = first.Lane.turn.place
 	heap.Fix(&m.heads, 0)
 	return nil
 }

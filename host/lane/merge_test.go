@@ -184,16 +184,16 @@ func TestMergeIsFairToOwners(t *testing.T) {
 	}
 }
 
-// owners are lanes of as many owners, each with tasks that are ready.
-type owners struct {
+// manyOwners are lanes of as many owners, each with tasks that are ready.
+type manyOwners struct {
 	*Set
 	table
 	seq   int64
 	claim task.Claim
 }
 
-func newOwners(names ...string) *owners {
-	o := &owners{Set: NewSet(), table: table{}, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
+func newOwners(names ...string) *manyOwners {
+	o := &manyOwners{Set: NewSet(), table: table{}, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
 	for i, name := range names {
 		l := o.Add(int64(i), Key{Owner: name})
 		o.claim.Shares[0].Lanes = append(o.claim.Shares[0].Lanes, l.ID)
@@ -201,7 +201,7 @@ func newOwners(names ...string) *owners {
 	return o
 }
 
-func (o *owners) add(owner string, n int) {
+func (o *manyOwners) add(owner string, n int) {
 	l := o.ByKey(Key{Owner: owner})
 	for range n {
 		o.seq++
@@ -213,7 +213,7 @@ func (o *owners) add(owner string, n int) {
 }
 
 // take claims so many and says whose they are, in a row: "a3 b3" for three of each.
-func (o *owners) take(t *testing.T, most int) (lanes []*Lane, turns []string) {
+func (o *manyOwners) take(t *testing.T, most int) (lanes []*Lane, turns []string) {
 	t.Helper()
 	o.claim.Max = most
 	o.claim.Now = o.claim.Now.Add(10 * time.Millisecond)
@@ -240,7 +240,7 @@ func (o *owners) take(t *testing.T, most int) (lanes []*Lane, turns []string) {
 	return lanes, turns
 }
 
-func (o *owners) end(lanes []*Lane) {
+func (o *manyOwners) end(lanes []*Lane) {
 	for _, l := range lanes {
 		o.Move(l, Active, l, Uncounted)
 	}

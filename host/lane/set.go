@@ -20,15 +20,16 @@ type Set struct {
 	all     []*Lane // also those of the open transaction; a longer slice over the same array as published
 	byKey   map[Key]*Lane
 	byRow   map[int64]*Lane
-	waiting map[string]*int64 // by type: see Waiting
-	owners  map[string]*owner // of the lanes
-	paces   map[string]*pace  // of executors, by name
-	merges  int64             // how many there were
-	turns   int64             // of owners in merges, likewise
-	changed []*Lane           // the lanes with a delta
-	lastID  task.LaneID       // the ID given last
-	lastPub task.LaneID       // the ID given last to a lane that was published
+	waiting map[string]*int64     // by type: see Waiting
+	turnsOf map[string]*ownerTurn // by owner
+	paces   map[string]*pace      // of executors, by name
+	merges  int64                 // how many there were
+	turns   int64                 // of owners in merges, likewise
+	changed []*Lane               // the lanes with a delta
+	lastID  task.LaneID           // the ID given last
+	lastPub task.LaneID           // the ID given last to a lane that was published
 	limits  limits
+	owners  owners
 
 	ready      atomic.Int64 // tasks of all lanes, as committed
 	committing sync.RWMutex // held while counts change, so that Count sees those of one commit
@@ -36,8 +37,9 @@ type Set struct {
 
 // NewSet makes a set without lanes.
 func NewSet() *Set {
-	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}, owners: map[string]*owner{}, paces: map[string]*pace{}}
+	s := &Set{byKey: map[Key]*Lane{}, byRow: map[int64]*Lane{}, waiting: map[string]*int64{}, turnsOf: map[string]*ownerTurn{}, paces: map[string]*pace{}}
 	s.limits.types.Store(&map[string]*typeLimits{})
+	s.owners.quotas.Store(&quotas{})
 	s.publish()
 	return s
 }
@@ -67,12 +69,13 @@ func (s *Set) Add(row int64, k Key) *Lane {
 		l.waiting = new(int64)
 		s.waiting[k.Type] = l.waiting
 	}
-	if l.owner = s.owners[k.Owner]; l.owner == nil {
-		l.owner = &owner{}
-		s.owners[k.Owner] = l.owner
+	if l.turn = s.turnsOf[k.Owner]; l.turn == nil {
+		l.turn = &ownerTurn{}
+		s.turnsOf[k.Owner] = l.turn
 	}
-	l.owner.lanes++
+	l.turn.lanes++
 	l.Window.read = true
+	l.sums = s.owners.join(ownerOf(k.Type, k.Owner))
 	s.all = append(s.all, l)
 	s.byKey[k] = l
 	s.byRow[row] = l
@@ -152,6 +155,7 @@ func (s *Set) Commit() {
 			}
 		}
 		l.clearDelta()
+		l.sums.commit()
 	}
 	s.committing.Unlock()
 	s.changed = s.changed[:0]
@@ -162,7 +166,10 @@ func (s *Set) Commit() {
 // all windows hold: some of it may have been undone with it.
 func (s *Set) Rollback() {
 	for _, l := range s.changed {
-		*l.waiting -= l.delta[Ready] + l.delta[Waiting]
+		waiting := l.delta[Ready] + l.delta[Waiting]
+		*l.waiting -= waiting
+		l.sums.waiting -= waiting
+		l.sums.active -= l.delta[Active]
 		l.clearDelta()
 	}
 	s.changed = s.changed[:0]
@@ -201,9 +208,10 @@ func (s *Set) DropEmpty() int {
 func (s *Set) forget(l *Lane) {
 	delete(s.byKey, KeyOf(&l.Lane))
 	delete(s.byRow, l.Row)
-	if l.owner.lanes--; l.owner.lanes == 0 {
-		delete(s.owners, l.Owner)
+	if l.turn.lanes--; l.turn.lanes == 0 {
+		delete(s.turnsOf, l.Owner)
 	}
+	s.owners.leave(l.sums)
 }
 
 // List is the lanes with an ID above after, in the order of their IDs.

@@ -95,7 +95,7 @@ func TestSetKeepsItsModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"move": func(t *rapid.T) {
 				row := rapid.Int64Range(1, 8).Draw(t, "row")
-				k := Key{Type: fmt.Sprint(row)}
+				k := Key{Type: fmt.Sprint(row), Owner: fmt.Sprint(row % 3)}
 				l := s.ByKey(k)
 				if l == nil {
 					l = s.Add(row, k)
@@ -143,12 +143,38 @@ func TestSetKeepsItsModel(t *testing.T) {
 					ready += n[Ready]
 					ids = append(ids, l.ID)
 				}
+				for _, name := range []string{"0", "1", "2"} {
+					wantOwner(t, s, name, open.lanes, committed.lanes)
+				}
 				if len(list) != len(committed.lanes) || s.Ready(append(ids, 1<<40)) != ready {
 					t.Fatalf("%d lanes with %d ready, want %d with %d", len(list), s.Ready(ids), len(committed.lanes), ready)
 				}
 			},
 		})
 	})
+}
+
+// wantOwner says that what is summed of an owner is what its lanes hold.
+func wantOwner(t *rapid.T, s *Set, name string, open, committed map[Key]Counts) {
+	sum := func(lanes map[Key]Counts) (waiting, active int64, there bool) {
+		for k, n := range lanes {
+			if k.Owner == name {
+				waiting += n[Ready] + n[Waiting]
+				active += n[Active]
+				there = true
+			}
+		}
+		return waiting, active, there
+	}
+	waiting, active, there := sum(open)
+	o := s.owners.find(name)
+	if (o != nil) != there || o != nil && (o.waiting != waiting || o.active != active) {
+		t.Fatalf("owner %s has %+v, want %d waiting and %d active", name, o, waiting, active)
+	}
+	waiting, active, _ = sum(committed)
+	if u := s.OwnerUse(name); u.Waiting != waiting || u.Running != active {
+		t.Fatalf("owner %s is seen with %+v, want %d waiting and %d active", name, u, waiting, active)
+	}
 }
 
 // Waiting is of a type, over all its lanes, with what the open transaction changes.

@@ -25,10 +25,11 @@ func (g *Registry) queued(l typeLane) task.Task {
 }
 
 // shownCounts counts the tasks of lanes as each of them is shown, and remembers how those of
-// the last lane were: whose they are makes a difference only if their type has limits.
+// the last lane were: whose they are makes a difference only if a limit or a quota is in force.
 type shownCounts struct {
 	registry *Registry
 	last     typeLane
+	bounded  bool // the last lane's are
 	wait     bool // for something else than their turn
 }
 
@@ -36,9 +37,11 @@ func (s *shownCounts) of(l typeLane, c task.LaneCount) task.LaneCount {
 	if c.Ready == 0 {
 		return c
 	}
-	if l.Type != s.last.Type || l.Route != s.last.Route || l.Executor != s.last.Executor || s.registry.Limited(l.Type) {
+	bounded := s.registry.Bounded(&task.Task{Type: l.Type, Owner: l.Owner})
+	if l.Type != s.last.Type || l.Route != s.last.Route || l.Executor != s.last.Executor || bounded || s.bounded {
 		s.wait = s.registry.queued(l).Waiting != task.WaitQueued
 		s.last = l
+		s.bounded = bounded
 	}
 	if s.wait {
 		c.Waiting += c.Ready

@@ -34,6 +34,8 @@ type Store interface {
 	// SetStartLimits and StartBlock are those of task.LimitStore.
 	SetStartLimits(ctx context.Context, byType map[string]task.StartLimits) error
 	StartBlock(taskType, owner string, value func(label string) (string, bool)) task.StartBlock
+	// SetQuotas is that of task.QuotaStore.
+	SetQuotas(ctx context.Context, q task.Quotas) error
 }
 
 // Binding joins a configured executor to what runs its attempts.
@@ -97,6 +99,7 @@ type Registry struct {
 	config atomic.Pointer[map[string]task.TypeConfig]
 	stored atomic.Pointer[map[string]*storedType] // what is on record of types
 	limits atomic.Pointer[startLimits]            // in force in the store
+	quotas atomic.Pointer[quotas]                 // likewise
 	saving sync.Mutex                             // one change of what is on record of types at a time
 	types  atomic.Pointer[map[string]*Type]
 	input  atomic.Int64 // the largest input that a type takes
@@ -138,6 +141,7 @@ func New(o Options) *Registry {
 	g.config.Store(&o.Types)
 	g.stored.Store(&map[string]*storedType{})
 	g.limits.Store(&startLimits{})
+	g.quotas.Store(&quotas{})
 	return g
 }
 

@@ -268,24 +268,19 @@ func (g *Registry) setStartLimits(types map[string]*Type) error {
 	return err
 }
 
-// Limited says whether a limit on when attempts begin is in force for a type.
-func (g *Registry) Limited(taskType string) bool {
-	_, limited := g.limits.Load().byType[taskType]
-	return limited
-}
-
-// AnyLimited says whether one is for any type, and whether one is a rate.
+// AnyLimited says whether a limit on when attempts begin is in force for any type, and whether
+// one is a rate.
 func (g *Registry) AnyLimited() (limited, rates bool) {
 	l := g.limits.Load()
 	return len(l.byType) > 0, l.rates
 }
 
-// MayBegin says, as far as is known without the store's commit, that no limit of its type
-// keeps an attempt at the task from beginning.
+// MayBegin says, as far as is known without the store's commit, that no limit of its type or
+// its owner keeps an attempt at the task from beginning.
 func (g *Registry) MayBegin(t *task.Task) bool {
-	if !g.Limited(t.Type) {
+	if !g.Bounded(t) {
 		return true
 	}
 	b := g.store.StartBlock(t.Type, t.Owner, func(label string) (string, bool) { return t.Labels[label], true })
-	return !b.Paused && b.Limit == nil && b.Rate == nil
+	return !b.Any()
 }

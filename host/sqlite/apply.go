@@ -146,7 +146,7 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 			t.ID, old.state, old.attempt, old.version, c.From, c.FromAttempt, t.Version), nil
 	}
 	if c.From.Final() && t.State == task.Pending { // retried by hand: it comes into the queue again
-		if refused := w.checkQueueLimits([]*task.Task{t}); refused != nil {
+		if refused := w.checkQueues([]*task.Task{t}); refused != nil {
 			return old, refused, nil
 		}
 	}

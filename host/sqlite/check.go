@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -124,6 +125,37 @@ func (r *Report) look(ctx context.Context, db *sql.DB) error {
 		return r.found(ctx, "keys on record: %v", err)
 	}
 	r.broken("every key on record is a task's", n)
+	return r.bytes(ctx, db)
+}
+
+// bytes holds what is counted of owners against what is there. Beside a host it does not: the
+// looks at the tables are not of one moment.
+func (r *Report) bytes(ctx context.Context, db *sql.DB) error {
+	var counted int64
+	err := db.QueryRowContext(ctx, sqlCounted).Scan(&counted)
+	if err == nil && (counted == 0 || r.Live) {
+		return nil
+	}
+	was := map[string]int64{}
+	if err == nil {
+		err = addBytes(ctx, db, sqlBytes, was)
+	}
+	var sums map[string]int64
+	if err == nil {
+		sums, err = sumBytes(ctx, db)
+	}
+	if err != nil {
+		return r.found(ctx, "the bytes of owners can't be counted: %v", err)
+	}
+	maps.DeleteFunc(sums, func(_ string, n int64) bool { return n == 0 })
+	wrong := int64(0)
+	for owner, n := range sums {
+		if was[owner] != n {
+			wrong++
+		}
+		delete(was, owner)
+	}
+	r.broken("the bytes that are counted of an owner are there", wrong+int64(len(was)))
 	return nil
 }
 

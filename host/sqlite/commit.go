@@ -122,7 +122,7 @@ func (o *commitOp) check(w *writer) (refused, err error) {
 		}
 	}
 	if len(coming) > 0 {
-		if refused := w.checkQueueLimits(append(coming, o.Inserts...)); refused != nil {
+		if refused := w.checkQueues(append(coming, o.Inserts...)); refused != nil {
 			return refused, nil
 		}
 	}

@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 	storetest.RunBacklog(t, open)
 	storetest.RunTypes(t, open)
 	storetest.RunLimits(t, open)
+	storetest.RunQuotas(t, open)
 	storetest.RunIdentity(t, open)
 }
 

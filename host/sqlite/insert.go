@@ -192,30 +192,53 @@ func (w *writer) checkNew(tasks []*task.Task, group task.ID) (refused, err error
 		return refused, err
 	}
 	w.holdBack(tasks)
-	return w.checkQueueLimits(tasks), nil
+	if refused = w.checkQueues(tasks); refused != nil {
+		return refused, nil
+	}
+	return w.checkBytes(tasks)
 }
 
-// checkQueueLimits refuses tasks that would overfill the queue of their type.
-func (w *writer) checkQueueLimits(tasks []*task.Task) error {
-	var adding map[string]int64
+// checkQueues refuses tasks that would overfill the queue of their type, or have more of an
+// owner's wait than may.
+func (w *writer) checkQueues(tasks []*task.Task) error {
+	var ofType, ofOwner map[string]int64 // that would come
 	for _, t := range tasks {
-		if t.QueueLimit <= 0 || t.State != task.Pending || t.Waiting == task.WaitDispatched || !t.Existing().IsZero() {
+		quota, _ := w.lanes.WaitingQuota(t.Type, t.Owner)
+		if t.QueueLimit <= 0 && quota.Waiting <= 0 || t.State != task.Pending || t.Waiting == task.WaitDispatched || !t.Existing().IsZero() {
 			continue
 		}
-		if adding == nil {
-			adding = map[string]int64{}
-		}
-		adding[t.Type]++
+		coming := int64(1)
 		if t.OnConflict != nil && t.OnConflict.Freed {
-			adding[t.Type]--
+			coming = 0
 		}
-		waiting := w.lanes.Waiting(t.Type)
-		if waiting+adding[t.Type] > t.QueueLimit {
+		if quota.Waiting > 0 {
+			ofOwner = plus(ofOwner, t.Owner, coming)
+		}
+		if t.QueueLimit <= 0 {
+			continue
+		}
+		ofType = plus(ofType, t.Type, coming)
+		if waiting := w.lanes.Waiting(t.Type); waiting+ofType[t.Type] > t.QueueLimit {
 			return &task.Error{Code: task.CodeQueueFull, RetryAfter: 5 * time.Second,
 				Message: fmt.Sprintf("%d tasks of type %q wait already, the queue_limit is %d; try again later", waiting, t.Type, t.QueueLimit)}
 		}
 	}
+	for owner, coming := range ofOwner {
+		quota, waiting := w.lanes.WaitingQuota("", owner)
+		if refused := quota.CheckWaiting(owner, waiting, coming); refused != nil {
+			return refused
+		}
+	}
 	return nil
+}
+
+// plus is m with n more of that name.
+func plus(m map[string]int64, name string, n int64) map[string]int64 {
+	if m == nil {
+		m = map[string]int64{}
+	}
+	m[name] += n
+	return m
 }
 
 // insertAtOnce is how many rows one statement inserts where there are as many plain ones.

@@ -58,6 +58,7 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"token by name":     {sqlTokenNamed, "INDEX sqlite_autoindex_access_token_3 (owner=? AND name=?)"},
 	"audit":             {sqlAuditList, "SEARCH audit USING PRIMARY KEY (id<?)"},
 	"audit, forgotten":  {sqlAuditForget, "INDEX audit_at (at<?)"},
+	"bytes of an owner": {sqlBytesOf, "SEARCH owner_bytes USING PRIMARY KEY (owner=?)"},
 	"deletable":         {sqlDeletable, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	"expired keys":      {sqlIdemExpire, "INDEX idempotency_at (at<?)"},
 	"last in a queue":   {sqlClaimLast, "SEARCH resource_claim USING COVERING INDEX resource_queue (name=? AND owner=?)"},

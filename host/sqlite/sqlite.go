@@ -49,6 +49,9 @@ type Store struct {
 	db    *sql.DB // readers
 	epoch uint64
 
+	quotas      sync.Mutex // one change of them at a time
+	countsBytes bool       // guarded by quotas
+
 	expiryMu      sync.Mutex
 	expiryScanned int64
 
@@ -71,6 +74,7 @@ var (
 	_ schedule.Store        = (*Store)(nil)
 	_ task.TypeStore        = (*Store)(nil)
 	_ task.LimitStore       = (*Store)(nil)
+	_ task.QuotaStore       = (*Store)(nil)
 )
 
 // Open opens the store in dir, making it if dir holds none, and keeps every other
@@ -131,6 +135,9 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	}
 	if err := setCache(conn, writerCache); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if s.countsBytes, err = s.w.resumeCounting(); err != nil {
+		return nil, err
 	}
 	if err := s.identify(conn); err != nil {
 		return nil, err

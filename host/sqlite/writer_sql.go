@@ -36,6 +36,7 @@ type statements struct {
 	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
 	seqRecord, markPut                                                                        *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                *stmt
+	bytesOf, bytesAdd                                                                         *stmt
 }
 
 // The writer's SQL. What is here as text is what the query plan test explains.
@@ -100,7 +101,7 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.taskProgress, sqlTaskProgress, 0)
 	p(&st.historyInsert, `INSERT INTO history (task, n, at, from_state, to_state, attempt, by, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
 	p(&st.inputInsert, `INSERT INTO input (task, data) VALUES (?, ?)`, 0)
-	p(&st.resultPut, `INSERT OR REPLACE INTO result (task, type, data) VALUES (?, ?, ?)`, 0)
+	p(&st.resultPut, `INSERT INTO result (task, type, data) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET type = excluded.type, data = excluded.data`, 0)
 	p(&st.resultDelete, `DELETE FROM result WHERE task = ?`, 0)
 	p(&st.detailCheckpoint.put, `INSERT INTO task_detail (task, checkpoint) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET checkpoint = excluded.checkpoint`, 0)
 	p(&st.detailCheckpoint.clear, `UPDATE task_detail SET checkpoint = NULL WHERE task = ?`, 0)
@@ -135,7 +136,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.offerPut, sqlOfferPut, 0)
 	p(&st.offerExpire, sqlOfferExpire, 0)
 	p(&st.taskToken, sqlTaskToken, 1)
-	p(&st.uploadPut, `INSERT OR REPLACE INTO upload (task, token, type, data) VALUES (?, ?, ?, ?)`, 0)
+	p(&st.uploadPut, `INSERT INTO upload (task, token, type, data) VALUES (?, ?, ?, ?)
+ON CONFLICT (task) DO UPDATE SET token = excluded.token, type = excluded.type, data = excluded.data`, 0)
 	p(&st.uploadDelete, `DELETE FROM upload WHERE task = ?`, 0)
 	p(&st.versionGet, sqlVersionGet, 1)
 	p(&st.versionPut, sqlVersionPut, 0)
@@ -201,6 +203,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)
 	p(&st.inputDelete, `DELETE FROM input WHERE task = ?`, 0)
 	p(&st.detailDelete, `DELETE FROM task_detail WHERE task = ?`, 0)
+	p(&st.bytesOf, sqlBytesOf, 1)
+	p(&st.bytesAdd, sqlBytesAdd, 0)
 	return st, err
 }
 

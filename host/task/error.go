@@ -25,6 +25,7 @@ const (
 	CodePreconditionFailed  Code = "precondition_failed"
 	CodeTooLarge            Code = "too_large"
 	CodeQueueFull           Code = "queue_full"
+	CodeQuotaExceeded       Code = "quota_exceeded"
 	CodeExecutorUnavailable Code = "executor_unavailable"
 	CodeStoreUnavailable    Code = "store_unavailable"
 	CodeStoreFull           Code = "store_full"
@@ -38,7 +39,7 @@ type Error struct {
 	Message    string // what was wrong, where, and what to do
 	Fields     []FieldError
 	TaskNumber int           // which of several tasks submitted together is at fault, from 1; 0: no single one, or there is only one
-	RetryAfter time.Duration // of queue_full and the unavailables; 0 if unknown
+	RetryAfter time.Duration // of queue_full, quota_exceeded and the unavailables; 0 if unknown
 	Cause      error         // for logs; never shown to clients
 }
 

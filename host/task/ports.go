@@ -58,6 +58,20 @@ type LimitStore interface {
 	StartBlock(taskType, owner string, value func(label string) (string, bool)) StartBlock
 }
 
+// QuotaStore holds owners to their quotas: in the commit that brings new tasks or has one wait
+// that was final, whoever makes it, and in the one that begins an attempt. What a quota refuses
+// is quota_exceeded, before anything is written; what keeps an attempt from beginning is told as
+// of LimitStore.
+type QuotaStore interface {
+	// SetQuotas puts quotas in force, in place of all before. What is there already stays, also
+	// if it is more. It may take as long as a look at all tasks, with others served meanwhile,
+	// if bytes are to be counted that were not.
+	SetQuotas(ctx context.Context, q Quotas) error
+	// OwnerUse is what owners have now: of one, or with "" of all that have something, or a quota
+	// of their own, by name.
+	OwnerUse(ctx context.Context, owner string) ([]OwnerUse, error)
+}
+
 // StoredType is what is on record of a task type.
 type StoredType struct {
 	Name   string

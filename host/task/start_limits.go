@@ -136,17 +136,25 @@ func (l *StartLimits) None() bool { return !l.Paused && len(l.Concurrency) == 0 
 // StartBlock is why an attempt at a queued task may not begin.
 type StartBlock struct {
 	Paused bool // the type is
+	// Running is how many attempts its owner may have under way, which is reached; 0 if it is not.
+	Running int64
+	Owner   string
 	// Limit is the limit that is reached, of tasks that have Value in common; nil if none is.
 	Limit *Concurrency
 	Value string
 	Rate  *Rate // that is used up for the moment; nil if it is not
 }
 
+// Any says that something keeps the task.
+func (b *StartBlock) Any() bool { return b.Paused || b.Running > 0 || b.Limit != nil || b.Rate != nil }
+
 // Reason says it; "" if nothing keeps the task.
 func (b *StartBlock) Reason(taskType string) string {
 	switch {
 	case b.Paused:
 		return fmt.Sprintf("task type %q is paused", taskType)
+	case b.Running > 0:
+		return fmt.Sprintf("the quota of owner %q is reached: %d attempts at once", b.Owner, b.Running)
 	case b.Limit != nil:
 		text := fmt.Sprintf("the concurrency limit of task type %q is reached: %s", taskType, b.Limit)
 		if b.Limit.By != "" {

@@ -229,6 +229,7 @@ type Spec struct {
 // The bounds of what a client may ask for.
 const (
 	MaxKey        = 255 // bytes
+	MaxOwner      = 255 // bytes, of an owner's name
 	MaxName       = 255 // bytes, of a child
 	MaxLabels     = 64
 	MaxLabel      = 255 // bytes, of a key and of a value

@@ -17,6 +17,20 @@ func (c *Client) Whoami(ctx context.Context) (api.Caller, error) {
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/whoami"}, &out)
 }
 
+// QuotasPage reads one page of what owners have and may have, by name. A limit of 0 is the
+// server's; cursor is Next of the page before.
+func (c *Client) QuotasPage(ctx context.Context, cursor string, limit int) (api.OwnerQuotaList, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	var out api.OwnerQuotaList
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/quotas", query: q}, &out)
+}
+
 // CreateToken makes a token. Its secret is told this once.
 func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.NewToken, error) {
 	var out api.NewToken

@@ -233,6 +233,9 @@ func giveTasks(t *testing.T, all given) {
 	r.wants(r.do("POST", "/v1/executors/x/pause", ""), 200, "")
 	r.submit(`{"type":"crowded"}`)
 	all.wants(r, [][2]string{{`POST /v1/tasks | {"type":"crowded"}`, "submitTask 429 queue_full"}, {`POST /v1/batches | {"tasks":[{"type":"crowded"}]}`, "submitBatch 429 queue_full"}})
+	r.quotas(task.Quota{Waiting: 1})
+	all.wants(r, [][2]string{{`POST /v1/tasks | {"type":"text"}`, "submitTask 429 quota_exceeded"}, {`POST /v1/batches | {"tasks":[{"type":"text"}]}`, "submitBatch 429 quota_exceeded"}})
+	r.quotas(task.Quota{})
 	r.wants(r.do("POST", "/v1/executors/x/resume", ""), 200, "")
 
 	running, done := r.submit(`{"type":"gated"}`), r.submit(`{"type":"text"}`)
@@ -365,6 +368,8 @@ func giveSchedules(t *testing.T, all given) {
 	r.submit(`{"type":"crowded"}`)
 	r.wants(r.do("POST", "/v1/groups/"+g.ID+"/close", ""), 200, "")
 	all.wants(r, [][2]string{{"POST " + crowded + "/run", "runSchedule 429 queue_full"}, {"POST " + late + "/run", "runSchedule 409 conflict"}})
+	r.quotas(task.Quota{Waiting: 1})
+	all.wants(r, [][2]string{{"POST " + create("text", `{"type":"text"}`) + "/run", "runSchedule 429 quota_exceeded"}})
 }
 
 func giveAttempts(t *testing.T, all given) {
@@ -441,7 +446,7 @@ func giveIdentity(t *testing.T, all given) {
 		ids[token.Role] = token.ID.String()
 	}
 	all.wants(r, [][2]string{
-		{"GET /v1/whoami" + admin, "whoami 200"},
+		{"GET /v1/whoami" + admin, "whoami 200"}, {"GET /v1/quotas" + admin, "listQuotas 200"},
 		{`POST /v1/tokens | {"name":"n","owner":"o","role":"member","expires_at":"2999-01-01T00:00:00Z"}` + admin, "createToken 201"},
 		{`POST /v1/tokens | {"name":"n","owner":"o","role":"viewer"}` + admin, "createToken 409 conflict"},
 		{`POST /v1/tokens | {"name":"` + strings.Repeat("x", 20<<10) + `"}` + admin, "createToken 413 too_large"},
@@ -495,7 +500,7 @@ func giveFailures(t *testing.T, all given) {
 		{task.CodeStoreFull, []string{"submitTask", "submitBatch", "submitAction", "pauseTask", "resumeTask", "cancelTask", "retryTask", "deleteTask", "pauseExecutor", "resumeExecutor", "putAttemptResult",
 			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "putType", "pauseType", "resumeType", "deleteType", "createToken", "revokeToken", "checkpointClaim"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
-		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
+		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}}, {task.CodeQuotaExceeded, []string{"retryTask", "retryGroup"}}, // what failed comes into a queue that is full
 		{task.CodeConflict, []string{"cancelTask", "submitAction", "putAttemptResult"}},                                                                 // a task that is reverted, an attempt that ends at this moment
 		{task.CodeUnknownType, []string{"runSchedule"}}, {task.CodeInvalidInput, []string{"runSchedule"}}, {task.CodeTooLarge, []string{"runSchedule"}}, // what changed since
 	} {

@@ -148,7 +148,7 @@ func (h *handlers) groupRoutes() []route {
 			description: "They wait again, with fresh attempts. A finished group is closed again, until they are final too.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusAccepted, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.RetryGroup(r.Context(), s, id)
-			}), codes: codes(writes, task.CodeNotFound, task.CodeQueueFull), answers: one(http.StatusAccepted, "the group: what had failed waits again")},
+			}), codes: codes(writes, task.CodeNotFound, task.CodeQueueFull, task.CodeQuotaExceeded), answers: one(http.StatusAccepted, "the group: what had failed waits again")},
 		{method: http.MethodDelete, path: "/v1/groups/{id}", id: "deleteGroup", tag: tag, summary: "Delete a finished group", handle: h.deleteGroup,
 			description: "Its members go with it.", params: []param{groupID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal),
 			answers: []answer{{status: http.StatusNoContent, doc: "it is deleted"}}},

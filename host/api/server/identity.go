@@ -108,8 +108,12 @@ func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) 
 		return err
 	}
 	who := callerOf(r)
+	quota, err := h.quotaOf(r, who.Owner)
+	if err != nil {
+		return err
+	}
 	return h.writeJSON(w, http.StatusOK, api.Caller{Name: who.Name, Owner: who.Owner, Role: string(who.Role), By: string(who.By),
-		Token: idOrNull(who.Token), ExpiresAt: timeOrNull(who.ExpiresAt)})
+		Token: idOrNull(who.Token), ExpiresAt: timeOrNull(who.ExpiresAt), Quota: quota})
 }
 
 func (h *handlers) listAudit(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
@@ -140,7 +144,7 @@ func (h *handlers) identityRoutes() []route {
 	tokenID := param{name: "id", in: "path", kind: "uuid", doc: "the token's id"}
 	return []route{
 		{method: http.MethodGet, path: "/v1/whoami", id: "whoami", tag: tag, summary: "Ask who you are here", handle: h.whoami,
-			description: "The caller's owner and role, and how the host knows them.", answers: []answer{{status: http.StatusOK, doc: "the caller", body: api.Caller{}}}},
+			description: "The caller's owner and role, how the host knows them, and what the owner has of what it may have.", codes: reads, answers: []answer{{status: http.StatusOK, doc: "the caller", body: api.Caller{}}}},
 		{method: http.MethodPost, path: "/v1/tokens", id: "createToken", tag: tag, summary: "Make a token", handle: h.createToken, role: identity.Admin,
 			description: "Its secret is told in this answer and never again. The first must be an admin's; from then on every request needs one. For admins.", body: api.TokenRequest{},
 			codes: codes(writes, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout),

@@ -141,7 +141,7 @@ func accesses() map[string]access {
 		"putType": {needs: operator, path: fixed("/v1/types/later"), body: `{}`}, "deleteType": {needs: operator, path: fixed("/v1/types/later")},
 		"pauseType": {needs: operator, path: fixed("/v1/types/text/pause")}, "resumeType": {needs: operator, path: fixed("/v1/types/text/resume")},
 
-		"whoami": {needs: viewer}, "createToken": {needs: admin, body: `{"name":"made %d","owner":"ops","role":"viewer"}`}, "listTokens": {needs: admin},
+		"whoami": {needs: viewer}, "listQuotas": {needs: operator}, "createToken": {needs: admin, body: `{"name":"made %d","owner":"ops","role":"viewer"}`}, "listTokens": {needs: admin},
 		"getToken": {needs: admin, path: token}, "revokeToken": {needs: admin, path: token}, "listAudit": {needs: admin},
 	}
 	all["claimTasks"], all["listClaims"] = access{needs: member, body: `{"worker":"w","types":["text"]}`}, access{needs: viewer}

@@ -25,6 +25,10 @@ func (o obedient) Submit(context.Context, task.Scope, []task.Spec, *task.Idempot
 func (o obedient) Get(context.Context, task.Scope, task.ID) (task.Task, error) {
 	return task.Task{}, o.err
 }
+func (o obedient) OwnerUse(context.Context, string) (task.OwnerUse, error) {
+	return task.OwnerUse{}, o.err
+}
+func (o obedient) OwnerUses(context.Context) ([]task.OwnerUse, error) { return nil, o.err }
 func (o obedient) ByKey(context.Context, task.Scope, string, string) (task.Task, error) {
 	return task.Task{}, o.err
 }

@@ -31,6 +31,7 @@ var statuses = map[task.Code]struct {
 	task.CodePreconditionFailed:  {http.StatusPreconditionFailed, "The task has changed"},
 	task.CodeTooLarge:            {http.StatusRequestEntityTooLarge, "The request is too large"},
 	task.CodeQueueFull:           {http.StatusTooManyRequests, "The queue is full"},
+	task.CodeQuotaExceeded:       {http.StatusTooManyRequests, "The owner has as much as it may"},
 	task.CodeExecutorUnavailable: {http.StatusServiceUnavailable, "The executor is not available"},
 	task.CodeStoreUnavailable:    {http.StatusServiceUnavailable, "The store is not available"},
 	task.CodeStaleClaim:          {http.StatusConflict, "The claim is not held any more"},

@@ -12,7 +12,7 @@ func TestEveryCodeHasItsStatus(t *testing.T) {
 	// As the API page has them.
 	for code, status := range map[task.Code]int{
 		"invalid_request": 400, "invalid_input": 422, "unauthenticated": 401, "forbidden": 403, "not_found": 404, "unknown_type": 422, "conflict": 409,
-		"idempotency_mismatch": 422, "not_final": 409, "already_final": 409, "precondition_failed": 412, "too_large": 413, "queue_full": 429,
+		"idempotency_mismatch": 422, "not_final": 409, "already_final": 409, "precondition_failed": 412, "too_large": 413, "queue_full": 429, "quota_exceeded": 429,
 		"executor_unavailable": 503, "store_unavailable": 503, "store_full": 507, "internal": 500,
 	} {
 		p, after := problemOf(fmt.Errorf("while doing it: %w", &task.Error{Code: code, Message: "m", Fields: []task.FieldError{{Path: []string{"a"}, Message: "b"}}}))

@@ -25,6 +25,7 @@ func (h *handlers) routes() []route {
 	all = append(all, h.workerRoutes()...)
 	all = append(all, h.attemptRoutes()...)
 	all = append(all, h.identityRoutes()...)
+	all = append(all, h.quotaRoutes()...)
 	return append(all, h.hostRoutes()...)
 }
 
@@ -94,7 +95,7 @@ func codes(some []task.Code, more ...task.Code) []task.Code { return slices.Conc
 func (h *handlers) taskRoutes() []route {
 	const tag = "tasks"
 	submit := codes(writes, task.CodeInvalidInput, task.CodeUnknownType, task.CodeNotFound, task.CodeConflict, task.CodeIdempotencyMismatch,
-		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeExecutorUnavailable)
+		task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout, task.CodeQueueFull, task.CodeQuotaExceeded, task.CodeExecutorUnavailable)
 	shownTask := []answer{{status: http.StatusOK, doc: "the task", body: api.Task{}, headers: shown}, {status: http.StatusNotModified, doc: "the task is as it was", headers: shown}}
 	accepted := []param{location, replayed, applied}
 	return []route{
@@ -139,7 +140,7 @@ func (h *handlers) taskRoutes() []route {
 				{status: http.StatusOK, doc: "canceled before it ran", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/retry", id: "retryTask", tag: tag, summary: "Run a final task again", handle: h.retryTask,
 			description: "A failed, canceled or reverted task waits again, with fresh attempts and without its deadline, and so do those of its children that failed or were canceled.",
-			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull),
+			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeNotFinal, task.CodeConflict, task.CodeQueueFull, task.CodeQuotaExceeded),
 			answers: []answer{{status: http.StatusAccepted, doc: "it waits again", body: api.Task{}}}},
 	}
 }

@@ -253,7 +253,7 @@ func (h *handlers) scheduleRoutes() []route {
 		{method: http.MethodPost, path: "/v1/schedules/{id}/run", id: "runSchedule", tag: tag, summary: "Submit a run of a schedule now", handle: h.runSchedule,
 			description: "Whatever its times, its overlap and its pause say. The next run stays when it is. A task that can't be submitted is refused as a submit of it is.",
 			params:      []param{scheduleID},
-			codes: codes(writes, task.CodeNotFound, task.CodeConflict, task.CodeInvalidInput, task.CodeUnknownType, task.CodeTooLarge, task.CodeQueueFull,
+			codes: codes(writes, task.CodeNotFound, task.CodeConflict, task.CodeInvalidInput, task.CodeUnknownType, task.CodeTooLarge, task.CodeQueueFull, task.CodeQuotaExceeded,
 				task.CodeExecutorUnavailable),
 			answers: []answer{{status: http.StatusAccepted, doc: "the run's task", body: api.Task{}, headers: []param{location}}}},
 	}

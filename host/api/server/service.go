@@ -183,8 +183,18 @@ type Attempts interface {
 	PutAttemptResult(ctx context.Context, token task.Token, contentType string, data []byte) error
 }
 
+// Quotas is what owners have, and may have.
+type Quotas interface {
+	// OwnerUse is what one owner has.
+	OwnerUse(ctx context.Context, owner string) (task.OwnerUse, error)
+	// OwnerUses are those of all owners that have something that counts, or a quota of their
+	// own, by name.
+	OwnerUses(ctx context.Context) ([]task.OwnerUse, error)
+}
+
 // Service is all that the API serves.
 type Service interface {
+	Quotas
 	Tasks
 	Children
 	Groups

@@ -112,6 +112,14 @@ func (r *testServer) token(owner string, role identity.Role) string {
 	return secret
 }
 
+// quotas puts one quota in force, which each owner has.
+func (r *testServer) quotas(each task.Quota) {
+	r.t.Helper()
+	if err := r.engine.SetQuotas(r.t.Context(), task.Quotas{Default: each}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func (r *testServer) clientOf(secret string) *client.Client {
 	r.t.Helper()
 	c, err := client.New(r.addr, secret)
