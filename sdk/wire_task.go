@@ -32,6 +32,7 @@ func startToWire(t Task, children []byte, action pb.Action) (msg *pb.HostMessage
 	s.Checkpoint = p.pack(&m.checkpoint, pb.Part_PART_CHECKPOINT, t.Checkpoint)
 	s.Handle, s.Rejoin, s.Suspect, s.Action = t.Handle, t.Rejoin, t.Suspect, action
 	s.Priority = int32(t.Priority)
+	s.Secret = t.Secret
 	if !t.Deadline.IsZero() { // what remains travels, since clocks differ
 		setDuration(&m.remaining, time.Until(t.Deadline))
 		s.Remaining = &m.remaining
@@ -68,7 +69,7 @@ func setDuration(to *durationpb.Duration, d time.Duration) {
 
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.
 func taskFromWire(ctx context.Context, s *pb.Start, token Token, deadline time.Time, a *assembler) (Task, error) {
-	t := Task{ID: s.GetTaskId(), Type: s.GetType(), Attempt: int(s.GetAttempt()), Token: token, Rejoin: s.GetRejoin(), Suspect: s.GetSuspect(), Priority: int(s.GetPriority()),
+	t := Task{ID: s.GetTaskId(), Type: s.GetType(), Attempt: int(s.GetAttempt()), Token: token, Rejoin: s.GetRejoin(), Suspect: s.GetSuspect(), Priority: int(s.GetPriority()), Secret: s.GetSecret(),
 		Deadline: deadline, Timeout: s.GetTimeout().AsDuration(),
 		Labels: s.GetLabels(), Route: s.GetRoute(), Trace: s.GetTrace()}
 	if len(s.GetHandle()) > 0 {

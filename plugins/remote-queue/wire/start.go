@@ -28,9 +28,14 @@ type Start struct {
 
 // EncodeStart writes the start of t so that it takes at most limit bytes, leaving
 // the largest payloads out first: refs says that it left some. It does not fit if
-// even that is not enough.
+// even that is not enough. A secret input is always left out: brokers write what they carry.
 func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
 	s := Start{Action: act, Task: t, Children: sdk.EncodeChildren(t.Children)}
+	if t.Secret {
+		s.Task.Input = nil
+		s.RefInput = true
+		refs = true
+	}
 	for {
 		if n := s.payloadSize(); n <= limit {
 			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
