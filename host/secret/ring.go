@@ -149,7 +149,18 @@ func derive(master []byte, purpose string) []byte {
 // Hash is a hash of what may hold secrets, as the last key makes it: who does not have the key
 // can't try which secret gives it.
 func (r *Ring) Hash(hash [sha256.Size]byte) [sha256.Size]byte {
-	return keyed(r.keys[len(r.keys)-1].hash, hash)
+	return keyed(r.last().hash, hash)
+}
+
+// last is the key that seals.
+func (r *Ring) last() *key { return r.keys[len(r.keys)-1] }
+
+// all are the keys that open.
+func (r *Ring) all() []*key {
+	if r == nil {
+		return nil
+	}
+	return r.keys
 }
 
 // Hashes are Hash by each key that may have made one that is on record.

@@ -1,10 +1,10 @@
 package secret
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -22,91 +22,99 @@ var errNoKeys = task.Errorf(task.CodeInternal, "this host has no keys, and the i
 
 // Seal is an input with parts of it sealed. They are in the order in which they stand there,
 // and not within one another.
-func (r *Ring) Seal(o Origin, input json.RawMessage, parts []task.JSONPart) (_ json.RawMessage, err error) {
+func (r *Ring) Seal(o Origin, input json.RawMessage, parts []task.JSONPart) (json.RawMessage, error) {
 	if r == nil || len(r.keys) == 0 {
 		return nil, errNoKeys
 	}
-	k := r.keys[len(r.keys)-1]
-	out := task.ReplaceParts(input, parts, func(i int) []byte {
-		p := &parts[i]
-		nonce := make([]byte, k.aead.NonceSize())
-		if _, e := r.random(nonce); e != nil {
-			err = fmt.Errorf("seal an input: %w", e)
-			return nil
+	values := make([][]byte, len(parts))
+	for i, p := range parts {
+		var err error
+		if values[i], err = r.seal(o, p.Path, input[p.From:p.To]); err != nil {
+			return nil, err
 		}
-		box := k.aead.Seal(nonce, nonce, input[p.From:p.To], context(o, p.Path))
-		return []byte(`"` + task.SealMark + sealVersion + ":" + k.id + ":" + base64.RawURLEncoding.EncodeToString(box) + `"`)
-	})
-	return out, err
+	}
+	return task.ReplaceParts(input, parts, values), nil
+}
+
+func (r *Ring) seal(o Origin, path []string, value []byte) ([]byte, error) {
+	k := r.last()
+	nonce := make([]byte, k.aead.NonceSize())
+	if _, err := r.random(nonce); err != nil {
+		return nil, fmt.Errorf("seal an input: %w", err)
+	}
+	box := k.aead.Seal(nonce, nonce, value, context(o, path))
+	return []byte(`"` + task.SealMark + sealVersion + ":" + k.id + ":" + base64.RawURLEncoding.EncodeToString(box) + `"`), nil
 }
 
 // Open is an input as it was before Seal, and the values that were sealed in it. It is the
 // input itself if there were none. The error says which value no key opens.
-func (r *Ring) Open(o Origin, input json.RawMessage) (out json.RawMessage, values []json.RawMessage, err error) {
+func (r *Ring) Open(o Origin, input json.RawMessage) (out json.RawMessage, values [][]byte, err error) {
 	parts := task.SealedParts(input)
 	if len(parts) == 0 {
 		return input, nil, nil
 	}
-	values = make([]json.RawMessage, len(parts))
+	values = make([][]byte, len(parts))
 	for i, p := range parts {
 		if values[i], err = r.open(o, p.Path, input[p.From+1:p.To-1]); err != nil {
-			return nil, nil, fmt.Errorf("the sealed value at /%s cannot be opened: %w", strings.Join(p.Path, "/"), err)
+			return nil, nil, err
 		}
 	}
-	return task.ReplaceParts(input, parts, func(i int) []byte { return values[i] }), values, nil
+	return task.ReplaceParts(input, parts, values), values, nil
 }
 
-func (r *Ring) open(o Origin, path []string, sealed []byte) (json.RawMessage, error) {
+// open opens one sealed value, which is given without its quotes.
+func (r *Ring) open(o Origin, path []string, sealed []byte) ([]byte, error) {
+	failed := func(why string, args ...any) ([]byte, error) {
+		return nil, fmt.Errorf("the sealed value at /%s cannot be opened: "+why, append([]any{strings.Join(path, "/")}, args...)...)
+	}
 	fields := strings.Split(string(sealed[len(task.SealMark):]), ":")
 	if len(fields) != 3 || fields[0] != sealVersion {
-		return nil, errors.New("it is damaged, or of another version of taskhost")
+		return failed("it is damaged, or of another version of taskhost")
 	}
 	box, err := base64.RawURLEncoding.DecodeString(fields[2])
 	if err != nil {
-		return nil, errors.New("it is damaged")
+		return failed("it is damaged")
 	}
 	known := false
-	if r != nil {
-		for _, k := range r.keys {
-			if k.id != fields[1] || len(box) < k.aead.NonceSize() {
-				continue
-			}
-			known = true
-			n := k.aead.NonceSize()
+	for _, k := range r.all() {
+		if k.id != fields[1] {
+			continue
+		}
+		known = true
+		if n := k.aead.NonceSize(); len(box) >= n {
 			if value, err := k.aead.Open(nil, box[:n], box[n:], context(o, path)); err == nil {
 				return value, nil
 			}
 		}
 	}
 	if !known {
-		return nil, fmt.Errorf("the key %.16q that sealed it is not among this host's", fields[1])
+		return failed("the key %.16q that sealed it is not among this host's", fields[1])
 	}
-	return nil, errors.New("it is damaged, or was not sealed for this owner, task type and place")
+	return failed("it is damaged, or was not sealed for this owner, task type and place")
 }
 
-// Reseal has the last key seal what other keys have sealed; changed says whether there was any.
-func (r *Ring) Reseal(o Origin, input json.RawMessage) (out json.RawMessage, changed bool, err error) {
-	last := task.SealMark + sealVersion + ":" + r.keys[len(r.keys)-1].id + ":"
+// Reseal is an input in which the last key has sealed what other keys had. What no key opens
+// stays as it is, and the error says so.
+func (r *Ring) Reseal(o Origin, input json.RawMessage) (json.RawMessage, error) {
+	last := []byte(`"` + task.SealMark + sealVersion + ":" + r.last().id + ":")
 	parts := task.SealedParts(input)
-	for _, p := range parts {
-		changed = changed || !strings.HasPrefix(string(input[p.From+1:p.To]), last)
+	values := make([][]byte, len(parts))
+	var unopened error
+	for i, p := range parts {
+		values[i] = input[p.From:p.To]
+		if bytes.HasPrefix(values[i], last) {
+			continue
+		}
+		clear, err := r.open(o, p.Path, input[p.From+1:p.To-1])
+		if err != nil {
+			unopened = err
+			continue
+		}
+		if values[i], err = r.seal(o, p.Path, clear); err != nil {
+			return nil, err
+		}
 	}
-	if !changed {
-		return input, false, nil
-	}
-	clear, values, err := r.Open(o, input)
-	if err != nil {
-		return nil, false, err
-	}
-	shift := 0
-	for i := range parts { // where they stand in the clear
-		was := parts[i].To - parts[i].From
-		parts[i].From += shift
-		parts[i].To = parts[i].From + len(values[i])
-		shift += len(values[i]) - was
-	}
-	out, err = r.Seal(o, clear, parts)
-	return out, err == nil, err
+	return task.ReplaceParts(input, parts, values), unopened
 }
 
 // context is what a sealed value is bound to: whose it is, and where it stands. Each part is

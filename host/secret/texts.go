@@ -20,7 +20,7 @@ type Texts struct{ replacer *strings.Replacer }
 
 // NewTexts is of the values that were sealed in an input: texts, also within objects and
 // arrays, as they are and as JSON writes them, and numbers.
-func NewTexts(values []json.RawMessage) *Texts {
+func NewTexts(values [][]byte) *Texts {
 	var all []string
 	for _, v := range values {
 		isHolder := func(_ []string, from int) bool { return v[from] == '{' || v[from] == '[' }

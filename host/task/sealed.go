@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,13 +33,13 @@ func SealedParts(input []byte) (parts []JSONPart) {
 	return parts
 }
 
-// ReplaceParts is a JSON document with other values in the places of parts, which are in the
-// order in which they stand there and not within one another.
-func ReplaceParts(document []byte, parts []JSONPart, value func(i int) []byte) []byte {
+// ReplaceParts is a JSON document with values in the places of parts, which are in the order in
+// which they stand there and not within one another.
+func ReplaceParts(document []byte, parts []JSONPart, values [][]byte) []byte {
 	var out []byte
 	from := 0
 	for i, p := range parts {
-		out = append(append(out, document[from:p.From]...), value(i)...)
+		out = append(append(out, document[from:p.From]...), values[i]...)
 		from = p.To
 	}
 	return append(out, document[from:]...)
@@ -50,7 +51,7 @@ func MaskInput(input json.RawMessage) json.RawMessage {
 	if len(parts) == 0 {
 		return input
 	}
-	return ReplaceParts(input, parts, func(int) []byte { return []byte(Mask) })
+	return ReplaceParts(input, parts, slices.Repeat([][]byte{[]byte(Mask)}, len(parts)))
 }
 
 // RefuseSealed refuses a client's input that has a string which begins as a sealed value does.
