@@ -20,8 +20,7 @@ type Task struct {
 	Token   Token
 	Input   json.RawMessage // any JSON value
 	// Secret says that Input holds values which the type's schema marks writeOnly. They are
-	// here in clear, and what hands the attempt on writes them nowhere. Behind a fleet it is
-	// not set.
+	// here in clear: what logs or hands on the attempt writes them nowhere.
 	Secret bool
 	// Checkpoint is the script's memory across attempts: what it last saved with
 	// Reporter.Checkpoint or a Yield. Set, it means "resume from here".

@@ -18,9 +18,9 @@ func (f *fleet) encodeStart(a *attempt) error {
 	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
 	switch {
 	case a.task.Secret && f.restURL == "":
-		return errors.New("its input has values that are secret, which no broker is given, and the workers cannot fetch it from the host's REST: set host_url")
+		return errSecret
 	case !fits || refs && f.restURL == "":
-		return fmt.Errorf("it is too large: it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
+		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
 	}
 	a.encodedStart = body
 	return nil
@@ -28,8 +28,15 @@ func (f *fleet) encodeStart(a *attempt) error {
 
 // notCarried is what becomes of a task that the broker never carries.
 func notCarried(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task cannot be handed on: " + err.Error()}
+	o := sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+	if errors.Is(err, errSecret) {
+		o.Message = err.Error()
+	}
+	return o
 }
+
+// errSecret is of a task whose input no broker is given, where workers can't fetch it either.
+var errSecret = errors.New("the task's input has values that are secret, which no broker is given, and the workers cannot fetch it from the host's REST: set host_url")
 
 // maxMessage is what a message may hold in bytes, less room for what stands around it.
 func (f *fleet) maxMessage() int { return wire.MessageLimit(f.broker.MaxPayload()) }

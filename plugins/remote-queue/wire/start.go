@@ -99,7 +99,8 @@ func appendStart(b []byte, s *Start) []byte {
 	if b = putBool(b, t.Failure != nil); t.Failure != nil {
 		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
 	}
-	return putBytes(putBool(putBool(b, t.Suspect), s.RefChildren), s.Children)
+	b = putBytes(putBool(putBool(b, t.Suspect), s.RefChildren), s.Children)
+	return putBool(b, t.Secret)
 }
 
 // StartToken is the token of a start that appendStart wrote; zero if it is none.
@@ -142,6 +143,7 @@ func DecodeStart(b []byte) (Start, error) {
 	}
 	t.Suspect = d.bool()
 	s.RefChildren, s.Children = d.bool(), d.bytes()
+	t.Secret = d.bool()
 	if d.bad || t.Type == "" || t.Token == (sdk.Token{}) || s.Action != ActionExecute && s.Action != ActionRevert {
 		return Start{}, ErrGarbled
 	}
