@@ -131,6 +131,10 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if h.store, err = sqlite.Open(ctx, o.DataDir, sqlite.Options{AcceptOlder: o.AcceptOlderStore}); err != nil {
 		return nil, err
 	}
+	keys, err := h.loadKeys()
+	if err != nil {
+		return nil, err
+	}
 	if err := h.openAccess(ctx); err != nil {
 		return nil, err
 	}
@@ -145,7 +149,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		return nil, err
 	}
 	h.engine = engine.New(engine.Options{
-		Store: h.store, Executors: h.set.list, Types: o.Types, Quotas: o.Quotas, Board: h.board, Log: o.Log.Named("engine"),
+		Store: h.store, Executors: h.set.list, Types: o.Types, Quotas: o.Quotas, Board: h.board, Log: o.Log.Named("engine"), Secrets: keys,
 		CancelGrace: o.CancelGrace, DrainTimeout: o.DrainTimeout, LogLines: o.MaxLogLines, LogBytes: o.MaxLogBytes,
 	})
 	if err := h.engine.Start(ctx); err != nil {

@@ -6,10 +6,14 @@ import (
 	"github.com/taskhost/taskhost/host/sqlite"
 )
 
-// CheckStore looks the store of a data directory through and changes nothing; a
-// host may be running on it.
+// CheckStore looks the store of a data directory through, also whether what is sealed in it can be opened
+// with the keys beside it, and changes nothing; a host may be running on it.
 func CheckStore(ctx context.Context, dataDir string) (sqlite.Report, error) {
-	return sqlite.Check(ctx, dataDir)
+	open, err := opener(dataDir)
+	if err != nil {
+		return sqlite.Report{}, err
+	}
+	return sqlite.Check(ctx, dataDir, open)
 }
 
 // RestoreStore makes a copy of file, a backup or another store's file, the store of

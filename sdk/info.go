@@ -100,7 +100,8 @@ type TypeInfo struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 	// Input and Result are JSON Schemas (draft 2020-12); nil accepts anything.
-	// The host checks the input at submit, before the task is accepted.
+	// The host checks the input at submit, before the task is accepted. A value that Input
+	// marks writeOnly is kept encrypted, shown to nobody, and given to the executor alone.
 	Input  json.RawMessage `json:"input,omitempty"`
 	Result json.RawMessage `json:"result,omitempty"`
 	// Defaults hold where neither the operator nor the client says otherwise.

@@ -40,6 +40,7 @@ var keywords = map[string]keyword{
 	"default":          {"", func(s *jsonschema.Schema) any { return &s.Default }},
 	"example":          {"", func(s *jsonschema.Schema) any { return &s.Examples }},
 	"title":            {"", func(s *jsonschema.Schema) any { return &s.Title }},
+	"writeOnly":        {"", func(s *jsonschema.Schema) any { return &s.WriteOnly }},
 	"deprecated":       {"", func(s *jsonschema.Schema) any { return &s.Deprecated }},
 	"description":      {"", func(s *jsonschema.Schema) any { return &s.Description }},
 }

@@ -57,6 +57,9 @@ func TestDerivedSchemas(t *testing.T) {
 		{"a format", reflect.TypeFor[struct {
 			F string `jsonschema:"format=email,deprecated=true"`
 		}](), `{"type":"string","format":"email","deprecated":true}`, false},
+		{"a secret", reflect.TypeFor[struct {
+			F map[string]string `json:",omitempty" jsonschema:"writeOnly=true,description=the headers"`
+		}](), `{"type":"object","description":"the headers","writeOnly":true,"additionalProperties":{"type":"string"}}`, true},
 		{"bytes", reflect.TypeFor[struct{ F []byte }](), `{"type":["null","string"],"contentEncoding":"base64"}`, false},
 		{"a time", reflect.TypeFor[struct{ F *time.Time }](), `{"type":["null","string"],"format":"date-time"}`, false},
 		{"any JSON", reflect.TypeFor[struct{ F *json.RawMessage }](), `{"type":["null","boolean","object","array","number","string"]}`, false},

@@ -43,7 +43,8 @@ type Script struct {
 // exclusiveMaximum and multipleOf for numbers; minLength, maxLength, pattern and format for
 // strings; minItems, maxItems and uniqueItems for lists, minProperties and maxProperties for
 // maps; enum and example, once for each value; default, title, deprecated, and description,
-// which comes last. What bounds a string or a number holds for each of a list or a map. A
+// which comes last; and writeOnly=true, by which the host keeps a value encrypted, shows it to
+// nobody, and gives it to the script alone. What bounds a string or a number holds for each of a list or a map. A
 // comma within a value is written \\, and the host refuses at submit what does not match.
 // What a client leaves out has its default when fn is called.
 //

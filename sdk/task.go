@@ -19,6 +19,9 @@ type Task struct {
 	Attempt int // counts from 1 and never resets
 	Token   Token
 	Input   json.RawMessage // any JSON value
+	// Secret says that Input holds values which the type's schema marks writeOnly. They are
+	// here in clear: what logs or hands on the attempt writes them nowhere.
+	Secret bool
 	// Checkpoint is the script's memory across attempts: what it last saved with
 	// Reporter.Checkpoint or a Yield. Set, it means "resume from here".
 	Checkpoint []byte

@@ -33,6 +33,7 @@ func startToWire(t Task, children []byte, action pb.Action) (msg *pb.HostMessage
 	s.Handle, s.Rejoin, s.Suspect, s.Action = t.Handle, t.Rejoin, t.Suspect, action
 	s.Priority = int32(t.Priority)
 	s.MinVersion = t.MinVersion
+	s.Secret = t.Secret
 	if !t.Deadline.IsZero() { // what remains travels, since clocks differ
 		setDuration(&m.remaining, time.Until(t.Deadline))
 		s.Remaining = &m.remaining
@@ -69,7 +70,7 @@ func setDuration(to *durationpb.Duration, d time.Duration) {
 
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.
 func taskFromWire(ctx context.Context, s *pb.Start, token Token, deadline time.Time, a *assembler) (Task, error) {
-	t := Task{ID: s.GetTaskId(), Type: s.GetType(), Attempt: int(s.GetAttempt()), Token: token, Rejoin: s.GetRejoin(), Suspect: s.GetSuspect(), Priority: int(s.GetPriority()),
+	t := Task{ID: s.GetTaskId(), Type: s.GetType(), Attempt: int(s.GetAttempt()), Token: token, Rejoin: s.GetRejoin(), Suspect: s.GetSuspect(), Priority: int(s.GetPriority()), Secret: s.GetSecret(),
 		Deadline: deadline, Timeout: s.GetTimeout().AsDuration(),
 		Labels: s.GetLabels(), Route: s.GetRoute(), MinVersion: s.GetMinVersion(), Trace: s.GetTrace()}
 	if len(s.GetHandle()) > 0 {

@@ -14,7 +14,7 @@ import (
 
 // storeCmd works on a store itself; no server is asked, and one may be running.
 func (p *program) storeCmd() *cobra.Command {
-	return group("store", "The store of a data directory", p.storeCheckCmd(), p.storeBackupCmd(), p.storeRestoreCmd())
+	return group("store", "The store of a data directory", p.storeCheckCmd(), p.storeBackupCmd(), p.storeRestoreCmd(), p.storeRekeyCmd())
 }
 
 func (p *program) storeCheckCmd() *cobra.Command {
@@ -63,6 +63,21 @@ func (p *program) storeRestoreCmd() *cobra.Command {
 		}
 		fields := []field{{"store", r.Path}, {"from", r.From}, {"set aside", r.Aside}}
 		return printFields(p, r, r.Path, append(fields, taskCounts(r.Tasks)...))
+	})
+}
+
+func (p *program) storeRekeyCmd() *cobra.Command {
+	c := &cobra.Command{Use: "rekey", Short: "Make a new key for what is secret in inputs, and seal all of it anew; the server must be stopped", Args: cobra.NoArgs,
+		Long: "Make a new key in secrets.key, seal with it all that the store holds sealed, and drop the keys before.\nWhen it is cut short both keys are on file, so nothing is lost: run it again. A backup of before needs\nthe key file of before."}
+	return withConfig(c, func(ctx context.Context, cfg *config.Config, _ []string) error {
+		r, err := host.RekeyStore(ctx, cfg.DataDir)
+		if err != nil {
+			return err
+		}
+		if r.Unopened > 0 {
+			fmt.Fprintf(p.err, "%d inputs have values that no key opens; they are as they were: put the lines of the lost key file before those of %s\n", r.Unopened, r.File)
+		}
+		return printFields(p, r, r.File, []field{{"keys", r.File}, {"inputs sealed anew", strconv.Itoa(r.Inputs)}})
 	})
 }
 

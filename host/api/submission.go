@@ -9,7 +9,7 @@ import (
 // describes it. Absent fields leave a value to the task type.
 type TaskRequest struct {
 	Type        string            `json:"type" minLength:"1" doc:"the name of a task type, of those that GET /v1/types lists"`
-	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value that the type's schema takes; null if absent"`
+	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value that the type's schema takes; null if absent. What the schema marks writeOnly is kept encrypted, and shown to nobody as anything but ***, which is refused in its place"`
 	Key         string            `json:"key,omitempty" maxLength:"255" doc:"unique within owner and type while the task exists: until it is deleted, or its retain is over"`
 	OnConflict  string            `json:"on_conflict,omitempty" enum:"refuse,existing,replace" doc:"what is done if another task has the key. refuse, which is the default: 409 conflict, naming it. existing: nothing is submitted, and it is the answer, whatever its state. replace: the new task takes the key; one that waits is canceled in the same commit, one that is final stays without the key, and one that runs is 409 conflict"`
 	Executor    string            `json:"executor,omitempty" doc:"pins the task to an executor, whatever the config says"`

@@ -38,7 +38,7 @@ type Task struct {
 	Parent      *string           `json:"parent" format:"uuid" doc:"the id of the task that spawned it"`
 	Name        *string           `json:"name" doc:"its name among the tasks that its parent has spawned"`
 	Checkpoint  []byte            `json:"checkpoint,omitempty" doc:"what an earlier attempt saved for the next to resume from, in base64; only in the answer to a claim, and absent if there is none"`
-	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value, as it was submitted"`
+	Input       json.RawMessage   `json:"input,omitempty" doc:"any JSON value, as it was submitted, but for values that the type's schema marks writeOnly: they are shown as ***, and in clear to the worker that claims the task alone"`
 	Result      json.RawMessage   `json:"result,omitempty" doc:"the result if result_type is JSON; as a string if it is text; null if there is none or it is neither: GET its bytes at /result"`
 	ResultType  *string           `json:"result_type" doc:"the result's media type; null if there is no result"`
 	Error       *TaskError        `json:"error" doc:"why the task did not succeed, or why its last attempt did not"`

@@ -26,7 +26,7 @@ type Type struct {
 // whoever offers the type; what the host's config says goes before it.
 type TypeRequest struct {
 	Description string             `json:"description,omitempty" maxLength:"4096" doc:"what its tasks do"`
-	Input       json.RawMessage    `json:"input,omitempty" doc:"the input's JSON Schema, draft 2020-12, in place of that of whoever offers the type"`
+	Input       json.RawMessage    `json:"input,omitempty" doc:"the input's JSON Schema, draft 2020-12, in place of that of whoever offers the type. Values that it marks writeOnly are kept encrypted, and so are those that the offered one marks"`
 	Result      json.RawMessage    `json:"result,omitempty" doc:"the result's JSON Schema; nothing is checked against it"`
 	Executor    string             `json:"executor,omitempty" doc:"that serves the type, one of the config's"`
 	Board       *bool              `json:"board,omitempty" doc:"the type is on the host's board: workers outside claim its tasks, see POST /v1/board/claims"`

@@ -85,8 +85,9 @@ type Ask struct {
 
 // expected is an attempt that was claimed for an ask and has not come yet.
 type expected struct {
-	ask   *Ask
-	owner string
+	ask     *Ask
+	owner   string
+	suspect bool
 }
 
 // Claim is a task that a worker has.
@@ -192,7 +193,7 @@ func (a *Ask) Give(attempts []*task.Task) (again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range attempts {
-		b.expected[sdk.Token(t.Token)] = expected{a, t.Owner}
+		b.expected[sdk.Token(t.Token)] = expected{a, t.Owner, t.Suspect}
 		b.countSuspect(a.Worker, t.Suspect, 1)
 	}
 	a.coming += len(attempts)

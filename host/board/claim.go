@@ -106,6 +106,12 @@ func (b *Board) settle(token sdk.Token) {
 		delete(b.claims, token)
 		close(c.settled)
 	}
+	if e, ok := b.expected[token]; ok { // it was ended before it was executed
+		delete(b.expected, token)
+		b.countSuspect(e.ask.Worker, e.suspect, -1)
+		e.ask.coming--
+		e.ask.signal()
+	}
 }
 
 // Heard answers a worker that has spoken.

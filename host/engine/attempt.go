@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/secret"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -29,6 +31,8 @@ type attempt struct {
 	cancel context.CancelCauseFunc
 	turn   chan struct{} // full while a change is under way
 	notes  notes
+	// secrets are those of the task's input, once the attempt was given that.
+	secrets atomic.Pointer[secret.Texts]
 
 	mu       sync.Mutex
 	hold     hold

@@ -13,7 +13,7 @@ import (
 
 // ClaimTasks gives a worker tasks to do, by priority and age over all of its types, and the
 // tasks as they are on record, started. It is held while there is none, for as long as the worker
-// asks. Who does not get the answer has no claim: see AbandonClaims. Errors: unknown_type
+// asks. Their inputs are in clear, for the worker alone. Who does not get the answer has no claim: see AbandonClaims. Errors: unknown_type
 // if no board offers a type, store_unavailable when the host ends, or that of ctx.
 func (e *Engine) ClaimTasks(ctx context.Context, r board.Request) ([]board.Claim, []task.Task, error) {
 	if err := e.accepts(); err != nil {
@@ -44,6 +44,10 @@ func (e *Engine) ClaimTasks(ctx context.Context, r board.Request) ([]board.Claim
 		if tasks[i], err = e.store.Get(ctx, task.Scope{All: true}, c.Task); err != nil {
 			e.board.Abandon(claims)
 			return nil, nil, fmt.Errorf("read a task that was claimed: %w", err)
+		}
+		if tasks[i].Input, _, err = e.openInput(&tasks[i]); err != nil { // its attempt was launched, so it could be opened
+			e.board.Abandon(claims)
+			return nil, nil, err
 		}
 	}
 	return claims, tasks, nil

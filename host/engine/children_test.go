@@ -135,6 +135,7 @@ func TestSpawnRefused(t *testing.T) {
 		}
 	}
 	r.wait(parent.ID)
+	r.until("the attempt has heard of its end", func() bool { return r.Attempts() == 0 })
 	ignored := r.Ignored()
 	ask(t.Context(), x, sdk.Child{Name: "late", Type: "work"})
 	if o := <-outcomes; o.Kind != sdk.OutcomeFailed || !strings.Contains(o.Message, "no longer holds") || r.Ignored() != ignored+1 {

@@ -48,6 +48,7 @@ type newTask struct {
 	taskType *registry.Type
 	executor *registry.Executor
 	own      bool            // of a type that is the host's own
+	sealed   bool            // some of its input is secret
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/schedule"
+	"github.com/taskhost/taskhost/host/secret"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -56,6 +57,9 @@ type Options struct {
 	// Board is where workers ask for what the executors have that are on demand; nil if none is.
 	Board *board.Board
 	Log   hclog.Logger
+	// Secrets are the keys that inputs are sealed with where their type's schema says so. Without
+	// any, tasks that need one are refused.
+	Secrets *secret.Ring
 	// CancelGrace bounds how long an attempt whose context ended may take to
 	// return before it is settled without it; 10 s if 0.
 	CancelGrace time.Duration

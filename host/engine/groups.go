@@ -92,8 +92,10 @@ func (e *Engine) finisher(owner string, spec task.Spec, input json.RawMessage) (
 		return n, err
 	}
 	spec.Input = input
-	n.task, err = task.New(id, owner, spec, n.taskType.Limits, e.now())
-	return n, err
+	if n.task, err = task.New(id, owner, spec, n.taskType.Limits, e.now()); err != nil {
+		return n, err
+	}
+	return n, e.seal(&n)
 }
 
 // Group reads a group.

@@ -66,9 +66,13 @@ func (a *attempt) run() {
 	}
 	a.minVersion = a.engine.registry.LimitsOf(a.taskType).MinVersion
 	a.mu.Lock() // a cancel may be changing the task already
-	st, reverting := a.sdkTask(), a.task.State == task.Reverting
+	st, owner, reverting := a.sdkTask(), a.task.Owner, a.task.State == task.Reverting
 	a.mu.Unlock()
 	st.Children = children
+	if err := a.unseal(&st, owner); err != nil {
+		a.finish(sdk.Result{}, err)
+		return
+	}
 	rep := sdk.NewReporter(sdk.ReporterFuncs{
 		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Spawn: a.spawn, Line: a.line,
 	})

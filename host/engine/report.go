@@ -47,7 +47,11 @@ func (a *attempt) countIgnored(err error) {
 // fetches by reference what its broker cannot carry.
 func (e *Engine) AttemptInput(token task.Token) ([]byte, error) {
 	t, err := e.taskOf(token)
-	return t.Input, err
+	if err != nil {
+		return nil, err
+	}
+	input, _, err := e.openInput(&t)
+	return input, err
 }
 
 // AttemptCheckpoint is the checkpoint of the attempt with that token, which may

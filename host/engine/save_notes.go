@@ -14,6 +14,7 @@ import (
 
 // report takes progress from the script.
 func (a *attempt) report(done, total int64, message string) {
+	message = a.hide(message)
 	if len(message) > task.MaxMessage {
 		message = strings.ToValidUTF8(message[:task.MaxMessage], "")
 	}
@@ -44,7 +45,7 @@ func (e *Engine) firstLine() int64 {
 
 // line takes one line that the attempt logged; it never waits for the store.
 func (a *attempt) line(level hclog.Level, msg string, args []string) {
-	line := task.LogLine{At: a.engine.now(), Attempt: a.number, Level: level.String(), Message: clipLine(msg)}
+	line := task.LogLine{At: a.engine.now(), Attempt: a.number, Level: level.String(), Message: clipLine(a.hide(msg))}
 	if len(args) > 0 {
 		line.Fields = make(map[string]string, (len(args)+1)/2)
 	}
@@ -53,7 +54,7 @@ func (a *attempt) line(level hclog.Level, msg string, args []string) {
 		if i+1 < len(args) {
 			key, val = args[i], args[i+1]
 		}
-		line.Fields[clipLine(key)] = clipLine(val)
+		line.Fields[clipLine(key)] = clipLine(a.hide(val))
 	}
 	n := &a.notes
 	n.mu.Lock()

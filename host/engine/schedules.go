@@ -19,7 +19,7 @@ func (e *Engine) CreateSchedule(ctx context.Context, s task.Scope, spec schedule
 	}
 	n, err := schedule.New(id, s.Owner, spec, e.now(), chance())
 	if err == nil {
-		err = e.checkRun(ctx, s.Owner, spec.Task)
+		err = e.checkRun(ctx, &n)
 	}
 	if err == nil {
 		err = e.store.CreateSchedule(ctx, n)
@@ -29,10 +29,13 @@ func (e *Engine) CreateSchedule(ctx context.Context, s task.Scope, spec schedule
 	return n, err
 }
 
-// checkRun says what is wrong with the task of a schedule.
-func (e *Engine) checkRun(ctx context.Context, owner string, spec task.Spec) error {
+// checkRun says what is wrong with the task of a schedule, and seals what is secret of its input.
+func (e *Engine) checkRun(ctx context.Context, s *schedule.Schedule) error {
 	var n newTask
-	err := e.prepare(ctx, &n, task.Scope{Owner: owner}, spec, e.now())
+	err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, s.Task, e.now())
+	if n.sealed {
+		s.Task.Input = n.task.Input
+	}
 	return task.WithField(err, "task")
 }
 
@@ -46,7 +49,8 @@ func (e *Engine) Schedules(ctx context.Context, s task.Scope, f schedule.Filter)
 	return e.store.Schedules(ctx, s, f)
 }
 
-// ChangeSchedule changes what a schedule is asked to be: change gets what it is now.
+// ChangeSchedule changes what a schedule is asked to be: change gets what it is now. What is
+// secret of its task's input is sealed in that, and sealed anew if it stays.
 func (e *Engine) ChangeSchedule(ctx context.Context, s task.Scope, id task.ID, change func(*schedule.Spec) error) (schedule.Schedule, error) {
 	for {
 		was, err := e.store.Schedule(ctx, s, id)
@@ -57,9 +61,16 @@ func (e *Engine) ChangeSchedule(ctx context.Context, s task.Scope, id task.ID, c
 		if err := change(&spec); err != nil {
 			return was, err
 		}
+		if string(spec.Task.Input) == string(was.Task.Input) && spec.Task.Type == was.Task.Type {
+			clear, err := e.openRun(&was)
+			if err != nil {
+				return was, err
+			}
+			spec.Task.Input = clear.Input
+		}
 		n, err := was.Changed(spec, e.now(), chance())
 		if err == nil {
-			err = e.checkRun(ctx, was.Owner, spec.Task)
+			err = e.checkRun(ctx, &n)
 		}
 		if err == nil {
 			err = e.store.ChangeSchedule(ctx, n, nil)
@@ -103,7 +114,11 @@ func (e *Engine) hasChanged(ctx context.Context, s *schedule.Schedule) bool {
 // fireRun submits a run of a schedule, and writes the schedule as it is then.
 func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, error) {
 	var n newTask
-	if err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, s.Task, e.now()); err != nil {
+	spec, err := e.openRun(s)
+	if err != nil {
+		return task.Task{}, err
+	}
+	if err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, spec, e.now()); err != nil {
 		return task.Task{}, err
 	}
 	n.task.CreatedBy = task.Via(s.Owner, "schedule", s.ID)

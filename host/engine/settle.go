@@ -91,12 +91,12 @@ func (a *attempt) leftRunning(err error) bool {
 // outcome translates, and refuses results that break the rules.
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
 	o := sdk.OutcomeOf(a.ctx, res, err)
-	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: o.Message, Permanent: o.Permanent, RetryAfter: o.RetryAfter,
+	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: a.hide(o.Message), Permanent: o.Permanent, RetryAfter: o.RetryAfter,
 		Suspect: o.Kind == sdk.OutcomeLost}
 	if len(o.Details) > 0 {
 		out.Details = map[string]any{}
 		for k, v := range o.Details {
-			out.Details[k] = v
+			out.Details[k] = a.hide(v)
 		}
 	}
 	switch o.Kind {

@@ -30,7 +30,7 @@ func (e *Engine) replayed(ctx context.Context, s task.Scope, idem *task.Idempote
 	if err := e.accepts(); err != nil || idem == nil {
 		return nil, false, err
 	}
-	r, err := e.store.FindSubmission(ctx, *idem)
+	r, err := e.findSubmission(ctx, *idem)
 	if err != nil || r.Replayed == nil {
 		return nil, false, err
 	}
@@ -77,10 +77,13 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 	if !spec.Spawner.IsZero() {
 		host = context.WithoutCancel(host) // see newTasks.spawned
 	}
-	if err = ty.Check(ctx, host, n.task.Input); err != nil && host.Err() != nil {
-		return e.accepts()
+	if err = ty.Check(ctx, host, n.task.Input); err != nil {
+		if host.Err() != nil {
+			return e.accepts()
+		}
+		return err
 	}
-	return err
+	return e.seal(n)
 }
 
 // accept puts prepared tasks on record and sets going those that have a slot.
@@ -97,6 +100,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 			e.reserveSlot(&batch[i])
 		}
 	}
+	n.idem = e.keyedIdem(n.idem, batch)
 	receipt, err := e.commitNew(ctx, n)
 	if err != nil || receipt.Replayed != nil {
 		for i := range batch {

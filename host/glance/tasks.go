@@ -44,10 +44,7 @@ func (h *Handler) create(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	made := show(&tasks[0])
-	made.Status = statusPending                            // as Glance's are when they are accepted, though it may have begun by now
-	if made.Input == nil || string(made.Input) == "null" { // what was just written is as it was given
-		made.Input = object(input, "input")
-	}
+	made.Status = statusPending // as Glance's are when they are accepted, though it may have begun by now
 	if h.opts.Note != nil {
 		h.opts.Note(r.Request, r.who, r.id)
 	}

@@ -85,7 +85,7 @@ type whole struct {
 }
 
 func show(t *task.Task) whole {
-	w := whole{summary: summarize(t), Input: object(t.Input, "input"), Result: json.RawMessage("null"), RequestID: t.Labels[labelRequest], UserID: t.Labels[labelUser],
+	w := whole{summary: summarize(t), Input: object(task.MaskInput(t.Input), "input"), Result: json.RawMessage("null"), RequestID: t.Labels[labelRequest], UserID: t.Labels[labelUser],
 		ImageID: t.Labels[labelImage]}
 	switch {
 	case t.State == task.Succeeded && t.Result != nil:

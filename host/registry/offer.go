@@ -68,7 +68,7 @@ func CheckInput(ctx context.Context, t sdk.TypeInfo, input json.RawMessage) erro
 	if err != nil {
 		return err
 	}
-	return v.check(ctx, ctx, t.Name, input)
+	return v.check(ctx, ctx, t.Name, input, v.secrets())
 }
 
 func sameSchemas(a, b sdk.TypeInfo) bool {

@@ -117,13 +117,30 @@ type Type struct {
 	put    bool // by a client: it exists before anything offers it
 	info   sdk.TypeInfo
 	schema *validator
+	marked *secrets   // that the executor's schema marks writeOnly, or the one that was put
 	lanes  []typeLane // guarded by Registry.mu; for counts
 }
 
 // Check says what is wrong with an input: invalid_input, with the place of each fault. It
 // ends with ctx, which is the client's, and with host.
 func (t *Type) Check(ctx, host context.Context, input json.RawMessage) error {
-	return t.schema.check(ctx, host, t.info.Name, input)
+	return t.schema.check(ctx, host, t.info.Name, input, t.marked)
+}
+
+// Secrets are the values of an input which passed Check that its type's schema marks writeOnly, in
+// the order in which they stand there.
+func (t *Type) Secrets(input json.RawMessage) ([]task.JSONPart, error) {
+	parts, err := t.marked.in(input)
+	if err != nil {
+		return nil, notInput(fmt.Sprintf("the input takes more work to look for values that task type %q keeps secret than one of %d bytes may: split it", t.info.Name, len(input)), err.Error())
+	}
+	for _, p := range parts {
+		if string(input[p.From:p.To]) == task.Mask {
+			at := task.FieldError{Path: append([]string{"input"}, p.Path...), Message: "is " + task.Mask + ", which stands for a value that is not shown: give the value"}
+			return nil, &task.Error{Code: task.CodeInvalidInput, Message: at.Place() + " " + at.Message, Fields: []task.FieldError{at}}
+		}
+	}
+	return parts, nil
 }
 
 // New makes a registry that knows the executors' names and nothing else.
@@ -363,6 +380,7 @@ func (g *Registry) newType(name string, x *Executor, o *offer) *Type {
 	if o != nil && o.has(name) {
 		t.info = o.types[name].info
 		t.schema = o.types[name].schema
+		t.marked = t.schema.secrets()
 	}
 	offered, said, config := g.layers(t)
 	t.Limits = task.LayLimits(offered, said, config)

@@ -31,6 +31,7 @@ type validator struct {
 	doc    any // the schema as it came, for further guards
 	schema *jsonschema.Schema
 	plain  *plainSchema
+	marked *secrets    // that the schema marks writeOnly; nil if none
 	weight int64       // of the whole schema, against one byte of input
 	guards chan *guard // those that nobody uses now
 	made   atomic.Int64
@@ -77,7 +78,11 @@ func compileValidator(schema json.RawMessage) (*validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &validator{doc: doc, schema: s, plain: newPlainSchema(doc), weight: m.total(s), guards: make(chan *guard, runtime.GOMAXPROCS(0))}, nil
+	if err := refuseUnreadMarks(doc, s.DraftVersion); err != nil {
+		return nil, err
+	}
+	return &validator{doc: doc, schema: s, plain: newPlainSchema(doc), marked: findSecrets(s, m.all), weight: m.total(s),
+		guards: make(chan *guard, runtime.GOMAXPROCS(0))}, nil
 }
 
 // notSchema is the first fault by the rules for schemas themselves.
@@ -86,7 +91,7 @@ func notSchema(e *jsonschema.SchemaValidationError) error {
 	if !errors.As(e.Err, &bad) {
 		return e
 	}
-	first := faultsOf(bad)[0]
+	first := faultsOf(bad, nil)[0]
 	return fmt.Errorf("at %s: %s", cut(first.Place(), maxFaultMessage), first.Message)
 }
 
@@ -116,9 +121,10 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // check gives an invalid_input error with the path to each fault, maxFaults at
-// the most. What it may cost grows with the input, and no faster. It ends early,
-// with the context's error, when its client is gone (ctx) or the host ends (host).
-func (v *validator) check(ctx, host context.Context, typ string, input json.RawMessage) error {
+// the most, which says nothing of what hidden marks. What it may cost grows with the input, and
+// no faster. It ends early, with the context's error, when its client is gone (ctx) or the host
+// ends (host).
+func (v *validator) check(ctx, host context.Context, typ string, input json.RawMessage, hidden *secrets) error {
 	if len(input) == 0 {
 		input = json.RawMessage("null")
 	}
@@ -144,7 +150,11 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 	case err == nil:
 		return nil
 	case errors.As(err, &bad):
-		e := &task.Error{Code: task.CodeInvalidInput, Fields: faultsOf(bad, "input")}
+		marked, err := hidden.in(input)
+		if err != nil {
+			marked = []task.JSONPart{{}} // any of it may be
+		}
+		e := &task.Error{Code: task.CodeInvalidInput, Fields: faultsOf(bad, marked, "input")}
 		e.Message = fmt.Sprintf("the input does not match the schema of task type %q: %s %s", typ, e.Fields[0].Place(), e.Fields[0].Message)
 		return e
 	case errors.Is(err, errTooMuchWork):
@@ -211,9 +221,9 @@ func notInput(whole, field string) error {
 }
 
 // faultsOf are the first faults that have no deeper cause; there is at least one.
-// root is the path to the value that was checked.
-func faultsOf(e *jsonschema.ValidationError, root ...string) []task.FieldError {
-	f := faults{root: root, printer: message.NewPrinter(language.English)}
+// root is the path to the value that was checked, in which the marked parts are not told.
+func faultsOf(e *jsonschema.ValidationError, marked []task.JSONPart, root ...string) []task.FieldError {
+	f := faults{root: root, marked: marked, printer: message.NewPrinter(language.English)}
 	f.add(e)
 	switch {
 	case len(f.first) > 0:
@@ -228,6 +238,7 @@ const notMatching = "does not match the schema"
 
 type faults struct {
 	root    []string
+	marked  []task.JSONPart
 	printer *message.Printer
 	first   []task.FieldError
 	rest    []task.FieldError // places of which a guard kept no more
@@ -242,7 +253,8 @@ func (f *faults) add(e *jsonschema.ValidationError) {
 	if len(e.Causes) > 0 {
 		return
 	}
-	at := task.FieldError{Path: f.path(e.InstanceLocation)}
+	location, hidden := shown(e.InstanceLocation, f.marked)
+	at := task.FieldError{Path: f.path(location)}
 	switch k := e.ErrorKind.(type) {
 	case nil: // of a branch of which only the verdict was wanted
 		return
@@ -252,7 +264,9 @@ func (f *faults) add(e *jsonschema.ValidationError) {
 		}
 		return
 	default:
-		at.Message = faultMessage(k, f.printer)
+		if at.Message = hiddenFault(k); !hidden {
+			at.Message = faultMessage(k, f.printer)
+		}
 	}
 	f.first = append(f.first, at)
 }

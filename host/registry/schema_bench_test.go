@@ -29,7 +29,7 @@ func BenchmarkCheck(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_ = v.check(b.Context(), b.Context(), "t", json.RawMessage(c.input))
+				_ = v.check(b.Context(), b.Context(), "t", json.RawMessage(c.input), nil)
 			}
 		})
 	}

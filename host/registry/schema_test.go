@@ -63,7 +63,7 @@ func TestGuardedCheckAgrees(t *testing.T) {
 		for i, input := range append(c.right, c.wrong...) {
 			want := i < len(c.right)
 			for name, v := range map[string]*validator{"plain": v, "guarded": guarded} {
-				err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input))
+				err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input), nil)
 				var te *task.Error
 				if want != (err == nil) || err != nil && (!errors.As(err, &te) || te.Code != task.CodeInvalidInput || len(te.Fields) == 0) {
 					t.Errorf("%s: %.60s against %.60s: %v, want right: %v", name, input, c.schema, err, want)
@@ -88,8 +88,8 @@ func FuzzGuardedCheck(f *testing.F) {
 		}
 		guarded := &validator{doc: v.doc, schema: v.schema, weight: endless, guards: make(chan *guard, 1)}
 		v.weight = 0
-		plain := v.check(t.Context(), t.Context(), "t", input)
-		err = guarded.check(t.Context(), t.Context(), "t", input)
+		plain := v.check(t.Context(), t.Context(), "t", input, nil)
+		err = guarded.check(t.Context(), t.Context(), "t", input, nil)
 		if (plain == nil) != (err == nil) {
 			t.Fatalf("plain: %v; guarded: %v", plain, err)
 		}
@@ -127,7 +127,7 @@ func TestFaultsAreBounded(t *testing.T) {
 		v := mustCompile(t, c.schema)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		err := v.check(t.Context(), t.Context(), "t", json.RawMessage(c.input))
+		err := v.check(t.Context(), t.Context(), "t", json.RawMessage(c.input), nil)
 		runtime.ReadMemStats(&after)
 		var te *task.Error
 		if !errors.As(err, &te) || te.Code != task.CodeInvalidInput {
@@ -154,7 +154,7 @@ func TestFaultsAreBounded(t *testing.T) {
 func TestFaultsOfALargeInput(t *testing.T) {
 	v := mustCompile(t, `{"type":"object","properties":{"list":{"items":{"properties":{"a":{"type":"string"}}}}}}`)
 	input := `{"list":[` + strings.Repeat(`{"a":"x"},`, 10_000) + `{"a":1},{"a":"y"},{"a":null}]}`
-	err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input))
+	err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input), nil)
 	var te *task.Error
 	if !errors.As(err, &te) || len(te.Fields) != 2 || te.Fields[0].Place() != "/input/list/10000/a" || te.Fields[1].Place() != "/input/list/10002/a" {
 		t.Errorf("%+v", err)
@@ -170,7 +170,7 @@ func TestCheckIsBoundedWork(t *testing.T) {
 		{"a pattern against a long text", `{"pattern":"x.{0,900}z"}`, `"` + strings.Repeat("x", 1_000_000) + `"`},
 	} {
 		v := mustCompile(t, c.schema)
-		err := v.check(t.Context(), t.Context(), "t", json.RawMessage(c.input))
+		err := v.check(t.Context(), t.Context(), "t", json.RawMessage(c.input), nil)
 		if task.CodeOf(err) != task.CodeInvalidInput || !strings.Contains(err.Error(), "takes more work") {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -183,7 +183,7 @@ func TestInputsThatAreNoJSON(t *testing.T) {
 			``: "", `1`: "", `{"a":[1,2.5e3]}`: "", `{`: "not JSON", `1 2`: "not JSON", `1e-999999`: "exponent", `1e2000000`: "exponent",
 			strings.Repeat("7", 100_000): "100000 bytes", strings.Repeat("[", 5000) + strings.Repeat("]", 5000): "deeper",
 		} {
-			err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input))
+			err := v.check(t.Context(), t.Context(), "t", json.RawMessage(input), nil)
 			if want == "" && err != nil || want != "" && (task.CodeOf(err) != task.CodeInvalidInput || !strings.Contains(err.Error(), want)) {
 				t.Errorf("%.20s: %v, want %q", input, err, want)
 			}
@@ -276,7 +276,7 @@ func TestCheckEndsWithItsClient(t *testing.T) {
 			v.busy()
 		}
 		for who, at := range map[string][2]context.Context{"client": {gone, live}, "host": {live, gone}} {
-			if err := v.check(at[0], at[1], "t", big); !errors.Is(err, context.Canceled) {
+			if err := v.check(at[0], at[1], "t", big, nil); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s is gone %s: %v", who, name, err)
 			}
 		}
@@ -337,7 +337,7 @@ func TestDerivedSchemaBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *task.Error
-	if err := v.check(t.Context(), t.Context(), "formats", input); !errors.As(err, &e) || len(e.Fields) != len(wrong) {
+	if err := v.check(t.Context(), t.Context(), "formats", input, nil); !errors.As(err, &e) || len(e.Fields) != len(wrong) {
 		t.Errorf("not every format is checked: %+v", e)
 	}
 	v = schema(sdk.Func("bounded", func(context.Context, bounded, sdk.Reporter) (int, error) { return 0, nil }))
@@ -359,7 +359,7 @@ func TestDerivedSchemaBounds(t *testing.T) {
 		{`{"name":"ab","data":[104]}`, "input.data"},
 	} {
 		var e *task.Error
-		err := v.check(t.Context(), t.Context(), "bounded", json.RawMessage(c.input))
+		err := v.check(t.Context(), t.Context(), "bounded", json.RawMessage(c.input), nil)
 		switch {
 		case c.at == "" && err == nil:
 		case c.at == "" || !errors.As(err, &e) || strings.Join(e.Fields[0].Path, ".") != c.at:

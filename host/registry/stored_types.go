@@ -32,6 +32,7 @@ func (s *storedType) describe(t *Type) {
 	if len(s.spec.Input) > 0 {
 		t.info.Input = s.spec.Input
 		t.schema = s.schema
+		t.marked = t.marked.and(s.schema.secrets())
 	}
 	if len(s.spec.Result) > 0 {
 		t.info.Result = s.spec.Result

@@ -21,7 +21,12 @@ type Report struct {
 	Epoch    uint64               `json:"epoch"`
 	Tasks    map[task.State]int64 `json:"tasks"`
 	Problems []string             `json:"problems"` // none: the store is sound
+
+	open Opener
 }
+
+// Opener says why what is sealed in an input of that owner's cannot be opened; nil if it can.
+type Opener func(owner, taskType string, input []byte) error
 
 // OK says that nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
@@ -62,10 +67,10 @@ const checkSpan = 50_000
 const maxVerdicts = 100
 
 // Check looks a store through and changes nothing. It needs no host; if one runs
-// it reads beside it. The error is for what kept it from looking; what it
-// found wrong is in the report.
-func Check(ctx context.Context, dir string) (Report, error) {
-	r := Report{Path: filepath.Join(dir, FileName), Tasks: map[task.State]int64{}, Problems: []string{}}
+// it reads beside it. open, if it is not nil, says why what is sealed in an input cannot be opened.
+// The error is for what kept it from looking; what it found wrong is in the report.
+func Check(ctx context.Context, dir string, open Opener) (Report, error) {
+	r := Report{Path: filepath.Join(dir, FileName), Tasks: map[task.State]int64{}, Problems: []string{}, open: open}
 	if _, err := os.Stat(r.Path); err != nil {
 		return r, fmt.Errorf("there is no store to check: %w", err)
 	}
@@ -125,6 +130,9 @@ func (r *Report) look(ctx context.Context, db *sql.DB) error {
 		return r.found(ctx, "keys on record: %v", err)
 	}
 	r.broken("every key on record is a task's", n)
+	if err := r.sealed(ctx, db); err != nil {
+		return err
+	}
 	return r.bytes(ctx, db)
 }
 

@@ -66,7 +66,7 @@ func TestKill(t *testing.T) {
 		if len(answered) == before {
 			t.Fatal("the child did nothing")
 		}
-		r, err := Check(t.Context(), dir)
+		r, err := Check(t.Context(), dir, nil)
 		if err != nil || !r.OK() {
 			t.Fatalf("round %d: %+v, %v", round, r, err)
 		}

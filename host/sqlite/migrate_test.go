@@ -92,7 +92,7 @@ created_at, run_at, started_at, finished_at, expires_at, updated_at, result) VAL
 				t.Errorf("history\n%+v, %v, want\n%+v", got, err, events)
 			}
 		}
-		if r, err := Check(t.Context(), dir); err != nil || !r.OK() {
+		if r, err := Check(t.Context(), dir, nil); err != nil || !r.OK() {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}

@@ -119,7 +119,7 @@ func TestOpenRefuses(t *testing.T) {
 			if name == "a missing file" {
 				return
 			}
-			r, err := Check(t.Context(), dir)
+			r, err := Check(t.Context(), dir, nil)
 			if err != nil || r.OK() {
 				t.Fatalf("check finds nothing wrong: %+v, %v", r, err)
 			}
@@ -229,7 +229,7 @@ func TestBackup(t *testing.T) {
 	if files, err := os.ReadDir(to); err != nil || len(files) != 1 {
 		t.Fatalf("%v, %v: want the copy alone", files, err)
 	}
-	if r, err := Check(t.Context(), to); err != nil || !r.OK() || r.Live || r.Tasks[task.Pending] != 10 {
+	if r, err := Check(t.Context(), to, nil); err != nil || !r.OK() || r.Live || r.Tasks[task.Pending] != 10 {
 		t.Fatalf("check of the copy: %+v, %v", r, err)
 	}
 	if err := Backup(t.Context(), dir, file); err == nil || !strings.Contains(err.Error(), "exists already") {
@@ -248,7 +248,7 @@ func TestBackup(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Check(t.Context(), dir); err == nil {
+	if _, err := Check(t.Context(), dir, nil); err == nil {
 		t.Fatal("checked a store that is not there")
 	}
 	s, err := Open(t.Context(), dir, Options{})
@@ -259,14 +259,14 @@ func TestCheck(t *testing.T) {
 	if _, err := s.Claim(t.Context(), task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1}, Max: 3}}, Max: 3, NewToken: newToken, Executor: "x", Now: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Check(t.Context(), dir)
+	r, err := Check(t.Context(), dir, nil)
 	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 18 {
 		t.Fatalf("check beside a host: %+v, %v", r, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err = Check(t.Context(), dir)
+	r, err = Check(t.Context(), dir, nil)
 	if err != nil || !r.OK() || r.Live || r.Tasks[task.Pending] != 7 {
 		t.Fatalf("check of a closed store: %+v, %v", r, err)
 	}
@@ -290,7 +290,7 @@ func TestCheck(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err = Check(t.Context(), dir)
+	r, err = Check(t.Context(), dir, nil)
 	var want []string
 	for _, problems := range broken {
 		want = append(want, problems...)
@@ -322,7 +322,7 @@ func TestPrivate(t *testing.T) {
 		if err := Backup(t.Context(), dir, backup); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Check(t.Context(), dir); err != nil {
+		if _, err := Check(t.Context(), dir, nil); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(dir)
@@ -381,7 +381,7 @@ func TestCheckIndexes(t *testing.T) {
 	}
 	page[at+15] ^= 1
 	write(t, filepath.Join(dir, FileName), data)
-	r, err := Check(t.Context(), dir)
+	r, err := Check(t.Context(), dir, nil)
 	if err != nil || r.OK() || !strings.Contains(strings.Join(r.Problems, "\n"), "index sqlite_autoindex_task_1") {
 		t.Fatalf("%q, %v", r.Problems, err)
 	}
@@ -396,7 +396,7 @@ func TestCheckIsBounded(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Check(t.Context(), dir)
+	r, err := Check(t.Context(), dir, nil)
 	if err != nil || !r.OK() || r.Tasks[task.Pending] != 2*checkSpan+10 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -415,7 +415,7 @@ func TestCheckIsBounded(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err = Check(t.Context(), dir)
+	r, err = Check(t.Context(), dir, nil)
 	all := strings.Join(r.Problems, "\n")
 	if err != nil || len(r.Problems) > 2*maxVerdicts {
 		t.Fatalf("%d problems, %v", len(r.Problems), err)

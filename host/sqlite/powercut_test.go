@@ -178,7 +178,7 @@ func (p *power) lost(t *testing.T, dir string) (lost []string) {
 	t.Helper()
 	// Only a disk that was told to lose something may have lost what the lock file knows of.
 	loses := p.level != ""
-	if r, err := Check(t.Context(), dir); err != nil || !r.OK() && !loses {
+	if r, err := Check(t.Context(), dir, nil); err != nil || !r.OK() && !loses {
 		t.Fatalf("after the cut: %+v, %v", r, err)
 	}
 	s, err := Open(t.Context(), dir, Options{AcceptOlder: loses})

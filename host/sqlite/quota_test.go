@@ -53,7 +53,7 @@ func TestBytesAreCountedAnew(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Check(t.Context(), dir)
+		r, err := Check(t.Context(), dir, nil)
 		if err != nil || r.OK() == wrong || wrong && !strings.Contains(r.Problems[0], "bytes that are counted") {
 			t.Errorf("the check says %+v, %v", r, err)
 		}

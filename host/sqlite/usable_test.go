@@ -94,7 +94,7 @@ func refused(t *testing.T, dir, what string, accept bool) {
 	if task.CodeOf(err) != task.CodeStoreUnavailable || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "store restore") {
 		t.Fatalf("open: %v, want it refused with %q and what to do", err, what)
 	}
-	if r, err := Check(t.Context(), dir); err != nil || r.OK() || !strings.Contains(r.Problems[0], what) {
+	if r, err := Check(t.Context(), dir, nil); err != nil || r.OK() || !strings.Contains(r.Problems[0], what) {
 		t.Fatalf("check: %q, %v", r.Problems, err)
 	}
 	if files() != before {

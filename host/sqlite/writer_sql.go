@@ -15,7 +15,7 @@ type statements struct {
 
 	taskInsert, tasksInsert                                                                   *stmt
 	taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress         *stmt
-	historyInsert, inputInsert, resultPut, resultDelete                                       *stmt
+	historyInsert, inputInsert, inputUpdate, scheduleSpec, resultPut, resultDelete            *stmt
 	detailCheckpoint, detailError                                                             detailColumn
 	readyPlaces, readyTasks                                                                   windowReads
 	due, promote, nextDue                                                                     *stmt
@@ -101,6 +101,8 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.taskProgress, sqlTaskProgress, 0)
 	p(&st.historyInsert, `INSERT INTO history (task, n, at, from_state, to_state, attempt, by, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
 	p(&st.inputInsert, `INSERT INTO input (task, data) VALUES (?, ?)`, 0)
+	p(&st.inputUpdate, `UPDATE input SET data = ? WHERE task = ?`, 0)
+	p(&st.scheduleSpec, `UPDATE schedule SET spec = ? WHERE id = ?`, 0)
 	p(&st.resultPut, `INSERT INTO result (task, type, data) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET type = excluded.type, data = excluded.data`, 0)
 	p(&st.resultDelete, `DELETE FROM result WHERE task = ?`, 0)
 	p(&st.detailCheckpoint.put, `INSERT INTO task_detail (task, checkpoint) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET checkpoint = excluded.checkpoint`, 0)

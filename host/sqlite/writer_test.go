@@ -62,7 +62,7 @@ func TestGroupFailsAlone(t *testing.T) {
 	if got := s.lanes.Count([]task.LaneID{1})[0]; got != (task.LaneCount{Active: 2}) {
 		t.Errorf("lane 1 counts %+v", got)
 	}
-	if r, err := Check(t.Context(), s.dir); err != nil || !r.OK() || r.Tasks[task.Running] != 2 || r.Tasks[task.Pending] != 1 {
+	if r, err := Check(t.Context(), s.dir, nil); err != nil || !r.OK() || r.Tasks[task.Running] != 2 || r.Tasks[task.Pending] != 1 {
 		t.Errorf("check: %+v, %v", r, err)
 	}
 }
@@ -101,7 +101,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("operation %d after there is room: %v", i, tk.err)
 		}
 	}
-	if r, err := Check(t.Context(), s.dir); err != nil || !r.OK() || r.Tasks[task.Pending] != 2 {
+	if r, err := Check(t.Context(), s.dir, nil); err != nil || !r.OK() || r.Tasks[task.Pending] != 2 {
 		t.Errorf("check: %+v, %v", r, err)
 	}
 }

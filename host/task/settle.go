@@ -33,11 +33,12 @@ const (
 	FailureResultSize   = "result_too_large"
 	FailureProtocol     = "protocol_error"
 	FailureCanceled     = "canceled"
-	FailureTrashed      = "trashed" // no use to anybody: kept with its reason, and no failure in any count of them
+	FailureSealedInput  = "sealed_input" // no key of the host opens what is secret of the input
+	FailureTrashed      = "trashed"      // no use to anybody: kept with its reason, and no failure in any count of them
 )
 
 // HostFailures are codes that mean what the host says by them: nobody else gives them.
-var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureTrashed}
+var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureSealedInput, FailureTrashed}
 
 // Outcome is how one attempt ended.
 type Outcome struct {
@@ -165,7 +166,7 @@ func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 // told says that an outcome is the executor's word, and no conclusion of the host's.
 func (o *Outcome) told() bool {
 	switch o.Code {
-	case FailureTimeout, FailureExecutor, FailureProtocol, FailureResultSize:
+	case FailureTimeout, FailureExecutor, FailureProtocol, FailureResultSize, FailureSealedInput:
 		return false
 	}
 	return o.Kind != OutcomeLost && !o.Unconfirmed

@@ -208,7 +208,7 @@ func toRequest(s *task.Spec) api.TaskRequest {
 		Labels: s.Labels, Route: s.Route, Timeout: api.Duration(s.Timeout), MaxAttempts: s.MaxAttempts, MaxLost: s.MaxLost,
 		Exclusive: s.Resources.Exclusive, Shared: s.Resources.Shared}
 	if !isNull(s.Input) {
-		d.Input = s.Input
+		d.Input = task.MaskInput(s.Input)
 	}
 	if s.Retain != nil {
 		retain := api.Duration(*s.Retain)

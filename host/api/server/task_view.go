@@ -45,7 +45,7 @@ func toTask(t *task.Task, whole bool) api.Task {
 	if !whole {
 		return d
 	}
-	d.Input, d.Result = orNullJSON(t.Input), inlineResult(t.ResultType, t.Result)
+	d.Input, d.Result = orNullJSON(task.MaskInput(t.Input)), inlineResult(t.ResultType, t.Result)
 	if !json.Valid(d.Input) { // or nobody could be told of the task at all
 		d.Input, d.Damage = json.RawMessage("null"), strings.TrimPrefix(d.Damage+"; input: is not JSON", "; ")
 	}

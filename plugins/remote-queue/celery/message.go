@@ -77,10 +77,14 @@ func encodeTask(t *sdk.Task, name, origin string) (taskMessage, error) {
 		return taskMessage{}, err
 	}
 	id := messageID(t.Token)
+	args, kwargs := shorten(c.Args), shorten(c.Kwargs)
+	if t.Secret { // workers log these, and show them to whoever asks
+		args, kwargs = "***", "***"
+	}
 	headers := map[string]any{
 		"lang": "py", "task": name, "id": id, "root_id": t.ID, "parent_id": nil, "group": nil, "group_index": nil, "shadow": nil,
 		"eta": nil, "expires": nil, "retries": int64(0),
-		"timelimit": []any{nil, nil}, "argsrepr": shorten(c.Args), "kwargsrepr": shorten(c.Kwargs), "origin": origin, "ignore_result": false,
+		"timelimit": []any{nil, nil}, "argsrepr": args, "kwargsrepr": kwargs, "origin": origin, "ignore_result": false,
 		"taskhost_task": t.ID, "taskhost_attempt": int64(t.Attempt),
 	}
 	for key, value := range t.Trace {

@@ -49,6 +49,11 @@ func TestEncodeTask(t *testing.T) {
 	if repr, _ := m.headers["argsrepr"].(string); len(repr) > maxRepr+len("…") || strings.ContainsRune(repr, '�') {
 		t.Errorf("argsrepr has %d bytes: %s", len(repr), repr)
 	}
+	hidden := task
+	hidden.Secret = true
+	if m, err := encodeTask(&hidden, "proj.tasks.add", "taskhost@x"); err != nil || m.headers["argsrepr"] != "***" || m.headers["kwargsrepr"] != "***" {
+		t.Errorf("workers are told the secrets of a task for their logs: %v, %v", m.headers, err)
+	}
 	var body []any
 	if err := json.Unmarshal(m.body, &body); err != nil || len(body) != 3 {
 		t.Errorf("the body is %s", m.body)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -15,17 +16,27 @@ func (f *fleet) encodeStart(a *attempt) error {
 		return nil
 	}
 	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
-	if !fits || refs && f.restURL == "" {
+	switch {
+	case a.task.Secret && f.restURL == "":
+		return errSecret
+	case !fits || refs && f.restURL == "":
 		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
 	}
 	a.encodedStart = body
 	return nil
 }
 
-// taskTooLarge is what becomes of a task that the broker never carries.
-func taskTooLarge(err error) sdk.Outcome {
-	return sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+// notCarried is what becomes of a task that the broker never carries.
+func notCarried(err error) sdk.Outcome {
+	o := sdk.Outcome{Kind: sdk.OutcomeFailed, Code: sdk.CodeExecutorFailed, Permanent: true, Message: "the task is too large: " + err.Error()}
+	if errors.Is(err, errSecret) {
+		o.Message = err.Error()
+	}
+	return o
 }
+
+// errSecret is of a task whose input no broker is given, where workers can't fetch it either.
+var errSecret = errors.New("the task's input has values that are secret, which no broker is given, and the workers cannot fetch it from the host's REST: set host_url")
 
 // maxMessage is what a message may hold in bytes, less room for what stands around it.
 func (f *fleet) maxMessage() int { return wire.MessageLimit(f.broker.MaxPayload()) }

@@ -25,7 +25,7 @@ func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t sdk.Task, r s
 	a := newAttempt(act, &t)
 	if !t.Rejoin {
 		if err := f.encodeStart(a); err != nil {
-			return resultOf(taskTooLarge(err))
+			return resultOf(notCarried(err))
 		}
 	}
 	a, owner, err := f.enterAttempt(a, t, r)

@@ -57,7 +57,7 @@ func (s *startQueue) publish(a *attempt) error {
 		return nil
 	}
 	if err := s.fleet.encodeStart(a); err != nil { // admitted before the broker said what it carries
-		s.fleet.endAttempt(a, taskTooLarge(err))
+		s.fleet.endAttempt(a, notCarried(err))
 		s.fleet.mu.Unlock()
 		return nil
 	}
@@ -91,7 +91,7 @@ func (s *startQueue) publishFailed(t sdk.Token, err error) {
 	a := s.fleet.attempts[t]
 	if errors.Is(err, broker.ErrStartTooLarge) {
 		if a != nil && a.phase == waiting {
-			s.fleet.endAttempt(a, taskTooLarge(err))
+			s.fleet.endAttempt(a, notCarried(err))
 		}
 		return
 	}

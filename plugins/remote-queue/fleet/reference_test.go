@@ -193,6 +193,11 @@ func TestUnreachableHost(t *testing.T) {
 			if !out.Permanent || !strings.Contains(out.Message, "broker carries") {
 				t.Errorf("too large an input: %+v", out)
 			}
+			hidden := newTask("quick", `"small"`)
+			hidden.Secret = true
+			if out := execute(t, f, hidden).wait(t, sdk.OutcomeFailed); !out.Permanent || !strings.Contains(out.Message, "set host_url") {
+				t.Errorf("a secret input: %+v", out)
+			}
 		})
 	}
 }

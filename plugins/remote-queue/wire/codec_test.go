@@ -166,6 +166,17 @@ func TestStartTravels(t *testing.T) {
 	}
 }
 
+// A secret input stays with the host, however small, and the worker hears that it is one.
+func TestSecretStaysWithTheHost(t *testing.T) {
+	task := sampleTask()
+	task.Secret = true
+	body, refs, fits := EncodeStart(ActionExecute, task, 1<<20)
+	s, err := DecodeStart(body)
+	if err != nil || !fits || !refs || !s.RefInput || s.RefCheckpoint || !s.Task.Secret || len(s.Task.Input) > 0 || bytes.Contains(body, task.Input) {
+		t.Errorf("%q: %+v, %v", body, s, err)
+	}
+}
+
 // What does not fit stays with the host, the largest first.
 func TestStartSheds(t *testing.T) {
 	task := sampleTask()

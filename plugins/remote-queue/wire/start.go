@@ -28,9 +28,14 @@ type Start struct {
 
 // EncodeStart writes the start of t so that it takes at most limit bytes, leaving
 // the largest payloads out first: refs says that it left some. It does not fit if
-// even that is not enough.
+// even that is not enough. A secret input is always left out: brokers write what they carry.
 func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
 	s := Start{Action: act, Task: t, Children: sdk.EncodeChildren(t.Children)}
+	if t.Secret {
+		s.Task.Input = nil
+		s.RefInput = true
+		refs = true
+	}
 	for {
 		if n := s.payloadSize(); n <= limit {
 			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
@@ -94,7 +99,8 @@ func appendStart(b []byte, s *Start) []byte {
 	if b = putBool(b, t.Failure != nil); t.Failure != nil {
 		b = putString(putString(b, t.Failure.Code), t.Failure.Message)
 	}
-	return putBytes(putBool(putBool(b, t.Suspect), s.RefChildren), s.Children)
+	b = putBytes(putBool(putBool(b, t.Suspect), s.RefChildren), s.Children)
+	return putBool(b, t.Secret)
 }
 
 // StartToken is the token of a start that appendStart wrote; zero if it is none.
@@ -137,6 +143,7 @@ func DecodeStart(b []byte) (Start, error) {
 	}
 	t.Suspect = d.bool()
 	s.RefChildren, s.Children = d.bool(), d.bytes()
+	t.Secret = d.bool()
 	if d.bad || t.Type == "" || t.Token == (sdk.Token{}) || s.Action != ActionExecute && s.Action != ActionRevert {
 		return Start{}, ErrGarbled
 	}

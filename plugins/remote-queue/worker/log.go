@@ -18,7 +18,11 @@ func (w *Worker) logStart(r *run) {
 func (w *Worker) logOutcome(r *run, o *sdk.Outcome) {
 	switch {
 	case o.Kind == sdk.OutcomeFailed:
-		w.log.Info("attempt failed", append(r.logArgs(), "code", o.Code, "message", hclog.Quote(o.Message))...)
+		message := o.Message
+		if r.start.Task.Secret { // which may stand in it; the host tells it without
+			message = "(not shown here: the task's input holds secrets)"
+		}
+		w.log.Info("attempt failed", append(r.logArgs(), "code", o.Code, "message", hclog.Quote(message))...)
 	case w.log.IsDebug():
 		w.log.Debug("attempt ends", append(r.logArgs(), "outcome", o.Kind)...)
 	}

@@ -1728,6 +1728,7 @@ type Start struct {
 	Children      *Payload `protobuf:"bytes,19,opt,name=children,proto3" json:"children,omitempty"`
 	Priority      int32    `protobuf:"varint,20,opt,name=priority,proto3" json:"priority,omitempty"`                      // what the host orders waiting tasks by
 	MinVersion    string   `protobuf:"bytes,21,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"` // the oldest version of the type that may run it; empty: any
+	Secret        bool     `protobuf:"varint,22,opt,name=secret,proto3" json:"secret,omitempty"`                          // the input holds values in clear that are to be written nowhere
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1907,6 +1908,13 @@ func (x *Start) GetMinVersion() string {
 		return x.MinVersion
 	}
 	return ""
+}
+
+func (x *Start) GetSecret() bool {
+	if x != nil {
+		return x.Secret
+	}
+	return false
 }
 
 type Failure struct {
@@ -3682,7 +3690,7 @@ const file_executor_proto_rawDesc = "" +
 	"\achanged\x18\a \x01(\v2\x1d.taskhost.executor.v1.ChangedH\x00R\achanged\x12<\n" +
 	"\bdraining\x18\b \x01(\v2\x1e.taskhost.executor.v1.DrainingH\x00R\bdraining\x123\n" +
 	"\x05spawn\x18\t \x01(\v2\x1b.taskhost.executor.v1.SpawnH\x00R\x05spawnB\x06\n" +
-	"\x04kind\"\xbb\b\n" +
+	"\x04kind\"\xd3\b\n" +
 	"\x05Start\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x17\n" +
 	"\atask_id\x18\x02 \x01(\tR\x06taskId\x12\x12\n" +
@@ -3709,7 +3717,8 @@ const file_executor_proto_rawDesc = "" +
 	"\bchildren\x18\x13 \x01(\v2\x1d.taskhost.executor.v1.PayloadR\bchildren\x12\x1a\n" +
 	"\bpriority\x18\x14 \x01(\x05R\bpriority\x12\x1f\n" +
 	"\vmin_version\x18\x15 \x01(\tR\n" +
-	"minVersion\x1a9\n" +
+	"minVersion\x12\x16\n" +
+	"\x06secret\x18\x16 \x01(\bR\x06secret\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +

@@ -4,6 +4,7 @@ package scriptstest
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 // writes "TASK ATTEMPT TOKEN end". Its input may be null or
 //
 //	{"seconds"?: how long it works, "fail"?: how many first attempts fail, "result"?: any value}
+//	{"secret": a text that it logs, reports and fails with; its result is the SHA-256 of it}
 //	{"children": how many it spawns, "seconds"?: how long that takes, "child"?: their input}
 //
 // With children, which are journals too, it rests until all are final; its result is how many
@@ -88,6 +90,7 @@ type input struct {
 	Group    any             `json:"group"` // given to a group's finisher
 	Children int             `json:"children"`
 	Child    json.RawMessage `json:"child"`
+	Secret   string          `json:"secret"`
 }
 
 func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
@@ -102,6 +105,11 @@ func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Resul
 		r.Log().Info(strings.Repeat("x", 2<<10))
 		r.Progress(int64(i), int64(in.Lines), strings.Repeat("x", 2<<10))
 	}
+	if in.Secret != "" {
+		r.Log().Info("told "+in.Secret, "secret", in.Secret)
+		r.Progress(1, 1, "has "+in.Secret)
+		in.Result = fmt.Sprintf("%x", sha256.Sum256([]byte(in.Secret)))
+	}
 	if in.Children > 0 {
 		done, err := family(ctx, t, r, &in)
 		if err != nil {
@@ -115,7 +123,7 @@ func (j journal) run(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Resul
 		return sdk.Result{}, err
 	}
 	if t.Attempt <= in.Fail {
-		return sdk.Result{}, fmt.Errorf("attempt %d fails, as asked", t.Attempt)
+		return sdk.Result{}, fmt.Errorf("attempt %d fails, as asked %s", t.Attempt, in.Secret)
 	}
 	return sdk.JSON(in.Result)
 }
