@@ -17,7 +17,7 @@ const sealedAtOnce = 200
 // Inputs in which something may be sealed: those of tasks, by order key, and of schedules.
 const (
 	sqlSealedInputs = `SELECT i.task, t.id, l.owner, l.type, i.data FROM input i JOIN task t ON t.seq = i.task JOIN lane l ON l.id = t.lane
-WHERE i.task > ? AND instr(i.data, ?) > 0 ORDER BY i.task LIMIT ?`
+WHERE i.task > ? AND instr(i.data, ?) > 0 ORDER BY i.task LIMIT +?`
 	sqlSealedSchedules = `SELECT id, owner, spec FROM schedule WHERE instr(spec, ?) > 0`
 )
 
