@@ -72,6 +72,7 @@ func (f *fleet) handleWorkerItem(p wire.Peer, it wire.Item) {
 		f.handleSpawn(a, p, it)
 	case wire.KindHandback:
 		if a.phase == waiting {
+			a.alone = true // its worker was full: the next one may have room for one alone
 			f.starts.republish(a)
 		}
 	case wire.KindProgress, wire.KindLog:
