@@ -66,16 +66,15 @@ func sizeOfChanges(changes []task.Change) (rows, bytes int) {
 
 func (o *applyOp) run(w *writer) error {
 	for i := 0; i < len(o.changes); i++ {
-		if n := o.successes(w, i); n > 1 {
-			made, err := w.succeed(o.changes[i:i+n], o.routes[i])
-			if err == nil && made {
-				clear(o.errs[i : i+n])
-				i += n - 1
-				continue
-			}
-			if err != nil && !isConstraint(err) {
-				return err
-			}
+		n, made, err := o.applyRun(w, i)
+		switch {
+		case err != nil && !isConstraint(err):
+			return err
+		case n > 1 && made:
+			clear(o.errs[i : i+n])
+			i += n - 1
+			continue
+		case n > 1:
 			o.singly = true // then it is seen whose guard does not hold
 			return errRunAgain
 		}
@@ -96,10 +95,24 @@ func (o *applyOp) run(w *writer) error {
 	return nil
 }
 
+// applyRun makes the n changes from i on, if they are more than one that a statement can make:
+// all, or, if it says that they are not made, with something of them left to be undone.
+func (o *applyOp) applyRun(w *writer, i int) (n int, made bool, err error) {
+	if n = o.successes(w, i); n > 1 {
+		made, err = w.succeed(o.changes[i:i+n], o.routes[i])
+	} else if n = o.starts(w, i); n > 1 {
+		made, err = w.start(o.changes[i:i+n], o.routes[i])
+	}
+	return n, made && err == nil, err
+}
+
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
-	done, err := w.tryStart(c, route)
-	if !done && err == nil && isPlainSuccess(c) {
+	var done bool
+	switch {
+	case isPlainStart(c):
+		done, err = w.start([]task.Change{*c}, route)
+	case isPlainSuccess(c):
 		done, err = w.succeed([]task.Change{*c}, route)
 	}
 	if done || err != nil {
@@ -136,29 +149,6 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 		}
 	}
 	return old, nil, nil
-}
-
-// tryStart makes the common beginning of a dispatched attempt, for which a narrower
-// statement does; false if it is none, or its guard does not hold. The lane must be the
-// one that the task names.
-func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
-	t := &c.Task
-	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
-		!isTold(c.Event, beginning(t, t.Version+1)) {
-		return false, nil
-	}
-	n := w.attemptLane(t, route)
-	if n == nil {
-		return false, nil
-	}
-	st := w.st.taskStart
-	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
-	changed, err := st.changed()
-	if err != nil || changed == 0 {
-		return false, err
-	}
-	w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
-	return true, w.changed(c)
 }
 
 // attemptLane is the lane in which limits count a task that an attempt holds, or the one that

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -78,6 +79,63 @@ func (o *applyOp) successes(w *writer, i int) int {
 // lane is therefore the one that it names.
 func (w *writer) endsPlainly(c *task.Change) bool {
 	return isPlainSuccess(c) && w.lanes.HolderLane(c.Task.Seq) == nil
+}
+
+// starts is how many changes from i on are plain starts that one statement can write.
+func (o *applyOp) starts(w *writer, i int) int {
+	first := &o.changes[i]
+	if o.singly || len(o.broken) > 0 || !w.startsPlainly(first) {
+		return 0
+	}
+	n := 1
+	for i+n < len(o.changes) && o.routes[i+n] == o.routes[i] && w.startsPlainly(&o.changes[i+n]) && startAlike(&o.changes[i+n].Task, &first.Task, n) {
+		n++
+	}
+	return n
+}
+
+// startsPlainly says that a change is the plain start of a task that no limit counts, and whose
+// lane is therefore the one that it names.
+func (w *writer) startsPlainly(c *task.Change) bool {
+	return isPlainStart(c) && w.lanes.HolderLane(c.Task.Seq) == nil
+}
+
+// startAlike says that t, which was started, can be the n-th after first of a run.
+func startAlike(t, first *task.Task, n int) bool {
+	return follows(t, first, n) && keyOf(t, "") == keyOf(first, "") && t.Node == first.Node && bytes.Equal(t.Handle, first.Handle) &&
+		t.StartedAt.Equal(first.StartedAt) && t.UpdatedAt.Equal(first.UpdatedAt)
+}
+
+// isPlainStart says that a change is the common beginning of a dispatched attempt, for which a
+// narrower statement does.
+func isPlainStart(c *task.Change) bool {
+	t := &c.Task
+	return c.From == task.Pending && t.State == task.Running && c.Event != nil && !c.SetError && !c.SetResult && !c.SetCheckpoint &&
+		isTold(c.Event, beginning(t, t.Version+1))
+}
+
+// start makes the common beginning of dispatched attempts of a run: of all or, if it says false,
+// not of all, and then nothing of it is to stay. The lane is that of succeed.
+func (w *writer) start(run []task.Change, route string) (bool, error) {
+	t := &run[0].Task
+	n := w.attemptLane(t, route)
+	if n == nil {
+		return false, nil
+	}
+	st := w.st.taskStart
+	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(t.Seq + int64(len(run)) - 1).
+		int(int64(run[0].FromAttempt)).int(t.Version).int(n.Row)
+	changed, err := st.changed()
+	if err != nil || changed != int64(len(run)) {
+		return false, err
+	}
+	for i := range run {
+		w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
+		if err := w.changed(&run[i]); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // alike says that t, which succeeded, can be the n-th after first of a run.

@@ -31,8 +31,6 @@ type attempt struct {
 	action   wire.Action
 	timeout  time.Duration
 	deadline time.Time
-	// firstAsk has the worker that asked first; one at the most.
-	firstAsk chan wire.Peer
 	// done is closed when the attempt has ended; outcome is set before.
 	done chan struct{}
 
@@ -76,7 +74,7 @@ type attempt struct {
 
 func newAttempt(act wire.Action, t *sdk.Task) *attempt {
 	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: wire.RouteKey(t.Route), Type: t.Type},
-		firstAsk: make(chan wire.Peer, 1), done: make(chan struct{}),
+		done:    make(chan struct{}),
 		timeout: t.Timeout, deadline: t.Deadline, alone: t.Suspect}
 }
 

@@ -81,16 +81,13 @@ func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt
 
 // awaitOutcome waits for the outcome, as one of those who asked for it.
 func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, owner bool) (sdk.Result, error) {
-	asks, ended := a.firstAsk, ctx.Done()
+	ended := ctx.Done()
 	var started <-chan struct{}
 	if !owner {
-		asks = nil
 		started = a.started
 	}
 	for {
 		select {
-		case p := <-asks:
-			f.recordStart(a, p, r)
 		case <-started: // joined: this caller has to hear of the start as well
 			started = nil
 			f.mu.Lock()
@@ -125,9 +122,8 @@ func causeOf(err error) wire.StopCause {
 	return wire.CauseCancel
 }
 
-// recordStart puts a start on record and only then tells the worker to go.
-func (f *fleet) recordStart(a *attempt, p wire.Peer, r sdk.Reporter) {
-	err := r.Started(encodeHandle(p), p.Name)
+// startRecorded tells the worker to go, once its start is on record.
+func (f *fleet) startRecorded(a *attempt, p wire.Peer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

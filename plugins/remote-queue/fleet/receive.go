@@ -107,9 +107,9 @@ func (f *fleet) refuseToken(p wire.Peer, t sdk.Token) {
 func (f *fleet) handleAsk(a *attempt, p wire.Peer) {
 	switch {
 	case a.phase == waiting:
-		a.phase = starting
+		a.phase = starting // once: nobody goes back to waiting
 		a.peer = p
-		a.firstAsk <- p // one at the most: nobody goes back to waiting
+		a.reporters[0].StartedSoon(encodeHandle(p), p.Name, func(err error) { f.startRecorded(a, p, err) })
 	case a.phase == ended || a.peer != p:
 		f.refuseToken(p, a.token)
 	case a.phase == running: // it did not hear the answer
