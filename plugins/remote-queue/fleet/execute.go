@@ -130,8 +130,6 @@ func (f *fleet) startRecorded(a *attempt, p wire.Peer, err error) {
 	case a.phase == ended:
 	case err != nil:
 		f.endAttempt(a, wire.ReleasedOutcome("the start was not wanted any more: "+err.Error()))
-	case a.stopCause != 0:
-		f.endAttempt(a, wire.ReleasedOutcome("withdrawn before it started"))
 	case !f.owner.claimed.Load():
 		f.endAttempt(a, wire.ReleasedOutcome("the queue was taken by another host before the worker was told to go"))
 	default:
@@ -141,6 +139,9 @@ func (f *fleet) startRecorded(a *attempt, p wire.Peer, err error) {
 			close(a.started)
 		}
 		f.queueItem(p, &wire.Item{Kind: wire.KindGo, Token: a.token, Timeout: a.remainingTime()})
+		if a.stopCause != 0 { // asked for meanwhile: the record says that it began, and so it ends as one that did
+			f.askToStop(a, a.stopCause)
+		}
 		return
 	}
 	f.queueItem(p, &wire.Item{Kind: wire.KindRefuse, Token: a.token, Text: "the attempt is not wanted any more"})
@@ -157,7 +158,13 @@ func (f *fleet) stopAttempt(a *attempt, why wire.StopCause) {
 	case starting:
 		a.stopCause = why
 	case running:
-		a.stopCause, a.cancelSentAt = why, f.clock.now()
-		f.queueItem(a.peer, &wire.Item{Kind: wire.KindCancel, Token: a.token, Cause: why})
+		f.askToStop(a, why)
 	}
+}
+
+// askToStop tells the worker of an attempt that it is to stop. f.mu is held.
+func (f *fleet) askToStop(a *attempt, why wire.StopCause) {
+	a.stopCause = why
+	a.cancelSentAt = f.clock.now()
+	f.queueItem(a.peer, &wire.Item{Kind: wire.KindCancel, Token: a.token, Cause: why})
 }
