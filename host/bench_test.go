@@ -122,6 +122,7 @@ func perSecond(b *testing.B, h *host.Host, size int, submit func(n int)) {
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
 	used := queuetest.CPUTime()
+	children := queuetest.ChildrenCPUTime()
 	b.ResetTimer()
 	for range 64 {
 		wg.Go(func() {
@@ -136,6 +137,9 @@ func perSecond(b *testing.B, h *host.Host, size int, submit func(n int)) {
 	}
 	wg.Wait()
 	drained(b, h)
+	if n := queuetest.ChildrenCPUTime() - children; n > 0 {
+		b.ReportMetric(float64(n.Nanoseconds())/float64(b.N)/1000, "child-cpu-us/task")
+	}
 	report(b, used)
 }
 

@@ -328,6 +328,11 @@ func (r *run) Started(handle []byte, node string) error {
 	return r.save(&report{started: &pb.Started{Token: r.token[:], Handle: handle, Node: clip(node, 256)}})
 }
 
+// StartedSoon reports it without waiting for the answer.
+func (r *run) StartedSoon(handle []byte, node string, done func(error)) {
+	go func() { done(r.Started(handle, node)) }()
+}
+
 // save has the host put a report on record, whatever becomes of the attempt's context.
 func (r *run) save(p *report) error {
 	if r.returned.Load() {

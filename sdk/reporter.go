@@ -18,6 +18,10 @@ type Reporter interface {
 	// crash of the host. Durable when it returns without error; an error means
 	// that the attempt is no longer wanted and must be stopped.
 	Started(handle []byte, node string) error
+	// StartedSoon is Started for executors of many short attempts, which must not wait: done
+	// is called once, from a goroutine of its own, with what Started would return. Those that are said
+	// at about the same time are written down together.
+	StartedSoon(handle []byte, node string, done func(error))
 	// Progress says how far the attempt is, in units of the script's choice;
 	// total 0 means unknown. Cheap: it never blocks, and the host writes down
 	// only a few a second.
@@ -49,9 +53,11 @@ const MaxCheckpoint = 1 << 20
 // ReporterFuncs is what whoever runs an executor gives to NewReporter: a function for
 // each thing an attempt may say. A nil function makes that call do nothing.
 type ReporterFuncs struct {
-	Started    func(handle []byte, node string) error
-	Progress   func(done, total int64, message string)
-	Checkpoint func(data []byte) error
+	Started func(handle []byte, node string) error
+	// StartedSoon calls done from another goroutine; nil if Started is to be called in one.
+	StartedSoon func(handle []byte, node string, done func(error))
+	Progress    func(done, total int64, message string)
+	Checkpoint  func(data []byte) error
 	// Spawn takes a child whose Input is a json.RawMessage. Without it no child can be
 	// made, which is a permanent error.
 	Spawn func(ctx context.Context, c Child) (id string, err error)
@@ -77,6 +83,14 @@ func (r *reporter) Started(handle []byte, node string) error {
 		return nil
 	}
 	return r.funcs.Started(handle, node)
+}
+
+func (r *reporter) StartedSoon(handle []byte, node string, done func(error)) {
+	if r.funcs.StartedSoon == nil {
+		go func() { done(r.Started(handle, node)) }()
+		return
+	}
+	r.funcs.StartedSoon(handle, node, done)
 }
 
 func (r *reporter) Progress(done, total int64, message string) {

@@ -107,6 +107,7 @@ type Engine struct {
 	drainTimeout atomic.Int64 // a time.Duration
 
 	settlements settlements
+	starts      starts
 	suspects    suspectTurns
 
 	unsaved unsavedNotes
@@ -142,6 +143,7 @@ func New(o Options) *Engine {
 		store: o.Store, log: o.Log, opts: o, logMost: most, board: o.Board, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
+		starts: starts{wake: make(chan struct{}, 1)},
 		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.SetDrainTimeout(o.DrainTimeout)

@@ -74,7 +74,7 @@ func (a *attempt) run() {
 		return
 	}
 	rep := sdk.NewReporter(sdk.ReporterFuncs{
-		Started: a.started, Progress: a.report, Checkpoint: a.checkpoint, Spawn: a.spawn, Line: a.line,
+		Started: a.started, StartedSoon: a.startedSoon, Progress: a.report, Checkpoint: a.checkpoint, Spawn: a.spawn, Line: a.line,
 	})
 	var res sdk.Result
 	var err error

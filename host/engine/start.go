@@ -28,6 +28,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.store.Shared() {
 		e.loop(e.follow)
 	}
+	e.loop(e.writeStarts)
 	e.loop(e.promote)
 	e.loop(e.decideSignals)
 	e.loop(e.fireSchedules)

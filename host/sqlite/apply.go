@@ -77,19 +77,18 @@ func sizeOfChanges(changes []task.Change) (rows, bytes int) {
 func (o *applyOp) run(w *writer) error {
 	for at := 0; at < len(o.order); at++ {
 		i := o.order[at]
-		if run := o.successes(w, at); run != nil {
-			made, err := w.succeed(run, o.routes[i])
-			if err == nil && made {
-				for range run {
-					o.errs[o.order[at]] = nil
-					at++
-				}
-				at--
-				continue
+		run, made, err := o.applyRun(w, at)
+		switch {
+		case err != nil && !isConstraint(err):
+			return err
+		case made:
+			for range run {
+				o.errs[o.order[at]] = nil
+				at++
 			}
-			if err != nil && !isConstraint(err) {
-				return err
-			}
+			at--
+			continue
+		case run != nil:
 			o.singly = true // then it is seen whose guard does not hold
 			return errRunAgain
 		}
@@ -111,10 +110,25 @@ func (o *applyOp) run(w *writer) error {
 	return nil
 }
 
+// applyRun makes the changes from the one at a place of the order on, if they are more than one
+// that a statement can make: all or, if it says that they are not made, with something of them
+// left to be undone.
+func (o *applyOp) applyRun(w *writer, at int) (run []*task.Change, made bool, err error) {
+	if run = o.runFrom(w, at, isPlainSuccess, alike); run != nil {
+		made, err = w.succeed(run, o.routes[o.order[at]])
+	} else if run = o.runFrom(w, at, isPlainStart, startAlike); run != nil {
+		made, err = w.start(run, o.routes[o.order[at]])
+	}
+	return run, made && err == nil, err
+}
+
 // apply makes one change; refused says why its guard does not hold.
 func (w *writer) apply(c *task.Change, route string) (refused, err error) {
-	done, err := w.tryStart(c, route)
-	if !done && err == nil && isPlainSuccess(c) {
+	var done bool
+	switch {
+	case isPlainStart(c):
+		done, err = w.start([]*task.Change{c}, route)
+	case isPlainSuccess(c):
 		done, err = w.succeed([]*task.Change{c}, route)
 	}
 	if done || err != nil {
@@ -151,29 +165,6 @@ func (w *writer) checkGuard(c *task.Change) (old guard, refused, err error) {
 		}
 	}
 	return old, nil, nil
-}
-
-// tryStart makes the common beginning of a dispatched attempt, for which a narrower
-// statement does; false if it is none, or its guard does not hold. The lane must be the
-// one that the task names.
-func (w *writer) tryStart(c *task.Change, route string) (bool, error) {
-	t := &c.Task
-	if c.From != task.Pending || t.State != task.Running || c.Event == nil || c.SetError || c.SetResult || c.SetCheckpoint ||
-		!isTold(c.Event, beginning(t, t.Version+1)) {
-		return false, nil
-	}
-	n := w.attemptLane(t, route)
-	if n == nil {
-		return false, nil
-	}
-	st := w.st.taskStart
-	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(int64(c.FromAttempt)).int(t.Version).int(n.Row)
-	changed, err := st.changed()
-	if err != nil || changed == 0 {
-		return false, err
-	}
-	w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
-	return true, w.changed(c)
 }
 
 // attemptLane is the lane in which limits count a task that an attempt holds, or the one that

@@ -12,7 +12,7 @@ import (
 var hotPlans = map[string]struct{ sql, want string }{
 	"whole task":        {sqlTaskWhole, "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"},
 	"begin":             {sqlTaskBegin, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-	"start":             {sqlTaskStart, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
+	"start":             {sqlTaskStart, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"succeed":           {sqlTaskSucceed, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"guard":             {sqlTaskGuard, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},
 	"update":            {sqlTaskUpdate, "SEARCH task USING INTEGER PRIMARY KEY (rowid=?)"},

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -74,18 +75,18 @@ func (w *writer) writeRunBegin(run []*task.Change) error {
 	return err
 }
 
-// successes are the changes from the i-th on, in the order of their rows, that are plain
-// successes and that one statement can write; none if it is not more than one.
-func (o *applyOp) successes(w *writer, i int) []*task.Change {
-	first := &o.changes[o.order[i]]
-	if o.singly || len(o.broken) > 0 || !isPlainSuccess(first) {
+// runFrom are the changes from that place of the order on that are plain, that are alike and
+// that one statement can write; none if it is not more than one.
+func (o *applyOp) runFrom(w *writer, at int, plain func(*task.Change) bool, alike func(t, first *task.Task, n int) bool) []*task.Change {
+	first := &o.changes[o.order[at]]
+	if o.singly || len(o.broken) > 0 || !plain(first) {
 		return nil
 	}
 	limited := w.lanes.HolderLane(first.Task.Seq)
 	run := append(w.changes[:0], first)
-	for _, at := range o.order[i+1:] {
-		c := &o.changes[at]
-		if !isPlainSuccess(c) || o.routes[at] != o.routes[o.order[i]] || w.lanes.HolderLane(c.Task.Seq) != limited || !alike(&c.Task, &first.Task, len(run)) {
+	for _, i := range o.order[at+1:] {
+		c := &o.changes[i]
+		if !plain(c) || o.routes[i] != o.routes[o.order[at]] || w.lanes.HolderLane(c.Task.Seq) != limited || !alike(&c.Task, &first.Task, len(run)) {
 			break
 		}
 		run = append(run, c)
@@ -95,6 +96,44 @@ func (o *applyOp) successes(w *writer, i int) []*task.Change {
 		return nil
 	}
 	return run
+}
+
+// startAlike says that t, which was started, can be the n-th after first of a run.
+func startAlike(t, first *task.Task, n int) bool {
+	return follows(t, first, n) && keyOf(t, "") == keyOf(first, "") && t.Node == first.Node && bytes.Equal(t.Handle, first.Handle) &&
+		t.StartedAt.Equal(first.StartedAt) && t.UpdatedAt.Equal(first.UpdatedAt)
+}
+
+// isPlainStart says that a change is the common beginning of a dispatched attempt, for which a
+// narrower statement does.
+func isPlainStart(c *task.Change) bool {
+	t := &c.Task
+	return c.From == task.Pending && t.State == task.Running && c.Event != nil && !c.SetError && !c.SetResult && !c.SetCheckpoint &&
+		isTold(c.Event, beginning(t, t.Version+1))
+}
+
+// start makes the common beginning of dispatched attempts of a run: of all or, if it says false,
+// not of all, and then nothing of it is to stay. The lane is that of succeed.
+func (w *writer) start(run []*task.Change, route string) (bool, error) {
+	t := &run[0].Task
+	n := w.attemptLane(t, route)
+	if n == nil {
+		return false, nil
+	}
+	st := w.st.taskStart
+	st.bind().text(t.Node).blob(t.Handle).int(micros(t.StartedAt)).int(micros(t.UpdatedAt)).int(t.Seq).int(t.Seq + int64(len(run)) - 1).
+		int(int64(run[0].FromAttempt)).int(t.Version).int(n.Row)
+	changed, err := st.changed()
+	if err != nil || changed != int64(len(run)) {
+		return false, err
+	}
+	for _, c := range run {
+		w.lanes.MoveReason(n, task.WaitDispatched, n, task.WaitNone) // its lane counts it as active as before
+		if err := w.changed(c); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // alike says that t, which succeeded, can be the n-th after first of a run.

@@ -176,6 +176,51 @@ func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 	}
 }
 
+// TestRunsOfStarts: dispatched tasks that start on one node are written by one statement, and one
+// that changed meanwhile is refused alone.
+func TestRunsOfStarts(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 8)
+	claim := &claimOp{claim: task.Claim{Executor: "fleet", Shares: firstLane(8), Max: 8, Deferred: true, NewToken: newToken, Now: time.Now()}}
+	s.w.write([]*ticket{{op: claim}})
+	if len(claim.taken) != 8 {
+		t.Fatalf("claimed %d", len(claim.taken))
+	}
+	cancel, err := task.Cancel(claim.taken[3].Change.Task, "somebody", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	canceled := &applyOp{changes: []task.Change{cancel}, routes: make([]string, 1), errs: make([]error, 1)}
+	s.w.write([]*ticket{{op: canceled}})
+	now := time.Now().Truncate(time.Microsecond)
+	starts := &applyOp{routes: make([]string, 8), errs: make([]error, 8)}
+	for i := range claim.taken {
+		node := "one"
+		if i > 5 {
+			node = "two"
+		}
+		c, err := task.Started(claim.taken[i].Change.Task, []byte("handle of "+node), node, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		starts.changes = append(starts.changes, c)
+	}
+	s.w.write([]*ticket{{op: starts}})
+	for i, c := range starts.changes {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, c.Task.ID)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case i == 3:
+			if task.CodeOf(starts.errs[i]) != task.CodeConflict || is.State == task.Running {
+				t.Errorf("the start of a task that was canceled: %v, it is %s", starts.errs[i], is.State)
+			}
+		case starts.errs[i] != nil || is.State != task.Running || is.Node != c.Task.Node || string(is.Handle) != "handle of "+c.Task.Node || is.Version != 3 || !is.StartedAt.Equal(now):
+			t.Errorf("task %d is %s on %q since %s, version %d: %v", i, is.State, is.Node, is.StartedAt, is.Version, starts.errs[i])
+		}
+	}
+}
+
 // TestRunsAreKeptForEver: of tasks without a time to be removed at, one statement writes the ends,
 // though their times differ.
 func TestRunsAreKeptForEver(t *testing.T) {

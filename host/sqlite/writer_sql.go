@@ -58,7 +58,7 @@ finished_at = TIME, expires_at = iif(?5 < 0, {never}, TIME + ?5), updated_at = T
 WHERE seq BETWEEN ?1 AND ?2 AND state = {running} AND attempt = ?7 AND version = ?3 AND lane = ?8 AND begun IS NOT NULL`,
 		"TIME", `CAST(substr(?4, 16 * (seq - ?1) + 1, 16) AS INTEGER)`))
 	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
-updated_at = ? WHERE seq = ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
+updated_at = ? WHERE seq BETWEEN ? AND ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 

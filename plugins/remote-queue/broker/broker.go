@@ -59,16 +59,17 @@ type HostEvents struct {
 	// Received is one message of a worker on a channel; one at a time, in order, and it
 	// must not block. Data is the receiver's. A sender that makes no sense is the zero peer.
 	Received func(from wire.Peer, channel string, data []byte)
-	// Published confirms a start; position is where the broker keeps it.
+	// Published confirms a message of starts; t is the first one's token, and position where
+	// the broker keeps it.
 	Published func(t sdk.Token, position uint64)
-	// PublishFailed says that the broker did not take a start, or did not answer.
+	// PublishFailed says that the broker did not take a message of starts, or did not answer.
 	PublishFailed func(t sdk.Token, err error)
 	// HoldsQueue is asked when another process wants to know whether this one lives and
 	// serves the queue.
 	HoldsQueue func() bool
 }
 
-// PlacedStart is a start at its place in the broker.
+// PlacedStart is a message of starts at its place in the broker, named by the token of the first.
 type PlacedStart struct {
 	Token    sdk.Token
 	Position uint64
@@ -97,31 +98,31 @@ type WorkerEvents struct {
 
 // LaneEvents are what a broker calls for one lane that a worker consumes.
 type LaneEvents struct {
-	// Delivered is one start. It must be answered by exactly one of its methods.
+	// Delivered is one message of starts. It must be answered by exactly one of its methods.
 	Delivered func(d Delivery)
-	// PullEnded says that of what was pulled the last unused starts will not come, or
+	// PullEnded says that of what was pulled the last unused messages will not come, or
 	// that none will if unused is negative; refused that this is no expiry, so that the
 	// next pull should wait a little.
 	PullEnded func(unused int, refused bool)
 }
 
-// Delivery is one start as the broker delivers it to a worker.
+// Delivery is a message of one or several starts as the broker delivers it to a worker.
 type Delivery interface {
-	// Data is the start as the host wrote it.
+	// Data is the message as the host wrote it.
 	Data() []byte
-	// Accept takes the start out of the broker's hands. Nothing confirms it: a start of
-	// which the broker did not hear is delivered again, and whoever asks for it second is
-	// refused. An error means that the broker surely was not told.
+	// Accept takes the message out of the broker's hands. Nothing confirms it: one of
+	// which the broker did not hear is delivered again, and whoever asks second for what it
+	// starts is refused. An error means that the broker surely was not told.
 	Accept() error
-	// GiveBack has the broker deliver the start again, not before after has passed.
+	// GiveBack has the broker deliver the message again, not before after has passed.
 	GiveBack(after time.Duration)
-	// Discard has the broker throw the start away.
+	// Discard has the broker throw the message away.
 	Discard()
 }
 
 // LaneConsumer takes the starts of one lane.
 type LaneConsumer interface {
-	// Pull asks for up to n starts more. Those that have not come within pullExpiry do
+	// Pull asks for up to n messages more. Those that have not come within pullExpiry do
 	// not come any more, of which PullEnded tells.
 	Pull(n int) error
 	// Close takes nothing more; what still comes is delivered again, to others.

@@ -31,8 +31,6 @@ type attempt struct {
 	action   wire.Action
 	timeout  time.Duration
 	deadline time.Time
-	// firstAsk has the worker that asked first; one at the most.
-	firstAsk chan wire.Peer
 	// done is closed when the attempt has ended; outcome is set before.
 	done chan struct{}
 
@@ -49,12 +47,13 @@ type attempt struct {
 	// worker was last heard that may run it.
 	lastNamed  time.Duration
 	lastServed time.Duration
-	// position is where the broker has the start; 0 until it was confirmed. refusals
-	// is how often the broker did not take it, and publishedAt the last time that it was
-	// published.
-	position    uint64
+	// message is what the start was published in last; nil if it is to be published.
+	// refusals is how often the broker did not take it, publishedAt the last time that it
+	// was published, and alone says that it goes in a message of its own.
+	message     *startMessage
 	refusals    int
 	publishedAt time.Duration
+	alone       bool
 	// stopCause is why the attempt was asked to stop, 0 if it was not, and cancelSentAt
 	// when its worker was last told.
 	stopCause    wire.StopCause
@@ -75,14 +74,14 @@ type attempt struct {
 
 func newAttempt(act wire.Action, t *sdk.Task) *attempt {
 	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: routeOf(t).Key(), Type: t.Type},
-		firstAsk: make(chan wire.Peer, 1), done: make(chan struct{}),
-		timeout: t.Timeout, deadline: t.Deadline}
+		done:    make(chan struct{}),
+		timeout: t.Timeout, deadline: t.Deadline, alone: t.Suspect}
 }
 
 func routeOf(t *sdk.Task) wire.Route { return wire.Route{Labels: t.Route, MinVersion: t.MinVersion} }
 
 // forgetStart frees what is needed as long as nobody has begun. fleet.mu is held.
-func (a *attempt) forgetStart() { a.encodedStart, a.task = nil, sdk.Task{} }
+func (a *attempt) forgetStart() { a.encodedStart, a.task, a.message = nil, sdk.Task{}, nil }
 
 // remainingTime is how long an attempt that starts now may run; 0 for ever.
 func (a *attempt) remainingTime() time.Duration {

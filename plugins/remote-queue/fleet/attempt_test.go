@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"testing"
@@ -41,6 +42,30 @@ func TestStartRefused(t *testing.T) {
 	execute(t, f, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 	if n := g.Count("k"); n > 0 {
 		t.Errorf("it ran %d times", n)
+	}
+}
+
+// What is asked to stop while its start is put on record has begun, once it is on record, and ends
+// as an attempt that was told to stop.
+func TestStopWhileTheStartIsRecorded(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	gateWorker(t, queuetest.NewGates(), worker.Options{URL: brokerURL(t, f)})
+	queuetest.Serves(t, f, "gate")
+	recording := make(chan func(error), 1)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	task := newTask("gate", `"k"`)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := f.Execute(ctx, task, sdk.NewReporter(sdk.ReporterFuncs{
+			StartedSoon: func(_ []byte, _ string, done func(error)) { recording <- done }}))
+		ended <- err
+	}()
+	recorded := <-recording
+	cancel(sdk.ErrCancel)
+	queuetest.Eventually(t, "asked to stop", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.attempts[task.Token].stopCause != 0 })
+	recorded(nil)
+	if o := sdk.OutcomeOf(ctx, sdk.Result{}, <-ended); o.Kind != sdk.OutcomeCanceled {
+		t.Errorf("the outcome is %s: %s", o.Kind, o.Message)
 	}
 }
 

@@ -34,9 +34,10 @@ type hostLink interface {
 	Close()
 }
 
-// startStore holds the starts that wait for workers, in a lane for each type and route. A
-// start is delivered to one worker, and again until one accepts it. What the store loses is
-// published again by the host, so it need not be durable.
+// startStore holds the starts that wait for workers, in a lane for each type and route: one or
+// several to a message, which the first names. A message is delivered to one worker, and again
+// until one accepts it. What the store loses is published again by the host, so it need not be
+// durable.
 type startStore interface {
 	// SetUp makes the store where it is not there, and empties it if purge is set. Created
 	// tells one life of the store from the next: a new one is empty.
@@ -48,12 +49,12 @@ type startStore interface {
 	MakeLane(ctx context.Context, l wire.Lane) error
 	// DeleteLane takes a lane away; it is no error if it is not there.
 	DeleteLane(ctx context.Context, l wire.Lane) error
-	// Publish puts a start into its lane. The events Published or PublishFailed follow,
-	// unless it returns an error. One that is published twice may be delivered twice.
-	Publish(l wire.Lane, start []byte) error
-	// Withdraw takes a start out, if no worker has it and the broker can.
+	// Publish puts a message of starts into its lane. The events Published or PublishFailed
+	// follow, unless it returns an error. One that is published twice may be delivered twice.
+	Publish(l wire.Lane, starts []byte) error
+	// Withdraw takes a message out, if no worker has it and the broker can.
 	Withdraw(position uint64) error
-	// Missing are those of the starts of a lane that surely are in the store no more,
+	// Missing are those of the messages of a lane that surely are in the store no more,
 	// as far as it was found out before an error; errLaneMissing if the lane is gone.
 	Missing(ctx context.Context, l wire.Lane, starts []broker.PlacedStart) ([]broker.PlacedStart, error)
 }

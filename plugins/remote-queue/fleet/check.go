@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
@@ -23,13 +25,16 @@ func (s *startQueue) checkStarts() error {
 		s.fleet.mu.Unlock()
 		return nil
 	}
-	old := make(map[wire.Lane][]broker.PlacedStart)
+	old := make(map[wire.Lane]map[broker.PlacedStart]*startMessage)
 	now := s.fleet.clock.now()
 	for _, a := range s.fleet.attempts {
-		quiet := now - max(a.publishedAt, a.lastNamed)
-		if a.phase == waiting && a.position > 0 && quiet > time.Duration(s.fleet.queueConfig.Lapse) {
-			old[a.lane] = append(old[a.lane], broker.PlacedStart{Token: a.token, Position: a.position})
+		if !s.isQuiet(a, now) {
+			continue
 		}
+		if old[a.lane] == nil {
+			old[a.lane] = make(map[broker.PlacedStart]*startMessage)
+		}
+		old[a.lane][a.message.placed()] = a.message
 	}
 	idle := s.removeIdleLanes(now)
 	s.fleet.mu.Unlock()
@@ -38,18 +43,24 @@ func (s *startQueue) checkStarts() error {
 			return err
 		}
 	}
-	for l, list := range old {
-		if err := s.checkLaneStarts(ctx, l, list); err != nil && !errors.Is(err, errLaneRefused) {
+	for l, messages := range old {
+		if err := s.checkLaneStarts(ctx, l, messages); err != nil && !errors.Is(err, errLaneRefused) {
 			return err
 		}
 	}
 	return nil
 }
 
+// isQuiet says that a start is in the broker, as far as is known, and that nobody spoke of it
+// for the lapse. fleet.mu is held.
+func (s *startQueue) isQuiet(a *attempt, now time.Duration) bool {
+	return a.phase == waiting && a.message != nil && a.message.position > 0 && now-max(a.publishedAt, a.lastNamed) > time.Duration(s.fleet.queueConfig.Lapse)
+}
+
 // checkLaneStarts finds the starts that left the broker without anybody asking for them:
 // a worker died between accepting and asking, or the broker forgot them.
-func (s *startQueue) checkLaneStarts(ctx context.Context, l wire.Lane, starts []broker.PlacedStart) error {
-	missing, err := s.fleet.broker.Missing(ctx, l, starts)
+func (s *startQueue) checkLaneStarts(ctx context.Context, l wire.Lane, messages map[broker.PlacedStart]*startMessage) error {
+	missing, err := s.fleet.broker.Missing(ctx, l, slices.Collect(maps.Keys(messages)))
 	s.fleet.mu.Lock()
 	if errors.Is(err, broker.ErrLaneMissing) {
 		delete(s.lanes, l)
@@ -57,10 +68,13 @@ func (s *startQueue) checkLaneStarts(ctx context.Context, l wire.Lane, starts []
 		return s.ensureLane(l)
 	}
 	defer s.fleet.mu.Unlock()
-	for _, m := range missing {
-		if a := s.fleet.attempts[m.Token]; a != nil && a.phase == waiting && a.position == m.Position {
-			s.fleet.log.Warn("a start left the broker and nobody asked for it: published again", "task", a.id)
-			s.republish(a)
+	now := s.fleet.clock.now()
+	for _, placed := range missing {
+		for _, a := range messages[placed].attempts {
+			if a.message == messages[placed] && s.isQuiet(a, now) {
+				s.fleet.log.Warn("a start left the broker and nobody asked for it: published again", "task", a.id)
+				s.republish(a)
+			}
 		}
 	}
 	return err

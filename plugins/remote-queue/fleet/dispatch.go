@@ -3,15 +3,18 @@ package fleet
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 func (s *startQueue) init(f *fleet) {
 	s.fleet = f
 	s.wakeUp, s.withdrawals = make(chan struct{}, 1), make(chan uint64, 4096)
 	s.lanes, s.refusedLanes = make(map[wire.Lane]time.Duration), make(map[wire.Lane]*laneRefusal)
+	s.unconfirmed, s.joinedBytes = make(map[sdk.Token][]*startMessage), maxJoined
 }
 
 // run is the only one who publishes.
@@ -30,6 +33,7 @@ func (s *startQueue) run() {
 			s.deleteStart(position)
 			continue
 		case <-s.wakeUp:
+			runtime.Gosched() // whoever else has a start to publish now has it in the same message
 		case <-again.C:
 		case <-check.C:
 			look = true

@@ -81,16 +81,13 @@ func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt
 
 // awaitOutcome waits for the outcome, as one of those who asked for it.
 func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, owner bool) (sdk.Result, error) {
-	asks, ended := a.firstAsk, ctx.Done()
+	ended := ctx.Done()
 	var started <-chan struct{}
 	if !owner {
-		asks = nil
 		started = a.started
 	}
 	for {
 		select {
-		case p := <-asks:
-			f.recordStart(a, p, r)
 		case <-started: // joined: this caller has to hear of the start as well
 			started = nil
 			f.mu.Lock()
@@ -125,17 +122,14 @@ func causeOf(err error) wire.StopCause {
 	return wire.CauseCancel
 }
 
-// recordStart puts a start on record and only then tells the worker to go.
-func (f *fleet) recordStart(a *attempt, p wire.Peer, r sdk.Reporter) {
-	err := r.Started(encodeHandle(p), p.Name)
+// startRecorded tells the worker to go, once its start is on record.
+func (f *fleet) startRecorded(a *attempt, p wire.Peer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case a.phase == ended:
 	case err != nil:
 		f.endAttempt(a, wire.ReleasedOutcome("the start was not wanted any more: "+err.Error()))
-	case a.stopCause != 0:
-		f.endAttempt(a, wire.ReleasedOutcome("withdrawn before it started"))
 	case !f.owner.claimed.Load():
 		f.endAttempt(a, wire.ReleasedOutcome("the queue was taken by another host before the worker was told to go"))
 	default:
@@ -145,6 +139,9 @@ func (f *fleet) recordStart(a *attempt, p wire.Peer, r sdk.Reporter) {
 			close(a.started)
 		}
 		f.queueItem(p, &wire.Item{Kind: wire.KindGo, Token: a.token, Timeout: a.remainingTime()})
+		if a.stopCause != 0 { // asked for meanwhile: the record says that it began, and so it ends as one that did
+			f.askToStop(a, a.stopCause)
+		}
 		return
 	}
 	f.queueItem(p, &wire.Item{Kind: wire.KindRefuse, Token: a.token, Text: "the attempt is not wanted any more"})
@@ -161,7 +158,13 @@ func (f *fleet) stopAttempt(a *attempt, why wire.StopCause) {
 	case starting:
 		a.stopCause = why
 	case running:
-		a.stopCause, a.cancelSentAt = why, f.clock.now()
-		f.queueItem(a.peer, &wire.Item{Kind: wire.KindCancel, Token: a.token, Cause: why})
+		f.askToStop(a, why)
 	}
+}
+
+// askToStop tells the worker of an attempt that it is to stop. f.mu is held.
+func (f *fleet) askToStop(a *attempt, why wire.StopCause) {
+	a.stopCause = why
+	a.cancelSentAt = f.clock.now()
+	f.queueItem(a.peer, &wire.Item{Kind: wire.KindCancel, Token: a.token, Cause: why})
 }

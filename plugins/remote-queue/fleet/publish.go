@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
@@ -22,15 +23,15 @@ func (s *startQueue) publishQueued() error {
 	s.fleet.mu.Unlock()
 	var kept []*attempt
 	var err error
-	for i, a := range queue {
-		err = s.publish(a)
+	for _, list := range byLane(queue) {
+		left := list
+		if err == nil {
+			left, err = s.publishLane(list)
+		}
 		if errors.Is(err, errLaneRefused) {
-			kept, err = append(kept, a), nil
+			err = nil
 		}
-		if err != nil {
-			kept = append(kept, queue[i:]...)
-			break
-		}
+		kept = append(kept, left...)
 	}
 	s.fleet.mu.Lock()
 	s.toPublish = append(kept, s.toPublish...)
@@ -38,47 +39,60 @@ func (s *startQueue) publishQueued() error {
 	return s.noteFailure(err)
 }
 
-func (s *startQueue) publish(a *attempt) error {
-	s.fleet.mu.Lock()
-	gone := a.phase != waiting
-	s.fleet.mu.Unlock()
-	if gone {
-		return nil
+// byLane divides attempts by their lanes. In each they stay in their order.
+func byLane(queue []*attempt) (lists [][]*attempt) {
+	at := make(map[wire.Lane]int)
+	for _, a := range queue {
+		i, ok := at[a.lane]
+		if !ok {
+			i = len(lists)
+			at[a.lane] = i
+			lists = append(lists, nil)
+		}
+		lists[i] = append(lists[i], a)
 	}
-	if err := s.ensureLane(a.lane); err != nil {
-		return err
-	}
-	if !s.fleet.owner.ownsQueue() {
-		return errQueueNotOwned
-	}
-	s.fleet.mu.Lock()
-	if a.phase != waiting {
-		s.fleet.mu.Unlock()
-		return nil
-	}
-	if err := s.fleet.encodeStart(a); err != nil { // admitted before the broker said what it carries
-		s.fleet.endAttempt(a, notCarried(err))
-		s.fleet.mu.Unlock()
-		return nil
-	}
-	a.publishedAt = s.fleet.clock.now()
-	s.lanes[a.lane] = a.publishedAt
-	start := a.encodedStart
-	s.fleet.mu.Unlock()
-	return s.fleet.broker.Publish(a.lane, start)
+	return lists
 }
 
-// publishConfirmed notes where the broker put a start.
+// publishLane publishes attempts of one lane. Left are those that it did not come to.
+func (s *startQueue) publishLane(list []*attempt) (left []*attempt, err error) {
+	l := list[0].lane
+	if err := s.ensureLane(l); err != nil {
+		return list, err
+	}
+	s.fleet.mu.Lock()
+	most := s.startsPerMessage(l, len(list))
+	s.fleet.mu.Unlock()
+	for len(list) > 0 {
+		if !s.fleet.owner.ownsQueue() {
+			return list, errQueueNotOwned
+		}
+		s.fleet.mu.Lock()
+		m, body, took := s.nextMessage(list, most)
+		s.lanes[l] = s.fleet.clock.now()
+		s.fleet.mu.Unlock()
+		if m != nil {
+			if err := s.fleet.broker.Publish(l, body); err != nil {
+				s.fleet.mu.Lock()
+				s.unconfirmed[m.token] = slices.DeleteFunc(s.unconfirmed[m.token], func(n *startMessage) bool { return n == m })
+				m.takeBack()
+				s.fleet.mu.Unlock()
+				return list, err
+			}
+		}
+		list = list[took:]
+	}
+	return nil, nil
+}
+
+// publishConfirmed notes where the broker put a message.
 func (s *startQueue) publishConfirmed(t sdk.Token, position uint64) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
 	s.pause = 0
-	a := s.fleet.attempts[t]
-	if a != nil {
-		a.position = position
-	}
-	if a == nil || a.phase == ended { // taken back before the broker answered
-		s.withdraw(position)
+	if m := s.answered(t); m != nil {
+		m.position = position
+		s.deleteMessage(m) // if all of it was taken back before the broker answered
 	}
 }
 
@@ -88,11 +102,13 @@ func (s *startQueue) publishConfirmed(t sdk.Token, position uint64) {
 func (s *startQueue) publishFailed(t sdk.Token, err error) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
-	a := s.fleet.attempts[t]
+	m := s.answered(t)
+	if m == nil {
+		return
+	}
+	waits := m.takeBack()
 	if errors.Is(err, broker.ErrStartTooLarge) {
-		if a != nil && a.phase == waiting {
-			s.fleet.endAttempt(a, notCarried(err))
-		}
+		s.handleTooLarge(waits, len(m.attempts) > 1, err)
 		return
 	}
 	if s.pause == 0 {
@@ -106,15 +122,30 @@ func (s *startQueue) publishFailed(t sdk.Token, err error) {
 	if errors.Is(err, broker.ErrStoreMissing) {
 		s.isSetUp = false
 	}
-	if a == nil || a.phase != waiting || a.position != 0 {
-		return
+	for _, a := range waits {
+		if errors.Is(err, broker.ErrRefused) {
+			a.refusals++
+		}
+		if a.refusals >= 4*maxRefusals {
+			s.fleet.endAttempt(a, wire.ReleasedOutcome("the broker does not take the task: "+err.Error()))
+			continue
+		}
+		s.toPublish = append(s.toPublish, a)
 	}
-	if errors.Is(err, broker.ErrRefused) {
-		a.refusals++
+}
+
+// handleTooLarge is a message that the broker never takes: of several starts each is tried
+// alone, and one that was alone fails. fleet.mu is held.
+func (s *startQueue) handleTooLarge(waits []*attempt, joined bool, err error) {
+	for _, a := range waits {
+		if !joined {
+			s.fleet.endAttempt(a, notCarried(err))
+			continue
+		}
+		a.alone = true
+		s.enqueue(a)
 	}
-	if a.refusals >= 4*maxRefusals {
-		s.fleet.endAttempt(a, wire.ReleasedOutcome("the broker does not take the task: "+err.Error()))
-		return
+	if joined {
+		s.joinedBytes = max(s.joinedBytes/2, 1<<10)
 	}
-	s.toPublish = append(s.toPublish, a)
 }

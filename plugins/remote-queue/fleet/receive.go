@@ -72,6 +72,7 @@ func (f *fleet) handleWorkerItem(p wire.Peer, it wire.Item) {
 		f.handleSpawn(a, p, it)
 	case wire.KindHandback:
 		if a.phase == waiting {
+			a.alone = true // its worker was full: the next one may have room for one alone
 			f.starts.republish(a)
 		}
 	case wire.KindProgress, wire.KindLog:
@@ -106,9 +107,9 @@ func (f *fleet) refuseToken(p wire.Peer, t sdk.Token) {
 func (f *fleet) handleAsk(a *attempt, p wire.Peer) {
 	switch {
 	case a.phase == waiting:
-		a.phase = starting
+		a.phase = starting // once: nobody goes back to waiting
 		a.peer = p
-		a.firstAsk <- p // one at the most: nobody goes back to waiting
+		a.reporters[0].StartedSoon(encodeHandle(p), p.Name, func(err error) { f.startRecorded(a, p, err) })
 	case a.phase == ended || a.peer != p:
 		f.refuseToken(p, a.token)
 	case a.phase == running: // it did not hear the answer

@@ -13,6 +13,9 @@ func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
 	if a.phase == ended {
 		return
 	}
+	if a.phase == waiting {
+		f.starts.withdraw(a)
+	}
 	a.phase = ended
 	a.outcome = o
 	a.forgetStart()
@@ -22,7 +25,6 @@ func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
 
 // withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
 func (f *fleet) withdrawAttempt(a *attempt, why string) {
-	f.starts.withdraw(a.position)
 	f.endAttempt(a, wire.ReleasedOutcome(why))
 }
 
@@ -31,7 +33,7 @@ func (f *fleet) detachAttempt(a *attempt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if a.phase == waiting {
-		f.starts.withdraw(a.position)
+		f.starts.withdraw(a)
 	}
 	if f.attempts[a.token] == a {
 		delete(f.attempts, a.token)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // startQueue keeps the broker's store of starts: it sets it up, fills it, and looks after
@@ -21,6 +22,11 @@ type startQueue struct {
 
 	// toPublish are the attempts whose starts are not in the broker.
 	toPublish []*attempt
+	// unconfirmed are the messages that the broker has not answered for, by their tokens. It
+	// has two of one token where a start is published again before the first was confirmed.
+	unconfirmed map[sdk.Token][]*startMessage
+	// joinedBytes is what a message of several starts holds at the most.
+	joinedBytes int
 	// lanes are those that the broker has, with when something was last published there.
 	lanes map[wire.Lane]time.Duration
 	// refusedLanes are those that the broker does not make.

@@ -18,13 +18,22 @@ func (s *startQueue) enqueue(a *attempt) {
 }
 
 // withdraw takes a start out of the broker, if the broker gets to it: a worker that
-// pulls it before is refused.
-func (s *startQueue) withdraw(seq uint64) {
-	if seq == 0 {
+// pulls it before is refused. What came in one message goes together. fleet.mu is held.
+func (s *startQueue) withdraw(a *attempt) {
+	if a.message != nil {
+		a.message.withdrawn++
+		s.deleteMessage(a.message)
+	}
+}
+
+// deleteMessage has a message taken out of the broker, if nothing in it is wanted.
+// fleet.mu is held.
+func (s *startQueue) deleteMessage(m *startMessage) {
+	if m.position == 0 || m.withdrawn < len(m.attempts) {
 		return
 	}
 	select {
-	case s.withdrawals <- seq:
+	case s.withdrawals <- m.position:
 	default:
 	}
 }
@@ -42,7 +51,7 @@ func (s *startQueue) noteFailure(err error) error {
 // republishAll has everything published again that was in the broker. fleet.mu is held.
 func (s *startQueue) republishAll() {
 	for _, a := range s.fleet.attempts {
-		if a.phase == waiting && a.position > 0 {
+		if a.phase == waiting && a.message != nil && a.message.position > 0 {
 			s.republish(a)
 		}
 	}
@@ -65,7 +74,7 @@ func (s *startQueue) noteCreated(created time.Time) {
 
 // republish has a start published once more. fleet.mu is held.
 func (s *startQueue) republish(a *attempt) {
-	a.position = 0
+	a.message = nil
 	s.fleet.counters.republished.Add(1)
 	s.enqueue(a)
 }

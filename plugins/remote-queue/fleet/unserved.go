@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -39,7 +38,7 @@ func (f *fleet) withdrawUnserved() {
 func (f *fleet) lastHeardOnLane(l wire.Lane) time.Duration {
 	at := time.Duration(-1)
 	for _, w := range f.workers {
-		if w.heardAt > at && w.described && !f.draining(w) && slices.Contains(w.types, l.Type) && f.mayServe(w, l) {
+		if w.heardAt > at && f.takesFrom(w, l) {
 			at = w.heardAt
 		}
 	}

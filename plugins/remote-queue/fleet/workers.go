@@ -62,6 +62,7 @@ func (f *fleet) noteHeartbeat(w *remoteWorker, h wire.Heartbeat) (changed, types
 		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
 		w.info = *h.Info
 		w.described = true
+		f.starts.republishJoined(w)
 	}
 	w.lastHeartbeat = h
 	w.heardAt = f.clock.now()

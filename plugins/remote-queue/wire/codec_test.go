@@ -177,6 +177,43 @@ func TestSecretStaysWithTheHost(t *testing.T) {
 	}
 }
 
+// Several starts travel in one message. A worker of an earlier version reads the first; of one
+// that makes no sense the others know nothing, and there are so many and no more.
+func TestStartsTravelTogether(t *testing.T) {
+	var starts [][]byte
+	for i := range MaxStarts {
+		task := sampleTask()
+		task.Token[0] = byte(i + 1)
+		body, _, _ := EncodeStart(ActionExecute, task, 1<<20)
+		starts = append(starts, body)
+	}
+	for _, n := range []int{1, 2, MaxStarts} {
+		message := JoinStarts(starts[:n])
+		got, bad, err := DecodeStarts(message)
+		if err != nil || bad != 0 || len(got) != n {
+			t.Fatalf("%d of %d, %d bad, %v", len(got), n, bad, err)
+		}
+		if n > 1 {
+			clear(message) // what each has is its own
+		}
+		for i, s := range got {
+			if n > 1 && (s.Task.Token[0] != byte(i+1) || string(s.Task.Input) != `{"a":1}` || string(s.Task.Result.Data) != "r") {
+				t.Errorf("start %d of %d became %+v", i, n, s.Task)
+			}
+		}
+	}
+	message := JoinStarts([][]byte{starts[0], {FormatVersion + 1, 1}, starts[1]})
+	if first, err := DecodeStart(message); err != nil || StartToken(message) != first.Task.Token || first.Task.Token[0] != 1 {
+		t.Errorf("the first is %v, %v", first.Task.Token, err)
+	}
+	if got, bad, err := DecodeStarts(message); err != nil || bad != 1 || len(got) != 2 {
+		t.Errorf("%d starts, %d bad, %v", len(got), bad, err)
+	}
+	if got, bad, err := DecodeStarts(JoinStarts(append(starts, starts...))); err != nil || bad != 1 || len(got) != MaxStarts {
+		t.Errorf("of too many %d starts, %d bad, %v", len(got), bad, err)
+	}
+}
+
 // What does not fit stays with the host, the largest first.
 func TestStartSheds(t *testing.T) {
 	task := sampleTask()
@@ -234,8 +271,13 @@ func FuzzStart(f *testing.F) {
 	f.Add(body)
 	body, _, _ = EncodeStart(ActionRevert, sampleTask(), 150)
 	f.Add(body)
+	f.Add(JoinStarts([][]byte{body, body}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		all, bad, several := DecodeStarts(b)
 		s, err := DecodeStart(b)
+		if (err == nil) != (several == nil) || err == nil && (all[0].Task.Token != s.Task.Token || len(all)+bad > MaxStarts+1) {
+			t.Fatalf("one start: %v; several: %d, %d bad, %v", err, len(all), bad, several)
+		}
 		if err != nil {
 			return
 		}

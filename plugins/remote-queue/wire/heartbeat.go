@@ -39,6 +39,9 @@ type WorkerInfo struct {
 	Types []sdk.TypeInfo `json:"types,omitempty"`
 	// TypeSlots is how many slots each type can use, if not all.
 	TypeSlots map[string]int `json:"type_slots,omitempty"`
+	// Starts is how many starts it takes in one message; 0 is an earlier version, which takes
+	// the first alone.
+	Starts int `json:"starts,omitempty"`
 }
 
 // DecodeHeartbeat reads a heartbeat. A *LimitError is one that is larger than a
@@ -94,7 +97,7 @@ func (a *WorkerInfo) validate() error {
 		}
 	}
 	switch {
-	case a.Slots < 0:
+	case a.Slots < 0, a.Starts < 0:
 		return ErrGarbled
 	case a.Slots > maxWorkerSlots:
 		return ExceedsLimit("slots of one worker", a.Slots, maxWorkerSlots)

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+	"encoding/binary"
 	"time"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -103,7 +105,8 @@ func appendStart(b []byte, s *Start) []byte {
 	return putBool(b, t.Secret)
 }
 
-// StartToken is the token of a start that appendStart wrote; zero if it is none.
+// StartToken is the token of a start that appendStart wrote, of several in a message that of
+// the first; zero if it is none.
 func StartToken(b []byte) (t sdk.Token) {
 	if len(b) >= startHead {
 		copy(t[:], b[2:startHead])
@@ -115,11 +118,72 @@ func StartToken(b []byte) (t sdk.Token) {
 // the action and the token.
 const startHead = 2 + len(sdk.Token{})
 
-// DecodeStart reads what appendStart wrote. The payloads are part of b.
+// MaxStarts is how many starts one message carries at the most.
+const MaxStarts = 64
+
+// JoinStarts makes one message of several starts. All but the first are a field at the first
+// one's end: a worker of an earlier version passes over it.
+func JoinStarts(starts [][]byte) []byte {
+	if len(starts) == 1 {
+		return starts[0]
+	}
+	size := 0
+	for _, s := range starts {
+		size += binary.MaxVarintLen32 + len(s)
+	}
+	further := make([]byte, 0, size)
+	for _, s := range starts[1:] {
+		further = putBytes(further, s)
+	}
+	return putBytes(append(make([]byte, 0, size+binary.MaxVarintLen32), starts[0]...), further)
+}
+
+// DecodeStarts reads the starts of a message. Bad counts those that make no sense; an error
+// means that it begins with none.
+func DecodeStarts(b []byte) (starts []Start, bad int, err error) {
+	first, further, err := decodeStart(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(further) > 0 {
+		first.copyPayloads()
+	}
+	starts = append(starts, first)
+	for d := (decoder{b: further}); len(d.b) > 0; {
+		body := d.bytes()
+		if len(starts)+bad >= MaxStarts {
+			return starts, bad + 1, nil
+		}
+		s, _, err := decodeStart(bytes.Clone(body))
+		if err != nil {
+			bad++
+			continue
+		}
+		starts = append(starts, s)
+	}
+	return starts, bad, nil
+}
+
+// copyPayloads makes the payloads the start's own: one that runs long does not keep what came
+// in the same message.
+func (s *Start) copyPayloads() {
+	t := &s.Task
+	t.Input, t.Checkpoint, s.Children = bytes.Clone(t.Input), bytes.Clone(t.Checkpoint), bytes.Clone(s.Children)
+	if t.Result != nil {
+		t.Result.Data = bytes.Clone(t.Result.Data)
+	}
+}
+
+// DecodeStart reads the first start of a message. The payloads are part of b.
 func DecodeStart(b []byte) (Start, error) {
-	var s Start
+	s, _, err := decodeStart(b)
+	return s, err
+}
+
+// decodeStart reads what appendStart wrote. Further are the starts that came with it.
+func decodeStart(b []byte) (s Start, further []byte, err error) {
 	if len(b) < 2 || b[0] != FormatVersion {
-		return s, ErrGarbled
+		return s, nil, ErrGarbled
 	}
 	s.Action = Action(b[1])
 	d := decoder{b: b[2:]}
@@ -144,8 +208,9 @@ func DecodeStart(b []byte) (Start, error) {
 	t.Suspect = d.bool()
 	s.RefChildren, s.Children = d.bool(), d.bytes()
 	t.Secret = d.bool()
+	further = d.bytes()
 	if d.bad || t.Type == "" || t.Token == (sdk.Token{}) || s.Action != ActionExecute && s.Action != ActionRevert {
-		return Start{}, ErrGarbled
+		return Start{}, nil, ErrGarbled
 	}
-	return s, nil
+	return s, further, nil
 }

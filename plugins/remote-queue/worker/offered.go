@@ -82,6 +82,9 @@ func (w *Worker) describeSelf() *wire.WorkerInfo {
 	a := &wire.WorkerInfo{Version: w.options.Version, Labels: w.options.Labels, Address: w.broker.LocalAddress(), TypeSlots: make(map[string]int)}
 	seen := make(map[string]bool)
 	for _, l := range w.executors {
+		if n := l.startsPerMessage(); a.Starts == 0 || n < a.Starts {
+			a.Starts = n
+		}
 		a.Slots += l.slots
 		for _, t := range l.offered {
 			if seen[t.Name] {

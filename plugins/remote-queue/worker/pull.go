@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // pullLoop asks for work whenever something changed.
@@ -88,46 +90,68 @@ func (w *Worker) sendPull(p *puller, n int, now time.Time) {
 	p.requestedAt = now
 }
 
-// handleDelivery is a start, or the broker's word about a pull.
+// handleDelivery is a message of starts. Those that find no slot are given back: by the broker
+// if none does, else to the host, which publishes them again.
 func (w *Worker) handleDelivery(p *puller, d broker.Delivery) {
-	s, err := wire.DecodeStart(d.Data())
+	starts, bad, err := wire.DecodeStarts(d.Data())
+	all := len(starts)
+	starts = slices.DeleteFunc(starts, func(s wire.Start) bool { return s.Task.Type != p.taskType })
+	if err != nil || bad > 0 || len(starts) < all {
+		w.log.Warn("starts that make no sense were thrown away", "consumer", p.laneName, "starts", max(bad, 1)+all-len(starts))
+	}
 	w.mu.Lock()
 	p.requested = max(p.requested-1, 0)
-	if err != nil || s.Task.Type != p.taskType {
-		w.mu.Unlock()
-		w.log.Warn("a start that makes no sense was thrown away", "consumer", p.laneName)
-		d.Discard()
-		return
-	}
-	_, known := w.runs[s.Task.Token]
-	full := w.takesNothing() || len(w.runs) >= maxRuns || p.executor.used >= p.executor.slots
-	later := s.Task.Suspect && w.suspect != nil
-	if !known && !full && !later {
-		p.executor.used++
-		r := &run{start: s, executor: p.executor, reportedAt: time.Now(), saveTurn: make(chan struct{}, 1)}
-		w.runs[s.Task.Token] = r
-		if s.Task.Suspect {
-			w.suspect = r
-		}
-		w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: s.Task.Token})
-	}
+	p.noteMessage(max(all+bad, 1))
+	taken, left, wait := w.takeStarts(p.executor, starts)
 	more := p.executor.pullCount(p) > 0
 	w.mu.Unlock()
 	switch {
-	case known: // delivered twice: if the broker does not hear this it comes a third time
-		_ = d.Accept()
-	case full:
-		d.GiveBack(0)
-	case later: // for another worker, or for this one when the suspect here has ended
-		d.GiveBack(time.Second)
-	default:
+	case len(starts) == 0:
+		d.Discard()
+	case len(left) == len(starts):
+		d.GiveBack(wait)
+	default: // of those that were known the broker did not hear: else they come a third time
 		if err := d.Accept(); err != nil {
-			w.dropUnaccepted(s.Task.Token)
+			w.dropUnaccepted(taken)
+			break
+		}
+		for _, t := range left {
+			w.queueItem(&wire.Item{Kind: wire.KindHandback, Token: t})
 		}
 	}
 	if more {
 		wire.Wake(w.pullWanted)
 	}
+}
+
+// takeStarts enters the attempts that there is room for, and asks the host whether they may
+// begin. Left are those that there is none for, and wait is what they should be left alone for.
+// w.mu is held.
+func (w *Worker) takeStarts(l *localExecutor, starts []wire.Start) (taken, left []sdk.Token, wait time.Duration) {
+	for _, s := range starts {
+		t := s.Task.Token
+		if w.runs[t] != nil { // delivered twice
+			continue
+		}
+		full := w.takesNothing() || len(w.runs) >= maxRuns || l.used >= l.slots
+		later := s.Task.Suspect && w.suspect != nil
+		if full || later {
+			left = append(left, t)
+			if !full { // for another worker, or for this one when the suspect here has ended
+				wait = time.Second
+			}
+			continue
+		}
+		l.used++
+		r := &run{start: s, executor: l, reportedAt: time.Now(), saveTurn: make(chan struct{}, 1)}
+		w.runs[t] = r
+		if s.Task.Suspect {
+			w.suspect = r
+		}
+		taken = append(taken, t)
+		w.queueItem(&wire.Item{Kind: wire.KindAsk, Token: t})
+	}
+	return taken, left, wait
 }
 
 // handlePullEnded notes what will not come of what was asked for, and asks anew: at once

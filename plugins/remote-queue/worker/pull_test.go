@@ -1,9 +1,9 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,23 +29,21 @@ func TestLaneTakenAway(t *testing.T) {
 
 // silentDelivery is a start of a broker that never answers.
 type silentDelivery struct {
-	start    []byte
-	err      error
-	accepted int
+	start     []byte
+	err       error
+	accepted  int
+	givenBack int
 }
 
 func (d *silentDelivery) Data() []byte           { return d.start }
 func (d *silentDelivery) Accept() error          { d.accepted++; return d.err }
-func (d *silentDelivery) GiveBack(time.Duration) {}
+func (d *silentDelivery) GiveBack(time.Duration) { d.givenBack++ }
 func (d *silentDelivery) Discard()               {}
 
 // A worker asks for a start at once and once, however often it is delivered and whether or
 // not the broker hears that it was accepted. One of which the broker was not told is given up.
 func TestAsksWithoutTheBrokersWord(t *testing.T) {
-	sent := make(chan []byte, 10)
-	ctx, cancel := context.WithCancel(t.Context())
-	w := &Worker{log: hclog.NewNullLogger(), runs: map[sdk.Token]*run{}, pullWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1),
-		outbox: wire.NewOutbox(func(_ wire.Peer, data []byte) { sent <- bytes.Clone(data) })}
+	w, said := silentWorker(t)
 	l := &localExecutor{slots: 4, pullers: map[string]*puller{}}
 	p := &puller{executor: l, laneName: "any_quick", taskType: "quick"}
 	token := queuetest.BenchToken(1)
@@ -61,20 +59,67 @@ func TestAsksWithoutTheBrokersWord(t *testing.T) {
 	if len(w.runs) != 1 || l.used != 1 {
 		t.Errorf("with one that the broker was not told of there are %d attempts in %d slots", len(w.runs), l.used)
 	}
-	cancel()
-	w.outbox.Run(ctx) // sends what waits, and ends
-	close(sent)
-	asks := 0
-	for data := range sent {
-		if _, err := wire.DecodeBatch(data, func(it wire.Item) {
-			if it.Kind == wire.KindAsk && it.Token == token {
-				asks++
-			}
-		}); err != nil {
-			t.Error(err)
-		}
+	if asked := said()[wire.KindAsk]; len(asked) != 2 || asked[0] != token {
+		t.Errorf("the host was asked for %v", asked)
 	}
-	if asks != 1 {
-		t.Errorf("the host was asked %d times", asks)
+}
+
+// silentWorker is a worker without a broker. Said is what it told the host, by kind.
+func silentWorker(t *testing.T) (w *Worker, said func() map[wire.ItemKind][]sdk.Token) {
+	t.Helper()
+	all := make(map[wire.ItemKind][]sdk.Token)
+	w = &Worker{log: hclog.NewNullLogger(), runs: map[sdk.Token]*run{}, pullWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1),
+		outbox: wire.NewOutbox(func(_ wire.Peer, data []byte) {
+			if _, err := wire.DecodeBatch(data, func(it wire.Item) { all[it.Kind] = append(all[it.Kind], it.Token) }); err != nil {
+				t.Error(err)
+			}
+		})}
+	return w, func() map[wire.ItemKind][]sdk.Token {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w.outbox.Run(ctx) // sends what waits, and ends
+		return all
+	}
+}
+
+// Of a message that has more starts than there are slots those that find one are asked for, and
+// the others given back to the host; a message of which none does goes back to the broker.
+func TestMessageOfMoreThanTheSlots(t *testing.T) {
+	w, said := silentWorker(t)
+	l := &localExecutor{slots: 2, pullers: map[string]*puller{}}
+	p := &puller{executor: l, laneName: "any_quick", taskType: "quick", requested: 3}
+	var starts [][]byte
+	for i := range 6 {
+		start, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "t", Type: "quick", Token: queuetest.BenchToken(uint64(i))}, 1<<20)
+		starts = append(starts, start)
+	}
+	other, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "t", Type: "other", Token: queuetest.BenchToken(9)}, 1<<20)
+	starts[0] = other // which makes no sense here
+	first := &silentDelivery{start: wire.JoinStarts(starts[:4])}
+	w.handleDelivery(p, first)
+	second := &silentDelivery{start: wire.JoinStarts(starts[4:])}
+	w.handleDelivery(p, second)
+	if first.accepted != 1 || first.givenBack != 0 || second.accepted != 0 || second.givenBack != 1 || l.used != 2 || p.requested != 1 {
+		t.Errorf("%+v and %+v, with %d slots used and %d asked for", first, second, l.used, p.requested)
+	}
+	got := said()
+	if !slices.Equal(got[wire.KindAsk], []sdk.Token{queuetest.BenchToken(1), queuetest.BenchToken(2)}) || !slices.Equal(got[wire.KindHandback], []sdk.Token{queuetest.BenchToken(3)}) {
+		t.Errorf("the host was told %v", got)
+	}
+}
+
+// A worker asks for as many messages as fill its slots, by what they had of late.
+func TestPullsByWhatMessagesHold(t *testing.T) {
+	l := &localExecutor{slots: 800, pullers: map[string]*puller{}}
+	p := &puller{executor: l, laneName: "any_quick"}
+	l.pullers[p.laneName] = p
+	if n := l.pullCount(p); n != 800/wire.MaxStarts {
+		t.Errorf("%d messages are asked for before any came", n)
+	}
+	for range 50 {
+		p.noteMessage(1)
+	}
+	if n := l.pullCount(p); n < 400 {
+		t.Errorf("%d messages are asked for where each has one start", n)
 	}
 }

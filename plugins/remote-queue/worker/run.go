@@ -111,12 +111,14 @@ func (w *Worker) clearSuspect(r *run) {
 	}
 }
 
-// dropUnaccepted gives up a start that the broker was not told of: it delivers it again.
-func (w *Worker) dropUnaccepted(t sdk.Token) {
+// dropUnaccepted gives up starts that the broker was not told of: it delivers them again.
+func (w *Worker) dropUnaccepted(starts []sdk.Token) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r := w.runs[t]; r != nil && r.phase == asking {
-		w.removeRun(t, r)
+	for _, t := range starts {
+		if r := w.runs[t]; r != nil && r.phase == asking {
+			w.removeRun(t, r)
+		}
 	}
 }
 

@@ -87,8 +87,8 @@ type localExecutor struct {
 	pullers map[string]*puller
 }
 
-// puller takes the starts of one lane for one executor. It asks for as many as the
-// executor has slots free, and for more only as they are used up.
+// puller takes the starts of one lane for one executor. It asks for as many messages as fill
+// the slots that the executor has free, and for more only as they are used up.
 type puller struct {
 	executor *localExecutor
 	laneName string
@@ -97,9 +97,11 @@ type puller struct {
 
 	// What follows is guarded by the worker's mu.
 
-	// requested is how many starts were asked for and have not come, requestedAt when that
-	// was, and pausedUntil how long the broker is left alone after a refusal.
+	// requested is how many messages were asked for and have not come, requestedAt when that
+	// was, and pausedUntil how long the broker is left alone after a refusal. perMessage is
+	// about how many starts one had of late; 0 before any came.
 	requested   int
+	perMessage  float64
 	requestedAt time.Time
 	pausedUntil time.Time
 }
