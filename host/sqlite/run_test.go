@@ -190,10 +190,9 @@ func TestRunsOfStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	canceled := &applyOp{changes: []task.Change{cancel}, routes: make([]string, 1), errs: make([]error, 1)}
-	s.w.write([]*ticket{{op: canceled}})
+	s.w.write([]*ticket{{op: newApplyOp([]task.Change{cancel})}})
 	now := time.Now().Truncate(time.Microsecond)
-	starts := &applyOp{routes: make([]string, 8), errs: make([]error, 8)}
+	var changes []task.Change
 	for i := range claim.taken {
 		node := "one"
 		if i > 5 {
@@ -203,8 +202,9 @@ func TestRunsOfStarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		starts.changes = append(starts.changes, c)
+		changes = append(changes, c)
 	}
+	starts := newApplyOp(changes)
 	s.w.write([]*ticket{{op: starts}})
 	for i, c := range starts.changes {
 		is, err := s.Get(t.Context(), task.Scope{All: true}, c.Task.ID)
