@@ -192,6 +192,7 @@ func (w *boardWorkers) end() {
 
 // Fifty workers over plain HTTP do a thousand tasks, each once.
 func TestBoardFiftyWorkers(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", boardBlocks)
 	s.start()
 	w := s.boardWorkers(50, `"types":["outside"],"wait":"1s"`)
@@ -225,6 +226,7 @@ func TestBoardFiftyWorkers(t *testing.T) {
 // kill -9 of the host with claims held, again and again: nothing is stuck, lost or done
 // twice. What was claimed and never answered lapses.
 func TestBoardCrash(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", boardBlocks)
 	s.start()
 	w := s.boardWorkers(8, `"types":["outside"],"limit":3,"wait":"1s","lease":"1s"`)
@@ -257,6 +259,7 @@ func TestBoardCrash(t *testing.T) {
 // The shell script works the board, outlasts a host, and ends a command whose task is
 // canceled.
 func TestBoardScript(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not here")
 	}

@@ -58,6 +58,7 @@ type celeryTask struct {
 
 // A client of the host sees of a task that Celery runs what it sees of any other.
 func TestCelery(t *testing.T) {
+	t.Parallel()
 	queuetest.NeedsCelery(t)
 	broker := queuetest.SharedRabbitMQ(t)
 	s := celeryServer(t, broker, "seen", "task_type \"fail\" { max_attempts = 1 }\n", "add", "fail", "flaky", "slow", "when")

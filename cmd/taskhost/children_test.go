@@ -65,6 +65,7 @@ func (s *server) shows(args ...string) string {
 // A parent spawns its children, rests, and goes on with what became of them; its tree is shown;
 // a cancel goes down; a task that runs can be paused and resumed. All of it wherever it runs.
 func TestChildren(t *testing.T) {
+	t.Parallel()
 	for _, rig := range childRigs {
 		t.Run(rig.name, func(t *testing.T) {
 			s, _ := rig.open(t)
@@ -156,7 +157,7 @@ func (s *server) pausedAndResumed() {
 		})
 	}
 	state("running", 1)
-	if status, body, err := s.call("POST", "/v1/tasks/"+id+"/pause", ""); err != nil || status != http.StatusAccepted {
+	if status, body, err := s.call("POST", "/v1/tasks/"+id+"/pause?wait=1m", ""); err != nil || status != http.StatusOK {
 		s.t.Errorf("pause: %d %s %v", status, body, err)
 	}
 	state("pendingpaused", 1)
@@ -173,6 +174,7 @@ func (s *server) pausedAndResumed() {
 // kill -9 of the host, the worker and the plugin while parents spawn: each child is made once,
 // each parent ends with all of its own.
 func TestCrashWhileSpawning(t *testing.T) {
+	t.Parallel()
 	const parents, children = 6, 5
 	crashes := map[string][]func(s *server, w *peer){
 		"goroutines":     {func(s *server, _ *peer) { s.kill(); s.start() }},

@@ -15,8 +15,9 @@ import (
 // kill -9 of the host, of Celery's worker and of RabbitMQ while 1,000 tasks are on their way:
 // each is run by the app, which knows nothing of it, and each ends well.
 func TestCrashCelery(t *testing.T) {
+	t.Parallel()
 	queuetest.NeedsCelery(t)
-	broker := queuetest.SharedRabbitMQ(t)
+	broker := queuetest.OwnRabbitMQ(t).RabbitMQ
 	s := celeryServer(t, broker, "crash", "task_type \"append\" {\n  timeout = \"20s\"\n  max_lost = 20\n  max_attempts = 20\n}\n", "append")
 	w := celeryWorker(t, broker, "crash")
 	s.start()

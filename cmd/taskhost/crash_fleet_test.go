@@ -108,7 +108,9 @@ func (s *server) crashFleet(few int, crash func(round int)) {
 // kill -9 of the host, of a worker, and of the broker, under load: as for local
 // executors, and a task with max_lost = 0 runs at most once.
 func TestCrashFleet(t *testing.T) {
+	t.Parallel()
 	t.Run("host", func(t *testing.T) {
+		t.Parallel()
 		s := newServer(t, "", fleet(""))
 		w := s.worker("w1", "join = \""+s.data()+"\"")
 		s.start()
@@ -117,6 +119,7 @@ func TestCrashFleet(t *testing.T) {
 		s.crashFleet(3, func(int) { s.kill(); s.start() })
 	})
 	t.Run("worker", func(t *testing.T) {
+		t.Parallel()
 		s := newServer(t, "", fleet(""))
 		w, other := s.worker("w1", "join = \""+s.data()+"\""), s.worker("w2", "join = \""+s.data()+"\"")
 		s.start()
@@ -126,6 +129,7 @@ func TestCrashFleet(t *testing.T) {
 		s.crashFleet(3, func(int) { w.kill(); w.start() })
 	})
 	t.Run("external broker", func(t *testing.T) {
+		t.Parallel()
 		broker, addr, store := natsServer(t)
 		s := newServer(t, "", fleet("    url = \"nats://"+addr+"\""))
 		w := s.worker("w1", "url = \"nats://"+addr+"\"")
@@ -143,6 +147,7 @@ func TestCrashFleet(t *testing.T) {
 		})
 	})
 	t.Run("RabbitMQ", func(t *testing.T) {
+		t.Parallel()
 		r := queuetest.OwnRabbitMQ(t)
 		s := newServer(t, "", fleet("    url = \""+r.URL()+"\""))
 		w := s.worker("w1", "url = \""+r.URL()+"\"")

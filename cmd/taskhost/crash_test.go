@@ -432,6 +432,7 @@ executor "own" {
 // kill -9 of the host under load, again and again: every accepted task ends
 // final, nothing runs that is not on record, nothing runs after its end.
 func TestCrashHost(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, bin, blocks string }{{"goroutines", os.Args[0], inProcess}, {"plugin process", "", ownProcess}} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, c.bin, c.blocks)
@@ -472,6 +473,7 @@ func (s *server) instances(executor string) []int {
 // kill -9 and SIGSTOP of the plugin under load: it is started anew, its attempts
 // are lost and run again, and no task that may not run twice does.
 func TestCrashPlugin(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		signal syscall.Signal

@@ -207,6 +207,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 
 // SIGTERM ends the host in good order even when its plugin is frozen, and leaves no process behind.
 func TestStopWithFrozenPlugin(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", ownProcess)
 	s.start()
 	id := s.submit(`{"type":"journal","input":{"seconds":600}}`)

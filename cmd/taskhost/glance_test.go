@@ -65,6 +65,7 @@ func property(table, name string) string {
 // tasks are made, listed, shown and refused, an image is imported, and nothing is left
 // processing by a host that was killed.
 func TestGlanceClient(t *testing.T) {
+	t.Parallel()
 	if err := exec.Command("/usr/bin/python3", "-c", "import glanceclient").Run(); err != nil {
 		t.Skip("OpenStack's client is not here: Debian's python3-glanceclient")
 	}

@@ -71,6 +71,7 @@ func (s *server) labeled(label, value string) []api.Task {
 // kill -9 of the host while groups are made: each has its finisher, one, after all its
 // members. In a soak the host is killed eighty times and more.
 func TestCrashGroups(t *testing.T) {
+	t.Parallel()
 	onEachExecutor(t, "", func(t *testing.T, s *server) {
 		s.crashes(2, func(n int) {
 			members := strings.TrimSuffix(strings.Repeat(`{"type":"journal","max_lost":1000},`, 1+n%5), ",")
@@ -105,6 +106,7 @@ func TestCrashGroups(t *testing.T) {
 // kill -9 of the host while tasks hold and wait for resources: no two have what one is to
 // have alone, all come to their end, and at the end nobody holds anything.
 func TestCrashResources(t *testing.T) {
+	t.Parallel()
 	onEachExecutor(t, "", func(t *testing.T, s *server) {
 		var accepted []string
 		var mu sync.Mutex
@@ -156,6 +158,7 @@ func TestCrashResources(t *testing.T) {
 // kill -9 of the host while schedules run every second: each run is submitted once, or left
 // out, and none is made twice.
 func TestCrashSchedules(t *testing.T) {
+	t.Parallel()
 	onEachExecutor(t, "", func(t *testing.T, s *server) {
 		ids := map[string]string{}
 		for _, missed := range []string{"skip", "one", "all"} {

@@ -165,7 +165,7 @@ func TestPausedTaskRests(t *testing.T) {
 	onEachExecutor(t, "", func(t *testing.T, s *server) {
 		id := s.submit(`{"type":"journal","input":{"seconds":600}}`)
 		s.until("it runs", func() bool { return s.task(id).State == task.Running })
-		s.want("POST", "/v1/tasks/"+id+"/pause", "", http.StatusAccepted, "")
+		s.want("POST", "/v1/tasks/"+id+"/pause?wait=1m", "", http.StatusOK, "")
 		rests := func() bool {
 			got := s.task(id)
 			return got.State == task.Pending && got.Waiting != nil && *got.Waiting == "paused"

@@ -221,6 +221,7 @@ func TestShowPulpsCases(t *testing.T) {
 // script that does not listen, a plugin that is frozen, a worker that is dead, and a host
 // that was killed meanwhile.
 func TestCanceledTaskCannotStick(t *testing.T) {
+	t.Parallel()
 	const grace = "cancel_grace = \"2s\"\n"
 	const deaf = `{"type":"journal","input":{"seconds":600,"deaf":true}}`
 	const listens = `{"type":"journal","input":{"seconds":600}}`

@@ -26,6 +26,7 @@ func checkPlugin(t *testing.T, args ...string) (code int, stdout, stderr string)
 
 // A plugin is found by its name in plugin_dir, gets the config of an executor block, and runs a task.
 func TestPluginCheck(t *testing.T) {
+	t.Parallel()
 	plugins := filepath.Join(built(t), "plugins")
 	config := filepath.Join(t.TempDir(), "taskhost.hcl")
 	text := "plugin_dir = \"" + plugins + "\"\nexecutor \"images\" {\n  plugin = \"import\"\n  config {\n    images_dir = \"images\"\n  }\n}\n"

@@ -36,6 +36,7 @@ var notRun = map[string]string{"make test": "it is what runs this test"}
 // run each is moved to a free port, and the default by the environment. A network namespace
 // would do without, but may not be made everywhere, and hides what steps fetch.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	files := tracked(t, "../..")
 	var docs []string
 	for _, f := range files {

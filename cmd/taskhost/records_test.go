@@ -103,6 +103,7 @@ func (s *server) lines(path string, visit func(line []byte)) {
 // TestListsOfAnySizeStayFlat submits 100,000 tasks from a file, and lists them all through
 // the program and over REST: each once, newest first, in memory that does not grow with them.
 func TestListsOfAnySizeStayFlat(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", localOnly)
 	s.start()
 	const tasks, most = 100_000, 64 << 10 // KiB
@@ -250,6 +251,7 @@ func (s *server) submitOnce(body, key string) (status int, id, answer string) {
 // TestKeysMakeWorkUnique: of 100 who submit at once with one key, or with one
 // Idempotency-Key, one has its task made; after kill -9, and after the task is gone.
 func TestKeysMakeWorkUnique(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", localOnly)
 	s.start()
 	const clients = 100
@@ -334,6 +336,7 @@ func (s *server) gone(id string) {
 // TestRetirement: a task whose time to be kept is up is gone soon, wherever it belongs, with
 // all that was kept of it; its neighbours stay. What is older than asked is deleted by an action.
 func TestRetirement(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", ownProcess+localOnly)
 	s.start()
 	var g struct{ Group string }

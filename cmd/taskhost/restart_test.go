@@ -16,6 +16,7 @@ import (
 // TestWaitingOutlastsRestarts: whoever waits for a task hears of its end, over a stop of
 // the host in good order, in which the task is finished, and over kill -9.
 func TestWaitingOutlastsRestarts(t *testing.T) {
+	t.Parallel()
 	stop := func(s *server) {
 		if err := s.stop(); err != nil {
 			s.t.Error(err)

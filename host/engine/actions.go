@@ -35,7 +35,7 @@ var actions = map[string]func(ctx context.Context, e *Engine, s task.Scope, a *t
 		return e.Delete(ctx, s, id)
 	},
 	task.ActionPause: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {
-		_, err := e.Pause(ctx, s, id)
+		_, err := e.askToRest(ctx, s, id)
 		return err
 	},
 	task.ActionResume: func(ctx context.Context, e *Engine, s task.Scope, _ *task.Action, id task.ID) error {

@@ -93,6 +93,7 @@ func TestActions(t *testing.T) {
 // script says so.
 func TestPauseAndResume(t *testing.T) {
 	g := newGate()
+	g.deaf = true
 	began := make(chan struct{}, 1)
 	r := scripts(t, 1, nil, script("work", g.run), script("rests", func(ctx context.Context, st sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
 		if st.Checkpoint != nil {
@@ -107,12 +108,21 @@ func TestPauseAndResume(t *testing.T) {
 	}))
 	rests := r.submit(task.Spec{Type: "rests"})
 	<-began
-	if _, err := r.Pause(t.Context(), me, rests.ID); err != nil {
-		t.Fatal(err)
+	if got, err := r.Pause(t.Context(), me, rests.ID); err != nil || got.Waiting != task.WaitPaused {
+		t.Fatalf("asked to rest it waits for %s, %v", got.Waiting, err)
 	}
-	r.until("it rests", func() bool { return r.get(rests.ID).Waiting == task.WaitPaused })
 	running := r.submit(task.Spec{Type: "work"})
 	<-g.began
+	hasty, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := r.Pause(hasty, me, running.ID); task.CodeOf(err) != task.CodeConflict || r.get(running.ID).State != task.Running {
+		t.Errorf("the script does not agree, the pause gave %s, %v", got.State, err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := r.Pause(t.Context(), me, running.ID)
+		ended <- err
+	}()
 	first := r.submit(task.Spec{Type: "work"})
 	second := r.submit(task.Spec{Type: "work"})
 	if got, err := r.Pause(t.Context(), me, first.ID); err != nil || got.Waiting != task.WaitPaused {
@@ -122,6 +132,9 @@ func TestPauseAndResume(t *testing.T) {
 		t.Errorf("paused again: %v", err)
 	}
 	g.let <- struct{}{}
+	if err := <-ended; task.CodeOf(err) != task.CodeAlreadyFinal {
+		t.Errorf("the task ended, its pause gave %v", err)
+	}
 	<-g.began
 	if got := r.get(second.ID); got.State != task.Running {
 		t.Errorf("the second is %s: a paused task holds it up", got.State)

@@ -397,15 +397,20 @@ func TestBoardPause(t *testing.T) {
 	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
 	id := r.submit(task.Spec{}).ID
 	c := r.one(board.Request{})
-	if _, err := r.Pause(t.Context(), me, id); err != nil {
-		t.Fatal(err)
-	}
+	paused := make(chan error)
+	go func() {
+		_, err := r.Pause(t.Context(), me, id)
+		paused <- err
+	}()
 	r.until("the worker hears of it", func() bool {
 		h, err := r.ClaimCheckpoint(t.Context(), me, task.Token(c.Token), []byte("here"))
 		return err == nil && h.Stop == board.StopPause
 	})
 	if err := r.ReleaseClaim(t.Context(), me, task.Token(c.Token)); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-paused; err != nil {
+		t.Error(err)
 	}
 	if got := r.get(id); got.Waiting != task.WaitPaused {
 		t.Fatalf("it waits for %s", got.Waiting)

@@ -9,8 +9,29 @@ import (
 )
 
 // Pause has a task rest until Resume: one that waits at once, one that runs if its script
-// agrees, by resting until it is resumed. One that does not goes on, or starts anew.
+// agrees, by resting until it is resumed. Pause returns when that one rests; conflict if it
+// still runs when ctx ends, and already final if it ended instead. What was asked stands.
 func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	t, err := e.askToRest(context.WithoutCancel(ctx), s, id)
+	if err != nil || t.State != task.Running {
+		return t, err
+	}
+	number := t.Attempt
+	t, err = e.waitUntil(ctx, s, id, func(t *task.Task) bool { return t.State != task.Running || t.Attempt != number })
+	switch {
+	case err != nil:
+		return t, err
+	case t.State == task.Running && t.Attempt == number:
+		return t, task.Errorf(task.CodeConflict, "task %s still runs: its script was asked to rest and has not agreed yet", id)
+	case t.State.Final():
+		return t, task.Errorf(task.CodeAlreadyFinal, "task %s is %s: it ended before it rested", id, t.State)
+	}
+	return t, nil
+}
+
+// askToRest has a task that waits rest, and asks the script of one that runs, which is
+// returned as it is.
+func (e *Engine) askToRest(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	for {
 		t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
 			if t.State == task.Running {

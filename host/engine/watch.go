@@ -42,25 +42,31 @@ const waitPoll = 5 * time.Second
 
 // Wait returns the task once it is final, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
+	return e.waitUntil(ctx, s, id, func(t *task.Task) bool { return t.State.Final() })
+}
+
+// waitUntil returns the task once it is as wanted, or as it is when ctx ends.
+func (e *Engine) waitUntil(ctx context.Context, s task.Scope, id task.ID, wanted func(*task.Task) bool) (task.Task, error) {
 	for {
 		sub := e.hub.subscribe(id)
 		t, err := e.store.Get(context.WithoutCancel(ctx), s, id)
-		if err != nil || t.State.Final() || ctx.Err() != nil {
+		if err != nil || wanted(&t) || ctx.Err() != nil {
 			e.hub.unsubscribe(sub)
 			return e.registry.WithWaitReason(t), err
 		}
-		e.awaitFinal(ctx, sub)
+		sub.await(ctx, wanted)
 		e.hub.unsubscribe(sub)
 	}
 }
 
-func (e *Engine) awaitFinal(ctx context.Context, sub *subscriber) {
+// await returns when the task may be as wanted.
+func (s *subscriber) await(ctx context.Context, wanted func(*task.Task) bool) {
 	poll := time.NewTimer(waitPoll)
 	defer poll.Stop()
 	for {
 		select {
-		case u, ok := <-sub.ch:
-			if !ok || u.Task != nil && u.Task.State.Final() {
+		case u, ok := <-s.ch:
+			if !ok || u.Task != nil && wanted(u.Task) {
 				return
 			}
 		case <-poll.C:

@@ -27,7 +27,8 @@ func (c *Client) CountAction(ctx context.Context, a api.ActionRequest) (int64, e
 	return out.Matched, err
 }
 
-// Pause has a task rest until Resume: one that waits at once, one that runs if its script agrees.
+// Pause has a task rest until Resume: one that waits at once, one that runs if its script agrees
+// within 10 seconds; conflict if it has not, though it may later.
 func (c *Client) Pause(ctx context.Context, id string) (api.Task, error) {
 	var out api.Task
 	return out, c.call(ctx, request{method: http.MethodPost, path: taskPath(id, "pause")}, &out)

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/task"
@@ -96,20 +97,33 @@ func (h *handlers) submitAction(w http.ResponseWriter, r *http.Request, s task.S
 	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
 }
 
+// pauseWait is how long a script has to agree to rest if the caller does not say: one that
+// agrees does so in a moment, on another machine in a few.
+const pauseWait = 10 * time.Second
+
 func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	q := newQuery(r)
+	wait := pauseWait
+	if q.has("wait") {
+		wait = q.duration("wait")
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	if err := h.requireNoBody(w, r); err != nil {
+		return err
+	}
+	id, err := task.ParseID(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	t, err := h.svc.Pause(r.Context(), s, id)
+	ctx, cancel := requestContext(r, min(wait, h.opts.MaxWait))
+	defer cancel()
+	t, err := h.svc.Pause(ctx, s, id)
 	if err != nil {
 		return err
 	}
-	status := http.StatusAccepted
-	if t.State == task.Pending {
-		status = http.StatusOK
-	}
-	return h.writeJSON(w, status, toTask(&t, true))
+	return h.writeJSON(w, http.StatusOK, toTask(&t, true))
 }
 
 func (h *handlers) resumeTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -134,9 +148,11 @@ func (h *handlers) actionRoutes() []route {
 			answers: []answer{{status: http.StatusAccepted, doc: "the task that carries it out", body: api.Task{}, headers: []param{location, replayed}},
 				{status: http.StatusOK, doc: "to how many it would be done", body: api.ActionCount{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/pause", id: "pauseTask", tag: "tasks", summary: "Have a task rest", handle: h.pauseTask,
-			description: "A task that waits rests at once, and keeps its place and its resources. One that runs is asked to: if its script agrees it rests until it is resumed, otherwise it goes on.",
-			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),
-			answers: []answer{{status: http.StatusOK, doc: "it rests", body: api.Task{}}, {status: http.StatusAccepted, doc: "it runs, and was asked to rest", body: api.Task{}}}},
+			description: "A task that waits rests at once, and keeps its place and its resources. One that runs is asked to: if its script agrees it rests until it is resumed. " +
+				"If it has not when the time is up the answer is 409 conflict; it goes on, and rests if it agrees later.",
+			params:  []param{taskID, {name: "wait", in: "query", kind: "string", doc: "how long the script of a task that runs has to agree: 30s, or a number of seconds; 10 seconds if not said, 5 minutes are granted"}},
+			codes:   codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),
+			answers: []answer{{status: http.StatusOK, doc: "it rests", body: api.Task{}}}},
 		{method: http.MethodPost, path: "/v1/tasks/{id}/resume", id: "resumeTask", tag: "tasks", summary: "Have a paused task wait for its turn again", handle: h.resumeTask,
 			description: "One that was paused, or that rests until it is resumed.",
 			params:      []param{taskID}, codes: codes(writes, task.CodeNotFound, task.CodeAlreadyFinal, task.CodeConflict),

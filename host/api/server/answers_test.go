@@ -271,7 +271,7 @@ func giveTasks(t *testing.T, all given) {
 		{"POST /v1/tasks/" + done + "/resume", "resumeTask 409 already_final"},
 		{"POST /v1/tasks/" + someID + "/pause", "pauseTask 404 not_found"},
 		{"POST /v1/tasks/" + someID + "/resume", "resumeTask 404 not_found"},
-		{"POST /v1/tasks/" + again + "/pause", "pauseTask 202"},
+		{"POST /v1/tasks/" + again + "/pause?wait=0s", "pauseTask 409 conflict"},
 		{`POST /v1/actions | {"action":"retry","filter":{"type":["none"]}} | Idempotency-Key: act`, "submitAction 202"},
 		{`POST /v1/actions | {"action":"cancel","filter":{}} | Idempotency-Key: act`, "submitAction 422 idempotency_mismatch"},
 		{`POST /v1/actions | {"action":"cancel","filter":{},"dry_run":true}`, "submitAction 200"},
@@ -496,7 +496,7 @@ func giveFailures(t *testing.T, all given) {
 			"createGroup", "closeGroup", "cancelGroup", "retryGroup", "deleteGroup", "createSchedule", "changeSchedule", "deleteSchedule", "runSchedule", "putType", "pauseType", "resumeType", "deleteType", "createToken", "revokeToken", "checkpointClaim"}},
 		{task.CodeExecutorUnavailable, []string{"submitTask", "submitBatch", "createGroup", "createSchedule", "changeSchedule", "runSchedule", "drainExecutor", "restartExecutor", "drainWorker", "resumeWorker"}},
 		{task.CodeQueueFull, []string{"retryTask", "retryGroup"}},                                                                                       // what failed comes into a queue that is full
-		{task.CodeConflict, []string{"cancelTask", "pauseTask", "submitAction", "putAttemptResult"}},                                                    // a task that is reverted, an attempt that ends at this moment
+		{task.CodeConflict, []string{"cancelTask", "submitAction", "putAttemptResult"}},                                                                 // a task that is reverted, an attempt that ends at this moment
 		{task.CodeUnknownType, []string{"runSchedule"}}, {task.CodeInvalidInput, []string{"runSchedule"}}, {task.CodeTooLarge, []string{"runSchedule"}}, // what changed since
 	} {
 		err := task.Errorf(f.code, "no")

@@ -27,6 +27,9 @@ func newQuery(r *http.Request) *query {
 	return q
 }
 
+// has says whether the parameter was given, be it empty.
+func (q *query) has(name string) bool { return q.values.Has(name) }
+
 // repeated is every value of a parameter that may repeat.
 func (q *query) repeated(name string) []string {
 	q.asked[name] = true

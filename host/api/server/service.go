@@ -33,7 +33,7 @@ type Tasks interface {
 	// not_final if it is not over.
 	Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
 	// Pause has a task rest until Resume: one that waits at once, one that runs if its
-	// script agrees; what it returns is pending, or running still. already_final if it is over.
+	// script agrees before ctx ends; conflict if it has not, already_final if it is over.
 	Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
 	// Resume has a paused task wait for its turn again; conflict if it is not paused.
 	Resume(ctx context.Context, s task.Scope, id task.ID) (task.Task, error)
