@@ -14,7 +14,7 @@ func TestNewLaneOfAShare(t *testing.T) {
 	first := &task.Lane{ID: 1, Type: "a", Suspect: true}
 	again := &task.Lane{ID: 2, Type: "a", Suspect: true}
 	set := x.newShareSet()
-	set.add(first, nil)
+	set.add(first, nil, "")
 	x.setShares(set)
 	share := x.Shares().Suspects[0]
 	if share.Reserve(1) != 1 {
@@ -25,7 +25,7 @@ func TestNewLaneOfAShare(t *testing.T) {
 		t.Fatal("a lane was added to a share that nobody claims from")
 	}
 	set = x.newShareSet()
-	set.add(again, nil)
+	set.add(again, nil, "")
 	x.setShares(set)
 	if !x.Shares().addTo(&task.Lane{ID: 3, Type: "a", Suspect: true}) || !slices.Equal(share.Lanes(), []task.LaneID{2, 3}) {
 		t.Errorf("the share has the lanes %v", share.Lanes())
