@@ -144,7 +144,7 @@ func New(o Options) *Engine {
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
 		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		starts: starts{wake: make(chan struct{}, 1)},
-		polls: polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
+		polls:  polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}
 	e.SetDrainTimeout(o.DrainTimeout)
 	e.hub.subs = map[task.ID]map[*subscriber]struct{}{}
