@@ -112,7 +112,8 @@ func drained(b *testing.B, h *host.Host) {
 		if busy == 0 {
 			return
 		}
-		time.Sleep(5 * time.Millisecond) // each look is one at all lanes
+		// Each look is one at all lanes, so there are few while much is left, which takes longer.
+		time.Sleep(min(max(time.Duration(busy)*5*time.Microsecond, time.Millisecond), 100*time.Millisecond))
 	}
 }
 
