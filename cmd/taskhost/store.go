@@ -67,8 +67,8 @@ func (p *program) storeRestoreCmd() *cobra.Command {
 }
 
 func (p *program) storeRekeyCmd() *cobra.Command {
-	c := &cobra.Command{Use: "rekey", Short: "Make a new key for what is secret in inputs, and seal all of it anew; the server must be stopped", Args: cobra.NoArgs,
-		Long: "Make a new key in secrets.key, seal with it all that the store holds sealed, and drop the keys before.\nWhen it is cut short both keys are on file, so nothing is lost: run it again. A backup of before needs\nthe key file of before."}
+	c := &cobra.Command{Use: "rekey", Short: "Seal secrets of inputs with a new key; the server must be stopped", Args: cobra.NoArgs,
+		Long: "Make a new key in secrets.key, seal with it all that the store holds sealed, and drop the keys before.\nThe server must be stopped. When it is cut short both keys are on file, so nothing is lost: run it again. A backup of before needs\nthe key file of before."}
 	return withConfig(c, func(ctx context.Context, cfg *config.Config, _ []string) error {
 		r, err := host.RekeyStore(ctx, cfg.DataDir)
 		if err != nil {
