@@ -90,9 +90,10 @@ func Render(f load.Figures) (map[string][]byte, error) {
 	return files, nil
 }
 
-// busy says whether other work than the measured had cores of the machine, by which who runs in more
-// processes gains.
-func busy(f load.Figures) bool { return f.Load > float64(f.Machine.Cores)/2 }
+// busy says whether other work than the measured had the cores of the machine, by which who runs in
+// more processes gains. The average goes back beyond the run: what ended just before it, the build
+// among it, is in it.
+func busy(f load.Figures) bool { return f.Load > float64(f.Machine.Cores) }
 
 // span is the lowest and the highest of the rounds' ratios.
 func span(of, to []float64) string {

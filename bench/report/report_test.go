@@ -69,7 +69,7 @@ func TestPageTellsAll(t *testing.T) {
 // A page of a machine that had other work says so.
 func TestBusyMachine(t *testing.T) {
 	const warning = "had much other work"
-	for average, want := range map[float64]bool{0.3: false, 16: true} {
+	for average, want := range map[float64]bool{0.3: false, 1.9: false, 2.1: true, 16: true} {
 		f := sample()
 		f.Load = average
 		files, err := Render(f)
