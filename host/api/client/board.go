@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/taskhost/taskhost/host/api"
 )
@@ -77,12 +76,7 @@ func (c *Client) endClaim(ctx context.Context, token, what string, body any) err
 // the server.
 func (c *Client) ClaimsPage(ctx context.Context, cursor string, limit int) (api.HeldClaimList, error) {
 	q := url.Values{}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
+	setPage(q, cursor, limit)
 	var out api.HeldClaimList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/board/claims", query: q}, &out)
 }

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -48,12 +47,7 @@ func (c *Client) GroupsPage(ctx context.Context, f group.Filter) (api.GroupList,
 	if f.Name != "" {
 		q.Set("name", f.Name)
 	}
-	if f.Limit > 0 {
-		q.Set("limit", strconv.Itoa(f.Limit))
-	}
-	if !f.Cursor.IsZero() {
-		q.Set("cursor", f.Cursor.String())
-	}
+	setPage(q, cursorText(f.Cursor), f.Limit)
 	var out api.GroupList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/groups", query: q}, &out)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -21,12 +20,7 @@ func (c *Client) Whoami(ctx context.Context) (api.Caller, error) {
 // server's; cursor is Next of the page before.
 func (c *Client) QuotasPage(ctx context.Context, cursor string, limit int) (api.OwnerQuotaList, error) {
 	q := url.Values{}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
+	setPage(q, cursor, limit)
 	var out api.OwnerQuotaList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/quotas", query: q}, &out)
 }
@@ -61,12 +55,7 @@ func (c *Client) AuditPage(ctx context.Context, f identity.Filter) (api.AuditLis
 			q.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
-	if f.Limit > 0 {
-		q.Set("limit", strconv.Itoa(f.Limit))
-	}
-	if !f.Cursor.IsZero() {
-		q.Set("cursor", f.Cursor.String())
-	}
+	setPage(q, cursorText(f.Cursor), f.Limit)
 	var out api.AuditList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/audit", query: q}, &out)
 }

@@ -31,6 +31,25 @@ type request struct {
 	body any
 }
 
+// setPage asks for a page of a list: limit entries at the most, or as many as the server says
+// if it is 0, from cursor on, or from the beginning if it is "".
+func setPage(q url.Values, cursor string, limit int) {
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+}
+
+// cursorText is a cursor as setPage takes it.
+func cursorText(id task.ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
 // call does req and decodes the answer into out, unless out is nil.
 func (c *Client) call(ctx context.Context, req request, out any) error {
 	resp, err := c.do(ctx, req)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/taskhost/taskhost/host/api"
 )
@@ -13,12 +12,7 @@ import (
 // limit of 0 is the server's; cursor is Next of the page before.
 func (c *Client) ResourcesPage(ctx context.Context, cursor string, limit int) (api.ResourceList, error) {
 	q := url.Values{}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
+	setPage(q, cursor, limit)
 	var out api.ResourceList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources", query: q}, &out)
 }

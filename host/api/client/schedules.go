@@ -35,14 +35,10 @@ func (c *Client) Schedule(ctx context.Context, id string, preview int) (api.Sche
 // limit of 0 is the server's; cursor is Next of the page before.
 func (c *Client) SchedulesPage(ctx context.Context, name, cursor string, limit int) (api.ScheduleList, error) {
 	q := url.Values{}
-	for key, v := range map[string]string{"name": name, "cursor": cursor} {
-		if v != "" {
-			q.Set(key, v)
-		}
+	if name != "" {
+		q.Set("name", name)
 	}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
+	setPage(q, cursor, limit)
 	var out api.ScheduleList
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/schedules", query: q}, &out)
 }

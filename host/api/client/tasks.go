@@ -156,9 +156,7 @@ func (c *Client) List(ctx context.Context, f task.Filter) iter.Seq2[api.Task, er
 // server's limit. A beginning of the id will do.
 func (c *Client) Tree(ctx context.Context, id string, limit int) (api.TaskTree, error) {
 	q := url.Values{}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
+	setPage(q, "", limit)
 	var out api.TaskTree
 	return out, c.call(ctx, request{method: http.MethodGet, path: taskPath(id, "tree"), query: q}, &out)
 }

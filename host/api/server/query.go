@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -148,3 +149,15 @@ func (q *query) err() error {
 	}
 	return &task.Error{Code: task.CodeInvalidRequest, Message: q.bad[0].Message, Fields: q.bad}
 }
+
+// text is a cursor that is text, as textCursor made it; "" if it is not given.
+func (q *query) text(name string) string {
+	text, err := base64.RawURLEncoding.DecodeString(q.single(name))
+	if err != nil {
+		q.bad.add(place{name}, "query parameter %s is not what an earlier page gave as next: list anew without it", name)
+	}
+	return string(text)
+}
+
+// textCursor is how a cursor that is text stands in a URL.
+func textCursor(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"encoding/base64"
 	"net/http"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -23,10 +22,7 @@ func (h *handlers) quotaOf(r *http.Request, owner string) (*api.Quota, error) {
 func (h *handlers) listQuotas(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	q := newQuery(r)
 	limit := cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
-	after, err := base64.RawURLEncoding.DecodeString(q.single("cursor"))
-	if err != nil {
-		q.bad.add(place{"cursor"}, "query parameter cursor is not what an earlier page gave as next: list anew without it")
-	}
+	after := q.text("cursor")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -36,11 +32,11 @@ func (h *handlers) listQuotas(w http.ResponseWriter, r *http.Request, _ task.Sco
 	}
 	out := api.OwnerQuotaList{Quotas: []api.OwnerQuota{}}
 	for i := range all {
-		if all[i].Owner <= string(after) {
+		if all[i].Owner <= after {
 			continue
 		}
 		if len(out.Quotas) == limit {
-			out.Next = q.link(w, r, base64.RawURLEncoding.EncodeToString([]byte(out.Quotas[limit-1].Owner)))
+			out.Next = q.link(w, r, textCursor(out.Quotas[limit-1].Owner))
 			break
 		}
 		out.Quotas = append(out.Quotas, api.OwnerQuota{Owner: all[i].Owner, Quota: api.QuotaOf(&all[i])})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/base64"
 	"net/http"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -12,14 +11,11 @@ import (
 func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
 	limit := int(q.integer("limit", 1, task.MaxListLimit))
-	after, err := base64.RawURLEncoding.DecodeString(q.single("cursor"))
-	if err != nil {
-		q.bad.add(place{"cursor"}, "query parameter cursor is not what an earlier page gave as next: list anew without it")
-	}
+	after := q.text("cursor")
 	if err := q.err(); err != nil {
 		return err
 	}
-	page, err := h.svc.Resources(r.Context(), s, string(after), limit)
+	page, err := h.svc.Resources(r.Context(), s, after, limit)
 	if err != nil {
 		return err
 	}
@@ -28,7 +24,7 @@ func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.
 		out.Resources[i] = toResource(&page.Resources[i])
 	}
 	if page.Next != "" {
-		out.Next = q.link(w, r, base64.RawURLEncoding.EncodeToString([]byte(page.Next)))
+		out.Next = q.link(w, r, textCursor(page.Next))
 	}
 	return h.writeJSON(w, http.StatusOK, out)
 }
