@@ -82,11 +82,10 @@ func (o *applyOp) run(w *writer) error {
 		case err != nil && !isConstraint(err):
 			return err
 		case made:
-			for range run {
-				o.errs[o.order[at]] = nil
-				at++
+			for _, done := range o.order[at : at+len(run)] {
+				o.errs[done] = nil
 			}
-			at--
+			at += len(run) - 1
 			continue
 		case run != nil:
 			o.singly = true // then it is seen whose guard does not hold

@@ -31,6 +31,9 @@ type waitingTask struct {
 	keep bool // for the claim
 }
 
+// needsOne says that the task needs one resource and no more.
+func (t *waitingTask) needsOne() bool { return len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1 }
+
 // grantResources gives on what the transaction has freed. It is part of the commit: so no
 // resource that somebody waits for is ever seen free, and a crash leaves nothing to be given.
 func (w *writer) grantResources() error {
@@ -100,8 +103,8 @@ func (w *writer) writeGrants(granted []grant) error {
 		return err
 	}
 	alone := seqs[:0] // those that need one resource
-	for _, t := range tasks {
-		if len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1 {
+	for i := range tasks {
+		if t := &tasks[i]; t.needsOne() {
 			alone = append(alone, t.Seq)
 		}
 	}
@@ -149,7 +152,7 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 	seqs := make([]int64, 0, len(tasks))
 	for i := range tasks {
 		t := &tasks[i]
-		if len(t.Resources.Exclusive)+len(t.Resources.Shared) != 1 {
+		if !t.needsOne() {
 			w.st.claimMissing.bind().int(t.Seq)
 			missing, err := w.st.claimMissing.one()
 			if err != nil {
