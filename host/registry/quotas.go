@@ -6,18 +6,12 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// quotas are those of owners that are in force in the store.
-type quotas struct {
-	task.Quotas
-	running bool // somebody has a bound on attempts
-}
-
 // SetQuotas puts the quotas of owners in force in the store, in place of those before.
 func (g *Registry) SetQuotas(ctx context.Context, q task.Quotas) error {
 	if err := g.store.SetQuotas(ctx, q); err != nil {
 		return err
 	}
-	g.quotas.Store(&quotas{Quotas: q, running: q.AnyRunning()})
+	g.quotas.Store(&q)
 	g.WakeAll()
 	return nil
 }
@@ -25,7 +19,7 @@ func (g *Registry) SetQuotas(ctx context.Context, q task.Quotas) error {
 // Bounded says whether a limit on when attempts begin is in force for a task: of its type, or
 // of its owner.
 func (g *Registry) Bounded(t *task.Task) bool {
-	if q := g.quotas.Load(); q.running && q.Of(t.Owner).Running > 0 {
+	if g.quotas.Load().Of(t.Owner).Running > 0 {
 		return true
 	}
 	_, limited := g.limits.Load().byType[t.Type]

@@ -99,7 +99,7 @@ type Registry struct {
 	config atomic.Pointer[map[string]task.TypeConfig]
 	stored atomic.Pointer[map[string]*storedType] // what is on record of types
 	limits atomic.Pointer[startLimits]            // in force in the store
-	quotas atomic.Pointer[quotas]                 // likewise
+	quotas atomic.Pointer[task.Quotas]            // likewise
 	saving sync.Mutex                             // one change of what is on record of types at a time
 	types  atomic.Pointer[map[string]*Type]
 	input  atomic.Int64 // the largest input that a type takes
@@ -158,7 +158,7 @@ func New(o Options) *Registry {
 	g.config.Store(&o.Types)
 	g.stored.Store(&map[string]*storedType{})
 	g.limits.Store(&startLimits{})
-	g.quotas.Store(&quotas{})
+	g.quotas.Store(&task.Quotas{})
 	return g
 }
 
