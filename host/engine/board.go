@@ -45,7 +45,7 @@ func (e *Engine) ClaimTasks(ctx context.Context, r board.Request) ([]board.Claim
 			e.board.Abandon(claims)
 			return nil, nil, fmt.Errorf("read a task that was claimed: %w", err)
 		}
-		if tasks[i].Input, _, err = e.openInput(&tasks[i]); err != nil { // its attempt was launched, so it could be opened
+		if tasks[i].Input, _, err = e.openInput(tasks[i].Owner, tasks[i].Type, tasks[i].Input); err != nil { // its attempt was launched, so it could be opened
 			e.board.Abandon(claims)
 			return nil, nil, err
 		}

@@ -50,7 +50,7 @@ func (e *Engine) AttemptInput(token task.Token) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	input, _, err := e.openInput(&t)
+	input, _, err := e.openInput(t.Owner, t.Type, t.Input)
 	return input, err
 }
 

@@ -26,21 +26,20 @@ func (e *Engine) seal(n *newTask) error {
 		return err
 	}
 	n.sealed = true
-	n.task.Input, err = e.opts.Secrets.Seal(originOf(&n.task), n.task.Input, parts)
+	n.task.Input, err = e.opts.Secrets.Seal(secret.Origin{Owner: n.task.Owner, Type: n.task.Type}, n.task.Input, parts)
 	return err
 }
 
-// openInput is the input of a task as it was submitted, and the values that are sealed in it.
-func (e *Engine) openInput(t *task.Task) (json.RawMessage, [][]byte, error) {
-	return e.opts.Secrets.Open(originOf(t), t.Input)
+// openInput is an input of a task of that owner and type as it was submitted, and the values
+// that are sealed in it.
+func (e *Engine) openInput(owner, taskType string, input json.RawMessage) (json.RawMessage, [][]byte, error) {
+	return e.opts.Secrets.Open(secret.Origin{Owner: owner, Type: taskType}, input)
 }
-
-func originOf(t *task.Task) secret.Origin { return secret.Origin{Owner: t.Owner, Type: t.Type} }
 
 // openRun is the task of a schedule with its input as it was given. conflict if no key opens it.
 func (e *Engine) openRun(s *schedule.Schedule) (task.Spec, error) {
 	spec := s.Task
-	input, _, err := e.opts.Secrets.Open(secret.Origin{Owner: s.Owner, Type: spec.Type}, spec.Input)
+	input, _, err := e.openInput(s.Owner, spec.Type, spec.Input)
 	if err != nil {
 		return spec, task.Errorf(task.CodeConflict, "the input of the schedule's task: %v; give the schedule its task anew", err)
 	}
@@ -54,7 +53,7 @@ func (a *attempt) unseal(st *sdk.Task, owner string) error {
 	if !task.MayBeSealed(st.Input) {
 		return nil
 	}
-	input, values, err := a.engine.opts.Secrets.Open(secret.Origin{Owner: owner, Type: st.Type}, st.Input)
+	input, values, err := a.engine.openInput(owner, st.Type, st.Input)
 	if err != nil {
 		return sdk.FailedWith(sdk.Outcome{Kind: sdk.OutcomeFailed, Code: task.FailureSealedInput, Permanent: true,
 			Message: "the attempt was not begun: " + err.Error()})
