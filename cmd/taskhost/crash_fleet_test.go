@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 )
 
@@ -78,6 +79,20 @@ func fleet(config string) string {
 func (s *server) known() {
 	s.t.Helper()
 	s.knownType("journal")
+}
+
+// startFleet starts the server with one worker of its fleet, which it gives, once it has that.
+func (s *server) startFleet() *peer {
+	s.t.Helper()
+	w := s.worker("w1", "join = \""+s.data()+"\"")
+	s.start()
+	w.start()
+	s.until("the fleet has its worker", func() bool {
+		var x api.Executor
+		s.get("/v1/executors/fleet", &x)
+		return len(x.Nodes) == 1 && len(x.Types) > 0
+	})
+	return w
 }
 
 // knownType waits until an executor has offered a type.

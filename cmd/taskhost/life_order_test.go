@@ -15,14 +15,7 @@ import (
 // fleet among them, also if the host is killed in between.
 func TestResourcesInOrder(t *testing.T) {
 	s := newServer(t, "", ownProcess+localOnly+fleet(""))
-	w := s.worker("w1", "join = \""+s.data()+"\"")
-	s.start()
-	w.start()
-	s.until("the fleet has its worker", func() bool {
-		var x api.Executor
-		s.get("/v1/executors/fleet", &x)
-		return len(x.Nodes) == 1 && len(x.Types) > 0
-	})
+	s.startFleet()
 	t1 := s.submit(`{"type":"journal","executor":"own","input":{"seconds":1},"exclusive":["A"],"shared":["B"]}`)
 	t2 := s.submit(`{"type":"sleep","executor":"local","input":{"seconds":0.3},"shared":["A"]}`)
 	t3 := s.submit(`{"type":"journal","executor":"fleet","input":{"seconds":0.3},"shared":["A"]}`)

@@ -108,14 +108,7 @@ func (s *secretServer) untold(said ...*output) {
 func TestSecretsProgram(t *testing.T) {
 	t.Parallel()
 	s := &secretServer{server: newServer(t, os.Args[0], inProcess+ownProcess+fleet("")+boardBlocks)}
-	w := s.worker("w1", "join = \""+s.data()+"\"")
-	s.start()
-	w.start()
-	s.until("the fleet has its worker", func() bool {
-		var x api.Executor
-		s.get("/v1/executors/fleet", &x)
-		return len(x.Nodes) == 1 && len(x.Types) > 0
-	})
+	w := s.startFleet()
 	const schema = `{"properties":{"secret":{"type":"string","minLength":4,"writeOnly":true}}}`
 	for _, name := range []string{"journal", "outside"} {
 		if status, data, err := s.call("PUT", "/v1/types/"+name, `{"input":`+schema+`,"backoff":{"initial":"10ms","max":"10ms"}}`); err != nil || status >= 300 {

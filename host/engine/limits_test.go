@@ -40,6 +40,24 @@ func (c *counted) run(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, erro
 	return sdk.Result{}, nil
 }
 
+// ranTwoAtOnce waits for tasks, each of which is to succeed at its first attempt, with no more
+// than two under way at any time, and for the slots of both executors.
+func (r *rig) ranTwoAtOnce(ids []task.ID, c *counted) {
+	r.t.Helper()
+	for _, id := range ids {
+		if got := r.wait(id); got.State != task.Succeeded || got.Attempt != 1 {
+			r.t.Errorf("%s after %d attempts", got.State, got.Attempt)
+		}
+	}
+	if most := c.most.Load(); most > 2 {
+		r.t.Errorf("%d at once", most)
+	}
+	r.until("all slots are free", func() bool {
+		x := r.Executors()
+		return x[0].Used == 0 && x[1].Used == 0
+	})
+}
+
 // Where a limit is reached the next task begins as soon as one ends, on whichever executor
 // it waits, and no slot is lost to a task that was begun as it was made and held back.
 func TestEndOfAnAttemptWakesWhoeverWaitsForTheLimit(t *testing.T) {
@@ -56,18 +74,7 @@ func TestEndOfAnAttemptWakesWhoeverWaitsForTheLimit(t *testing.T) {
 			for i := range 60 {
 				ids = append(ids, r.submit(task.Spec{Executor: []string{"a", "b", ""}[i%3], Labels: map[string]string{"tenant": strconv.Itoa(i % 2)}}).ID)
 			}
-			for _, id := range ids {
-				if got := r.wait(id); got.State != task.Succeeded || got.Attempt != 1 {
-					t.Errorf("%s after %d attempts", got.State, got.Attempt)
-				}
-			}
-			if most := c.most.Load(); most > 2 {
-				t.Errorf("%d at once", most)
-			}
-			r.until("all slots are free", func() bool {
-				x := r.Executors()
-				return x[0].Used == 0 && x[1].Used == 0
-			})
+			r.ranTwoAtOnce(ids, c)
 		})
 	}
 }

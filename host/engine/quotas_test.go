@@ -23,18 +23,7 @@ func TestEndOfAnAttemptWakesWhoeverWaitsForTheQuota(t *testing.T) {
 	for i := range 60 {
 		ids = append(ids, r.submit(task.Spec{Type: []string{"work", "other"}[i%2]}).ID)
 	}
-	for _, id := range ids {
-		if got := r.wait(id); got.State != task.Succeeded || got.Attempt != 1 {
-			t.Errorf("%s after %d attempts", got.State, got.Attempt)
-		}
-	}
-	if most := c.most.Load(); most > 2 {
-		t.Errorf("%d at once", most)
-	}
-	r.until("all slots are free", func() bool {
-		x := r.Executors()
-		return x[0].Used == 0 && x[1].Used == 0
-	})
+	r.ranTwoAtOnce(ids, c)
 }
 
 // A quota that is raised lets begin what waits, and nobody need look.
