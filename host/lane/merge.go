@@ -52,7 +52,7 @@ type Head struct {
 // An owner's turn is one task or, where attempts end fast, as many as end within turnTime: they
 // lie beside one another in the table, and are read and written together.
 const (
-	turnTime    = 5 * time.Millisecond
+	turnTime    = 10 * time.Millisecond
 	longestTurn = 128
 )
 

@@ -194,7 +194,7 @@ type manyOwners struct {
 }
 
 func newOwners(names ...string) *manyOwners {
-	o := &manyOwners{Set: NewSet(), table: table{}, every: 160 * time.Millisecond, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
+	o := &manyOwners{Set: NewSet(), table: table{}, every: 320 * time.Millisecond, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
 	for i, name := range names {
 		l := o.Add(int64(i), Key{Owner: name})
 		o.claim.Shares[0].Lanes = append(o.claim.Shares[0].Lanes, l.ID)
@@ -295,9 +295,9 @@ func TestTurns(t *testing.T) {
 func TestTurnsAreShort(t *testing.T) {
 	for every, want := range map[time.Duration]int{
 		time.Millisecond:       3, // of the 320 tasks that end then: 128, 128 and 64
-		20 * time.Millisecond:  4, // of 80 tasks
-		160 * time.Millisecond: 32,
-		900 * time.Millisecond: 320,
+		40 * time.Millisecond:  4, // of 80 tasks
+		320 * time.Millisecond: 32,
+		900 * time.Millisecond: 107,
 	} {
 		names := []string{"a", "b", "c", "d", "e"}
 		o := newOwners(names...)
