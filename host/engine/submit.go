@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	}
 	for i := range batch {
 		if closing == nil {
-			e.reserveSlot(&batch[i])
+			e.reserveSlot(batch, i)
 		}
 	}
 	n.idem = e.keyedIdem(n.idem, batch)
@@ -141,16 +142,26 @@ func (n *newTask) giveBack() {
 	}
 }
 
-// reserveSlot begins the task's first attempt where a slot is free and nothing that
-// could use it waits.
-func (e *Engine) reserveSlot(n *newTask) {
+// reserveSlot begins the first attempt of the i-th of new tasks where a slot is free and nothing
+// that could use it waits, such as the one before it.
+func (e *Engine) reserveSlot(batch []newTask, i int) {
+	n := &batch[i]
 	x := n.executor
 	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !e.registry.Runs(x, &n.task) {
 		return
 	}
-	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
+	if n.unserved = i > 0 && batch[i-1].unserved && batch[i-1].sharesWith(n); n.unserved {
+		return
+	}
+	n.share = x.ReserveFor(&n.task, e.ready)
+	if n.unserved = n.share == nil; !n.unserved {
 		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
+}
+
+// sharesWith says that the same slots may be had for both tasks, which one owner submits.
+func (n *newTask) sharesWith(o *newTask) bool {
+	return n.executor == o.executor && n.task.Type == o.task.Type && maps.Equal(n.task.Route, o.task.Route)
 }
 
 // replay gives the tasks of an earlier submission; of one that was deleted since, the id alone.

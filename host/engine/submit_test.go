@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -161,5 +164,52 @@ func TestIDsDifferInTheirBeginnings(t *testing.T) {
 	}
 	if len(seen) != 2*len(specs) {
 		t.Errorf("%d tasks have %d beginnings", 2*len(specs), len(seen))
+	}
+}
+
+// waitingStore says that something is ready in all lanes, and counts how often it was asked
+// before tasks came.
+type waitingStore struct {
+	*sqlite.Store
+	asked, before atomic.Int64
+}
+
+func (s *waitingStore) Ready(context.Context, []task.LaneID) (int64, error) {
+	s.asked.Add(1)
+	return 1, nil
+}
+
+func (s *waitingStore) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
+	s.before.Store(s.asked.Load())
+	return s.Store.Insert(ctx, sub)
+}
+
+// TestTasksBehindOneThatWaits: of new tasks that could have the same slots one is enough to find
+// that others wait for them; tasks of another type are looked at for themselves.
+func TestTasksBehindOneThatWaits(t *testing.T) {
+	store := &waitingStore{Store: openStore(t, t.TempDir())}
+	nothing := func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }
+	x, err := sdk.NewScripts(script("work", nothing), script("other", nothing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.New(engine.Options{Store: store, Executors: []registry.Binding{{Name: "x", Plugin: "scripts", Slots: 1000, Executor: x}}})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close(context.Background()) })
+	specs := append(slices.Repeat([]task.Spec{{Type: "work"}}, 500), slices.Repeat([]task.Spec{{Type: "other"}}, 500)...)
+	asked := store.asked.Load()
+	tasks, _, err := e.Submit(t.Context(), me, specs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := store.before.Load() - asked; n < 2 || n > 100 { // a dispatcher may ask meanwhile
+		t.Errorf("it was asked %d times whether others wait", n)
+	}
+	for i := range tasks {
+		if tasks[i].State != task.Pending {
+			t.Fatalf("task %d is %s", i, tasks[i].State)
+		}
 	}
 }

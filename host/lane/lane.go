@@ -79,6 +79,11 @@ type Lane struct {
 // ready is how many of its tasks are ready, with those of the open transaction.
 func (l *Lane) ready() int64 { return l.counts[Ready].Load() + l.delta[Ready] }
 
+// idle says that nothing is ready or under way, and nothing has ended since a Merge last looked.
+func (l *Lane) idle() bool {
+	return l.ended == 0 && l.ready() == 0 && l.counts[Active].Load()+l.delta[Active] == 0
+}
+
 // count is what readers see of the counts.
 func (l *Lane) count() task.LaneCount {
 	return task.LaneCount{Ready: l.counts[Ready].Load(), Waiting: l.counts[Waiting].Load(), Active: l.counts[Active].Load()}

@@ -77,7 +77,7 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 		m.left[i] = share.Max
 		for _, id := range share.Lanes {
 			l := s.ByID(id)
-			if l == nil {
+			if l == nil || l.idle() { // of many lanes most are
 				continue
 			}
 			s.addUnderWay(l)

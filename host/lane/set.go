@@ -237,8 +237,12 @@ func (s *Set) Ready(ids []task.LaneID) (sum int64) {
 	}
 	all := *s.published.Load()
 	for _, id := range ids {
-		if l := find(all, id); l != nil && !l.blocked() {
-			if sum += l.counts[Ready].Load(); sum >= task.ReadyEnough {
+		l := find(all, id)
+		if l == nil {
+			continue
+		}
+		if n := l.counts[Ready].Load(); n > 0 && !l.blocked() { // of many lanes most are empty
+			if sum += n; sum >= task.ReadyEnough {
 				return sum
 			}
 		}
