@@ -17,7 +17,7 @@ func (e *Engine) wakeParent(g task.Signal) error {
 	if err != nil {
 		return err
 	}
-	c, err := task.ChildrenDone(t, e.now())
+	c, err := task.ChildrenDone(&t, e.now())
 	if task.CodeOf(err) == task.CodeConflict { // it was canceled, or goes on already
 		return e.useUp(g)
 	}
@@ -160,7 +160,7 @@ func (e *Engine) cancelAll(ctx context.Context, s task.Scope, tasks []task.Task)
 	var waiting []task.Change
 	for _, t := range tasks {
 		if t.State == task.Pending && t.Token.IsZero() {
-			c, err := task.Cancel(t, s.Actor(), e.now())
+			c, err := task.Cancel(&t, s.Actor(), e.now())
 			if err == nil {
 				waiting = append(waiting, c)
 				continue

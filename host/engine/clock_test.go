@@ -108,11 +108,11 @@ func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk = task.Begin(tk, "x", task.Token{1}, true, time.Now()).Task
+	tk = task.Begin(&tk, "x", task.Token{1}, true, time.Now()).Task
 	if _, err := store.Insert(t.Context(), task.Submission{Tasks: []*task.Task{&tk}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := task.Started(tk, []byte("handle"), "n", time.Now().Add(24*time.Hour)) // the clock was a day ahead
+	c, err := task.Started(&tk, []byte("handle"), "n", time.Now().Add(24*time.Hour)) // the clock was a day ahead
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (a *attempt) hear(version int64) {
 	// In the background: another change of this attempt may be on its way to the disk.
 	go func() {
 		ctx := context.Background()
-		_, err := a.change(ctx, func(task.Task) (task.Change, error) { return task.Change{}, a.reread(ctx) })
+		_, err := a.change(ctx, func(*task.Task) (task.Change, error) { return task.Change{}, a.reread(ctx) })
 		if err != nil && !errors.Is(err, errNotHeld) {
 			return // the store is away: the attempt's next change will tell
 		}

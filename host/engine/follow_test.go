@@ -19,13 +19,13 @@ type sharedStore struct{ *sqlite.Store }
 func (sharedStore) Shared() bool { return true }
 
 // elsewhere makes a change of the task that the engine did not make.
-func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(task.Task) (task.Change, error)) {
+func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(*task.Task) (task.Change, error)) {
 	t.Helper()
 	was, err := s.Get(t.Context(), task.Scope{All: true}, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := decide(was)
+	c, err := decide(&was)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +34,8 @@ func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(task.Task) 
 	}
 }
 
-func cancelBy(who string) func(task.Task) (task.Change, error) {
-	return func(t task.Task) (task.Change, error) { return task.Cancel(t, who, time.Now().UTC()) }
+func cancelBy(who string) func(*task.Task) (task.Change, error) {
+	return func(t *task.Task) (task.Change, error) { return task.Cancel(t, who, time.Now().UTC()) }
 }
 
 // followed is an engine without polls on a store that others change.

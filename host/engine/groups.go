@@ -145,7 +145,7 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 			if err := e.retryChildren(ctx, s, &t); err != nil {
 				return err
 			}
-			if c, err := e.retry(t, s.Actor()); err == nil {
+			if c, err := e.retry(&t, s.Actor()); err == nil {
 				changes = append(changes, c)
 			}
 		}

@@ -73,7 +73,7 @@ func TestEndsAreWrittenTogether(t *testing.T) {
 	}
 	began.Wait()
 	changed := r.get(ids[50])
-	c, err := task.Checkpointed(changed, []byte("by another"), time.Now())
+	c, err := task.Checkpointed(&changed, []byte("by another"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,7 +149,7 @@ func (e *Engine) reserveSlot(n *newTask) {
 		return
 	}
 	if n.share = x.ReserveFor(&n.task, e.ready); n.share != nil {
-		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+		n.task = task.Begin(&n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
 }
 

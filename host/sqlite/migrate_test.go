@@ -101,7 +101,7 @@ created_at, run_at, started_at, finished_at, expires_at, updated_at, result) VAL
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now(), 0)
+	c, err := task.Settle(&r, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ VALUES (?, ?, 1, ?, ?, 0, 0, 1, 0, 3, 0, 3, 0, 0, ?, ?, ?, 0, '{"exclusive":["di
 		if err != nil || got.Waiting != task.WaitQueued {
 			t.Fatalf("it waits for %s, %v", got.Waiting, err)
 		}
-		c, err := task.Cancel(got, "ann", fromMicros(at))
+		c, err := task.Cancel(&got, "ann", fromMicros(at))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("task %d is %s, version %d, with token %x, want %x: %v", want.Seq, is.State, is.Version, is.Token, want.Token, err)
 		}
 	}
-	cancel, err := task.Cancel(got[3], "somebody", time.Now())
+	cancel, err := task.Cancel(&got[3], "somebody", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 	t.Helper()
 	var changes []task.Change
 	for i, r := range run {
-		c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
+		c, err := task.Settle(&r, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestRunsOfStarts(t *testing.T) {
 	if len(claim.taken) != 8 {
 		t.Fatalf("claimed %d", len(claim.taken))
 	}
-	cancel, err := task.Cancel(claim.taken[3].Change.Task, "somebody", time.Now())
+	cancel, err := task.Cancel(&claim.taken[3].Change.Task, "somebody", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestRunsOfStarts(t *testing.T) {
 		if i > 5 {
 			node = "two"
 		}
-		c, err := task.Started(claim.taken[i].Change.Task, []byte("handle of "+node), node, now)
+		c, err := task.Started(&claim.taken[i].Change.Task, []byte("handle of "+node), node, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func TestLimitsOfRuns(t *testing.T) {
 	limit(1)
 	tasks := newTasks(t, 20, task.Spec{Labels: map[string]string{"tenant": "a"}})
 	for _, n := range tasks {
-		*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+		*n = task.Begin(n, "local", newToken(), false, n.CreatedAt).Task
 	}
 	insertTogether(t, s, tasks)
 	counts := func(want ...task.LaneCount) {

@@ -82,7 +82,7 @@ func groupLife(s *suite) {
 	b := s.insert(task.Spec{Group: g.ID})[0]
 	s.wantGroup(g.ID, group.Open, map[task.State]int64{task.Running: 1, task.Pending: 1})
 	s.succeed(a)
-	s.apply(task.Cancel(b, "ann", start))
+	s.apply(task.Cancel(&b, "ann", start))
 	s.wantGroup(g.ID, group.Open, map[task.State]int64{task.Succeeded: 1, task.Canceled: 1})
 	if n := len(s.signals(task.SignalGroup)); n != 0 {
 		s.Fatalf("%d signals for a group that is open", n)
@@ -189,7 +189,7 @@ func groupReopened(s *suite) {
 	g := s.group(group.Spec{OnFinished: &task.Spec{Type: "report"}}, t)
 	s.settle(s.claim(1)[0], task.Outcome{Kind: task.OutcomeFailed})
 	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Failed: 1})
-	s.apply(task.Retry(s.get(t.ID), "ann", start))
+	s.apply(task.Retry(new(s.get(t.ID)), "ann", start))
 	s.wantGroup(g.ID, group.Closed, map[task.State]int64{task.Pending: 1})
 	finisher := s.make(task.Spec{Type: "report"})
 	err := port[group.Store](s).FinishGroup(s.ctx, g.ID, finisher, s.signals(task.SignalGroup)[g.ID])
@@ -198,7 +198,7 @@ func groupReopened(s *suite) {
 	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Succeeded: 1})
 	s.must(port[group.Store](s).FinishGroup(s.ctx, g.ID, finisher, s.signals(task.SignalGroup)[g.ID]))
 	// Retried once more it is finished once more, and has had its finisher.
-	s.apply(task.Cancel(s.get(finisher.ID), "ann", start))
+	s.apply(task.Cancel(new(s.get(finisher.ID)), "ann", start))
 	if got := s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Succeeded: 1}); got.Finisher != finisher.ID {
 		s.Fatalf("the finisher is %s, want %s", got.Finisher, finisher.ID)
 	}

@@ -274,7 +274,7 @@ func listResults(s *suite) {
 func history(s *suite) {
 	t := s.run(task.Spec{})
 	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Message: "no luck"})
-	s.apply(task.Cancel(s.get(t.ID), "ann", start.Add(4*time.Second)))
+	s.apply(task.Cancel(new(s.get(t.ID)), "ann", start.Add(4*time.Second)))
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
 		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},
