@@ -17,7 +17,7 @@ func (e *Engine) ComingEnds() int {
 	if e.settlements.coming == nil {
 		return 0
 	}
-	return len(e.settlements.coming.attempts)
+	return len(e.settlements.coming.ends)
 }
 
 // LookAtSignals has the loop of signals look, as its poll does.

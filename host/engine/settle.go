@@ -21,13 +21,7 @@ func (a *attempt) finish(res sdk.Result, err error) {
 	}
 	o := a.outcome(res, err)
 	a.cameBack(&o)
-	a.turn <- struct{}{}
-	if c, ok := a.plainEnd(&o); ok {
-		a.engine.settleSoon(a, o, c)
-		return
-	}
-	<-a.turn
-	a.settleAlone(o)
+	a.engine.settleSoon(&settlement{attempt: a, outcome: o, at: a.engine.now()})
 }
 
 // cameBack is called once it is known how the attempt ended, before that is settled.
@@ -38,16 +32,6 @@ func (a *attempt) cameBack(o *task.Outcome) {
 	a.logStack(o)
 	a.sayDropped()
 	a.writeLogs()
-}
-
-// plainEnd is the change that settles an attempt which runs; false if there is more to do.
-// The caller has the turn.
-func (a *attempt) plainEnd(o *task.Outcome) (task.Change, bool) {
-	if !a.holds() || !a.task.State.Active() {
-		return task.Change{}, false
-	}
-	c, err := a.ending(&a.task, o, a.engine.now())
-	return c, err == nil && !c.Empty()
 }
 
 // ending is the change of the attempt's task that settles it.
