@@ -35,7 +35,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			s := x.ShareOf(&t)
 			s.Hold()
 			x.Hold()
-			e.launch(x, s, t, true)
+			e.launch(x, s, &t, true)
 		}
 		if err := e.settleLost(ctx, lost); err != nil {
 			return err

@@ -126,7 +126,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		case n.task.Token.IsZero(): // a limit of its type was reached meanwhile
 			n.giveBack()
 		default:
-			e.launch(n.executor, n.share, n.task, false)
+			e.launch(n.executor, n.share, &n.task, false)
 		}
 		out[i] = e.registry.WithWaitReason(out[i])
 	}
