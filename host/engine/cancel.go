@@ -18,7 +18,8 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		}
 		c, err := decide(&t)
 		if err != nil || c.Empty() {
-			return e.registry.WithWaitReason(t), err
+			e.registry.SetWaitReason(&t)
+			return t, err
 		}
 		err = e.commit(ctx, &c)
 		if task.CodeOf(err) == task.CodeConflict {
@@ -27,7 +28,8 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		if err != nil {
 			return t, err
 		}
-		return e.registry.WithWaitReason(c.Task), nil
+		e.registry.SetWaitReason(&c.Task)
+		return c.Task, nil
 	}
 }
 
@@ -40,7 +42,8 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 	if a := e.attemptOf(id); a != nil {
 		t, err := a.requestCancel(ctx, s.Actor())
 		if !errors.Is(err, errNotHeld) {
-			return e.registry.WithWaitReason(t), err
+			e.registry.SetWaitReason(&t)
+			return t, err
 		}
 	}
 	var held bool

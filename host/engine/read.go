@@ -12,13 +12,15 @@ func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, 
 	if err == nil && t.Waiting == task.WaitResource {
 		t.BlockedBy, err = e.store.BlockedBy(ctx, t.Seq)
 	}
-	return e.registry.WithWaitReason(t), err
+	e.registry.SetWaitReason(&t)
+	return t, err
 }
 
 // ByKey reads the task of that type and key.
 func (e *Engine) ByKey(ctx context.Context, s task.Scope, taskType, key string) (task.Task, error) {
 	t, err := e.store.ByKey(ctx, s, taskType, key)
-	return e.registry.WithWaitReason(t), err
+	e.registry.SetWaitReason(&t)
+	return t, err
 }
 
 // ByPrefix reads the only task whose id begins so.
@@ -43,7 +45,7 @@ func (e *Engine) ByPrefix(ctx context.Context, s task.Scope, prefix string) (tas
 func (e *Engine) List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error) {
 	p, err := e.store.List(ctx, s, f)
 	for i := range p.Tasks {
-		p.Tasks[i] = e.registry.WithWaitReason(p.Tasks[i])
+		e.registry.SetWaitReason(&p.Tasks[i])
 	}
 	return p, err
 }

@@ -130,7 +130,8 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 		return task.Task{}, err
 	}
 	e.inserted(&n.task)
-	return e.registry.WithWaitReason(n.task), nil
+	e.registry.SetWaitReason(&n.task)
+	return n.task, nil
 }
 
 // fireSchedules submits the runs of schedules that are due, by a timer on the next.

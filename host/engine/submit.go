@@ -128,7 +128,7 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		default:
 			e.launch(n.executor, n.share, &n.task, false)
 		}
-		out[i] = e.registry.WithWaitReason(out[i])
+		e.registry.SetWaitReason(&out[i])
 	}
 	return out, false, nil
 }
@@ -161,7 +161,8 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
-		out[i] = e.registry.WithWaitReason(t)
+		e.registry.SetWaitReason(&t)
+		out[i] = t
 	}
 	return out, true, nil
 }

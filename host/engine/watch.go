@@ -52,7 +52,8 @@ func (e *Engine) waitUntil(ctx context.Context, s task.Scope, id task.ID, wanted
 		t, err := e.store.Get(context.WithoutCancel(ctx), s, id)
 		if err != nil || wanted(&t) || ctx.Err() != nil {
 			e.hub.unsubscribe(sub)
-			return e.registry.WithWaitReason(t), err
+			e.registry.SetWaitReason(&t)
+			return t, err
 		}
 		sub.await(ctx, wanted)
 		e.hub.unsubscribe(sub)

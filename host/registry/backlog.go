@@ -20,8 +20,9 @@ type typeLane struct {
 // that does not take it.
 func (g *Registry) queued(l typeLane) task.Task {
 	values := task.ParseValues(l.Values)
-	return g.withWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
-		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
+	t := task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route, Pinned: l.Executor, Suspect: l.Suspect}
+	g.setWaitReason(&t, func(label string) (string, bool) { v, known := values[label]; return v, known })
+	return t
 }
 
 // shownCounts counts the tasks of lanes as each of them is shown, and remembers how those of

@@ -116,12 +116,12 @@ func (g *Registry) Runs(x *Executor, t *task.Task) bool {
 	return x.Runs(t.Type, t.Route, g.LimitsOf(t.Type).MinVersion)
 }
 
-// LimitsOf are the limits under which a stored task runs.
-func (g *Registry) LimitsOf(taskType string) task.Limits {
+// LimitsOf are the limits under which a stored task runs. They are not to be changed.
+func (g *Registry) LimitsOf(taskType string) *task.Limits {
 	if ty := (*g.types.Load())[taskType]; ty != nil {
-		return ty.Limits
+		return &ty.Limits
 	}
-	return task.DefaultLimits()
+	return new(task.DefaultLimits())
 }
 
 // count is about what lanes hold at one moment; nothing if the store can't say.
