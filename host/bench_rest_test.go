@@ -40,7 +40,7 @@ func newRESTClient(b *testing.B, h *host.Host) *restClient {
 
 // restRequest is a request to the REST side, as it goes over the wire.
 func restRequest(path, body string) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
 // send sends a request over a connection that is kept, or a new one, and reads the answer whole. It must be 202.
