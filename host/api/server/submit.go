@@ -56,7 +56,7 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		}
 	}
 	w.Header()["Location"] = []string{taskPath(t.ID)}
-	return h.writeJSON(w, status, toTask(&t, true))
+	return h.writeTask(w, status, &t)
 }
 
 func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Scope) error {
