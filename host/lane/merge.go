@@ -9,16 +9,17 @@ import (
 
 // Merge gives the ready tasks of many lanes one after another, of each share no more than it
 // may give: by priority, then those of the owner who has least under way in these lanes, of
-// two who have as many of the one whose turn is longer ago, then by age. So an owner's one task waits behind
-// no more of another's than what runs. It is for the Set's owner, within one transaction.
+// two who have as many of the one who was given less lately, of two who were given as much of the
+// one whose turn is longer ago, then by age. So an owner's one task waits behind no more of
+// another's than what runs. It is for the Set's owner, within one transaction.
 type Merge struct {
 	heads heads
 	left  []int // what each share may still give
 	read  Read
 	set   *Set
 	now   time.Time
-	given bool // the first head was given: its lane's next is to be found
-	turn  int  // how many tasks an owner is given in a row
+	given bool  // the first head was given: its lane's next is to be found
+	turn  int64 // how many tasks an owner is given in a row
 	pace  *pace
 }
 
@@ -29,12 +30,13 @@ type ownerTurn struct {
 	merge    int64
 	underWay int64 // in the lanes of the merge, with the tasks that were given
 	place    turnPlace
-	inTurn   int // how many tasks it was given since it has its place
+	inTurn   int64 // how many tasks it was given since it has its place
 }
 
 // turnPlace is where an owner stands among those who wait for a turn.
 type turnPlace struct {
 	underWay int64
+	given    int64 // tasks, before its turn; never much less than Set.given, however few it wanted
 	last     int64 // Set.turns at the end of its last turn
 }
 
@@ -47,17 +49,19 @@ type Head struct {
 	place turnPlace // its owner's when the head was last placed in the heap
 }
 
-// An owner's turn is one task, unless slots become free by the hundred: then it is some tasks,
-// which lie beside one another in the table and are read and written together.
+// An owner's turn is one task or, where attempts end fast, as many as end within turnTime: they
+// lie beside one another in the table, and are read and written together.
 const (
-	turnsAtOnce = 32 // so many owners have a turn in one merge at the least
-	longestTurn = 16
+	turnTime    = 10 * time.Millisecond
+	longestTurn = 128
 )
 
 // pace tells how fast the attempts of an executor end.
 type pace struct {
-	ended int64 // that ended within paceSeen, beyond those that were begun in their place
-	at    time.Time
+	unreplaced int64 // that ended, and in whose place none was begun
+	ended      int64 // that ended since
+	since      time.Time
+	at         time.Time // of the merge that looked last
 }
 
 // paceSeen is for how long attempts that ended tell how soon others will.
@@ -95,6 +99,7 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	for i := range m.heads {
 		o := m.heads[i].Lane.turn
 		o.place.underWay = o.underWay
+		o.place.given = max(o.place.given, s.given-longestTurn-1)
 		m.heads[i].place = o.place
 	}
 	heap.Init(&m.heads)
@@ -105,19 +110,26 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 // begun, for then whoever waits for a turn has it soon. Of tasks that take long, an owner's
 // turn would keep slots from others for as long. ended is how many did since the last merge.
 func (m *Merge) setTurn(c *task.Claim, ended int64) {
-	m.pace = m.set.paces[c.Executor]
-	if m.pace == nil {
-		m.pace = &pace{}
-		m.set.paces[c.Executor] = m.pace
+	p := m.set.paces[c.Executor]
+	if p == nil {
+		p = &pace{}
+		m.set.paces[c.Executor] = p
 	}
-	if since := c.Now.Sub(m.pace.at); since < 0 || since > paceSeen {
-		m.pace.ended = 0
+	m.pace = p
+	if since := c.Now.Sub(p.at); since < 0 || since > paceSeen {
+		*p = pace{since: c.Now}
 		ended = 0
 	}
-	m.pace.at = c.Now
-	m.pace.ended += ended
-	if 2*m.pace.ended >= int64(c.Max) {
-		m.turn = min(max(c.Max/turnsAtOnce, 1), longestTurn)
+	p.at = c.Now
+	p.ended += ended
+	p.unreplaced += ended
+	seen := c.Now.Sub(p.since)
+	if 2*p.unreplaced >= int64(c.Max) && seen > 0 {
+		m.turn = min(max(p.ended*int64(turnTime)/int64(seen), 1), longestTurn)
+	}
+	if seen > paceSeen {
+		p.since = p.since.Add(seen / 2)
+		p.ended /= 2
 	}
 }
 
@@ -125,20 +137,23 @@ func (m *Merge) setTurn(c *task.Claim, ended int64) {
 func (s *Set) addUnderWay(l *Lane) {
 	o := l.turn
 	if o.merge != s.merges {
-		if o.inTurn > 0 {
-			s.endTurn(o)
-		}
+		s.endTurn(o)
 		o.merge = s.merges
 		o.underWay = 0
 	}
 	o.underWay += l.counts[Active].Load() + l.delta[Active]
 }
 
-// endTurn gives an owner its place behind all who have as many tasks under way.
+// endTurn gives an owner its place behind all who have as many tasks under way and were given
+// less, unless it was given nothing.
 func (s *Set) endTurn(o *ownerTurn) {
+	if o.inTurn == 0 {
+		return
+	}
 	s.turns++
+	s.given = max(s.given, o.place.given)
+	o.place = turnPlace{underWay: o.underWay, given: o.place.given + o.inTurn, last: s.turns}
 	o.inTurn = 0
-	o.place = turnPlace{underWay: o.underWay, last: s.turns}
 }
 
 // Next gives the next task and takes it out of its lane's window; false if there is no
@@ -175,16 +190,16 @@ func (m *Merge) Next() (Head, bool, error) {
 // Together is how many tasks are worth reading at once behind the one that Next gave last, of
 // as many as can be kept: so many that those of all lanes can be, or what is left of a turn.
 func (m *Merge) Together(kept int) int {
-	if n := kept / (4 * len(m.heads)); n > m.turn {
+	if n := kept / (4 * len(m.heads)); n > int(m.turn) {
 		return min(n, WindowSize)
 	}
-	return m.turn - m.heads[0].Lane.turn.inTurn
+	return int(m.turn - m.heads[0].Lane.turn.inTurn)
 }
 
 // Took says that the task that Next gave last, of that share, was claimed.
 func (m *Merge) Took(share int) {
 	m.left[share]--
-	m.pace.ended = max(m.pace.ended-1, 0)
+	m.pace.unreplaced = max(m.pace.unreplaced-1, 0)
 	o := m.heads[0].Lane.turn
 	o.underWay++
 	o.inTurn++
@@ -224,6 +239,9 @@ func (h heads) Less(i, j int) bool {
 	}
 	if a.place.underWay != b.place.underWay {
 		return a.place.underWay < b.place.underWay
+	}
+	if a.place.given != b.place.given {
+		return a.place.given < b.place.given
 	}
 	return a.place.last < b.place.last
 }

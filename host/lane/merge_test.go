@@ -190,10 +190,11 @@ type manyOwners struct {
 	table
 	seq   int64
 	claim task.Claim
+	every time.Duration // there is a claim
 }
 
 func newOwners(names ...string) *manyOwners {
-	o := &manyOwners{Set: NewSet(), table: table{}, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
+	o := &manyOwners{Set: NewSet(), table: table{}, every: 320 * time.Millisecond, claim: task.Claim{Executor: "x", Now: time.Unix(1e9, 0), Shares: []task.Share{{Max: 1 << 20}}}}
 	for i, name := range names {
 		l := o.Add(int64(i), Key{Owner: name})
 		o.claim.Shares[0].Lanes = append(o.claim.Shares[0].Lanes, l.ID)
@@ -216,7 +217,7 @@ func (o *manyOwners) add(owner string, n int) {
 func (o *manyOwners) take(t *testing.T, most int) (lanes []*Lane, turns []string) {
 	t.Helper()
 	o.claim.Max = most
-	o.claim.Now = o.claim.Now.Add(10 * time.Millisecond)
+	o.claim.Now = o.claim.Now.Add(o.every)
 	m, err := o.Merge(&o.claim, o.read)
 	if err != nil {
 		t.Fatal(err)
@@ -287,6 +288,49 @@ func TestTurns(t *testing.T) {
 	o.claim.Now = o.claim.Now.Add(time.Minute)
 	if _, turns := o.take(t, 320); len(turns) != 320 {
 		t.Fatalf("320 tasks in %d turns a minute after others ended", len(turns))
+	}
+}
+
+// TestTurnsAreShort: an owner's turn is no longer than some milliseconds take to end.
+func TestTurnsAreShort(t *testing.T) {
+	for every, want := range map[time.Duration]int{
+		time.Millisecond:       3, // of the 320 tasks that end then: 128, 128 and 64
+		40 * time.Millisecond:  4, // of 80 tasks
+		320 * time.Millisecond: 32,
+		900 * time.Millisecond: 107,
+	} {
+		names := []string{"a", "b", "c", "d", "e"}
+		o := newOwners(names...)
+		o.every = every
+		for _, name := range names {
+			o.add(name, 1000)
+		}
+		for range 3 {
+			took, turns := o.take(t, 320)
+			if o.merges > 1 && len(turns) != want {
+				t.Errorf("of 320 tasks each %s there are %d turns, want %d", every, len(turns), want)
+			}
+			o.end(took)
+		}
+	}
+}
+
+// TestFewTasksDoNotWaitForTurns: whoever wants less than others is given it before their turns,
+// however long these are.
+func TestFewTasksDoNotWaitForTurns(t *testing.T) {
+	greedy := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	o := newOwners(append(greedy, "modest")...)
+	o.every = time.Millisecond
+	for _, name := range greedy {
+		o.add(name, 10000)
+	}
+	for i := range 100 {
+		o.add("modest", 1)
+		took, turns := o.take(t, 320)
+		if !slices.Contains(turns, "modest") {
+			t.Fatalf("claim %d has turns of %q", i, turns)
+		}
+		o.end(took)
 	}
 }
 

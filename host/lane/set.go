@@ -25,6 +25,7 @@ type Set struct {
 	paces   map[string]*pace      // of executors, by name
 	merges  int64                 // how many there were
 	turns   int64                 // of owners in merges, likewise
+	given   int64                 // tasks, to an owner before its turn: the most so far
 	changed []*Lane               // the lanes with a delta
 	lastID  task.LaneID           // the ID given last
 	lastPub task.LaneID           // the ID given last to a lane that was published

@@ -175,7 +175,7 @@ func (x *Executor) ReserveFor(t *task.Task, ready func([]task.LaneID) int64) *Sh
 		return nil
 	}
 	own := set.byKey[set.keyOf(t.Type, t.Owner, t.Route.Canonical(), false)]
-	if own == nil || own.room() <= 0 {
+	if own == nil || own.room() <= 0 || x.used.Load() >= x.max.Load() { // before all lanes are looked at
 		return nil
 	}
 	for _, n := range set.Plain {

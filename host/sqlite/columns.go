@@ -145,6 +145,9 @@ func boundColumns(when columnUse) (columns []taskColumn) {
 	return columns
 }
 
+// nullInput is the input of a task without one. Nobody may write to it.
+var nullInput = json.RawMessage("null")
+
 var inputColumn = taskColumn{"i", "data", unlisted, nil, func(r *taskReader) { r.input() }}
 
 // The columns that taskInsert and taskUpdate bind.
@@ -240,6 +243,6 @@ func (r *taskReader) failure(read func(*task.Failure)) {
 func (r *taskReader) input() {
 	r.task.Input = r.blob(r.at)
 	if r.task.Input == nil {
-		r.task.Input = json.RawMessage("null")
+		r.task.Input = nullInput
 	}
 }

@@ -126,10 +126,22 @@ func (w *writer) writeGrants(granted []grant) error {
 	return w.makeReady(tasks)
 }
 
-// readWaiting reads those of the tasks that wait for resources; one that is paused, say, does not.
+// readWaiting gives those of the tasks that wait for resources, as they are kept or from the table;
+// one that is paused, say, does not.
 func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 	tasks = make([]waitingTask, 0, len(seqs))
-	err = eachRun(seqs, func(first, last int64) error {
+	unkept := make([]int64, 0, len(seqs))
+	for _, seq := range seqs {
+		if t, l, kept := w.ready.take(seq, task.WaitResource); kept {
+			tasks = append(tasks, waitingTask{t, l, true})
+		} else {
+			unkept = append(unkept, seq)
+		}
+	}
+	if len(unkept) == 0 {
+		return tasks, nil
+	}
+	err = eachRun(unkept, func(first, last int64) error {
 		var failed error
 		st := w.st.waitingTasks
 		st.bind().int(first).int(last)
@@ -144,6 +156,7 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 		})
 		return cmp.Or(err, failed)
 	})
+	slices.SortFunc(tasks, func(a, b waitingTask) int { return cmp.Compare(a.Seq, b.Seq) })
 	return tasks, err
 }
 
@@ -172,7 +185,7 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
 		if t.keep { // should this be rolled back, it is read anew before it is ready
-			*w.ready.place(t.Seq) = t.Task
+			w.ready.keep(&t.Task, l)
 		}
 	}
 	return eachRun(seqs, func(first, last int64) error {

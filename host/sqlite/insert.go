@@ -364,12 +364,14 @@ func (w *writer) inserted(t *task.Task, r *insertRow) error {
 // countNew counts a new task in its lane.
 func (w *writer) countNew(n *lane.Lane, r *insertRow, t *task.Task) error {
 	counter := lane.CounterOf(t.State, t.Waiting)
+	if counter == lane.Ready || t.Waiting == task.WaitResource {
+		w.ready.inserted(t, r)
+	}
 	w.lanes.Move(n, lane.Uncounted, n, counter)
 	w.lanes.MoveReason(n, task.WaitNone, n, t.Waiting)
 	switch counter {
 	case lane.Ready:
 		n.Window.Add(entryOf(int64(t.Priority), t.Place, r.seq))
-		w.ready.inserted(t, r)
 	case lane.Active:
 		w.lanes.Hold(r.seq, n, t)
 		return w.enterFlight(r.seq)

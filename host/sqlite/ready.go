@@ -4,67 +4,14 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
-const (
-	readyKept  = 1 << 13 // tasks: 6 MiB
-	readyLong  = 1 << 16 // how many tasks younger than a task that is kept give way to it
-	readyBytes = 512     // of a task's input, labels, resources and route at the most: one with more is read when it is claimed
-)
-
-// readyTasks keeps ready tasks as they are on record, so that a claim need not read them
-// one by one: those that were inserted last, and those of the windows that were read last.
-// It is the writer's. One that is claimed or changes is forgotten, and stays so if that is
-// rolled back: it is read then.
-type readyTasks []task.Task // each in its place: its order key modulo the length
-
-// place is where a task with that order key is kept.
-func (k *readyTasks) place(seq int64) *task.Task {
-	if *k == nil {
-		*k = make(readyTasks, readyKept)
-	}
-	return &(*k)[seq%readyKept]
-}
-
-// inserted takes up a task that was inserted ready.
-func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
-	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route)+len(r.resources) > readyBytes {
-		return
-	}
-	kept := k.place(r.seq)
-	if kept.Seq != 0 && kept.Seq > r.seq-readyLong { // it is claimed before this one, most likely
-		return
-	}
-	*kept = *t
-	kept.Seq = r.seq
-	kept.OnConflict = nil
-	for _, at := range [...]*time.Time{&kept.CreatedAt, &kept.RunAt, &kept.UpdatedAt, &kept.Deadline} {
-		*at = fromMicros(micros(*at)) // as it is on record
-	}
-}
-
-// take gives the task with that order key if it is kept, and forgets it.
-func (k readyTasks) take(seq int64) (t task.Task, kept bool) {
-	if !k.have(seq) {
-		return t, false
-	}
-	t = k[seq%readyKept]
-	k.forget(seq)
-	return t, true
-}
-
-// have says that the task with that order key is kept.
-func (k readyTasks) have(seq int64) bool { return k != nil && k[seq%readyKept].Seq == seq }
-
-func (k readyTasks) forget(seq int64) {
-	if k.have(seq) {
-		k[seq%readyKept] = task.Task{}
-	}
-}
+// readyBytes are of a task's input, labels, resources and route at the most: one with more is not
+// kept, but read when it is claimed.
+const readyBytes = 512
 
 // windowReads read the ready tasks of a lane beyond its window, in the order in which they
 // are claimed: the younger ones of the priority where it ends, then those of lower priorities.
@@ -126,7 +73,7 @@ func (w *writer) keepReady(head *lane.Head, limit int) error {
 		t, keep := readReadyTask(r, l)
 		last = entryOf(int64(t.Priority), t.Place, t.Seq)
 		if keep {
-			*w.ready.place(t.Seq) = t
+			w.ready.keep(&t, l)
 		}
 	})
 	l.Window.TasksTo(last)
@@ -182,7 +129,7 @@ func (w *writer) readyTask(head *lane.Head, merge *lane.Merge) (t task.Task, rea
 			}
 		}
 	}
-	if t, kept := w.ready.take(seq); kept {
+	if t, _, kept := w.ready.take(seq, task.WaitQueued); kept {
 		// It may have been read for another lane, to which it was moved since.
 		l := &head.Lane.Lane
 		return t, int64(t.Priority) == head.Entry.Priority && t.Pinned == l.Executor && t.Suspect == l.Suspect, nil

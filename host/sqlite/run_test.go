@@ -1,11 +1,14 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/lane"
 	"github.com/taskhost/taskhost/host/task"
 )
 
@@ -67,6 +70,103 @@ func TestKeptTasksAreNotRead(t *testing.T) {
 	}
 }
 
+// TestKeptWaitersAreNotRead: a task that waits for a name is not read when it gets it, nor when it
+// is claimed; after a rollback it is read.
+func TestKeptWaitersAreNotRead(t *testing.T) {
+	s := stopped(t)
+	tasks := newTasks(t, 3, task.Spec{Resources: task.Resources{Exclusive: []string{"a"}}})
+	insertTogether(t, s, tasks)
+	s.w.st.taskWhole = nil // running it would panic
+	read := s.w.st.waitingTasks
+	end := func(running *task.Task, with ...*ticket) {
+		t.Helper()
+		ends := newApplyOp([]task.Change{succeeded(t, running)})
+		s.w.write(append([]*ticket{{op: ends}}, with...))
+		if ends.errs[0] != nil {
+			t.Fatal(ends.errs[0])
+		}
+	}
+	claim := func() *task.Task {
+		t.Helper()
+		got, err := claimed(t, s, 3)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("claimed %d: %v", len(got), err)
+		}
+		return &got[0]
+	}
+	running := claim()
+	s.w.st.waitingTasks = nil // likewise
+	end(running)
+	running = claim()
+	if running.ID != tasks[1].ID || running.Version != 3 {
+		t.Errorf("claimed %+v", running)
+	}
+	s.w.st.waitingTasks = read
+	undone := false
+	end(running, &ticket{op: &guardedOp{do: func(w *writer) (refused, err error) {
+		if err = w.grantResources(); err == nil && !undone {
+			undone = true
+			err = errRunAgain
+		}
+		return nil, err
+	}}})
+	if running = claim(); running.ID != tasks[2].ID || running.Version != 3 {
+		t.Errorf("claimed %+v", running)
+	}
+	end(running)
+}
+
+// TestTasksAreKeptWhole: whatever a task has that is kept, it is claimed with, as if it had been
+// read; and no more are kept with all that they have than there is room for.
+func TestTasksAreKeptWhole(t *testing.T) {
+	at := time.UnixMicro(1.7e15).UTC()
+	l := lane.NewSet().Add(1, lane.Key{Type: "noop", Owner: "ann", Executor: "local", Suspect: true})
+	plain := task.Task{Seq: 1, ID: newID(), Type: "noop", Owner: "ann", Pinned: "local", Suspect: true, State: task.Pending, Waiting: task.WaitQueued,
+		Version: 1, Input: nullInput, CreatedAt: at, RunAt: at, UpdatedAt: at}
+	// What no store keeps, what no task has before its first attempt, and what its lane says.
+	never := []string{"QueueLimit", "Spawner", "OnConflict", "CreatedBy", "BlockedBy", "WaitReason", "Executor", "Node", "Attempt", "Token", "Handle", "Failures",
+		"Lost", "Requeued", "Result", "ResultType", "Error", "Progress", "StartedAt", "FinishedAt", "ExpiresAt", "CancelRequestedAt", "RequestedBy", "Damage"}
+	others := map[string]any{"CreatedAt": at.Add(time.Second), "RunAt": at.Add(time.Second), "UpdatedAt": at.Add(time.Second), "Deadline": at, "Input": json.RawMessage(`1`),
+		"Labels": map[string]string{"a": "b"}, "Route": task.Route{"a": "b"}, "Resources": task.Resources{Exclusive: []string{"a"}}, "Checkpoint": []byte("c")}
+	var kept readyTasks
+	for i := range reflect.TypeFor[task.Task]().NumField() {
+		name := reflect.TypeFor[task.Task]().Field(i).Name
+		if slices.Contains(never, name) || slices.Contains([]string{"Seq", "Type", "Owner", "Pinned", "Suspect", "State", "Waiting"}, name) {
+			continue
+		}
+		n := plain
+		switch field := reflect.ValueOf(&n).Elem().Field(i); {
+		case others[name] != nil:
+			field.Set(reflect.ValueOf(others[name]))
+		case field.Kind() == reflect.String:
+			field.SetString("s")
+		case field.CanInt():
+			field.SetInt(7)
+		default: // an ID
+			field.Set(reflect.ValueOf(newID()))
+		}
+		kept.keep(&n, l)
+		if got, in, ok := kept.take(1, task.WaitQueued); !ok || in != l || !reflect.DeepEqual(got, n) {
+			t.Errorf("with %s a task is kept as %+v, want %+v", name, got, n)
+		}
+	}
+	plain.Key = "k"
+	for range 2 {
+		for plain.Seq = range int64(readyWhole + 10) {
+			kept.keep(&plain, l)
+		}
+	}
+	if _, _, ok := kept.take(readyWhole+1, task.WaitQueued); ok || kept.whole != readyWhole {
+		t.Errorf("%d tasks are kept whole, want %d", kept.whole, readyWhole)
+	}
+	for seq := range int64(readyWhole + 10) {
+		kept.forget(seq)
+	}
+	if kept.whole != 0 {
+		t.Errorf("%d tasks are kept whole when all are forgotten", kept.whole)
+	}
+}
+
 // ranOn says that a statement of a run ran last on that many rows, from the first on.
 func ranOn(t *testing.T, st *stmt, first, rows int64) {
 	t.Helper()
@@ -86,7 +186,7 @@ func TestRunsOfManyLanes(t *testing.T) {
 		}
 		insertTogether(t, s, tasks)
 	}
-	s.w.ready = nil
+	s.w.ready = readyTasks{}
 	s.w.st.taskWhole = nil // running it would panic
 	s.w.st.taskGuard = nil
 	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 100}}, Max: 100, NewToken: newToken, Now: time.Now()}}

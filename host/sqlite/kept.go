@@ -1,0 +1,139 @@
+package sqlite
+
+import (
+	"time"
+
+	"github.com/taskhost/taskhost/host/lane"
+	"github.com/taskhost/taskhost/host/task"
+)
+
+const (
+	readyKept  = 1 << 15 // tasks: 5 MiB
+	readyWhole = 1 << 12 // of those that have more to them than most: 4 MiB
+	readyLong  = 1 << 19 // how many tasks younger than a task that is kept give way to it
+)
+
+// readyTasks keeps tasks that are ready, or wait for resources alone, as they are on record, so
+// that nobody need read them one by one: those that were inserted last, and those of the windows
+// that were read last. It is the writer's. One that is claimed or changes is forgotten, and stays
+// so if that is rolled back: it is read then.
+type readyTasks struct {
+	kept  []keptTask // each in its place: its order key modulo the length
+	whole int        // of how many all is kept
+}
+
+// keptTask is of most tasks all that differs from one to another: a tenth of the room.
+type keptTask struct {
+	seq                               int64 // 0: there is none
+	id                                task.ID
+	lane                              *lane.Lane
+	waiting                           task.Waiting
+	priority, maxAttempts, maxLost    int32
+	version                           int64
+	created, runAt, updated, deadline int64
+	timeout, retain                   time.Duration
+	exclusive                         string     // the resource that it needs; "" for none
+	whole                             *task.Task // if it has more
+}
+
+// inserted takes up a task that was inserted as one to be kept.
+func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
+	if len(t.Input)+len(t.Checkpoint)+len(r.labels)+len(r.lane.Route)+len(r.resources) > readyBytes {
+		return
+	}
+	if kept := k.place(r.seq); kept.seq != 0 && kept.seq > r.seq-readyLong { // it is claimed before this one, most likely
+		return
+	}
+	n := *t
+	n.Seq = r.seq
+	n.OnConflict = nil
+	for _, at := range [...]*time.Time{&n.CreatedAt, &n.RunAt, &n.UpdatedAt, &n.Deadline} {
+		*at = fromMicros(micros(*at)) // as it is on record
+	}
+	k.keep(&n, r.in)
+}
+
+// place is where a task with that order key is kept.
+func (k *readyTasks) place(seq int64) *keptTask {
+	if k.kept == nil {
+		k.kept = make([]keptTask, readyKept)
+	}
+	return &k.kept[seq%readyKept]
+}
+
+// keep keeps a task of that lane, in place of whoever else has its place.
+func (k *readyTasks) keep(t *task.Task, l *lane.Lane) {
+	n := k.place(t.Seq)
+	k.clear(n)
+	exclusive, plain := plainReady(t)
+	if !plain {
+		if k.whole == readyWhole {
+			return
+		}
+		k.whole++
+		whole := *t
+		*n = keptTask{seq: t.Seq, waiting: t.Waiting, lane: l, whole: &whole}
+		return
+	}
+	*n = keptTask{
+		seq: t.Seq, id: t.ID, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
+		priority: int32(t.Priority), maxAttempts: int32(t.MaxAttempts), maxLost: int32(t.MaxLost),
+		created: micros(t.CreatedAt), runAt: micros(t.RunAt), updated: micros(t.UpdatedAt), deadline: micros(t.Deadline),
+		timeout: t.Timeout, retain: t.Retain,
+	}
+}
+
+// plainReady says that a task has no more than keptTask has fields for, and which resource.
+func plainReady(t *task.Task) (exclusive string, plain bool) {
+	if len(t.Resources.Shared) == 0 && len(t.Resources.Exclusive) == 1 {
+		exclusive = t.Resources.Exclusive[0]
+	}
+	return exclusive, (exclusive != "" || t.Resources.None()) && !inputRow(t.Input) && len(t.Checkpoint) == 0 &&
+		len(t.Labels) == 0 && len(t.Route) == 0 && t.Key == "" && t.Trace == "" && t.Step == "" && t.Place == 0 &&
+		t.Group.IsZero() && t.Flow.IsZero() && t.Parent.IsZero()
+}
+
+// task is the task as it was kept.
+func (n *keptTask) task() task.Task {
+	if n.whole != nil {
+		return *n.whole
+	}
+	l := &n.lane.Lane
+	t := task.Task{
+		Seq: n.seq, ID: n.id, Type: l.Type, Owner: l.Owner, Pinned: l.Executor, Suspect: l.Suspect,
+		State: task.Pending, Waiting: n.waiting, Version: n.version, Input: nullInput,
+		Priority: int(n.priority), MaxAttempts: int(n.maxAttempts), MaxLost: int(n.maxLost), Timeout: n.timeout, Retain: n.retain,
+		CreatedAt: fromMicros(n.created), RunAt: fromMicros(n.runAt), UpdatedAt: fromMicros(n.updated), Deadline: fromMicros(n.deadline),
+	}
+	if n.exclusive != "" {
+		t.Resources.Exclusive = []string{n.exclusive}
+	}
+	return t
+}
+
+// take gives the task with that order key if it is kept as one that waits for that, and forgets it.
+func (k *readyTasks) take(seq int64, w task.Waiting) (t task.Task, l *lane.Lane, kept bool) {
+	if !k.have(seq) || k.place(seq).waiting != w {
+		return t, nil, false
+	}
+	n := k.place(seq)
+	t, l = n.task(), n.lane
+	k.clear(n)
+	return t, l, true
+}
+
+// have says that the task with that order key is kept.
+func (k *readyTasks) have(seq int64) bool { return k.kept != nil && k.kept[seq%readyKept].seq == seq }
+
+func (k *readyTasks) forget(seq int64) {
+	if k.have(seq) {
+		k.clear(k.place(seq))
+	}
+}
+
+func (k *readyTasks) clear(n *keptTask) {
+	if n.whole != nil {
+		k.whole--
+	}
+	*n = keptTask{}
+}
