@@ -112,6 +112,54 @@ created_at, run_at, started_at, finished_at, expires_at, updated_at, result) VAL
 	check()
 }
 
+// TestHandedOnInAnOldStore: an attempt that was handed on when that was a row of the history
+// goes on, and is told once.
+func TestHandedOnInAnOldStore(t *testing.T) {
+	const at = 1_700_000_000_000_000
+	id := newID()
+	dir := oldStore(t, 18, func(exec func(string, ...any)) {
+		token := newToken()
+		exec(`INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (1, 'noop', 'ann', '', '', 0, 0, '')`)
+		exec(`INSERT INTO in_flight_block (block) VALUES (0)`)
+		exec(`INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, token, executor, failures, max_attempts, lost, max_lost, timeout, retain, created_at, run_at, updated_at, result)
+VALUES (1, ?, 1, ?, ?, 0, 1, 2, ?, 'fleet', 0, 3, 0, 3, 0, 0, ?, ?, ?, 0)`, id[:], task.Pending, task.WaitDispatched, token[:], at, at, at)
+		exec(`INSERT INTO history (task, n, at, from_state, to_state, attempt, message) VALUES (1, 2, ?, ?, ?, 1, 'dispatched to fleet')`, at+1, task.Pending, task.Pending)
+	})
+	s := openStore(t, dir)
+	want := []task.Event{{Seq: 1, At: fromMicros(at), To: task.Pending, By: "ann"},
+		{Seq: 2, At: fromMicros(at + 1), From: task.Pending, To: task.Pending, Attempt: 1, By: task.ByHost, Message: "dispatched to fleet"}}
+	check := func() task.Task {
+		t.Helper()
+		got, err := s.History(t.Context(), task.Scope{All: true}, id, 0)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("history\n%+v, %v, want\n%+v", got, err, want)
+		}
+		if r, err := Check(t.Context(), dir, nil); err != nil || !r.OK() {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		is, err := s.Get(t.Context(), task.Scope{All: true}, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	apply := func(c task.Change, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(t.Context(), []task.Change{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+		e := *c.Event
+		e.Seq = c.Task.Version + 1
+		want = append(want, e)
+	}
+	apply(task.Started(check(), []byte("h"), "w1", fromMicros(at+2)))
+	apply(task.Settle(check(), task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, fromMicros(at+3), 0))
+	check()
+}
+
 // TestResourcesOfAnOldStore: who held resources or waited for them in a store that kept its
 // claims by their names does so still, and the order goes on.
 func TestResourcesOfAnOldStore(t *testing.T) {
