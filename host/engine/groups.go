@@ -133,7 +133,8 @@ func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (gro
 	return e.store.Group(ctx, s, id)
 }
 
-// RetryGroup has the group's failed members wait again, with fresh attempts.
+// RetryGroup has the group's failed members wait again, with fresh attempts. Those that were
+// trashed are no failures, and stay.
 func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
 	if _, err := e.store.Group(ctx, s, id); err != nil {
 		return group.Group{}, err
@@ -142,6 +143,9 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
+			if t.Trashed() {
+				continue
+			}
 			if err := e.retryChildren(ctx, s, &t); err != nil {
 				return err
 			}
