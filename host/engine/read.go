@@ -41,11 +41,19 @@ func (e *Engine) ByPrefix(ctx context.Context, s task.Scope, prefix string) (tas
 
 // List reads one page.
 func (e *Engine) List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error) {
+	e.placed(&f)
 	p, err := e.store.List(ctx, s, f)
 	for i := range p.Tasks {
 		p.Tasks[i] = e.registry.WithWaitReason(p.Tasks[i])
 	}
 	return p, err
+}
+
+// placed completes a filter by executor: which types that serves is config.
+func (e *Engine) placed(f *task.Filter) {
+	if f.Executor != "" {
+		f.Placed = e.registry.ServedBy(f.Executor)
+	}
 }
 
 // History is the task's events with a higher Seq than after.
