@@ -17,8 +17,11 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 			return t, err
 		}
 		c, err := decide(t)
-		if err != nil || c.Empty() {
+		if err != nil {
 			return e.registry.WithWaitReason(t), err
+		}
+		if c.Empty() {
+			return e.shown(ctx, t)
 		}
 		err = e.commit(ctx, &c)
 		if task.CodeOf(err) == task.CodeConflict {
@@ -27,7 +30,7 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		if err != nil {
 			return t, err
 		}
-		return e.registry.WithWaitReason(c.Task), nil
+		return e.current(ctx, s, c.Task), nil
 	}
 }
 

@@ -9,16 +9,40 @@ import (
 // Get reads a task whole.
 func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	t, err := e.store.Get(ctx, s, id)
-	if err == nil && t.Waiting == task.WaitResource {
+	if err != nil {
+		return t, err
+	}
+	return e.shown(ctx, t)
+}
+
+// shown is a stored task as clients see it.
+func (e *Engine) shown(ctx context.Context, t task.Task) (_ task.Task, err error) {
+	if t.Waiting == task.WaitResource {
 		t.BlockedBy, err = e.store.BlockedBy(ctx, t.Seq)
 	}
 	return e.registry.WithWaitReason(t), err
 }
 
+// current is a task as clients see it that was just committed. One that joined the queue of a
+// resource may have been given it meanwhile, by a later operation of the same commit even, so it
+// is read anew.
+func (e *Engine) current(ctx context.Context, s task.Scope, t task.Task) task.Task {
+	if t.Waiting == task.WaitResource {
+		if now, err := e.Get(ctx, s, t.ID); err == nil {
+			now.OnConflict = t.OnConflict
+			return now
+		}
+	}
+	return e.registry.WithWaitReason(t)
+}
+
 // ByKey reads the task of that type and key.
 func (e *Engine) ByKey(ctx context.Context, s task.Scope, taskType, key string) (task.Task, error) {
 	t, err := e.store.ByKey(ctx, s, taskType, key)
-	return e.registry.WithWaitReason(t), err
+	if err != nil {
+		return t, err
+	}
+	return e.shown(ctx, t)
 }
 
 // ByPrefix reads the only task whose id begins so.
