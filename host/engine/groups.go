@@ -25,13 +25,11 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return group.Group{}, false, err
 	}
 	g, err := group.New(id, s.Owner, spec, e.now())
-	if err != nil {
-		return g, false, err
+	if err == nil && spec.OnFinished != nil {
+		err = task.WithField(e.checkFinisher(s, *spec.OnFinished), "on_finished")
 	}
-	if spec.OnFinished != nil {
-		if err := e.checkFinisher(s, *spec.OnFinished); err != nil {
-			return g, false, err
-		}
+	if err != nil {
+		return g, false, task.OfGroup(err)
 	}
 	for i := range members {
 		if members[i].OnConflict == task.ConflictExisting {
@@ -71,8 +69,8 @@ func (e *Engine) groupOf(ctx context.Context, s task.Scope, tasks []task.Task) (
 // by the host when it is submitted.
 func (e *Engine) checkFinisher(s task.Scope, spec task.Spec) error {
 	if len(spec.Input) > 0 {
-		return &task.Error{Code: task.CodeInvalidRequest, Message: "on_finished: a finisher's input is the group: give it none",
-			Fields: []task.FieldError{{Path: []string{"on_finished", "input"}, Message: "is given by the host: the group, as it is then"}}}
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "a finisher's input is the group: give it none",
+			Fields: []task.FieldError{{Path: []string{"input"}, Message: "is given by the host: the group, as it is then"}}}
 	}
 	_, err := e.finisher(s.Owner, spec, nil)
 	return err
