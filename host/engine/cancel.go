@@ -17,9 +17,12 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 			return t, err
 		}
 		c, err := decide(&t)
-		if err != nil || c.Empty() {
+		if err != nil {
 			e.registry.SetWaitReason(&t)
 			return t, err
+		}
+		if c.Empty() {
+			return e.shown(ctx, t)
 		}
 		err = e.commit(ctx, &c)
 		if task.CodeOf(err) == task.CodeConflict {
@@ -28,7 +31,7 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		if err != nil {
 			return t, err
 		}
-		e.registry.SetWaitReason(&c.Task)
+		e.current(ctx, s, &c.Task)
 		return c.Task, nil
 	}
 }

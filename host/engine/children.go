@@ -138,6 +138,7 @@ var unfinished = []task.State{task.Pending, task.Running}
 func (e *Engine) eachTask(ctx context.Context, s task.Scope, f task.Filter, do func(page []task.Task) error) error {
 	f.Ascending = true
 	f.Limit = task.MaxListLimit
+	e.placed(&f)
 	for {
 		p, err := e.store.List(ctx, s, f)
 		if err != nil {

@@ -100,7 +100,11 @@ func (e *Engine) RunSchedule(ctx context.Context, s task.Scope, id task.ID) (tas
 		if task.CodeOf(err) == task.CodeConflict && e.hasChanged(ctx, &n) {
 			continue
 		}
-		return t, err
+		if err != nil {
+			return t, err
+		}
+		e.current(ctx, s, &t)
+		return t, nil
 	}
 }
 
@@ -130,7 +134,6 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 		return task.Task{}, err
 	}
 	e.inserted(&n.task)
-	e.registry.SetWaitReason(&n.task)
 	return n.task, nil
 }
 

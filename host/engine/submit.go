@@ -128,6 +128,10 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		default:
 			e.launch(n.executor, n.share, &n.task, false)
 		}
+		if len(batch) == 1 { // of many the ids are what is answered
+			e.current(ctx, s, &out[i])
+			continue
+		}
 		e.registry.SetWaitReason(&out[i])
 	}
 	return out, false, nil
@@ -158,11 +162,12 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 	out := make([]task.Task, len(ids))
 	for i, id := range ids {
 		t, err := e.first(ctx, s, id)
+		if err == nil {
+			out[i], err = e.shown(ctx, t)
+		}
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
-		e.registry.SetWaitReason(&t)
-		out[i] = t
 	}
 	return out, true, nil
 }

@@ -252,6 +252,9 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	if err := w.changed(c); err != nil {
 		return err
 	}
+	if !t.Group.IsZero() {
+		w.groups.trashed(t.Group, old.state == task.Failed && old.errorCode == task.FailureTrashed, t.Trashed())
+	}
 	if t.State == task.Pending && t.Waiting == task.WaitChildren {
 		if err := w.waitForChildren(t.ID, c.WaitFor); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/resource"
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -201,4 +202,44 @@ VALUES (?, ?, 1, ?, ?, 0, 0, 1, 0, 3, 0, 3, 0, 0, ?, ?, ?, 0, '{"exclusive":["di
 	if page, err := s.Resources(t.Context(), task.Scope{All: true}, "", 0); err != nil || len(page.Resources) > 0 {
 		t.Errorf("there are left %+v, %v", page, err)
 	}
+}
+
+// TestTrashedMembersOfAnOldStore: members that were trashed while they were counted as failed
+// are counted apart, and go from there.
+func TestTrashedMembersOfAnOldStore(t *testing.T) {
+	const at = 1_700_000_000_000_000
+	id, other := newID(), newID()
+	var trashed task.ID
+	dir := oldStore(t, 18, func(exec func(string, ...any)) {
+		exec(`INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (1, 'noop', 'ann', '', '', 0, 0, '')`)
+		exec(`INSERT INTO task_group (id, owner, created_at, closed_at, finished_at, failed) VALUES (?, 'ann', ?, ?, ?, 2)`, id[:], at, at, at)
+		exec(`INSERT INTO task_group (id, owner, created_at, failed) VALUES (?, 'ann', ?, 1)`, other[:], at)
+		for seq, code := range []string{task.FailureScript, task.FailureTrashed} {
+			trashed = newID()
+			exec(`INSERT INTO task (seq, id, lane, state, waiting, priority, attempt, version, failures, max_attempts, lost, max_lost, timeout, retain, created_at, run_at, started_at, finished_at, expires_at, updated_at, result, group_id, error_code, error_attempt)
+VALUES (?, ?, 1, ?, 0, 0, 1, 3, 0, 3, 0, 3, 1000000, 0, ?, ?, ?, ?, ?, ?, 0, ?, ?, 1)`, seq+1, trashed[:], task.Failed, at, at, at, at, int64(never), at, id[:], code)
+		}
+	})
+	s := openStore(t, dir)
+	want := func(id task.ID, failed, trashed int64) {
+		t.Helper()
+		g, err := s.Group(t.Context(), task.Scope{All: true}, id)
+		if err != nil || g.Counts[task.Failed] != failed || g.Counts[group.Trashed] != trashed {
+			t.Errorf("%+v, %v, want %d failed and %d trashed", g.Counts, err, failed, trashed)
+		}
+	}
+	want(id, 1, 1)
+	want(other, 1, 0)
+	got, err := s.Get(t.Context(), task.Scope{All: true}, trashed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := task.Retry(got, "ann", fromMicros(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(t.Context(), []task.Change{c})[0]; err != nil {
+		t.Fatal(err)
+	}
+	want(id, 1, 0)
 }

@@ -40,6 +40,11 @@ const (
 // HostFailures are codes that mean what the host says by them: nobody else gives them.
 var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureSealedInput, FailureTrashed}
 
+// Trashed says that t failed because a worker found it to be no use to anybody.
+func (t *Task) Trashed() bool {
+	return t.State == Failed && t.Error != nil && t.Error.Code == FailureTrashed
+}
+
 // Outcome is how one attempt ended.
 type Outcome struct {
 	Kind       OutcomeKind

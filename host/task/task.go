@@ -48,7 +48,7 @@ func (id *ID) UnmarshalText(b []byte) (err error) {
 func ParseID(s string) (ID, error) {
 	var id ID
 	bad := func() (ID, error) {
-		return ID{}, Errorf(CodeInvalidRequest, "%q is not a task id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab", s)
+		return ID{}, Errorf(CodeInvalidRequest, "%q is not an id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab", s)
 	}
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return bad()

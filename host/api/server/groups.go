@@ -154,7 +154,7 @@ func (h *handlers) groupRoutes() []route {
 				return h.svc.CancelGroup(r.Context(), s, id)
 			}), codes: codes(writes, task.CodeNotFound), answers: one(http.StatusAccepted, "the group: those of its members that run are canceling")},
 		{method: http.MethodPost, path: "/v1/groups/{id}/retry", id: "retryGroup", tag: tag, summary: "Run a group's failed members again",
-			description: "They wait again, with fresh attempts. A finished group is closed again, until they are final too.", params: []param{groupID},
+			description: "They wait again, with fresh attempts; those that were trashed stay. A finished group is closed again, until they are final too.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusAccepted, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.RetryGroup(r.Context(), s, id)
 			}), codes: codes(writes, task.CodeNotFound, task.CodeQueueFull, task.CodeQuotaExceeded), answers: one(http.StatusAccepted, "the group: what had failed waits again")},

@@ -25,6 +25,7 @@ func RunGroups[S groupStore](t *testing.T, open func(t *testing.T, dir string) S
 		{"a group that is closed empty", emptyGroup},
 		{"who may join", groupJoin},
 		{"a member that is retried", groupReopened},
+		{"a member that is trashed", groupTrashed},
 		{"one finisher", oneFinisher},
 		{"a finisher that cannot be submitted", postponedFinisher},
 		{"many finishers that cannot be submitted", manyPostponedFinishers},
@@ -205,6 +206,31 @@ func groupReopened(s *suite) {
 	if n := len(s.signals(task.SignalGroup)); n != 0 {
 		s.Fatalf("%d signals are left", n)
 	}
+}
+
+// A member that a worker trashed is final, and not among those that failed, until it is retried.
+func groupTrashed(s *suite) {
+	failed, trashed := s.make(task.Spec{MaxAttempts: 1}), s.make(task.Spec{})
+	g := s.group(group.Spec{}, failed, trashed)
+	for _, t := range s.claim(2) {
+		o := task.Outcome{Kind: task.OutcomeFailed}
+		if t.ID == trashed.ID {
+			o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTrashed, Permanent: true}
+		}
+		s.settle(t, o)
+	}
+	want := map[task.State]int64{task.Failed: 1, group.Trashed: 1}
+	if got := s.wantGroup(g.ID, group.Finished, want); got.Counts.Done() != 2 || got.Counts.Total() != 2 {
+		s.Fatalf("%d of %d are done", got.Counts.Done(), got.Counts.Total())
+	}
+	s.reopen()
+	s.wantGroup(g.ID, group.Finished, want)
+	again := s.get(trashed.ID)
+	s.apply(task.Retry(&again, "ann", start))
+	s.wantGroup(g.ID, group.Closed, map[task.State]int64{task.Failed: 1, task.Pending: 1})
+	s.succeed(s.claim(1)[0])
+	s.must(s.handle().Delete(s.ctx, all, trashed.ID))
+	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Failed: 1, task.Succeeded: 1})
 }
 
 func oneFinisher(s *suite) {
