@@ -25,8 +25,8 @@ const (
 )
 
 const (
-	queuesKept   = 1 << 13 // of names: 8 MiB at the most
-	waitersRead  = 32      // of one queue at a time
+	queuesKept   = 1 << 13 // of names: 10 MiB at the most
+	waitersKept  = 64      // of one queue
 	claimsAtOnce = 10      // of new tasks, that one statement inserts
 )
 
@@ -60,9 +60,10 @@ type resourceQueue struct {
 	holders int64         // how many hold it
 	holder  int64         // the place of the last that got it
 	mode    resource.Mode // in which it is held
-	// The first that wait, as far as they were read, and how each is to have it.
+	// The first that wait, as far as they were read or came since all are there, and how each is to have it.
 	waiters []waiter
 	modes   []resource.Mode
+	all     bool // those are all that wait
 	freed   bool // it is among those that the commit looks at
 }
 
@@ -166,14 +167,29 @@ func (w *writer) claimResource(c *newClaim) error {
 		}
 	}
 	c.held = fits && q.last == q.holder
-	q.last++
-	c.place = q.last
+	c.place = q.last + 1
 	if c.held {
 		q.holders++
-		q.holder = q.last
+		q.holder = c.place
 		q.mode = c.mode
+	} else {
+		q.join(c)
 	}
+	q.last = c.place
 	return nil
+}
+
+// join has a claim wait behind all others.
+func (q *resourceQueue) join(c *newClaim) {
+	if q.last == q.holder { // nobody else waits
+		q.waiters = q.waiters[:0]
+		q.modes = q.modes[:0]
+		q.all = true
+	}
+	if q.all = q.all && len(q.waiters) < waitersKept; q.all {
+		q.waiters = append(q.waiters, waiter{place: c.place, task: c.task})
+		q.modes = append(q.modes, c.mode)
+	}
 }
 
 // queueOf is the queue of a name, read from the table if it is not kept.
@@ -214,7 +230,11 @@ func (w *writer) queueOf(name resourceName) (*resourceQueue, error) {
 
 // readWaiters reads the first that wait for a name, unless some are kept.
 func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
-	if len(q.waiters) > 0 {
+	switch {
+	case len(q.waiters) > 0:
+		return nil
+	case q.all: // those who waited have left
+		q.last = q.holder
 		return nil
 	}
 	if err := w.writeClaims(); err != nil {
@@ -223,16 +243,19 @@ func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
 	q.waiters = q.waiters[:0]
 	q.modes = q.modes[:0]
 	st := w.st.waiters
-	st.bind().value(name.name).value(name.owner).int(q.holder).int(waitersRead)
+	st.bind().value(name.name).value(name.owner).int(q.holder).int(waitersKept)
 	err := st.each(func(r row) bool {
 		q.waiters = append(q.waiters, waiter{place: r.int(0), task: r.int(1)})
 		q.modes = append(q.modes, resource.Mode(r.int(2)))
 		return true
 	})
-	if len(q.waiters) == 0 { // those who waited have left
+	if err != nil {
+		return err
+	}
+	if q.all = len(q.waiters) < waitersKept; len(q.waiters) == 0 {
 		q.last = q.holder
 	}
-	return err
+	return nil
 }
 
 // claimRow is a claim of a task as it is in the table.

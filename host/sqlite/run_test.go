@@ -116,6 +116,49 @@ func TestKeptWaitersAreNotRead(t *testing.T) {
 	end(running)
 }
 
+// TestKeptQueuesAreNotRead: who waits for a name gets it in the order of coming, and is read only if
+// more wait than are kept, also where some leave the queue.
+func TestKeptQueuesAreNotRead(t *testing.T) {
+	s := stopped(t)
+	tasks := newTasks(t, 2*waitersKept+5, task.Spec{Resources: task.Resources{Exclusive: []string{"a"}}})
+	insertTogether(t, s, tasks[:waitersKept/2]) // those that come later are asked for in other commits
+	insertTogether(t, s, tasks[waitersKept/2:])
+	read := s.w.st.waiters
+	s.w.st.waiters = nil // running it would panic
+	gone := map[int]bool{}
+	for _, i := range []int{1, 5, waitersKept + 1, len(tasks) - 1} {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, tasks[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := task.Cancel(is, "somebody", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := newApplyOp([]task.Change{c})
+		if s.w.write([]*ticket{{op: o}}); o.errs[0] != nil {
+			t.Fatal(o.errs[0])
+		}
+		gone[i] = true
+	}
+	for i, want := range tasks {
+		if gone[i] {
+			continue
+		}
+		if i == waitersKept-1 { // who is next is the last that is kept
+			s.w.st.waiters = read
+		}
+		got, err := claimed(t, s, 3)
+		if err != nil || len(got) != 1 || got[0].ID != want.ID {
+			t.Fatalf("claimed %+v instead of task %d: %v", got, i, err)
+		}
+		o := newApplyOp([]task.Change{succeeded(t, &got[0])})
+		if s.w.write([]*ticket{{op: o}}); o.errs[0] != nil {
+			t.Fatal(o.errs[0])
+		}
+	}
+}
+
 // TestTasksAreKeptWhole: whatever a task has that is kept, it is claimed with, as if it had been
 // read; and no more are kept with all that they have than there is room for.
 func TestTasksAreKeptWhole(t *testing.T) {
