@@ -156,8 +156,10 @@ VALUES (1, ?, 1, ?, ?, 0, 1, 2, ?, 'fleet', 0, 3, 0, 3, 0, 0, ?, ?, ?, 0)`, id[:
 		e.Seq = c.Task.Version + 1
 		want = append(want, e)
 	}
-	apply(task.Started(check(), []byte("h"), "w1", fromMicros(at+2)))
-	apply(task.Settle(check(), task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, fromMicros(at+3), 0))
+	handed := check()
+	apply(task.Started(&handed, []byte("h"), "w1", fromMicros(at+2)))
+	running := check()
+	apply(task.Settle(&running, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, fromMicros(at+3), 0))
 	check()
 }
 
