@@ -236,7 +236,7 @@ VALUES (?, ?, 1, ?, 0, 0, 1, 3, 0, 3, 0, 3, 1000000, 0, ?, ?, ?, ?, ?, ?, 0, ?, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := task.Retry(got, "ann", fromMicros(at))
+	c, err := task.Retry(&got, "ann", fromMicros(at))
 	if err != nil {
 		t.Fatal(err)
 	}
