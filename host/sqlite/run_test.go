@@ -131,7 +131,7 @@ func TestKeptQueuesAreNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := task.Cancel(is, "somebody", time.Now())
+		c, err := task.Cancel(&is, "somebody", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
