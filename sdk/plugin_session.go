@@ -92,7 +92,7 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	sess := &session{epoch: epoch, out: newOutbox[*pb.PluginMessage](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
 	sess.ctx, sess.end = context.WithCancelCause(ctx)
 	sess.workers = newWorkers(sess.ctx.Done())
-	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid())}
+	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid()), Acks: true}
 	for t, r := range s.attempts {
 		if r.isFinished() {
 			hello.Finished = append(hello.Finished, t[:])
@@ -179,6 +179,8 @@ func (s *server) handle(sess *session, messages []*pb.HostMessage) {
 			if r := s.find(k.Ack.GetToken()); r != nil {
 				r.settle(k.Ack.GetSeq())
 			}
+		case *pb.HostMessage_Acks:
+			s.settled(k.Acks.GetTokens())
 		case *pb.HostMessage_Spawned:
 			if r := s.find(k.Spawned.GetToken()); r != nil {
 				r.answer(k.Spawned.GetSeq(), reportAnswer{id: k.Spawned.GetId()})
