@@ -479,7 +479,7 @@ func TestHandedOnIsTold(t *testing.T) {
 	s := stopped(t)
 	made := newTasks(t, 3, task.Spec{})
 	for _, n := range made {
-		*n = task.Begin(*n, "fleet", newToken(), true, n.CreatedAt).Task
+		*n = task.Begin(n, "fleet", newToken(), true, n.CreatedAt).Task
 	}
 	insertTogether(t, s, made)
 	insertReady(t, s, 3)
