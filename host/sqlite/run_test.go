@@ -503,7 +503,7 @@ func TestHandedOnIsTold(t *testing.T) {
 	var starts []task.Change
 	now := time.Now()
 	for _, n := range waiting {
-		c, err := task.Started(n, []byte("h"), "w1", now)
+		c, err := task.Started(&n, []byte("h"), "w1", now)
 		if err != nil {
 			t.Fatal(err)
 		}
