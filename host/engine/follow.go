@@ -78,6 +78,9 @@ func (e *Engine) hearOf(id task.ID, version int64) {
 	}
 	s := stub(t)
 	for i := range events {
+		if events[i].Seq > t.Version {
+			return // of a later change, which is told with the task as that left it
+		}
 		e.hub.publish(id, task.Update{Task: &s, Event: &events[i]})
 	}
 }
