@@ -1,18 +1,13 @@
 package host_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,7 +116,10 @@ func drained(b *testing.B, h *host.Host) {
 // windows of its streams have grown by then, as in a host that has been up for a second.
 const warmUp = 10_000
 
-// perSecond has 64 clients submit size tasks at a time, until b.N are final.
+// clients is how many submit at a time.
+const clients = 64
+
+// perSecond has clients submit size tasks at a time, until b.N are final.
 func perSecond(b *testing.B, h *host.Host, size int, submit func(n int)) {
 	byClients(b, h, min(b.N/2, warmUp), size, submit)
 	used := queuetest.CPUTime()
@@ -134,12 +132,12 @@ func perSecond(b *testing.B, h *host.Host, size int, submit func(n int)) {
 	report(b, used)
 }
 
-// byClients has 64 clients submit size tasks at a time, until that many are final.
+// byClients has clients submit size tasks at a time, until that many are final.
 func byClients(b *testing.B, h *host.Host, tasks, size int, submit func(n int)) {
 	var left atomic.Int64
 	left.Store(int64(tasks))
 	var wg sync.WaitGroup
-	for range 64 {
+	for range clients {
 		wg.Go(func() {
 			for {
 				n := min(int64(size), left.Add(-int64(size))+int64(size)) // no more than the tasks in all
@@ -191,43 +189,6 @@ func BenchmarkProcessSingly(b *testing.B)   { submitted(b, benchHost(b, true), p
 func BenchmarkProcessHundreds(b *testing.B) { submitted(b, benchHost(b, true), plainTask, 100) }
 func BenchmarkFleetSingly(b *testing.B)     { submitted(b, fleetHost(b), plainTask, 1) }
 func BenchmarkFleetHundreds(b *testing.B)   { submitted(b, fleetHost(b), plainTask, 100) }
-
-// post sends a body to the REST side over one of 64 kept connections.
-func post(b *testing.B, client *http.Client, url string, body []byte) {
-	resp, err := client.Post(url, "application/json", bytes.NewReader(body))
-	if err != nil {
-		b.Error(err)
-		return
-	}
-	defer resp.Body.Close()
-	if data, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusAccepted {
-		b.Errorf("%s: %s", resp.Status, data)
-	}
-}
-
-func restClient(b *testing.B) *http.Client {
-	tr := &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{}).DialContext}
-	b.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr}
-}
-
-func BenchmarkRESTSingly(b *testing.B) {
-	h, c := benchHost(b, false), restClient(b)
-	perSecond(b, h, 1, func(int) {
-		post(b, c, "http://"+h.Addr()+"/v1/tasks", []byte(`{"type":"noop","input":null}`))
-	})
-}
-
-func BenchmarkRESTBatches(b *testing.B)   { restBatches(b, 100) }
-func BenchmarkRESTThousands(b *testing.B) { restBatches(b, 1000) }
-
-func restBatches(b *testing.B, size int) {
-	h, c := benchHost(b, false), restClient(b)
-	perSecond(b, h, size, func(n int) {
-		one := `{"type":"noop","input":null}`
-		post(b, c, "http://"+h.Addr()+"/v1/batches", []byte(`{"tasks":[`+strings.Repeat(one+",", n-1)+one+`]}`))
-	})
-}
 
 // idle is the latency of one task alone, from submit to stored result.
 func idle(b *testing.B, h *host.Host) {

@@ -94,6 +94,14 @@ func (b *builtin) Status() task.ExecutorStatus {
 	return task.ExecutorStatus{State: task.ExecutorReady, Version: b.plugin.Version}
 }
 
+// State is that of Status.
+func (b *builtin) State() task.ExecutorState {
+	if b.made.Load().err != nil {
+		return task.ExecutorQuarantined
+	}
+	return task.ExecutorReady
+}
+
 // Describe asks the executor.
 func (b *builtin) Describe(ctx context.Context) (sdk.Info, error) {
 	m := b.made.Load()
@@ -179,3 +187,6 @@ func (u *unopened) Status() task.ExecutorStatus {
 	return task.ExecutorStatus{State: task.ExecutorStopped, LastError: u.why.Error(),
 		Reason: "it cannot work as it is configured: " + u.why.Error()}
 }
+
+// State is that of Status.
+func (u *unopened) State() task.ExecutorState { return task.ExecutorStopped }

@@ -23,6 +23,9 @@ type Executor interface {
 	// RetryAfter, ErrLost, ErrReleased, ErrInterrupted and the Yield functions. A
 	// panic is a failure with the stack in its details.
 	//
+	// The goroutine is the call's own until it returns, and is used again: what locks it to
+	// its thread unlocks it.
+	//
 	// A call whose token already runs here joins that attempt: see Task.Rejoin and
 	// JoinTable. What an attempt did may be done again, by another attempt with
 	// another token, after it failed or was lost.

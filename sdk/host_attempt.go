@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (c *connection) Settled(t Token) {
 	case a == nil: // one of Hello: nothing of it is wanted
 		c.refuse(t[:], 0, "it is settled")
 	default:
-		c.ack(t[:], a.seq.Load())
+		c.ackOutcome(a)
 	}
 }
 
@@ -177,6 +178,47 @@ func (c *connection) ack(token []byte, seq uint64) {
 	m.kind.Ack = &m.ack
 	m.msg.Kind = &m.kind
 	c.out.put(&m.msg, 0)
+}
+
+// maxAcks is how many outcomes are acknowledged in one message.
+const maxAcks = 4096
+
+// ackOutcome acknowledges an attempt's outcome: with others that are settled before the stream
+// is free, if the plugin takes them together.
+func (c *connection) ackOutcome(a *attempt) {
+	if !c.takesAcks {
+		c.ack(a.token[:], a.seq.Load())
+		return
+	}
+	c.ackMu.Lock()
+	first := len(c.settled) == 0
+	c.settled = append(c.settled, a.token[:]...)
+	c.ackMu.Unlock()
+	if first {
+		c.putAcks()
+	}
+}
+
+// putAcks queues an Acks, which gets its tokens when it is sent.
+func (c *connection) putAcks() {
+	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Acks{Acks: &pb.Acks{}}}, 0)
+}
+
+// fillAcks gives the Acks of a frame that is about to be sent what is settled by now.
+func (c *connection) fillAcks(frame []*pb.HostMessage) {
+	for _, m := range frame {
+		if k, ok := m.GetKind().(*pb.HostMessage_Acks); ok {
+			c.ackMu.Lock()
+			n := min(len(c.settled), maxAcks*len(Token{}))
+			k.Acks.Tokens = bytes.Clone(c.settled[:n])
+			c.settled = append(c.settled[:0], c.settled[n:]...)
+			more := len(c.settled) > 0
+			c.ackMu.Unlock()
+			if more {
+				c.putAcks()
+			}
+		}
+	}
 }
 
 func (c *connection) refuse(token []byte, seq uint64, reason string) {

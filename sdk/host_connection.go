@@ -33,6 +33,7 @@ type connection struct {
 	data       grpc.BidiStreamingClient[pb.DataRequest, pb.DataResponse]
 	firstFrame *pb.ControlResponse
 	hello      PluginHello
+	takesAcks  bool // by its hello
 	log        hclog.Logger
 
 	ctx            context.Context
@@ -53,6 +54,9 @@ type connection struct {
 	drained      chan struct{}       // made by Drain; closed when nothing is left
 	err          error               // why it ended
 
+	ackMu   sync.Mutex
+	settled []byte // tokens of outcomes that are to be acknowledged together
+
 	dataMu        sync.Mutex
 	dataThrough   uint64        // the mark that Data has reached
 	throughRaised chan struct{} // closed and replaced when it moves, if someone waits
@@ -72,6 +76,7 @@ func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostO
 }
 
 func (c *connection) setHello(h *pb.Hello) {
+	c.takesAcks = h.GetAcks()
 	c.hello = PluginHello{Instance: clip(h.GetInstance(), maxName), Name: clip(h.GetName(), maxName), Version: clip(h.GetVersion(), maxName), Pid: int(h.GetPid()),
 		Running: tokensOf(h.GetRunning()), Finished: tokensOf(h.GetFinished())}
 }
@@ -139,6 +144,7 @@ func (c *connection) fail(err error) {
 
 func (c *connection) sendControl() error {
 	return c.out.drain(c.ctx.Done(), func(frame []*pb.HostMessage) error {
+		c.fillAcks(frame)
 		return c.sendError(c.control.Send(&pb.ControlRequest{Messages: frame}), c.control)
 	})
 }

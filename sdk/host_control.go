@@ -119,7 +119,7 @@ func (c *connection) complete(a *attempt, o Outcome) {
 	}
 	c.mu.Unlock()
 	if known {
-		c.ack(a.token[:], a.seq.Load())
+		c.ackOutcome(a)
 	}
 }
 

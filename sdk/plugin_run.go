@@ -21,17 +21,17 @@ import (
 type run struct {
 	server           *server
 	token            Token
-	ctx              context.Context
+	ctx              attemptContext
 	cancel           context.CancelCauseFunc
-	releaseContext   context.CancelFunc // releases what ctx holds
-	listener         *session           // that may hear of it; under the server's lock
-	payloadsComplete atomic.Bool        // all its payloads have come
-	returned         atomic.Bool        // Execute has returned
+	late             *time.Timer // ends ctx at the deadline; nil if there is none
+	listener         *session    // that may hear of it; under the server's lock
+	payloadsComplete atomic.Bool // all its payloads have come
+	returned         atomic.Bool // Execute has returned
 	logger           atomic.Pointer[lineLogger]
-	dataMark         itemMark      // of what it has on Data
-	reportTurn       chan struct{} // of who reports: one Started, Checkpoint or Spawn waits for its answer at a time
+	dataMark         itemMark // of what it has on Data
 
 	mu         sync.Mutex
+	reportTurn chan struct{} // made with the first report: one Started, Checkpoint or Spawn waits for its answer at a time
 	seq        uint64
 	reports    map[uint64]*report // started, checkpoints and spawns that wait for their answer
 	outcome    *Outcome           // when finished
@@ -56,72 +56,6 @@ type reportAnswer struct {
 	err error
 }
 
-// start begins an attempt, or joins the one that goes by the same token.
-func (s *server) start(sess *session, m *pb.Start) {
-	token, ok := tokenOf(m.GetToken())
-	if !ok || (m.GetAction() != pb.Action_ACTION_UNSPECIFIED && m.GetAction() != pb.Action_ACTION_REVERT) {
-		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{
-			Token: m.GetToken(), Reason: fmt.Sprintf("no such start: token of %d bytes, action %d", len(m.GetToken()), m.GetAction())}}}, 0)
-		return
-	}
-	s.mu.Lock()
-	if s.session != sess { // another host has taken over meanwhile
-		s.mu.Unlock()
-		return
-	}
-	if r := s.attempts[token]; r != nil {
-		r.listener = sess
-		s.mu.Unlock()
-		sess.in.forget(token)
-		r.report(sess)
-		return
-	}
-	r := &run{server: s, token: token, listener: sess, reportTurn: make(chan struct{}, 1)}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	r.cancel = cancel
-	var deadline time.Time
-	if m.GetRemaining() != nil {
-		deadline = time.Now().Add(m.GetRemaining().AsDuration())
-		ctx, r.releaseContext = context.WithDeadlineCause(ctx, deadline, ErrTimeout)
-	} else {
-		r.releaseContext = func() { cancel(nil) }
-	}
-	r.ctx = ctx
-	s.attempts[token] = r
-	draining, exec, info := s.draining, s.exec, s.info
-	if !draining {
-		s.running.Add(1)
-	}
-	s.mu.Unlock()
-	switch {
-	case draining:
-		r.finish(Outcome{Kind: OutcomeReleased, Message: "the plugin is draining and did not start it"})
-	case m.GetRejoin() && !info.Outlives && !info.Deferred:
-		s.running.Done()
-		r.finish(lostOutcome("this process does not know it"))
-	default:
-		go r.execute(sess, m, deadline, exec, info.MaxResult)
-	}
-}
-
-// execute is the life of an attempt's goroutine.
-func (r *run) execute(sess *session, m *pb.Start, deadline time.Time, exec Executor, maxResult int64) {
-	defer r.server.running.Done()
-	t, err := taskFromWire(r.ctx, m, r.token, deadline, sess.in)
-	r.payloadsComplete.Store(true)
-	if err != nil {
-		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + err.Error()})
-		return
-	}
-	var res Result
-	if m.GetAction() == pb.Action_ACTION_REVERT {
-		err = Revert(r.ctx, exec, t, r)
-	} else {
-		res, err = Execute(r.ctx, exec, t, r)
-	}
-	r.finish(bounded(OutcomeOf(r.ctx, res, err), maxResult))
-}
-
 // finish records the outcome and reports it to the host, if one listens.
 func (r *run) finish(o Outcome) {
 	r.returned.Store(true)
@@ -130,7 +64,9 @@ func (r *run) finish(o Outcome) {
 	r.seq++
 	refused := r.refused
 	r.mu.Unlock()
-	r.releaseContext()
+	if r.late != nil {
+		r.late.Stop()
+	}
 	r.cancel(nil)
 	if refused {
 		r.server.forget(r)
@@ -273,12 +209,18 @@ func (r *run) abandon() {
 // reportAndWait sends a report and waits for its answer, until ctx ends. That is not the
 // attempt's: a script that is told to stop may want to save where it was.
 func (r *run) reportAndWait(ctx context.Context, p *report) reportAnswer {
+	r.mu.Lock()
+	if r.reportTurn == nil {
+		r.reportTurn = make(chan struct{}, 1)
+	}
+	turn := r.reportTurn
+	r.mu.Unlock()
 	select {
-	case r.reportTurn <- struct{}{}:
+	case turn <- struct{}{}:
 	case <-ctx.Done():
 		return reportAnswer{err: context.Cause(ctx)}
 	}
-	defer func() { <-r.reportTurn }()
+	defer func() { <-turn }()
 	p.answer = make(chan reportAnswer, 1)
 	r.mu.Lock()
 	if r.abandoned != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -279,6 +280,20 @@ func (s *server) stopAll(cause error, hopeless bool) {
 			r.abandon()
 		}
 	}
+}
+
+// settled drops attempts whose outcomes are on record, by their tokens one after another.
+func (s *server) settled(tokens []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b := range slices.Chunk(tokens, len(Token{})) {
+		if t, ok := tokenOf(b); ok {
+			if r := s.attempts[t]; r != nil && r.isFinished() {
+				delete(s.attempts, t)
+			}
+		}
+	}
+	s.checkEmpty()
 }
 
 // forget drops an attempt that is over.

@@ -28,8 +28,10 @@ type session struct {
 	out      *outbox[*pb.PluginMessage]
 	chunks   *outbox[*pb.Chunk]
 	in       *assembler
-	received atomic.Uint64 // host messages handled
-	hasData  bool          // under the server's lock
+	workers  *workers
+	begun    []begunAttempt // of the frame that is handled, in room that is used again
+	received atomic.Uint64  // host messages handled
+	hasData  bool           // under the server's lock
 }
 
 var errTakenOver = status.Error(codes.Aborted, "another stream of the host took over")
@@ -89,7 +91,8 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	}
 	sess := &session{epoch: epoch, out: newOutbox[*pb.PluginMessage](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
 	sess.ctx, sess.end = context.WithCancelCause(ctx)
-	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid())}
+	sess.workers = newWorkers(sess.ctx.Done())
+	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid()), Acks: true}
 	for t, r := range s.attempts {
 		if r.isFinished() {
 			hello.Finished = append(hello.Finished, t[:])
@@ -169,11 +172,15 @@ func (s *server) handle(sess *session, messages []*pb.HostMessage) {
 	for _, m := range messages {
 		switch k := m.GetKind().(type) {
 		case *pb.HostMessage_Start:
-			s.start(sess, k.Start)
+			if a, ok := s.start(sess, k.Start); ok {
+				sess.begun = append(sess.begun, a)
+			}
 		case *pb.HostMessage_Ack:
 			if r := s.find(k.Ack.GetToken()); r != nil {
 				r.settle(k.Ack.GetSeq())
 			}
+		case *pb.HostMessage_Acks:
+			s.settled(k.Acks.GetTokens())
 		case *pb.HostMessage_Spawned:
 			if r := s.find(k.Spawned.GetToken()); r != nil {
 				r.answer(k.Spawned.GetSeq(), reportAnswer{id: k.Spawned.GetId()})
@@ -197,6 +204,11 @@ func (s *server) handle(sess *session, messages []*pb.HostMessage) {
 			s.drain()
 		}
 		sess.received.Add(1)
+	}
+	if len(sess.begun) > 0 {
+		sess.workers.run(sess.begun)
+		clear(sess.begun)
+		sess.begun = sess.begun[:0]
 	}
 }
 

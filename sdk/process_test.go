@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +32,16 @@ func processPlugin() Plugin {
 			}
 			r.Log().Info("logged")
 			return "printed", nil
+		}),
+		// Leaves so many bytes of garbage behind, and says how often it was collected.
+		Func("garbage", func(_ context.Context, bytes int, _ Reporter) (int, error) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range bytes >> 10 {
+				garbage = make([]byte, 1<<10)
+			}
+			runtime.ReadMemStats(&after)
+			return int(after.NumGC - before.NumGC), nil
 		}),
 		// Leaves a file when it is told why to stop.
 		Func("mark", func(ctx context.Context, path string, r Reporter) (string, error) {
@@ -53,6 +65,8 @@ func processPlugin() Plugin {
 		}),
 	)}
 }
+
+var garbage []byte
 
 // hostRole is what the process in the host's role is told and what it answers.
 type hostRole struct {
@@ -228,6 +242,23 @@ func TestProcessPrints(t *testing.T) {
 		t.Errorf("want an error that says config refused and names executor and key: %v", err)
 	}
 	wrong.Kill()
+}
+
+// What attempts leave behind is not collected each 4 MiB, unless GOGC says so.
+func TestProcessCollectsSeldom(t *testing.T) {
+	for _, gogc := range []string{"", "50"} {
+		t.Setenv("GOGC", gogc)
+		client, c, err := startProcess(HostOptions{}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Kill()
+		res, err := c.Execute(t.Context(), Task{Type: "garbage", Token: randomToken(), Input: []byte("12582912")}, NewReporter(ReporterFuncs{}))
+		times, _ := strconv.Atoi(string(res.Data))
+		if err != nil || (times <= 1) != (gogc == "") {
+			t.Errorf("with GOGC=%q 12 MiB of garbage: collected %s times, %v", gogc, res.Data, err)
+		}
+	}
 }
 
 // SIGTERM: what runs may finish, and is reported, before the process ends.

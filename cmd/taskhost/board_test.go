@@ -97,7 +97,8 @@ func TestBoardProgram(t *testing.T) {
 	s := newServer(t, "", boardBlocks+localOnly)
 	s.start()
 	id := s.submit(`{"type":"outside","input":{"n":1}}`)
-	placed := s.submit(`{"type":"placed","max_lost":1}`)
+	group := s.post("/v1/groups", `{"name":"all"}`)
+	placed := s.submit(`{"type":"placed","max_lost":1,"group":"` + group + `"}`)
 	held := s.one("alice", `"types":["outside"]`)
 	lapses := s.one("bob", `"types":["placed"],"lease":"2s"`)
 	if held.Task.ID != id || string(held.Task.Input) != `{"n":1}` || lapses.Task.ID != placed {
@@ -130,6 +131,12 @@ func TestBoardProgram(t *testing.T) {
 	s.wantSaid(again, "trash", `{"reason":"nothing in it"}`, 204)
 	if got := s.taskAsText(placed); got.State != "failed" || got.Error.Code != "trashed" || got.Error.Message != "nothing in it" {
 		t.Errorf("got %+v", got)
+	}
+	if got := s.group(group); got.Counts["trashed"] != 1 || got.Counts["failed"] != 0 || got.Done != 1 {
+		t.Errorf("its group counts %v", got.Counts)
+	}
+	if shown := s.shows("group", "get", group); !strings.Contains(shown, "1 trashed") || strings.Contains(shown, "failed") {
+		t.Errorf("its group is shown as\n%s", shown)
 	}
 	var status struct{ Failed []apiTask }
 	if s.get("/v1/status", &status); len(status.Failed) != 0 {

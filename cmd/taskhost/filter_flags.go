@@ -29,7 +29,7 @@ func (f *filterFlags) add(p *program, cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringSliceVar(&f.states, "state", nil, "in this state; may repeat")
 	s.StringSliceVar(&f.types, "type", nil, "of this type; may repeat")
-	s.StringVar(&f.executor, "executor", "", "that this executor runs or ran last, or that wait pinned to it")
+	s.StringVar(&f.executor, "executor", "", "that this executor runs or ran last, or that wait for it")
 	s.StringVar(&f.owner, "owner", "", "of this owner")
 	s.StringVar(&f.key, "key", "", "with this key")
 	s.StringVar(&f.group, "group", "", "members of this group")

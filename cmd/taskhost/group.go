@@ -42,9 +42,9 @@ func groupTable() tableFormat[api.Group] {
 
 func (p *program) showGroup(g api.Group) error {
 	var counts []string
-	for _, s := range task.States() {
-		if n := g.Counts[s.String()]; n > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n, s))
+	for _, s := range groups.Counted() {
+		if n := g.Counts[groups.CountName(s)]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, groups.CountName(s)))
 		}
 	}
 	return printFields(p, g, g.ID, []field{

@@ -37,7 +37,7 @@ func (p *program) showStatus(s *api.Status) error {
 	if err != nil || p.format != formatTable {
 		return err
 	}
-	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), problemsOf(s), failedOf(s)} {
+	for _, t := range []table{executorsOf(s), workersOf(s), backlogOf(s), fullQueuesOf(s), problemsOf(s), failedOf(s)} {
 		if len(t.rows) == 0 {
 			continue
 		}
@@ -117,6 +117,14 @@ func waitingText(b *api.Backlog) string {
 		return *b.Reason
 	}
 	return cmp.Or(waitingTexts[b.Waiting], "-")
+}
+
+func fullQueuesOf(s *api.Status) table {
+	t := table{header: []string{"QUEUE FULL", "WAITING", "LIMIT"}}
+	for _, q := range s.FullQueues {
+		t.rows = append(t.rows, []string{q.Type, strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.QueueLimit, 10)})
+	}
+	return t
 }
 
 func problemsOf(s *api.Status) table {

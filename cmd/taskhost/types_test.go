@@ -61,6 +61,9 @@ func (s *server) atOnce(group func(task string) string) map[string]int {
 	now, most := map[string]int{}, map[string]int{}
 	for line := range strings.Lines(string(data)) {
 		p := strings.Fields(line)
+		if len(p) != 4 {
+			continue
+		}
 		g := group(p[0])
 		if p[3] == "start" {
 			now[g]++

@@ -17,7 +17,7 @@ type ActionRequest struct {
 type ActionFilter struct {
 	State          []string          `json:"state,omitempty" doc:"in one of these states"`
 	Type           []string          `json:"type,omitempty" doc:"of one of these types"`
-	Executor       string            `json:"executor,omitempty" doc:"that this executor runs or ran last, or that wait pinned to it"`
+	Executor       string            `json:"executor,omitempty" doc:"that this executor runs or ran last, and those that wait and are its own by what they ask for or by their type"`
 	Owner          string            `json:"owner,omitempty" doc:"of this owner"`
 	Key            string            `json:"key,omitempty" doc:"with this key"`
 	Group          string            `json:"group,omitempty" format:"uuid" doc:"members of this group"`

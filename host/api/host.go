@@ -10,16 +10,17 @@ type Health struct {
 
 // Status is a host at one look.
 type Status struct {
-	Status    string        `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
-	Reason    *string       `json:"reason" doc:"why the host is unavailable"`
-	Version   string        `json:"version" doc:"of the program"`
-	StartedAt time.Time     `json:"started_at" doc:"when the host began"`
-	Store     StoreState    `json:"store" doc:"how its store is"`
-	Tasks     Counts        `json:"tasks" doc:"all that are not final"`
-	Executors []Executor    `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
-	Backlog   []Backlog     `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
-	Problems  []HostProblem `json:"problems" nullable:"false" doc:"groups and schedules that cannot submit their tasks, the newest ten of each"`
-	Failed    []Task        `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
+	Status     string        `json:"status" enum:"ready,degraded,unavailable" doc:"degraded: some executors can run nothing; unavailable: none can, or tasks can't be accepted"`
+	Reason     *string       `json:"reason" doc:"why the host is unavailable"`
+	Version    string        `json:"version" doc:"of the program"`
+	StartedAt  time.Time     `json:"started_at" doc:"when the host began"`
+	Store      StoreState    `json:"store" doc:"how its store is"`
+	Tasks      Counts        `json:"tasks" doc:"all that are not final"`
+	Executors  []Executor    `json:"executors" nullable:"false" doc:"with their workers, in the order of the config"`
+	Backlog    []Backlog     `json:"backlog" nullable:"false" doc:"what waits and why, most of it first; the first 50 reasons"`
+	FullQueues []FullQueue   `json:"full_queues" nullable:"false" doc:"the task types that take no new tasks, for as many wait as their queue_limit lets, by name; the first 50"`
+	Problems   []HostProblem `json:"problems" nullable:"false" doc:"groups and schedules that cannot submit their tasks, the newest ten of each"`
+	Failed     []Task        `json:"failed" nullable:"false" doc:"the last ten that failed and are failed still, the latest first; of those from before the host began only such as are among its newest 10,000 tasks"`
 }
 
 // StoreState is how the store is.
@@ -28,6 +29,13 @@ type StoreState struct {
 	Reason *string `json:"reason" doc:"why it can't be read"`
 	Place  *string `json:"place" doc:"where it is: told to admins"`
 	Bytes  int64   `json:"bytes" minimum:"0" doc:"its size on disk"`
+}
+
+// FullQueue is a task type whose queue limit is reached.
+type FullQueue struct {
+	Type       string `json:"type" doc:"the task type"`
+	Waiting    int64  `json:"waiting" minimum:"1" doc:"how many of its tasks wait, of all owners"`
+	QueueLimit int64  `json:"queue_limit" minimum:"1" doc:"how many may: further ones are 429 queue_full"`
 }
 
 // HostProblem is what cannot submit a task that it is to submit.

@@ -18,6 +18,9 @@ func TestListQueryHasAllOfAFilter(t *testing.T) {
 	})
 	for i := range set.NumField() {
 		name := set.Type().Field(i).Name
+		if name == "Placed" { // which follows from Executor, and is the host's to fill in
+			continue
+		}
 		if set.Field(i).IsZero() {
 			t.Errorf("%s is new: set it here", name)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/board"
 	"github.com/taskhost/taskhost/host/engine"
+	"github.com/taskhost/taskhost/host/group"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
@@ -465,6 +466,39 @@ func TestBoardFailAndTrash(t *testing.T) {
 		if f.ID == trash {
 			t.Error("what was thrown away is told among the failures")
 		}
+	}
+}
+
+// A member that was trashed is none of its group's failures: neither counted as one, nor retried
+// as one.
+func TestTrashedMemberIsNoFailureOfItsGroup(t *testing.T) {
+	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
+	g, _, err := r.SubmitGroup(t.Context(), me, group.Spec{}, []task.Spec{{Type: "work"}, {Type: "work"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trashed := r.one(board.Request{})
+	if err := r.TrashClaim(t.Context(), me, task.Token(trashed.Token), "a picture of nothing"); err != nil {
+		t.Fatal(err)
+	}
+	failed := r.one(board.Request{})
+	if err := r.FailClaim(t.Context(), me, task.Token(failed.Token), board.Failure{Message: "never", Permanent: true}); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = r.Group(t.Context(), me, g.ID); err != nil || g.State() != group.Finished {
+		t.Fatalf("it is %s, %v", g.State(), err)
+	}
+	if s := group.Summarize(&g); s.Counts["failed"] != 1 || s.Counts["trashed"] != 1 || s.Total != 2 || s.Done != 2 {
+		t.Errorf("it is summed up as %+v", s)
+	}
+	if g, err = r.RetryGroup(t.Context(), me, g.ID); err != nil || g.State() != group.Closed {
+		t.Fatalf("it is %s, %v", g.State(), err)
+	}
+	if got := r.get(trashed.Task); !got.Trashed() {
+		t.Errorf("what was trashed is %s", got.State)
+	}
+	if got := r.get(failed.Task); got.State.Final() {
+		t.Errorf("what failed is %s", got.State)
 	}
 }
 

@@ -10,15 +10,19 @@ import (
 
 // change reads a task, decides and commits, again and again for as long as
 // someone else changes it in between.
-func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide func(task.Task) (task.Change, error)) (task.Task, error) {
+func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide func(*task.Task) (task.Change, error)) (task.Task, error) {
 	for {
 		t, err := e.store.Get(ctx, s, id)
 		if err != nil {
 			return t, err
 		}
-		c, err := decide(t)
-		if err != nil || c.Empty() {
-			return e.registry.WithWaitReason(t), err
+		c, err := decide(&t)
+		if err != nil {
+			e.registry.SetWaitReason(&t)
+			return t, err
+		}
+		if c.Empty() {
+			return e.shown(ctx, t)
 		}
 		err = e.commit(ctx, &c)
 		if task.CodeOf(err) == task.CodeConflict {
@@ -27,7 +31,8 @@ func (e *Engine) change(ctx context.Context, s task.Scope, id task.ID, decide fu
 		if err != nil {
 			return t, err
 		}
-		return e.registry.WithWaitReason(c.Task), nil
+		e.current(ctx, s, &c.Task)
+		return c.Task, nil
 	}
 }
 
@@ -40,11 +45,12 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 	if a := e.attemptOf(id); a != nil {
 		t, err := a.requestCancel(ctx, s.Actor())
 		if !errors.Is(err, errNotHeld) {
-			return e.registry.WithWaitReason(t), err
+			e.registry.SetWaitReason(&t)
+			return t, err
 		}
 	}
 	var held bool
-	t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+	t, err := e.change(ctx, s, id, func(t *task.Task) (task.Change, error) {
 		held = !t.Token.IsZero()
 		return task.Cancel(t, s.Actor(), e.now())
 	})
@@ -57,7 +63,7 @@ func (e *Engine) Cancel(ctx context.Context, s task.Scope, id task.ID) (task.Tas
 // requestCancel cancels by way of the running attempt; errNotHeld if it is over, and the
 // task to be looked at anew.
 func (a *attempt) requestCancel(ctx context.Context, by string) (task.Task, error) {
-	t, err := a.change(ctx, func(t task.Task) (task.Change, error) { return task.Cancel(t, by, a.engine.now()) })
+	t, err := a.change(ctx, func(t *task.Task) (task.Change, error) { return task.Cancel(t, by, a.engine.now()) })
 	if err == nil {
 		a.end(sdk.ErrCancel)
 	}
@@ -81,18 +87,18 @@ func (e *Engine) withdraw(id task.ID, number int, cause error) {
 // of its children that failed or were canceled.
 func (e *Engine) Retry(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	below := false
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+	return e.change(ctx, s, id, func(t *task.Task) (task.Change, error) {
 		c, err := e.retry(t, s.Actor())
 		if err == nil && !below { // first, so that the task finds them so when it runs
 			below = true
-			err = e.retryChildren(ctx, s, &t)
+			err = e.retryChildren(ctx, s, t)
 		}
 		return c, err
 	})
 }
 
 // retry has a task wait again, under the queue limit of its type.
-func (e *Engine) retry(t task.Task, by string) (task.Change, error) {
+func (e *Engine) retry(t *task.Task, by string) (task.Change, error) {
 	c, err := task.Retry(t, by, e.now())
 	limits := e.registry.LimitsOf(t.Type)
 	c.Task.QueueLimit = limits.QueueLimit

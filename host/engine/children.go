@@ -17,7 +17,7 @@ func (e *Engine) wakeParent(g task.Signal) error {
 	if err != nil {
 		return err
 	}
-	c, err := task.ChildrenDone(t, e.now())
+	c, err := task.ChildrenDone(&t, e.now())
 	if task.CodeOf(err) == task.CodeConflict { // it was canceled, or goes on already
 		return e.useUp(g)
 	}
@@ -138,6 +138,7 @@ var unfinished = []task.State{task.Pending, task.Running}
 func (e *Engine) eachTask(ctx context.Context, s task.Scope, f task.Filter, do func(page []task.Task) error) error {
 	f.Ascending = true
 	f.Limit = task.MaxListLimit
+	e.placed(&f)
 	for {
 		p, err := e.store.List(ctx, s, f)
 		if err != nil {
@@ -160,7 +161,7 @@ func (e *Engine) cancelAll(ctx context.Context, s task.Scope, tasks []task.Task)
 	var waiting []task.Change
 	for _, t := range tasks {
 		if t.State == task.Pending && t.Token.IsZero() {
-			c, err := task.Cancel(t, s.Actor(), e.now())
+			c, err := task.Cancel(&t, s.Actor(), e.now())
 			if err == nil {
 				waiting = append(waiting, c)
 				continue

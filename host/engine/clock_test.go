@@ -73,14 +73,29 @@ func TestStalledStoreDoesNotEatTheTimeout(t *testing.T) {
 			if name == "submit" {
 				h.inserts = gate
 			} else {
-				h.claims, spec.RunAt = gate, time.Now().Add(50*time.Millisecond)
+				h.claims = gate
 			}
 			e := engine.New(engine.Options{Store: h, Executors: []registry.Binding{{Name: "x", Executor: x}}, DrainTimeout: time.Millisecond})
 			if err := e.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { e.Close(context.Background()) })
-			go e.Submit(context.Background(), me, []task.Spec{spec}, nil)
+			control := func(action string) {
+				if _, err := e.ControlExecutor(t.Context(), "x", action); err != nil {
+					t.Error(err)
+				}
+			}
+			if name == "claim" { // it is not begun as it is submitted
+				control("pause")
+			}
+			go func() {
+				if _, _, err := e.Submit(context.Background(), me, []task.Spec{spec}, nil); err != nil {
+					t.Error(err)
+				}
+				if name == "claim" {
+					control("resume")
+				}
+			}()
 			let := <-gate
 			<-time.After(600 * time.Millisecond) // the store stalls for longer than the timeout
 			p, err := h.List(t.Context(), me, task.Filter{})
@@ -108,11 +123,11 @@ func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk = task.Begin(tk, "x", task.Token{1}, true, time.Now()).Task
+	tk = task.Begin(&tk, "x", task.Token{1}, true, time.Now()).Task
 	if _, err := store.Insert(t.Context(), task.Submission{Tasks: []*task.Task{&tk}}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := task.Started(tk, []byte("handle"), "n", time.Now().Add(24*time.Hour)) // the clock was a day ahead
+	c, err := task.Started(&tk, []byte("handle"), "n", time.Now().Add(24*time.Hour)) // the clock was a day ahead
 	if err != nil {
 		t.Fatal(err)
 	}

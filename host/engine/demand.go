@@ -135,8 +135,8 @@ func (e *Engine) claimDemands(x *registry.Executor, demands []*demand) int {
 		}
 	}
 	for i := range claimed {
-		t := claimed[i].Change.Task
-		s := x.ShareOf(&t)
+		t := &claimed[i].Change.Task
+		s := x.ShareOf(t)
 		s.Hold()
 		e.launch(x, s, t, false)
 	}

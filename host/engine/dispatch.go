@@ -120,7 +120,7 @@ func (e *Engine) claimReserved(x *registry.Executor, from []*registry.Share, ask
 	for i := range claimed {
 		c := &claimed[i]
 		ask[c.Share].Max--
-		e.launch(x, from[c.Share], c.Change.Task, false)
+		e.launch(x, from[c.Share], &c.Change.Task, false)
 	}
 	for i, n := range from {
 		n.Release(int64(ask[i].Max))

@@ -98,7 +98,7 @@ type Engine struct {
 	closed   chan struct{} // when Close has returned: what still runs is the next host's
 	closing  sync.Once
 
-	jobs chan *attempt // to a goroutine that has just run another
+	runners runners
 
 	mu       sync.Mutex
 	attempts map[task.ID]*attempt
@@ -142,7 +142,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		store: o.Store, log: o.Log, opts: o, logMost: most, board: o.Board, ctx: ctx, cancel: cancel, started: o.Now(),
 		attempts: map[task.ID]*attempt{}, idle: make(chan struct{}), closed: make(chan struct{}),
-		jobs: make(chan *attempt), due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
+		due: make(chan struct{}, 1), signalled: make(chan struct{}, 1), rescheduled: make(chan struct{}, 1), rated: make(chan struct{}, 1),
 		starts: starts{wake: make(chan struct{}, 1)},
 		polls:  polls{dispatch: time.Second, promote: 5 * time.Second, retire: 10 * time.Second, signals: time.Second, schedules: 10 * time.Second},
 	}

@@ -70,7 +70,7 @@ func (e *Engine) failOverdue() {
 	}
 	for _, t := range late {
 		held := false
-		now, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t task.Task) (task.Change, error) {
+		now, err := e.change(e.ctx, task.Scope{All: true}, t.ID, func(t *task.Task) (task.Change, error) {
 			if t.State != task.Pending { // it began meanwhile, and its own clock runs
 				return task.Change{}, nil
 			}

@@ -17,7 +17,7 @@ func (e *Engine) ComingEnds() int {
 	if e.settlements.coming == nil {
 		return 0
 	}
-	return len(e.settlements.coming.attempts)
+	return len(e.settlements.coming.ends)
 }
 
 // LookAtSignals has the loop of signals look, as its poll does.
@@ -25,3 +25,13 @@ func (e *Engine) LookAtSignals() { e.wakeSignals() }
 
 // Asking is how many wait at the board for tasks, and have none.
 func (e *Engine) Asking() int { return len(e.board.Asks()) }
+
+// IdleRunners is how many goroutines wait for an attempt to run.
+func (e *Engine) IdleRunners() int {
+	e.runners.mu.Lock()
+	defer e.runners.mu.Unlock()
+	return len(e.runners.idle)
+}
+
+// TrimRunners ends those that nothing needed since it was called last, as their loop does.
+func (e *Engine) TrimRunners() { e.runners.trim() }

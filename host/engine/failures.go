@@ -11,7 +11,7 @@ import (
 // countsAsFailed says of a task that it is told among those that failed. One that a worker
 // found to be no use to anybody is not: it says nothing of what runs here.
 func countsAsFailed(t *task.Task) bool {
-	return t.State == task.Failed && (t.Error == nil || t.Error.Code != task.FailureTrashed)
+	return t.State == task.Failed && !t.Trashed()
 }
 
 // failures are the tasks that failed last, for whoever looks at the host: a store finds

@@ -78,6 +78,9 @@ func (e *Engine) hearOf(id task.ID, version int64) {
 	}
 	s := stub(t)
 	for i := range events {
+		if events[i].Seq > t.Version {
+			return // of a later change, which is told with the task as that left it
+		}
 		e.hub.publish(id, task.Update{Task: &s, Event: &events[i]})
 	}
 }
@@ -91,7 +94,7 @@ func (a *attempt) hear(version int64) {
 	// In the background: another change of this attempt may be on its way to the disk.
 	go func() {
 		ctx := context.Background()
-		_, err := a.change(ctx, func(task.Task) (task.Change, error) { return task.Change{}, a.reread(ctx) })
+		_, err := a.change(ctx, func(*task.Task) (task.Change, error) { return task.Change{}, a.reread(ctx) })
 		if err != nil && !errors.Is(err, errNotHeld) {
 			return // the store is away: the attempt's next change will tell
 		}

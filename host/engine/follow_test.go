@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,13 +20,13 @@ type sharedStore struct{ *sqlite.Store }
 func (sharedStore) Shared() bool { return true }
 
 // elsewhere makes a change of the task that the engine did not make.
-func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(task.Task) (task.Change, error)) {
+func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(*task.Task) (task.Change, error)) {
 	t.Helper()
 	was, err := s.Get(t.Context(), task.Scope{All: true}, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := decide(was)
+	c, err := decide(&was)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,22 +35,28 @@ func (s sharedStore) elsewhere(t *testing.T, id task.ID, decide func(task.Task) 
 	}
 }
 
-func cancelBy(who string) func(task.Task) (task.Change, error) {
-	return func(t task.Task) (task.Change, error) { return task.Cancel(t, who, time.Now().UTC()) }
+func cancelBy(who string) func(*task.Task) (task.Change, error) {
+	return func(t *task.Task) (task.Change, error) { return task.Cancel(t, who, time.Now().UTC()) }
 }
 
 // followed is an engine without polls on a store that others change.
 func followed(t *testing.T, run func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error)) (*rig, sharedStore) {
 	t.Helper()
 	s := sharedStore{openStore(t, t.TempDir())}
+	return followedOn(t, s, s, run), s
+}
+
+// followedOn is an engine on a store that is shared and lies over s.
+func followedOn(t *testing.T, store engine.Store, s sharedStore, run func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error)) *rig {
+	t.Helper()
 	x, _ := sdk.NewScripts(script("work", run))
-	e := engine.New(engine.Options{Store: s, DrainTimeout: 10 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
+	e := engine.New(engine.Options{Store: store, DrainTimeout: 10 * time.Millisecond, Executors: []registry.Binding{{Name: "x", Executor: x}}})
 	e.NoPolls()
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close(context.Background()) })
-	return &rig{e, t, s.Store}, s
+	return &rig{e, t, s.Store}
 }
 
 // What another host has inserted is run here, though nobody here was told.
@@ -133,4 +140,50 @@ func TestWatcherHearsOfAnotherHost(t *testing.T) {
 	close(g.let)
 	r.wait(id)
 	until(task.Succeeded)
+}
+
+// changingStore has another host change a task right after it was read in its second version, once.
+type changingStore struct {
+	sharedStore
+	change *atomic.Pointer[func()]
+}
+
+func (s changingStore) Get(ctx context.Context, scope task.Scope, id task.ID) (task.Task, error) {
+	t, err := s.sharedStore.Get(ctx, scope, id)
+	if t.Version != 2 {
+		return t, err
+	}
+	if change := s.change.Swap(nil); change != nil {
+		(*change)()
+	}
+	return t, err
+}
+
+// A watcher hears of no change with the task as it was before, also if that was read meanwhile.
+func TestWatcherHearsOfNoChangeTooEarly(t *testing.T) {
+	s := sharedStore{openStore(t, t.TempDir())}
+	store := changingStore{s, new(atomic.Pointer[func()])}
+	r := followedOn(t, store, s, instant)
+	id := r.submit(task.Spec{RunAt: time.Now().Add(time.Hour)}).ID
+	updates, err := r.Watch(t.Context(), me, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel := func() { s.elsewhere(t, id, cancelBy("ann")) }
+	store.change.Store(&cancel)
+	s.elsewhere(t, id, func(is *task.Task) (task.Change, error) { return task.Pause(is, "ben", time.Now().UTC()) })
+	for {
+		select {
+		case u := <-updates:
+			if u.Event == nil || u.Event.To != task.Canceled {
+				continue
+			}
+			if u.Task.State != task.Canceled {
+				t.Errorf("heard that the task is canceled with one that is %s", u.Task.State)
+			}
+			return
+		case <-time.After(20 * time.Second):
+			t.Fatal("the watcher did not hear that the task is canceled")
+		}
+	}
 }

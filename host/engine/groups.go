@@ -25,13 +25,11 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		return group.Group{}, false, err
 	}
 	g, err := group.New(id, s.Owner, spec, e.now())
-	if err != nil {
-		return g, false, err
+	if err == nil && spec.OnFinished != nil {
+		err = task.WithField(e.checkFinisher(s, *spec.OnFinished), "on_finished")
 	}
-	if spec.OnFinished != nil {
-		if err := e.checkFinisher(s, *spec.OnFinished); err != nil {
-			return g, false, err
-		}
+	if err != nil {
+		return g, false, task.OfGroup(err)
 	}
 	for i := range members {
 		if members[i].OnConflict == task.ConflictExisting {
@@ -71,8 +69,8 @@ func (e *Engine) groupOf(ctx context.Context, s task.Scope, tasks []task.Task) (
 // by the host when it is submitted.
 func (e *Engine) checkFinisher(s task.Scope, spec task.Spec) error {
 	if len(spec.Input) > 0 {
-		return &task.Error{Code: task.CodeInvalidRequest, Message: "on_finished: a finisher's input is the group: give it none",
-			Fields: []task.FieldError{{Path: []string{"on_finished", "input"}, Message: "is given by the host: the group, as it is then"}}}
+		return &task.Error{Code: task.CodeInvalidRequest, Message: "a finisher's input is the group: give it none",
+			Fields: []task.FieldError{{Path: []string{"input"}, Message: "is given by the host: the group, as it is then"}}}
 	}
 	_, err := e.finisher(s.Owner, spec, nil)
 	return err
@@ -133,7 +131,8 @@ func (e *Engine) CancelGroup(ctx context.Context, s task.Scope, id task.ID) (gro
 	return e.store.Group(ctx, s, id)
 }
 
-// RetryGroup has the group's failed members wait again, with fresh attempts.
+// RetryGroup has the group's failed members wait again, with fresh attempts. Those that were
+// trashed are no failures, and stay.
 func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (group.Group, error) {
 	if _, err := e.store.Group(ctx, s, id); err != nil {
 		return group.Group{}, err
@@ -142,10 +141,13 @@ func (e *Engine) RetryGroup(ctx context.Context, s task.Scope, id task.ID) (grou
 	err := e.eachTask(ctx, s, task.Filter{Group: id, States: []task.State{task.Failed}}, func(page []task.Task) error {
 		var changes []task.Change
 		for _, t := range page {
+			if t.Trashed() {
+				continue
+			}
 			if err := e.retryChildren(ctx, s, &t); err != nil {
 				return err
 			}
-			if c, err := e.retry(t, s.Actor()); err == nil {
+			if c, err := e.retry(&t, s.Actor()); err == nil {
 				changes = append(changes, c)
 			}
 		}

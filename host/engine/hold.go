@@ -27,10 +27,17 @@ func (a *attempt) held() (task.Task, bool) {
 	return a.task, a.hold == holding
 }
 
+// holds says whether the attempt holds its task.
+func (a *attempt) holds() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hold == holding
+}
+
 // change decides on the task and commits, one change of the attempt at a time. Where
 // somebody else has changed the task, it is decided anew on what is there now, for as long
 // as the attempt holds it; errNotHeld after that. An empty change commits nothing.
-func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Change, error)) (task.Task, error) {
+func (a *attempt) change(ctx context.Context, decide func(*task.Task) (task.Change, error)) (task.Task, error) {
 	select {
 	case a.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -38,13 +45,12 @@ func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Chang
 	}
 	defer func() { <-a.turn }()
 	for {
-		t, holds := a.held()
-		if !holds {
-			return t, errNotHeld
+		if !a.holds() {
+			return task.Task{}, errNotHeld
 		}
-		c, err := decide(t)
+		c, err := decide(&a.task)
 		if err != nil || c.Empty() {
-			return t, err
+			return a.task, err
 		}
 		err = a.engine.commit(ctx, &c)
 		switch task.CodeOf(err) {
@@ -55,19 +61,21 @@ func (a *attempt) change(ctx context.Context, decide func(task.Task) (task.Chang
 			err = a.reread(ctx)
 		}
 		if err != nil {
-			return t, err
+			return a.task, err
 		}
 	}
 }
 
-// changed takes up what was committed. The attempt is settled when its token is gone.
+// changed takes up what was committed. The attempt is settled when its token is gone, and
+// what becomes of the task from then on is no matter of its.
 func (a *attempt) changed(t *task.Task) {
+	if t.Token != a.token {
+		a.endHold(settled)
+		return
+	}
 	a.mu.Lock()
 	a.task = *t
 	a.mu.Unlock()
-	if t.Token != a.token {
-		a.endHold(settled)
-	}
 }
 
 // reread looks who else changed the task.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
@@ -11,9 +10,9 @@ import (
 
 // launch starts the attempt of t, which is on record. The caller has reserved
 // its slot and its place in the share; rejoin says that an earlier host process started it.
-func (e *Engine) launch(x *registry.Executor, s *registry.Share, t task.Task, rejoin bool) {
+func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, rejoin bool) {
 	a := &attempt{engine: e, executor: x, share: s, id: t.ID, taskType: t.Type, seq: t.Seq, number: t.Attempt,
-		token: t.Token, task: t, rejoin: rejoin, turn: make(chan struct{}, 1)}
+		token: t.Token, task: *t, rejoin: rejoin, turn: make(chan struct{}, 1)}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	if rejoin {
 		a.notes.firstLine = e.firstLine()
@@ -30,32 +29,7 @@ func (e *Engine) launch(x *registry.Executor, s *registry.Share, t task.Task, re
 	if e.ctx.Err() != nil {
 		a.end(sdk.ErrDetach)
 	}
-	select {
-	case e.jobs <- a:
-	default:
-		go e.work(a)
-	}
-}
-
-// restBeforeEnd is how long a goroutine without an attempt waits for another.
-const restBeforeEnd = time.Second
-
-// work runs attempts one after another. A settlement needs more stack than a new
-// goroutine has: one that is used again has grown already.
-func (e *Engine) work(a *attempt) {
-	rest := time.NewTimer(restBeforeEnd)
-	defer rest.Stop()
-	for {
-		a.run()
-		rest.Reset(restBeforeEnd)
-		select {
-		case a = <-e.jobs:
-		case <-rest.C:
-			return
-		case <-e.ctx.Done():
-			return
-		}
-	}
+	e.runners.run(a)
 }
 
 func (a *attempt) run() {

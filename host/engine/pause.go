@@ -33,7 +33,7 @@ func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task
 // returned as it is.
 func (e *Engine) askToRest(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	for {
-		t, err := e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+		t, err := e.change(ctx, s, id, func(t *task.Task) (task.Change, error) {
 			if t.State == task.Running {
 				return task.Change{}, nil // its attempt is asked below
 			}
@@ -69,12 +69,12 @@ func (a *attempt) pause(by string) {
 // Resume has a task wait for its turn again that was paused, or that rests until it is
 // resumed.
 func (e *Engine) Resume(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Resume(t, s.Actor(), e.now()) })
+	return e.change(ctx, s, id, func(t *task.Task) (task.Change, error) { return task.Resume(t, s.Actor(), e.now()) })
 }
 
 // Move pins a waiting task to an executor that offers its type; "" leaves it to config again.
 func (e *Engine) Move(ctx context.Context, s task.Scope, id task.ID, executor string) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) {
+	return e.change(ctx, s, id, func(t *task.Task) (task.Change, error) {
 		if executor != "" {
 			if _, _, err := e.registry.Lookup(t.Type, executor); err != nil {
 				return task.Change{}, err
@@ -86,7 +86,7 @@ func (e *Engine) Move(ctx context.Context, s task.Scope, id task.ID, executor st
 
 // Reprioritize gives a waiting task another priority.
 func (e *Engine) Reprioritize(ctx context.Context, s task.Scope, id task.ID, priority int) (task.Task, error) {
-	return e.change(ctx, s, id, func(t task.Task) (task.Change, error) { return task.Reprioritize(t, priority, e.now()) })
+	return e.change(ctx, s, id, func(t *task.Task) (task.Change, error) { return task.Reprioritize(t, priority, e.now()) })
 }
 
 // isSettledAlready says that an action has nothing to do for a task: what it is asked to

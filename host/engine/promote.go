@@ -61,7 +61,7 @@ func (e *Engine) promoteDelayed(most time.Duration) time.Duration {
 		if err != nil || t.Version != d.version {
 			continue
 		}
-		c, err := task.Due(t, e.now())
+		c, err := task.Due(&t, e.now())
 		if err == nil {
 			err = e.commit(e.ctx, &c)
 		}

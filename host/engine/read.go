@@ -9,16 +9,42 @@ import (
 // Get reads a task whole.
 func (e *Engine) Get(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	t, err := e.store.Get(ctx, s, id)
-	if err == nil && t.Waiting == task.WaitResource {
+	if err != nil {
+		return t, err
+	}
+	return e.shown(ctx, t)
+}
+
+// shown is a stored task as clients see it.
+func (e *Engine) shown(ctx context.Context, t task.Task) (_ task.Task, err error) {
+	if t.Waiting == task.WaitResource {
 		t.BlockedBy, err = e.store.BlockedBy(ctx, t.Seq)
 	}
-	return e.registry.WithWaitReason(t), err
+	e.registry.SetWaitReason(&t)
+	return t, err
+}
+
+// current makes a task that was just committed what clients see of it. One that joined the queue of a
+// resource may have been given it meanwhile, by a later operation of the same commit even, so it
+// is read anew.
+func (e *Engine) current(ctx context.Context, s task.Scope, t *task.Task) {
+	if t.Waiting == task.WaitResource {
+		if now, err := e.Get(ctx, s, t.ID); err == nil {
+			now.OnConflict = t.OnConflict
+			*t = now
+			return
+		}
+	}
+	e.registry.SetWaitReason(t)
 }
 
 // ByKey reads the task of that type and key.
 func (e *Engine) ByKey(ctx context.Context, s task.Scope, taskType, key string) (task.Task, error) {
 	t, err := e.store.ByKey(ctx, s, taskType, key)
-	return e.registry.WithWaitReason(t), err
+	if err != nil {
+		return t, err
+	}
+	return e.shown(ctx, t)
 }
 
 // ByPrefix reads the only task whose id begins so.
@@ -41,11 +67,19 @@ func (e *Engine) ByPrefix(ctx context.Context, s task.Scope, prefix string) (tas
 
 // List reads one page.
 func (e *Engine) List(ctx context.Context, s task.Scope, f task.Filter) (task.Page, error) {
+	e.placed(&f)
 	p, err := e.store.List(ctx, s, f)
 	for i := range p.Tasks {
-		p.Tasks[i] = e.registry.WithWaitReason(p.Tasks[i])
+		e.registry.SetWaitReason(&p.Tasks[i])
 	}
 	return p, err
+}
+
+// placed completes a filter by executor: which types that serves is config.
+func (e *Engine) placed(f *task.Filter) {
+	if f.Executor != "" {
+		f.Placed = e.registry.ServedBy(f.Executor)
+	}
 }
 
 // History is the task's events with a higher Seq than after.

@@ -35,7 +35,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			s := x.ShareOf(&t)
 			s.Hold()
 			x.Hold()
-			e.launch(x, s, t, true)
+			e.launch(x, s, &t, true)
 		}
 		if err := e.settleLost(ctx, lost); err != nil {
 			return err
@@ -47,7 +47,7 @@ func (e *Engine) settleLost(ctx context.Context, lost []task.Task) error {
 	changes := make([]task.Change, 0, len(lost))
 	for i := range lost {
 		t := &lost[i]
-		c, err := task.Settle(*t, e.lostOutcome(t), e.registry.LimitsOf(t.Type).Backoff, e.now(), chance())
+		c, err := task.Settle(t, new(e.lostOutcome(t)), e.registry.LimitsOf(t.Type).Backoff, e.now(), chance())
 		if err != nil {
 			return fmt.Errorf("settle task %s, which the last host left: %w", t.ID, err)
 		}

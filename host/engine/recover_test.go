@@ -21,7 +21,7 @@ func TestRecoverSettlesLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tk = task.Begin(tk, "x", task.Token{byte(i + 1)}, false, time.Now()).Task
+		tk = task.Begin(&tk, "x", task.Token{byte(i + 1)}, false, time.Now()).Task
 		if _, err := store.Insert(t.Context(), task.Submission{Tasks: []*task.Task{&tk}}); err != nil {
 			t.Fatal(err)
 		}

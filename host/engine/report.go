@@ -11,7 +11,7 @@ import (
 // started records that a handed-on attempt has begun. An error tells the
 // executor that it must not.
 func (a *attempt) started(handle []byte, node string) error {
-	_, err := a.change(context.Background(), func(t task.Task) (task.Change, error) {
+	_, err := a.change(context.Background(), func(t *task.Task) (task.Change, error) {
 		if t.State == task.Running && t.Node == node && string(t.Handle) == string(handle) {
 			return task.Change{}, nil
 		}
@@ -29,7 +29,7 @@ func (a *attempt) started(handle []byte, node string) error {
 }
 
 func (a *attempt) checkpoint(data []byte) error {
-	_, err := a.change(context.Background(), func(t task.Task) (task.Change, error) {
+	_, err := a.change(context.Background(), func(t *task.Task) (task.Change, error) {
 		return task.Checkpointed(t, data, a.engine.now())
 	})
 	a.countIgnored(err)
@@ -110,7 +110,7 @@ func (e *Engine) byToken(token task.Token) *attempt {
 		if a.token != token {
 			continue
 		}
-		if _, holds := a.held(); holds {
+		if a.holds() {
 			return a
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/registry"
+	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -102,4 +104,66 @@ func TestWhoGetsAResourceIsStarted(t *testing.T) {
 	last := r.submit(task.Spec{Resources: alone})
 	close(gate)
 	r.wait(last.ID)
+}
+
+// thenStore is a store in which something happens once new tasks are on record, before whoever
+// submitted them hears of it.
+type thenStore struct {
+	*sqlite.Store
+	then func()
+}
+
+func (s *thenStore) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
+	receipt, err := s.Store.Insert(ctx, sub)
+	if s.then != nil {
+		s.then()
+	}
+	return receipt, err
+}
+
+// A submit is answered with who has what its task waits for; and one whose task was given it
+// meanwhile is answered with a task that does not wait for it.
+func TestSubmitTellsWhoHasTheResource(t *testing.T) {
+	s := &thenStore{Store: openStore(t, t.TempDir())}
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	e := engine.New(engine.Options{Store: s, Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}, DrainTimeout: time.Millisecond})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close(context.Background()) })
+	r := &rig{e, t, s.Store}
+	alone := task.Resources{Exclusive: []string{"r"}}
+	r.submit(task.Spec{})
+	<-g.began // the only slot is taken: nothing ends by itself
+	holder := r.submit(task.Spec{Resources: alone})
+	second := r.submit(task.Spec{Resources: alone, Key: "second"})
+	for what, read := range map[string]func() (task.Task, error){
+		"the submit":       func() (task.Task, error) { return second, nil },
+		"a read":           func() (task.Task, error) { return r.Get(t.Context(), me, second.ID) },
+		"a read by key":    func() (task.Task, error) { return r.ByKey(t.Context(), me, "work", "second") },
+		"a change":         func() (task.Task, error) { return r.Reprioritize(t.Context(), me, second.ID, 3) },
+		"a wait that ends": func() (task.Task, error) { return r.Wait(ended(), me, second.ID) },
+	} {
+		if got, err := read(); err != nil || got.Waiting != task.WaitResource || !slices.Equal(got.BlockedBy, []task.ID{holder.ID}) {
+			t.Errorf("%s says that it waits for %s, of %v, %v", what, got.Waiting, got.BlockedBy, err)
+		}
+	}
+	s.then = func() {
+		for _, id := range []task.ID{second.ID, holder.ID} {
+			if _, err := e.Cancel(t.Context(), me, id); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if last := r.submit(task.Spec{Resources: alone}); last.Waiting != task.WaitQueued || last.BlockedBy != nil {
+		t.Errorf("it waits for %s, of %v", last.Waiting, last.BlockedBy)
+	}
+}
+
+// ended is a context whose time is up.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }

@@ -36,6 +36,8 @@ func (s source) Status() task.ExecutorStatus {
 	return s.status()
 }
 
+func (s source) State() task.ExecutorState { return s.Status().State }
+
 func (s source) Changed() <-chan struct{} { return s.changed }
 
 func openStore(t *testing.T, dir string) *sqlite.Store {

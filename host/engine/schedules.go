@@ -100,7 +100,11 @@ func (e *Engine) RunSchedule(ctx context.Context, s task.Scope, id task.ID) (tas
 		if task.CodeOf(err) == task.CodeConflict && e.hasChanged(ctx, &n) {
 			continue
 		}
-		return t, err
+		if err != nil {
+			return t, err
+		}
+		e.current(ctx, s, &t)
+		return t, nil
 	}
 }
 
@@ -130,7 +134,7 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 		return task.Task{}, err
 	}
 	e.inserted(&n.task)
-	return e.registry.WithWaitReason(n.task), nil
+	return n.task, nil
 }
 
 // fireSchedules submits the runs of schedules that are due, by a timer on the next.

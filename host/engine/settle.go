@@ -21,13 +21,7 @@ func (a *attempt) finish(res sdk.Result, err error) {
 	}
 	o := a.outcome(res, err)
 	a.cameBack(&o)
-	a.turn <- struct{}{}
-	if c, ok := a.plainEnd(o); ok {
-		a.engine.settleSoon(a, o, c)
-		return
-	}
-	<-a.turn
-	a.settleAlone(o)
+	a.engine.settleSoon(&settlement{attempt: a, outcome: o, at: a.engine.now()})
 }
 
 // cameBack is called once it is known how the attempt ended, before that is settled.
@@ -40,23 +34,13 @@ func (a *attempt) cameBack(o *task.Outcome) {
 	a.writeLogs()
 }
 
-// plainEnd is the change that settles an attempt which runs; false if there is more to do.
-// The caller has the turn.
-func (a *attempt) plainEnd(o task.Outcome) (task.Change, bool) {
-	t, holds := a.held()
-	if !holds || !t.State.Active() {
-		return task.Change{}, false
-	}
-	c, err := a.ending(t, o)
-	return c, err == nil && !c.Empty()
-}
-
 // ending is the change of the attempt's task that settles it.
-func (a *attempt) ending(t task.Task, o task.Outcome) (task.Change, error) {
+func (a *attempt) ending(t *task.Task, o *task.Outcome, now time.Time) (task.Change, error) {
+	c, err := task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, now, chance())
 	if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
-		t.Progress = p
+		c.Task.Progress = p
 	}
-	return task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, a.engine.now(), chance())
+	return c, err
 }
 
 // settleAlone settles the attempt by an operation of its own, and frees what it held.
@@ -214,10 +198,10 @@ func (a *attempt) trySettle(o task.Outcome) error {
 	ctx := context.Background()
 	if t, _ := a.held(); o.Kind == task.OutcomeSucceeded && t.State == task.Pending {
 		// It ran, though nobody heard it start.
-		if _, err := a.change(ctx, func(t task.Task) (task.Change, error) { return task.Started(t, nil, "", a.engine.now()) }); err != nil {
+		if _, err := a.change(ctx, func(t *task.Task) (task.Change, error) { return task.Started(t, nil, "", a.engine.now()) }); err != nil {
 			return err
 		}
 	}
-	_, err := a.change(ctx, func(t task.Task) (task.Change, error) { return a.ending(t, o) })
+	_, err := a.change(ctx, func(t *task.Task) (task.Change, error) { return a.ending(t, &o, a.engine.now()) })
 	return err
 }

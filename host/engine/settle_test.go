@@ -14,7 +14,7 @@ import (
 // refused, and says why.
 func TestYieldsThatNobodyWakesAreRefused(t *testing.T) {
 	for name, y := range map[string]error{
-		"task id":    sdk.YieldForChildren([]string{"one"}, nil),
+		"not an id":  sdk.YieldForChildren([]string{"one"}, nil),
 		"checkpoint": sdk.YieldUntil(time.Now(), make([]byte, sdk.MaxCheckpoint+1)),
 		"away":       sdk.YieldUntil(time.Now().AddDate(400, 0, 0), nil),
 	} {

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -26,24 +28,27 @@ type settlements struct {
 	writers int
 }
 
-// settlementBatch are changes that settle attempts, each with its attempt, which has the
-// turn, and the outcome.
+// settlement is how an attempt ended, and when.
+type settlement struct {
+	attempt *attempt
+	outcome task.Outcome
+	at      time.Time
+}
+
+// settlementBatch are settlements that are written together, and room for their changes.
 type settlementBatch struct {
-	attempts []*attempt
-	outcomes []task.Outcome
-	changes  []task.Change
+	ends    []settlement
+	changes []task.Change
 }
 
 // add takes up a settlement. It says whether the caller is to write.
-func (s *settlements) add(a *attempt, o task.Outcome, c task.Change) (write bool) {
+func (s *settlements) add(n *settlement) (write bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.coming == nil {
 		s.coming = &settlementBatch{}
 	}
-	s.coming.attempts = append(s.coming.attempts, a)
-	s.coming.outcomes = append(s.coming.outcomes, o)
-	s.coming.changes = append(s.coming.changes, c)
+	s.coming.ends = append(s.coming.ends, *n)
 	if s.writers == settlementWriters {
 		return false
 	}
@@ -57,11 +62,10 @@ func (s *settlements) next(written *settlementBatch) *settlementBatch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if written != nil {
-		written.clear()
 		s.spare = append(s.spare, written)
 	}
 	b := s.coming
-	if b == nil || len(b.attempts) == 0 {
+	if b == nil || len(b.ends) == 0 {
 		s.writers--
 		return nil
 	}
@@ -75,45 +79,76 @@ func (s *settlements) next(written *settlementBatch) *settlementBatch {
 
 // clear forgets what was written and keeps the room, unless it is much.
 func (b *settlementBatch) clear() {
-	if len(b.attempts) > 4*settlementsAtOnce {
+	if cap(b.ends) > 4*settlementsAtOnce {
 		*b = settlementBatch{}
 		return
 	}
-	clear(b.attempts)
-	clear(b.outcomes)
-	clear(b.changes)
-	b.attempts = b.attempts[:0]
-	b.outcomes = b.outcomes[:0]
-	b.changes = b.changes[:0]
+	clear(b.ends)
+	b.ends = b.ends[:0]
 }
 
-// settleSoon puts on record the change that settles an attempt, which has the turn, and
-// does what follows; or leaves both to somebody who does so already.
-func (e *Engine) settleSoon(a *attempt, o task.Outcome, c task.Change) {
-	if !e.settlements.add(a, o, c) {
+// settleSoon puts on record how an attempt ended, and does what follows; or leaves both to
+// somebody who does so already.
+func (e *Engine) settleSoon(n *settlement) {
+	if !e.settlements.add(n) {
 		return
 	}
 	for b := e.settlements.next(nil); b != nil; b = e.settlements.next(b) {
-		for from := 0; from < len(b.attempts); from += settlementsAtOnce {
-			to := min(from+settlementsAtOnce, len(b.attempts))
-			e.writeSettlements(b.attempts[from:to], b.outcomes[from:to], b.changes[from:to])
+		for ends := range slices.Chunk(b.ends, settlementsAtOnce) {
+			b.write(e, ends)
 		}
+		b.clear()
 	}
 }
 
-func (e *Engine) writeSettlements(attempts []*attempt, outcomes []task.Outcome, changes []task.Change) {
-	settled := attempts[:0]
-	for i, err := range e.commitAll(context.Background(), changes) {
-		a := attempts[i]
-		if err != nil { // it is decided anew, and tried for as long as this host is there
-			<-a.turn
-			go a.settleAlone(outcomes[i])
+// write puts some of the batch on record in one commit. What is not plain is decided by itself,
+// and tried for as long as this host is there: somebody else changes the task at the moment, or
+// has changed it.
+func (b *settlementBatch) write(e *Engine, ends []settlement) {
+	plain := ends[:0]
+	for i := range ends {
+		n := &ends[i]
+		c, ok := n.decide()
+		if !ok {
+			go n.attempt.settleAlone(n.outcome)
 			continue
 		}
-		a.changed(&changes[i].Task)
+		plain = append(plain, *n)
+		b.changes = append(b.changes, c)
+	}
+	settled := make([]*attempt, 0, len(plain))
+	for i, err := range e.commitAll(context.Background(), b.changes) {
+		a := plain[i].attempt
+		if err == nil {
+			a.changed(&b.changes[i].Task)
+		}
 		<-a.turn
+		if err != nil {
+			go a.settleAlone(plain[i].outcome)
+			continue
+		}
 		a.acknowledge()
 		settled = append(settled, a)
 	}
 	e.forget(settled...)
+	clear(b.changes)
+	b.changes = b.changes[:0]
+}
+
+// decide is the change that settles an attempt which runs, and takes the turn for it; false if
+// there is more to do.
+func (n *settlement) decide() (task.Change, bool) {
+	a := n.attempt
+	select {
+	case a.turn <- struct{}{}:
+	default:
+		return task.Change{}, false
+	}
+	if a.holds() && a.task.State.Active() {
+		if c, err := a.ending(&a.task, &n.outcome, n.at); err == nil && !c.Empty() {
+			return c, true
+		}
+	}
+	<-a.turn
+	return task.Change{}, false
 }

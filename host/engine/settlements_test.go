@@ -73,7 +73,7 @@ func TestEndsAreWrittenTogether(t *testing.T) {
 	}
 	began.Wait()
 	changed := r.get(ids[50])
-	c, err := task.Checkpointed(changed, []byte("by another"), time.Now())
+	c, err := task.Checkpointed(&changed, []byte("by another"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,5 +92,41 @@ func TestEndsAreWrittenTogether(t *testing.T) {
 	defer store.mu.Unlock()
 	if len(store.sizes) > 5 { // two, those that waited, and two tries at the one that was changed
 		t.Errorf("%d ends were written by operations of %v", tasks, store.sizes)
+	}
+}
+
+// An attempt that ends while a cancel of its task is on the way to the disk is settled once
+// that is there.
+func TestEndDuringACancel(t *testing.T) {
+	store := &slowStore{Store: openStore(t, t.TempDir()), held: make(chan struct{}), came: make(chan struct{}, 1)}
+	end := make(chan struct{})
+	x, err := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+		<-end
+		return sdk.Text("done"), nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.New(engine.Options{Store: store, Executors: []registry.Binding{{Name: "x", Plugin: "scripts", Slots: 1, Executor: x}}})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close(context.Background()) })
+	r := &rig{e, t, store.Store}
+	id := r.submit(task.Spec{}).ID
+	canceled := make(chan error, 1)
+	go func() {
+		_, err := e.Cancel(context.Background(), task.Scope{All: true}, id)
+		canceled <- err
+	}()
+	<-store.came
+	close(end)
+	r.until("its end was taken up", func() bool { return e.IdleRunners() == 1 })
+	close(store.held)
+	if err := <-canceled; err != nil {
+		t.Error(err)
+	}
+	if got := r.wait(id); got.State != task.Succeeded || got.CancelRequestedAt.IsZero() {
+		t.Errorf("it is %s, with a cancel requested at %s", got.State, got.CancelRequestedAt)
 	}
 }

@@ -35,6 +35,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.loop(e.openRates)
 	e.loop(e.expire)
 	e.loop(e.saveNotes)
+	e.loop(e.trimRunners)
 	e.loop(e.findFailures)
 	return nil
 }

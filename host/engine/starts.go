@@ -85,9 +85,8 @@ func (e *Engine) commitStarts(notes []startNote) {
 			go n.writeAlone()
 			continue
 		}
-		t, holds := a.held()
-		c, err := task.Started(t, n.handle, n.node, now)
-		if !holds || err != nil || t.State != task.Pending {
+		c, err := task.Started(&a.task, n.handle, n.node, now)
+		if !a.holds() || err != nil || a.task.State != task.Pending {
 			<-a.turn
 			go n.writeAlone()
 			continue

@@ -36,7 +36,7 @@ func TestStartsAreWrittenTogether(t *testing.T) {
 	}
 	say(0)
 	<-store.came
-	c, err := task.Cancel(r.get(ids[5]), "another", time.Now())
+	c, err := task.Cancel(new(r.get(ids[5])), "another", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func (e *Engine) Status(ctx context.Context, s task.Scope) task.HostStatus {
 	h.Readiness, h.Unready = e.Ready(ctx)
 	h.Executors = e.Executors()
 	h.Tasks, h.Backlog = e.registry.Backlog(ctx, s, backlogShown)
+	h.FullQueues = e.registry.FullQueues(backlogShown)
 	h.Problems = e.problems(ctx, s)
 	h.Failed, h.StoreFault = e.lastFailed(ctx, s, failedShown)
 	if h.StoreFault == nil {

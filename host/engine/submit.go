@@ -127,9 +127,13 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		case n.task.Token.IsZero(): // a limit of its type was reached meanwhile
 			n.giveBack()
 		default:
-			e.launch(n.executor, n.share, n.task, false)
+			e.launch(n.executor, n.share, &n.task, false)
 		}
-		out[i] = e.registry.WithWaitReason(out[i])
+		if len(batch) == 1 { // of many the ids are what is answered
+			e.current(ctx, s, &out[i])
+			continue
+		}
+		e.registry.SetWaitReason(&out[i])
 	}
 	return out, false, nil
 }
@@ -155,7 +159,7 @@ func (e *Engine) reserveSlot(batch []newTask, i int) {
 	}
 	n.share = x.ReserveFor(&n.task, e.ready)
 	if n.unserved = n.share == nil; !n.unserved {
-		n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+		n.task = task.Begin(&n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
 	}
 }
 
@@ -169,10 +173,12 @@ func (e *Engine) replay(ctx context.Context, s task.Scope, ids []task.ID) ([]tas
 	out := make([]task.Task, len(ids))
 	for i, id := range ids {
 		t, err := e.first(ctx, s, id)
+		if err == nil {
+			out[i], err = e.shown(ctx, t)
+		}
 		if err != nil {
 			return nil, false, fmt.Errorf("the first submission under this Idempotency-Key: %w", err)
 		}
-		out[i] = e.registry.WithWaitReason(t)
 	}
 	return out, true, nil
 }

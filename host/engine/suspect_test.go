@@ -118,7 +118,7 @@ func ran(t *testing.T, store task.Store, n byte, lost int, maxLost int) task.ID 
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk = task.Begin(tk, "x", task.Token{n}, false, time.Now()).Task
+	tk = task.Begin(&tk, "x", task.Token{n}, false, time.Now()).Task
 	tk.Lost = lost
 	if _, err := store.Insert(t.Context(), task.Submission{Tasks: []*task.Task{&tk}}); err != nil {
 		t.Fatal(err)

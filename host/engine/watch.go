@@ -52,7 +52,10 @@ func (e *Engine) waitUntil(ctx context.Context, s task.Scope, id task.ID, wanted
 		t, err := e.store.Get(context.WithoutCancel(ctx), s, id)
 		if err != nil || wanted(&t) || ctx.Err() != nil {
 			e.hub.unsubscribe(sub)
-			return e.registry.WithWaitReason(t), err
+			if err != nil {
+				return t, err
+			}
+			return e.shown(context.WithoutCancel(ctx), t)
 		}
 		sub.await(ctx, wanted)
 		e.hub.unsubscribe(sub)

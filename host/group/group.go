@@ -25,8 +25,24 @@ const (
 	Finished State = "finished" // none may, and all are final
 )
 
-// Counts are numbers of members by state.
-type Counts [task.RevertFailed + 1]int64
+// Trashed is how members are counted that a worker found to be no use to anybody: they are
+// failed, and no failures. It is no state of a task.
+const Trashed = task.RevertFailed + 1
+
+// Counts are numbers of members by state, those apart from the others that failed which
+// are Trashed.
+type Counts [Trashed + 1]int64
+
+// Counted are what Counts has numbers of, in their order.
+func Counted() []task.State { return append(task.States(), Trashed) }
+
+// CountName is what clients and stores call the number of members that are counted so.
+func CountName(s task.State) string {
+	if s == Trashed {
+		return "trashed"
+	}
+	return s.String()
+}
 
 // Total is how many there are.
 func (c *Counts) Total() (n int64) {
@@ -38,8 +54,8 @@ func (c *Counts) Total() (n int64) {
 
 // Done is how many are final.
 func (c *Counts) Done() (n int64) {
-	for _, s := range task.States() {
-		if s.Final() {
+	for _, s := range Counted() {
+		if s == Trashed || s.Final() {
 			n += c[s]
 		}
 	}

@@ -1,10 +1,6 @@
 package group
 
-import (
-	"time"
-
-	"github.com/taskhost/taskhost/host/task"
-)
+import "time"
 
 // Summary is a group as clients see it, and as its finisher gets it.
 type Summary struct {
@@ -14,7 +10,7 @@ type Summary struct {
 	Owner      string            `json:"owner" doc:"whose group it is, and its members are"`
 	Labels     map[string]string `json:"labels" doc:"as they were given"`
 	State      State             `json:"state" enum:"open,closed,finished" doc:"open: tasks may join; closed: none may, and some are not final; finished: all are final"`
-	Counts     map[string]int64  `json:"counts" doc:"how many members are in which state; those that were deleted since are in the state they had"`
+	Counts     map[string]int64  `json:"counts" doc:"how many members are in which state; those that were deleted since are in the state they had. Those that failed because a worker trashed them are no failures: they are under trashed, and not under failed"`
 	Total      int64             `json:"total" doc:"how many tasks have joined"`
 	Done       int64             `json:"done" doc:"how many of them are final"`
 	Progress   Progress          `json:"progress" doc:"the same two numbers, as a task has them"`
@@ -43,9 +39,9 @@ func Summarize(g *Group) Summary {
 		s.Labels = map[string]string{}
 	}
 	s.Progress = Progress{Done: s.Done, Total: s.Total}
-	for _, state := range task.States() {
+	for _, state := range Counted() {
 		if n := g.Counts[state]; n > 0 {
-			s.Counts[state.String()] = n
+			s.Counts[CountName(state)] = n
 		}
 	}
 	if g.Problem != "" {

@@ -20,8 +20,9 @@ type typeLane struct {
 // that does not take it.
 func (g *Registry) queued(l typeLane) task.Task {
 	values := task.ParseValues(l.Values)
-	return g.withWaitReason(task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route,
-		Pinned: l.Executor, Suspect: l.Suspect}, func(label string) (string, bool) { v, known := values[label]; return v, known })
+	t := task.Task{State: task.Pending, Waiting: task.WaitQueued, Type: l.Type, Owner: l.Owner, Route: l.route, Pinned: l.Executor, Suspect: l.Suspect}
+	g.setWaitReason(&t, func(label string) (string, bool) { v, known := values[label]; return v, known })
+	return t
 }
 
 // shownCounts counts the tasks of lanes as each of them is shown, and remembers how those of
@@ -60,6 +61,30 @@ type waiters struct {
 // oldestLanes bounds in how many lanes the oldest task of those is sought that wait for the
 // same thing.
 const oldestLanes = 100
+
+// FullQueues are the types whose queue limit is reached, by name, up to so many.
+func (g *Registry) FullQueues(most int) (full []task.FullQueue) {
+	limits := map[string]int64{}
+	for name, t := range *g.types.Load() {
+		if t.Limits.QueueLimit > 0 {
+			limits[name] = t.Limits.QueueLimit
+		}
+	}
+	if len(limits) == 0 {
+		return nil
+	}
+	lanes := slices.DeleteFunc(g.store.Lanes(0), func(l task.Lane) bool { return limits[l.Type] == 0 })
+	waiting := map[string]int64{}
+	for i, c := range g.count(lanes) {
+		waiting[lanes[i].Type] += c.Ready + c.Waiting
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		if n := waiting[name]; n >= limits[name] && len(full) < most {
+			full = append(full, task.FullQueue{Type: name, Waiting: n, Limit: limits[name]})
+		}
+	}
+	return full
+}
 
 // Backlog counts all tasks of the scope that are not final, and says what those wait for
 // that wait: the reasons of most of them, most first, each with its oldest task.

@@ -20,6 +20,7 @@ type inState struct {
 func (s *inState) Status() task.ExecutorStatus {
 	return task.ExecutorStatus{State: s.state, Reason: "as the test says"}
 }
+func (s *inState) State() task.ExecutorState     { return s.state }
 func (s *inState) Changed() <-chan struct{}      { return nil }
 func (s *inState) Drain(context.Context) error   { s.asked += "drain"; return nil }
 func (s *inState) Restart(context.Context) error { s.asked += "restart"; return nil }

@@ -63,7 +63,15 @@ func (x *Executor) Listed() bool {
 // Ready says whether attempts can be handed over now.
 func (x *Executor) Ready() bool {
 	o := x.offer.Load()
-	return o.live && o.Info.Unavailable == "" && !x.paused.Load() && x.sourceStatus().State == task.ExecutorReady
+	return o.live && o.Info.Unavailable == "" && !x.paused.Load() && x.state() == task.ExecutorReady
+}
+
+// state is that of sourceStatus.
+func (x *Executor) state() task.ExecutorState {
+	if x.Source == nil {
+		return task.ExecutorReady
+	}
+	return x.Source.State()
 }
 
 func (x *Executor) sourceStatus() task.ExecutorStatus {
@@ -84,7 +92,7 @@ func (x *Executor) neverDescribed() bool {
 // remembered.
 func (x *Executor) servingRank(taskType, minVersion string) int {
 	o := x.offer.Load()
-	switch state := x.sourceStatus().State; {
+	switch state := x.state(); {
 	case o.live && !x.Runs(taskType, nil, minVersion):
 		return 1
 	case o.live, state == task.ExecutorStarting, state == task.ExecutorDegraded, state == task.ExecutorReady:

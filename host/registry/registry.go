@@ -67,6 +67,8 @@ type Binding struct {
 type Source interface {
 	// Status says how it is now.
 	Status() task.ExecutorStatus
+	// State is that of Status, and costs next to nothing: it is asked for with every task.
+	State() task.ExecutorState
 	// Changed is signaled when Status, or what the executor offers, may have changed.
 	Changed() <-chan struct{}
 }
@@ -228,7 +230,7 @@ const (
 // Refresh asks an executor what it offers, and puts in force what it has become.
 func (g *Registry) Refresh(ctx context.Context, x *Executor) {
 	defer func() { _ = g.rebuild() }() // what goes wrong is told the log, and tried again
-	if x.sourceStatus().State != task.ExecutorReady {
+	if x.state() != task.ExecutorReady {
 		x.describeFailed.Store(nil)
 		x.offer.Store(x.offer.Load().notLive())
 		return

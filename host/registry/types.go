@@ -111,17 +111,28 @@ func (g *Registry) Serving(t *task.Task) *Executor {
 	return nil
 }
 
+// ServedBy are the types that an executor serves now, of tasks that pin none.
+func (g *Registry) ServedBy(executor string) (names []string) {
+	for name, t := range *g.types.Load() {
+		if t.Executor != nil && t.Executor.Name == executor {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Runs says whether an executor can run the task now.
 func (g *Registry) Runs(x *Executor, t *task.Task) bool {
 	return x.Runs(t.Type, t.Route, g.LimitsOf(t.Type).MinVersion)
 }
 
-// LimitsOf are the limits under which a stored task runs.
-func (g *Registry) LimitsOf(taskType string) task.Limits {
+// LimitsOf are the limits under which a stored task runs. They are not to be changed.
+func (g *Registry) LimitsOf(taskType string) *task.Limits {
 	if ty := (*g.types.Load())[taskType]; ty != nil {
-		return ty.Limits
+		return &ty.Limits
 	}
-	return task.DefaultLimits()
+	return new(task.DefaultLimits())
 }
 
 // count is about what lanes hold at one moment; nothing if the store can't say.

@@ -9,42 +9,42 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// WithWaitReason is the task as clients see it: a queued one whose executor is not ready
+// SetWaitReason makes t the task as clients see it: a queued one whose executor is not ready
 // waits for the executor. Which serves it is config, so this is no stored state.
 // Nor is it which limit of its type keeps it, or that its type is paused.
-func (g *Registry) WithWaitReason(t task.Task) task.Task {
+func (g *Registry) SetWaitReason(t *task.Task) {
 	if t.State != task.Pending || t.Waiting != task.WaitQueued {
-		return t
+		return
 	}
-	return g.withWaitReason(t, func(label string) (string, bool) { return t.Labels[label], true })
+	labels := t.Labels
+	g.setWaitReason(t, func(label string) (string, bool) { return labels[label], true })
 }
 
-// withWaitReason is WithWaitReason of a task that is queued. value gives its labels.
-func (g *Registry) withWaitReason(t task.Task, value func(label string) (string, bool)) task.Task {
+// setWaitReason is SetWaitReason of a task that is queued. value gives its labels.
+func (g *Registry) setWaitReason(t *task.Task, value func(label string) (string, bool)) {
 	block := g.store.StartBlock(t.Type, t.Owner, value)
 	if block.Paused {
 		t.Waiting = task.WaitPaused
 		t.WaitReason = block.Reason(t.Type)
-		if x := g.Serving(&t); x != nil {
+		if x := g.Serving(t); x != nil {
 			t.Executor = x.Name
 		}
-		return t
+		return
 	}
-	x := g.Serving(&t)
+	x := g.Serving(t)
 	if x == nil { // its executor is in the config no more, or nobody offers its type
 		t.Executor = t.Pinned
 		t.Waiting = task.WaitExecutor
 		t.WaitReason = waitReason(t.Pinned, task.ExecutorStatus{}, &sdk.Info{}, want{taskType: t.Type})
-		return t
+		return
 	}
 	t.Executor = x.Name
-	if !x.Ready() || !g.Runs(x, &t) {
+	if !x.Ready() || !g.Runs(x, t) {
 		t.Waiting = task.WaitExecutor
 		t.WaitReason = x.waitReason(want{t.Type, t.Route, g.LimitsOf(t.Type).MinVersion})
-		return t
+		return
 	}
 	t.WaitReason = block.Reason(t.Type)
-	return t
 }
 
 // want is what a task asks of an executor.

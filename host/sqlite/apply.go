@@ -184,7 +184,7 @@ type guard struct {
 	progress                   task.Progress
 	errorCode                  string
 	errorAttempt               int64
-	begun                      int64
+	tells                      tells
 	created, started, finished time.Time
 	node, executor             string
 	place                      int64
@@ -193,8 +193,8 @@ type guard struct {
 
 const (
 	guardColumns = `lane, state, waiting, attempt, version, result, done, total, message, error_code, error_attempt,
-begun, created_at, started_at, finished_at, node, place, executor, parent`
-	guardCount = 19
+begun, created_at, started_at, finished_at, node, place, executor, parent, handed_at`
+	guardCount = 20
 )
 
 func readGuard(r row) guard {
@@ -202,7 +202,7 @@ func readGuard(r row) guard {
 		lane: r.int(0), state: task.State(r.int(1)), waiting: task.Waiting(r.int(2)), attempt: r.int(3), version: r.int(4),
 		result: r.int(5), progress: task.Progress{Done: r.int(6), Total: r.int(7), Message: r.text(8)},
 		errorCode: r.text(9), errorAttempt: r.int(10),
-		begun: r.int(11), created: r.time(12), started: r.time(13), finished: r.time(14), node: r.text(15), place: r.int(16),
+		tells: tells{begun: r.int(11), handed: r.time(19)}, created: r.time(12), started: r.time(13), finished: r.time(14), node: r.text(15), place: r.int(16),
 		executor: r.text(17),
 	}
 	copy(g.parent[:], r.blob(18))
@@ -237,11 +237,11 @@ func (w *writer) change(c *task.Change, old *guard) error {
 			return err
 		}
 	}
-	begun, err := w.changeHistory(c, old, from.Owner)
+	told, err := w.changeHistory(c, old, from.Owner)
 	if err != nil {
 		return err
 	}
-	if err := w.updateTask(c, old, to, begun); err != nil {
+	if err := w.updateTask(c, old, to, told); err != nil {
 		return err
 	}
 	if err := w.writeSideTables(c, old.result); err != nil {
@@ -251,6 +251,9 @@ func (w *writer) change(c *task.Change, old *guard) error {
 	is := lane.CounterOf(t.State, t.Waiting)
 	if err := w.changed(c); err != nil {
 		return err
+	}
+	if !t.Group.IsZero() {
+		w.groups.trashed(t.Group, old.state == task.Failed && old.errorCode == task.FailureTrashed, t.Trashed())
 	}
 	if t.State == task.Pending && t.Waiting == task.WaitChildren {
 		if err := w.waitForChildren(t.ID, c.WaitFor); err != nil {
@@ -275,22 +278,22 @@ func (w *writer) change(c *task.Change, old *guard) error {
 }
 
 // changeHistory writes what the row will not tell by itself any more, and of the change
-// what it does not tell. begun is what the row's column is to be.
-func (w *writer) changeHistory(c *task.Change, old *guard, owner string) (begun int64, err error) {
+// what it does not tell. told is what the row is to tell.
+func (w *writer) changeHistory(c *task.Change, old *guard, owner string) (told tells, err error) {
 	t := &c.Task
-	if old.begun != 0 && t.Node == old.node && (c.Event == nil || isTold(c.Event, ending(t, 0))) {
-		return old.begun, nil
+	if old.tells.begun != 0 && t.Node == old.node && (c.Event == nil || isTold(c.Event, ending(t, 0))) {
+		return old.tells, nil
 	}
 	if err := w.writeTold(old, t.Seq, owner); err != nil || c.Event == nil {
-		return 0, err
+		return tells{}, err
 	}
-	return 0, w.event(t.Seq, t.Version+1, c.Event)
+	return tells{}, w.event(t.Seq, t.Version+1, c.Event)
 }
 
-func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane, begun int64) error {
+func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane, told tells) error {
 	t := &c.Task
 	row := &w.row
-	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, begun: begun, progress: t.Progress,
+	*row = taskRow{Task: t, seq: t.Seq, lane: to.Row, version: t.Version + 1, tells: told, progress: t.Progress,
 		errorCode: old.errorCode, errorAttempt: old.errorAttempt, result: old.result}
 	if t.Progress == (task.Progress{}) && !c.From.Final() {
 		row.progress = old.progress

@@ -121,12 +121,12 @@ func perSecond(b *testing.B) {
 // newRunning is a task that found a free slot: it is written as running.
 func newRunning(b testing.TB) *task.Task {
 	n := newTask(b, task.Spec{})
-	*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+	*n = task.Begin(n, "local", newToken(), false, n.CreatedAt).Task
 	return n
 }
 
 func succeeded(b testing.TB, t *task.Task) task.Change {
-	c, err := task.Settle(*t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now(), 0)
+	c, err := task.Settle(t, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now(), 0)
 	if err != nil {
 		b.Error(err)
 	}

@@ -34,15 +34,17 @@ func (r Report) OK() bool { return len(r.Problems) == 0 }
 // invariants are rules of the store that no constraint holds. Each query counts
 // what breaks its rule among the order keys above one and up to another.
 var invariants = [...]struct{ rule, query string }{
-	{"every attempt is in the history of its task", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.attempt > 0 AND t.begun IS NULL
+	{"every attempt is in the history of its task", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.attempt > 0 AND t.begun IS NULL AND t.handed_at IS NULL
 AND NOT EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.attempt = t.attempt)`},
 	{"a task is in the state of its last event", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.begun IS NULL AND t.state <>
 coalesce((SELECT h.to_state FROM history h WHERE h.task = t.seq ORDER BY h.n DESC LIMIT 1), {pending})`)},
 	{"a row that tells of an attempt has one, and its times", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.begun IS NOT NULL
 AND (t.attempt < 1 OR t.started_at IS NULL OR t.state = {succeeded} AND (t.finished_at IS NULL OR t.begun >= t.version))`)},
+	{"a row that tells when an attempt was handed on has one", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.handed_at IS NOT NULL
+AND (t.attempt < 1 OR iif(t.begun IS NULL, t.state <> {pending} OR t.waiting <> {dispatched}, t.begun < 2))`)},
 	{"no event is ahead of its task's version", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ?
 AND t.version < max(coalesce(t.begun, 0), coalesce((SELECT max(h.n) FROM history h WHERE h.task = t.seq), 0))`},
-	{"no event is told twice", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.n >= t.begun)`},
+	{"no event is told twice", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND EXISTS (SELECT 1 FROM history h WHERE h.task = t.seq AND h.n >= iif(t.handed_at IS NULL, t.begun, coalesce(t.begun - 1, t.version)))`},
 	{"every task that an attempt holds is in a block on record", named(`SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched})
 AND NOT EXISTS (SELECT 1 FROM in_flight_block b WHERE b.block = t.seq >> {block shift})`)},
 	{"every key is on record", `SELECT count(*) FROM task t WHERE t.seq > ? AND t.seq <= ? AND t.key IS NOT NULL

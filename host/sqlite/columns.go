@@ -18,7 +18,7 @@ type taskRow struct {
 	version      int64
 	labels       string
 	resources    string
-	begun        int64 // see told.go; 0 for NULL
+	tells        tells
 	result       int64
 	progress     task.Progress
 	errorCode    string
@@ -65,7 +65,8 @@ var taskColumns = []taskColumn{
 	{"t", "priority", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Priority)) }, func(r *taskReader) { r.task.Priority = int(r.int(r.at)) }},
 	{"t", "attempt", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Attempt)) }, func(r *taskReader) { r.task.Attempt = int(r.int(r.at)) }},
 	{"t", "version", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.version) }, func(r *taskReader) { r.task.Version = r.int(r.at) }},
-	{"t", "begun", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(t.begun) }, func(*taskReader) {}},
+	{"t", "begun", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(t.tells.begun) }, func(*taskReader) {}},
+	{"t", "handed_at", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.tells.handed)) }, func(*taskReader) {}},
 	{"t", "token", onInsert | onUpdate, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},
 	{"t", "executor", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Executor) }, func(r *taskReader) { r.task.Executor = r.text(r.at) }},
 	{"t", "node", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Node) }, func(r *taskReader) { r.task.Node = r.text(r.at) }},

@@ -14,7 +14,7 @@ import (
 // groupColumns are the columns of table task_group, as readGroup reads them.
 var (
 	groupColumns = `id, owner, name, labels, on_finished, finisher, created_at, closed_at, finished_at, problem, ` + strings.Join(countColumns(), ", ")
-	groupCount   = 10 + len(task.States())
+	groupCount   = 10 + len(group.Counted())
 
 	sqlGroupGet   = `SELECT ` + groupColumns + ` FROM task_group WHERE id = ?`
 	sqlGroupList  = `SELECT ` + groupColumns + ` FROM task_group WHERE id < ? AND (?2 OR owner = ?3) AND (?4 = '' OR name = ?4) ORDER BY id DESC LIMIT +?5`
@@ -40,10 +40,10 @@ RETURNING on_finished IS NOT NULL AND finisher IS NULL`
 	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT +?2`
 )
 
-// countColumns are the columns that count, in the order of the states' numbers.
+// countColumns are the columns that count, in the order of group.Counted.
 func countColumns() (names []string) {
-	for _, s := range task.States() {
-		names = append(names, s.String())
+	for _, s := range group.Counted() {
+		names = append(names, group.CountName(s))
 	}
 	return names
 }
@@ -74,7 +74,7 @@ func readGroup(r row) (g group.Group) {
 	g.ClosedAt = r.time(7)
 	g.FinishedAt = r.time(8)
 	g.Problem = r.text(9)
-	for i, s := range task.States() {
+	for i, s := range group.Counted() {
 		g.Counts[s] = r.int(10 + i)
 	}
 	return g
@@ -115,6 +115,18 @@ func (g *groupMoves) move(id task.ID, from, to task.State, at int64) {
 	m.at = max(m.at, at)
 }
 
+// trashed has a member counted as trashed or not any more whose move is noted already.
+func (g *groupMoves) trashed(id task.ID, was, is bool) {
+	if was == is {
+		return
+	}
+	from, to := task.Failed, group.Trashed
+	if was {
+		from, to = to, from
+	}
+	g.move(id, from, to, 0)
+}
+
 func (g *groupMoves) clear() {
 	g.moved = g.moved[:0]
 	clear(g.index)
@@ -134,7 +146,7 @@ func (w *writer) writeGroups() error {
 func (w *writer) writeGroup(m *groupMove) error {
 	st := w.st.groupCount
 	a := st.bind()
-	for _, s := range task.States() {
+	for _, s := range group.Counted() {
 		a.int(m.delta[s])
 	}
 	a.blob(m.id[:])

@@ -318,8 +318,8 @@ func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 // bindNew binds the row of a new task.
 func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
 	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, resources: r.resources, result: resultNone}
-	if t.State == task.Running && t.CreatedBy == "" {
-		w.row.begun = t.Version
+	if t.CreatedBy == "" {
+		w.row.tells = toldAtInsert(t)
 	}
 	for i := range insertColumns {
 		insertColumns[i].bind(a, &w.row)
@@ -329,7 +329,8 @@ func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
 // inserted writes what a new task has beside its row, and counts it.
 func (w *writer) inserted(t *task.Task, r *insertRow) error {
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	if e := creation(t); t.CreatedBy != "" || t.Attempt != e.Attempt && t.State == e.To { // by whom, or that it was handed on as it was made, no row tells
+	if t.CreatedBy != "" { // by whom no row tells
+		e := creation(t)
 		e.To = t.State
 		e.Attempt = t.Attempt
 		if err := w.event(r.seq, e.Seq, &e); err != nil {

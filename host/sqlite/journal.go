@@ -14,9 +14,9 @@ import (
 const (
 	// One statement, and so one moment: what leaves the row comes into the table.
 	sqlHistory = `SELECT h.n, h.at, h.from_state, h.to_state, h.attempt, h.by, h.message,
-l.owner, t.state, t.attempt, t.version, t.begun, t.node, t.created_at, t.started_at, t.finished_at, t.executor, t.parent
+l.owner, t.state, t.attempt, t.version, t.begun, t.node, t.created_at, t.started_at, t.finished_at, t.executor, t.parent, t.handed_at
 FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN history h ON h.task = t.seq AND h.n > +? WHERE t.id = +? ORDER BY h.n`
-	historyCount = 18
+	historyCount = 19
 	sqlLogs      = `SELECT n, at, attempt, level, message, fields FROM log WHERE task = ?1 AND n > ?2 AND (?3 = 0 OR attempt = ?3)
 AND (?4 = '' OR level IN (SELECT value FROM json_each(?4))) ORDER BY n LIMIT +?5`
 	sqlOwner = `SELECT t.seq, l.owner FROM task t JOIN lane l ON l.id = t.lane WHERE t.id = +?`
@@ -80,13 +80,9 @@ func toldByRow(r row) []task.Event {
 	t := task.Task{Owner: r.text(7), State: d.state(r, 8, "state", task.Pending), Attempt: int(r.int(9)), Version: r.int(10), Node: r.text(12),
 		CreatedAt: d.time(r, 13, "created_at"), StartedAt: d.time(r, 14, "started_at"), FinishedAt: d.time(r, 15, "finished_at"), Executor: r.text(16)}
 	copy(t.Parent[:], r.blob(17))
-	var events []task.Event
-	begun := r.int(11)
-	if begun != 1 {
-		events = append(events, creation(&t))
-	}
-	if begun != 0 {
-		events = append(events, toldBy(&t, begun)...)
+	events := toldBy(&t, tells{begun: r.int(11), handed: d.time(r, 18, "handed_at")})
+	if len(events) == 0 || events[0].Seq != 1 {
+		events = slices.Insert(events, 0, creation(&t))
 	}
 	for i := range events {
 		events[i] = withDamage(events[i], d)

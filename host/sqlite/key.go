@@ -111,7 +111,7 @@ func (w *writer) cancelReplaced(t *task.Task, seq int64) (*task.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := task.Replace(decode(st.row, &l.Lane, taskColumns), t.Owner, t.ID, t.CreatedAt)
+	c, err := task.Replace(new(decode(st.row, &l.Lane, taskColumns)), t.Owner, t.ID, t.CreatedAt)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ func TestLanesLeaveNothing(t *testing.T) {
 	var tasks []*task.Task
 	for i := range 2000 {
 		n := newTask(t, task.Spec{Route: map[string]string{"to": fmt.Sprint(i)}})
-		*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+		*n = task.Begin(n, "local", newToken(), false, n.CreatedAt).Task
 		tasks = append(tasks, n)
 	}
 	if _, err := s.Insert(t.Context(), task.Submission{Tasks: tasks}); err != nil {

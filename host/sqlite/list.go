@@ -133,8 +133,9 @@ const (
 	listTypes = ` AND (SELECT o.type FROM lane o WHERE o.id = t.lane) IN (SELECT value FROM json_each(?))`
 )
 
-// A task that waits is also of the executor that it is pinned to.
-var listExecutor = named(` AND (t.executor = ? OR t.state = {pending} AND (SELECT o.executor FROM lane o WHERE o.id = t.lane) = ?)`)
+// A task that waits is also of the executor that it is pinned to, or that serves its type.
+var listExecutor = named(` AND (t.executor = ? OR t.state = {pending} AND t.waiting <> {dispatched}
+AND (SELECT o.executor = ? OR o.executor = '' AND o.type IN (SELECT value FROM json_each(?)) FROM lane o WHERE o.id = t.lane))`)
 
 // listWhere is the filter as SQL. Type and owner are the lane's; none says that
 // no lane has them, so no task does.
@@ -171,7 +172,7 @@ func (s *Store) listWhere(ctx context.Context, scope task.Scope, f *task.Filter)
 		and(" AND t.state IN (SELECT value FROM json_each(?))", array(numbers))
 	}
 	if f.Executor != "" {
-		and(listExecutor, f.Executor, f.Executor)
+		and(listExecutor, f.Executor, f.Executor, array(f.Placed))
 	}
 	if f.Key != "" {
 		and(" AND t.key = ?", f.Key)

@@ -256,11 +256,13 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s, 10)
-	if _, err := s.Claim(t.Context(), task.Claim{Shares: []task.Share{{Lanes: []task.LaneID{1}, Max: 3}}, Max: 3, NewToken: newToken, Executor: "x", Now: time.Now()}); err != nil {
-		t.Fatal(err)
+	for _, deferred := range []bool{false, true} {
+		if _, err := s.Claim(t.Context(), task.Claim{Shares: firstLane(3), Max: 3, NewToken: newToken, Executor: "x", Deferred: deferred, Now: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r, err := Check(t.Context(), dir, nil)
-	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 18 {
+	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 25 {
 		t.Fatalf("check beside a host: %+v, %v", r, err)
 	}
 	if err := s.Close(); err != nil {
@@ -276,10 +278,13 @@ func TestCheck(t *testing.T) {
 	}
 	broken := map[string][]string{
 		`UPDATE task SET version = 1 WHERE seq = 1`:             {"no event is ahead of its task's version: broken 1 times"},
-		`UPDATE task SET begun = NULL WHERE seq = 2`:            {"every attempt is in the history of its task: broken 1 times", "a task is in the state of its last event: broken 1 times"},
-		`INSERT INTO history VALUES (3, 2, 1, 1, 2, 1, '', '')`: {"no event is told twice: broken 1 times"},
+		`UPDATE task SET begun = NULL WHERE seq = 2`:            {"every attempt is in the history of its task: broken 2 times", "a task is in the state of its last event: broken 1 times"},
+		`UPDATE task SET handed_at = NULL WHERE seq = 4`:        nil, // the second of the line before
+		`INSERT INTO history VALUES (3, 2, 1, 1, 2, 1, '', '')`: {"no event is told twice: broken 2 times"},
+		`INSERT INTO history VALUES (5, 2, 1, 1, 1, 1, '', '')`: nil, // the same of one that was handed on
 		`UPDATE task SET started_at = NULL WHERE seq = 3`:       {"a row that tells of an attempt has one, and its times: broken 1 times"},
-		`DELETE FROM in_flight_block`:                           {"every task that an attempt holds is in a block on record: broken 3 times"},
+		`UPDATE task SET handed_at = 1 WHERE seq = 9`:           {"a row that tells when an attempt was handed on has one: broken 1 times"},
+		`DELETE FROM in_flight_block`:                           {"every task that an attempt holds is in a block on record: broken 6 times"},
 		`INSERT INTO input VALUES (999, 'x')`:                   {"inputs belong to tasks: broken 1 times"},
 	}
 	for sql := range broken {

@@ -51,14 +51,11 @@ func sortBySeq(changes []*task.Change) {
 
 func (w *writer) writeRunBegin(run []*task.Change) error {
 	t := &run[0].Task
-	begun := t.Version
-	if !isTold(run[0].Event, beginning(t, begun)) {
-		begun = 0
-	}
+	told := toldAtBegin(t, run[0].Event)
 	w.each = w.each[:0]
 	for _, c := range run {
 		w.each = append(w.each, c.Task.Token[:]...)
-		if begun != 0 {
+		if told.any() {
 			continue
 		}
 		if err := w.event(c.Task.Seq, c.Task.Version, c.Event); err != nil {
@@ -67,7 +64,8 @@ func (w *writer) writeRunBegin(run []*task.Change) error {
 	}
 	st := w.st.taskBegin
 	st.bind().int(t.Seq).int(t.Seq + int64(len(run)) - 1).int(t.Version).blob(w.each).
-		int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).opt(begun).text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt))
+		int(int64(t.State)).int(int64(t.Waiting)).int(int64(t.Attempt)).opt(told.begun).text(t.Executor).opt(micros(t.StartedAt)).int(micros(t.UpdatedAt)).
+		opt(micros(told.handed))
 	n, err := st.changed()
 	if err == nil && n != int64(len(run)) { // they are read from the table the next time
 		err = fmt.Errorf("%d of %d tasks from %d on are not as they were kept", int64(len(run))-n, len(run), t.Seq)

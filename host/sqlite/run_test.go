@@ -131,7 +131,7 @@ func TestKeptQueuesAreNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := task.Cancel(is, "somebody", time.Now())
+		c, err := task.Cancel(&is, "somebody", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("task %d is %s, version %d, with token %x, want %x: %v", want.Seq, is.State, is.Version, is.Token, want.Token, err)
 		}
 	}
-	cancel, err := task.Cancel(got[3], "somebody", time.Now())
+	cancel, err := task.Cancel(&got[3], "somebody", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 	t.Helper()
 	var changes []task.Change
 	for i, r := range run {
-		c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
+		c, err := task.Settle(&r, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, time.Now().Add(time.Duration(i)*time.Second), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +312,7 @@ func endRun(t *testing.T, s *Store, run []task.Task, canceled int) {
 		if c.Task.Retain > 0 {
 			expires = want.Add(c.Task.Retain)
 		}
-		if ends.errs[i] != nil || is.State != task.Succeeded || is.Version != 3 ||
+		if ends.errs[i] != nil || is.State != task.Succeeded || is.Version != c.Task.Version+1 ||
 			!is.FinishedAt.Equal(want) || !is.UpdatedAt.Equal(want) || !is.ExpiresAt.Equal(expires) {
 			t.Errorf("task %d is %s, finished %s, want %s, expires %s, want %s: %v", c.Task.Seq, is.State, is.FinishedAt, want, is.ExpiresAt, expires, ends.errs[i])
 		}
@@ -329,7 +329,7 @@ func TestRunsOfStarts(t *testing.T) {
 	if len(claim.taken) != 8 {
 		t.Fatalf("claimed %d", len(claim.taken))
 	}
-	cancel, err := task.Cancel(claim.taken[3].Change.Task, "somebody", time.Now())
+	cancel, err := task.Cancel(&claim.taken[3].Change.Task, "somebody", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +341,7 @@ func TestRunsOfStarts(t *testing.T) {
 		if i > 5 {
 			node = "two"
 		}
-		c, err := task.Started(claim.taken[i].Change.Task, []byte("handle of "+node), node, now)
+		c, err := task.Started(&claim.taken[i].Change.Task, []byte("handle of "+node), node, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -433,7 +433,7 @@ func TestLimitsOfRuns(t *testing.T) {
 	limit(1)
 	tasks := newTasks(t, 20, task.Spec{Labels: map[string]string{"tenant": "a"}})
 	for _, n := range tasks {
-		*n = task.Begin(*n, "local", newToken(), false, n.CreatedAt).Task
+		*n = task.Begin(n, "local", newToken(), false, n.CreatedAt).Task
 	}
 	insertTogether(t, s, tasks)
 	counts := func(want ...task.LaneCount) {
@@ -470,5 +470,59 @@ func TestClaimOfAStaleTask(t *testing.T) {
 	got, err := claimed(t, s, 5)
 	if len(got) != 5 || err != nil || got[2].Version != 8 {
 		t.Fatalf("claimed %+v: %v", got, err)
+	}
+}
+
+// TestHandedOnIsTold: the history of tasks that were handed on, began and succeeded has no row
+// of its own, whether they were handed on as they were made or by a claim.
+func TestHandedOnIsTold(t *testing.T) {
+	s := stopped(t)
+	made := newTasks(t, 3, task.Spec{})
+	for _, n := range made {
+		*n = task.Begin(n, "fleet", newToken(), true, n.CreatedAt).Task
+	}
+	insertTogether(t, s, made)
+	insertReady(t, s, 3)
+	o := &claimOp{claim: task.Claim{Executor: "fleet", Shares: firstLane(3), Max: 3, Deferred: true, NewToken: newToken, Now: time.Now()}}
+	s.w.write([]*ticket{{op: o}})
+	var waiting []task.Task
+	for _, n := range made {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, is)
+	}
+	for i := range o.taken {
+		waiting = append(waiting, o.taken[i].Change.Task)
+	}
+	if len(waiting) != 6 {
+		t.Fatalf("%d tasks were handed on", len(waiting))
+	}
+	s.w.st.historyInsert = nil // running it would panic
+	var starts []task.Change
+	now := time.Now()
+	for _, n := range waiting {
+		c, err := task.Started(&n, []byte("h"), "w1", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		starts = append(starts, c)
+	}
+	s.w.write([]*ticket{{op: newApplyOp(starts)}})
+	var running []task.Task
+	for _, n := range waiting {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running = append(running, is)
+	}
+	endRun(t, s, running, -1)
+	for _, n := range running {
+		h, err := s.History(t.Context(), task.Scope{All: true}, n.ID, 0)
+		if err != nil || len(h) != int(n.Version)+1 || h[len(h)-3].Attempt != 1 || h[len(h)-3].To != task.Pending || h[len(h)-1].To != task.Succeeded {
+			t.Errorf("task %d of version %d has the history %+v: %v", n.Seq, n.Version, h, err)
+		}
 	}
 }

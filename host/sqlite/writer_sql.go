@@ -51,7 +51,7 @@ var (
 	// Of a run of tasks: a statement a task would cost two or three times as much. Of what each
 	// has of its own there are 16 bytes in ?4: its token, or the time as digits.
 	sqlTaskBegin = `UPDATE task SET state = ?5, waiting = ?6, attempt = ?7, version = ?3, begun = ?8, token = substr(?4, 16 * (seq - ?1) + 1, 16),
-executor = ?9, node = NULL, handle = NULL, started_at = ?10, updated_at = ?11, done = NULL, total = NULL, message = NULL
+executor = ?9, node = NULL, handle = NULL, started_at = ?10, updated_at = ?11, handed_at = ?12, done = NULL, total = NULL, message = NULL
 WHERE seq BETWEEN ?1 AND ?2 AND version = ?3 - 1`
 	sqlTaskSucceed = named(strings.ReplaceAll(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = ?3 + 1,
 finished_at = TIME, expires_at = iif(?5 < 0, {never}, TIME + ?5), updated_at = TIME, result = ?6

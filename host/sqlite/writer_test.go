@@ -183,7 +183,7 @@ func TestWindow(t *testing.T) {
 			n := rng.IntN(min(len(running), 30)) + 1
 			var changes []task.Change
 			for _, r := range running[:n] {
-				c, err := task.Settle(r, task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
+				c, err := task.Settle(&r, &task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -61,6 +61,13 @@ func (e *Executor) Status() task.ExecutorStatus {
 	return st
 }
 
+// State is that of Status, for whoever asks often.
+func (e *Executor) State() task.ExecutorState {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status.State
+}
+
 // KilledAtEnd says whether a process had to be killed because it did not end when it was
 // asked to.
 func (e *Executor) KilledAtEnd() bool { return e.killedAtEnd.Load() }

@@ -38,6 +38,7 @@ type Error struct {
 	Code       Code
 	Message    string // what was wrong, where, and what to do
 	Fields     []FieldError
+	GroupsOwn  bool          // the group is at fault that tasks were submitted with, and none of them
 	TaskNumber int           // which of several tasks submitted together is at fault, from 1; 0: no single one, or there is only one
 	RetryAfter time.Duration // of queue_full, quota_exceeded and the unavailables; 0 if unknown
 	Cause      error         // for logs; never shown to clients
@@ -82,6 +83,18 @@ func WithTaskNumber(err error, i, of int) error {
 	}
 	out := *e
 	out.TaskNumber = i + 1
+	return &out
+}
+
+// OfGroup is err as that of the group which tasks are submitted with, and of none of them. An
+// error without a code stays as it is.
+func OfGroup(err error) error {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	out := *e
+	out.GroupsOwn = true
 	return &out
 }
 

@@ -89,15 +89,12 @@ func (s *Spec) keyConflict() *KeyConflict {
 }
 
 // Replace cancels a pending task whose key a new one takes. conflict if it is not pending.
-func Replace(t Task, by string, with ID, now time.Time) (Change, error) {
+func Replace(t *Task, by string, with ID, now time.Time) (Change, error) {
 	if t.State != Pending {
 		return Change{}, Errorf(CodeConflict, "task %s is %s: only one that waits is replaced", t.ID, t.State)
 	}
 	message := "replaced by task " + with.String()
-	c, err := change(t, Canceled, by, message, now)
-	c.Task.CancelRequestedAt = now
-	c.Task.RequestedBy = by
-	c.Task.Error = &Failure{Code: FailureCanceled, Message: message, Attempt: t.Attempt, Details: map[string]any{"confirmed": true}}
-	c.SetError = true
+	c := changeOf(t)
+	err := c.cancelWaiting(by, message, message, now)
 	return c, err
 }

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -138,6 +139,22 @@ func (l *Limits) lay(c *TypeConfig) {
 		if f := &limitFields[i]; f.said(c) {
 			f.lay(l, c)
 		}
+	}
+}
+
+// layTask lays over l what is asked for one task, which is within the bounds.
+func (l *Limits) layTask(spec *Spec) {
+	l.Timeout = cmp.Or(spec.Timeout, l.Timeout)
+	l.MaxAttempts = cmp.Or(spec.MaxAttempts, l.MaxAttempts)
+	l.Priority = cmp.Or(spec.Priority, l.Priority)
+	if spec.MaxLost != nil {
+		l.MaxLost = *spec.MaxLost
+	}
+	if spec.Retain != nil {
+		l.Retain = *spec.Retain
+	}
+	if len(spec.Route) > 0 {
+		l.Route = spec.Route
 	}
 }
 

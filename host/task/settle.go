@@ -40,6 +40,11 @@ const (
 // HostFailures are codes that mean what the host says by them: nobody else gives them.
 var HostFailures = []string{FailureTimeout, FailureExecutorLost, FailureExecutor, FailureResultSize, FailureProtocol, FailureCanceled, FailureSealedInput, FailureTrashed}
 
+// Trashed says that t failed because a worker found it to be no use to anybody.
+func (t *Task) Trashed() bool {
+	return t.State == Failed && t.Error != nil && t.Error.Code == FailureTrashed
+}
+
 // Outcome is how one attempt ended.
 type Outcome struct {
 	Kind       OutcomeKind
@@ -115,35 +120,47 @@ type Change struct {
 // Empty says that there is nothing to change, as of one that has no From.
 func (c *Change) Empty() bool { return c.From == None }
 
-// change begins a transition of t to state to, if the table allows it.
-func change(t Task, to State, by, message string, now time.Time) (Change, error) {
-	if !Allowed(t.State, to) {
-		return Change{}, notAllowed(t, to)
+// changeOf begins a change of t. A rule makes it in place, and gives it to its caller: t itself
+// no rule keeps or changes.
+func changeOf(t *Task) Change { return Change{Task: *t, From: t.State, FromAttempt: t.Attempt} }
+
+// enter makes c a transition to a state, if the table allows it.
+func (c *Change) enter(to State, by, message string, now time.Time) error {
+	t := &c.Task
+	if !Allowed(c.From, to) {
+		return notAllowed(t, to)
 	}
-	c := Change{Task: t, From: t.State, FromAttempt: t.Attempt,
-		Event: &Event{At: now, From: t.State, To: to, Attempt: t.Attempt, By: by, Message: clip(message)}}
-	c.Task.State, c.Task.UpdatedAt = to, now
+	c.Event = &Event{At: now, From: c.From, To: to, Attempt: t.Attempt, By: by, Message: clip(message)}
+	t.State = to
+	t.UpdatedAt = now
 	if to != Pending {
-		c.Task.Waiting = WaitNone
+		t.Waiting = WaitNone
 	}
 	if !to.Active() {
-		c.Task.Token = Token{}
+		t.Token = Token{}
 		if len(t.Handle) > 0 || t.Node != "" {
-			c.Task.Handle, c.SetHandle = nil, true
+			t.Handle = nil
+			c.SetHandle = true
 		}
 	}
 	if to.Final() {
-		c.Task.FinishedAt = now
-		c.Task.ExpiresAt = time.Time{}
+		t.FinishedAt = now
+		t.ExpiresAt = time.Time{}
 		if t.Retain > 0 {
-			c.Task.ExpiresAt = now.Add(t.Retain)
+			t.ExpiresAt = now.Add(t.Retain)
 		}
 	}
-	return c, nil
+	return nil
 }
 
-// final is why a request on a final task is refused, or one that is not final.
-func notAllowed(t Task, to State) error {
+// setError has c say why its task did not succeed; nil that there is nothing to say.
+func (c *Change) setError(f *Failure) {
+	c.Task.Error = f
+	c.SetError = true
+}
+
+// notAllowed is why a request on a final task is refused, or one on a task that is not final.
+func notAllowed(t *Task, to State) error {
 	if t.State.Final() {
 		return Errorf(CodeAlreadyFinal, "task %s is already %s", t.ID, t.State)
 	}
@@ -155,12 +172,15 @@ func notAllowed(t Task, to State) error {
 
 // Settle says what becomes of t when its current attempt ends with o. chance, in
 // [0,1), spreads retries. An error means that t holds no attempt.
-func Settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
-	c, err := settle(t, o, b, now, chance)
-	if c.Event != nil && o.told() && t.Executor != "" {
+func Settle(t *Task, o *Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
+	c := changeOf(t)
+	if err := c.settle(o, b, now, chance); err != nil {
+		return Change{}, err
+	}
+	if o.told() && t.Executor != "" {
 		c.Event.By = ByExecutor(t.Executor)
 	}
-	return c, err
+	return c, nil
 }
 
 // told says that an outcome is the executor's word, and no conclusion of the host's.
@@ -172,29 +192,30 @@ func (o *Outcome) told() bool {
 	return o.Kind != OutcomeLost && !o.Unconfirmed
 }
 
-func settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
+func (c *Change) settle(o *Outcome, b Backoff, now time.Time, chance float64) error {
+	t := &c.Task
 	dispatched := t.State == Pending && t.Waiting == WaitDispatched
 	switch {
 	case t.State == Reverting:
-		return settleRevert(t, o, now)
+		return c.settleRevert(o, now)
 	case t.State == Canceling && o.Kind == OutcomeSucceeded, t.State == Running && o.Kind == OutcomeSucceeded:
-		return succeed(t, o, now)
+		return c.succeed(o, now)
 	case t.State == Canceling:
-		return settleCancel(t, o, now)
+		return c.settleCancel(o, now)
 	case t.State != Running && !dispatched:
-		return Change{}, Errorf(CodeConflict, "task %s is %s and holds no attempt", t.ID, t.State)
+		return Errorf(CodeConflict, "task %s is %s and holds no attempt", t.ID, t.State)
 	}
 	switch o = withinReach(o, now); o.Kind {
 	case OutcomeSucceeded: // dispatched: whoever heard of an end must record the start first
-		return Change{}, Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
+		return Errorf(CodeConflict, "task %s has not started and cannot have succeeded", t.ID)
 	case OutcomeReleased:
-		return requeue(t, t.RunAt, o.Message, now)
+		return c.requeue(t.RunAt, o.Message, now)
 	case OutcomeInterrupted:
-		return settleInterrupted(t, o, now)
+		return c.settleInterrupted(o, now)
 	case OutcomeYielded:
-		return settleYield(t, o, now)
+		return c.settleYield(o, now)
 	case OutcomeLost:
-		return settleLost(t, o, now)
+		return c.settleLost(o, now)
 	default:
 		if o.Code != FailureTrashed { // it says something of the task, and nothing of the script
 			t.Failures++
@@ -203,68 +224,61 @@ func settle(t Task, o Outcome, b Backoff, now time.Time, chance float64) (Change
 		if delay <= 0 {
 			delay = b.Delay(t.Failures, chance)
 		}
-		return settleFailure(t, o, delay, now)
+		return c.settleFailure(o, delay, now)
 	}
 }
 
-// settleInterrupted has t wait for its next attempt, unless it must never run twice: the
+// settleInterrupted has the task wait for its next attempt, unless it must never run twice: the
 // one that was interrupted may have run in part.
-func settleInterrupted(t Task, o Outcome, now time.Time) (Change, error) {
+func (c *Change) settleInterrupted(o *Outcome, now time.Time) error {
+	t := &c.Task
 	if t.MaxLost > 0 {
-		return requeue(t, t.RunAt, o.Message, now)
+		return c.requeue(t.RunAt, o.Message, now)
 	}
-	o.Code = FailureExecutorLost
-	return fail(t, o, "interrupted, and max_lost is 0: it must never run twice", now)
+	return c.fail(o, FailureExecutorLost, "interrupted, and max_lost is 0: it must never run twice", now)
 }
 
-// settleLost has t wait for its next attempt, or fails it when it was lost too often.
-func settleLost(t Task, o Outcome, now time.Time) (Change, error) {
+// settleLost has the task wait for its next attempt, or fails it when it was lost too often.
+func (c *Change) settleLost(o *Outcome, now time.Time) error {
+	t := &c.Task
 	t.Lost++
 	t.Suspect = t.Suspect || o.Suspect
 	t.Requeued = 0
 	if t.Lost <= t.MaxLost {
-		return waitUntil(t, now, "lost: "+o.Message, now)
+		return c.waitUntil(now, "lost: "+o.Message, now)
 	}
-	o.Code = FailureExecutorLost
-	return fail(t, o, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
+	return c.fail(o, FailureExecutorLost, fmt.Sprintf("lost %d times, max_lost is %d", t.Lost, t.MaxLost), now)
 }
 
-// settleFailure has t wait for its next attempt until the delay is over, or fails it when
+// settleFailure has the task wait for its next attempt until the delay is over, or fails it when
 // there will be none. The failure is counted already.
-func settleFailure(t Task, o Outcome, delay time.Duration, now time.Time) (Change, error) {
+func (c *Change) settleFailure(o *Outcome, delay time.Duration, now time.Time) error {
+	t := &c.Task
 	t.Requeued = 0
-	if o.Code == "" {
-		o.Code = FailureScript
-	}
+	code := cmp.Or(o.Code, FailureScript)
 	at := now.Add(delay)
 	late := !t.Deadline.IsZero() && !at.Before(t.Deadline)
 	if o.Permanent || t.Failures >= t.MaxAttempts || late {
-		return fail(t, o, o.Code, now)
+		return c.fail(o, code, code, now)
 	}
-	c, err := waitUntil(t, at, o.Code+": "+o.Message, now)
-	c.Task.Error = failure(t, o)
-	c.SetError = true
+	c.setError(failure(t, o, code))
 	c.Delay = delay
-	return c, err
+	return c.waitUntil(at, code+": "+o.Message, now)
 }
 
-func succeed(t Task, o Outcome, now time.Time) (Change, error) {
-	c, err := change(t, Succeeded, ByHost, "", now)
-	if err != nil {
-		return c, err
+func (c *Change) succeed(o *Outcome, now time.Time) error {
+	t := &c.Task
+	t.Result = o.Result
+	t.ResultType = o.ResultType
+	c.SetResult = true
+	if t.Error != nil {
+		c.setError(nil)
 	}
-	return succeeded(c, o), nil
+	return c.enter(Succeeded, ByHost, "", now)
 }
 
-func succeeded(c Change, o Outcome) Change {
-	c.Task.Result, c.Task.ResultType, c.SetResult = o.Result, o.ResultType, true
-	if c.Task.Error != nil {
-		c.Task.Error, c.SetError = nil, true
-	}
-	return c
-}
-
-func settleCancel(t Task, o Outcome, now time.Time) (Change, error) {
+func (c *Change) settleCancel(o *Outcome, now time.Time) error {
+	t := &c.Task
 	msg := "confirmed"
 	f := &Failure{Code: FailureCanceled, Message: "canceled by " + t.RequestedBy, Attempt: t.Attempt, Details: map[string]any{"confirmed": true}}
 	if o.Unconfirmed || o.Kind == OutcomeLost {
@@ -272,31 +286,26 @@ func settleCancel(t Task, o Outcome, now time.Time) (Change, error) {
 		f.Details["confirmed"] = false
 		f.Message += "; nobody heard the attempt end"
 	}
-	c, err := change(t, Canceled, ByHost, msg, now)
-	c.Task.Error, c.SetError = f, true
-	return c, err
+	c.setError(f)
+	return c.enter(Canceled, ByHost, msg, now)
 }
 
-func settleRevert(t Task, o Outcome, now time.Time) (Change, error) {
+func (c *Change) settleRevert(o *Outcome, now time.Time) error {
 	if o.Kind == OutcomeSucceeded {
-		return change(t, Reverted, ByHost, "", now)
+		return c.enter(Reverted, ByHost, "", now)
 	}
-	if o.Code == "" {
-		o.Code = FailureScript
-	}
-	c, err := change(t, RevertFailed, ByHost, o.Message, now)
-	c.Task.Error, c.SetError = failure(t, o), true
-	return c, err
+	c.setError(failure(&c.Task, o, cmp.Or(o.Code, FailureScript)))
+	return c.enter(RevertFailed, ByHost, o.Message, now)
 }
 
-func fail(t Task, o Outcome, message string, now time.Time) (Change, error) {
-	c, err := change(t, Failed, ByHost, message, now)
-	c.Task.Error, c.SetError = failure(t, o), true
-	return c, err
+// fail ends the task for good, with what the outcome says under that code.
+func (c *Change) fail(o *Outcome, code, message string, now time.Time) error {
+	c.setError(failure(&c.Task, o, code))
+	return c.enter(Failed, ByHost, message, now)
 }
 
-func failure(t Task, o Outcome) *Failure {
-	return &Failure{Code: o.Code, Message: clip(o.Message), Attempt: t.Attempt, Details: o.Details}
+func failure(t *Task, o *Outcome, code string) *Failure {
+	return &Failure{Code: code, Message: clip(o.Message), Attempt: t.Attempt, Details: o.Details}
 }
 
 // The rest of a task whose attempt ended at no cost: without one, an executor that
@@ -306,17 +315,16 @@ const (
 	RequeueMax = time.Minute
 )
 
-// requeue puts t back to wait until at, after an attempt that cost nothing, and no
+// requeue puts the task back to wait until at, after an attempt that cost nothing, and no
 // sooner than RequeueMin from now, doubled each time in a row up to RequeueMax.
-func requeue(t Task, at time.Time, message string, now time.Time) (Change, error) {
-	delay := restAfter(t.Requeued)
-	t.Requeued++
+func (c *Change) requeue(at time.Time, message string, now time.Time) error {
+	delay := restAfter(c.Task.Requeued)
+	c.Task.Requeued++
 	if least := now.Add(delay); at.Before(least) {
 		at = least
 	}
-	c, err := waitUntil(t, at, message, now)
 	c.Delay = at.Sub(now)
-	return c, err
+	return c.waitUntil(at, message, now)
 }
 
 // restAfter is how long a task rests whose attempts ended so often in a row at no cost.
@@ -327,19 +335,20 @@ func restAfter(n int) time.Duration {
 	return min(RequeueMin<<n, RequeueMax)
 }
 
-// waitUntil puts t back to wait until at.
-func waitUntil(t Task, at time.Time, message string, now time.Time) (Change, error) {
-	c, err := change(t, Pending, ByHost, message, now)
-	c.Task.Waiting, c.Task.RunAt = WaitQueued, at
+// waitUntil puts the task back to wait until at.
+func (c *Change) waitUntil(at time.Time, message string, now time.Time) error {
+	c.Task.RunAt = at
+	c.Task.Waiting = WaitQueued
 	if at.After(now) {
 		c.Task.Waiting = WaitScheduled
 	}
-	return c, err
+	return c.enter(Pending, ByHost, message, now)
 }
 
-// settleYield has t wait for what its script said. A script that yields until a time
+// settleYield has the task wait for what its script said. A script that yields until a time
 // which is past, and has saved nothing new, rests longer each time.
-func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
+func (c *Change) settleYield(o *Outcome, now time.Time) error {
+	t := &c.Task
 	y := o.Yield
 	if y == nil {
 		y = &Yield{Until: now}
@@ -348,29 +357,27 @@ func settleYield(t Task, o Outcome, now time.Time) (c Change, err error) {
 	if news || y.Until.After(now) || y.Resume { // a wait for children may be none: see ChildrenDone
 		t.Requeued = 0
 	}
-	switch {
-	case y.Children || y.Resume:
-		c, err = change(t, Pending, ByHost, "yielded", now)
-		c.Task.Waiting = WaitChildren
-		c.WaitFor = y.WaitFor
-		if y.Resume {
-			c.Task.Waiting = WaitPaused
-			c.Event.Message = clip(cmp.Or(o.Message, c.Event.Message))
-		}
-	case y.Until.After(now):
-		c, err = waitUntil(t, y.Until, "yielded", now)
-	default:
-		c, err = requeue(t, y.Until, "yielded", now)
-	}
 	if y.Checkpoint != nil {
-		setCheckpoint(&c, y.Checkpoint)
+		c.setCheckpoint(y.Checkpoint)
 	}
-	return c, err
+	switch {
+	case y.Resume:
+		t.Waiting = WaitPaused
+		c.WaitFor = y.WaitFor
+		return c.enter(Pending, ByHost, cmp.Or(o.Message, "yielded"), now)
+	case y.Children:
+		t.Waiting = WaitChildren
+		c.WaitFor = y.WaitFor
+		return c.enter(Pending, ByHost, "yielded", now)
+	case y.Until.After(now):
+		return c.waitUntil(y.Until, "yielded", now)
+	}
+	return c.requeue(y.Until, "yielded", now)
 }
 
 // setCheckpoint has c keep data for the next attempt: new ground was reached, so the
 // attempts lost before it no longer count.
-func setCheckpoint(c *Change, data []byte) {
+func (c *Change) setCheckpoint(data []byte) {
 	c.Task.Checkpoint = data
 	c.SetCheckpoint = true
 	c.Task.Lost = 0

@@ -19,8 +19,8 @@ var backoff = task.Backoff{Initial: 10 * time.Second, Max: time.Minute}
 // running is a task in its second attempt, all budgets at three.
 func running() task.Task {
 	t, _ := task.New(someID, "ann", task.Spec{Type: "noop"}, task.DefaultLimits(), start)
-	t = task.Begin(t, "local", task.Token{1}, false, start).Task
-	t = task.Begin(t, "local", task.Token{2}, false, start).Task
+	t = task.Begin(&t, "local", task.Token{1}, false, start).Task
+	t = task.Begin(&t, "local", task.Token{2}, false, start).Task
 	t.Version = 5
 	return t
 }
@@ -41,7 +41,7 @@ func TestSettle(t *testing.T) {
 	lost := func(n int) task.Task { t := running(); t.Lost = n; return t }
 	suspect := func() task.Task { t := lost(1); t.Suspect = true; return t }
 	requeued := func(n int) task.Task { t := running(); t.Requeued = n; return t }
-	waitsDispatched := task.Begin(func() task.Task { t, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start); return t }(), "fleet", task.Token{9}, true, start).Task
+	waitsDispatched := task.Begin(new(func() task.Task { t, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start); return t }()), "fleet", task.Token{9}, true, start).Task
 	doomed := running()
 	doomed.Deadline = now.Add(7 * time.Second)
 	fail := task.Outcome{Kind: task.OutcomeFailed, Message: "oops"}
@@ -126,7 +126,7 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := c.t
-			got, err := task.Settle(c.t, c.o, backoff, now, 0)
+			got, err := task.Settle(&c.t, &c.o, backoff, now, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,18 +176,18 @@ func sound(t *testing.T, was task.Task, c task.Change, now time.Time) {
 }
 
 func TestSettleRefuses(t *testing.T) {
-	dispatched := task.Begin(in(task.Pending), "fleet", task.Token{1}, true, start).Task
+	dispatched := task.Begin(new(in(task.Pending)), "fleet", task.Token{1}, true, start).Task
 	queued := in(task.Pending)
 	queued.Waiting = task.WaitQueued
-	if _, err := task.Settle(dispatched, task.Outcome{Kind: task.OutcomeSucceeded}, backoff, start, 0); task.CodeOf(err) != task.CodeConflict {
+	if _, err := task.Settle(&dispatched, &task.Outcome{Kind: task.OutcomeSucceeded}, backoff, start, 0); task.CodeOf(err) != task.CodeConflict {
 		t.Errorf("an attempt that has not started succeeded: %v", err)
 	}
 	for _, s := range []task.State{task.Succeeded, task.Failed, task.Canceled, task.Skipped, task.Reverted, task.RevertFailed} {
 		for k := task.OutcomeSucceeded; k <= task.OutcomeYielded; k++ {
-			if _, err := task.Settle(in(s), task.Outcome{Kind: k}, backoff, start, 0); err == nil {
+			if _, err := task.Settle(new(in(s)), &task.Outcome{Kind: k}, backoff, start, 0); err == nil {
 				t.Errorf("outcome %d changed a task that is %s", k, s)
 			}
-			if _, err := task.Settle(queued, task.Outcome{Kind: k}, backoff, start, 0); err == nil {
+			if _, err := task.Settle(&queued, &task.Outcome{Kind: k}, backoff, start, 0); err == nil {
 				t.Errorf("outcome %d changed a task that waits", k)
 			}
 		}
@@ -246,9 +246,9 @@ func TestBudgets(t *testing.T) {
 			if ran++; ran > attempts+lost {
 				t.Fatalf("attempt %d with max_attempts %d and max_lost %d", ran, attempts, lost)
 			}
-			n = task.Begin(n, "local", task.Token{1}, false, start).Task
+			n = task.Begin(&n, "local", task.Token{1}, false, start).Task
 			kind := rapid.SampledFrom([]task.OutcomeKind{task.OutcomeFailed, task.OutcomeLost, task.OutcomeCanceled}).Draw(t, "kind")
-			c, err := task.Settle(n, task.Outcome{Kind: kind}, backoff, start, 0)
+			c, err := task.Settle(&n, &task.Outcome{Kind: kind}, backoff, start, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +262,7 @@ func TestBudgets(t *testing.T) {
 
 func TestLongMessagesAreCut(t *testing.T) {
 	o := task.Outcome{Kind: task.OutcomeFailed, Permanent: true, Message: strings.Repeat("é", task.MaxMessage)}
-	c, err := task.Settle(running(), o, backoff, start, 0)
+	c, err := task.Settle(new(running()), &o, backoff, start, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,17 +289,17 @@ func TestChildrenDone(t *testing.T) {
 	n.State, n.Waiting = task.Pending, task.WaitChildren
 	for i, want := range []time.Duration{0, 0, 0, task.RequeueMin, 2 * task.RequeueMin} {
 		n.UpdatedAt = now
-		c, err := task.ChildrenDone(n, now)
+		c, err := task.ChildrenDone(&n, now)
 		if err != nil || c.Delay != want || c.Task.RunAt != now.Add(want) || (c.Task.Waiting == task.WaitQueued) != (want == 0) {
 			t.Fatalf("time %d: rests %s, waits for %s, %v; want %s", i, c.Delay, c.Task.Waiting, err, want)
 		}
 		n.Requeued = c.Task.Requeued
 	}
-	c, err := task.ChildrenDone(n, now.Add(task.RequeueMin))
+	c, err := task.ChildrenDone(&n, now.Add(task.RequeueMin))
 	if err != nil || c.Delay != 0 || c.Task.Requeued != 0 {
 		t.Fatalf("after a wait: rests %s, %v", c.Delay, err)
 	}
-	if _, err := task.ChildrenDone(running(), now); task.CodeOf(err) != task.CodeConflict {
+	if _, err := task.ChildrenDone(new(running()), now); task.CodeOf(err) != task.CodeConflict {
 		t.Fatalf("of one that runs: %v", err)
 	}
 }

@@ -104,6 +104,13 @@ type Problem struct {
 	Reason string
 }
 
+// FullQueue is a task type that takes no new tasks, for as many wait as its limit lets.
+type FullQueue struct {
+	Type    string
+	Waiting int64 // of all owners
+	Limit   int64
+}
+
 // HostStatus is a host at one look.
 type HostStatus struct {
 	Readiness
@@ -117,6 +124,8 @@ type HostStatus struct {
 	Executors  []ExecutorStatus
 	// Backlog is what waits, most of it first; less of it if it is in very many parts.
 	Backlog []Backlog
+	// FullQueues are the types that take no new tasks, by name.
+	FullQueues []FullQueue
 	// Problems are groups and schedules that cannot submit their tasks, the newest first.
 	Problems []Problem
 	Failed   []Task // the last that failed and are failed still, the latest first

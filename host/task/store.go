@@ -102,7 +102,8 @@ type Claimed struct {
 type Filter struct {
 	States        []State           `json:"state,omitempty"`
 	Types         []string          `json:"type,omitempty"`
-	Executor      string            `json:"executor,omitempty"`
+	Executor      string            `json:"executor,omitempty"` // that holds the task's attempt or held the last, or that it is pinned to or placed on while it waits
+	Placed        []string          `json:"-"`                  // the types that Executor serves now, where no task says otherwise
 	Owner         string            `json:"owner,omitempty"`
 	Key           string            `json:"key,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`

@@ -48,7 +48,7 @@ func (id *ID) UnmarshalText(b []byte) (err error) {
 func ParseID(s string) (ID, error) {
 	var id ID
 	bad := func() (ID, error) {
-		return ID{}, Errorf(CodeInvalidRequest, "%q is not a task id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab", s)
+		return ID{}, Errorf(CodeInvalidRequest, "%q is not an id: want a UUID such as 01990f4e-7f3a-7c55-a1b2-0123456789ab", s)
 	}
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return bad()
@@ -278,8 +278,7 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
 			Fields: []FieldError{{Path: []string{"input"}, Message: "too large"}}}
 	}
-	lim.lay(&TypeConfig{Timeout: spec.Timeout, MaxAttempts: spec.MaxAttempts, MaxLost: spec.MaxLost, Retain: spec.Retain,
-		Priority: spec.Priority, Route: spec.Route})
+	lim.layTask(&spec)
 	if lim.MaxLost < lim.MinLost {
 		return Task{}, &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf("max_lost is %d, and the executor of task type %q cannot always say whether an attempt has begun, so it may run twice: %d is the least", lim.MaxLost, spec.Type, lim.MinLost),
 			Fields: []FieldError{{Path: []string{"max_lost"}, Message: fmt.Sprintf("is less than %d", lim.MinLost)}}}

@@ -35,9 +35,9 @@ const TimeRange = "between the years 0 and 9999 in UTC"
 
 // withinReach is o, or the failure that it is if it would have its task rest
 // for longer than tasks are kept, or until a time that cannot be shown.
-func withinReach(o Outcome, now time.Time) Outcome {
-	refused := func(format string, args ...any) Outcome {
-		return Outcome{Kind: OutcomeFailed, Code: FailureProtocol, Permanent: true, Details: o.Details, Message: fmt.Sprintf(format, args...)}
+func withinReach(o *Outcome, now time.Time) *Outcome {
+	refused := func(format string, args ...any) *Outcome {
+		return &Outcome{Kind: OutcomeFailed, Code: FailureProtocol, Permanent: true, Details: o.Details, Message: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case o.Kind == OutcomeYielded && o.Yield != nil && !ValidTime(o.Yield.Until):

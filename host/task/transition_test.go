@@ -11,16 +11,16 @@ func TestBegin(t *testing.T) {
 	was, _ := task.New(someID, "ann", task.Spec{}, task.DefaultLimits(), start)
 	was.Handle, was.Node, was.Progress, was.Attempt = []byte("old"), "old", task.Progress{Done: 1}, 4
 	now := start.Add(time.Second)
-	got := task.Begin(was, "local", task.Token{7}, false, now).Task
+	got := task.Begin(&was, "local", task.Token{7}, false, now).Task
 	if got.State != task.Running || got.Waiting != task.WaitNone || got.Attempt != 5 || got.Token != (task.Token{7}) || got.Executor != "local" ||
 		got.Handle != nil || got.Node != "" || got.Progress != (task.Progress{}) || !got.StartedAt.Equal(now) || got.Version != was.Version {
 		t.Errorf("begun: %+v", got)
 	}
-	got = task.Begin(was, "fleet", task.Token{7}, true, now).Task
+	got = task.Begin(&was, "fleet", task.Token{7}, true, now).Task
 	if got.State != task.Pending || got.Waiting != task.WaitDispatched || got.Attempt != 5 || !got.StartedAt.IsZero() {
 		t.Errorf("dispatched: %+v", got)
 	}
-	c, err := task.Started(got, []byte("h"), "w1", now)
+	c, err := task.Started(&got, []byte("h"), "w1", now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,15 +31,15 @@ func TestBegin(t *testing.T) {
 	if c.Event.Message != "on w1" {
 		t.Errorf("the event says %q", c.Event.Message)
 	}
-	if c, err := task.Started(got, nil, "", now); err != nil || c.Event.Message != "" {
+	if c, err := task.Started(&got, nil, "", now); err != nil || c.Event.Message != "" {
 		t.Errorf("started on no node: %+v, %v", c.Event, err)
 	}
-	again, err := task.Started(c.Task, []byte("h2"), "w2", now)
+	again, err := task.Started(&c.Task, []byte("h2"), "w2", now)
 	if err != nil || again.Event != nil || string(again.Task.Handle) != "h2" || again.Task.State != task.Running {
 		t.Errorf("started twice: %+v, %v", again, err)
 	}
 	for _, s := range []task.State{task.Canceling, task.Succeeded, task.Canceled} {
-		if _, err := task.Started(in(s), nil, "", now); task.CodeOf(err) != task.CodeConflict {
+		if _, err := task.Started(new(in(s)), nil, "", now); task.CodeOf(err) != task.CodeConflict {
 			t.Errorf("started while %s: %v", s, err)
 		}
 	}
@@ -48,12 +48,12 @@ func TestBegin(t *testing.T) {
 func TestCheckpointed(t *testing.T) {
 	was := running()
 	was.Lost = 2
-	c, err := task.Checkpointed(was, []byte("c"), start)
+	c, err := task.Checkpointed(&was, []byte("c"), start)
 	if err != nil || c.Event != nil || !c.SetCheckpoint || string(c.Task.Checkpoint) != "c" || c.Task.Lost != 0 || c.Task.State != task.Running {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for _, s := range []task.State{task.Pending, task.Failed} {
-		if _, err := task.Checkpointed(in(s), nil, start); task.CodeOf(err) != task.CodeConflict {
+		if _, err := task.Checkpointed(new(in(s)), nil, start); task.CodeOf(err) != task.CodeConflict {
 			t.Errorf("a checkpoint while %s: %v", s, err)
 		}
 	}
@@ -89,9 +89,9 @@ func TestRequests(t *testing.T) {
 			name, want string
 			do         func() (task.Change, error)
 		}{
-			{"cancel", c.cancel, func() (task.Change, error) { return task.Cancel(at(c.from), "ann", now) }},
-			{"retry", c.retry, func() (task.Change, error) { return task.Retry(at(c.from), "ann", now) }},
-			{"overdue", c.overdue, func() (task.Change, error) { return task.Overdue(at(c.from), now) }},
+			{"cancel", c.cancel, func() (task.Change, error) { return task.Cancel(new(at(c.from)), "ann", now) }},
+			{"retry", c.retry, func() (task.Change, error) { return task.Retry(new(at(c.from)), "ann", now) }},
+			{"overdue", c.overdue, func() (task.Change, error) { return task.Overdue(new(at(c.from)), now) }},
 		} {
 			if r.want == "" {
 				continue
@@ -112,11 +112,11 @@ func TestRequests(t *testing.T) {
 }
 
 func TestCancelTwice(t *testing.T) {
-	first, err := task.Cancel(running(), "ann", start)
+	first, err := task.Cancel(new(running()), "ann", start)
 	if err != nil || first.Task.RequestedBy != "ann" || !first.Task.CancelRequestedAt.Equal(start) || first.Task.Token.IsZero() {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	second, err := task.Cancel(first.Task, "bob", start.Add(time.Hour))
+	second, err := task.Cancel(&first.Task, "bob", start.Add(time.Hour))
 	if err != nil || second.Event != nil || second.Task.RequestedBy != "ann" {
 		t.Errorf("a second cancel: %+v, %v", second, err)
 	}
@@ -129,7 +129,7 @@ func TestRetryIsFresh(t *testing.T) {
 		was.Failures, was.Lost, was.Checkpoint, was.Progress = 3, 2, []byte("c"), task.Progress{Done: 4}
 		was.FinishedAt, was.ExpiresAt, was.CancelRequestedAt, was.Deadline = start, start, start, start
 		was.Error, was.Result, was.ResultType = &task.Failure{Code: "x"}, []byte("r"), "t"
-		c, err := task.Retry(was, "ann", now)
+		c, err := task.Retry(&was, "ann", now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -94,7 +94,7 @@ func (h *handlers) submitAction(w http.ResponseWriter, r *http.Request, s task.S
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	w.Header()["Location"] = []string{taskPath(t.ID)}
-	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
+	return h.writeTask(w, http.StatusAccepted, &t)
 }
 
 // pauseWait is how long a script has to agree to rest if the caller does not say: one that
@@ -123,7 +123,7 @@ func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scop
 	if err != nil {
 		return err
 	}
-	return h.writeJSON(w, http.StatusOK, toTask(&t, true))
+	return h.writeTask(w, http.StatusOK, &t)
 }
 
 func (h *handlers) resumeTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -135,7 +135,7 @@ func (h *handlers) resumeTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err != nil {
 		return err
 	}
-	return h.writeJSON(w, http.StatusOK, toTask(&t, true))
+	return h.writeTask(w, http.StatusOK, &t)
 }
 
 func (h *handlers) actionRoutes() []route {

@@ -11,28 +11,11 @@ import (
 
 // writeJSON answers with v. What is wrong with v is our mistake.
 func (h *handlers) writeJSON(w http.ResponseWriter, status int, v any) error {
-	if status == http.StatusAccepted {
-		v = withPlace(v)
-	}
 	data, err := api.Encode(v)
 	if err != nil {
 		return err
 	}
 	return h.writeBytes(w, status, data)
-}
-
-// withPlace is a task or a group that says where it is, as whoever is answered 202 is told:
-// what was asked for goes on there.
-func withPlace(v any) any {
-	switch d := v.(type) {
-	case api.Task:
-		d.Task = "/v1/tasks/" + d.ID
-		return d
-	case api.Group:
-		d.Group = "/v1/groups/" + d.ID
-		return d
-	}
-	return v
 }
 
 func (h *handlers) writeBytes(w http.ResponseWriter, status int, data []byte) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,5 +34,38 @@ func BenchmarkSubmit(b *testing.B) {
 		if h.ServeHTTP(w, req); w.Code != http.StatusAccepted {
 			b.Fatal(w.Body.String())
 		}
+	}
+}
+
+// thousands lists so many pages of finished tasks.
+type thousands struct {
+	server.Service
+	page  []task.Task
+	pages int
+}
+
+func (l *thousands) List(context.Context, task.Scope, task.Filter) (task.Page, error) {
+	l.pages--
+	if l.pages <= 0 {
+		return task.Page{Tasks: l.page}, nil
+	}
+	return task.Page{Tasks: l.page, Next: task.ID{1}}, nil
+}
+
+// BenchmarkTaskLines is what a task costs in a list as lines, besides the store and the socket.
+func BenchmarkTaskLines(b *testing.B) {
+	done, err := task.New(task.ID{1}, "default", task.Spec{Type: "noop", Labels: map[string]string{"team": "a"}}, task.DefaultLimits(), time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	done.State = task.Succeeded
+	list := &thousands{page: slices.Repeat([]task.Task{done}, 250), pages: (b.N + 249) / 250}
+	b.ReportAllocs()
+	b.ResetTimer()
+	w := httptest.NewRecorder()
+	w.Body = nil
+	server.NewHandler(list, server.Options{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/v1/tasks?format=jsonl", nil))
+	if w.Code != http.StatusOK {
+		b.Fatal(w.Code)
 	}
 }

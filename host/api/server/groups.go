@@ -56,7 +56,7 @@ func (h *handlers) createGroup(w http.ResponseWriter, r *http.Request, s task.Sc
 		return err
 	}
 	w.Header()["Location"] = []string{groupPath(g.ID)}
-	return h.writeJSON(w, http.StatusCreated, group.Summarize(&g))
+	return h.writeGroup(w, http.StatusCreated, &g)
 }
 
 func (h *handlers) listGroups(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -89,7 +89,7 @@ func (h *handlers) getGroup(w http.ResponseWriter, r *http.Request, s task.Scope
 	if err != nil {
 		return err
 	}
-	return h.writeJSON(w, http.StatusOK, group.Summarize(&g))
+	return h.writeGroup(w, http.StatusOK, &g)
 }
 
 // changeGroup answers a request that changes a group with the group as it is then.
@@ -103,8 +103,17 @@ func (h *handlers) changeGroup(status int, change func(r *http.Request, s task.S
 		if err != nil {
 			return err
 		}
-		return h.writeJSON(w, status, group.Summarize(&g))
+		return h.writeGroup(w, status, &g)
 	}
+}
+
+// writeGroup answers with a group, as writeTask does with a task.
+func (h *handlers) writeGroup(w http.ResponseWriter, status int, g *group.Group) error {
+	d := group.Summarize(g)
+	if status == http.StatusAccepted {
+		d.Group = groupPath(g.ID)
+	}
+	return h.writeJSON(w, status, &d)
 }
 
 func (h *handlers) deleteGroup(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -145,7 +154,7 @@ func (h *handlers) groupRoutes() []route {
 				return h.svc.CancelGroup(r.Context(), s, id)
 			}), codes: codes(writes, task.CodeNotFound), answers: one(http.StatusAccepted, "the group: those of its members that run are canceling")},
 		{method: http.MethodPost, path: "/v1/groups/{id}/retry", id: "retryGroup", tag: tag, summary: "Run a group's failed members again",
-			description: "They wait again, with fresh attempts. A finished group is closed again, until they are final too.", params: []param{groupID},
+			description: "They wait again, with fresh attempts; those that were trashed stay. A finished group is closed again, until they are final too.", params: []param{groupID},
 			handle: h.changeGroup(http.StatusAccepted, func(r *http.Request, s task.Scope, id task.ID) (group.Group, error) {
 				return h.svc.RetryGroup(r.Context(), s, id)
 			}), codes: codes(writes, task.CodeNotFound, task.CodeQueueFull, task.CodeQuotaExceeded), answers: one(http.StatusAccepted, "the group: what had failed waits again")},

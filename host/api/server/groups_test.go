@@ -104,20 +104,32 @@ func TestBatchThatIsAGroup(t *testing.T) {
 
 func TestGroupsThatAreRefused(t *testing.T) {
 	r := newTestServer(t, server.Options{})
-	for body, pointer := range map[string]string{
-		`{"nme":"x"}`:        "/nme",
-		`{"open":true}`:      "/open",
-		`{"name":1}`:         "/name",
-		`{"on_finished":{}}`: "/on_finished/type",
-		`{"on_finished":{"type":"text","input":1}}`:        "/on_finished/input",
-		`{"name":"` + strings.Repeat("x", 256) + `"}`:      "/name",
-		`{"on_finished":{"type":"text","group":"nobody"}}`: "/on_finished/group",
-	} {
-		a := r.do("POST", "/v1/groups", body)
-		if a.StatusCode != 400 || !strings.Contains(string(a.body), `"pointer":"`+pointer+`"`) {
-			t.Errorf("%s: %d %s, want a fault at %s", body, a.StatusCode, a.body, pointer)
+	refused := func(path, body, pointer string) {
+		t.Helper()
+		a := r.do("POST", path, body)
+		if a.StatusCode/100 != 4 || !strings.Contains(string(a.body), `"pointer":"`+pointer+`"`) {
+			t.Errorf("%s %s: %d %s, want a fault at %s", path, body, a.StatusCode, a.body, pointer)
 		}
 	}
+	for body, pointer := range map[string]string{
+		`{"on_finished":{"type":"none"}}`:                    "/on_finished/type",
+		`{"on_finished":{"type":"text","max_attempts":1e4}}`: "/on_finished/max_attempts",
+		`{"labels":{"a=b":"c"}}`:                             "/labels/a=b",
+		`{"nme":"x"}`:                                        "/nme",
+		`{"open":true}`:                                      "/open",
+		`{"name":1}`:                                         "/name",
+		`{"on_finished":{}}`:                                 "/on_finished/type",
+		`{"on_finished":{"type":"text","input":1}}`:          "/on_finished/input",
+		`{"name":"` + strings.Repeat("x", 256) + `"}`:        "/name",
+		`{"on_finished":{"type":"text","group":"nobody"}}`:   "/on_finished/group",
+	} {
+		refused("/v1/groups", body, pointer)
+		if body != `{"open":true}` { // which a batch's may say
+			refused("/v1/batches", `{"tasks":[{"type":"text"}],"group":`+body+`}`, "/group"+pointer)
+			refused("/v1/batches", `{"tasks":[{"type":"text"},{"type":"text"}],"group":`+body+`}`, "/group"+pointer)
+		}
+	}
+	refused("/v1/batches", `{"tasks":[{"type":"none"}],"group":{}}`, "/tasks/0/type")
 	r.wants(r.do("POST", "/v1/groups", `{"on_finished":{"type":"none"}}`), 422, task.CodeUnknownType)
 	r.wants(r.do("POST", "/v1/tasks", `{"type":"text","group":"01990f4e-7f3a-7c55-a1b2-0123456789ab"}`), 404, task.CodeNotFound)
 	r.wants(r.do("POST", "/v1/batches", `{"group":{},"tasks":[{"type":"text","group":"01990f4e-7f3a-7c55-a1b2-0123456789ab"}]}`), 400, task.CodeInvalidRequest)

@@ -51,7 +51,7 @@ func (g *Guard) Caller(r *http.Request) (identity.Caller, error) {
 // machine does: a page could write with a cross-origin request, or read under a
 // name of its own that resolves to 127.0.0.1.
 func (g *guard) check(r *http.Request) error {
-	if secretOf(r) == "" && g.anonymous(r) && !g.knownHost(r.Host) {
+	if !g.knownHost(r.Host) && secretOf(r) == "" && g.anonymous(r) {
 		return task.Errorf(task.CodeForbidden, "host %q is not this server's: to who sends no token it answers under loopback names only", r.Host)
 	}
 	if err := g.crossOrigin.Check(r); err != nil {

@@ -73,6 +73,10 @@ func (h *handlers) toStatus(now *task.HostStatus, s task.Scope) api.Status {
 		out.Backlog[i] = api.Backlog{Type: b.Type, Executor: orNull(b.Executor), Waiting: b.Waiting.String(), Reason: orNull(b.Reason), Tasks: b.Tasks,
 			Oldest: idOrNull(b.Oldest.ID), OldestAt: timeOrNull(b.Oldest.CreatedAt)}
 	}
+	out.FullQueues = make([]api.FullQueue, len(now.FullQueues))
+	for i, q := range now.FullQueues {
+		out.FullQueues[i] = api.FullQueue{Type: q.Type, Waiting: q.Waiting, QueueLimit: q.Limit}
+	}
 	out.Problems = make([]api.HostProblem, len(now.Problems))
 	for i, p := range now.Problems {
 		out.Problems[i] = api.HostProblem{Kind: p.Kind, ID: p.ID.String(), Name: p.Name, Reason: p.Reason}

@@ -73,7 +73,7 @@ func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scop
 	for i := range page.Tasks {
 		out.Tasks[i] = toTask(&page.Tasks[i], false)
 	}
-	return h.writeJSON(w, http.StatusOK, out)
+	return h.writeJSON(w, http.StatusOK, &out)
 }
 
 // linkNext links the next page of a list, and gives its cursor; nil on the last.

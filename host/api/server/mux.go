@@ -35,7 +35,8 @@ func NewHandler(svc Service, opts Options) http.Handler {
 	m := &mux{handlers: h, guard: newGuard(opts), routes: http.NewServeMux(), log: opts.Log}
 	routes := h.routes()
 	h.openAPI, h.openAPIErr = describe(routes, opts.Version)
-	for _, rt := range routes {
+	for i := range routes {
+		rt := &routes[i]
 		m.routes.Handle(rt.method+" "+rt.path, m.handle(rt))
 	}
 	m.routes.HandleFunc("/", m.unknown)
@@ -45,7 +46,7 @@ func NewHandler(svc Service, opts Options) http.Handler {
 // ServeHTTP guards every request against panics and against whom the API is not for.
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sw := &startedWriter{ResponseWriter: w}
-	r = withRequestID(sw, r)
+	giveRequestID(sw, r)
 	if m.log.Enabled(r.Context(), slog.LevelDebug) {
 		began := time.Now()
 		defer func() {
@@ -87,7 +88,7 @@ func checkPath(r *http.Request) error {
 	if r.RequestURI == "*" {
 		return task.Errorf(task.CodeInvalidRequest, "* is no path: OPTIONS takes it, %s does not", r.Method)
 	}
-	if p := r.URL.EscapedPath(); p != "/" && p != path.Clean("/"+p) {
+	if p := r.URL.EscapedPath(); !strings.HasPrefix(p, "/") || p != path.Clean(p) {
 		return task.Errorf(task.CodeNotFound, "there is nothing at %q: a path has no empty part, no part . or .., and no / at its end; see /openapi.json for what there is", p)
 	}
 	return nil
@@ -95,7 +96,7 @@ func checkPath(r *http.Request) error {
 
 // handle makes of a route what net/http can serve: it finds out who calls and whether they
 // may, and turns an error into the answer.
-func (m *mux) handle(rt route) http.HandlerFunc {
+func (m *mux) handle(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := m.serve(rt, w, r)
 		switch {
@@ -110,11 +111,11 @@ func (m *mux) handle(rt route) http.HandlerFunc {
 }
 
 // serve has a route's handler answer, if the caller may ask.
-func (m *mux) serve(rt route, w http.ResponseWriter, r *http.Request) error {
+func (m *mux) serve(rt *route, w http.ResponseWriter, r *http.Request) error {
 	if rt.open {
 		return rt.handle(w, r, task.Scope{})
 	}
-	if rt.spawns && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
+	if rt.spawns && secretOf(r) != "" && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
 		return rt.handle(w, asAttempt(r), task.Scope{})
 	}
 	who, err := m.guard.caller(r)
@@ -139,7 +140,7 @@ func (m *mux) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 
 // note has a change written down, as it was answered. On a host that nobody has to say
 // who they are to, there is nothing to say.
-func (m *mux) note(rt route, who identity.Caller, r *http.Request, status int) {
+func (m *mux) note(rt *route, who identity.Caller, r *http.Request, status int) {
 	a := m.guard.access
 	if rt.reads() || rt.quiet || a == nil || !a.Guarded() {
 		return

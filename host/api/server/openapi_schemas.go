@@ -88,6 +88,7 @@ var schemaDocs = map[string]string{
 	"GroupRequest":     "Asks for a group without members.",
 	"Health":           "Whether a host answers, or is ready.",
 	"HeldClaim":        "A claim as operators see it.",
+	"FullQueue":        "A task type that takes no new tasks.",
 	"HeldClaimList":    "One page of claims.",
 	"History":          "A task's transitions.",
 	"HostProblem":      "A group or a schedule that cannot submit its task.",

@@ -13,18 +13,17 @@ const requestIDHeader = "X-Request-Id"
 // givenRequestID is what a client or a proxy may choose.
 var givenRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// withRequestID gives a request the id that its sender chose, or one of its own, and tells it
+// giveRequestID gives a request the id that its sender chose, or one of its own, and tells it
 // in the answer.
-func withRequestID(w http.ResponseWriter, r *http.Request) *http.Request {
+func giveRequestID(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(requestIDHeader)
-	if !givenRequestID.MatchString(id) {
+	if id == "" || !givenRequestID.MatchString(id) {
 		var random [12]byte
 		_, _ = rand.Read(random[:]) // it never fails
 		id = hex.EncodeToString(random[:])
 		r.Header[requestIDHeader] = []string{id}
 	}
-	w.Header()[requestIDHeader] = []string{id}
-	return r
+	w.Header()[requestIDHeader] = r.Header[requestIDHeader][:1:1]
 }
 
 func requestIDOf(r *http.Request) string { return r.Header.Get(requestIDHeader) }

@@ -153,7 +153,7 @@ func listParams() []param {
 	return []param{
 		{name: "state", in: "query", kind: "states", doc: "tasks in this state; may repeat, and any may match"},
 		{name: "type", in: "query", kind: "strings", doc: "tasks of this type; may repeat, and any may match"},
-		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs or ran last, or that wait pinned to it"},
+		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs or ran last, and those that wait and are its own by what they ask for or by their type"},
 		{name: "owner", in: "query", kind: "string", doc: "tasks of this owner; who is no admin sees their own alone"},
 		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
 		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},

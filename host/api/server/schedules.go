@@ -176,7 +176,7 @@ func (h *handlers) runSchedule(w http.ResponseWriter, r *http.Request, s task.Sc
 		return err
 	}
 	w.Header()["Location"] = []string{taskPath(t.ID)}
-	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
+	return h.writeTask(w, http.StatusAccepted, &t)
 }
 
 func toSchedule(s *schedule.Schedule) (api.Schedule, error) {

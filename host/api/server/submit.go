@@ -56,7 +56,7 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		}
 	}
 	w.Header()["Location"] = []string{taskPath(t.ID)}
-	return h.writeJSON(w, status, toTask(&t, true))
+	return h.writeTask(w, status, &t)
 }
 
 func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -105,11 +105,15 @@ func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Sc
 }
 
 // inBatch is an error about one task of a batch as one about the batch: its fields
-// are found below that task. Where only one was submitted, the error numbers none.
+// are found below that task. Where only one was submitted, the error numbers none. One about
+// the batch's group is found below that.
 func inBatch(err error) error {
 	var e *task.Error
 	if !errors.As(err, &e) || e.TaskNumber == 0 && len(e.Fields) == 0 {
 		return err
+	}
+	if e.GroupsOwn {
+		return task.WithField(e, "group")
 	}
 	at := taskInBatch(max(e.TaskNumber, 1) - 1)
 	out := *e

@@ -58,16 +58,28 @@ func (h *handlers) writeTaskLines(w http.ResponseWriter, r *http.Request, s task
 	}
 }
 
+// bytesAtOnce is about how much of a list as lines is written at a time.
+const bytesAtOnce = 32 << 10
+
 // writeTasks writes tasks as lines, and has them on their way.
 func (s *stream) writeTasks(tasks []task.Task) error {
+	var lines []byte
 	for i := range tasks {
-		data, err := api.Encode(toTask(&tasks[i], false))
-		if err != nil {
+		shown := toTask(&tasks[i], false)
+		var err error
+		if lines, err = api.AppendTask(lines, &shown); err != nil {
 			return err
 		}
-		if err := s.write(data); err != nil {
-			return err
+		lines = append(lines, '\n')
+		if len(lines) >= bytesAtOnce {
+			if err := s.write(lines); err != nil {
+				return err
+			}
+			lines = lines[:0]
 		}
+	}
+	if err := s.write(lines); err != nil {
+		return err
 	}
 	return s.flush()
 }

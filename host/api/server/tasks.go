@@ -43,7 +43,8 @@ func (h *handlers) answerTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err != nil {
 		return err
 	}
-	body, err := api.Encode(toTask(&t, true))
+	shown := toTask(&t, true)
+	body, err := api.Encode(&shown)
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,16 @@ func (h *handlers) answerTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		return nil
 	}
 	return h.writeBytes(w, http.StatusOK, body)
+}
+
+// writeTask answers with a whole task. Whoever is answered 202 is told where it is, since what
+// was asked for goes on there.
+func (h *handlers) writeTask(w http.ResponseWriter, status int, t *task.Task) error {
+	d := toTask(t, true)
+	if status == http.StatusAccepted {
+		d.Task = taskPath(t.ID)
+	}
+	return h.writeJSON(w, status, &d)
 }
 
 // hasETag says whether the values of If-None-Match name this tag, or any.
@@ -87,7 +98,7 @@ func (h *handlers) cancelTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if t.State == task.Canceled {
 		status = http.StatusOK
 	}
-	return h.writeJSON(w, status, toTask(&t, true))
+	return h.writeTask(w, status, &t)
 }
 
 func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
@@ -99,7 +110,7 @@ func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scop
 	if err != nil {
 		return err
 	}
-	return h.writeJSON(w, http.StatusAccepted, toTask(&t, true))
+	return h.writeTask(w, http.StatusAccepted, &t)
 }
 
 func (h *handlers) deleteTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {

@@ -54,11 +54,11 @@ func whyTasksWait(s *suite) {
 	_, _, err := s.handle().Promote(s.ctx, start.Add(time.Minute), 10)
 	s.must(err)
 	s.wantReasons(map[task.Waiting]int64{task.WaitScheduled: 1, task.WaitResource: 1})
-	s.apply(task.Pause(s.get(soon[0].ID), "ann", start))
+	s.apply(task.Pause(new(s.get(soon[0].ID)), "ann", start))
 	s.wantReasons(map[task.Waiting]int64{task.WaitScheduled: 1, task.WaitResource: 1, task.WaitPaused: 1})
 	s.succeed(holder)
 	s.decideResources()
-	s.apply(task.Resume(s.get(soon[0].ID), "ann", start.Add(time.Hour)))
+	s.apply(task.Resume(new(s.get(soon[0].ID)), "ann", start.Add(time.Hour)))
 	s.wantReasons(map[task.Waiting]int64{task.WaitScheduled: 1})
 	s.finish("soon", 2, task.Outcome{Kind: task.OutcomeSucceeded})
 	parent := s.run(task.Spec{Type: "parent"})
@@ -66,8 +66,8 @@ func whyTasksWait(s *suite) {
 	s.await(parent, nil)
 	handedOn := s.claimOnly(s.insert(task.Spec{Type: "fleet", Priority: 1})[0], true)
 	s.wantReasons(map[task.Waiting]int64{task.WaitScheduled: 1, task.WaitChildren: 1, task.WaitDispatched: 1})
-	s.apply(task.Started(s.get(handedOn.ID), nil, "n", start))
-	s.apply(task.Cancel(s.get(children[0].ID), "ann", start))
+	s.apply(task.Started(new(s.get(handedOn.ID)), nil, "n", start))
+	s.apply(task.Cancel(new(s.get(children[0].ID)), "ann", start))
 	s.wake(parent.ID)
 	s.wantReasons(map[task.Waiting]int64{task.WaitScheduled: 1})
 }
@@ -98,7 +98,7 @@ func oldestThatWaits(s *suite) {
 	if o := oldest(task.WaitPaused); o != (task.Oldest{}) {
 		s.Fatalf("%+v is paused", o)
 	}
-	s.apply(task.Pause(s.get(first.ID), "ann", start))
+	s.apply(task.Pause(new(s.get(first.ID)), "ann", start))
 	if o := oldest(task.WaitPaused); o.ID != first.ID {
 		s.Fatalf("the oldest that is paused is %+v, want %s", o, first.ID)
 	}

@@ -70,9 +70,9 @@ func changesTold(s *suite) {
 	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{taken}})
 	s.wantCode(err, task.CodeConflict)
 	running := s.claim(1)[0]
-	s.apply(task.Checkpointed(running, []byte("c"), start))
+	s.apply(task.Checkpointed(&running, []byte("c"), start))
 	s.must(s.handle().SaveProgress(s.ctx, []task.ProgressNote{{Seq: a.Seq, Attempt: 1, Progress: task.Progress{Done: 1}, At: start}}))
-	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Cancel(a, "ann", start))}); errs[0] == nil {
+	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Cancel(&a, "ann", start))}); errs[0] == nil {
 		s.Fatal("an old change was made")
 	}
 	s.succeed(s.get(a.ID))
@@ -80,7 +80,7 @@ func changesTold(s *suite) {
 		s.Fatalf("promoted %d, %v", n, err)
 	}
 	dispatched := s.claimAs(task.Claim{Executor: "fleet", Shares: []task.Share{{Lanes: s.lanes(), Max: 1}}, Max: 1, Deferred: true})[0]
-	s.apply(task.Started(dispatched, nil, "n", start))
+	s.apply(task.Started(&dispatched, nil, "n", start))
 	s.succeed(s.get(b.ID))
 	s.must(s.handle().Delete(s.ctx, mine, a.ID))
 	if gone, _, err := s.handle().DeleteExpired(s.ctx, start.Add(1000*time.Hour), 10); len(gone) != 1 || err != nil {
@@ -161,7 +161,7 @@ func followerKnowsAll(s *suite) {
 			for i := range each {
 				t := s.make(task.Spec{Type: fmt.Sprint(n)})
 				if i%2 == 0 {
-					*t = task.Begin(*t, "local", newToken(), false, start).Task
+					*t = task.Begin(t, "local", newToken(), false, start).Task
 				}
 				if _, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}}); err != nil {
 					s.Errorf("insert: %v", err)
@@ -169,9 +169,9 @@ func followerKnowsAll(s *suite) {
 				}
 				var c task.Change
 				if i%2 == 0 {
-					c = must(task.Settle(*t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+					c = must(task.Settle(t, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 				} else {
-					c = must(task.Cancel(*t, "ann", start))
+					c = must(task.Cancel(t, "ann", start))
 				}
 				if err := s.handle().Apply(s.ctx, []task.Change{c})[0]; err != nil {
 					s.Errorf("apply: %v", err)

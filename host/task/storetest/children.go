@@ -75,7 +75,7 @@ func (s *suite) wake(parent task.ID) {
 	if !ok {
 		s.Fatal("nothing says that the children are final")
 	}
-	c, err := task.ChildrenDone(s.get(parent), start)
+	c, err := task.ChildrenDone(new(s.get(parent)), start)
 	s.must(err)
 	s.must(s.commit(task.Transaction{Changes: []task.Change{c}, Signals: []task.Signal{signal}}))
 }
@@ -254,7 +254,7 @@ func cancelGoesDown(s *suite) {
 	childless := s.run(task.Spec{})
 	s.spawn(parent, 2)
 	for _, t := range []task.Task{parent, childless} {
-		s.apply(task.Cancel(t, "ann", start))
+		s.apply(task.Cancel(&t, "ann", start))
 	}
 	got := s.signals(task.SignalCancelDown)
 	if _, ok := got[parent.ID]; !ok || len(got) != 1 {
@@ -264,7 +264,7 @@ func cancelGoesDown(s *suite) {
 	s.wantCode(err, task.CodeConflict)
 	waits := s.run(task.Spec{Priority: 1})
 	s.spawn(waits, 1)
-	s.apply(task.Cancel(s.await(waits, nil), "ann", start))
+	s.apply(task.Cancel(new(s.await(waits, nil)), "ann", start))
 	if _, ok := s.signals(task.SignalCancelDown)[waits.ID]; !ok {
 		s.Fatal("the cancel of a parent that waits does not go down")
 	}
@@ -280,7 +280,7 @@ func signalGivenAnew(s *suite) {
 	s.wake(parent.ID)
 	third := s.claim(1)[0]
 	s.await(third, nil)
-	s.apply(task.Cancel(s.get(parent.ID), "ann", start))
+	s.apply(task.Cancel(new(s.get(parent.ID)), "ann", start))
 	now := s.signals(task.SignalChildrenDone)[parent.ID]
 	stale := now
 	stale.N++

@@ -188,7 +188,7 @@ func canceledWaiting(s *suite) {
 	if got := s.claim(1); got[0].ID != ts[0].ID {
 		s.Fatal("the oldest was not claimed first")
 	}
-	s.apply(task.Cancel(ts[1], "ann", start.Add(time.Second)))
+	s.apply(task.Cancel(&ts[1], "ann", start.Add(time.Second)))
 	s.wantCount(task.LaneCount{Ready: 1, Active: 1})
 	if got := ids(s.claim(5)); !slices.Equal(got, []task.ID{ts[2].ID}) {
 		s.Fatalf("claimed %v, want only the task that was not canceled", got)
@@ -214,7 +214,7 @@ func suspects(s *suite) {
 		s.Fatalf("claimed %+v from the lane of suspects", got)
 	}
 	// New ground is reached: it is no suspect any more.
-	s.apply(task.Checkpointed(got[0], []byte("half"), start.Add(time.Second)))
+	s.apply(task.Checkpointed(&got[0], []byte("half"), start.Add(time.Second)))
 	if a, b := s.count(ls[0].ID), s.count(ls[1].ID); a.Active != 1 || b.Active != 0 {
 		s.Fatalf("after a checkpoint the lanes count %+v and %+v", a, b)
 	}
@@ -235,7 +235,7 @@ func dispatched(s *suite) {
 	if held, err := s.handle().InFlight(s.ctx, "", 0, 10); err != nil || len(held) != 1 {
 		s.Fatalf("held %d, %v: a dispatched task is held", len(held), err)
 	}
-	s.apply(task.Started(t, []byte("handle"), "w1", start.Add(2*time.Second)))
+	s.apply(task.Started(&t, []byte("handle"), "w1", start.Add(2*time.Second)))
 	got := s.get(t.ID)
 	if got.State != task.Running || got.Node != "w1" || string(got.Handle) != "handle" || got.Version != t.Version+1 {
 		s.Fatalf("started: %+v", got)

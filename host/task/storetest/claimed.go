@@ -28,20 +28,20 @@ func claimsAreOnRecord(s *suite) {
 		"nothing":   func(*suite, task.Task) {},
 		"a restart": func(s *suite, _ task.Task) { s.reopen() },
 		"a cancel and a retry": func(s *suite, t task.Task) {
-			s.apply(task.Cancel(t, "ann", start))
-			s.apply(task.Retry(s.get(t.ID), "ann", start))
+			s.apply(task.Cancel(&t, "ann", start))
+			s.apply(task.Retry(new(s.get(t.ID)), "ann", start))
 		},
 		"a restart and a cancel": func(s *suite, t task.Task) {
 			s.reopen()
-			s.apply(task.Cancel(t, "ann", start))
-			s.apply(task.Retry(s.get(t.ID), "ann", start))
+			s.apply(task.Cancel(&t, "ann", start))
+			s.apply(task.Retry(new(s.get(t.ID)), "ann", start))
 		},
 		"a lost attempt": func(s *suite, t task.Task) {
 			s.settle(s.claimOnly(t, false), task.Outcome{Kind: task.OutcomeLost, Message: "gone"})
 		},
 		"a failed attempt": func(s *suite, t task.Task) {
 			s.settle(s.claimOnly(t, false), task.Outcome{Kind: task.OutcomeFailed, Message: "no luck", Details: map[string]any{"a": "b"}})
-			s.apply(task.Due(s.get(t.ID), start))
+			s.apply(task.Due(new(s.get(t.ID)), start))
 		},
 		"a time": func(s *suite, t task.Task) {
 			s.settle(s.claimOnly(t, true), task.Outcome{Kind: task.OutcomeReleased})

@@ -30,7 +30,7 @@ func manyAtOnce(s *suite) {
 				}
 				inserted.Add(1)
 				if i%10 == 0 { // races with whoever claims it
-					if c, err := task.Cancel(t, "ann", start); err == nil && s.handle().Apply(s.ctx, []task.Change{c})[0] == nil {
+					if c, err := task.Cancel(&t, "ann", start); err == nil && s.handle().Apply(s.ctx, []task.Change{c})[0] == nil {
 						canceled.Add(1)
 					}
 				}
@@ -70,7 +70,7 @@ func manyAtOnce(s *suite) {
 						o.Kind = task.OutcomeLost
 						o.Suspect = true
 					}
-					changes = append(changes, must(task.Settle(t, o, task.Backoff{}, start.Add(time.Second), 0)))
+					changes = append(changes, must(task.Settle(&t, &o, task.Backoff{}, start.Add(time.Second), 0)))
 				}
 				mu.Unlock()
 				for i, err := range s.handle().Apply(s.ctx, changes) {
@@ -122,9 +122,9 @@ func oneChangeWins(s *suite) {
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
-				c := must(task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+				c := must(task.Settle(&t, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 				if i%2 == 0 {
-					c = must(task.Cancel(t, "ann", start))
+					c = must(task.Cancel(&t, "ann", start))
 				}
 				switch err := s.handle().Apply(s.ctx, []task.Change{c})[0]; {
 				case err == nil:
@@ -192,7 +192,7 @@ func dueOnce(s *suite) {
 			s.Errorf("overdue: %v", err)
 		}
 		for _, t := range due {
-			if h.Apply(s.ctx, []task.Change{must(task.Overdue(t, late))})[0] == nil {
+			if h.Apply(s.ctx, []task.Change{must(task.Overdue(&t, late))})[0] == nil {
 				failed.Add(1)
 			}
 		}

@@ -25,6 +25,7 @@ func RunGroups[S groupStore](t *testing.T, open func(t *testing.T, dir string) S
 		{"a group that is closed empty", emptyGroup},
 		{"who may join", groupJoin},
 		{"a member that is retried", groupReopened},
+		{"a member that is trashed", groupTrashed},
 		{"one finisher", oneFinisher},
 		{"a finisher that cannot be submitted", postponedFinisher},
 		{"many finishers that cannot be submitted", manyPostponedFinishers},
@@ -82,7 +83,7 @@ func groupLife(s *suite) {
 	b := s.insert(task.Spec{Group: g.ID})[0]
 	s.wantGroup(g.ID, group.Open, map[task.State]int64{task.Running: 1, task.Pending: 1})
 	s.succeed(a)
-	s.apply(task.Cancel(b, "ann", start))
+	s.apply(task.Cancel(&b, "ann", start))
 	s.wantGroup(g.ID, group.Open, map[task.State]int64{task.Succeeded: 1, task.Canceled: 1})
 	if n := len(s.signals(task.SignalGroup)); n != 0 {
 		s.Fatalf("%d signals for a group that is open", n)
@@ -189,7 +190,7 @@ func groupReopened(s *suite) {
 	g := s.group(group.Spec{OnFinished: &task.Spec{Type: "report"}}, t)
 	s.settle(s.claim(1)[0], task.Outcome{Kind: task.OutcomeFailed})
 	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Failed: 1})
-	s.apply(task.Retry(s.get(t.ID), "ann", start))
+	s.apply(task.Retry(new(s.get(t.ID)), "ann", start))
 	s.wantGroup(g.ID, group.Closed, map[task.State]int64{task.Pending: 1})
 	finisher := s.make(task.Spec{Type: "report"})
 	err := port[group.Store](s).FinishGroup(s.ctx, g.ID, finisher, s.signals(task.SignalGroup)[g.ID])
@@ -198,13 +199,38 @@ func groupReopened(s *suite) {
 	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Succeeded: 1})
 	s.must(port[group.Store](s).FinishGroup(s.ctx, g.ID, finisher, s.signals(task.SignalGroup)[g.ID]))
 	// Retried once more it is finished once more, and has had its finisher.
-	s.apply(task.Cancel(s.get(finisher.ID), "ann", start))
+	s.apply(task.Cancel(new(s.get(finisher.ID)), "ann", start))
 	if got := s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Succeeded: 1}); got.Finisher != finisher.ID {
 		s.Fatalf("the finisher is %s, want %s", got.Finisher, finisher.ID)
 	}
 	if n := len(s.signals(task.SignalGroup)); n != 0 {
 		s.Fatalf("%d signals are left", n)
 	}
+}
+
+// A member that a worker trashed is final, and not among those that failed, until it is retried.
+func groupTrashed(s *suite) {
+	failed, trashed := s.make(task.Spec{MaxAttempts: 1}), s.make(task.Spec{})
+	g := s.group(group.Spec{}, failed, trashed)
+	for _, t := range s.claim(2) {
+		o := task.Outcome{Kind: task.OutcomeFailed}
+		if t.ID == trashed.ID {
+			o = task.Outcome{Kind: task.OutcomeFailed, Code: task.FailureTrashed, Permanent: true}
+		}
+		s.settle(t, o)
+	}
+	want := map[task.State]int64{task.Failed: 1, group.Trashed: 1}
+	if got := s.wantGroup(g.ID, group.Finished, want); got.Counts.Done() != 2 || got.Counts.Total() != 2 {
+		s.Fatalf("%d of %d are done", got.Counts.Done(), got.Counts.Total())
+	}
+	s.reopen()
+	s.wantGroup(g.ID, group.Finished, want)
+	again := s.get(trashed.ID)
+	s.apply(task.Retry(&again, "ann", start))
+	s.wantGroup(g.ID, group.Closed, map[task.State]int64{task.Failed: 1, task.Pending: 1})
+	s.succeed(s.claim(1)[0])
+	s.must(s.handle().Delete(s.ctx, all, trashed.ID))
+	s.wantGroup(g.ID, group.Finished, map[task.State]int64{task.Failed: 1, task.Succeeded: 1})
 }
 
 func oneFinisher(s *suite) {

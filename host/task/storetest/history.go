@@ -50,9 +50,9 @@ func (l *life) begin() {
 	}
 	switch l.chance.IntN(4) {
 	case 0:
-		*t = task.Begin(*t, "local", newToken(), false, start).Task
+		*t = task.Begin(t, "local", newToken(), false, start).Task
 	case 1:
-		*t = task.Begin(*t, "fleet", newToken(), true, start).Task
+		*t = task.Begin(t, "fleet", newToken(), true, start).Task
 	case 2:
 		t.Waiting, t.RunAt = task.WaitScheduled, start.Add(time.Second)
 	}
@@ -67,7 +67,7 @@ func (l *life) end() {
 		l.settle(task.Outcome{Kind: task.OutcomeFailed, Permanent: true})
 	}
 	if l.task.State == task.Pending {
-		l.change(task.Cancel(l.task, "ann", l.later()))
+		l.change(task.Cancel(&l.task, "ann", l.later()))
 	}
 }
 
@@ -78,9 +78,9 @@ func (l *life) step() {
 	case t.State == task.Succeeded:
 		l.revert()
 	case t.State == task.Failed, t.State == task.Canceled:
-		l.change(task.Retry(t, "ann", l.later()))
+		l.change(task.Retry(&t, "ann", l.later()))
 	case t.State == task.Pending && t.Waiting == task.WaitScheduled:
-		l.change(task.Due(t, l.later()))
+		l.change(task.Due(&t, l.later()))
 	case t.State == task.Pending && t.Waiting == task.WaitQueued:
 		l.claimIt()
 	case t.State == task.Pending && t.Waiting == task.WaitDispatched:
@@ -101,7 +101,7 @@ func (l *life) revert() {
 
 func (l *life) claimIt() {
 	if l.chance.IntN(5) == 0 {
-		l.change(task.Cancel(l.task, "ann", l.later()))
+		l.change(task.Cancel(&l.task, "ann", l.later()))
 		return
 	}
 	lanes := l.lanes()
@@ -119,9 +119,9 @@ func (l *life) handedOn() {
 	case 0:
 		l.settle(task.Outcome{Kind: task.OutcomeReleased, Message: "no room"})
 	case 1:
-		l.change(task.Started(l.task, nil, "", l.later()))
+		l.change(task.Started(&l.task, nil, "", l.later()))
 	default:
-		l.change(task.Started(l.task, []byte("h"), "w1", l.later()))
+		l.change(task.Started(&l.task, []byte("h"), "w1", l.later()))
 	}
 }
 
@@ -129,16 +129,16 @@ func (l *life) running() {
 	t := l.task
 	switch l.chance.IntN(10) {
 	case 0:
-		l.change(task.Checkpointed(t, []byte("c"), l.later()))
+		l.change(task.Checkpointed(&t, []byte("c"), l.later()))
 	case 1:
 		if t.State == task.Running {
-			l.change(task.Started(t, []byte("h2"), "w2", l.later()))
+			l.change(task.Started(&t, []byte("h2"), "w2", l.later()))
 		}
 	case 2:
 		l.must(l.handle().SaveProgress(l.ctx, []task.ProgressNote{{Seq: t.Seq, Attempt: t.Attempt, Progress: task.Progress{Done: 1}, At: l.later()}}))
 	case 3:
 		if t.State == task.Running {
-			l.change(task.Cancel(t, "ann", l.later()))
+			l.change(task.Cancel(&t, "ann", l.later()))
 		}
 	case 4:
 		l.settle(task.Outcome{Kind: task.OutcomeFailed, Message: "no luck"})
@@ -153,7 +153,7 @@ func (l *life) running() {
 }
 
 func (l *life) settle(o task.Outcome) {
-	l.change(task.Settle(l.task, o, task.Backoff{Initial: time.Minute}, l.later(), 0))
+	l.change(task.Settle(&l.task, &o, task.Backoff{Initial: time.Minute}, l.later(), 0))
 }
 
 func (l *life) change(c task.Change, err error) {

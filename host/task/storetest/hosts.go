@@ -46,7 +46,7 @@ func runsOfAHost(s *suite) {
 func attemptsOfAHost(s *suite) {
 	claimed := s.run(task.Spec{})
 	inserted := s.make(task.Spec{})
-	*inserted = task.Begin(*inserted, "local", newToken(), false, start).Task
+	*inserted = task.Begin(inserted, "local", newToken(), false, start).Task
 	s.put(inserted)
 	done := s.run(task.Spec{})
 	s.succeed(done)

@@ -81,7 +81,7 @@ func nulls(s *suite) {
 
 func insertedRunning(s *suite) {
 	t := s.make(task.Spec{})
-	*t = task.Begin(*t, "local", newToken(), false, start).Task
+	*t = task.Begin(t, "local", newToken(), false, start).Task
 	s.put(t)
 	got := s.get(t.ID)
 	equal(s.T, got, *t)
@@ -170,7 +170,7 @@ func keys(s *suite) {
 	_, err = s.handle().ByKey(s.ctx, task.Scope{Owner: "eve"}, "noop", "k")
 	s.wantCode(err, task.CodeNotFound)
 
-	s.apply(task.Cancel(first, "ann", start))
+	s.apply(task.Cancel(&first, "ann", start))
 	s.wantCode(insert("ann", "noop"), task.CodeConflict)
 	s.must(s.handle().Delete(s.ctx, mine, first.ID))
 	s.must(insert("ann", "noop"))
@@ -285,12 +285,12 @@ func queueLimit(s *suite) {
 	s.wantCode(err, task.CodeQueueFull) // all or none: there is room for one
 	begun := s.make(task.Spec{Type: "limited"})
 	begun.QueueLimit = limit
-	*begun = task.Begin(*begun, "local", newToken(), false, start).Task
+	*begun = task.Begin(begun, "local", newToken(), false, start).Task
 	s.put(begun, s.make(task.Spec{Type: "unlimited"}))
 	one := s.make(task.Spec{Type: "limited"})
 	one.QueueLimit = limit
 	s.put(one)
-	c, err := task.Retry(s.get(first.ID), "ann", start)
+	c, err := task.Retry(new(s.get(first.ID)), "ann", start)
 	s.must(err)
 	c.Task.QueueLimit = limit
 	s.wantCode(s.handle().Apply(s.ctx, []task.Change{c})[0], task.CodeQueueFull)

@@ -88,7 +88,7 @@ func keyReplace(s *suite) {
 	}
 	// What lost its key may go, and run again, without touching who has it now.
 	s.must(s.handle().Delete(s.ctx, mine, second.ID))
-	s.apply(task.Retry(was, "ann", start.Add(time.Hour)))
+	s.apply(task.Retry(&was, "ann", start.Add(time.Hour)))
 	_, err = s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{replace(), replace()}})
 	s.wantCode(err, task.CodeConflict) // one cannot replace the other, which is not there yet
 	got, err = s.handle().ByKey(s.ctx, mine, "noop", "k")

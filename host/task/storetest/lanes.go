@@ -79,7 +79,7 @@ func emptyLanes(s *suite) {
 	if got := s.claim(10, lanes[0].ID); len(got) != 1 || got[0].ID != again.ID {
 		s.Fatalf("claimed %v of the lane that came back", ids(got))
 	}
-	s.apply(task.Retry(s.get(failed.ID), "ann", start.Add(time.Minute)))
+	s.apply(task.Retry(new(s.get(failed.ID)), "ann", start.Add(time.Minute)))
 	lanes = s.wantLanes("running", "scheduled", "ready", "done", "failed")
 	if got := s.claim(10, lanes[4].ID); len(got) != 1 || got[0].ID != failed.ID {
 		s.Fatalf("claimed %v of the lane of a task that was retried", ids(got))
@@ -104,7 +104,7 @@ func manyLanes(s *suite) {
 		}
 		var changes []task.Change
 		for _, t := range s.claim(many) {
-			changes = append(changes, must(task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)))
+			changes = append(changes, must(task.Settle(&t, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)))
 		}
 		for _, err := range s.handle().Apply(s.ctx, changes) {
 			s.must(err)
@@ -144,7 +144,7 @@ func lanesInUse(s *suite) {
 				if i%4 == 0 {
 					continue // it waits
 				}
-				c := must(task.Cancel(*t, "ann", start))
+				c := must(task.Cancel(t, "ann", start))
 				if err := s.handle().Apply(s.ctx, []task.Change{c})[0]; err != nil {
 					s.Errorf("cancel: %v", err)
 				}

@@ -28,7 +28,7 @@ func settleEveryWay(s *suite) {
 		{"yielded until resumed", task.Outcome{Kind: task.OutcomeYielded, Yield: &task.Yield{Resume: true}}, task.LaneCount{Waiting: 1}},
 	} {
 		t := s.run(task.Spec{Input: []byte(`{}`)})
-		change, err := task.Settle(t, c.o, task.Backoff{Initial: time.Minute}, start.Add(2*time.Second), 0)
+		change, err := task.Settle(&t, &c.o, task.Backoff{Initial: time.Minute}, start.Add(2*time.Second), 0)
 		s.apply(change, err)
 		want := change.Task
 		want.Version++
@@ -37,13 +37,13 @@ func settleEveryWay(s *suite) {
 		s.wantCount(c.want)
 		// The next case begins with an empty store.
 		if want := s.get(t.ID); !want.State.Final() {
-			s.apply(task.Cancel(want, "ann", start.Add(3*time.Second)))
+			s.apply(task.Cancel(&want, "ann", start.Add(3*time.Second)))
 		}
 		s.must(s.handle().Delete(s.ctx, all, t.ID))
 		s.wantCount(task.LaneCount{})
 	}
 	t := s.run(task.Spec{})
-	s.apply(task.Cancel(t, "ann", start.Add(2*time.Second)))
+	s.apply(task.Cancel(&t, "ann", start.Add(2*time.Second)))
 	t = s.get(t.ID)
 	if t.State != task.Canceling || t.RequestedBy != "ann" || t.CancelRequestedAt.IsZero() || t.Token.IsZero() {
 		s.Fatalf("canceling: %+v", t)
@@ -68,7 +68,7 @@ func conflicts(s *suite) {
 		"no such task":   {func(c *task.Change) { c.Task.Seq += 1000 }, running},
 	} {
 		for _, o := range []task.Outcome{{Kind: task.OutcomeSucceeded}, {Kind: task.OutcomeFailed}} {
-			change, err := task.Settle(c.t, o, task.Backoff{}, start.Add(time.Second), 0)
+			change, err := task.Settle(&c.t, &o, task.Backoff{}, start.Add(time.Second), 0)
 			s.must(err)
 			c.change(&change)
 			errs := s.handle().Apply(s.ctx, []task.Change{change})
@@ -78,7 +78,7 @@ func conflicts(s *suite) {
 		}
 	}
 	// The change that was decided on what has since changed.
-	change, err := task.Cancel(waiting, "ann", start)
+	change, err := task.Cancel(&waiting, "ann", start)
 	s.must(err)
 	if errs := s.handle().Apply(s.ctx, []task.Change{change}); task.CodeOf(errs[0]) != task.CodeConflict {
 		s.Fatalf("cancel of a task that was claimed since: %v, want a conflict", errs[0])
@@ -89,7 +89,7 @@ func conflicts(s *suite) {
 		s.Fatalf("refused changes left events: %d, want 2", n)
 	}
 	s.succeed(running)
-	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Settle(running, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))}); task.CodeOf(errs[0]) != task.CodeConflict {
+	if errs := s.handle().Apply(s.ctx, []task.Change{must(task.Settle(&running, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))}); task.CodeOf(errs[0]) != task.CodeConflict {
 		s.Fatalf("the same attempt settled twice: %v", errs[0])
 	}
 }
@@ -101,14 +101,14 @@ func changesFailAlone(s *suite) {
 	ts := s.claim(3)
 	var changes []task.Change
 	for i, t := range ts {
-		c := must(task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("1"), ResultType: "application/json"}, task.Backoff{}, start.Add(time.Second), 0))
+		c := must(task.Settle(&t, &task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("1"), ResultType: "application/json"}, task.Backoff{}, start.Add(time.Second), 0))
 		if i == 1 {
 			c.Task.Version = 77
 		}
 		changes = append(changes, c)
 	}
 	// A change that leaves a row no task may be in: canceling without an attempt.
-	broken := must(task.Cancel(ts[1], "ann", start))
+	broken := must(task.Cancel(&ts[1], "ann", start))
 	broken.Task.Token = task.Token{}
 	changes = append(changes, broken)
 	errs := s.handle().Apply(s.ctx, changes)
@@ -128,9 +128,9 @@ func changesFailAlone(s *suite) {
 
 func checkpointAndHandle(s *suite) {
 	t := s.run(task.Spec{})
-	s.apply(task.Checkpointed(t, []byte("one"), start.Add(time.Second)))
+	s.apply(task.Checkpointed(&t, []byte("one"), start.Add(time.Second)))
 	t = s.get(t.ID)
-	s.apply(task.Started(t, []byte("h"), "n1", start.Add(time.Second)))
+	s.apply(task.Started(&t, []byte("h"), "n1", start.Add(time.Second)))
 	t = s.get(t.ID)
 	if string(t.Checkpoint) != "one" || string(t.Handle) != "h" || t.Node != "n1" || t.State != task.Running || t.Version != 4 {
 		s.Fatalf("stored %+v", t)
@@ -153,7 +153,7 @@ func retryByHand(s *suite) {
 	if failed.Error == nil || failed.Error.Message != "bad" || failed.Failures != 1 || failed.ExpiresAt.IsZero() {
 		s.Fatalf("failed: %+v", failed)
 	}
-	s.apply(task.Retry(failed, "ann", start.Add(time.Minute)))
+	s.apply(task.Retry(&failed, "ann", start.Add(time.Minute)))
 	again := s.get(t.ID)
 	if again.State != task.Pending || again.Error != nil || again.Failures != 0 || !again.FinishedAt.IsZero() || !again.ExpiresAt.IsZero() || again.Attempt != 1 {
 		s.Fatalf("retried: %+v", again)
@@ -163,7 +163,7 @@ func retryByHand(s *suite) {
 	if t.Attempt != 2 {
 		s.Fatalf("attempt %d, want 2: the number goes on", t.Attempt)
 	}
-	s.apply(task.Cancel(t, "ann", start.Add(time.Minute)))
+	s.apply(task.Cancel(&t, "ann", start.Add(time.Minute)))
 	s.settle(s.get(t.ID), task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte("x"), ResultType: "text/plain"})
 	if got := s.get(t.ID); got.State != task.Succeeded || string(got.Result) != "x" || got.Error != nil {
 		s.Fatalf("finished its work before it heard of the cancel: %+v", got)
@@ -251,7 +251,7 @@ func overdue(s *suite) {
 	if got, err := s.handle().Overdue(s.ctx, start.Add(2*time.Hour), 1); err != nil || len(got) != 1 {
 		s.Fatalf("overdue %v, %v, want as many as asked for", ids(got), err)
 	}
-	s.apply(task.Overdue(got[0], start.Add(2*time.Hour)))
+	s.apply(task.Overdue(&got[0], start.Add(2*time.Hour)))
 	if t := s.get(ts[2].ID); t.State != task.Failed || t.Error.Code != task.FailureTimeout {
 		s.Fatalf("overdue: %+v", t)
 	}
@@ -262,7 +262,7 @@ func inFlight(s *suite) {
 	for i := range batch {
 		batch[i] = s.make(task.Spec{Input: []byte(`{"n":1}`)})
 		if i%3 == 0 {
-			*batch[i] = task.Begin(*batch[i], "local", newToken(), false, start).Task
+			*batch[i] = task.Begin(batch[i], "local", newToken(), false, start).Task
 		}
 	}
 	s.put(batch...)
@@ -313,7 +313,7 @@ func deleteExpired(s *suite) {
 			retain = &long
 		}
 		t := s.make(task.Spec{Retain: retain, Input: []byte(`1`), Key: string(rune('a' + i))})
-		*t = task.Begin(*t, "local", newToken(), false, start).Task
+		*t = task.Begin(t, "local", newToken(), false, start).Task
 		batch = append(batch, t)
 	}
 	s.put(batch...)
@@ -321,7 +321,7 @@ func deleteExpired(s *suite) {
 		s.succeed(*t)
 	}
 	forEver := s.make(task.Spec{Retain: new(time.Duration)})
-	*forEver = task.Begin(*forEver, "local", newToken(), false, start).Task
+	*forEver = task.Begin(forEver, "local", newToken(), false, start).Task
 	s.put(forEver)
 	s.succeed(*forEver)
 	if got := s.get(forEver.ID); !got.ExpiresAt.IsZero() || got.Damage != "" {

@@ -102,7 +102,7 @@ func limitOnAll(s *suite) {
 	second := s.wantClaimed(10, 1)[0]
 	s.settle(running[1], task.Outcome{Kind: task.OutcomeReleased})
 	s.wantClaimed(10, 1)
-	s.apply(task.Cancel(second, "ann", start))
+	s.apply(task.Cancel(&second, "ann", start))
 	s.wantClaimed(10, 0) // it may still run
 	s.settle(s.get(second.ID), task.Outcome{Kind: task.OutcomeCanceled})
 	s.wantClaimed(10, 1)
@@ -223,7 +223,7 @@ func limitByTwoLabels(s *suite) {
 func (s *suite) begun(n int, deferred bool) (out []*task.Task) {
 	for range n {
 		t := s.make(task.Spec{Type: "limited"})
-		*t = task.Begin(*t, "local", newToken(), deferred, start).Task
+		*t = task.Begin(t, "local", newToken(), deferred, start).Task
 		out = append(out, t)
 	}
 	return out
@@ -289,7 +289,7 @@ func limitOfBatches(s *suite) {
 		s.must(err)
 		for _, t := range p {
 			if deferred {
-				s.apply(task.Started(t, nil, "", start))
+				s.apply(task.Started(&t, nil, "", start))
 				t = s.get(t.ID)
 			}
 			s.succeed(t)
@@ -403,7 +403,7 @@ func limitUnderLoad(s *suite) {
 			for i := range tasks / 4 {
 				t := s.make(task.Spec{Type: "limited", Labels: map[string]string{"tenant": strconv.Itoa(i % 7)}})
 				if worker%2 == 0 {
-					*t = task.Begin(*t, "local", newToken(), false, start).Task
+					*t = task.Begin(t, "local", newToken(), false, start).Task
 				}
 				s.put(t)
 				if t.State == task.Running {

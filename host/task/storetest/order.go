@@ -48,8 +48,8 @@ func oddTimes(s *suite) {
 		s.wantCode(err, task.CodeInvalidRequest)
 		s.wantField(err, 2, "run_at")
 		good, bad := s.run(task.Spec{}), s.run(task.Spec{})
-		fine := must(task.Settle(good, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
-		late := must(task.Settle(bad, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+		fine := must(task.Settle(&good, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
+		late := must(task.Settle(&bad, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0))
 		late.Task.ExpiresAt = at
 		errs := s.handle().Apply(s.ctx, []task.Change{late, fine})
 		s.wantCode(errs[0], task.CodeInvalidRequest)

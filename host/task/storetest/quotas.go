@@ -124,7 +124,7 @@ func quotaEveryWay(s *suite) {
 	s.settle(failed, task.Outcome{Kind: task.OutcomeFailed, Permanent: true})
 	s.insert(task.Spec{}, task.Spec{Key: "r"}, task.Spec{RunAt: start.Add(time.Hour)})
 	refused := task.CodeQuotaExceeded
-	c, err := task.Retry(s.get(failed.ID), "ann", start)
+	c, err := task.Retry(new(s.get(failed.ID)), "ann", start)
 	s.must(err)
 	s.wantCode(s.handle().Apply(s.ctx, []task.Change{c})[0], refused)
 	if p, ok := s.handle().(task.TransactionStore); ok {
@@ -144,7 +144,7 @@ func quotaEveryWay(s *suite) {
 	s.put(s.make(task.Spec{Key: "r", OnConflict: task.ConflictReplace}))
 	s.put(s.make(task.Spec{Key: "k", OnConflict: task.ConflictExisting}))
 	begun := s.make(task.Spec{})
-	*begun = task.Begin(*begun, "local", newToken(), false, start).Task
+	*begun = task.Begin(begun, "local", newToken(), false, start).Task
 	s.put(begun)
 	s.wantUse("ann", 3, 2)
 	// What comes back from an attempt is never refused.
@@ -209,7 +209,7 @@ func quotaHoldsBack(s *suite) {
 	s.quotas(each(task.Quota{Running: 2, Waiting: 2}))
 	begun := func(owner string) *task.Task {
 		t := s.of(owner, task.Spec{})
-		*t = task.Begin(*t, "local", newToken(), false, start).Task
+		*t = task.Begin(t, "local", newToken(), false, start).Task
 		return t
 	}
 	ts := []*task.Task{begun("ann"), begun("ann"), begun("ann"), begun("bob")}
@@ -305,11 +305,11 @@ func quotaCounts(s *suite) {
 	}
 	t := s.run(task.Spec{Input: []byte(`{"n":1}`)})
 	step("input", 7)
-	saved, err := task.Checkpointed(t, []byte("0123456789"), start)
+	saved, err := task.Checkpointed(&t, []byte("0123456789"), start)
 	s.apply(saved, err)
 	t = s.get(t.ID)
 	step("checkpoint", 10)
-	saved, err = task.Checkpointed(t, []byte("012345"), start)
+	saved, err = task.Checkpointed(&t, []byte("012345"), start)
 	s.apply(saved, err)
 	t = s.get(t.ID)
 	step("a smaller checkpoint", -4)
@@ -403,11 +403,11 @@ func quotaCountsUnderLoad(s *suite) {
 // comeAndGo inserts a task, has it succeed and deletes it, or leaves it.
 func (s *suite) comeAndGo(leave bool) bool {
 	t := s.make(task.Spec{Input: []byte(`"0123456789"`)})
-	*t = task.Begin(*t, "local", newToken(), false, start).Task
+	*t = task.Begin(t, "local", newToken(), false, start).Task
 	_, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{t}})
 	if err == nil {
 		var c task.Change
-		c, err = task.Settle(*t, task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte(`1`), ResultType: "application/json"}, task.Backoff{}, start.Add(time.Second), 0)
+		c, err = task.Settle(t, &task.Outcome{Kind: task.OutcomeSucceeded, Result: []byte(`1`), ResultType: "application/json"}, task.Backoff{}, start.Add(time.Second), 0)
 		if err == nil {
 			err = s.handle().Apply(s.ctx, []task.Change{c})[0]
 		}

@@ -136,6 +136,8 @@ func listFilters(s *suite) {
 		"key":             {mine, task.Filter{Key: "key"}, []task.ID{running.ID}},
 		"executor":        {mine, task.Filter{Executor: "local"}, []task.ID{running.ID, t.ID}},
 		"pinned":          {mine, task.Filter{Executor: "pinned"}, []task.ID{late.ID}},
+		"placed":          {all, task.Filter{Executor: "local", Placed: []string{"a"}}, []task.ID{bob.ID, running.ID, t.ID}},
+		"placed there":    {mine, task.Filter{Executor: "pinned", Placed: []string{"a", "b"}}, []task.ID{late.ID}},
 		"label":           {all, task.Filter{Labels: map[string]string{"team": "x"}}, []task.ID{bob.ID, t.ID}},
 		"labels":          {all, task.Filter{Labels: map[string]string{"team": "x", "odd": `a"b`}}, []task.ID{t.ID}},
 		"no such label":   {all, task.Filter{Labels: map[string]string{"team": "z"}}, nil},
@@ -274,7 +276,7 @@ func listResults(s *suite) {
 func history(s *suite) {
 	t := s.run(task.Spec{})
 	s.settle(t, task.Outcome{Kind: task.OutcomeFailed, Message: "no luck"})
-	s.apply(task.Cancel(s.get(t.ID), "ann", start.Add(4*time.Second)))
+	s.apply(task.Cancel(new(s.get(t.ID)), "ann", start.Add(4*time.Second)))
 	want := []task.Event{
 		{Seq: 1, At: start, From: task.None, To: task.Pending, By: "ann"},
 		{Seq: 2, At: start.Add(time.Second), From: task.Pending, To: task.Running, Attempt: 1, By: task.ByHost},

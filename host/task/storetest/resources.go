@@ -111,7 +111,7 @@ func givenOnAtOnce(s *suite) {
 	running = s.claim(10)
 	var changes []task.Change
 	for _, t := range running {
-		c, err := task.Settle(t, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start.Add(2*time.Second), 0)
+		c, err := task.Settle(&t, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start.Add(2*time.Second), 0)
 		s.must(err)
 		changes = append(changes, c)
 	}
@@ -191,7 +191,7 @@ func resourceAfterRetry(s *suite) {
 	second := s.insert(task.Spec{Resources: exclusive("r")})[0]
 	s.settle(s.claimsNow(first)[0], task.Outcome{Kind: task.OutcomeFailed, Permanent: true})
 	s.claimsNow(second)
-	s.apply(task.Retry(s.get(first.ID), "ann", start))
+	s.apply(task.Retry(new(s.get(first.ID)), "ann", start))
 	s.wantWaiting(task.WaitResource, first)
 	s.succeed(s.get(second.ID))
 	s.claimsNow(first)
@@ -202,7 +202,7 @@ func leavesTheQueue(s *suite) {
 	leaves := s.insert(task.Spec{Resources: exclusive("r")})[0]
 	third := s.insert(task.Spec{Resources: shared("r")})[0]
 	s.claimsNow(first)
-	s.apply(task.Cancel(s.get(leaves.ID), "ann", start))
+	s.apply(task.Cancel(new(s.get(leaves.ID)), "ann", start))
 	s.claimsNow(third)
 }
 

@@ -55,9 +55,9 @@ func resourcesAgainstModel(s *suite) {
 func (m *resourceModel) end() {
 	for _, id := range m.tasks {
 		for t := m.get(id); !t.State.Final(); t = m.get(id) {
-			c, err := task.Cancel(t, "ann", start.Add(2*time.Second))
+			c, err := task.Cancel(&t, "ann", start.Add(2*time.Second))
 			if t.State == task.Canceling {
-				c, err = task.Settle(t, task.Outcome{Kind: task.OutcomeCanceled}, task.Backoff{}, start.Add(2*time.Second), 0)
+				c, err = task.Settle(&t, &task.Outcome{Kind: task.OutcomeCanceled}, task.Backoff{}, start.Add(2*time.Second), 0)
 			}
 			m.apply(c, err)
 		}
@@ -189,19 +189,19 @@ func (m *resourceModel) next(t task.Task) (task.Change, error) {
 		if i := m.rand.IntN(16); i < len(outcomes) {
 			o = outcomes[i]
 		}
-		return task.Settle(t, o, task.Backoff{Initial: time.Minute}, at, 0)
+		return task.Settle(&t, &o, task.Backoff{Initial: time.Minute}, at, 0)
 	}
 	switch m.rand.IntN(10) {
 	case 0:
-		return task.Cancel(t, "ann", at)
+		return task.Cancel(&t, "ann", at)
 	case 1:
-		return task.Pause(t, "ann", at)
+		return task.Pause(&t, "ann", at)
 	case 2:
-		return task.Retry(t, "ann", at)
+		return task.Retry(&t, "ann", at)
 	case 3:
-		return task.Reprioritize(t, m.rand.IntN(3), at)
+		return task.Reprioritize(&t, m.rand.IntN(3), at)
 	}
-	return task.Resume(t, "ann", at)
+	return task.Resume(&t, "ann", at)
 }
 
 // check holds the store against the model.

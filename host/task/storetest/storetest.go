@@ -250,7 +250,7 @@ func (s *suite) apply(c task.Change, err error) {
 
 func (s *suite) settle(t task.Task, o task.Outcome) {
 	s.Helper()
-	s.apply(task.Settle(t, o, task.Backoff{Initial: time.Minute}, start.Add(2*time.Second), 0))
+	s.apply(task.Settle(&t, &o, task.Backoff{Initial: time.Minute}, start.Add(2*time.Second), 0))
 }
 
 func (s *suite) succeed(t task.Task) {

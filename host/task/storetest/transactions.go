@@ -44,12 +44,12 @@ func transactionIsAll(s *suite) {
 	running := s.run(task.Spec{Type: "a"})
 	lost := s.run(task.Spec{Type: "b"})
 	settled := func(t task.Task, kind task.OutcomeKind) task.Change {
-		return must(task.Settle(t, task.Outcome{Kind: kind, Suspect: true, Result: []byte("r"), ResultType: "text/plain"}, task.Backoff{}, start.Add(time.Minute), 0))
+		return must(task.Settle(&t, &task.Outcome{Kind: kind, Suspect: true, Result: []byte("r"), ResultType: "text/plain"}, task.Backoff{}, start.Add(time.Minute), 0))
 	}
-	changes := []task.Change{must(task.Cancel(waiting, "ann", start.Add(time.Minute))), settled(running, task.OutcomeSucceeded), settled(lost, task.OutcomeLost)}
+	changes := []task.Change{must(task.Cancel(&waiting, "ann", start.Add(time.Minute))), settled(running, task.OutcomeSucceeded), settled(lost, task.OutcomeLost)}
 	ready := s.make(task.Spec{Type: "next", Key: "k", Input: []byte(`2`)})
 	begun := s.make(task.Spec{Type: "next"})
-	*begun = task.Begin(*begun, "local", newToken(), false, start).Task
+	*begun = task.Begin(begun, "local", newToken(), false, start).Task
 	s.must(s.commit(task.Transaction{Changes: changes, Inserts: []*task.Task{ready, begun}, Versions: []task.VersionChange{{Name: "flow/1", To: 1}}}))
 	for _, c := range changes {
 		want := c.Task
@@ -104,8 +104,8 @@ func transactionIsNone(s *suite) {
 	} {
 		t := task.Transaction{
 			Changes: []task.Change{
-				must(task.Settle(running, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)),
-				must(task.Settle(second, task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)),
+				must(task.Settle(&running, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)),
+				must(task.Settle(&second, &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, start, 0)),
 			},
 			Inserts:  []*task.Task{s.make(task.Spec{}), s.make(task.Spec{})},
 			Versions: []task.VersionChange{{Name: "flow/1", From: 5, To: 6}, {Name: "flow/2", To: 1}},
@@ -124,7 +124,7 @@ func transactionIsNone(s *suite) {
 		s.wantVersion("flow/2", 0)
 		s.wantCount(task.LaneCount{Ready: 1, Active: 2})
 	}
-	err := s.commit(task.Transaction{Changes: []task.Change{must(task.Cancel(taken, "ann", start))},
+	err := s.commit(task.Transaction{Changes: []task.Change{must(task.Cancel(&taken, "ann", start))},
 		Inserts: []*task.Task{s.make(task.Spec{Key: "taken", OnConflict: task.ConflictReplace})}})
 	s.wantCode(err, task.CodeConflict) // what it changes, it cannot have replaced
 	err = s.commit(task.Transaction{Inserts: []*task.Task{s.make(task.Spec{Key: "taken"})}})

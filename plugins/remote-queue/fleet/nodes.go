@@ -117,6 +117,7 @@ func (f *fleet) describeNode(w *remoteWorker) sdk.Node {
 // f.mu is held.
 func (f *fleet) removeWorker(w *remoteWorker) {
 	delete(f.workers, w.peer)
+	f.describeAnew(w)
 	for p := range f.workers {
 		if p.Name == w.peer.Name {
 			return

@@ -78,6 +78,16 @@ func (f *fleet) newerIsHere(w *remoteWorker, t *sdk.TypeInfo) bool {
 	return false
 }
 
+// describeAnew has those describe themselves anew who offer an older version of what w offered,
+// which is gone: of those that are left the newest is heard. f.mu is held.
+func (f *fleet) describeAnew(w *remoteWorker) {
+	for p, other := range f.workers {
+		if slices.ContainsFunc(other.types, func(name string) bool { return sdk.CompareVersions(other.versions[name], w.versions[name]) < 0 }) {
+			f.queueItem(p, &wire.Item{Kind: wire.KindDescribe})
+		}
+	}
+}
+
 // makeRoomForType says whether t may be kept, and forgets for it what nobody needs. f.mu is held.
 func (f *fleet) makeRoomForType(t *knownType) bool {
 	count, size := 1, wire.TypeSize(&t.TypeInfo)

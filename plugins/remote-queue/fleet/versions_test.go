@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
@@ -82,4 +83,31 @@ func TestNewestDescribesAType(t *testing.T) {
 	if says(one, "1.0.0", "back"); f.knownTypes["a"].Description != "back" {
 		t.Error("what describes a type is gone, and still heard")
 	}
+}
+
+// When the newest worker leaves, the next newest describes what both offered.
+func TestNextNewestDescribesAType(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	g := queuetest.NewGates()
+	url := brokerURL(t, f)
+	join := func(name, version string) *worker.Worker {
+		return gateWorker(t, g, worker.Options{Name: name, URL: url, TypeVersion: version})
+	}
+	described := func(version string) {
+		t.Helper()
+		queuetest.Eventually(t, "version "+version+" describes the type", func() bool {
+			info, err := f.Describe(t.Context())
+			i := slices.IndexFunc(info.Types, func(ti sdk.TypeInfo) bool { return ti.Name == "quick" })
+			return err == nil && i >= 0 && info.Types[i].Version == version
+		})
+	}
+	join("oldest", "1.0.0")
+	join("old", "1.9.0")
+	newest := join("newest", "2.0.0")
+	queuetest.Eventually(t, "all are here", func() bool { return f.present(t) == 3 })
+	described("2.0.0")
+	if err := newest.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	described("1.9.0")
 }

@@ -148,20 +148,29 @@ func DecodeStarts(b []byte) (starts []Start, bad int, err error) {
 	if len(further) > 0 {
 		first.copyPayloads()
 	}
-	starts = append(starts, first)
+	starts = append(make([]Start, 0, 1+min(countStarts(further), MaxStarts)), first)
 	for d := (decoder{b: further}); len(d.b) > 0; {
 		body := d.bytes()
 		if len(starts)+bad >= MaxStarts {
 			return starts, bad + 1, nil
 		}
-		s, _, err := decodeStart(bytes.Clone(body))
+		s, _, err := decodeStart(body)
 		if err != nil {
 			bad++
 			continue
 		}
+		s.copyPayloads()
 		starts = append(starts, s)
 	}
 	return starts, bad, nil
+}
+
+// countStarts is how many there are behind the first of a message, about.
+func countStarts(further []byte) (n int) {
+	for d := (decoder{b: further}); len(d.b) > 0; n++ {
+		d.bytes()
+	}
+	return n
 }
 
 // copyPayloads makes the payloads the start's own: one that runs long does not keep what came

@@ -128,7 +128,9 @@ func (w *Worker) handleDelivery(p *puller, d broker.Delivery) {
 // begin. Left are those that there is none for, and wait is what they should be left alone for.
 // w.mu is held.
 func (w *Worker) takeStarts(l *localExecutor, starts []wire.Start) (taken, left []sdk.Token, wait time.Duration) {
-	for _, s := range starts {
+	now := time.Now()
+	for i := range starts {
+		s := &starts[i]
 		t := s.Task.Token
 		if w.runs[t] != nil { // delivered twice
 			continue
@@ -143,7 +145,7 @@ func (w *Worker) takeStarts(l *localExecutor, starts []wire.Start) (taken, left 
 			continue
 		}
 		l.used++
-		r := &run{start: s, executor: l, reportedAt: time.Now(), saveTurn: make(chan struct{}, 1)}
+		r := &run{start: *s, executor: l, reportedAt: now}
 		w.runs[t] = r
 		if s.Task.Suspect {
 			w.suspect = r

@@ -105,15 +105,26 @@ func (w *Worker) spawnChild(ctx context.Context, r *run, c sdk.Child) (string, e
 	return w.ask(ctx, r, func() wire.Item { return item })
 }
 
+// saveTurn is full while a checkpoint or child of a run waits for its answer.
+func (w *Worker) saveTurn(r *run) chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.saveTurn == nil {
+		r.saveTurn = make(chan struct{}, 1)
+	}
+	return r.saveTurn
+}
+
 // ask says an item to the host until it is answered, or ctx ends. One at a time: so one copy is
 // kept, however many a script saves at once.
 func (w *Worker) ask(ctx context.Context, r *run, item func() wire.Item) (string, error) {
+	turn := w.saveTurn(r)
 	select {
-	case r.saveTurn <- struct{}{}:
+	case turn <- struct{}{}:
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-	defer func() { <-r.saveTurn }()
+	defer func() { <-turn }()
 	s := &unackedItem{item: item(), done: make(chan answer, 1), sent: time.Now()}
 	w.mu.Lock()
 	if r.phase != working || r.fenced {

@@ -48,7 +48,8 @@ type run struct {
 	// acked. uploadedTo is the process of the host that has it.
 	largeResult *sdk.Result
 	uploadedTo  string
-	// saveTurn lets one checkpoint or child at a time wait. It is taken before the worker's mu.
+	// saveTurn lets one checkpoint or child at a time wait; nil before the first. It is taken
+	// before the worker's mu.
 	saveTurn chan struct{}
 	unacked  map[uint64]*unackedItem
 	lastSeq  uint64

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -23,13 +24,53 @@ func (w *Worker) startScript(r *run, timeout time.Duration) {
 	}
 	r.ctx = ctx
 	w.logStart(r)
-	select {
-	case w.idleScripts <- r: // one that is done with another
-	default:
-		if !w.closed {
-			w.scripts.Go(func() { w.runScripts(r) })
-		}
+	if w.closed {
+		return
 	}
+	s := w.takeRunner()
+	s.run = r
+	w.begun = append(w.begun, s)
+}
+
+// scriptRunner is a goroutine that runs one attempt after the other. One that is used again
+// has its stack grown already, which is much of the cost of a short script.
+type scriptRunner struct {
+	next      chan *run // holds one; closed if there will be none
+	run       *run      // what next is to get
+	idleSince time.Time
+}
+
+// takeRunner is the goroutine that was idle last, or a new one. w.mu is held.
+func (w *Worker) takeRunner() *scriptRunner {
+	if n := len(w.idle); n > 0 {
+		s := w.idle[n-1]
+		w.idle = w.idle[:n-1]
+		return s
+	}
+	s := &scriptRunner{next: make(chan *run, 1)}
+	w.scripts.Go(func() { w.runScripts(s) })
+	return s
+}
+
+// noteIdle takes up a goroutine whose script has returned. w.mu is held.
+func (w *Worker) noteIdle(s *scriptRunner) {
+	if w.closed {
+		close(s.next)
+		return
+	}
+	s.run = nil
+	s.idleSince = time.Now()
+	w.idle = append(w.idle, s)
+}
+
+// endIdleScripts ends the goroutines that have been idle since then or longer. w.mu is held.
+func (w *Worker) endIdleScripts(since time.Time) {
+	n := 0
+	for n < len(w.idle) && !w.idle[n].idleSince.After(since) {
+		close(w.idle[n].next)
+		n++
+	}
+	w.idle = slices.Delete(w.idle, 0, n)
 }
 
 // deadlineContext is a context that also tells its deadline; whoever made it sees to it
@@ -41,29 +82,18 @@ type deadlineContext struct {
 
 func (d deadlineContext) Deadline() (time.Time, bool) { return d.at, true }
 
-// scriptIdle is how long a goroutine waits for another run. One that is used again
-// has its stack grown already, which is much of the cost of a short script.
+// scriptIdle is how long a goroutine waits for another run, at the least.
 const scriptIdle = time.Second
 
 // runScripts runs one attempt after the other.
-func (w *Worker) runScripts(r *run) {
-	idle := time.NewTimer(scriptIdle)
-	defer idle.Stop()
-	for {
+func (w *Worker) runScripts(s *scriptRunner) {
+	for r := range s.next {
 		o := w.runScript(r.ctx, r)
 		if r.timeoutTimer != nil {
 			r.timeoutTimer.Stop()
 		}
 		r.cancel(nil)
-		w.scriptReturned(r.start.Task.Token, r, o)
-		idle.Reset(scriptIdle)
-		select {
-		case r = <-w.idleScripts:
-		case <-idle.C:
-			return
-		case <-w.ctx.Done():
-			return
-		}
+		w.scriptReturned(s, r, o)
 	}
 }
 
@@ -89,13 +119,14 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 
 // scriptReturned keeps the outcome until the host has it on record, and frees the slot:
 // that of a large result only when it is acked, since its bytes are still here.
-func (w *Worker) scriptReturned(t sdk.Token, r *run, o sdk.Outcome) {
+func (w *Worker) scriptReturned(s *scriptRunner, r *run, o sdk.Outcome) {
 	w.logOutcome(r, &o)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r.phase == working { // else it was given up
-		w.keepOutcome(t, r, o)
+		w.keepOutcome(r.start.Task.Token, r, o)
 	}
+	w.noteIdle(s)
 }
 
 // keepOutcome is scriptReturned with w.mu held.

@@ -34,8 +34,6 @@ type Worker struct {
 	outbox *wire.Outbox
 	http   *http.Client
 
-	// idleScripts hands a run to a goroutine that has finished another.
-	idleScripts chan *run
 	// Each of these holds one signal: starts can be asked for, the host is to be spoken
 	// to, and a run was removed.
 	pullWanted      chan struct{}
@@ -60,7 +58,11 @@ type Worker struct {
 	closed    bool
 	draining  bool
 	executors []*localExecutor
-	runs      map[sdk.Token]*run
+	// idle are goroutines that have finished a run and wait for another, the last that did at
+	// the end; begun are those that were given one by the message of the host that is read.
+	idle  []*scriptRunner
+	begun []*scriptRunner
+	runs  map[sdk.Token]*run
 	// suspect is the run that has the worker's place for suspects; nil if it is free.
 	suspect *run
 	// offer is the host's last, with the zero offer before any was heard.

@@ -1312,6 +1312,7 @@ type HostMessage struct {
 	//	*HostMessage_Drain
 	//	*HostMessage_Refuse
 	//	*HostMessage_Spawned
+	//	*HostMessage_Acks
 	Kind          isHostMessage_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1417,6 +1418,15 @@ func (x *HostMessage) GetSpawned() *Spawned {
 	return nil
 }
 
+func (x *HostMessage) GetAcks() *Acks {
+	if x != nil {
+		if x, ok := x.Kind.(*HostMessage_Acks); ok {
+			return x.Acks
+		}
+	}
+	return nil
+}
+
 type isHostMessage_Kind interface {
 	isHostMessage_Kind()
 }
@@ -1449,6 +1459,10 @@ type HostMessage_Spawned struct {
 	Spawned *Spawned `protobuf:"bytes,7,opt,name=spawned,proto3,oneof"`
 }
 
+type HostMessage_Acks struct {
+	Acks *Acks `protobuf:"bytes,8,opt,name=acks,proto3,oneof"` // only if Hello says acks
+}
+
 func (*HostMessage_Start) isHostMessage_Kind() {}
 
 func (*HostMessage_Cancel) isHostMessage_Kind() {}
@@ -1462,6 +1476,8 @@ func (*HostMessage_Drain) isHostMessage_Kind() {}
 func (*HostMessage_Refuse) isHostMessage_Kind() {}
 
 func (*HostMessage_Spawned) isHostMessage_Kind() {}
+
+func (*HostMessage_Acks) isHostMessage_Kind() {}
 
 // ControlResponse is a frame from the plugin, 64 messages at the most.
 type ControlResponse struct {
@@ -2137,6 +2153,51 @@ func (x *Ack) GetSeq() uint64 {
 	return 0
 }
 
+// Acks is an Ack with seq 0 of each of its attempts.
+type Acks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []byte                 `protobuf:"bytes,1,opt,name=tokens,proto3" json:"tokens,omitempty"` // one after another, 16 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Acks) Reset() {
+	*x = Acks{}
+	mi := &file_executor_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acks) ProtoMessage() {}
+
+func (x *Acks) ProtoReflect() protoreflect.Message {
+	mi := &file_executor_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acks.ProtoReflect.Descriptor instead.
+func (*Acks) Descriptor() ([]byte, []int) {
+	return file_executor_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Acks) GetTokens() []byte {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
 // Refuse says that a report is not wanted: its attempt holds the task no more.
 // With seq 0 nothing of this token is wanted: stop it, and forget its outcome.
 type Refuse struct {
@@ -2152,7 +2213,7 @@ type Refuse struct {
 
 func (x *Refuse) Reset() {
 	*x = Refuse{}
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2225,7 @@ func (x *Refuse) String() string {
 func (*Refuse) ProtoMessage() {}
 
 func (x *Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[22]
+	mi := &file_executor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2238,7 @@ func (x *Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refuse.ProtoReflect.Descriptor instead.
 func (*Refuse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{22}
+	return file_executor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Refuse) GetToken() []byte {
@@ -2227,7 +2288,7 @@ type Spawned struct {
 
 func (x *Spawned) Reset() {
 	*x = Spawned{}
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2300,7 @@ func (x *Spawned) String() string {
 func (*Spawned) ProtoMessage() {}
 
 func (x *Spawned) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[23]
+	mi := &file_executor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2313,7 @@ func (x *Spawned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spawned.ProtoReflect.Descriptor instead.
 func (*Spawned) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{23}
+	return file_executor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Spawned) GetToken() []byte {
@@ -2285,7 +2346,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2358,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[24]
+	mi := &file_executor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2371,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{24}
+	return file_executor_proto_rawDescGZIP(), []int{25}
 }
 
 // Drain: no further start will come. The host ends the process when all that runs
@@ -2323,7 +2384,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2396,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[25]
+	mi := &file_executor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2409,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{25}
+	return file_executor_proto_rawDescGZIP(), []int{26}
 }
 
 // Hello is the plugin's first message on each Control stream. Of what it names,
@@ -2361,13 +2422,14 @@ type Hello struct {
 	Pid           int64                  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
 	Running       [][]byte               `protobuf:"bytes,5,rep,name=running,proto3" json:"running,omitempty"`   // tokens
 	Finished      [][]byte               `protobuf:"bytes,6,rep,name=finished,proto3" json:"finished,omitempty"` // tokens whose Finished is not yet acked
+	Acks          bool                   `protobuf:"varint,7,opt,name=acks,proto3" json:"acks,omitempty"`        // the plugin takes Acks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2441,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[26]
+	mi := &file_executor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2454,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{26}
+	return file_executor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Hello) GetInstance() string {
@@ -2437,6 +2499,13 @@ func (x *Hello) GetFinished() [][]byte {
 	return nil
 }
 
+func (x *Hello) GetAcks() bool {
+	if x != nil {
+		return x.Acks
+	}
+	return false
+}
+
 // Heartbeat names what runs. A token missing from two in a row is lost.
 type Heartbeat struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -2451,7 +2520,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2532,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[27]
+	mi := &file_executor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2545,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{27}
+	return file_executor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Heartbeat) GetRunning() [][]byte {
@@ -2512,7 +2581,7 @@ type Started struct {
 
 func (x *Started) Reset() {
 	*x = Started{}
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2593,7 @@ func (x *Started) String() string {
 func (*Started) ProtoMessage() {}
 
 func (x *Started) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[28]
+	mi := &file_executor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2606,7 @@ func (x *Started) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Started.ProtoReflect.Descriptor instead.
 func (*Started) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{28}
+	return file_executor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Started) GetToken() []byte {
@@ -2579,7 +2648,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +2660,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[29]
+	mi := &file_executor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2673,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{29}
+	return file_executor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Checkpoint) GetToken() []byte {
@@ -2654,7 +2723,7 @@ type Spawn struct {
 
 func (x *Spawn) Reset() {
 	*x = Spawn{}
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2666,7 +2735,7 @@ func (x *Spawn) String() string {
 func (*Spawn) ProtoMessage() {}
 
 func (x *Spawn) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[30]
+	mi := &file_executor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2679,7 +2748,7 @@ func (x *Spawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spawn.ProtoReflect.Descriptor instead.
 func (*Spawn) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{30}
+	return file_executor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Spawn) GetToken() []byte {
@@ -2809,7 +2878,7 @@ type Finished struct {
 
 func (x *Finished) Reset() {
 	*x = Finished{}
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2821,7 +2890,7 @@ func (x *Finished) String() string {
 func (*Finished) ProtoMessage() {}
 
 func (x *Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[31]
+	mi := &file_executor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2834,7 +2903,7 @@ func (x *Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finished.ProtoReflect.Descriptor instead.
 func (*Finished) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{31}
+	return file_executor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Finished) GetToken() []byte {
@@ -2883,7 +2952,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +2964,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[32]
+	mi := &file_executor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +2977,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{32}
+	return file_executor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Outcome) GetKind() Kind {
@@ -2995,7 +3064,7 @@ type Yield struct {
 
 func (x *Yield) Reset() {
 	*x = Yield{}
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3076,7 @@ func (x *Yield) String() string {
 func (*Yield) ProtoMessage() {}
 
 func (x *Yield) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[33]
+	mi := &file_executor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3089,7 @@ func (x *Yield) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Yield.ProtoReflect.Descriptor instead.
 func (*Yield) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{33}
+	return file_executor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Yield) GetUntil() *timestamppb.Timestamp {
@@ -3076,7 +3145,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +3157,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[34]
+	mi := &file_executor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +3170,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{34}
+	return file_executor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Unsupported) GetToken() []byte {
@@ -3127,7 +3196,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3139,7 +3208,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[35]
+	mi := &file_executor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3152,7 +3221,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{35}
+	return file_executor_proto_rawDescGZIP(), []int{36}
 }
 
 // Draining says that the process was told to stop by somebody else than the host: it finishes
@@ -3165,7 +3234,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3246,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[36]
+	mi := &file_executor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3259,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{36}
+	return file_executor_proto_rawDescGZIP(), []int{37}
 }
 
 type DataRequest struct {
@@ -3203,7 +3272,7 @@ type DataRequest struct {
 
 func (x *DataRequest) Reset() {
 	*x = DataRequest{}
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3215,7 +3284,7 @@ func (x *DataRequest) String() string {
 func (*DataRequest) ProtoMessage() {}
 
 func (x *DataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[37]
+	mi := &file_executor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3228,7 +3297,7 @@ func (x *DataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRequest.ProtoReflect.Descriptor instead.
 func (*DataRequest) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{37}
+	return file_executor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DataRequest) GetChunks() []*Chunk {
@@ -3258,7 +3327,7 @@ type DataResponse struct {
 
 func (x *DataResponse) Reset() {
 	*x = DataResponse{}
-	mi := &file_executor_proto_msgTypes[38]
+	mi := &file_executor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3339,7 @@ func (x *DataResponse) String() string {
 func (*DataResponse) ProtoMessage() {}
 
 func (x *DataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[38]
+	mi := &file_executor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3352,7 @@ func (x *DataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataResponse.ProtoReflect.Descriptor instead.
 func (*DataResponse) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{38}
+	return file_executor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DataResponse) GetChunks() []*Chunk {
@@ -3337,7 +3406,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_executor_proto_msgTypes[39]
+	mi := &file_executor_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3418,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[39]
+	mi := &file_executor_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3431,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{39}
+	return file_executor_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Chunk) GetToken() []byte {
@@ -3420,7 +3489,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_executor_proto_msgTypes[40]
+	mi := &file_executor_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3432,7 +3501,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[40]
+	mi := &file_executor_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3445,7 +3514,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{40}
+	return file_executor_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LogLine) GetToken() []byte {
@@ -3495,7 +3564,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_executor_proto_msgTypes[41]
+	mi := &file_executor_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3576,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_executor_proto_msgTypes[41]
+	mi := &file_executor_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3589,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_executor_proto_rawDescGZIP(), []int{41}
+	return file_executor_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Progress) GetToken() []byte {
@@ -3666,7 +3735,7 @@ const file_executor_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
 	"\x0eControlRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12=\n" +
-	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\x91\x03\n" +
+	"\bmessages\x18\x02 \x03(\v2!.taskhost.executor.v1.HostMessageR\bmessages\"\xc3\x03\n" +
 	"\vHostMessage\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.taskhost.executor.v1.StartH\x00R\x05start\x126\n" +
 	"\x06cancel\x18\x02 \x01(\v2\x1c.taskhost.executor.v1.CancelH\x00R\x06cancel\x12-\n" +
@@ -3674,7 +3743,8 @@ const file_executor_proto_rawDesc = "" +
 	"\x06detach\x18\x04 \x01(\v2\x1c.taskhost.executor.v1.DetachH\x00R\x06detach\x123\n" +
 	"\x05drain\x18\x05 \x01(\v2\x1b.taskhost.executor.v1.DrainH\x00R\x05drain\x126\n" +
 	"\x06refuse\x18\x06 \x01(\v2\x1c.taskhost.executor.v1.RefuseH\x00R\x06refuse\x129\n" +
-	"\aspawned\x18\a \x01(\v2\x1d.taskhost.executor.v1.SpawnedH\x00R\aspawnedB\x06\n" +
+	"\aspawned\x18\a \x01(\v2\x1d.taskhost.executor.v1.SpawnedH\x00R\aspawned\x120\n" +
+	"\x04acks\x18\b \x01(\v2\x1a.taskhost.executor.v1.AcksH\x00R\x04acksB\x06\n" +
 	"\x04kind\"R\n" +
 	"\x0fControlResponse\x12?\n" +
 	"\bmessages\x18\x01 \x03(\v2#.taskhost.executor.v1.PluginMessageR\bmessages\"\xbf\x04\n" +
@@ -3742,7 +3812,9 @@ const file_executor_proto_rawDesc = "" +
 	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"-\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xa2\x01\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x1e\n" +
+	"\x04Acks\x12\x16\n" +
+	"\x06tokens\x18\x01 \x01(\fR\x06tokens\"\xa2\x01\n" +
 	"\x06Refuse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -3755,14 +3827,15 @@ const file_executor_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\"\b\n" +
 	"\x06Detach\"\a\n" +
-	"\x05Drain\"\x99\x01\n" +
+	"\x05Drain\"\xad\x01\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
 	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x18\n" +
 	"\arunning\x18\x05 \x03(\fR\arunning\x12\x1a\n" +
-	"\bfinished\x18\x06 \x03(\fR\bfinished\"x\n" +
+	"\bfinished\x18\x06 \x03(\fR\bfinished\x12\x12\n" +
+	"\x04acks\x18\a \x01(\bR\x04acks\"x\n" +
 	"\tHeartbeat\x12\x18\n" +
 	"\arunning\x18\x01 \x03(\fR\arunning\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x1a\n" +
@@ -3912,7 +3985,7 @@ func file_executor_proto_rawDescGZIP() []byte {
 }
 
 var file_executor_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_executor_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_executor_proto_goTypes = []any{
 	(Action)(0),                   // 0: taskhost.executor.v1.Action
 	(Cause)(0),                    // 1: taskhost.executor.v1.Cause
@@ -3940,126 +4013,128 @@ var file_executor_proto_goTypes = []any{
 	(*Payload)(nil),               // 23: taskhost.executor.v1.Payload
 	(*Cancel)(nil),                // 24: taskhost.executor.v1.Cancel
 	(*Ack)(nil),                   // 25: taskhost.executor.v1.Ack
-	(*Refuse)(nil),                // 26: taskhost.executor.v1.Refuse
-	(*Spawned)(nil),               // 27: taskhost.executor.v1.Spawned
-	(*Detach)(nil),                // 28: taskhost.executor.v1.Detach
-	(*Drain)(nil),                 // 29: taskhost.executor.v1.Drain
-	(*Hello)(nil),                 // 30: taskhost.executor.v1.Hello
-	(*Heartbeat)(nil),             // 31: taskhost.executor.v1.Heartbeat
-	(*Started)(nil),               // 32: taskhost.executor.v1.Started
-	(*Checkpoint)(nil),            // 33: taskhost.executor.v1.Checkpoint
-	(*Spawn)(nil),                 // 34: taskhost.executor.v1.Spawn
-	(*Finished)(nil),              // 35: taskhost.executor.v1.Finished
-	(*Outcome)(nil),               // 36: taskhost.executor.v1.Outcome
-	(*Yield)(nil),                 // 37: taskhost.executor.v1.Yield
-	(*Unsupported)(nil),           // 38: taskhost.executor.v1.Unsupported
-	(*Changed)(nil),               // 39: taskhost.executor.v1.Changed
-	(*Draining)(nil),              // 40: taskhost.executor.v1.Draining
-	(*DataRequest)(nil),           // 41: taskhost.executor.v1.DataRequest
-	(*DataResponse)(nil),          // 42: taskhost.executor.v1.DataResponse
-	(*Chunk)(nil),                 // 43: taskhost.executor.v1.Chunk
-	(*LogLine)(nil),               // 44: taskhost.executor.v1.LogLine
-	(*Progress)(nil),              // 45: taskhost.executor.v1.Progress
-	nil,                           // 46: taskhost.executor.v1.TypeLimits.RouteEntry
-	nil,                           // 47: taskhost.executor.v1.Node.LabelsEntry
-	nil,                           // 48: taskhost.executor.v1.Node.TypeSlotsEntry
-	nil,                           // 49: taskhost.executor.v1.Node.TypeVersionsEntry
-	nil,                           // 50: taskhost.executor.v1.Start.LabelsEntry
-	nil,                           // 51: taskhost.executor.v1.Start.RouteEntry
-	nil,                           // 52: taskhost.executor.v1.Start.TraceEntry
-	nil,                           // 53: taskhost.executor.v1.Spawn.LabelsEntry
-	nil,                           // 54: taskhost.executor.v1.Spawn.RouteEntry
-	nil,                           // 55: taskhost.executor.v1.Outcome.DetailsEntry
-	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 57: google.protobuf.Timestamp
+	(*Acks)(nil),                  // 26: taskhost.executor.v1.Acks
+	(*Refuse)(nil),                // 27: taskhost.executor.v1.Refuse
+	(*Spawned)(nil),               // 28: taskhost.executor.v1.Spawned
+	(*Detach)(nil),                // 29: taskhost.executor.v1.Detach
+	(*Drain)(nil),                 // 30: taskhost.executor.v1.Drain
+	(*Hello)(nil),                 // 31: taskhost.executor.v1.Hello
+	(*Heartbeat)(nil),             // 32: taskhost.executor.v1.Heartbeat
+	(*Started)(nil),               // 33: taskhost.executor.v1.Started
+	(*Checkpoint)(nil),            // 34: taskhost.executor.v1.Checkpoint
+	(*Spawn)(nil),                 // 35: taskhost.executor.v1.Spawn
+	(*Finished)(nil),              // 36: taskhost.executor.v1.Finished
+	(*Outcome)(nil),               // 37: taskhost.executor.v1.Outcome
+	(*Yield)(nil),                 // 38: taskhost.executor.v1.Yield
+	(*Unsupported)(nil),           // 39: taskhost.executor.v1.Unsupported
+	(*Changed)(nil),               // 40: taskhost.executor.v1.Changed
+	(*Draining)(nil),              // 41: taskhost.executor.v1.Draining
+	(*DataRequest)(nil),           // 42: taskhost.executor.v1.DataRequest
+	(*DataResponse)(nil),          // 43: taskhost.executor.v1.DataResponse
+	(*Chunk)(nil),                 // 44: taskhost.executor.v1.Chunk
+	(*LogLine)(nil),               // 45: taskhost.executor.v1.LogLine
+	(*Progress)(nil),              // 46: taskhost.executor.v1.Progress
+	nil,                           // 47: taskhost.executor.v1.TypeLimits.RouteEntry
+	nil,                           // 48: taskhost.executor.v1.Node.LabelsEntry
+	nil,                           // 49: taskhost.executor.v1.Node.TypeSlotsEntry
+	nil,                           // 50: taskhost.executor.v1.Node.TypeVersionsEntry
+	nil,                           // 51: taskhost.executor.v1.Start.LabelsEntry
+	nil,                           // 52: taskhost.executor.v1.Start.RouteEntry
+	nil,                           // 53: taskhost.executor.v1.Start.TraceEntry
+	nil,                           // 54: taskhost.executor.v1.Spawn.LabelsEntry
+	nil,                           // 55: taskhost.executor.v1.Spawn.RouteEntry
+	nil,                           // 56: taskhost.executor.v1.Outcome.DetailsEntry
+	(*durationpb.Duration)(nil),   // 57: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 58: google.protobuf.Timestamp
 }
 var file_executor_proto_depIdxs = []int32{
 	12, // 0: taskhost.executor.v1.DescribeResponse.info:type_name -> taskhost.executor.v1.Info
 	13, // 1: taskhost.executor.v1.Info.types:type_name -> taskhost.executor.v1.TypeInfo
 	16, // 2: taskhost.executor.v1.Info.nodes:type_name -> taskhost.executor.v1.Node
-	56, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
+	57, // 3: taskhost.executor.v1.TypeInfo.timeout:type_name -> google.protobuf.Duration
 	14, // 4: taskhost.executor.v1.TypeInfo.limits:type_name -> taskhost.executor.v1.TypeLimits
-	56, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
-	56, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
-	56, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
-	56, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
+	57, // 5: taskhost.executor.v1.TypeLimits.deadline:type_name -> google.protobuf.Duration
+	57, // 6: taskhost.executor.v1.TypeLimits.backoff:type_name -> google.protobuf.Duration
+	57, // 7: taskhost.executor.v1.TypeLimits.backoff_max:type_name -> google.protobuf.Duration
+	57, // 8: taskhost.executor.v1.TypeLimits.retain:type_name -> google.protobuf.Duration
 	15, // 9: taskhost.executor.v1.TypeLimits.concurrency:type_name -> taskhost.executor.v1.Concurrency
-	46, // 10: taskhost.executor.v1.TypeLimits.route:type_name -> taskhost.executor.v1.TypeLimits.RouteEntry
-	47, // 11: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
-	57, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
-	48, // 13: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
-	49, // 14: taskhost.executor.v1.Node.type_versions:type_name -> taskhost.executor.v1.Node.TypeVersionsEntry
+	47, // 10: taskhost.executor.v1.TypeLimits.route:type_name -> taskhost.executor.v1.TypeLimits.RouteEntry
+	48, // 11: taskhost.executor.v1.Node.labels:type_name -> taskhost.executor.v1.Node.LabelsEntry
+	58, // 12: taskhost.executor.v1.Node.last_seen:type_name -> google.protobuf.Timestamp
+	49, // 13: taskhost.executor.v1.Node.type_slots:type_name -> taskhost.executor.v1.Node.TypeSlotsEntry
+	50, // 14: taskhost.executor.v1.Node.type_versions:type_name -> taskhost.executor.v1.Node.TypeVersionsEntry
 	18, // 15: taskhost.executor.v1.ControlRequest.messages:type_name -> taskhost.executor.v1.HostMessage
 	21, // 16: taskhost.executor.v1.HostMessage.start:type_name -> taskhost.executor.v1.Start
 	24, // 17: taskhost.executor.v1.HostMessage.cancel:type_name -> taskhost.executor.v1.Cancel
 	25, // 18: taskhost.executor.v1.HostMessage.ack:type_name -> taskhost.executor.v1.Ack
-	28, // 19: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
-	29, // 20: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
-	26, // 21: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
-	27, // 22: taskhost.executor.v1.HostMessage.spawned:type_name -> taskhost.executor.v1.Spawned
-	20, // 23: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
-	30, // 24: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
-	31, // 25: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
-	32, // 26: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
-	33, // 27: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
-	35, // 28: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
-	38, // 29: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
-	39, // 30: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
-	40, // 31: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
-	34, // 32: taskhost.executor.v1.PluginMessage.spawn:type_name -> taskhost.executor.v1.Spawn
-	23, // 33: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
-	23, // 34: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
-	56, // 35: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
-	56, // 36: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
-	50, // 37: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
-	51, // 38: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
-	52, // 39: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
-	0,  // 40: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
-	23, // 41: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
-	22, // 42: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
-	23, // 43: taskhost.executor.v1.Start.children:type_name -> taskhost.executor.v1.Payload
-	1,  // 44: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
-	56, // 45: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
-	56, // 46: taskhost.executor.v1.Refuse.retry_after:type_name -> google.protobuf.Duration
-	56, // 47: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
-	23, // 48: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
-	23, // 49: taskhost.executor.v1.Spawn.input:type_name -> taskhost.executor.v1.Payload
-	53, // 50: taskhost.executor.v1.Spawn.labels:type_name -> taskhost.executor.v1.Spawn.LabelsEntry
-	54, // 51: taskhost.executor.v1.Spawn.route:type_name -> taskhost.executor.v1.Spawn.RouteEntry
-	56, // 52: taskhost.executor.v1.Spawn.timeout:type_name -> google.protobuf.Duration
-	56, // 53: taskhost.executor.v1.Spawn.remaining:type_name -> google.protobuf.Duration
-	56, // 54: taskhost.executor.v1.Spawn.retain:type_name -> google.protobuf.Duration
-	36, // 55: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
-	2,  // 56: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
-	23, // 57: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
-	55, // 58: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
-	56, // 59: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	37, // 60: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
-	57, // 61: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
-	23, // 62: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
-	43, // 63: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
-	43, // 64: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
-	44, // 65: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
-	45, // 66: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
-	3,  // 67: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
-	57, // 68: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
-	4,  // 69: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
-	6,  // 70: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
-	8,  // 71: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
-	17, // 72: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
-	41, // 73: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
-	9,  // 74: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
-	5,  // 75: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
-	7,  // 76: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
-	11, // 77: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
-	19, // 78: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
-	42, // 79: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
-	10, // 80: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
-	75, // [75:81] is the sub-list for method output_type
-	69, // [69:75] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	29, // 19: taskhost.executor.v1.HostMessage.detach:type_name -> taskhost.executor.v1.Detach
+	30, // 20: taskhost.executor.v1.HostMessage.drain:type_name -> taskhost.executor.v1.Drain
+	27, // 21: taskhost.executor.v1.HostMessage.refuse:type_name -> taskhost.executor.v1.Refuse
+	28, // 22: taskhost.executor.v1.HostMessage.spawned:type_name -> taskhost.executor.v1.Spawned
+	26, // 23: taskhost.executor.v1.HostMessage.acks:type_name -> taskhost.executor.v1.Acks
+	20, // 24: taskhost.executor.v1.ControlResponse.messages:type_name -> taskhost.executor.v1.PluginMessage
+	31, // 25: taskhost.executor.v1.PluginMessage.hello:type_name -> taskhost.executor.v1.Hello
+	32, // 26: taskhost.executor.v1.PluginMessage.heartbeat:type_name -> taskhost.executor.v1.Heartbeat
+	33, // 27: taskhost.executor.v1.PluginMessage.started:type_name -> taskhost.executor.v1.Started
+	34, // 28: taskhost.executor.v1.PluginMessage.checkpoint:type_name -> taskhost.executor.v1.Checkpoint
+	36, // 29: taskhost.executor.v1.PluginMessage.finished:type_name -> taskhost.executor.v1.Finished
+	39, // 30: taskhost.executor.v1.PluginMessage.unsupported:type_name -> taskhost.executor.v1.Unsupported
+	40, // 31: taskhost.executor.v1.PluginMessage.changed:type_name -> taskhost.executor.v1.Changed
+	41, // 32: taskhost.executor.v1.PluginMessage.draining:type_name -> taskhost.executor.v1.Draining
+	35, // 33: taskhost.executor.v1.PluginMessage.spawn:type_name -> taskhost.executor.v1.Spawn
+	23, // 34: taskhost.executor.v1.Start.input:type_name -> taskhost.executor.v1.Payload
+	23, // 35: taskhost.executor.v1.Start.checkpoint:type_name -> taskhost.executor.v1.Payload
+	57, // 36: taskhost.executor.v1.Start.remaining:type_name -> google.protobuf.Duration
+	57, // 37: taskhost.executor.v1.Start.timeout:type_name -> google.protobuf.Duration
+	51, // 38: taskhost.executor.v1.Start.labels:type_name -> taskhost.executor.v1.Start.LabelsEntry
+	52, // 39: taskhost.executor.v1.Start.route:type_name -> taskhost.executor.v1.Start.RouteEntry
+	53, // 40: taskhost.executor.v1.Start.trace:type_name -> taskhost.executor.v1.Start.TraceEntry
+	0,  // 41: taskhost.executor.v1.Start.action:type_name -> taskhost.executor.v1.Action
+	23, // 42: taskhost.executor.v1.Start.result:type_name -> taskhost.executor.v1.Payload
+	22, // 43: taskhost.executor.v1.Start.failure:type_name -> taskhost.executor.v1.Failure
+	23, // 44: taskhost.executor.v1.Start.children:type_name -> taskhost.executor.v1.Payload
+	1,  // 45: taskhost.executor.v1.Cancel.cause:type_name -> taskhost.executor.v1.Cause
+	57, // 46: taskhost.executor.v1.Cancel.grace:type_name -> google.protobuf.Duration
+	57, // 47: taskhost.executor.v1.Refuse.retry_after:type_name -> google.protobuf.Duration
+	57, // 48: taskhost.executor.v1.Heartbeat.interval:type_name -> google.protobuf.Duration
+	23, // 49: taskhost.executor.v1.Checkpoint.data:type_name -> taskhost.executor.v1.Payload
+	23, // 50: taskhost.executor.v1.Spawn.input:type_name -> taskhost.executor.v1.Payload
+	54, // 51: taskhost.executor.v1.Spawn.labels:type_name -> taskhost.executor.v1.Spawn.LabelsEntry
+	55, // 52: taskhost.executor.v1.Spawn.route:type_name -> taskhost.executor.v1.Spawn.RouteEntry
+	57, // 53: taskhost.executor.v1.Spawn.timeout:type_name -> google.protobuf.Duration
+	57, // 54: taskhost.executor.v1.Spawn.remaining:type_name -> google.protobuf.Duration
+	57, // 55: taskhost.executor.v1.Spawn.retain:type_name -> google.protobuf.Duration
+	37, // 56: taskhost.executor.v1.Finished.outcome:type_name -> taskhost.executor.v1.Outcome
+	2,  // 57: taskhost.executor.v1.Outcome.kind:type_name -> taskhost.executor.v1.Kind
+	23, // 58: taskhost.executor.v1.Outcome.result:type_name -> taskhost.executor.v1.Payload
+	56, // 59: taskhost.executor.v1.Outcome.details:type_name -> taskhost.executor.v1.Outcome.DetailsEntry
+	57, // 60: taskhost.executor.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	38, // 61: taskhost.executor.v1.Outcome.yield:type_name -> taskhost.executor.v1.Yield
+	58, // 62: taskhost.executor.v1.Yield.until:type_name -> google.protobuf.Timestamp
+	23, // 63: taskhost.executor.v1.Yield.checkpoint:type_name -> taskhost.executor.v1.Payload
+	44, // 64: taskhost.executor.v1.DataRequest.chunks:type_name -> taskhost.executor.v1.Chunk
+	44, // 65: taskhost.executor.v1.DataResponse.chunks:type_name -> taskhost.executor.v1.Chunk
+	45, // 66: taskhost.executor.v1.DataResponse.logs:type_name -> taskhost.executor.v1.LogLine
+	46, // 67: taskhost.executor.v1.DataResponse.progress:type_name -> taskhost.executor.v1.Progress
+	3,  // 68: taskhost.executor.v1.Chunk.part:type_name -> taskhost.executor.v1.Part
+	58, // 69: taskhost.executor.v1.LogLine.at:type_name -> google.protobuf.Timestamp
+	4,  // 70: taskhost.executor.v1.ExecutorService.Metadata:input_type -> taskhost.executor.v1.MetadataRequest
+	6,  // 71: taskhost.executor.v1.ExecutorService.Configure:input_type -> taskhost.executor.v1.ConfigureRequest
+	8,  // 72: taskhost.executor.v1.ExecutorService.Describe:input_type -> taskhost.executor.v1.DescribeRequest
+	17, // 73: taskhost.executor.v1.ExecutorService.Control:input_type -> taskhost.executor.v1.ControlRequest
+	42, // 74: taskhost.executor.v1.ExecutorService.Data:input_type -> taskhost.executor.v1.DataRequest
+	9,  // 75: taskhost.executor.v1.ExecutorService.ControlNode:input_type -> taskhost.executor.v1.ControlNodeRequest
+	5,  // 76: taskhost.executor.v1.ExecutorService.Metadata:output_type -> taskhost.executor.v1.MetadataResponse
+	7,  // 77: taskhost.executor.v1.ExecutorService.Configure:output_type -> taskhost.executor.v1.ConfigureResponse
+	11, // 78: taskhost.executor.v1.ExecutorService.Describe:output_type -> taskhost.executor.v1.DescribeResponse
+	19, // 79: taskhost.executor.v1.ExecutorService.Control:output_type -> taskhost.executor.v1.ControlResponse
+	43, // 80: taskhost.executor.v1.ExecutorService.Data:output_type -> taskhost.executor.v1.DataResponse
+	10, // 81: taskhost.executor.v1.ExecutorService.ControlNode:output_type -> taskhost.executor.v1.ControlNodeResponse
+	76, // [76:82] is the sub-list for method output_type
+	70, // [70:76] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_executor_proto_init() }
@@ -4076,6 +4151,7 @@ func file_executor_proto_init() {
 		(*HostMessage_Drain)(nil),
 		(*HostMessage_Refuse)(nil),
 		(*HostMessage_Spawned)(nil),
+		(*HostMessage_Acks)(nil),
 	}
 	file_executor_proto_msgTypes[16].OneofWrappers = []any{
 		(*PluginMessage_Hello)(nil),
@@ -4088,14 +4164,14 @@ func file_executor_proto_init() {
 		(*PluginMessage_Draining)(nil),
 		(*PluginMessage_Spawn)(nil),
 	}
-	file_executor_proto_msgTypes[30].OneofWrappers = []any{}
+	file_executor_proto_msgTypes[31].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_executor_proto_rawDesc), len(file_executor_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,8 +27,8 @@ import (
 // With children, which are journals too, it rests until all are final; its result is how many
 // of them succeeded.
 //
-// An attempt whose context ends writes no end. Many processes may share a file:
-// a line is one write.
+// An attempt whose context ends writes no end. Many processes may share a file: a line is one
+// write, and begins with its newline, for the write of a process that is killed may be cut short.
 func Journal() eventlet.Factory {
 	return eventlet.Factory{Name: "journal", ConfigSchema: sdk.ConfigSchema(journalConfig{}), New: newJournal}
 }
@@ -71,7 +71,7 @@ func newJournal(cfg sdk.Config) (sdk.Script, error) {
 type journal struct{ file *os.File }
 
 func (j journal) write(t sdk.Task, what string) error {
-	if _, err := fmt.Fprintf(j.file, "%s %d %s %s\n", t.ID, t.Attempt, t.Token, what); err != nil {
+	if _, err := fmt.Fprintf(j.file, "\n%s %d %s %s", t.ID, t.Attempt, t.Token, what); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if err := j.file.Sync(); err != nil {

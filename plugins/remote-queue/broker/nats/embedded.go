@@ -39,8 +39,8 @@ func startServer(c *config.Executor, dir string, log hclog.Logger) (*embeddedSer
 	auth.openToAll = c.OpenToAll()
 	opts := &server.Options{
 		ServerName: "taskhost-" + c.Queue, NoSigs: true, MaxPayload: maxPayload, MaxPending: 256 << 20,
-		JetStream: true, StoreDir: filepath.Join(dir, "jetstream"), JetStreamMaxMemory: 64 << 20,
-		JetStreamMaxStore: max(c.MaxBytes, 1<<30), CustomClientAuthentication: auth,
+		JetStream: true, StoreDir: filepath.Join(dir, "jetstream"), JetStreamMaxMemory: max(c.MaxBytes, 1<<30),
+		JetStreamMaxStore: 1 << 30, CustomClientAuthentication: auth,
 	}
 	if opts.TLSConfig, err = serverTLS(c); err != nil {
 		return nil, err

@@ -23,10 +23,21 @@ func (h *Host) SetUp(ctx context.Context, purge bool) (created time.Time, err er
 	if maxBytes <= 0 {
 		maxBytes = -1
 	}
+	storage := jetstream.FileStorage
+	if h.embedded != nil {
+		// It ends with the host, and the next one hands out anew what was not started, so files
+		// would be of no use; and to empty a stream that is often empty costs more than all else.
+		storage = jetstream.MemoryStorage
+		if purge { // that of an earlier version is in files, which no update changes
+			if err := h.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return time.Time{}, withMeaning(fmt.Errorf("delete stream %s: %w", name, err))
+			}
+		}
+	}
 	st, err := h.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: name, Subjects: []string{h.subjects.AllStarts()},
 		Description: "attempts that a taskhost hands out; its store refills it",
-		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		Retention:   jetstream.WorkQueuePolicy, Storage: storage, Discard: jetstream.DiscardNew,
 		MaxBytes: maxBytes, Replicas: c.Replicas,
 	})
 	if err != nil {
