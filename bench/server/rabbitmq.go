@@ -41,7 +41,7 @@ func StartRabbitMQ(ctx context.Context, dir string) (_ *RabbitMQ, err error) {
 			r.Stop()
 		}
 	}()
-	// A port mapper that Erlang starts itself would be a daemon that outlives the broker: see ERL_FLAGS.
+	// A port mapper that Erlang starts itself would be a daemon that outlives the broker.
 	mapper := exec.Command(epmd, "-address", "127.0.0.1", "-port", strconv.Itoa(ports[1]))
 	if r.mapper, err = Start(dir, "epmd", mapper, syscall.SIGTERM); err != nil {
 		return nil, err
@@ -61,7 +61,6 @@ func StartRabbitMQ(ctx context.Context, dir string) (_ *RabbitMQ, err error) {
 		"HOME="+dir,                  // for the cookie
 		"RUNNING_UNDER_SYSTEMD=true", // no shell stays in between
 		"ERL_EPMD_PORT="+strconv.Itoa(ports[1]),
-		"ERL_FLAGS=-start_epmd false", // also of programs that the broker runs
 		"RABBITMQ_NODENAME=bench@localhost",
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 		"RABBITMQ_NODE_PORT="+strconv.Itoa(ports[0]),

@@ -31,11 +31,6 @@ type RabbitMQ struct {
 	broker *child
 }
 
-// noDaemon keeps every program of Erlang from starting a port mapper where none answers: it
-// would be a daemon that outlives all. The broker has a program of its own look for one, now and
-// then and in a session of its own, and so after the broker and its mapper were killed, too.
-const noDaemon = "ERL_FLAGS=-start_epmd false"
-
 var sharedRabbitMQ struct {
 	once   sync.Once
 	server *RabbitMQ
@@ -108,7 +103,7 @@ func newRabbitMQ() (*RabbitMQ, error) {
 	r.env = append(os.Environ(),
 		"HOME="+dir,                  // for the cookie
 		"RUNNING_UNDER_SYSTEMD=true", // no shell stays in between
-		"ERL_EPMD_PORT="+ports[1], noDaemon, "RABBITMQ_NODENAME=test@localhost",
+		"ERL_EPMD_PORT="+ports[1], "RABBITMQ_NODENAME=test@localhost",
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1", "RABBITMQ_NODE_PORT="+ports[0], "RABBITMQ_DIST_PORT="+ports[2],
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
@@ -127,7 +122,8 @@ func newRabbitMQ() (*RabbitMQ, error) {
 			return nil, err
 		}
 	}
-	// The port mapper is to answer before the broker looks for it.
+	// A port mapper that Erlang starts itself would be a daemon that outlives the broker: this
+	// one must answer before the broker looks for one.
 	if r.mapper, err = startChild(exec.Command("epmd", "-address", "127.0.0.1", "-port", ports[1]), filepath.Join(dir, "epmd.log")); err != nil {
 		return nil, err
 	}
