@@ -17,10 +17,10 @@ func publishTogether(t *testing.T, f *fleet, tasks ...sdk.Task) (all []*testAtte
 	f.mu.Lock()
 	f.starts.pausedUntil = time.Now().Add(time.Hour)
 	f.mu.Unlock()
-	for _, task := range tasks {
+	for i, task := range tasks { // one after the other: a suspect divides those before it from those behind
 		all = append(all, execute(t, f, task))
+		queuetest.Eventually(t, "it is queued", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.starts.toPublish) == i+1 })
 	}
-	queuetest.Eventually(t, "all are queued", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.starts.toPublish) == len(tasks) })
 	f.mu.Lock()
 	f.starts.pausedUntil = time.Time{}
 	f.starts.wakeLoop()

@@ -105,7 +105,9 @@ func byReference(t *testing.T, serve func(http.Handler) *httptest.Server, ca str
 		t.Errorf("limits though the host can be reached: %+v", info)
 	}
 	task := newTask("copy", `"`+strings.Repeat("y", 6<<20)+`"`)
+	s.mu.Lock()
 	s.inputs[task.Token.String()], s.fails = task.Input, 2
+	s.mu.Unlock()
 	out := execute(t, f, task).wait(t, sdk.OutcomeSucceeded)
 	if !out.Result.Stored || len(out.Result.Data) != 0 || out.Result.ContentType != sdk.ContentJSON {
 		t.Errorf("the result is %d bytes, stored %v", len(out.Result.Data), out.Result.Stored)
