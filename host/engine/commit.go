@@ -50,7 +50,6 @@ type newTask struct {
 	own      bool            // of a type that is the host's own
 	sealed   bool            // some of its input is secret
 	share    *registry.Share // of which a place, and with it a slot, is reserved; nil if the task is to wait
-	unserved bool            // no slot was free for it, or others wait that could use it
 }
 
 // newTasks are tasks that are accepted together, all or none.

@@ -66,6 +66,32 @@ func (a *attempt) change(ctx context.Context, decide func(*task.Task) (task.Chan
 	}
 }
 
+// tryDecide takes the attempt's turn and decides on a change of its task, which is to be given to
+// decided once it is committed or was refused. It waits for nobody: false, and the turn is not taken,
+// if somebody else has it, if the attempt holds the task no more, or if there is nothing to commit.
+func (a *attempt) tryDecide(decide func(*task.Task) (task.Change, error)) (task.Change, bool) {
+	select {
+	case a.turn <- struct{}{}:
+	default:
+		return task.Change{}, false
+	}
+	if a.holds() {
+		if c, err := decide(&a.task); err == nil && !c.Empty() {
+			return c, true
+		}
+	}
+	<-a.turn
+	return task.Change{}, false
+}
+
+// decided takes up what became of a change that tryDecide gave, and gives the turn back.
+func (a *attempt) decided(c *task.Change, err error) {
+	if err == nil {
+		a.changed(&c.Task)
+	}
+	<-a.turn
+}
+
 // changed takes up what was committed. The attempt is settled when its token is gone, and
 // what becomes of the task from then on is no matter of its.
 func (a *attempt) changed(t *task.Task) {

@@ -119,10 +119,7 @@ func (b *settlementBatch) write(e *Engine, ends []settlement) {
 	settled := make([]*attempt, 0, len(plain))
 	for i, err := range e.commitAll(context.Background(), b.changes) {
 		a := plain[i].attempt
-		if err == nil {
-			a.changed(&b.changes[i].Task)
-		}
-		<-a.turn
+		a.decided(&b.changes[i], err)
 		if err != nil {
 			go a.settleAlone(plain[i].outcome)
 			continue
@@ -135,20 +132,12 @@ func (b *settlementBatch) write(e *Engine, ends []settlement) {
 	b.changes = b.changes[:0]
 }
 
-// decide is the change that settles an attempt which runs, and takes the turn for it; false if
-// there is more to do.
+// decide is the change that settles an attempt which runs, by tryDecide; false if there is more to do.
 func (n *settlement) decide() (task.Change, bool) {
-	a := n.attempt
-	select {
-	case a.turn <- struct{}{}:
-	default:
-		return task.Change{}, false
-	}
-	if a.holds() && a.task.State.Active() {
-		if c, err := a.ending(&a.task, &n.outcome, n.at); err == nil && !c.Empty() {
-			return c, true
+	return n.attempt.tryDecide(func(t *task.Task) (task.Change, error) {
+		if !t.State.Active() {
+			return task.Change{}, nil
 		}
-	}
-	<-a.turn
-	return task.Change{}, false
+		return n.attempt.ending(t, &n.outcome, n.at)
+	})
 }

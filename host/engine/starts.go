@@ -78,16 +78,13 @@ func (e *Engine) commitStarts(notes []startNote) {
 	changes := make([]task.Change, 0, len(notes))
 	now := e.now()
 	for _, n := range notes {
-		a := n.attempt
-		select {
-		case a.turn <- struct{}{}:
-		default:
-			go n.writeAlone()
-			continue
-		}
-		c, err := task.Started(&a.task, n.handle, n.node, now)
-		if !a.holds() || err != nil || a.task.State != task.Pending {
-			<-a.turn
+		c, ok := n.attempt.tryDecide(func(t *task.Task) (task.Change, error) {
+			if t.State != task.Pending {
+				return task.Change{}, nil
+			}
+			return task.Started(t, n.handle, n.node, now)
+		})
+		if !ok {
 			go n.writeAlone()
 			continue
 		}
@@ -96,10 +93,7 @@ func (e *Engine) commitStarts(notes []startNote) {
 	}
 	for i, err := range e.commitAll(context.Background(), changes) {
 		n := begun[i]
-		if err == nil {
-			n.attempt.changed(&changes[i].Task)
-		}
-		<-n.attempt.turn
+		n.attempt.decided(&changes[i], err)
 		if err != nil {
 			go n.writeAlone()
 			continue

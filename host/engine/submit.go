@@ -96,9 +96,10 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 	if closing != nil && !n.spawned {
 		return nil, false, closing
 	}
+	var unserved *newTask // the task before, if it found no slot
 	for i := range batch {
 		if closing == nil {
-			e.reserveSlot(batch, i)
+			unserved = e.reserveSlot(&batch[i], unserved)
 		}
 	}
 	n.idem = e.keyedIdem(n.idem, batch)
@@ -146,21 +147,22 @@ func (n *newTask) giveBack() {
 	}
 }
 
-// reserveSlot begins the first attempt of the i-th of new tasks where a slot is free and nothing
-// that could use it waits, such as the one before it.
-func (e *Engine) reserveSlot(batch []newTask, i int) {
-	n := &batch[i]
+// reserveSlot begins the task's first attempt where a slot is free and nothing that could use it
+// waits, such as unserved, the task before it that found none; nil if it did. It gives the task if
+// that looked for a slot and found none either.
+func (e *Engine) reserveSlot(n, unserved *newTask) *newTask {
 	x := n.executor
 	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !e.registry.Runs(x, &n.task) {
-		return
+		return nil
 	}
-	if n.unserved = i > 0 && batch[i-1].unserved && batch[i-1].sharesWith(n); n.unserved {
-		return
+	if unserved != nil && unserved.sharesWith(n) {
+		return n
 	}
-	n.share = x.ReserveFor(&n.task, e.ready)
-	if n.unserved = n.share == nil; !n.unserved {
-		n.task = task.Begin(&n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+	if n.share = x.ReserveFor(&n.task, e.ready); n.share == nil {
+		return n
 	}
+	n.task = task.Begin(&n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+	return nil
 }
 
 // sharesWith says that the same slots may be had for both tasks, which one owner submits.
