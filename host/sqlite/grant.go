@@ -185,7 +185,7 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
 		if t.keep { // should this be rolled back, it is read anew before it is ready
-			w.ready.keep(&t.Task, l)
+			w.ready.keep(t.Seq, &t.Task, l)
 		}
 	}
 	return eachRun(seqs, func(first, last int64) error {

@@ -44,13 +44,7 @@ func (k *readyTasks) inserted(t *task.Task, r *insertRow) {
 	if kept := k.place(r.seq); kept.seq != 0 && kept.seq > r.seq-readyLong { // it is claimed before this one, most likely
 		return
 	}
-	n := *t
-	n.Seq = r.seq
-	n.OnConflict = nil
-	for _, at := range [...]*time.Time{&n.CreatedAt, &n.RunAt, &n.UpdatedAt, &n.Deadline} {
-		*at = fromMicros(micros(*at)) // as it is on record
-	}
-	k.keep(&n, r.in)
+	k.keep(r.seq, t, r.in)
 }
 
 // place is where a task with that order key is kept.
@@ -61,9 +55,10 @@ func (k *readyTasks) place(seq int64) *keptTask {
 	return &k.kept[seq%readyKept]
 }
 
-// keep keeps a task of that lane, in place of whoever else has its place.
-func (k *readyTasks) keep(t *task.Task, l *lane.Lane) {
-	n := k.place(t.Seq)
+// keep keeps a task of that lane with that order key, as it is on record, in place of whoever
+// else has its place.
+func (k *readyTasks) keep(seq int64, t *task.Task, l *lane.Lane) {
+	n := k.place(seq)
 	k.clear(n)
 	exclusive, plain := plainReady(t)
 	if !plain {
@@ -72,11 +67,16 @@ func (k *readyTasks) keep(t *task.Task, l *lane.Lane) {
 		}
 		k.whole++
 		whole := *t
-		*n = keptTask{seq: t.Seq, waiting: t.Waiting, lane: l, whole: &whole}
+		whole.Seq = seq
+		whole.OnConflict = nil
+		for _, at := range [...]*time.Time{&whole.CreatedAt, &whole.RunAt, &whole.UpdatedAt, &whole.Deadline} {
+			*at = fromMicros(micros(*at))
+		}
+		*n = keptTask{seq: seq, waiting: t.Waiting, lane: l, whole: &whole}
 		return
 	}
 	*n = keptTask{
-		seq: t.Seq, id: t.ID, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
+		seq: seq, id: t.ID, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
 		priority: int32(t.Priority), maxAttempts: int32(t.MaxAttempts), maxLost: int32(t.MaxLost),
 		created: micros(t.CreatedAt), runAt: micros(t.RunAt), updated: micros(t.UpdatedAt), deadline: micros(t.Deadline),
 		timeout: t.Timeout, retain: t.Retain,

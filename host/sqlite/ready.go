@@ -73,7 +73,7 @@ func (w *writer) keepReady(head *lane.Head, limit int) error {
 		t, keep := readReadyTask(r, l)
 		last = entryOf(int64(t.Priority), t.Place, t.Seq)
 		if keep {
-			w.ready.keep(&t, l)
+			w.ready.keep(t.Seq, &t, l)
 		}
 	})
 	l.Window.TasksTo(last)

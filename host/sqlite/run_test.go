@@ -188,7 +188,7 @@ func TestTasksAreKeptWhole(t *testing.T) {
 		default: // an ID
 			field.Set(reflect.ValueOf(newID()))
 		}
-		kept.keep(&n, l)
+		kept.keep(n.Seq, &n, l)
 		if got, in, ok := kept.take(1, task.WaitQueued); !ok || in != l || !reflect.DeepEqual(got, n) {
 			t.Errorf("with %s a task is kept as %+v, want %+v", name, got, n)
 		}
@@ -196,7 +196,7 @@ func TestTasksAreKeptWhole(t *testing.T) {
 	plain.Key = "k"
 	for range 2 {
 		for plain.Seq = range int64(readyWhole + 10) {
-			kept.keep(&plain, l)
+			kept.keep(plain.Seq, &plain, l)
 		}
 	}
 	if _, _, ok := kept.take(readyWhole+1, task.WaitQueued); ok || kept.whole != readyWhole {
@@ -485,13 +485,16 @@ func TestHandedOnIsTold(t *testing.T) {
 	insertReady(t, s, 3)
 	o := &claimOp{claim: task.Claim{Executor: "fleet", Shares: firstLane(3), Max: 3, Deferred: true, NewToken: newToken, Now: time.Now()}}
 	s.w.write([]*ticket{{op: o}})
-	var waiting []task.Task
-	for _, n := range made {
-		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
+	stored := func(id task.ID) task.Task {
+		is, err := s.Get(t.Context(), task.Scope{All: true}, id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		waiting = append(waiting, is)
+		return is
+	}
+	var waiting []task.Task
+	for _, n := range made {
+		waiting = append(waiting, stored(n.ID))
 	}
 	for i := range o.taken {
 		waiting = append(waiting, o.taken[i].Change.Task)
@@ -512,11 +515,7 @@ func TestHandedOnIsTold(t *testing.T) {
 	s.w.write([]*ticket{{op: newApplyOp(starts)}})
 	var running []task.Task
 	for _, n := range waiting {
-		is, err := s.Get(t.Context(), task.Scope{All: true}, n.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		running = append(running, is)
+		running = append(running, stored(n.ID))
 	}
 	endRun(t, s, running, -1)
 	for _, n := range running {
