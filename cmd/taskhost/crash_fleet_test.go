@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,16 +82,17 @@ func (s *server) known() {
 	s.knownType("journal")
 }
 
-// startFleet starts the server with one worker of its fleet, which it gives, once it has that.
+// startFleet starts the server with one worker of its fleet, which it gives, once that has
+// offered the journal.
 func (s *server) startFleet() *peer {
 	s.t.Helper()
 	w := s.worker("w1", "join = \""+s.data()+"\"")
 	s.start()
 	w.start()
-	s.until("the fleet has its worker", func() bool {
+	s.until("the fleet's worker offers the journal", func() bool {
 		var x api.Executor
 		s.get("/v1/executors/fleet", &x)
-		return len(x.Nodes) == 1 && len(x.Types) > 0
+		return len(x.Nodes) == 1 && slices.Contains(x.Types, "journal")
 	})
 	return w
 }

@@ -42,33 +42,36 @@ func (s *server) crashes(few int, work func(n int)) {
 	}
 }
 
+// eachPage has every page of a list read, whose path this is, with a limit: read gives the
+// cursor of the next.
+func (s *server) eachPage(list string, read func(path string) (next *string)) {
+	s.t.Helper()
+	for next := read(list); next != nil; {
+		next = read(list + "&cursor=" + *next)
+	}
+}
+
 // allGroups are all groups that there are.
 func (s *server) allGroups() (all []api.Group) {
 	s.t.Helper()
-	for path := "/v1/groups?limit=1000"; path != ""; {
+	s.eachPage("/v1/groups?limit=1000", func(path string) *string {
 		var page api.GroupList
 		s.get(path, &page)
 		all = append(all, page.Groups...)
-		path = ""
-		if page.Next != nil {
-			path = "/v1/groups?limit=1000&cursor=" + *page.Next
-		}
-	}
+		return page.Next
+	})
 	return all
 }
 
 // everyTask are all tasks that there are, as lists have them, the oldest first.
 func (s *server) everyTask() (all []api.Task) {
 	s.t.Helper()
-	for path := "/v1/tasks?order=asc&limit=1000"; path != ""; {
+	s.eachPage("/v1/tasks?order=asc&limit=1000", func(path string) *string {
 		var page api.TaskList
 		s.get(path, &page)
 		all = append(all, page.Tasks...)
-		path = ""
-		if page.Next != nil {
-			path = "/v1/tasks?order=asc&limit=1000&cursor=" + *page.Next
-		}
-	}
+		return page.Next
+	})
 	return all
 }
 

@@ -76,15 +76,12 @@ func TestActionsOnAllThatMatch(t *testing.T) {
 	}
 	count := func(query string) (n int) {
 		t.Helper()
-		for path := "/v1/tasks?type=noop&limit=1000&" + query; path != ""; {
+		s.eachPage("/v1/tasks?type=noop&limit=1000&"+query, func(path string) *string {
 			var page api.TaskList
 			s.get(path, &page)
 			n += len(page.Tasks)
-			path = ""
-			if page.Next != nil {
-				path = "/v1/tasks?type=noop&limit=1000&" + query + "&cursor=" + *page.Next
-			}
-		}
+			return page.Next
+		})
 		return n
 	}
 	act := func(body string) string { return s.post("/v1/actions", body) }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,14 +94,7 @@ func TestQuotas(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, os.Args[0], inProcess+fleet("")+boardBlocks+"anonymous = \"loopback\"\n")
 	q := &quotas{server: s}
-	worker := s.worker("w1", "join = \""+s.data()+"\"")
-	s.start()
-	worker.start()
-	s.until("the fleet offers the journal", func() bool {
-		var x api.Executor
-		s.get("/v1/executors/fleet", &x)
-		return slices.Contains(x.Types, "journal")
-	})
+	s.startFleet()
 	s.token("ops", "admin")
 	q.secrets = [2]string{s.token("team-a", "member"), s.token("team-b", "member")}
 	q.connect()
