@@ -28,7 +28,9 @@ type RabbitMQ struct {
 	dir    string
 	env    []string
 	mapper *child
-	broker *child
+
+	mu     sync.Mutex // tests of a package may run at the same time
+	broker *child     // nil while it does not run
 }
 
 var sharedRabbitMQ struct {
@@ -144,6 +146,8 @@ func (r *RabbitMQ) URL() string { return "amqp://guest:guest@" + r.Address }
 // Start runs the broker with the data that it had, unless it runs already.
 func (r *RabbitMQ) Start(t testing.TB) {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.broker != nil {
 		return
 	}
@@ -176,6 +180,8 @@ func (r *RabbitMQ) Settle() { time.Sleep(3 * time.Second) }
 
 // Kill ends the broker as a power cut does, but for the disk.
 func (r *RabbitMQ) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.broker != nil {
 		r.broker.kill()
 		r.broker = nil
