@@ -128,6 +128,9 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 	if len(input) == 0 {
 		input = json.RawMessage("null")
 	}
+	if v != nil && v.weight*int64(len(input)) <= maxUnguarded && v.plain.surelyMatches(input) {
+		return nil
+	}
 	if err := task.BoundJSON(input); err != nil {
 		return notInput("the input "+err.Error(), err.Error())
 	}
@@ -135,9 +138,6 @@ func (v *validator) check(ctx, host context.Context, typ string, input json.RawM
 		if !json.Valid(input) {
 			return notInput("the input is not JSON", "is not JSON")
 		}
-		return nil
-	}
-	if v.weight*int64(len(input)) <= maxUnguarded && json.Valid(input) && v.plain.surelyMatches(input) {
 		return nil
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))

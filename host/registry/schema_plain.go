@@ -162,154 +162,25 @@ func (s *plainSchema) require(names []any) bool {
 	return true
 }
 
-// surelyMatches says whether a valid JSON document surely matches the schema.
+// surelyMatches says whether a document is surely JSON, within its bounds, and matches the schema.
 func (s *plainSchema) surelyMatches(document []byte) bool {
-	i := afterSpace(document, 0)
-	_, ok := s.matches(document, i)
-	return ok
-}
-
-// matches looks at the value that begins at i, and says where it ends.
-func (s *plainSchema) matches(data []byte, i int) (end int, ok bool) {
-	if s.unknown {
-		return 0, false
-	}
-	switch c := data[i]; c {
-	case '{':
-		if !s.takes(jsonObject) || s.texts != nil {
-			return 0, false
-		}
-		return s.matchObject(data, i)
-	case '[':
-		if !s.takes(jsonArray) || s.texts != nil {
-			return 0, false
-		}
-		return s.matchArray(data, i)
-	case '"':
-		text, end, escaped := textAt(data, i)
-		return end, s.takes(jsonString) && s.matchText(text, escaped)
-	case 'n':
-		return i + len("null"), s.takes(jsonNull) && s.texts == nil
-	case 't':
-		return i + len("true"), s.takes(jsonBoolean) && s.texts == nil
-	case 'f':
-		return i + len("false"), s.takes(jsonBoolean) && s.texts == nil
-	}
-	return s.matchNumber(data, i)
+	w := plainWalk{data: document}
+	return w.value(s) && w.afterSpace() == len(document)
 }
 
 func (s *plainSchema) takes(t jsonTypes) bool { return s.types == 0 || s.types&t != 0 }
 
-func (s *plainSchema) matchObject(data []byte, i int) (end int, ok bool) {
-	var seen uint64
-	for i = afterSpace(data, i+1); data[i] != '}'; {
-		name, end, escaped := textAt(data, i)
-		if escaped || !isASCII(name) {
-			return 0, false
-		}
-		to := s.others
-		if p, named := s.properties[string(name)]; named {
-			to = p.schema
-			seen |= p.bit
-		}
-		i = afterSpace(data, afterSpace(data, end)+1) // behind the colon
-		if to == nil {
-			to = &anyPlain
-		}
-		if i, ok = to.matches(data, i); !ok {
-			return 0, false
-		}
-		i = afterComma(data, i)
-	}
-	return i + 1, seen == s.required
-}
-
-var anyPlain = *newPlainSchema(true)
-
-func (s *plainSchema) matchArray(data []byte, i int) (end int, ok bool) {
-	items := s.items
-	if items == nil {
-		items = &anyPlain
-	}
-	n := int64(0)
-	for i = afterSpace(data, i+1); data[i] != ']'; n++ {
-		if i, ok = items.matches(data, i); !ok {
-			return 0, false
-		}
-		i = afterComma(data, i)
-	}
-	return i + 1, n >= s.minItems && n <= s.maxItems
-}
-
-func (s *plainSchema) matchText(text []byte, escaped bool) bool {
-	if escaped { // it stands for another text
+func (s *plainSchema) matchText(t *plainText) bool {
+	if t.escaped {
 		return s.texts == nil && s.minLength <= 0 && s.maxLength == math.MaxInt64 && s.pattern == nil
 	}
-	if s.texts != nil && !slices.ContainsFunc(s.texts, func(one string) bool { return one == string(text) }) {
+	if s.texts != nil && !slices.ContainsFunc(s.texts, func(one string) bool { return one == string(t.bytes) }) {
 		return false
 	}
 	if s.minLength > 0 || s.maxLength != math.MaxInt64 {
-		if n := int64(utf8.RuneCount(text)); n < s.minLength || n > s.maxLength {
+		if n := int64(utf8.RuneCount(t.bytes)); n < s.minLength || n > s.maxLength {
 			return false
 		}
 	}
-	return s.pattern == nil || isASCII(text) && s.pattern.Match(text)
-}
-
-// matchNumber takes integers that are written as such, and others only where nothing bounds them.
-func (s *plainSchema) matchNumber(data []byte, i int) (end int, ok bool) {
-	end = i + 1
-	integer := true
-	for ; end < len(data); end++ {
-		switch c := data[end]; {
-		case c >= '0' && c <= '9':
-			continue
-		case c == '.', c == 'e', c == 'E', c == '+', c == '-':
-			integer = false
-			continue
-		}
-		break
-	}
-	bounded := s.minimum != math.MinInt64 || s.maximum != math.MaxInt64
-	switch {
-	case s.texts != nil:
-		return 0, false
-	case !integer:
-		return end, s.takes(jsonNumber) && !bounded
-	case bounded:
-		n, err := strconv.ParseInt(string(data[i:end]), 10, 64)
-		return end, err == nil && s.takes(jsonInteger) && n >= s.minimum && n <= s.maximum
-	}
-	return end, s.takes(jsonInteger)
-}
-
-// textAt is the string that begins at i as it is written, where it ends, and whether there
-// are escapes in it.
-func textAt(data []byte, i int) (text []byte, end int, escaped bool) {
-	for end = i + 1; data[end] != '"'; end++ {
-		if data[end] == '\\' {
-			escaped = true
-			end++
-		}
-	}
-	return data[i+1 : end], end + 1, escaped
-}
-
-func isASCII(text []byte) bool {
-	return !slices.ContainsFunc(text, func(c byte) bool { return c >= utf8.RuneSelf })
-}
-
-func afterSpace(data []byte, i int) int {
-	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// afterComma is where what follows a value of a list begins: the next, or the list's end.
-func afterComma(data []byte, i int) int {
-	if i = afterSpace(data, i); data[i] == ',' {
-		i = afterSpace(data, i+1)
-	}
-	return i
+	return s.pattern == nil || t.ascii && s.pattern.Match(t.bytes)
 }

@@ -41,8 +41,18 @@ func TestPlainSchema(t *testing.T) {
 		`{"type":"string","minLength":2,"maxLength":3}`:                               {`"äöü"`: true, `"a"`: false, `"abcd"`: false, `"\u0061b"`: false},
 		`{"type":["null","string"],"contentEncoding":"base64","description":"bytes"}`: {`null`: true, `"YQ=="`: true, `1`: false},
 		`{"enum":[]}`: {`1`: false, `"a"`: false},
-		`true`:        {`{"a":[1,"b",null]}`: true},
-		`false`:       {`1`: false},
+		`true`: {
+			`{"a":[1,"b",null]}`: true, `"\"\\\/\b\f\n\r\t\uaF09"`: true, "\"\xff\"": true, // which encoding/json takes, too
+			`"a`: false, `"\`: false, `"\u12`: false, `"\u12g4"`: false, `"\x"`: false, "\"\n\"": false, `nul`: false, `True`: false,
+			`01`: false, `-`: false, `+1`: false, `.5`: false, `1.`: false, `1e`: false, `1e+`: false, `-0.5e-10`: true, `1e401`: false,
+			strings.Repeat("1", task.MaxJSONNumber): true, strings.Repeat("1", task.MaxJSONNumber+1): false,
+			`[1,]`: false, `[,1]`: false, `[1 2]`: false, `[1`: false, `{"a":1,}`: false, `{,"a":1}`: false, `{"a":1 "b":2}`: false, `{"a"}`: false, `{a:1}`: false, `{"a":1`: false,
+			`1 2`: false, ``: false, ` `: false,
+			strings.Repeat("[", task.MaxJSONDepth) + strings.Repeat("]", task.MaxJSONDepth):                        true,
+			strings.Repeat("[", task.MaxJSONDepth+1) + strings.Repeat("]", task.MaxJSONDepth+1):                    false,
+			"[" + strings.Repeat("[],", task.MaxJSONDepth) + strings.Repeat(`{"a":{}},`, task.MaxJSONDepth) + "1]": true,
+		},
+		`false`: {`1`: false},
 		`{"$schema":"http://json-schema.org/draft-07/schema#","type":"string"}`: {`"a"`: false},
 	} {
 		v := mustCompile(t, schema)
@@ -54,11 +64,15 @@ func TestPlainSchema(t *testing.T) {
 	}
 }
 
-// A plain schema never takes what the library refuses.
+// A plain schema never takes what is no JSON, beyond its bounds, or what the library refuses.
 func sayNoMore(t interface{ Fatalf(string, ...any) }, schema, input string) {
 	v, err := newValidator("t", json.RawMessage(schema))
-	if err != nil || v == nil || !json.Valid([]byte(input)) || task.BoundJSON([]byte(input)) != nil || !v.plain.surelyMatches([]byte(input)) {
+	if err != nil || v == nil || !v.plain.surelyMatches([]byte(input)) {
 		return
+	}
+	err = task.BoundJSON([]byte(input))
+	if err != nil || !json.Valid([]byte(input)) {
+		t.Fatalf("%s of %s is taken at a glance, and is no JSON, or none within the bounds: %v", input, schema, err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(input)))
 	if err == nil {
@@ -74,6 +88,9 @@ func FuzzPlainSchema(f *testing.F) {
 		for _, input := range append(c.right, c.wrong...) {
 			f.Add(c.schema, input)
 		}
+	}
+	for _, input := range []string{`[-0.5e+3, "\u00e9\n", {"a": true, "b": null}]`, `{"a":1,}`, `"\ud800"`, `1e999`} {
+		f.Add("true", input)
 	}
 	f.Fuzz(func(t *testing.T, schema, input string) {
 		if len(schema)+len(input) < 4000 {
