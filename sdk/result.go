@@ -19,6 +19,9 @@ type Result struct {
 
 // JSON makes a result of v. It fails, permanently, if v cannot be marshaled.
 func JSON(v any) (Result, error) {
+	if v == nil {
+		return Result{ContentType: ContentJSON, Data: []byte("null")}, nil
+	}
 	data, err := json.Marshal(v)
 	if err != nil {
 		return Result{}, Permanent(fmt.Errorf("result: %w", err))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+
+	"github.com/google/jsonschema-go/jsonschema"
 )
 
 var errCheckpointTooLarge = fmt.Errorf("checkpoint is larger than %d bytes", MaxCheckpoint)
@@ -69,14 +71,13 @@ func Func[In, Out any](name string, fn func(ctx context.Context, in In, r Report
 	case fn == nil:
 		return s.refused(errors.New("the function is nil"))
 	}
+	decode := decoderOf[In](input)
 	s.Run = func(ctx context.Context, t Task, r Reporter) (Result, error) {
-		var in In
-		filled := t
-		filled.Input = withDefaults(input, t.Input)
-		if err := filled.Decode(&in); err != nil {
+		in, err := decode(&t)
+		if err != nil {
 			return Result{}, err
 		}
-		out, err := fn(context.WithValue(ctx, taskKey{}, t), in, r)
+		out, err := fn(taskContext{ctx, &t}, in, r)
 		if err != nil {
 			return Result{}, err
 		}
@@ -110,13 +111,48 @@ func (s Script) With(d Defaults) Script {
 	return s
 }
 
+// decoderOf reads an attempt's input, with the defaults of its schema, as Task.Decode does.
+func decoderOf[In any](schema *jsonschema.Schema) func(t *Task) (In, error) {
+	plain := newPlainType(reflect.TypeFor[In](), 0)
+	defaults := hasDefaults(schema)
+	return func(t *Task) (In, error) {
+		filled := Task{Type: t.Type, Input: t.Input}
+		if defaults {
+			filled.Input = withDefaults(schema, t.Input)
+		}
+		var in In
+		if plain.decode(filled.Input, reflect.ValueOf(&in).Elem()) {
+			return in, nil
+		}
+		var other In // the first may hold some of it
+		err := filled.Decode(&other)
+		return other, err
+	}
+}
+
+// taskContext is the context of a function made with Func.
+type taskContext struct {
+	context.Context
+	task *Task
+}
+
 type taskKey struct{}
+
+func (c taskContext) Value(key any) any {
+	if key == (taskKey{}) {
+		return c.task
+	}
+	return c.Context.Value(key)
+}
 
 // TaskFrom is the attempt that a function made with Func serves: its id, number
 // and checkpoint, for those that need them. False outside of such a function.
 func TaskFrom(ctx context.Context) (Task, bool) {
-	t, ok := ctx.Value(taskKey{}).(Task)
-	return t, ok
+	t, ok := ctx.Value(taskKey{}).(*Task)
+	if !ok {
+		return Task{}, false
+	}
+	return *t, true
 }
 
 // Scripts makes a Plugin's New of scripts that need no config. The executor runs
