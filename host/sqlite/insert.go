@@ -241,29 +241,29 @@ func plus(m map[string]int64, name string, n int64) map[string]int64 {
 	return m
 }
 
-// insertAtOnce is how many rows one statement inserts where there are as many plain ones.
+// insertAtOnce is how many rows one statement inserts where there are as many plain ones, and
+// how many inputs.
 const insertAtOnce = 10
 
 // insertAll writes new tasks that checkNew has passed, but for those whose key another has
 // that is to stay.
 func (w *writer) insertAll(tasks []*task.Task, rows []insertRow) error {
-	for len(tasks) > 0 {
+	for at := 0; at < len(tasks); {
 		n := 1
-		if len(tasks) >= insertAtOnce && !slices.ContainsFunc(tasks[:insertAtOnce], w.goesAlone) {
+		if last := at + insertAtOnce; last <= len(tasks) && !slices.ContainsFunc(tasks[at:last], w.goesAlone) {
 			n = insertAtOnce
 		}
-		if tasks[0].Existing().IsZero() {
-			if err := w.takeKey(tasks[0]); err != nil {
+		if tasks[at].Existing().IsZero() {
+			if err := w.takeKey(tasks[at]); err != nil {
 				return err
 			}
-			if err := w.insert(tasks[:n], rows[:n]); err != nil {
+			if err := w.insert(tasks[at:at+n], rows[at:at+n]); err != nil {
 				return err
 			}
 		}
-		tasks = tasks[n:]
-		rows = rows[n:]
+		at += n
 	}
-	return nil
+	return w.insertInputs(tasks, rows)
 }
 
 // goesAlone says that a new task is inserted by a statement of its own, after all that those
@@ -298,6 +298,33 @@ func (w *writer) insert(tasks []*task.Task, rows []insertRow) error {
 	return nil
 }
 
+// insertInputs writes the inputs that new tasks have.
+func (w *writer) insertInputs(tasks []*task.Task, rows []insertRow) error {
+	w.withInput = w.withInput[:0]
+	for i, t := range tasks {
+		if inputRow(t.Input) && t.Existing().IsZero() {
+			w.withInput = append(w.withInput, i)
+		}
+	}
+	for left := w.withInput; len(left) > 0; {
+		n := 1
+		st := w.st.inputInsert
+		if len(left) >= insertAtOnce {
+			n = insertAtOnce
+			st = w.st.inputsInsert
+		}
+		a := st.bind()
+		for _, i := range left[:n] {
+			a.int(rows[i].seq).blob(tasks[i].Input)
+		}
+		if err := st.run(); err != nil {
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
 // placeNew gives a new task its lane, its order key, and its places in the queues of its resources.
 func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 	r.lane.Child = t.Place != 0
@@ -326,7 +353,7 @@ func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
 	}
 }
 
-// inserted writes what a new task has beside its row, and counts it.
+// inserted writes what a new task has beside its row and its input, and counts it.
 func (w *writer) inserted(t *task.Task, r *insertRow) error {
 	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
 	if t.CreatedBy != "" { // by whom no row tells
@@ -334,13 +361,6 @@ func (w *writer) inserted(t *task.Task, r *insertRow) error {
 		e.To = t.State
 		e.Attempt = t.Attempt
 		if err := w.event(r.seq, e.Seq, &e); err != nil {
-			return err
-		}
-	}
-	if inputRow(t.Input) {
-		st := w.st.inputInsert
-		st.bind().int(r.seq).blob(t.Input)
-		if err := st.run(); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/taskhost/taskhost/host/lane"
@@ -8,9 +9,10 @@ import (
 )
 
 const (
-	readyKept  = 1 << 15 // tasks: 5 MiB
-	readyWhole = 1 << 12 // of those that have more to them than most: 4 MiB
-	readyLong  = 1 << 19 // how many tasks younger than a task that is kept give way to it
+	readyKept   = 1 << 15 // tasks: 6 MiB
+	readyInputs = 4 << 20 // bytes of their inputs
+	readyWhole  = 1 << 12 // of those that have more to them than most: 4 MiB
+	readyLong   = 1 << 19 // how many tasks younger than a task that is kept give way to it
 )
 
 // readyTasks keeps tasks that are ready, or wait for resources alone, as they are on record, so
@@ -18,8 +20,9 @@ const (
 // that were read last. It is the writer's. One that is claimed or changes is forgotten, and stays
 // so if that is rolled back: it is read then.
 type readyTasks struct {
-	kept  []keptTask // each in its place: its order key modulo the length
-	whole int        // of how many all is kept
+	kept   []keptTask // each in its place: its order key modulo the length
+	inputs int        // bytes of those that are kept
+	whole  int        // of how many all is kept
 }
 
 // keptTask is of most tasks all that differs from one to another: a tenth of the room.
@@ -32,8 +35,9 @@ type keptTask struct {
 	version                           int64
 	created, runAt, updated, deadline int64
 	timeout, retain                   time.Duration
-	exclusive                         string     // the resource that it needs; "" for none
-	whole                             *task.Task // if it has more
+	exclusive                         string          // the resource that it needs; "" for none
+	input                             json.RawMessage // nil for null
+	whole                             *task.Task      // if it has more
 }
 
 // inserted takes up a task that was inserted as one to be kept.
@@ -75,11 +79,18 @@ func (k *readyTasks) keep(seq int64, t *task.Task, l *lane.Lane) {
 		*n = keptTask{seq: seq, waiting: t.Waiting, lane: l, whole: &whole}
 		return
 	}
+	if k.inputs+len(t.Input) > readyInputs {
+		return
+	}
 	*n = keptTask{
 		seq: seq, id: t.ID, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
 		priority: int32(t.Priority), maxAttempts: int32(t.MaxAttempts), maxLost: int32(t.MaxLost),
 		created: micros(t.CreatedAt), runAt: micros(t.RunAt), updated: micros(t.UpdatedAt), deadline: micros(t.Deadline),
 		timeout: t.Timeout, retain: t.Retain,
+	}
+	if inputRow(t.Input) {
+		n.input = t.Input
+		k.inputs += len(n.input)
 	}
 }
 
@@ -88,7 +99,7 @@ func plainReady(t *task.Task) (exclusive string, plain bool) {
 	if len(t.Resources.Shared) == 0 && len(t.Resources.Exclusive) == 1 {
 		exclusive = t.Resources.Exclusive[0]
 	}
-	return exclusive, (exclusive != "" || t.Resources.None()) && !inputRow(t.Input) && len(t.Checkpoint) == 0 &&
+	return exclusive, (exclusive != "" || t.Resources.None()) && len(t.Checkpoint) == 0 &&
 		len(t.Labels) == 0 && len(t.Route) == 0 && t.Key == "" && t.Trace == "" && t.Step == "" && t.Place == 0 &&
 		t.Group.IsZero() && t.Flow.IsZero() && t.Parent.IsZero()
 }
@@ -104,6 +115,9 @@ func (n *keptTask) task() task.Task {
 		State: task.Pending, Waiting: n.waiting, Version: n.version, Input: nullInput,
 		Priority: int(n.priority), MaxAttempts: int(n.maxAttempts), MaxLost: int(n.maxLost), Timeout: n.timeout, Retain: n.retain,
 		CreatedAt: fromMicros(n.created), RunAt: fromMicros(n.runAt), UpdatedAt: fromMicros(n.updated), Deadline: fromMicros(n.deadline),
+	}
+	if n.input != nil {
+		t.Input = n.input
 	}
 	if n.exclusive != "" {
 		t.Resources.Exclusive = []string{n.exclusive}
@@ -135,5 +149,6 @@ func (k *readyTasks) clear(n *keptTask) {
 	if n.whole != nil {
 		k.whole--
 	}
+	k.inputs -= len(n.input)
 	*n = keptTask{}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +58,7 @@ func claimed(t *testing.T, s *Store, n int) ([]task.Task, error) {
 func TestKeptTasksAreNotRead(t *testing.T) {
 	s := stopped(t)
 	insertReady(t, s, 100)
-	insertReady(t, s, readyKept)
+	insertTogether(t, s, newTasks(t, readyKept, task.Spec{Input: json.RawMessage(`{"a":1}`)}))
 	s.w.st.readyTasks = windowReads{} // running one of them would panic
 	s.w.st.taskWhole = nil
 	places := s.w.st.readyPlaces
@@ -65,8 +67,37 @@ func TestKeptTasksAreNotRead(t *testing.T) {
 		t.Fatalf("claimed %d: %v", len(got), err)
 	}
 	s.w.st.readyPlaces = places
-	if got, err := claimed(t, s, 600); len(got) != 600 || err != nil {
+	if got, err := claimed(t, s, readyWhole+1); len(got) != readyWhole+1 || err != nil || string(got[0].Input) != `{"a":1}` {
 		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+}
+
+// TestInputsAreWrittenTogether: the inputs of new tasks are written ten by a statement, also if
+// some in between have none or are not written, and are read again.
+func TestInputsAreWrittenTogether(t *testing.T) {
+	s := stopped(t)
+	insertTogether(t, s, newTasks(t, 1, task.Spec{Key: "k"}))
+	tasks := newTasks(t, 40, task.Spec{})
+	for i := range tasks {
+		switch {
+		case i == 5: // it is there already
+			tasks[i] = newTask(t, task.Spec{Key: "k", OnConflict: task.ConflictExisting, Input: json.RawMessage(`"none"`)})
+		case i%4 > 0:
+			tasks[i].Input = strconv.AppendInt(nil, int64(i), 10)
+		}
+	}
+	tasks = append(tasks, newTask(t, task.Spec{Input: json.RawMessage(`40`)}))
+	s.w.st.inputInsert = nil // running it would panic
+	insertTogether(t, s, tasks)
+	s.w.ready = readyTasks{}
+	got, err := claimed(t, s, 50)
+	if err != nil || len(got) != 41 {
+		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+	for i, n := range slices.Delete(tasks, 5, 6) {
+		if c := got[i+1]; c.ID != n.ID || string(c.Input) != string(n.Input) {
+			t.Errorf("%d has input %s, want %s", i, c.Input, n.Input)
+		}
 	}
 }
 
@@ -207,6 +238,23 @@ func TestTasksAreKeptWhole(t *testing.T) {
 	}
 	if kept.whole != 0 {
 		t.Errorf("%d tasks are kept whole when all are forgotten", kept.whole)
+	}
+	plain.Key = ""
+	plain.Input = json.RawMessage(strings.Repeat("1", readyBytes))
+	const fit = readyInputs / readyBytes
+	for range 2 {
+		for plain.Seq = range int64(fit + 10) {
+			kept.keep(plain.Seq, &plain, l)
+		}
+	}
+	if _, _, ok := kept.take(fit+1, task.WaitQueued); ok || kept.inputs != readyInputs {
+		t.Errorf("%d bytes of inputs are kept, want %d", kept.inputs, readyInputs)
+	}
+	for seq := range int64(fit + 10) {
+		kept.forget(seq)
+	}
+	if kept.inputs != 0 {
+		t.Errorf("%d bytes of inputs are kept when all tasks are forgotten", kept.inputs)
 	}
 }
 

@@ -93,6 +93,7 @@ type writer struct {
 	resources resourceQueues
 	feed      *feed          // nil until the store is identified
 	row       taskRow        // of the insert or update that is being bound
+	withInput []int          // which of new tasks have one, likewise
 	changes   []*task.Change // of a run
 	each      []byte         // what each task of a run has of its own, likewise
 	lastSeq   int64          // the order key given last

@@ -13,9 +13,9 @@ type statements struct {
 
 	begin, commit, rollback, checkpoint *stmt
 
-	taskInsert, tasksInsert                                                                   *stmt
+	taskInsert, tasksInsert, inputInsert, inputsInsert                                        *stmt
 	taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress         *stmt
-	historyInsert, inputInsert, inputUpdate, scheduleSpec, resultPut, resultDelete            *stmt
+	historyInsert, inputUpdate, scheduleSpec, resultPut, resultDelete                         *stmt
 	detailCheckpoint, detailError                                                             detailColumn
 	readyPlaces, readyTasks                                                                   windowReads
 	due, promote, nextDue                                                                     *stmt
@@ -68,6 +68,8 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 )
 
 const (
+	sqlInputInsert = `INSERT INTO input (task, data) VALUES (?, ?)`
+
 	sqlKeyHolder  = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
 	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT +?)`
@@ -92,6 +94,8 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.checkpoint, sqlCheckpoint, 3)
 	p(&st.taskInsert, insertTasks(1), 0)
 	p(&st.tasksInsert, insertTasks(insertAtOnce), 0)
+	p(&st.inputInsert, sqlInputInsert, 0)
+	p(&st.inputsInsert, sqlInputInsert+strings.Repeat(`, (?, ?)`, insertAtOnce-1), 0)
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)
 	p(&st.taskBegin, sqlTaskBegin, 0)
 	p(&st.taskSucceed, sqlTaskSucceed, 0)
@@ -100,7 +104,6 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.taskUpdate, sqlTaskUpdate, 0)
 	p(&st.taskProgress, sqlTaskProgress, 0)
 	p(&st.historyInsert, `INSERT INTO history (task, n, at, from_state, to_state, attempt, by, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, 0)
-	p(&st.inputInsert, `INSERT INTO input (task, data) VALUES (?, ?)`, 0)
 	p(&st.inputUpdate, `UPDATE input SET data = ? WHERE task = ?`, 0)
 	p(&st.scheduleSpec, `UPDATE schedule SET spec = ? WHERE id = ?`, 0)
 	p(&st.resultPut, `INSERT INTO result (task, type, data) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET type = excluded.type, data = excluded.data`, 0)
