@@ -25,7 +25,6 @@ type plainInput struct {
 	Number json.Number     `json:"number"`
 	Bytes  []byte          `json:"bytes"`
 	Hidden string          `json:"-"`
-	hidden string
 }
 
 type plainPart struct {
@@ -101,7 +100,7 @@ func TestPlainTypes(t *testing.T) {
 		C int `json:"B"`
 	}
 	type odd struct {
-		A int `json:"a\\b"`
+		A int `json:"a.b"`
 	}
 	type itself struct{ Kids []itself }
 	type one struct{ One *one }

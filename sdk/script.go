@@ -73,11 +73,11 @@ func Func[In, Out any](name string, fn func(ctx context.Context, in In, r Report
 	}
 	decode := decoderOf[In](input)
 	s.Run = func(ctx context.Context, t Task, r Reporter) (Result, error) {
-		in, err := decode(&t)
+		in, err := decode(t.Type, t.Input)
 		if err != nil {
 			return Result{}, err
 		}
-		out, err := fn(taskContext{ctx, &t}, in, r)
+		out, err := fn(&taskContext{ctx, t}, in, r)
 		if err != nil {
 			return Result{}, err
 		}
@@ -111,21 +111,20 @@ func (s Script) With(d Defaults) Script {
 	return s
 }
 
-// decoderOf reads an attempt's input, with the defaults of its schema, as Task.Decode does.
-func decoderOf[In any](schema *jsonschema.Schema) func(t *Task) (In, error) {
+// decoderOf reads inputs, with the defaults of their schema, as Task.Decode does.
+func decoderOf[In any](schema *jsonschema.Schema) func(taskType string, input json.RawMessage) (In, error) {
 	plain := newPlainType(reflect.TypeFor[In](), 0)
 	defaults := hasDefaults(schema)
-	return func(t *Task) (In, error) {
-		filled := Task{Type: t.Type, Input: t.Input}
+	return func(taskType string, input json.RawMessage) (In, error) {
 		if defaults {
-			filled.Input = withDefaults(schema, t.Input)
+			input = withDefaults(schema, input)
 		}
 		var in In
-		if plain.decode(filled.Input, reflect.ValueOf(&in).Elem()) {
+		if plain.decode(input, reflect.ValueOf(&in).Elem()) {
 			return in, nil
 		}
 		var other In // the first may hold some of it
-		err := filled.Decode(&other)
+		err := Task{Type: taskType, Input: input}.Decode(&other)
 		return other, err
 	}
 }
@@ -133,14 +132,14 @@ func decoderOf[In any](schema *jsonschema.Schema) func(t *Task) (In, error) {
 // taskContext is the context of a function made with Func.
 type taskContext struct {
 	context.Context
-	task *Task
+	task Task
 }
 
 type taskKey struct{}
 
-func (c taskContext) Value(key any) any {
+func (c *taskContext) Value(key any) any {
 	if key == (taskKey{}) {
-		return c.task
+		return &c.task
 	}
 	return c.Context.Value(key)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	readyKept   = 1 << 15 // tasks: 6 MiB
+	readyKept   = 1 << 15 // tasks: 5 MiB
 	readyInputs = 4 << 20 // bytes of their inputs
 	readyWhole  = 1 << 12 // of those that have more to them than most: 4 MiB
 	readyLong   = 1 << 19 // how many tasks younger than a task that is kept give way to it
