@@ -102,6 +102,9 @@ func (w *writer) takeKey(t *task.Task) error {
 
 // cancelReplaced cancels the task with that order key, which t replaces.
 func (w *writer) cancelReplaced(t *task.Task, seq int64) (*task.Change, error) {
+	if err := w.flushInputs(); err != nil {
+		return nil, err
+	}
 	st := w.st.taskWhole
 	st.bind().int(seq)
 	if _, err := st.one(); err != nil {

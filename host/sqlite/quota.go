@@ -152,6 +152,9 @@ func (w *writer) checkBytes(tasks []*task.Task) (refused, err error) {
 		coming = plus(coming, t.Owner, n)
 	}
 	for owner, n := range coming {
+		if err := w.flushInputs(); err != nil { // which counts them
+			return nil, err
+		}
 		st := w.st.bytesOf
 		st.bind().value(owner)
 		found, err := st.one()

@@ -67,3 +67,22 @@ func TestBytesAreCountedAnew(t *testing.T) {
 	quotas(task.Quota{}, 0)
 	check(false)
 }
+
+// What an insert has of bytes counts for the next of its group.
+func TestBytesOfAGroup(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	if err := s.SetQuotas(t.Context(), task.Quotas{Default: task.Quota{Bytes: 15}}); err != nil {
+		t.Fatal(err)
+	}
+	s.w.stop()
+	var group []*ticket
+	for range 2 {
+		group = append(group, insertion(t, newTask(t, task.Spec{Input: []byte(`"12345678"`)})))
+	}
+	s.w.write(group)
+	for i, want := range []task.Code{"", task.CodeQuotaExceeded} {
+		if got := task.CodeOf(group[i].op.(*insertOp).refused); got != want {
+			t.Errorf("insert %d: %v, want code %q", i, group[i].op.(*insertOp).refused, want)
+		}
+	}
+}

@@ -101,6 +101,50 @@ func TestInputsAreWrittenTogether(t *testing.T) {
 	}
 }
 
+// TestInputsOfManyInserts: the inputs of single inserts of a group are written together, and are
+// there for whoever in it looks for them.
+func TestInputsOfManyInserts(t *testing.T) {
+	s := stopped(t)
+	with := func(input string, spec task.Spec) *ticket {
+		spec.Input = json.RawMessage(input)
+		return insertion(t, newTask(t, spec))
+	}
+	group := make([]*ticket, 2*insertAtOnce)
+	for i := range group {
+		group[i] = with(strconv.Itoa(i), task.Spec{})
+	}
+	single := s.w.st.inputInsert
+	s.w.st.inputInsert = nil // running it would panic
+	s.w.write(group)
+	s.w.st.inputInsert = single
+
+	twice := with(`"twice"`, task.Spec{})
+	twice.op.(*insertOp).sub.Tasks[0].ID = group[0].op.(*insertOp).sub.Tasks[0].ID
+	large := `"` + strings.Repeat("x", readyBytes) + `"` // it is not kept
+	claim := &claimOp{claim: task.Claim{Executor: "local", Shares: firstLane(30), Max: 30, NewToken: newToken, Now: time.Now()}}
+	replacing := with(`"second"`, task.Spec{Key: "k", OnConflict: task.ConflictReplace})
+	s.w.write([]*ticket{with(`"first"`, task.Spec{Key: "k"}), replacing, twice, with(large, task.Spec{}), {op: claim}})
+	if c := replacing.op.(*insertOp).sub.Tasks[0].OnConflict.Canceled; c == nil || string(c.Task.Input) != `"first"` {
+		t.Errorf("canceled %+v", c)
+	}
+	var got, want []string
+	for _, c := range claim.taken {
+		got = append(got, string(c.Change.Task.Input))
+	}
+	for i := range group {
+		want = append(want, strconv.Itoa(i))
+	}
+	want = append(want, `"second"`, large)
+	if !slices.Equal(got, want) || twice.err == nil {
+		t.Errorf("inputs %q, want %q; %v", got, want, twice.err)
+	}
+	rows := int64(0)
+	err := s.rows(t.Context(), `SELECT count(*) FROM input`, nil, 1, func(r row) bool { rows = r.int(0); return false })
+	if all := int64(len(want) + 1); err != nil || rows != all {
+		t.Errorf("%d inputs are on record, want %d: %v", rows, all, err)
+	}
+}
+
 // TestKeptWaitersAreNotRead: a task that waits for a name is not read when it gets it, nor when it
 // is claimed; after a rollback it is read.
 func TestKeptWaitersAreNotRead(t *testing.T) {

@@ -93,7 +93,7 @@ type writer struct {
 	resources resourceQueues
 	feed      *feed          // nil until the store is identified
 	row       taskRow        // of the insert or update that is being bound
-	withInput []int          // which of new tasks have one, likewise
+	inputs    []newInput     // of the open transaction: see insertInputs
 	changes   []*task.Change // of a run
 	each      []byte         // what each task of a run has of its own, likewise
 	lastSeq   int64          // the order key given last
@@ -288,6 +288,11 @@ func (w *writer) attempt(group []*ticket, growing bool) (_ []*ticket, culprit in
 		if i == len(group) {
 			break
 		}
+		if _, insert := group[i].op.(*insertOp); !insert {
+			if err := w.flushInputs(); err != nil {
+				return group, i, err
+			}
+		}
 		if err := group[i].op.run(w); err != nil {
 			return group, i, err
 		}
@@ -296,6 +301,9 @@ func (w *writer) attempt(group []*ticket, growing bool) (_ []*ticket, culprit in
 }
 
 func (w *writer) commit() error {
+	if err := w.flushInputs(); err != nil {
+		return err
+	}
 	if err := w.sweepBlocks(); err != nil {
 		return err
 	}
@@ -337,6 +345,7 @@ func (w *writer) undo() {
 			w.die(err)
 		}
 	}
+	w.forgetInputs()
 	w.lanes.Rollback()
 	w.inFlight.rollback()
 	w.uploads.rollback()
