@@ -20,8 +20,9 @@ func giveRequestID(w http.ResponseWriter, r *http.Request) {
 	if id == "" || !givenRequestID.MatchString(id) {
 		var random [12]byte
 		_, _ = rand.Read(random[:]) // it never fails
-		id = hex.EncodeToString(random[:])
-		r.Header[requestIDHeader] = []string{id}
+		var digits [2 * len(random)]byte
+		hex.Encode(digits[:], random[:])
+		r.Header[requestIDHeader] = []string{string(digits[:])}
 	}
 	w.Header()[requestIDHeader] = r.Header[requestIDHeader][:1:1]
 }
