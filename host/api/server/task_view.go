@@ -100,7 +100,7 @@ func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}
-	return &s
+	return new(s)
 }
 
 func orNullJSON(raw json.RawMessage) json.RawMessage {
@@ -124,8 +124,7 @@ func timeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = task.Shown(t)
-	return &t
+	return new(task.Shown(t))
 }
 
 func taskPath(id task.ID) string { return "/v1/tasks/" + id.String() }
