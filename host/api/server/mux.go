@@ -124,7 +124,7 @@ func (m *mux) serve(rt *route, w *startedWriter, r *http.Request) (err error) {
 		return err
 	}
 	if err := who.Require(rt.needs()); err != nil {
-		m.note(rt, who, r, http.StatusForbidden)
+		m.note(rt, w, r, http.StatusForbidden)
 		return err
 	}
 	own, end := as(r, who)
@@ -134,20 +134,21 @@ func (m *mux) serve(rt *route, w *startedWriter, r *http.Request) (err error) {
 		return task.Errorf(task.CodeUnauthenticated, "the token was revoked, or has expired, while the request was held")
 	}
 	if err == nil && w.status < http.StatusBadRequest {
-		m.note(rt, who, r, w.status)
+		m.note(rt, w, r, w.status)
 	}
 	return err
 }
 
 // note has a change written down, as it was answered. On a host that nobody has to say
 // who they are to, there is nothing to say.
-func (m *mux) note(rt *route, who *identity.Caller, r *http.Request, status int) {
+func (m *mux) note(rt *route, w *startedWriter, r *http.Request, status int) {
 	a := m.guard.access
 	if rt.reads() || rt.quiet || a == nil || !a.Guarded() {
 		return
 	}
+	who := &w.caller
 	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: AddressOf(r).String(),
-		RequestID: requestIDOf(r), Action: rt.id, Target: loggedPath(r), Status: status}
+		RequestID: requestIDOf(w), Action: rt.id, Target: loggedPath(r), Status: status}
 	if err := a.Note(context.WithoutCancel(r.Context()), e); err != nil {
 		m.log.LogAttrs(r.Context(), slog.LevelError, "a change is missing in the audit", slog.String("path", loggedPath(r)), slog.Any("error", err))
 	}
