@@ -17,52 +17,52 @@ import (
 // AppendTask appends t to line as encoding/json writes it, with < and & as they are. Its
 // error says that an input or a result is not JSON, or that a time has no year of four digits.
 func AppendTask(line []byte, t *Task) ([]byte, error) {
-	o := object{data: append(line, '{')}
-	o.text("id", t.ID)
-	o.text("type", t.Type)
-	o.textOrNull("key", t.Key)
-	o.text("owner", t.Owner)
-	o.textMap("labels", t.Labels)
-	o.text("state", t.State.String())
-	o.textOrNull("waiting", t.Waiting)
-	o.textOrNull("waiting_reason", t.WaitReason)
-	o.textsIfAny("blocked_by", t.BlockedBy)
-	o.textsIfAny("exclusive", t.Exclusive)
-	o.textsIfAny("shared", t.Shared)
-	o.textOrNull("executor", t.Executor)
-	o.integer("attempt", int64(t.Attempt))
-	o.integer("failures", int64(t.Failures))
-	o.integer("max_attempts", int64(t.MaxAttempts))
-	o.integer("lost", int64(t.Lost))
-	o.integer("max_lost", int64(t.MaxLost))
-	o.integer("priority", int64(t.Priority))
-	o.textMap("route", t.Route)
-	o.text("timeout", t.Timeout)
-	o.timeOrNull("deadline", t.Deadline)
-	o.text("retain", t.Retain)
-	o.textOrNull("group", t.Group)
-	o.textOrNull("flow", t.Flow)
-	o.textOrNull("step", t.Step)
-	o.textOrNull("parent", t.Parent)
-	o.textOrNull("name", t.Name)
+	o := object{data: line}
+	o.text(`{"id":`, t.ID)
+	o.text(`,"type":`, t.Type)
+	o.textOrNull(`,"key":`, t.Key)
+	o.text(`,"owner":`, t.Owner)
+	o.textMap(`,"labels":`, t.Labels)
+	o.text(`,"state":`, t.State.String())
+	o.textOrNull(`,"waiting":`, t.Waiting)
+	o.textOrNull(`,"waiting_reason":`, t.WaitReason)
+	o.textsIfAny(`,"blocked_by":`, t.BlockedBy)
+	o.textsIfAny(`,"exclusive":`, t.Exclusive)
+	o.textsIfAny(`,"shared":`, t.Shared)
+	o.textOrNull(`,"executor":`, t.Executor)
+	o.integer(`,"attempt":`, int64(t.Attempt))
+	o.integer(`,"failures":`, int64(t.Failures))
+	o.integer(`,"max_attempts":`, int64(t.MaxAttempts))
+	o.integer(`,"lost":`, int64(t.Lost))
+	o.integer(`,"max_lost":`, int64(t.MaxLost))
+	o.integer(`,"priority":`, int64(t.Priority))
+	o.textMap(`,"route":`, t.Route)
+	o.text(`,"timeout":`, t.Timeout)
+	o.timeOrNull(`,"deadline":`, t.Deadline)
+	o.text(`,"retain":`, t.Retain)
+	o.textOrNull(`,"group":`, t.Group)
+	o.textOrNull(`,"flow":`, t.Flow)
+	o.textOrNull(`,"step":`, t.Step)
+	o.textOrNull(`,"parent":`, t.Parent)
+	o.textOrNull(`,"name":`, t.Name)
 	if len(t.Checkpoint) > 0 {
-		o.other("checkpoint", t.Checkpoint)
+		o.other(`,"checkpoint":`, t.Checkpoint)
 	}
-	o.json("input", t.Input)
-	o.json("result", t.Result)
-	o.textOrNull("result_type", t.ResultType)
-	o.otherOrNull("error", t.Error, t.Error == nil)
-	o.otherOrNull("progress", t.Progress, t.Progress == nil)
-	o.timeOrNull("created_at", &t.CreatedAt)
-	o.timeOrNull("run_at", &t.RunAt)
-	o.timeOrNull("started_at", t.StartedAt)
-	o.timeOrNull("finished_at", t.FinishedAt)
-	o.timeOrNull("expires_at", t.ExpiresAt)
-	o.timeOrNull("updated_at", &t.UpdatedAt)
-	o.timeOrNull("cancel_requested_at", t.CancelAt)
-	o.integer("version", t.Version)
-	o.textIfAny("task", t.Task)
-	o.textIfAny("damage", t.Damage)
+	o.json(`,"input":`, t.Input)
+	o.json(`,"result":`, t.Result)
+	o.textOrNull(`,"result_type":`, t.ResultType)
+	o.otherOrNull(`,"error":`, t.Error, t.Error == nil)
+	o.otherOrNull(`,"progress":`, t.Progress, t.Progress == nil)
+	o.timeOrNull(`,"created_at":`, &t.CreatedAt)
+	o.timeOrNull(`,"run_at":`, &t.RunAt)
+	o.timeOrNull(`,"started_at":`, t.StartedAt)
+	o.timeOrNull(`,"finished_at":`, t.FinishedAt)
+	o.timeOrNull(`,"expires_at":`, t.ExpiresAt)
+	o.timeOrNull(`,"updated_at":`, &t.UpdatedAt)
+	o.timeOrNull(`,"cancel_requested_at":`, t.CancelAt)
+	o.integer(`,"version":`, t.Version)
+	o.textIfAny(`,"task":`, t.Task)
+	o.textIfAny(`,"damage":`, t.Damage)
 	return append(o.data, '}'), o.err
 }
 
@@ -88,32 +88,23 @@ func encodeTaskList(l *TaskList) ([]byte, error) {
 		page = append(page, ']')
 	}
 	o := object{data: page}
-	o.textOrNull("next", l.Next)
+	o.textOrNull(`,"next":`, l.Next)
 	return append(o.data, "}\n"...), nil
 }
 
 // roomOf is about how many bytes a task takes as JSON.
 func roomOf(t *Task) int { return 1<<10 + len(t.Input) + len(t.Result) }
 
-// object is the members of a JSON object, as far as they are written.
+// object is the members of a JSON object, as far as they are written. Names are given as they
+// stand there, with the bracket or the comma before them and the colon after.
 type object struct {
 	data []byte
 	err  error // the first
 }
 
-func (o *object) name(name string) {
-	if o.data[len(o.data)-1] != '{' {
-		o.data = append(o.data, ',')
-	}
-	o.data = append(o.data, '"')
-	o.data = append(o.data, name...)
-	o.data = append(o.data, '"', ':')
-}
+func (o *object) name(name string) { o.data = append(o.data, name...) }
 
-func (o *object) null(name string) {
-	o.name(name)
-	o.data = append(o.data, "null"...)
-}
+func (o *object) null(name string) { o.data = append(append(o.data, name...), "null"...) }
 
 func (o *object) integer(name string, v int64) {
 	o.name(name)
@@ -164,6 +155,10 @@ func (o *object) textMap(name string, v map[string]string) {
 		return
 	}
 	o.name(name)
+	if len(v) == 0 {
+		o.data = append(o.data, "{}"...)
+		return
+	}
 	o.data = append(o.data, '{')
 	keys := slices.AppendSeq(make([]string, 0, len(v)), maps.Keys(v))
 	slices.Sort(keys)
@@ -196,6 +191,10 @@ func (o *object) json(name string, v json.RawMessage) {
 		return
 	}
 	o.name(name)
+	if string(v) == "null" {
+		o.data = append(o.data, v...)
+		return
+	}
 	buf := bytes.NewBuffer(o.data)
 	err := json.Compact(buf, v)
 	o.keep(buf.Bytes(), err)

@@ -29,10 +29,11 @@ func MayBeSealed(input []byte) bool { return bytes.Contains(input, endOfMark) }
 
 // SealedParts are the sealed values of an input, in the order in which they stand there. What
 // is no JSON has none.
-func SealedParts(input []byte) (parts []JSONPart) {
+func SealedParts(input []byte) []JSONPart {
 	if !MayBeSealed(input) || !json.Valid(input) {
 		return nil
 	}
+	var parts []JSONPart
 	enter := func(_ []string, from int) bool { return !bytes.HasPrefix(input[from:], quotedMark) }
 	WalkJSON(input, enter, func(p JSONPart) { parts = append(parts, p) })
 	return parts

@@ -12,9 +12,18 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// readBody reads a JSON body of at most limit bytes. The deadline is on the
-// body alone: once it is here the request may be held for as long as it asks.
+// readBody reads a JSON body of at most limit bytes.
 func (h *handlers) readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := h.receiveBody(w, r, limit)
+	if err != nil {
+		return nil, err
+	}
+	return body, checkJSON(body)
+}
+
+// receiveBody reads a body that is said to be JSON, of at most limit bytes. The deadline is on
+// the body alone: once it is here the request may be held for as long as it asks.
+func (h *handlers) receiveBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if err := requireJSON(r); err != nil {
 		return nil, err
 	}
@@ -23,11 +32,7 @@ func (h *handlers) readBody(w http.ResponseWriter, r *http.Request, limit int64)
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(h.opts.BodyTimeout)) // a test's recorder has none
-	var buf bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= 1<<20 { // what is only announced gets no more
-		buf.Grow(int(n) + bytes.MinRead)
-	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	body, err := readAll(w, r, limit)
 	if err != nil {
 		if big := (*http.MaxBytesError)(nil); errors.As(err, &big) {
 			return nil, tooLarge(limit)
@@ -41,8 +46,17 @@ func (h *handlers) readBody(w http.ResponseWriter, r *http.Request, limit int64)
 	// Left on, it would end a request that is held: the server reads ahead to
 	// notice a client that goes away.
 	_ = rc.SetReadDeadline(time.Time{})
-	body := buf.Bytes()
-	return body, checkJSON(body)
+	return body, nil
+}
+
+// readAll reads a body into as many bytes as it says that it has. What is large, and only announced yet, gets them as it comes.
+func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if n := r.ContentLength; n > 0 && n <= 1<<20 {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }
 
 // requireNoBody refuses a body where none belongs, so that a mistaken one is not

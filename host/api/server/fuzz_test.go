@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +55,48 @@ func FuzzSubmit(f *testing.F) {
 			t.Fatalf("in a batch: %v %+v", err, specs)
 		}
 	})
+}
+
+// FuzzPlainSpec: what is read at a glance is what the decoder reads, and has nothing that it refuses.
+func FuzzPlainSpec(f *testing.F) {
+	for body := range plainBodies {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var plain task.Spec
+		if !plainSpec(body, &plain) {
+			return
+		}
+		if err := checkJSON(body); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		var bad faults
+		if whole := decodeSpec(body, nil, &bad); bad.err() != nil || !reflect.DeepEqual(plain, whole) {
+			t.Fatalf("%s is read as %+v, the decoder reads %+v: %v", body, plain, whole, bad.err())
+		}
+	})
+}
+
+// plainBodies are bodies, and whether they are read at a glance.
+var plainBodies = map[string]bool{
+	`{"type":"a"}`: true, `{"type":"a","input":null}`: true, ` { "input" : {"x":[1,"}",{}]} , "type" : "a b" } `: true, `{"type":"a","input":"\u00e9é"}`: true,
+	`{"type":"a","input":-1.5e3}`: true, "{\"type\":\"a\",\"input\":[\n1\t,true]\r}": true,
+	"": false, `{`: false, `{}`: false, `{"input":1}`: false, `{"type":"a"`: false, `{"type":"a",`: false, `{"type":"a",}`: false, `{"type":"a"}}`: false, `{"type":"a"} x`: false,
+	`{"type":"a" "input":1}`: false, `{"type" "a"}`: false, `{"type":}`: false, `{"type":"a","input":}`: false, `{"type":""}`: false, `{"type":"`: false, `{"type":1}`: false,
+	`{"type":null}`: false, `{"type":"é"}`: false, `{"type":"\u0061"}`: false, "{\"type\":\"a\nb\"}": false, `{"type":"a","type":"a"}`: false, `{"type":"a","input":1,"input":1}`: false,
+	`{"type":"a","key":"k"}`: false, `{"Type":"a"}`: false, `{"ty\u0070e":"a"}`: false, `[{"type":"a"}]`: false, `"type"`: false,
+	`{"type":"a","input":nul}`: false, `{"type":"a","input":[}`: false, `{"type":"a","input":[1}]}`: false, `{"type":"a","input":01}`: false, `{"type":"a","input":1e99999}`: false,
+	"{\"type\":\"a\",\"input\":\"\xff\"}": false,
+	`{"type":"a","input":` + strings.Repeat("[", task.MaxJSONDepth-1) + strings.Repeat("]", task.MaxJSONDepth-1) + `}`: true,
+	`{"type":"a","input":` + strings.Repeat("[", task.MaxJSONDepth) + strings.Repeat("]", task.MaxJSONDepth) + `}`:     false,
+}
+
+func TestPlainSpec(t *testing.T) {
+	for body, want := range plainBodies {
+		if got := plainSpec([]byte(body), new(task.Spec)); got != want {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
 }
 
 // FuzzListQuery: the query parser ends, and what it accepts comes back the same

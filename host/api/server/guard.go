@@ -64,8 +64,10 @@ func (g *guard) check(r *http.Request) error {
 // of Options.Hosts.
 func (g *guard) knownHost(hostport string) bool {
 	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
+	if strings.Contains(hostport, ":") {
+		if h, _, err := net.SplitHostPort(hostport); err == nil {
+			host = h
+		}
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || g.hosts[host] {
@@ -129,26 +131,17 @@ func (g *guard) holdBack(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// callerKey is where a request's context has its caller.
-type callerKey struct{}
-
-// callerOf is who sent the request.
-func callerOf(r *http.Request) identity.Caller {
-	who, _ := r.Context().Value(callerKey{}).(identity.Caller)
-	return who
-}
-
-// as is the request as a caller's: its context knows them, and ends when their token does.
-func as(r *http.Request, who identity.Caller) (*http.Request, context.CancelFunc) {
-	ctx := context.WithValue(r.Context(), callerKey{}, who)
+// as is the request as a caller's: its context ends when their token does.
+func as(r *http.Request, who *identity.Caller) (*http.Request, context.CancelFunc) {
 	if who.Life == nil {
-		return r.WithContext(ctx), func() {}
+		return r, func() {}
 	}
+	var ctx context.Context
 	var cancel context.CancelFunc
 	if who.ExpiresAt.IsZero() {
-		ctx, cancel = context.WithCancel(ctx)
+		ctx, cancel = context.WithCancel(r.Context())
 	} else {
-		ctx, cancel = context.WithDeadline(ctx, who.ExpiresAt)
+		ctx, cancel = context.WithDeadline(r.Context(), who.ExpiresAt)
 	}
 	stop := context.AfterFunc(who.Life, cancel)
 	return r.WithContext(ctx), func() { stop(); cancel() }

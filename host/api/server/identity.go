@@ -107,7 +107,7 @@ func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) 
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	who := callerOf(r)
+	who := &w.(*startedWriter).caller
 	quota, err := h.quotaOf(r, who.Owner)
 	if err != nil {
 		return err

@@ -98,10 +98,11 @@ func checkPath(r *http.Request) error {
 // may, and turns an error into the answer.
 func (m *mux) handle(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		err := m.serve(rt, w, r)
+		sw := w.(*startedWriter)
+		err := m.serve(rt, sw, r)
 		switch {
 		case err == nil, errors.Is(err, errClientGone):
-		case w.(*startedWriter).started:
+		case sw.started:
 			m.log.LogAttrs(r.Context(), slog.LevelError, "answer broken off", slog.String("path", loggedPath(r)), slog.Any("error", err))
 			panic(http.ErrAbortHandler)
 		default:
@@ -111,42 +112,43 @@ func (m *mux) handle(rt *route) http.HandlerFunc {
 }
 
 // serve has a route's handler answer, if the caller may ask.
-func (m *mux) serve(rt *route, w http.ResponseWriter, r *http.Request) error {
+func (m *mux) serve(rt *route, w *startedWriter, r *http.Request) (err error) {
 	if rt.open {
 		return rt.handle(w, r, task.Scope{})
 	}
 	if rt.spawns && secretOf(r) != "" && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
 		return rt.handle(w, asAttempt(r), task.Scope{})
 	}
-	who, err := m.guard.caller(r)
-	if err != nil {
+	who := &w.caller
+	if *who, err = m.guard.caller(r); err != nil {
 		return err
 	}
 	if err := who.Require(rt.needs()); err != nil {
-		m.note(rt, who, r, http.StatusForbidden)
+		m.note(rt, w, r, http.StatusForbidden)
 		return err
 	}
 	own, end := as(r, who)
 	defer end()
 	err = rt.handle(w, own, who.Scope())
-	if r.Context().Err() == nil && own.Context().Err() != nil && errors.Is(err, own.Context().Err()) {
+	if err != nil && r.Context().Err() == nil && own.Context().Err() != nil && errors.Is(err, own.Context().Err()) {
 		return task.Errorf(task.CodeUnauthenticated, "the token was revoked, or has expired, while the request was held")
 	}
-	if sw := w.(*startedWriter); err == nil && sw.status < http.StatusBadRequest {
-		m.note(rt, who, r, sw.status)
+	if err == nil && w.status < http.StatusBadRequest {
+		m.note(rt, w, r, w.status)
 	}
 	return err
 }
 
 // note has a change written down, as it was answered. On a host that nobody has to say
 // who they are to, there is nothing to say.
-func (m *mux) note(rt *route, who identity.Caller, r *http.Request, status int) {
+func (m *mux) note(rt *route, w *startedWriter, r *http.Request, status int) {
 	a := m.guard.access
 	if rt.reads() || rt.quiet || a == nil || !a.Guarded() {
 		return
 	}
+	who := &w.caller
 	e := identity.Event{Name: who.Name, Owner: who.Owner, Role: who.Role, By: who.By, Token: who.Token, Address: AddressOf(r).String(),
-		RequestID: requestIDOf(r), Action: rt.id, Target: loggedPath(r), Status: status}
+		RequestID: requestIDOf(w), Action: rt.id, Target: loggedPath(r), Status: status}
 	if err := a.Note(context.WithoutCancel(r.Context()), e); err != nil {
 		m.log.LogAttrs(r.Context(), slog.LevelError, "a change is missing in the audit", slog.String("path", loggedPath(r)), slog.Any("error", err))
 	}

@@ -16,14 +16,17 @@ var givenRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 // giveRequestID gives a request the id that its sender chose, or one of its own, and tells it
 // in the answer.
 func giveRequestID(w http.ResponseWriter, r *http.Request) {
-	id := r.Header.Get(requestIDHeader)
-	if id == "" || !givenRequestID.MatchString(id) {
-		var random [12]byte
-		_, _ = rand.Read(random[:]) // it never fails
-		id = hex.EncodeToString(random[:])
-		r.Header[requestIDHeader] = []string{id}
+	given := r.Header[requestIDHeader]
+	if len(given) > 0 && givenRequestID.MatchString(given[0]) {
+		w.Header()[requestIDHeader] = given[:1:1]
+		return
 	}
-	w.Header()[requestIDHeader] = r.Header[requestIDHeader][:1:1]
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	var digits [2 * len(random)]byte
+	hex.Encode(digits[:], random[:])
+	w.Header()[requestIDHeader] = []string{string(digits[:])}
 }
 
-func requestIDOf(r *http.Request) string { return r.Header.Get(requestIDHeader) }
+// requestIDOf is the id of the request that w answers.
+func requestIDOf(w http.ResponseWriter) string { return w.Header().Get(requestIDHeader) }

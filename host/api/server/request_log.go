@@ -6,12 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// startedWriter knows whether the answer has begun, and what became of it.
+// startedWriter knows whom it answers, whether the answer has begun, and what became of it.
 type startedWriter struct {
 	http.ResponseWriter
+	caller  identity.Caller // once that is known
 	started bool
 	status  int
 	bytes   int64

@@ -105,6 +105,9 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
+// next is take where it is not known that anything comes.
+func (s *scanner) next(c byte) bool { return s.pos < len(s.data) && s.take(c) }
+
 // value passes over a whole value, and gives it.
 func (s *scanner) value() json.RawMessage {
 	start, depth := s.pos, 0

@@ -14,25 +14,24 @@ import (
 )
 
 func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	body, err := h.readBody(w, r, h.opts.MaxBody())
+	body, err := h.receiveBody(w, r, h.opts.MaxBody())
 	if err != nil {
 		return err
 	}
-	var bad faults
-	spec := decodeSpec(body, nil, &bad)
-	if err := bad.err(); err != nil {
+	specs := make([]task.Spec, 1)
+	if specs[0], err = readSpec(body); err != nil {
 		return err
 	}
-	spec.Trace = traceOf(r)
+	specs[0].Trace = traceOf(r)
 	idem, err := idempotencyOf(r, s, body)
 	if err != nil {
 		return err
 	}
-	tasks, replayed, err := h.submit(r, s, []task.Spec{spec}, idem)
+	tasks, replayed, err := h.submit(r, s, specs, idem)
 	if err != nil {
 		return err
 	}
-	t := tasks[0]
+	t := &tasks[0]
 	if t.State == task.None {
 		return task.ErrDeletedSince(t.ID)
 	}
@@ -47,8 +46,8 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 	if wait, ok := preferredWait(r); ok {
 		wait = min(wait, h.opts.MaxWait)
 		// The task is accepted: whatever hinders telling more of it must not look as if it were not.
-		if now, err := h.waitFinal(r, s, t, wait); err == nil {
-			t = now
+		if now, err := h.waitFinal(r, s, *t, wait); err == nil {
+			t = &now
 		}
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		if t.State.Final() {
@@ -56,7 +55,20 @@ func (h *handlers) submitTask(w http.ResponseWriter, r *http.Request, s task.Sco
 		}
 	}
 	w.Header()["Location"] = []string{taskPath(t.ID)}
-	return h.writeTask(w, status, &t)
+	return h.writeTask(w, status, t)
+}
+
+// readSpec reads a body that is one task.
+func readSpec(body []byte) (s task.Spec, err error) {
+	if plainSpec(body, &s) {
+		return s, nil
+	}
+	if err := checkJSON(body); err != nil {
+		return s, err
+	}
+	var bad faults
+	s = decodeSpec(body, nil, &bad)
+	return s, bad.err()
 }
 
 func (h *handlers) submitBatch(w http.ResponseWriter, r *http.Request, s task.Scope) error {

@@ -16,7 +16,7 @@ import (
 func toTask(t *task.Task, whole bool) api.Task {
 	d := api.Task{
 		ID: t.ID.String(), Type: t.Type, Key: orNull(t.Key), Owner: t.Owner, Labels: orEmpty(t.Labels), State: t.State,
-		Waiting: orNull(t.Waiting.String()), WaitReason: orNull(t.WaitReason), Executor: orNull(t.Executor), Attempt: t.Attempt, Failures: t.Failures, MaxAttempts: t.MaxAttempts,
+		Executor: orNull(t.Executor), Attempt: t.Attempt, Failures: t.Failures, MaxAttempts: t.MaxAttempts,
 		Lost: t.Lost, MaxLost: t.MaxLost, Priority: t.Priority, Route: orEmpty(t.Route),
 		Timeout: t.Timeout.String(), Deadline: timeOrNull(t.Deadline), Retain: t.Retain.String(),
 		Group: idOrNull(t.Group), Flow: idOrNull(t.Flow), Step: orNull(t.Step), Parent: idOrNull(t.Parent),
@@ -32,9 +32,9 @@ func toTask(t *task.Task, whole bool) api.Task {
 	for _, id := range t.BlockedBy {
 		d.BlockedBy = append(d.BlockedBy, id.String())
 	}
-	if t.State != task.Pending {
-		d.Waiting = nil
-		d.WaitReason = nil
+	if t.State == task.Pending {
+		d.Waiting = orNull(t.Waiting.String())
+		d.WaitReason = orNull(t.WaitReason)
 	}
 	if d.Executor == nil {
 		d.Executor = orNull(t.Pinned)
@@ -46,8 +46,8 @@ func toTask(t *task.Task, whole bool) api.Task {
 		return d
 	}
 	d.Input, d.Result = orNullJSON(task.MaskInput(t.Input)), inlineResult(t.ResultType, t.Result)
-	if !json.Valid(d.Input) { // or nobody could be told of the task at all
-		d.Input, d.Damage = json.RawMessage("null"), strings.TrimPrefix(d.Damage+"; input: is not JSON", "; ")
+	if !isNull(d.Input) && !json.Valid(d.Input) { // or nobody could be told of the task at all
+		d.Input, d.Damage = null, strings.TrimPrefix(d.Damage+"; input: is not JSON", "; ")
 	}
 	if t.Error != nil {
 		d.Error.Details = t.Error.Details
@@ -62,6 +62,7 @@ func toTask(t *task.Task, whole bool) api.Task {
 // string, null for anything else, which is read from /result.
 func inlineResult(contentType string, data []byte) json.RawMessage {
 	switch {
+	case contentType == "":
 	case task.IsJSON(contentType):
 		if len(data) > 0 && json.Valid(data) { // a script may call anything JSON
 			return data
@@ -71,7 +72,7 @@ func inlineResult(contentType string, data []byte) json.RawMessage {
 			return bytes.TrimRight(s, "\n")
 		}
 	}
-	return json.RawMessage("null")
+	return null
 }
 
 func isText(contentType string) bool {
@@ -99,15 +100,18 @@ func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}
-	return &s
+	return new(s)
 }
 
 func orNullJSON(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
-		return json.RawMessage("null")
+		return null
 	}
 	return raw
 }
+
+// null is shared by all that is shown, and never written to.
+var null = json.RawMessage("null")
 
 func idOrNull(id task.ID) *string {
 	if id.IsZero() {
@@ -120,8 +124,7 @@ func timeOrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = task.Shown(t)
-	return &t
+	return new(task.Shown(t))
 }
 
 func taskPath(id task.ID) string { return "/v1/tasks/" + id.String() }

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -70,8 +71,24 @@ func (h *handlers) writeTask(w http.ResponseWriter, status int, t *task.Task) er
 	if status == http.StatusAccepted {
 		d.Task = taskPath(t.ID)
 	}
-	return h.writeJSON(w, status, &d)
+	room := taskRoom.Get().(*[]byte)
+	defer taskRoom.Put(room)
+	body, err := api.AppendTask((*room)[:0], &d)
+	if err != nil {
+		return err
+	}
+	body = append(body, '\n')
+	if len(body) <= maxTaskRoom {
+		*room = body
+	}
+	return h.writeBytes(w, status, body)
 }
+
+// taskRoom is where answers with a task are put together, which the next ones use again: of the size that most have.
+var taskRoom = sync.Pool{New: func() any { return new(make([]byte, 0, 2<<10)) }}
+
+// maxTaskRoom is how large an answer may have been whose room is kept.
+const maxTaskRoom = 16 << 10
 
 // hasETag says whether the values of If-None-Match name this tag, or any.
 func hasETag(header []string, tag string) bool {
