@@ -72,12 +72,13 @@ const paceSeen = time.Second
 // limits are reached give nothing.
 func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	s.merges++
-	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1, pace: s.paceOf(c.Executor)}
+	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1, pace: s.paceOf(c.Executor), heads: s.heads[:0]}
 	ended := int64(0)
+	all := finder{all: s.all}
 	for i, share := range c.Shares {
 		m.left[i] = share.Max
 		for _, id := range share.Lanes {
-			l := s.ByID(id)
+			l := all.find(id)
 			if l == nil || l.idle() { // of many lanes most are
 				continue
 			}
@@ -103,6 +104,7 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 		o.place.given = max(o.place.given, s.given-longestTurn-1)
 		m.heads[i].place = o.place
 	}
+	s.heads = m.heads
 	heap.Init(&m.heads)
 	return m, nil
 }

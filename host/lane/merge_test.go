@@ -2,6 +2,7 @@ package lane
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -387,5 +388,25 @@ func TestOneSlotIsShared(t *testing.T) {
 	}
 	if want := []string{"greedy", "modest", "greedy", "modest", "greedy", "greedy"}; !slices.Equal(all, want) {
 		t.Errorf("the slot was given to %q, want %q", all, want)
+	}
+}
+
+// BenchmarkMerge is the beginning of a claim over lanes of 600 owners who all have tasks.
+func BenchmarkMerge(b *testing.B) {
+	names := make([]string, 600)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	o := newOwners(names...)
+	for _, name := range names {
+		o.add(name, 100)
+	}
+	o.Commit()
+	o.claim.Max = 320
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := o.Merge(&o.claim, o.read); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
