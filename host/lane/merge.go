@@ -50,7 +50,8 @@ type Head struct {
 }
 
 // An owner's turn is one task or, where attempts end fast, as many as end within turnTime: they
-// lie beside one another in the table, and are read and written together.
+// lie beside one another in the table, and are read and written together. One that a claim has no
+// room for goes on in the executor's next.
 const (
 	turnTime    = 10 * time.Millisecond
 	longestTurn = 128
