@@ -20,8 +20,9 @@ func inHundreds(b *testing.B, h *host.Host, of func(i int64) (task.Scope, task.S
 	perSecond(b, h, 100, func(n int) {
 		specs := make([]task.Spec, n)
 		var scope task.Scope
+		last := next.Add(int64(n))
 		for i := range specs {
-			scope, specs[i] = of(next.Add(1))
+			scope, specs[i] = of(last - int64(i))
 		}
 		if _, _, err := h.Tasks().Submit(context.Background(), scope, specs, nil); err != nil {
 			b.Error(err)
@@ -60,7 +61,9 @@ func BenchmarkConcurrency(b *testing.B) {
 
 // BenchmarkLanes is that of tasks of 1,000 owners, a hundred of one at a time.
 func BenchmarkLanes(b *testing.B) {
-	inHundreds(b, benchHost(b, false), func(i int64) (task.Scope, task.Spec) {
-		return task.Scope{Owner: "owner-" + strconv.FormatInt(i/100%1000, 10)}, plainTask
-	})
+	var owners [1000]task.Scope
+	for i := range owners {
+		owners[i].Owner = "owner-" + strconv.Itoa(i)
+	}
+	inHundreds(b, benchHost(b, false), func(i int64) (task.Scope, task.Spec) { return owners[i/100%1000], plainTask })
 }

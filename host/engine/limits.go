@@ -12,7 +12,7 @@ import (
 // letGo wakes whoever may begin an attempt because this change ended one, and a limit
 // counts it no more. Which executor that is the limit does not tell.
 func (e *Engine) letGo(c *task.Change) {
-	if c.FromAttempt == 0 || !e.registry.Bounded(&c.Task) || !c.Task.Token.IsZero() {
+	if c.FromAttempt == 0 || !e.registry.Bounded(c.Task.Type, c.Task.Owner) || !c.Task.Token.IsZero() {
 		return
 	}
 	e.registry.ServeNew()

@@ -50,7 +50,8 @@ type Head struct {
 }
 
 // An owner's turn is one task or, where attempts end fast, as many as end within turnTime: they
-// lie beside one another in the table, and are read and written together.
+// lie beside one another in the table, and are read and written together. One that a claim has no
+// room for goes on in the executor's next.
 const (
 	turnTime    = 10 * time.Millisecond
 	longestTurn = 128
@@ -58,8 +59,9 @@ const (
 
 // pace tells how fast the attempts of an executor end.
 type pace struct {
-	unreplaced int64 // that ended, and in whose place none was begun
-	ended      int64 // that ended since
+	turnOf     *ownerTurn // who was given a task last
+	unreplaced int64      // that ended, and in whose place none was begun
+	ended      int64      // that ended since
 	since      time.Time
 	at         time.Time // of the merge that looked last
 }
@@ -71,16 +73,17 @@ const paceSeen = time.Second
 // limits are reached give nothing.
 func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	s.merges++
-	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1}
+	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1, pace: s.paceOf(c.Executor), heads: s.heads[:0]}
 	ended := int64(0)
+	all := finder{all: s.all}
 	for i, share := range c.Shares {
 		m.left[i] = share.Max
 		for _, id := range share.Lanes {
-			l := s.ByID(id)
+			l := all.find(id)
 			if l == nil || l.idle() { // of many lanes most are
 				continue
 			}
-			s.addUnderWay(l)
+			m.addUnderWay(l)
 			ended += l.ended
 			l.ended = 0
 			if l.ready() <= 0 || !s.open(l, c.Now) {
@@ -98,10 +101,11 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	m.setTurn(c, ended)
 	for i := range m.heads {
 		o := m.heads[i].Lane.turn
-		o.place.underWay = o.underWay
+		o.place.underWay = max(o.underWay-o.inTurn, 0) // of a turn that goes on, as it was before
 		o.place.given = max(o.place.given, s.given-longestTurn-1)
 		m.heads[i].place = o.place
 	}
+	s.heads = m.heads
 	heap.Init(&m.heads)
 	return m, nil
 }
@@ -110,14 +114,9 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 // begun, for then whoever waits for a turn has it soon. Of tasks that take long, an owner's
 // turn would keep slots from others for as long. ended is how many did since the last merge.
 func (m *Merge) setTurn(c *task.Claim, ended int64) {
-	p := m.set.paces[c.Executor]
-	if p == nil {
-		p = &pace{}
-		m.set.paces[c.Executor] = p
-	}
-	m.pace = p
+	p := m.pace
 	if since := c.Now.Sub(p.at); since < 0 || since > paceSeen {
-		*p = pace{since: c.Now}
+		*p = pace{since: c.Now, turnOf: p.turnOf}
 		ended = 0
 	}
 	p.at = c.Now
@@ -133,12 +132,24 @@ func (m *Merge) setTurn(c *task.Claim, ended int64) {
 	}
 }
 
+// paceOf finds or makes the pace of an executor.
+func (s *Set) paceOf(executor string) *pace {
+	p := s.paces[executor]
+	if p == nil {
+		p = &pace{}
+		s.paces[executor] = p
+	}
+	return p
+}
+
 // addUnderWay counts what an owner has under way in a lane.
-func (s *Set) addUnderWay(l *Lane) {
+func (m *Merge) addUnderWay(l *Lane) {
 	o := l.turn
-	if o.merge != s.merges {
-		s.endTurn(o)
-		o.merge = s.merges
+	if o.merge != m.set.merges {
+		if o != m.pace.turnOf { // else it goes on where the last claim of this executor was full
+			m.set.endTurn(o)
+		}
+		o.merge = m.set.merges
 		o.underWay = 0
 	}
 	o.underWay += l.counts[Active].Load() + l.delta[Active]
@@ -201,6 +212,7 @@ func (m *Merge) Took(share int) {
 	m.left[share]--
 	m.pace.unreplaced = max(m.pace.unreplaced-1, 0)
 	o := m.heads[0].Lane.turn
+	m.pace.turnOf = o
 	o.underWay++
 	o.inTurn++
 	if o.inTurn >= m.turn {

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -293,12 +294,7 @@ func TestTurns(t *testing.T) {
 
 // TestTurnsAreShort: an owner's turn is no longer than some milliseconds take to end.
 func TestTurnsAreShort(t *testing.T) {
-	for every, want := range map[time.Duration]int{
-		time.Millisecond:       3, // of the 320 tasks that end then: 128, 128 and 64
-		40 * time.Millisecond:  4, // of 80 tasks
-		320 * time.Millisecond: 32,
-		900 * time.Millisecond: 107,
-	} {
+	for every, want := range map[time.Duration]int{time.Millisecond: 128, 40 * time.Millisecond: 80, 320 * time.Millisecond: 10, 900 * time.Millisecond: 3} {
 		names := []string{"a", "b", "c", "d", "e"}
 		o := newOwners(names...)
 		o.every = every
@@ -306,12 +302,56 @@ func TestTurnsAreShort(t *testing.T) {
 			o.add(name, 1000)
 		}
 		for range 3 {
-			took, turns := o.take(t, 320)
-			if o.merges > 1 && len(turns) != want {
-				t.Errorf("of 320 tasks each %s there are %d turns, want %d", every, len(turns), want)
+			took, _ := o.take(t, 320)
+			if n := longestRun(took); o.merges > 1 && n != want {
+				t.Errorf("where 320 tasks end each %s the longest turn has %d, want %d", every, n, want)
 			}
 			o.end(took)
 		}
+	}
+}
+
+// longestRun is how many tasks of one lane there are in a row.
+func longestRun(took []*Lane) (longest int) {
+	run := 0
+	for i, l := range took {
+		if i == 0 || l != took[i-1] {
+			run = 0
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
+}
+
+// TestTurnGoesOn: a turn that a claim has no more room for goes on in the next of the same
+// executor, and is no longer for it; another executor's claim ends it.
+func TestTurnGoesOn(t *testing.T) {
+	var names []string
+	for i := range 40 {
+		names = append(names, string(rune('A'+i)))
+	}
+	o := newOwners(names...)
+	for _, name := range names {
+		o.add(name, 1000)
+	}
+	first, _ := o.take(t, 325)
+	o.end(first)
+	took, turns := o.take(t, 325)
+	o.end(took)
+	next, more := o.take(t, 325)
+	o.end(next)
+	if len(turns) != 33 || len(more) != 33 || more[0] != turns[32] || longestRun(slices.Concat(took, next)) != 10 {
+		t.Errorf("turns of 10 are given to %q, then to %q", turns, more)
+	}
+	_, cut := o.take(t, 5)
+	o.claim.Executor = "y"
+	if _, err := o.Merge(&o.claim, o.read); err != nil {
+		t.Fatal(err)
+	}
+	o.claim.Executor = "x"
+	if _, turns := o.take(t, 1); turns[0] == cut[0] {
+		t.Error("a turn went on after a claim of another executor")
 	}
 }
 
@@ -348,5 +388,25 @@ func TestOneSlotIsShared(t *testing.T) {
 	}
 	if want := []string{"greedy", "modest", "greedy", "modest", "greedy", "greedy"}; !slices.Equal(all, want) {
 		t.Errorf("the slot was given to %q, want %q", all, want)
+	}
+}
+
+// BenchmarkMerge is the beginning of a claim over lanes of 600 owners who all have tasks.
+func BenchmarkMerge(b *testing.B) {
+	names := make([]string, 600)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	o := newOwners(names...)
+	for _, name := range names {
+		o.add(name, 100)
+	}
+	o.Commit()
+	o.claim.Max = 320
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := o.Merge(&o.claim, o.read); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -26,6 +26,7 @@ type Set struct {
 	merges  int64                 // how many there were
 	turns   int64                 // of owners in merges, likewise
 	given   int64                 // tasks, to an owner before its turn: the most so far
+	heads   heads                 // room for those of a merge
 	changed []*Lane               // the lanes with a delta
 	lastID  task.LaneID           // the ID given last
 	lastPub task.LaneID           // the ID given last to a lane that was published
@@ -199,6 +200,7 @@ func (s *Set) DropEmpty() int {
 	}
 	dropped := len(s.all) - len(keep)
 	if dropped > 0 {
+		s.heads = nil
 		s.all = keep
 		s.publish()
 	}
@@ -235,9 +237,9 @@ func (s *Set) Ready(ids []task.LaneID) (sum int64) {
 	if s.ready.Load() == 0 {
 		return 0
 	}
-	all := *s.published.Load()
+	all := finder{all: *s.published.Load()}
 	for _, id := range ids {
-		l := find(all, id)
+		l := all.find(id)
 		if l == nil {
 			continue
 		}
@@ -255,9 +257,9 @@ func (s *Set) Count(ids []task.LaneID) []task.LaneCount {
 	out := make([]task.LaneCount, len(ids))
 	s.committing.RLock()
 	defer s.committing.RUnlock()
-	all := *s.published.Load()
+	all := finder{all: *s.published.Load()}
 	for i, id := range ids {
-		if l := find(all, id); l != nil {
+		if l := all.find(id); l != nil {
 			out[i] = l.count()
 		}
 	}
@@ -266,17 +268,36 @@ func (s *Set) Count(ids []task.LaneID) []task.LaneCount {
 
 // find is the lane of that ID; nil if there is none.
 func find(all []*Lane, id task.LaneID) *Lane {
-	if len(all) == 0 {
+	f := finder{all: all}
+	return f.find(id)
+}
+
+// finder finds lanes one after another, at once if each is the next.
+type finder struct {
+	all  []*Lane
+	next int // the place behind that of the one before
+}
+
+// find is the lane of that ID; nil if there is none.
+func (f *finder) find(id task.LaneID) *Lane {
+	if f.next >= len(f.all) || f.all[f.next].ID != id {
+		f.next = f.place(id)
+	}
+	if f.next >= len(f.all) || f.all[f.next].ID != id {
 		return nil
 	}
-	// Its place, if no lane before it has gone.
-	if i := int64(id - all[0].ID); i >= 0 && i < int64(len(all)) && all[i].ID == id {
-		return all[i]
+	f.next++
+	return f.all[f.next-1]
+}
+
+// place is that of the lane of that ID, if there is one.
+func (f *finder) place(id task.LaneID) int {
+	if len(f.all) > 0 { // what it is if no lane before it has gone
+		if i := int64(id - f.all[0].ID); i >= 0 && i < int64(len(f.all)) && f.all[i].ID == id {
+			return int(i)
+		}
 	}
-	if i := placeAfter(all, id-1); i < len(all) && all[i].ID == id {
-		return all[i]
-	}
-	return nil
+	return placeAfter(f.all, id-1)
 }
 
 // placeAfter is the index of the first lane with an ID above id.

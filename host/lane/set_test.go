@@ -203,3 +203,24 @@ func TestWaitingOfAType(t *testing.T) {
 		t.Errorf("%d wait at the end, want 1", n)
 	}
 }
+
+// TestFindLanes: a finder finds what is there, in whatever order it is asked, and of what is
+// gone nothing.
+func TestFindLanes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var f finder
+		there := map[task.LaneID]bool{}
+		for id := task.LaneID(1); id < 20; id++ {
+			if rapid.Bool().Draw(t, "is there") {
+				there[id] = true
+				f.all = append(f.all, &Lane{Lane: task.Lane{ID: id}})
+			}
+		}
+		for _, id := range rapid.SliceOf(rapid.Int64Range(0, 21)).Draw(t, "ids") {
+			id := task.LaneID(id)
+			if l := f.find(id); (l != nil) != there[id] || l != nil && l.ID != id {
+				t.Fatalf("of lane %d there is %v", id, l)
+			}
+		}
+	})
+}

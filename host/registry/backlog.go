@@ -38,7 +38,7 @@ func (s *shownCounts) of(l typeLane, c task.LaneCount) task.LaneCount {
 	if c.Ready == 0 {
 		return c
 	}
-	bounded := s.registry.Bounded(&task.Task{Type: l.Type, Owner: l.Owner})
+	bounded := s.registry.Bounded(l.Type, l.Owner)
 	if l.Type != s.last.Type || l.Route != s.last.Route || l.Executor != s.last.Executor || bounded || s.bounded {
 		s.wait = s.registry.queued(l).Waiting != task.WaitQueued
 		s.last = l

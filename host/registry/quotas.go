@@ -16,12 +16,12 @@ func (g *Registry) SetQuotas(ctx context.Context, q task.Quotas) error {
 	return nil
 }
 
-// Bounded says whether a limit on when attempts begin is in force for a task: of its type, or
-// of its owner.
-func (g *Registry) Bounded(t *task.Task) bool {
-	if g.quotas.Load().Of(t.Owner).Running > 0 {
+// Bounded says whether a limit on when attempts begin is in force for tasks of that type and
+// owner.
+func (g *Registry) Bounded(taskType, owner string) bool {
+	if g.quotas.Load().Of(owner).Running > 0 {
 		return true
 	}
-	_, limited := g.limits.Load().byType[t.Type]
+	_, limited := g.limits.Load().byType[taskType]
 	return limited
 }

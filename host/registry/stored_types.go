@@ -279,7 +279,7 @@ func (g *Registry) AnyLimited() (limited, rates bool) {
 // MayBegin says, as far as is known without the store's commit, that no limit of its type or
 // its owner keeps an attempt at the task from beginning.
 func (g *Registry) MayBegin(t *task.Task) bool {
-	if !g.Bounded(t) {
+	if !g.Bounded(t.Type, t.Owner) {
 		return true
 	}
 	b := g.store.StartBlock(t.Type, t.Owner, func(label string) (string, bool) { return t.Labels[label], true })

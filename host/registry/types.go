@@ -169,8 +169,8 @@ func (g *Registry) Types(s task.Scope) []task.TypeStatus {
 		if stored := (*g.stored.Load())[t.info.Name]; stored != nil {
 			ty.Paused = stored.paused
 		}
-		var lanes []task.Lane
-		var shown []typeLane
+		lanes := make([]task.Lane, 0, len(t.lanes))
+		shown := make([]typeLane, 0, len(t.lanes))
 		for _, l := range t.lanes {
 			if s.All || l.Owner == s.Owner {
 				lanes = append(lanes, l.Lane)

@@ -77,17 +77,17 @@ func sizeOfChanges(changes []task.Change) (rows, bytes int) {
 func (o *applyOp) run(w *writer) error {
 	for at := 0; at < len(o.order); at++ {
 		i := o.order[at]
-		run, made, err := o.applyRun(w, at)
+		n, made, err := o.applyRun(w, at)
 		switch {
 		case err != nil && !isConstraint(err):
 			return err
 		case made:
-			for _, done := range o.order[at : at+len(run)] {
+			for _, done := range o.order[at : at+n] {
 				o.errs[done] = nil
 			}
-			at += len(run) - 1
+			at += n - 1
 			continue
-		case run != nil:
+		case n > 0:
 			o.singly = true // then it is seen whose guard does not hold
 			return errRunAgain
 		}
@@ -105,20 +105,22 @@ func (o *applyOp) run(w *writer) error {
 		}
 		o.errs[i] = refused
 	}
-	clear(w.changes)
+	clear(w.run.changes)
 	return nil
 }
 
 // applyRun makes the changes from the one at a place of the order on, if they are more than one
-// that a statement can make: all or, if it says that they are not made, with something of them
-// left to be undone.
-func (o *applyOp) applyRun(w *writer, at int) (run []*task.Change, made bool, err error) {
-	if run = o.runFrom(w, at, isPlainSuccess, alike); run != nil {
-		made, err = w.succeed(run, o.routes[o.order[at]])
-	} else if run = o.runFrom(w, at, isPlainStart, startAlike); run != nil {
-		made, err = w.start(run, o.routes[o.order[at]])
+// that a statement can make, n of them: all or, if it says that they are not made, with something
+// of them left to be undone.
+func (o *applyOp) applyRun(w *writer, at int) (n int, made bool, err error) {
+	r := o.runFrom(w, at, isPlainSuccess, alike)
+	if len(r.changes) > 0 {
+		made, err = w.succeed(r)
+	} else {
+		r = o.runFrom(w, at, isPlainStart, startAlike)
+		made, err = w.start(r)
 	}
-	return run, made && err == nil, err
+	return len(r.changes), made, err
 }
 
 // apply makes one change; refused says why its guard does not hold.
@@ -126,9 +128,9 @@ func (w *writer) apply(c *task.Change, route string) (refused, err error) {
 	var done bool
 	switch {
 	case isPlainStart(c):
-		done, err = w.start([]*task.Change{c}, route)
+		done, err = w.start(w.runOf(c, route))
 	case isPlainSuccess(c):
-		done, err = w.succeed([]*task.Change{c}, route)
+		done, err = w.succeed(w.runOf(c, route))
 	}
 	if done || err != nil {
 		return nil, err

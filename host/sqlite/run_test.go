@@ -310,38 +310,88 @@ func ranOn(t *testing.T, st *stmt, first, rows int64) {
 	}
 }
 
-// TestRunsOfManyLanes: what is claimed of two owners in turns, and ends in whatever order, is
-// read, begun and ended by a statement each for all that lie beside one another.
+// TestRunsOfManyLanes: what is claimed of some owners in turns, and ends in whatever order, is
+// read, begun and ended by a statement each for all that lie beside one another, of the ends for
+// those of four owners.
 func TestRunsOfManyLanes(t *testing.T) {
 	s := stopped(t)
-	for _, owner := range []string{"ann", "bob"} {
-		tasks := newTasks(t, 50, task.Spec{})
+	var owners []string
+	var lanes []task.LaneID
+	for i := range 6 {
+		owners = append(owners, "owner "+strconv.Itoa(i))
+		lanes = append(lanes, task.LaneID(i+1))
+		tasks := newTasks(t, 20, task.Spec{})
 		for _, n := range tasks {
-			n.Owner = owner
+			n.Owner = owners[i]
 		}
 		insertTogether(t, s, tasks)
 	}
 	s.w.ready = readyTasks{}
 	s.w.st.taskWhole = nil // running it would panic
 	s.w.st.taskGuard = nil
-	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: []task.LaneID{1, 2}, Max: 100}}, Max: 100, NewToken: newToken, Now: time.Now()}}
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: lanes, Max: 120}}, Max: 120, NewToken: newToken, Now: time.Now()}}
 	tk := &ticket{op: o}
-	if s.w.write([]*ticket{tk}); tk.err != nil || len(o.taken) != 100 {
+	if s.w.write([]*ticket{tk}); tk.err != nil || len(o.taken) != 120 {
 		t.Fatal(len(o.taken), tk.err)
 	}
-	ranOn(t, s.w.st.taskBegin, 1, 100)
-	var of [2][]task.Task
+	ranOn(t, s.w.st.taskBegin, 1, 120)
+	var running []task.Task
 	for i := range o.taken {
 		n := o.taken[i].Change.Task
-		if want := []string{"ann", "bob"}[i%2]; n.Owner != want {
-			t.Fatalf("task %d of the claim is %s's, want %s's", i, n.Owner, want)
+		if n.Owner != owners[i%6] {
+			t.Fatalf("task %d of the claim is %s's, want %s's", i, n.Owner, owners[i%6])
 		}
-		of[i%2] = append(of[i%2], n)
+		running = append(running, n)
 	}
-	slices.Reverse(of[0])
-	for i, running := range of {
-		endRun(t, s, running, -1)
-		ranOn(t, s.w.st.taskSucceed, int64(50*i+1), 50)
+	slices.Reverse(running)
+	of := func(from, to int64) []task.Task {
+		return slices.DeleteFunc(slices.Clone(running), func(n task.Task) bool { return n.Seq < from || n.Seq > to })
+	}
+	counts := func(want ...int64) {
+		t.Helper()
+		for i, n := range s.lanes.Count(lanes) {
+			if n != (task.LaneCount{Active: want[i]}) {
+				t.Errorf("the lane of %s counts %+v, want %d that run", owners[i], n, want[i])
+			}
+		}
+	}
+	endRun(t, s, of(11, 70), -1)
+	ranOn(t, s.w.st.taskSucceed, 11, 60)
+	counts(10, 0, 0, 10, 20, 20)
+	endRun(t, s, of(71, 120), -1)
+	ranOn(t, s.w.st.taskSucceed, 71, 50)
+	endRun(t, s, of(1, 10), -1)
+	counts(0, 0, 0, 0, 0, 0)
+}
+
+// TestRunOfTooManyLanes: the ends of tasks that lie beside one another, each in a lane of its own,
+// are some statements, and a task in another lane than it says is seen to alone.
+func TestRunOfTooManyLanes(t *testing.T) {
+	s := stopped(t)
+	var lanes []task.LaneID
+	for i := range 10 {
+		tasks := newTasks(t, 1, task.Spec{})
+		tasks[0].Owner = "owner " + strconv.Itoa(i)
+		insertTogether(t, s, tasks)
+		lanes = append(lanes, task.LaneID(i+1))
+	}
+	o := &claimOp{claim: task.Claim{Executor: "local", Shares: []task.Share{{Lanes: lanes, Max: 10}}, Max: 10, NewToken: newToken, Now: time.Now()}}
+	s.w.write([]*ticket{{op: o}})
+	var running []task.Task
+	for i := range o.taken {
+		running = append(running, o.taken[i].Change.Task)
+	}
+	guard := s.w.st.taskGuard
+	s.w.st.taskGuard = nil // running it would panic
+	endRun(t, s, running[:8], -1)
+	ranOn(t, s.w.st.taskSucceed, 5, 4)
+	s.w.st.taskGuard = guard
+	if _, err := s.w.conn.Exec("UPDATE task SET lane = 1 WHERE seq = 9", nil); err != nil {
+		t.Fatal(err)
+	}
+	endRun(t, s, running[8:], -1)
+	if n := s.lanes.Count(lanes); n[0].Active != -1 || n[8].Active != 1 || n[9].Active != 0 {
+		t.Errorf("the lanes count %+v: the ninth task was ended in the lane that it names, and not in that of its row", n)
 	}
 }
 

@@ -91,12 +91,12 @@ type writer struct {
 	ready     readyTasks
 	groups    groupMoves
 	resources resourceQueues
-	feed      *feed          // nil until the store is identified
-	row       taskRow        // of the insert or update that is being bound
-	inputs    []newInput     // of the open transaction: see insertInputs
-	changes   []*task.Change // of a run
-	each      []byte         // what each task of a run has of its own, likewise
-	lastSeq   int64          // the order key given last
+	feed      *feed      // nil until the store is identified
+	row       taskRow    // of the insert or update that is being bound
+	inputs    []newInput // of the open transaction: see insertInputs
+	run       run        // room for one
+	each      []byte     // what each task of a run has of its own, likewise
+	lastSeq   int64      // the order key given last
 	// seqOnRecord is up to where table meta says that order keys were given: those of
 	// rows that were deleted are at most this. seqCommitted is what of it is committed.
 	seqOnRecord  int64

@@ -49,16 +49,16 @@ var (
 	sqlTaskWhole  = `SELECT ` + wholeColumns + ` FROM ` + wholeTables + ` WHERE t.seq = +?`
 	sqlTaskGuard  = `SELECT ` + guardColumns + ` FROM task WHERE seq = ?`
 	// Of a run of tasks: a statement a task would cost two or three times as much. Of what each
-	// has of its own there are 16 bytes in ?4: its token, or the time as digits.
+	// has of its own there are 16 bytes in a blob: its token, or the time as digits.
 	sqlTaskBegin = `UPDATE task SET state = ?5, waiting = ?6, attempt = ?7, version = ?3, begun = ?8, token = substr(?4, 16 * (seq - ?1) + 1, 16),
 executor = ?9, node = NULL, handle = NULL, started_at = ?10, updated_at = ?11, handed_at = ?12, done = NULL, total = NULL, message = NULL
 WHERE seq BETWEEN ?1 AND ?2 AND version = ?3 - 1`
 	sqlTaskSucceed = named(strings.ReplaceAll(`UPDATE task SET state = {succeeded}, token = NULL, handle = NULL, version = ?3 + 1,
-finished_at = TIME, expires_at = iif(?5 < 0, {never}, TIME + ?5), updated_at = TIME, result = ?6
-WHERE seq BETWEEN ?1 AND ?2 AND state = {running} AND attempt = ?7 AND version = ?3 AND lane = ?8 AND begun IS NOT NULL`,
-		"TIME", `CAST(substr(?4, 16 * (seq - ?1) + 1, 16) AS INTEGER)`))
-	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = version + 1, begun = version + 1, node = ?, handle = ?, started_at = ?,
-updated_at = ? WHERE seq BETWEEN ? AND ? AND state = {pending} AND waiting = {dispatched} AND attempt = ? AND version = ? AND lane = ?`)
+finished_at = TIME, expires_at = iif(?6 < 0, {never}, TIME + ?6), updated_at = TIME, result = ?7
+WHERE seq BETWEEN ?1 AND ?2 AND state = {running} AND attempt = ?4 AND version = ?3 AND begun IS NOT NULL AND lane = `,
+		"TIME", `CAST(substr(?5, 16 * (seq - ?1) + 1, 16) AS INTEGER)`) + laneOfRun(8))
+	sqlTaskStart = named(`UPDATE task SET state = {running}, waiting = {no reason}, version = ?3 + 1, begun = ?3 + 1, node = ?5, handle = ?6, started_at = ?7, updated_at = ?8
+WHERE seq BETWEEN ?1 AND ?2 AND state = {pending} AND waiting = {dispatched} AND attempt = ?4 AND version = ?3 AND lane = ` + laneOfRun(9))
 	sqlTaskProgress = named(`UPDATE task SET done = ?, total = ?, message = ?, updated_at = ?
 WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 
