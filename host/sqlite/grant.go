@@ -20,8 +20,9 @@ const grantAtOnce = groupRows
 
 // grant is a claim of a task that holds its resource from now on.
 type grant struct {
-	task int64
-	name string
+	task   int64
+	name   string
+	byName int64 // as claimRow has it
 }
 
 // waitingTask is a task that waits for resources, as the table has it.
@@ -77,13 +78,9 @@ func (w *writer) grantTo(name resourceName, granted []grant) ([]grant, error) {
 			return granted, w.signal(task.Signal{Kind: task.SignalResource, Owner: name.owner, Name: name.name})
 		}
 		for _, o := range q.waiters[:n] {
-			granted = append(granted, grant{o.task, name.name})
+			granted = append(granted, grant{o.task, name.name, flag(!o.kept)})
 		}
-		q.holders += int64(n)
-		q.holder = q.waiters[n-1].place
-		q.mode = q.modes[n-1]
-		q.waiters = q.waiters[n:]
-		q.modes = q.modes[n:]
+		q.grant(n)
 	}
 	return granted, nil
 }
@@ -102,26 +99,28 @@ func (w *writer) writeGrants(granted []grant) error {
 	if err != nil {
 		return err
 	}
-	alone := seqs[:0] // those that need one resource
-	for i := range tasks {
-		if t := &tasks[i]; t.needsOne() {
-			alone = append(alone, t.Seq)
-		}
-	}
+	var alone [2][]int64 // those that need one resource, by grant.byName
+	at := 0
 	for _, g := range granted {
-		if _, found := slices.BinarySearch(alone, g.task); found {
+		for at < len(tasks) && tasks[at].Seq < g.task {
+			at++
+		}
+		if at < len(tasks) && tasks[at].Seq == g.task && tasks[at].needsOne() {
+			alone[g.byName] = append(alone[g.byName], g.task)
 			continue
 		}
-		w.st.claimGrant.bind().int(w.resources.at).int(g.task).value(g.name)
+		w.st.claimGrant.bind().int(w.resources.at).int(g.byName).int(g.task).value(g.name)
 		if err := w.st.claimGrant.run(); err != nil {
 			return err
 		}
 	}
-	if err := eachRun(alone, func(first, last int64) error {
-		w.st.claimsGrant.bind().int(w.resources.at).int(first).int(last)
-		return w.st.claimsGrant.run()
-	}); err != nil {
-		return err
+	for byName, seqs := range alone {
+		if err := eachRun(seqs, func(first, last int64) error {
+			w.st.claimsGrant.bind().int(w.resources.at).int(int64(byName)).int(first).int(last)
+			return w.st.claimsGrant.run()
+		}); err != nil {
+			return err
+		}
 	}
 	return w.makeReady(tasks)
 }
@@ -166,12 +165,11 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 	for i := range tasks {
 		t := &tasks[i]
 		if !t.needsOne() {
-			w.st.claimMissing.bind().int(t.Seq)
-			missing, err := w.st.claimMissing.one()
+			claims, err := w.claimsOf(t.Seq)
 			if err != nil {
 				return err
 			}
-			if missing {
+			if slices.ContainsFunc(claims, claimRow.waits) {
 				continue
 			}
 		}
