@@ -25,15 +25,18 @@ type grant struct {
 	byName int64 // as claimRow has it
 }
 
-// waitingTask is a task that waits for resources, as the table has it.
+// waitingTask is what a grant needs of a task that waits for resources.
 type waitingTask struct {
-	task.Task
-	lane *lane.Lane
-	keep bool // for the claim
+	entry   lane.Entry // in the queue of its lane, once it is ready
+	id      task.ID
+	lane    *lane.Lane
+	version int64
+	one     bool // it needs one resource and no more
 }
 
-// needsOne says that the task needs one resource and no more.
-func (t *waitingTask) needsOne() bool { return len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1 }
+func waitingOf(t *task.Task, l *lane.Lane) waitingTask {
+	return waitingTask{entryOf(int64(t.Priority), t.Place, t.Seq), t.ID, l, t.Version, len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1}
+}
 
 // grantResources gives on what the transaction has freed. It is part of the commit: so no
 // resource that somebody waits for is ever seen free, and a crash leaves nothing to be given.
@@ -102,10 +105,10 @@ func (w *writer) writeGrants(granted []grant) error {
 	var alone [2][]int64 // those that need one resource, by grant.byName
 	at := 0
 	for _, g := range granted {
-		for at < len(tasks) && tasks[at].Seq < g.task {
+		for at < len(tasks) && tasks[at].entry.Seq < g.task {
 			at++
 		}
-		if at < len(tasks) && tasks[at].Seq == g.task && tasks[at].needsOne() {
+		if at < len(tasks) && tasks[at].entry.Seq == g.task && tasks[at].one {
 			alone[g.byName] = append(alone[g.byName], g.task)
 			continue
 		}
@@ -131,8 +134,8 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 	tasks = make([]waitingTask, 0, len(seqs))
 	unkept := make([]int64, 0, len(seqs))
 	for _, seq := range seqs {
-		if t, l, kept := w.ready.take(seq, task.WaitResource); kept {
-			tasks = append(tasks, waitingTask{t, l, true})
+		if t, kept := w.ready.waiting(seq); kept {
+			tasks = append(tasks, t)
 		} else {
 			unkept = append(unkept, seq)
 		}
@@ -150,12 +153,15 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 				return false
 			}
 			t, keep := readReadyTask(r, l)
-			tasks = append(tasks, waitingTask{t, l, keep})
+			tasks = append(tasks, waitingOf(&t, l))
+			if t.Waiting = task.WaitResource; keep {
+				w.ready.keep(t.Seq, &t, l)
+			}
 			return true
 		})
 		return cmp.Or(err, failed)
 	})
-	slices.SortFunc(tasks, func(a, b waitingTask) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(tasks, func(a, b waitingTask) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
 	return tasks, err
 }
 
@@ -164,8 +170,9 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 	seqs := make([]int64, 0, len(tasks))
 	for i := range tasks {
 		t := &tasks[i]
-		if !t.needsOne() {
-			claims, err := w.claimsOf(t.Seq)
+		seq := t.entry.Seq
+		if !t.one {
+			claims, err := w.claimsOf(seq)
 			if err != nil {
 				return err
 			}
@@ -173,18 +180,13 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 				continue
 			}
 		}
-		seqs = append(seqs, t.Seq)
+		seqs = append(seqs, seq)
 		l := t.lane
-		t.Waiting = task.WaitQueued
-		t.Version++
-		t.UpdatedAt = fromMicros(w.resources.at)
-		w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: task.Pending, Version: t.Version})
+		w.feed.note(task.FeedChange{Seq: seq, ID: t.id, Owner: l.Owner, State: task.Pending, Version: t.version + 1})
 		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
-		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
-		if t.keep { // should this be rolled back, it is read anew before it is ready
-			w.ready.keep(t.Seq, &t.Task, l)
-		}
+		l.Window.Add(t.entry)
+		w.ready.madeReady(seq, w.resources.at)
 	}
 	return eachRun(seqs, func(first, last int64) error {
 		w.st.makeReady.bind().int(w.resources.at).int(first).int(last)
