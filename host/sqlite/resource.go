@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/resource"
@@ -32,19 +33,28 @@ func resourcesDocument(r *task.Resources) string {
 	if r.None() {
 		return ""
 	}
+	if len(r.Exclusive) == 1 && len(r.Shared) == 0 && !strings.ContainsFunc(r.Exclusive[0], isEscaped) {
+		return beforeExclusive + r.Exclusive[0] + afterExclusive
+	}
 	b, _ := json.Marshal(r) // lists of strings always marshal
 	return string(b)
 }
 
-// oneExclusive is the name in the commonest of these documents, which is read often; false for
-// any other.
+// The commonest of these documents, which is written and read often, is the one name that a task
+// needs for itself between these.
+const beforeExclusive, afterExclusive = `{"exclusive":["`, `"]}`
+
+// isEscaped says that a character may be written otherwise in JSON.
+func isEscaped(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\<>&`, c) }
+
+// oneExclusive is the name in the commonest document; false for any other.
 func oneExclusive(document []byte) (name string, ok bool) {
-	const before, after = `{"exclusive":["`, `"]}`
-	if len(document) < len(before)+len(after) || string(document[:len(before)]) != before {
+	if len(document) < len(beforeExclusive)+len(afterExclusive) || string(document[:len(beforeExclusive)]) != beforeExclusive {
 		return "", false
 	}
-	rest := document[len(before):]
-	return string(rest[:len(rest)-len(after)]), bytes.IndexAny(rest, `"\`) == len(rest)-len(after) && string(rest[len(rest)-len(after):]) == after
+	rest := document[len(beforeExclusive):]
+	end := len(rest) - len(afterExclusive)
+	return string(rest[:end]), bytes.IndexAny(rest, `"\`) == end && string(rest[end:]) == afterExclusive
 }
 
 // newClaim is a claim that is not in the table yet.

@@ -9,14 +9,17 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// TestOneExclusive: the document that is read without a decoder is read as a decoder does, and
-// every other one is left to it.
+// TestOneExclusive: the document that is written and read by hand is as an encoder writes it and a
+// decoder reads it, and every other one is left to them.
 func TestOneExclusive(t *testing.T) {
 	plain := 0
-	names := []string{"disk", "ä", "a b", "\u2028", `"`, `\`, `a"b`, `","`, `"]}`, `],"shared":["b`, "<&>", "\n"}
+	names := []string{"disk", "ä", "a b", "\u2028", `"`, `\`, `a"b`, `","`, `"]}`, `],"shared":["b`, "<&>", "<", "\n", "\x7f", "~", " ", "\xff"}
 	for _, name := range names {
 		for _, r := range []task.Resources{{Exclusive: []string{name}}, {Exclusive: []string{name, "b"}}, {Shared: []string{name}}, {Exclusive: []string{name}, Shared: []string{"b"}}} {
 			document := resourcesDocument(&r)
+			if b, err := json.Marshal(r); err != nil || document != string(b) {
+				t.Errorf("%+v is written as %s, %v", r, document, err)
+			}
 			var want task.Resources
 			if err := json.Unmarshal([]byte(document), &want); err != nil {
 				t.Fatal(err)
@@ -30,7 +33,7 @@ func TestOneExclusive(t *testing.T) {
 			}
 		}
 	}
-	if plain != 3 {
+	if plain != 6 {
 		t.Errorf("%d are plain", plain)
 	}
 	for _, damaged := range []string{"", "{", `{"exclusive":["`, `{"exclusive":["a`, `{"exclusive":["a"]`, `{"exclusive":["a"]}}`} {
