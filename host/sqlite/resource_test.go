@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -78,25 +79,48 @@ func TestKeptClaims(t *testing.T) {
 	s.w.resources.kept -= claimsKept
 	want(6, waitersKept+1)
 
+	deep := alone(1, "deep")[0] // found by its name, behind a holder that is not
+	insertTogether(t, s, []*task.Task{deep})
+	want(7, waitersKept+1)
+	page, err := s.Resources(t.Context(), task.Scope{All: true}, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := ""
+	for _, r := range page.Resources {
+		seen += fmt.Sprintf("%s %d %d %d, ", r.Name, r.Held, r.Waiting, len(r.Queue))
+	}
+	if seen != fmt.Sprintf("deep 1 %d %[1]d, late 1 1 1, shared 2 0 0, ", waitersKept+3) {
+		t.Errorf("the list has %s", seen)
+	}
+	holder := page.Resources[0].Holders[0].Task
+	is, err := s.Get(t.Context(), task.Scope{All: true}, deep.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blockers, err := s.BlockedBy(t.Context(), is.Seq); err != nil || !reflect.DeepEqual(blockers, []task.ID{holder}) {
+		t.Errorf("blocked by %v, %v, want by %v", blockers, err, holder)
+	}
+
 	failed := errors.New("undone")
 	all := alone(3, "undone")
 	broken := &ticket{op: &guardedOp{do: func(w *writer) (refused, err error) { return nil, errors.Join(w.writeClaims(), failed) }}}
 	if s.w.write([]*ticket{insertion(t, all...), broken}); !errors.Is(broken.err, failed) {
 		t.Fatal(broken.err)
 	}
-	want(6, waitersKept+1)
+	want(7, waitersKept+1)
 
 	dir := s.dir
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = openStore(t, dir)
-	want(waitersKept+7, 0)
+	want(waitersKept+8, 0)
 	s.w.stop()
 	insertTogether(t, s, alone(2, "deep"))
-	want(waitersKept+9, 0)
+	want(waitersKept+10, 0)
 	insertTogether(t, s, alone(2, "new"))
-	want(waitersKept+9, 2)
+	want(waitersKept+10, 2)
 	for {
 		got, err := claimed(t, s, 10)
 		if err != nil {
