@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	queuesKept  = 1 << 13 // of names that are found in the table: 3 MiB at the most
+	queuesKept  = 1 << 13 // of names whose claims are all found by them: 16 MiB at the most
 	waitersKept = 64      // of one queue
-	claimsKept  = 1 << 15 // that are not found by their names: 8 MiB, if each has a name of its own
+	claimsKept  = 1 << 15 // that are not found by their names: 14 MiB, if each has a name of its own
 )
 
 // resourceName is a resource: names are their owner's.
