@@ -38,6 +38,13 @@ func TestConformance(t *testing.T) {
 	storetest.RunGroups(t, open)
 	storetest.RunChildren(t, open)
 	storetest.RunResources(t, open)
+	t.Run("few claims are kept", func(t *testing.T) {
+		storetest.RunResources(t, func(t *testing.T, dir string) *Store {
+			s := open(t, dir)
+			s.w.resources.kept = claimsKept - 3
+			return s
+		})
+	})
 	storetest.RunSchedules(t, open)
 	storetest.RunBacklog(t, open)
 	storetest.RunTypes(t, open)

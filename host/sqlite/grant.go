@@ -20,19 +20,23 @@ const grantAtOnce = groupRows
 
 // grant is a claim of a task that holds its resource from now on.
 type grant struct {
-	task int64
-	name string
+	task   int64
+	name   string
+	byName int64 // as claimRow has it
 }
 
-// waitingTask is a task that waits for resources, as the table has it.
+// waitingTask is what a grant needs of a task that waits for resources.
 type waitingTask struct {
-	task.Task
-	lane *lane.Lane
-	keep bool // for the claim
+	entry   lane.Entry // in the queue of its lane, once it is ready
+	id      task.ID
+	lane    *lane.Lane
+	version int64
+	one     bool // it needs one resource and no more
 }
 
-// needsOne says that the task needs one resource and no more.
-func (t *waitingTask) needsOne() bool { return len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1 }
+func waitingOf(t *task.Task, l *lane.Lane) waitingTask {
+	return waitingTask{entryOf(int64(t.Priority), t.Place, t.Seq), t.ID, l, t.Version, len(t.Resources.Exclusive)+len(t.Resources.Shared) == 1}
+}
 
 // grantResources gives on what the transaction has freed. It is part of the commit: so no
 // resource that somebody waits for is ever seen free, and a crash leaves nothing to be given.
@@ -77,13 +81,9 @@ func (w *writer) grantTo(name resourceName, granted []grant) ([]grant, error) {
 			return granted, w.signal(task.Signal{Kind: task.SignalResource, Owner: name.owner, Name: name.name})
 		}
 		for _, o := range q.waiters[:n] {
-			granted = append(granted, grant{o.task, name.name})
+			granted = append(granted, grant{o.task, name.name, flag(!o.kept)})
 		}
-		q.holders += int64(n)
-		q.holder = q.waiters[n-1].place
-		q.mode = q.modes[n-1]
-		q.waiters = q.waiters[n:]
-		q.modes = q.modes[n:]
+		q.grant(n)
 	}
 	return granted, nil
 }
@@ -102,26 +102,28 @@ func (w *writer) writeGrants(granted []grant) error {
 	if err != nil {
 		return err
 	}
-	alone := seqs[:0] // those that need one resource
-	for i := range tasks {
-		if t := &tasks[i]; t.needsOne() {
-			alone = append(alone, t.Seq)
-		}
-	}
+	var alone [2][]int64 // those that need one resource, by grant.byName
+	at := 0
 	for _, g := range granted {
-		if _, found := slices.BinarySearch(alone, g.task); found {
+		for at < len(tasks) && tasks[at].entry.Seq < g.task {
+			at++
+		}
+		if at < len(tasks) && tasks[at].entry.Seq == g.task && tasks[at].one {
+			alone[g.byName] = append(alone[g.byName], g.task)
 			continue
 		}
-		w.st.claimGrant.bind().int(w.resources.at).int(g.task).value(g.name)
+		w.st.claimGrant.bind().int(w.resources.at).int(g.byName).int(g.task).value(g.name)
 		if err := w.st.claimGrant.run(); err != nil {
 			return err
 		}
 	}
-	if err := eachRun(alone, func(first, last int64) error {
-		w.st.claimsGrant.bind().int(w.resources.at).int(first).int(last)
-		return w.st.claimsGrant.run()
-	}); err != nil {
-		return err
+	for byName, seqs := range alone {
+		if err := eachRun(seqs, func(first, last int64) error {
+			w.st.claimsGrant.bind().int(w.resources.at).int(int64(byName)).int(first).int(last)
+			return w.st.claimsGrant.run()
+		}); err != nil {
+			return err
+		}
 	}
 	return w.makeReady(tasks)
 }
@@ -132,8 +134,8 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 	tasks = make([]waitingTask, 0, len(seqs))
 	unkept := make([]int64, 0, len(seqs))
 	for _, seq := range seqs {
-		if t, l, kept := w.ready.take(seq, task.WaitResource); kept {
-			tasks = append(tasks, waitingTask{t, l, true})
+		if t, kept := w.ready.waiting(seq); kept {
+			tasks = append(tasks, t)
 		} else {
 			unkept = append(unkept, seq)
 		}
@@ -151,12 +153,15 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 				return false
 			}
 			t, keep := readReadyTask(r, l)
-			tasks = append(tasks, waitingTask{t, l, keep})
+			tasks = append(tasks, waitingOf(&t, l))
+			if t.Waiting = task.WaitResource; keep {
+				w.ready.keep(t.Seq, &t, l)
+			}
 			return true
 		})
 		return cmp.Or(err, failed)
 	})
-	slices.SortFunc(tasks, func(a, b waitingTask) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(tasks, func(a, b waitingTask) int { return cmp.Compare(a.entry.Seq, b.entry.Seq) })
 	return tasks, err
 }
 
@@ -165,28 +170,23 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 	seqs := make([]int64, 0, len(tasks))
 	for i := range tasks {
 		t := &tasks[i]
-		if !t.needsOne() {
-			w.st.claimMissing.bind().int(t.Seq)
-			missing, err := w.st.claimMissing.one()
+		seq := t.entry.Seq
+		if !t.one {
+			claims, err := w.claimsOf(seq)
 			if err != nil {
 				return err
 			}
-			if missing {
+			if slices.ContainsFunc(claims, claimRow.waits) {
 				continue
 			}
 		}
-		seqs = append(seqs, t.Seq)
+		seqs = append(seqs, seq)
 		l := t.lane
-		t.Waiting = task.WaitQueued
-		t.Version++
-		t.UpdatedAt = fromMicros(w.resources.at)
-		w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: task.Pending, Version: t.Version})
+		w.feed.note(task.FeedChange{Seq: seq, ID: t.id, Owner: l.Owner, State: task.Pending, Version: t.version + 1})
 		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
-		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
-		if t.keep { // should this be rolled back, it is read anew before it is ready
-			w.ready.keep(t.Seq, &t.Task, l)
-		}
+		l.Window.Add(t.entry)
+		w.ready.madeReady(seq, w.resources.at)
 	}
 	return eachRun(seqs, func(first, last int64) error {
 		w.st.makeReady.bind().int(w.resources.at).int(first).int(last)

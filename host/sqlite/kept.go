@@ -125,15 +125,44 @@ func (n *keptTask) task() task.Task {
 	return t
 }
 
-// take gives the task with that order key if it is kept as one that waits for that, and forgets it.
-func (k *readyTasks) take(seq int64, w task.Waiting) (t task.Task, l *lane.Lane, kept bool) {
-	if !k.have(seq) || k.place(seq).waiting != w {
-		return t, nil, false
+// take gives the task with that order key if it is kept as one that is ready, and forgets it.
+func (k *readyTasks) take(seq int64) (t task.Task, kept bool) {
+	if !k.have(seq) || k.place(seq).waiting != task.WaitQueued {
+		return t, false
 	}
 	n := k.place(seq)
-	t, l = n.task(), n.lane
+	t = n.task()
 	k.clear(n)
-	return t, l, true
+	return t, true
+}
+
+// waiting is what a grant needs of the task with that order key, if it is kept as one that waits for resources.
+func (k *readyTasks) waiting(seq int64) (t waitingTask, kept bool) {
+	if !k.have(seq) || k.place(seq).waiting != task.WaitResource {
+		return t, false
+	}
+	n := k.place(seq)
+	if n.whole != nil {
+		return waitingOf(n.whole, n.lane), true
+	}
+	return waitingTask{entryOf(int64(n.priority), 0, seq), n.id, n.lane, n.version, true}, true
+}
+
+// madeReady changes a task that is kept as its row was changed. Should that be rolled back, the
+// task is read anew before it is ready.
+func (k *readyTasks) madeReady(seq, at int64) {
+	if !k.have(seq) {
+		return
+	}
+	n := k.place(seq)
+	n.waiting = task.WaitQueued
+	n.version++
+	n.updated = at
+	if n.whole != nil {
+		n.whole.Waiting = task.WaitQueued
+		n.whole.Version++
+		n.whole.UpdatedAt = fromMicros(at)
+	}
 }
 
 // have says that the task with that order key is kept.

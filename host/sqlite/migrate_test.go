@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -164,11 +165,17 @@ VALUES (1, ?, 1, ?, ?, 0, 1, 2, ?, 'fleet', 0, 3, 0, 3, 0, 0, ?, ?, ?, 0)`, id[:
 }
 
 // TestResourcesOfAnOldStore: who held resources or waited for them in a store that kept its
-// claims by their names does so still, and the order goes on.
+// claims by their names, or by their tasks, does so still, and the order goes on.
 func TestResourcesOfAnOldStore(t *testing.T) {
+	for _, version := range []int64{12, 25} {
+		t.Run(strconv.FormatInt(version, 10), func(t *testing.T) { resourcesOfAnOldStore(t, version) })
+	}
+}
+
+func resourcesOfAnOldStore(t *testing.T, version int64) {
 	const at = 1_700_000_000_000_000
 	var ids []task.ID
-	dir := oldStore(t, 12, func(exec func(string, ...any)) {
+	dir := oldStore(t, version, func(exec func(string, ...any)) {
 		exec(`INSERT INTO lane (id, type, owner, route, executor, suspect, child, label_values) VALUES (1, 'noop', 'ann', '', '', 0, 0, '')`)
 		for seq := range 3 {
 			id := newID()

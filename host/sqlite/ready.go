@@ -129,7 +129,7 @@ func (w *writer) readyTask(head *lane.Head, merge *lane.Merge) (t task.Task, rea
 			}
 		}
 	}
-	if t, _, kept := w.ready.take(seq, task.WaitQueued); kept {
+	if t, kept := w.ready.take(seq); kept {
 		// It may have been read for another lane, to which it was moved since.
 		l := &head.Lane.Lane
 		return t, int64(t.Priority) == head.Entry.Priority && t.Pinned == l.Executor && t.Suspect == l.Suspect, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/resource"
@@ -12,62 +13,49 @@ import (
 )
 
 const (
-	sqlClaimLast    = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place DESC LIMIT 1`
-	sqlHolders      = `SELECT place, mode, held FROM resource_claim WHERE name = ? AND owner = ? ORDER BY place`
-	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE name = ? AND owner = ? AND place > ? ORDER BY place LIMIT +?`
-	sqlClaimsOfTask = `SELECT owner, name, place, held FROM resource_claim WHERE task = ?`
-	sqlClaimMissing = `SELECT 1 FROM resource_claim WHERE task = ? AND held = 0 LIMIT 1`
-	sqlClaimInsert  = `INSERT INTO resource_claim (task, owner, name, place, mode, held, since) VALUES `
-	sqlClaimRow     = `(?, ?, ?, ?, ?, ?, ?)`
-	sqlClaimGrant   = `UPDATE resource_claim SET held = 1, since = ? WHERE task = ? AND name = ?`
-	sqlClaimsGrant  = `UPDATE resource_claim SET held = 1, since = ? WHERE task BETWEEN ? AND ?`
-	sqlClaimsDelete = `DELETE FROM resource_claim WHERE task BETWEEN ? AND ?`
+	sqlClaimLast    = `SELECT place FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? ORDER BY place DESC LIMIT 1`
+	sqlHolders      = `SELECT place, mode, held FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? ORDER BY place`
+	sqlWaiters      = `SELECT place, task, mode FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? AND place > ? ORDER BY place LIMIT +?`
+	sqlClaimsOfTask = `SELECT owner, name, place, held FROM resource_claim WHERE by_name = +? AND task = ?`
+	sqlClaimInsert  = `INSERT INTO resource_claim (by_name, task, owner, name, place, mode, held, since) VALUES `
+	sqlClaimRow     = `(?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlClaimGrant   = `UPDATE resource_claim SET held = 1, since = ? WHERE by_name = +? AND task = ? AND name = ?`
+	sqlClaimsGrant  = `UPDATE resource_claim SET held = 1, since = ? WHERE by_name = +? AND task BETWEEN ? AND ?`
+	sqlClaimsDelete = `DELETE FROM resource_claim WHERE by_name = +? AND task BETWEEN ? AND ?`
+	sqlClaimsName   = `UPDATE resource_claim SET by_name = 1 WHERE by_name = 0`
 )
 
-const (
-	queuesKept   = 1 << 13 // of names: 10 MiB at the most
-	waitersKept  = 64      // of one queue
-	claimsAtOnce = 10      // of new tasks, that one statement inserts
-)
+// claimsAtOnce is how many claims of new tasks one statement inserts.
+const claimsAtOnce = 10
 
 // resourcesDocument is the resources of a task as they are stored; "" for none.
 func resourcesDocument(r *task.Resources) string {
 	if r.None() {
 		return ""
 	}
+	if len(r.Exclusive) == 1 && len(r.Shared) == 0 && !strings.ContainsFunc(r.Exclusive[0], isEscaped) {
+		return beforeExclusive + r.Exclusive[0] + afterExclusive
+	}
 	b, _ := json.Marshal(r) // lists of strings always marshal
 	return string(b)
 }
 
-// oneExclusive is the name in the commonest of these documents, which is read often; false for
-// any other.
+// The commonest of these documents, which is written and read often, is the one name that a task
+// needs for itself between these.
+const beforeExclusive, afterExclusive = `{"exclusive":["`, `"]}`
+
+// isEscaped says that a character may be written otherwise in JSON.
+func isEscaped(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\<>&`, c) }
+
+// oneExclusive is the name in the commonest document; false for any other.
 func oneExclusive(document []byte) (name string, ok bool) {
-	const before, after = `{"exclusive":["`, `"]}`
-	if len(document) < len(before)+len(after) || string(document[:len(before)]) != before {
+	if len(document) < len(beforeExclusive)+len(afterExclusive) || string(document[:len(beforeExclusive)]) != beforeExclusive {
 		return "", false
 	}
-	rest := document[len(before):]
-	return string(rest[:len(rest)-len(after)]), bytes.IndexAny(rest, `"\`) == len(rest)-len(after) && string(rest[len(rest)-len(after):]) == after
+	rest := document[len(beforeExclusive):]
+	end := len(rest) - len(afterExclusive)
+	return string(rest[:end]), bytes.IndexAny(rest, `"\`) == end && string(rest[end:]) == afterExclusive
 }
-
-// resourceName is a resource: names are their owner's.
-type resourceName struct{ owner, name string }
-
-// resourceQueue is what the writer keeps of the queue of one name. Whoever holds it are the
-// first, up to a place, and whoever has a later one waits.
-type resourceQueue struct {
-	last    int64         // the place given last: later than the last holder's exactly if somebody waits
-	holders int64         // how many hold it
-	holder  int64         // the place of the last that got it
-	mode    resource.Mode // in which it is held
-	// The first that wait, as far as they were read or came since all are there, and how each is to have it.
-	waiters []waiter
-	modes   []resource.Mode
-	all     bool // those are all that wait
-	freed   bool // it is among those that the commit looks at
-}
-
-type waiter struct{ place, task int64 }
 
 // newClaim is a claim that is not in the table yet.
 type newClaim struct {
@@ -75,41 +63,8 @@ type newClaim struct {
 	task, place int64
 	mode        resource.Mode
 	held        bool
+	byName      bool // it is to be found by its name: resourceQueue says which others need not be
 	since       int64
-}
-
-// resourceQueues is what the writer knows of resources: of the queues of names that are in
-// use, a cache that a rollback empties; and what the open transaction is still to do.
-type resourceQueues struct {
-	queues map[resourceName]*resourceQueue
-	freed  []resourceName // that the next may have now
-	at     int64          // when that came to be
-	ended  []int64        // order keys of tasks whose claims are to be deleted
-	coming []newClaim     // that are to be inserted
-}
-
-// committed is called after the commit.
-func (q *resourceQueues) committed() {
-	if len(q.queues) > queuesKept {
-		clear(q.queues)
-	}
-}
-
-// rollback is called instead: the rows are as they were before.
-func (q *resourceQueues) rollback() {
-	clear(q.queues)
-	q.freed = q.freed[:0]
-	q.ended = q.ended[:0]
-	q.coming = q.coming[:0]
-}
-
-// free has the commit look whether the next may have a resource.
-func (q *resourceQueues) free(name resourceName, of *resourceQueue, at int64) {
-	q.at = max(q.at, at)
-	if !of.freed {
-		of.freed = true
-		q.freed = append(q.freed, name)
-	}
 }
 
 // waitForResources is why a ready task waits: until it has its resources, in whose queues it
@@ -125,7 +80,7 @@ func (w *writer) waitForResources(t *task.Task, seq, at int64) (task.Waiting, er
 	if len(claims) == 0 {
 		return w.claimResources(t, seq, at)
 	}
-	if slices.ContainsFunc(claims, func(c claimRow) bool { return !c.held }) {
+	if slices.ContainsFunc(claims, claimRow.waits) {
 		return task.WaitResource, nil
 	}
 	return task.WaitQueued, nil
@@ -168,10 +123,11 @@ func (w *writer) claimResource(c *newClaim) error {
 	}
 	c.held = fits && q.last == q.holder
 	c.place = q.last + 1
+	// Who shares a name may end before others that do, so those are not told apart in memory.
+	known := c.mode == resource.Exclusive && (c.held || q.keepsNext())
+	c.byName = !known || !w.resources.keep(q)
 	if c.held {
-		q.holders++
-		q.holder = c.place
-		q.mode = c.mode
+		q.hold(c)
 	} else {
 		q.join(c)
 	}
@@ -179,22 +135,10 @@ func (w *writer) claimResource(c *newClaim) error {
 	return nil
 }
 
-// join has a claim wait behind all others.
-func (q *resourceQueue) join(c *newClaim) {
-	if q.last == q.holder { // nobody else waits
-		q.waiters = q.waiters[:0]
-		q.modes = q.modes[:0]
-		q.all = true
-	}
-	if q.all = q.all && len(q.waiters) < waitersKept; q.all {
-		q.waiters = append(q.waiters, waiter{place: c.place, task: c.task})
-		q.modes = append(q.modes, c.mode)
-	}
-}
-
-// queueOf is the queue of a name, read from the table if it is not kept.
+// queueOf is the queue of a name, which the transaction may change, read from the table if it is not kept.
 func (w *writer) queueOf(name resourceName) (*resourceQueue, error) {
 	if q := w.resources.queues[name]; q != nil {
+		w.resources.change(name, q)
 		return q, nil
 	}
 	if err := w.writeClaims(); err != nil {
@@ -221,11 +165,15 @@ func (w *writer) queueOf(name resourceName) (*resourceQueue, error) {
 			return true
 		})
 	}
+	if err != nil {
+		return nil, err
+	}
 	if w.resources.queues == nil {
 		w.resources.queues = map[resourceName]*resourceQueue{}
 	}
 	w.resources.queues[name] = q
-	return q, err
+	w.resources.change(name, q)
+	return q, nil
 }
 
 // readWaiters reads the first that wait for a name, unless some are kept.
@@ -240,8 +188,8 @@ func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
 	if err := w.writeClaims(); err != nil {
 		return err
 	}
-	q.waiters = q.waiters[:0]
-	q.modes = q.modes[:0]
+	q.waiters = nil
+	q.modes = nil
 	st := w.st.waiters
 	st.bind().value(name.name).value(name.owner).int(q.holder).int(waitersKept)
 	err := st.each(func(r row) bool {
@@ -261,21 +209,28 @@ func (w *writer) readWaiters(name resourceName, q *resourceQueue) error {
 // claimRow is a claim of a task as it is in the table.
 type claimRow struct {
 	resourceName
-	place int64
-	held  bool
+	place  int64
+	held   bool
+	byName int64 // 1 if it is found by its name; otherwise 0
 }
+
+func (c claimRow) waits() bool { return !c.held }
 
 func (w *writer) claimsOf(seq int64) (claims []claimRow, err error) {
 	if err := w.writeClaims(); err != nil {
 		return nil, err
 	}
 	st := w.st.claimsOfTask
-	st.bind().int(seq)
-	err = st.each(func(r row) bool {
-		claims = append(claims, claimRow{resourceName: resourceName{r.text(0), r.text(1)}, place: r.int(2), held: r.int(3) == 1})
-		return true
-	})
-	return claims, err
+	for byName := range int64(2) { // together they would make a temporary tree
+		st.bind().int(byName).int(seq)
+		if err := st.each(func(r row) bool {
+			claims = append(claims, claimRow{resourceName: resourceName{r.text(0), r.text(1)}, place: r.int(2), held: r.int(3) == 1, byName: byName})
+			return true
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return claims, nil
 }
 
 // releaseResources gives back what a task holds or waits for that is final now, and was in
@@ -291,19 +246,25 @@ func (w *writer) releaseResources(t *task.Task, from task.State, at int64) error
 			if err != nil {
 				return err
 			}
-			w.letGoOf(n, q, at)
+			w.resources.end(t.Seq, w.letGoOf(n, q, at))
 		}
 	}
-	w.resources.ended = append(w.resources.ended, t.Seq)
 	return nil
 }
 
-// letGoOf counts a holder less.
-func (w *writer) letGoOf(name resourceName, q *resourceQueue, at int64) {
+// letGoOf counts a holder less, and says by 1 that its claim is found by its name, or 0.
+func (w *writer) letGoOf(name resourceName, q *resourceQueue, at int64) (byName int64) {
+	byName = 1
+	if q.keptHolder != 0 {
+		byName = 0
+		q.keptHolder = 0
+		w.resources.forget(q)
+	}
 	q.holders = max(q.holders-1, 0)
 	if q.holders == 0 && q.last > q.holder { // others that hold it share it, and whoever might do so too does already
 		w.resources.free(name, q, at)
 	}
+	return byName
 }
 
 // leaveQueues is releaseResources for a task that no attempt holds: it may have some of its
@@ -318,17 +279,17 @@ func (w *writer) leaveQueues(t *task.Task, at int64) error {
 		if err != nil {
 			return err
 		}
+		w.resources.end(t.Seq, c.byName)
 		if c.held {
 			w.letGoOf(c.resourceName, q, at)
 			continue
 		}
-		if i := slices.IndexFunc(q.waiters, func(o waiter) bool { return o.place == c.place }); i >= 0 {
-			q.waiters = slices.Delete(q.waiters, i, i+1)
-			q.modes = slices.Delete(q.modes, i, i+1)
+		q.leave(c.place)
+		if c.byName == 0 {
+			w.resources.forget(q)
 		}
 		w.resources.free(c.resourceName, q, at) // it may have held back others
 	}
-	w.resources.ended = append(w.resources.ended, t.Seq)
 	return nil
 }
 
@@ -337,14 +298,16 @@ func (w *writer) leaveQueues(t *task.Task, at int64) error {
 // comes to the queues and leaves them in between: who leaves is read first, or runs.
 func (w *writer) writeClaims() error {
 	q := &w.resources
-	slices.Sort(q.ended)
-	if err := eachRun(q.ended, func(first, last int64) error {
-		w.st.claimsDelete.bind().int(first).int(last)
-		return w.st.claimsDelete.run()
-	}); err != nil {
-		return err
+	for byName, ended := range q.ended {
+		slices.Sort(ended)
+		if err := eachRun(ended, func(first, last int64) error {
+			w.st.claimsDelete.bind().int(int64(byName)).int(first).int(last)
+			return w.st.claimsDelete.run()
+		}); err != nil {
+			return err
+		}
+		q.ended[byName] = ended[:0]
 	}
-	q.ended = q.ended[:0]
 	for coming := q.coming; len(coming) > 0; {
 		st := w.st.claimInsert
 		n := 1
@@ -354,7 +317,7 @@ func (w *writer) writeClaims() error {
 		}
 		a := st.bind()
 		for _, c := range coming[:n] {
-			a.int(c.task).value(c.owner).value(c.name).int(c.place).int(int64(c.mode)).int(flag(c.held)).int(c.since)
+			a.int(flag(c.byName)).int(c.task).value(c.owner).value(c.name).int(c.place).int(int64(c.mode)).int(flag(c.held)).int(c.since)
 		}
 		if err := st.run(); err != nil {
 			return err
@@ -363,6 +326,13 @@ func (w *writer) writeClaims() error {
 	}
 	q.coming = q.coming[:0]
 	return nil
+}
+
+// nameClaims has all claims found by their names, of which the writer knows none yet.
+func (w *writer) nameClaims() error {
+	t := &ticket{op: &guardedOp{do: func(w *writer) (refused, err error) { return nil, w.query(sqlClaimsName, 0, nil, nil) }}}
+	w.write([]*ticket{t})
+	return t.err
 }
 
 // eachRun calls f with the first and the last of each run of numbers that follow one another.

@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/taskhost/taskhost/host/resource"
@@ -10,17 +13,26 @@ import (
 )
 
 // Those that hold a name are the first of its queue, so the place of the first that waits tells
-// them apart from the rest, and no read looks through all who wait.
+// them apart from the rest, and no read looks through all who wait. Claims that are not found by
+// their names are found by the tasks that the writer names.
 const (
-	sqlFirstWaiting  = `SELECT place FROM resource_claim WHERE name = ? AND owner = ? AND held = 0 ORDER BY place LIMIT 1`
-	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim WHERE (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT +?5`
-	sqlResourceCount = `SELECT count(*) FROM resource_claim WHERE name = ? AND owner = ? AND place >= ? AND place < ?`
-	sqlResourceRows  = `SELECT t.id, c.mode, c.since FROM resource_claim c JOIN task t ON t.seq = c.task
-WHERE c.name = ? AND c.owner = ? AND c.place >= ? AND c.place < ? AND c.held = ? ORDER BY c.place LIMIT +?`
-	sqlBlockedBy = `SELECT DISTINCT t.id FROM resource_claim mine JOIN resource_claim c ON c.owner = mine.owner AND c.name = mine.name
-AND c.place < (SELECT w.place FROM resource_claim w WHERE w.name = mine.name AND w.owner = mine.owner AND w.held = 0 ORDER BY w.place LIMIT 1)
-JOIN task t ON t.seq = c.task WHERE mine.task = ? AND mine.held = 0 LIMIT +?`
+	sqlFirstWaiting  = `SELECT place FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? AND held = 0 ORDER BY place LIMIT 1`
+	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim INDEXED BY resource_queue
+WHERE by_name = 1 AND (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT +?5`
+	sqlResourceCount = `SELECT count(*) FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? AND place >= ? AND place < ?`
+	sqlResourceRows  = `SELECT t.id, c.mode, c.since, c.place FROM resource_claim c JOIN task t ON t.seq = c.task
+WHERE c.by_name = 1 AND c.name = ? AND c.owner = ? AND c.place >= ? AND c.place < ? AND c.held = ? ORDER BY c.place LIMIT +?`
+	sqlKeptClaims = `SELECT t.id, c.mode, c.since, c.place, c.held FROM json_each(?) CROSS JOIN resource_claim c ON c.by_name = 0 AND c.task = json_each.value
+JOIN task t ON t.seq = c.task WHERE c.name = ? AND c.owner = ?`
+	sqlMissing   = `SELECT owner, name, place FROM resource_claim WHERE by_name IN (0, 1) AND task = ? AND held = 0`
+	sqlBlockedBy = `SELECT t.id FROM resource_claim c JOIN task t ON t.seq = c.task WHERE c.by_name = 1 AND c.name = ?1 AND c.owner = ?2 AND c.place <
+coalesce((SELECT w.place FROM resource_claim w WHERE w.by_name = 1 AND w.name = ?1 AND w.owner = ?2 AND w.held = 0 ORDER BY w.place LIMIT 1), ?3) LIMIT +?4`
 )
+
+// compare orders names as lists have them.
+func (n resourceName) compare(o resourceName) int {
+	return cmp.Or(strings.Compare(n.name, o.name), strings.Compare(n.owner, o.owner))
+}
 
 // Resources implements resource.Store.
 func (s *Store) Resources(ctx context.Context, scope task.Scope, after string, limit int) (page resource.Page, err error) {
@@ -29,10 +41,16 @@ func (s *Store) Resources(ctx context.Context, scope task.Scope, after string, l
 	}
 	limit = min(limit, task.MaxListLimit)
 	name, owner, _ := strings.Cut(after, "\x00")
+	names := s.w.resources.shown.names(scope.All, scope.Owner, resourceName{owner, name})
 	err = s.rows(ctx, sqlResourceNames, []any{scope.All, scope.Owner, name, owner, limit + 1}, 2, func(r row) bool {
-		page.Resources = append(page.Resources, resource.Resource{Owner: r.text(0), Name: r.text(1)})
+		names = append(names, resourceName{r.text(0), r.text(1)})
 		return true
 	})
+	slices.SortFunc(names, resourceName.compare)
+	names = slices.Compact(names)
+	for _, n := range names[:min(len(names), limit+1)] {
+		page.Resources = append(page.Resources, resource.Resource{Owner: n.owner, Name: n.name})
+	}
 	if err == nil && len(page.Resources) > limit {
 		page.Resources = page.Resources[:limit]
 		last := &page.Resources[limit-1]
@@ -57,13 +75,17 @@ func (s *Store) Resource(ctx context.Context, scope task.Scope, name string) (re
 }
 
 func (s *Store) readClaims(ctx context.Context, out *resource.Resource) error {
+	kept, err := s.keptClaims(ctx, out)
+	if err != nil {
+		return err
+	}
 	first := int64(math.MaxInt64)
-	err := s.rows(ctx, sqlFirstWaiting, []any{out.Name, out.Owner}, 1, func(r row) bool { first = r.int(0); return false })
-	for _, part := range [...]struct {
+	err = s.rows(ctx, sqlFirstWaiting, []any{out.Name, out.Owner}, 1, func(r row) bool { first = r.int(0); return false })
+	for held, part := range [...]struct {
 		from, to int64
 		count    *int64
 		claims   *[]resource.Claim
-	}{{0, first, &out.Held, &out.Holders}, {first, math.MaxInt64, &out.Waiting, &out.Queue}} {
+	}{{first, math.MaxInt64, &out.Waiting, &out.Queue}, {0, first, &out.Held, &out.Holders}} {
 		if err != nil {
 			break
 		}
@@ -72,14 +94,49 @@ func (s *Store) readClaims(ctx context.Context, out *resource.Resource) error {
 		if err != nil {
 			break
 		}
-		err = s.rows(ctx, sqlResourceRows, append(of, part.count == &out.Held, resource.MaxClaims), 3, func(r row) bool {
-			c := resource.Claim{Mode: resource.Mode(r.int(1)), Since: r.time(2)}
-			copy(c.Task[:], r.blob(0))
-			*part.claims = append(*part.claims, c)
+		claims := kept[held]
+		*part.count += int64(len(claims))
+		err = s.rows(ctx, sqlResourceRows, append(of, held, resource.MaxClaims), 4, func(r row) bool {
+			claims = append(claims, readShownClaim(r))
 			return true
 		})
+		slices.SortFunc(claims, func(a, b shownClaim) int { return cmp.Compare(a.place, b.place) })
+		for _, c := range claims[:min(len(claims), resource.MaxClaims)] {
+			*part.claims = append(*part.claims, c.Claim)
+		}
 	}
 	return err
+}
+
+// shownClaim is a claim and its place in the queue.
+type shownClaim struct {
+	resource.Claim
+	place int64
+}
+
+func readShownClaim(r row) shownClaim {
+	c := shownClaim{resource.Claim{Mode: resource.Mode(r.int(1)), Since: r.time(2)}, r.int(3)}
+	copy(c.Task[:], r.blob(0))
+	return c
+}
+
+// keptClaims are the claims of a name that are not found by it: those that wait, and those that hold it.
+func (s *Store) keptClaims(ctx context.Context, of *resource.Resource) (claims [2][]shownClaim, err error) {
+	// Between the two looks all of them may have ended, and others come.
+	for tries := 0; tries < 5 && len(claims[0])+len(claims[1]) == 0; tries++ {
+		tasks := s.w.resources.shown.claims(resourceName{of.Owner, of.Name})
+		if len(tasks) == 0 {
+			break
+		}
+		list, _ := json.Marshal(tasks) // lists of numbers always marshal
+		if err := s.rows(ctx, sqlKeptClaims, []any{string(list), of.Name, of.Owner}, 5, func(r row) bool {
+			claims[r.int(4)] = append(claims[r.int(4)], readShownClaim(r))
+			return true
+		}); err != nil {
+			return claims, err
+		}
+	}
+	return claims, nil
 }
 
 // blockersShown bounds BlockedBy.
@@ -87,11 +144,35 @@ const blockersShown = 100
 
 // BlockedBy implements resource.Store.
 func (s *Store) BlockedBy(ctx context.Context, seq int64) (ids []task.ID, err error) {
-	err = s.rows(ctx, sqlBlockedBy, []any{seq, blockersShown}, 1, func(r row) bool {
-		var id task.ID
-		copy(id[:], r.blob(0))
-		ids = append(ids, id)
+	type claim struct {
+		resourceName
+		place int64
+	}
+	var missing []claim
+	if err := s.rows(ctx, sqlMissing, []any{seq}, 3, func(r row) bool {
+		missing = append(missing, claim{resourceName{r.text(0), r.text(1)}, r.int(2)})
 		return true
-	})
-	return ids, err
+	}); err != nil {
+		return nil, err
+	}
+	for _, c := range missing {
+		kept, err := s.keptClaims(ctx, &resource.Resource{Owner: c.owner, Name: c.name})
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range kept[1] {
+			ids = append(ids, h.Task)
+		}
+		if err := s.rows(ctx, sqlBlockedBy, []any{c.name, c.owner, c.place, blockersShown}, 1, func(r row) bool {
+			var id task.ID
+			copy(id[:], r.blob(0))
+			ids = append(ids, id)
+			return true
+		}); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(ids, func(a, b task.ID) int { return slices.Compare(a[:], b[:]) })
+	ids = slices.Compact(ids)
+	return ids[:min(len(ids), blockersShown)], nil
 }

@@ -149,6 +149,9 @@ func open(ctx context.Context, dir string, lock *dirLock, opts Options) (_ *Stor
 	if s.db, err = openReaders(path, readers); err != nil {
 		return nil, err
 	}
+	if err := s.w.nameClaims(); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
 	go s.w.loop()
 	return s, nil
 }

@@ -28,7 +28,7 @@ type statements struct {
 	signalPut, signalGet, signalDelete                                                        *stmt
 	parent, childNamed, anyUnfinished, waitForAll, waitForOne, childDone, forgetWait, anyWait *stmt
 	groupInsert, groupJoin, groupClose, groupCount, groupFinished, groupReopened              *stmt
-	claimLast, holders, waiters, claimsOfTask, claimMissing, claimInsert, claimsInsert        *stmt
+	claimLast, holders, waiters, claimsOfTask, claimInsert, claimsInsert                      *stmt
 	claimGrant, claimsGrant, claimsDelete, waitingTasks, makeReady                            *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
 	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
@@ -162,7 +162,6 @@ ON CONFLICT (task) DO UPDATE SET token = excluded.token, type = excluded.type, d
 	p(&st.holders, sqlHolders, 3)
 	p(&st.waiters, sqlWaiters, 3)
 	p(&st.claimsOfTask, sqlClaimsOfTask, 4)
-	p(&st.claimMissing, sqlClaimMissing, 1)
 	p(&st.claimInsert, sqlClaimInsert+sqlClaimRow, 0)
 	p(&st.claimsInsert, sqlClaimInsert+sqlClaimRow+strings.Repeat(", "+sqlClaimRow, claimsAtOnce-1), 0)
 	p(&st.claimGrant, sqlClaimGrant, 0)
