@@ -291,7 +291,7 @@ func TestTasksAreKeptWhole(t *testing.T) {
 			kept.keep(plain.Seq, &plain, l)
 		}
 	}
-	if _, _, ok := kept.take(fit+1, task.WaitQueued); ok || kept.inputs != readyInputs {
+	if _, ok := kept.take(fit + 1); ok || kept.inputs != readyInputs {
 		t.Errorf("%d bytes of inputs are kept, want %d", kept.inputs, readyInputs)
 	}
 	for seq := range int64(fit + 10) {
