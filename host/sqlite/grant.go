@@ -180,7 +180,7 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 		t.Waiting = task.WaitQueued
 		t.Version++
 		t.UpdatedAt = fromMicros(w.resources.at)
-		w.feed.note(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: task.Pending, Version: t.Version})
+		w.feed.noteOther(task.FeedChange{Seq: t.Seq, ID: t.ID, Owner: t.Owner, State: task.Pending, Version: t.Version})
 		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 		l.Window.Add(entryOf(int64(t.Priority), t.Place, t.Seq))
