@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	feedKept   = 16 << 10 // changes that a feed keeps for those who follow: more than the largest batch makes
-	feedBytes  = 32 << 20 // that they take at the most, about
-	feedAtOnce = 1000     // that one call of Changes tells at the most
-	feedEpoch  = 40       // the bits of a place below the epoch, so that places rise over restarts
-	feedRoom   = 1 << 20  // places that are left out before those of a feed that begins, for what is found on record of before
+	feedKept   = 16 << 10  // changes that a feed keeps for those who follow: more than the largest batch makes
+	feedBytes  = 32 << 20  // that they take at the most, about
+	feedAtOnce = 1000      // that one call of Changes tells at the most,
+	feedPage   = 256 << 10 // and about how many bytes of them: what a reader holds who does not get on
+	feedEpoch  = 40        // the bits of a place below the epoch, so that places rise over restarts
+	feedRoom   = 1 << 20   // places that are left out before those of a feed that begins, for what is found on record of before
 )
 
 // feed keeps the last changes for those who follow. Until somebody does it keeps none, so
@@ -32,15 +33,21 @@ type feed struct {
 	slot      int64 // that of the last mark
 
 	mu      sync.Mutex
-	waiting int               // calls of Changes
-	asked   int64             // next when the last of them came or went
-	kept    []task.FeedChange // by place, modulo feedKept
-	bytes   int               // about what these take
-	first   int64             // the place of the oldest that is kept
-	next    int64             // the place of the next that will be
-	start   int64             // first when it began to be followed
-	past    *feedPast         // what was found on record of before; nil if nobody asked, or more was dropped
-	news    chan struct{}     // closed when next rises
+	waiting int           // calls of Changes
+	asked   int64         // next when the last of them came or went
+	kept    []feedEntry   // by place, modulo feedKept
+	bytes   int           // about what these take
+	first   int64         // the place of the oldest that is kept
+	next    int64         // the place of the next that will be
+	start   int64         // first when it began to be followed
+	past    *feedPast     // what was found on record of before; nil if nobody asked, or more was dropped
+	news    chan struct{} // closed when next rises
+}
+
+// feedEntry is a change, and about how many bytes it takes.
+type feedEntry struct {
+	task.FeedChange
+	size int
 }
 
 func newFeed(epoch uint64) *feed {
@@ -97,7 +104,7 @@ func (f *feed) commit() {
 		return
 	}
 	if f.kept == nil && f.recording {
-		f.kept = make([]task.FeedChange, feedKept)
+		f.kept = make([]feedEntry, feedKept)
 	}
 	for i := range f.noted {
 		f.keep(&f.noted[i])
@@ -114,16 +121,17 @@ func (f *feed) commit() {
 
 // keep keeps a change in place of as many of the oldest as have to go.
 func (f *feed) keep(c *task.FeedChange) {
-	f.bytes += feedSize(c)
+	size := feedSize(c)
+	f.bytes += size
 	for f.next-f.first >= feedKept || f.bytes > feedBytes && f.first < f.next {
 		old := &f.kept[f.first%feedKept]
-		f.bytes -= feedSize(old)
-		*old = task.FeedChange{}
+		f.bytes -= old.size
+		*old = feedEntry{}
 		f.first++
 	}
 	to := &f.kept[f.next%feedKept]
 	f.next++
-	*to = *c
+	*to = feedEntry{*c, size}
 	to.Next = f.next
 }
 
@@ -180,24 +188,28 @@ func (f *feed) since(place int64) (c task.Changes, news <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.Next = f.next
+	begin, end := f.first, f.next
+	at := func(place int64) *feedEntry { return &f.kept[place%feedKept] }
+	if f.past != nil && place < f.start {
+		begin, end = f.past.from(f.start), f.start
+		at = func(place int64) *feedEntry { return &f.past.changes[place-begin] }
+	}
 	switch {
 	case place == 0:
 		return c, nil
-	case place < f.first && f.past != nil && f.past.from(f.start) <= place:
-		c.Tasks = f.past.changes[place-f.past.from(f.start):]
-		c.Tasks = c.Tasks[:min(len(c.Tasks), feedAtOnce)]
-		c.Next = place + int64(len(c.Tasks))
-		return c, nil
-	case place < f.first || place > f.next:
+	case place < begin || place > f.next:
 		c.Gap = true
 		return c, nil
 	case place == f.next:
 		return c, f.news
 	}
-	c.Next = min(f.next, place+feedAtOnce)
-	for ; place < c.Next; place++ {
-		c.Tasks = append(c.Tasks, f.kept[place%feedKept])
+	end = min(end, place+feedAtOnce)
+	for size := 0; place < end && size < feedPage; place++ {
+		e := at(place)
+		c.Tasks = append(c.Tasks, e.FeedChange)
+		size += e.size
 	}
+	c.Next = place
 	return c, nil
 }
 

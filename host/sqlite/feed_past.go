@@ -33,7 +33,7 @@ var sqlStub = `SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + la
 // feedPast is what was found on record of before a feed began to be followed: transitions in
 // the order of their times, which have the places just before its first.
 type feedPast struct {
-	changes []task.FeedChange
+	changes []feedEntry
 	times   []int64 // of each; they rise
 	since   int64   // from which time on these are all that there are
 }
@@ -198,7 +198,7 @@ func (s *Store) readPast(ctx context.Context) (*feedPast, error) {
 	}
 	all = p.latest(all)
 	for i := range all {
-		p.changes = append(p.changes, all[i].FeedChange)
+		p.changes = append(p.changes, feedEntry{all[i].FeedChange, feedSize(&all[i].FeedChange)})
 		p.times = append(p.times, all[i].at)
 	}
 	// What was read of a commit that the feed does not tell yet is told by it once this is done.

@@ -69,12 +69,15 @@ func TestFeedIsBounded(t *testing.T) {
 	for range 10 {
 		noteMany(f, 1000, large)
 	}
+	if c, _ := f.since(f.first); len(c.Tasks) == 0 || len(c.Tasks) > feedPage/(32<<10) {
+		t.Fatalf("%d large changes are told at once", len(c.Tasks))
+	}
 	kept := f.next - f.first
 	if f.bytes > feedBytes || kept*(32<<10) > feedBytes || kept < feedBytes/(40<<10) {
 		t.Fatalf("%d changes are kept, of about %d bytes", kept, f.bytes)
 	}
 	noteMany(f, feedKept, task.Task{})
-	if sum := feedKept * feedSize(&f.kept[0]); f.bytes > sum || f.bytes < sum-sum/10 {
+	if sum := feedKept * feedSize(&f.kept[0].FeedChange); f.bytes > sum || f.bytes < sum-sum/10 {
 		t.Fatalf("what is kept is counted as %d bytes, want %d", f.bytes, sum)
 	}
 }

@@ -150,7 +150,10 @@ func transitionsTold(s *suite) {
 // told as they were made.
 func (l *life) wantTold(place int64, live bool) {
 	l.Helper()
-	last := l.insert(task.Spec{Deadline: start.Add(time.Hour)})[0]
+	last := l.make(task.Spec{})
+	last.CreatedAt = l.later() // told again by its time, it is the last
+	last.UpdatedAt = last.CreatedAt
+	l.put(last)
 	var told []task.Event
 	for ended := false; !ended; {
 		c := l.changes(place)
@@ -179,7 +182,7 @@ func (l *life) wantTold(place int64, live bool) {
 	if !reflect.DeepEqual(told, l.events) {
 		l.Fatalf("told is\n%+v, want\n%+v", told, l.events)
 	}
-	l.change(task.Cancel(&last, "ann", start))
+	l.change(task.Cancel(last, "ann", l.later()))
 }
 
 // followerWaits: who follows is woken by the next change, and comes back when its
