@@ -7,7 +7,7 @@ import (
 )
 
 // Events waits until something has happened to tasks after that place, and tells of it what f
-// selects, which may be nothing; see host/api/server.Records. With 0 it says where to begin, at once.
+// selects, which may be nothing; see host/api/server.Records.
 func (e *Engine) Events(ctx context.Context, s task.Scope, f *task.EventFilter, after int64) (task.EventPage, error) {
 	c, err := e.store.Changes(ctx, after, e.now())
 	if err != nil {
