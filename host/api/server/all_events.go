@@ -120,7 +120,7 @@ func (as *allEvents) send(page *task.EventPage) (err error) {
 	}
 	for i := range page.Events {
 		e := &page.Events[i]
-		if b, err = appendEvent(b, "state", e.Place, api.StateEvent{Event: toEvent(&e.Event), Task: toTask(&e.Task, false)}); err != nil {
+		if b, err = appendEvent(b, "state", e.Place, &api.StateEvent{Event: toEvent(&e.Event), Task: toTask(&e.Task, false)}); err != nil {
 			return err
 		}
 		if len(b) < eventsAtOnce {

@@ -207,7 +207,7 @@ func (es *eventStream) sendEvents(events []task.Event, t *task.Task) error {
 		e := &events[i]
 		es.lastSeq = e.Seq
 		es.final = e.To.Final()
-		if err := es.send("state", e.Seq, api.StateEvent{Event: toEvent(e), Task: toTask(t, false)}); err != nil {
+		if err := es.send("state", e.Seq, &api.StateEvent{Event: toEvent(e), Task: toTask(t, false)}); err != nil {
 			return err
 		}
 	}
