@@ -42,7 +42,7 @@ func fleetWorker(t *testing.T, data, name, typ string, slots int, gate <-chan st
 func TestSlotsOfWorkersThatAreGone(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	h, err := host.Open(t.Context(), host.Options{DataDir: data, Builtins: []sdk.Plugin{remotequeue.Plugin("test")},
-		Executors: []task.ExecutorConfig{{Name: "fleet", Plugin: "remote-queue", Slots: 4, Config: json.RawMessage(`{"heartbeat":"100ms","lapse":"1s"}`)}}})
+		Executors: []task.ExecutorConfig{{Name: "fleet", Plugin: "remote-queue", Slots: 4, Config: json.RawMessage(`{"heartbeat":"100ms","lapse":"6s"}`)}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,8 @@ type Counts struct {
 	Active  int64 `json:"active" minimum:"0" doc:"dispatched, running, canceling or reverting"`
 }
 
-// TypeList is all task types.
+// TypeList is one page of task types.
 type TypeList struct {
-	Types []Type `json:"types" nullable:"false" doc:"by name"`
+	Types []Type  `json:"types" nullable:"false" doc:"by name"`
+	Next  *string `json:"next" doc:"the cursor of the next page; null on the last"`
 }

@@ -67,20 +67,20 @@ func (e *Engine) CountAction(ctx context.Context, s task.Scope, a task.Action) (
 		return 0, nil
 	}
 	err = e.eachTask(ctx, s, a.Filter, func(page []task.Task) error {
-		n += int64(len(page) - countOwn(page))
+		for i := range page {
+			if !passesBy(&a, &page[i]) {
+				n++
+			}
+		}
 		return nil
 	})
 	return n, err
 }
 
-// countOwn is how many of the tasks are the host's own.
-func countOwn(page []task.Task) (n int) {
-	for i := range page {
-		if task.HostsOwn(page[i].Type) {
-			n++
-		}
-	}
-	return n
+// passesBy says that an action is not done to t though it matches: actions are done to no
+// actions, themselves among them, and what was trashed is no failure to be tried again.
+func passesBy(a *task.Action, t *task.Task) bool {
+	return task.HostsOwn(t.Type) || a.Action == task.ActionRetry && t.Trashed()
 }
 
 // SubmitAction has an action carried out, by a task whose progress tells how far it is and
@@ -196,8 +196,8 @@ func (e *Engine) actOn(ctx context.Context, s task.Scope, a *task.Action, at *ac
 	errs := make([]error, len(tasks))
 	var acting sync.WaitGroup
 	for i := range tasks {
-		if task.HostsOwn(tasks[i].Type) {
-			errs[i] = errNotHeld // an action is not done to actions, itself among them
+		if passesBy(a, &tasks[i]) {
+			errs[i] = errNotHeld
 			continue
 		}
 		acting.Go(func() { errs[i] = actions[a.Action](ctx, e, s, a, tasks[i].ID) })

@@ -502,6 +502,42 @@ func TestTrashedMemberIsNoFailureOfItsGroup(t *testing.T) {
 	}
 }
 
+// A retry of all that failed passes by what was trashed, and a retry of that alone does not.
+func TestRetryOfAllLeavesWhatWasTrashed(t *testing.T) {
+	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
+	failed, trashed := r.submit(task.Spec{}), r.submit(task.Spec{})
+	for range 2 {
+		c := r.one(board.Request{})
+		end := func() error {
+			return r.FailClaim(t.Context(), me, task.Token(c.Token), board.Failure{Message: "never", Permanent: true})
+		}
+		if c.Task == trashed.ID {
+			end = func() error {
+				return r.TrashClaim(t.Context(), me, task.Token(c.Token), "a picture of nothing")
+			}
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := task.Action{Action: task.ActionRetry, Filter: task.Filter{States: []task.State{task.Failed}}}
+	if n, err := r.CountAction(t.Context(), me, again); n != 1 || err != nil {
+		t.Errorf("it matches %d, %v", n, err)
+	}
+	if done, failures := r.act(again); done != 1 || failures != 0 {
+		t.Errorf("%d are done, %d are not", done, failures)
+	}
+	if got := r.get(failed.ID); got.State != task.Pending {
+		t.Errorf("what failed is %s", got.State)
+	}
+	if got := r.get(trashed.ID); !got.Trashed() {
+		t.Errorf("what was trashed is %s", got.State)
+	}
+	if got, err := r.Retry(t.Context(), me, trashed.ID); err != nil || got.State != task.Pending {
+		t.Errorf("by its id it is %s, %v", got.State, err)
+	}
+}
+
 // A claim outlives its host: who holds it goes on with the next, which gives a whole lease.
 func TestBoardClaimOutlivesItsHost(t *testing.T) {
 	dir := t.TempDir()

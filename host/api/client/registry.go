@@ -6,13 +6,32 @@ import (
 	"net/url"
 
 	"github.com/taskhost/taskhost/host/api"
+	"github.com/taskhost/taskhost/host/task"
 )
 
-// Types reads all task types.
-func (c *Client) Types(ctx context.Context) ([]api.Type, error) {
+// TypesPage reads one page of task types, by name. A limit of 0 is the server's; cursor is Next
+// of the page before.
+func (c *Client) TypesPage(ctx context.Context, cursor string, limit int) (api.TypeList, error) {
+	q := url.Values{}
+	setPage(q, cursor, limit)
 	var out api.TypeList
-	err := c.call(ctx, request{method: http.MethodGet, path: "/v1/types"}, &out)
-	return out.Types, err
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/types", query: q}, &out)
+}
+
+// Types reads all task types, in as many pages as that takes.
+func (c *Client) Types(ctx context.Context) (all []api.Type, err error) {
+	all = []api.Type{}
+	for cursor := ""; ; {
+		page, err := c.TypesPage(ctx, cursor, task.MaxListLimit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Types...)
+		if page.Next == nil {
+			return all, nil
+		}
+		cursor = *page.Next
+	}
 }
 
 // Type reads one task type.

@@ -142,7 +142,7 @@ func (h *handlers) actionRoutes() []route {
 	return []route{
 		{method: http.MethodPost, path: "/v1/actions", id: "submitAction", tag: "tasks", summary: "Do something to all tasks that match", handle: h.submitAction,
 			description: "The action is carried out by a task of type taskhost.action: its progress counts, its result says how many it was done to, its cancel stops it, " +
-				"and a restart of the host goes on with it. It is done to what matches when it comes to it, from the oldest on. With dry_run it is not done, and the answer says to how many it would be.",
+				"and a restart of the host goes on with it. It is done to what matches when it comes to it, from the oldest on; a retry passes by what was trashed. With dry_run it is not done, and the answer says to how many it would be.",
 			params: []param{idemParam}, body: api.ActionRequest{},
 			codes: codes(writes, task.CodeIdempotencyMismatch, task.CodeConflict, task.CodeTooLarge, api.CodeUnsupportedMediaType, api.CodeRequestTimeout),
 			answers: []answer{{status: http.StatusAccepted, doc: "the task that carries it out", body: api.Task{}, headers: []param{location, replayed}},

@@ -151,7 +151,7 @@ var schemaDocs = map[string]string{
 	"TokenList":        "All tokens.",
 	"TokenRequest":     "Asks for a token.",
 	"Type":             "A task type as clients and operators see it.",
-	"TypeList":         "All task types.",
+	"TypeList":         "One page of task types.",
 	"TypeRequest":      "What a client says of a task type. What is absent or null is left to whoever offers the type.",
 	"VersionInfo":      "What answers.",
 	"Worker":           "A machine or process behind an executor.",

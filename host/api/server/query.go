@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"sort"
 	"strconv"
 	"time"
 
@@ -61,6 +63,22 @@ func (q *query) integer(name string, lo, hi int64) int64 {
 		return 0
 	}
 	return n
+}
+
+// page is which page of a list by name is asked for: up to limit of those behind after.
+func (q *query) page() (after string, limit int) {
+	return q.text("cursor"), cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
+}
+
+// pageOf is a page of all, which go by name, and the after of the next one; "" on the last.
+func pageOf[T any](all []T, after string, limit int, name func(*T) string) (page []T, next string) {
+	first := sort.Search(len(all), func(i int) bool { return name(&all[i]) > after })
+	page = all[first:]
+	if len(page) > limit {
+		page = page[:limit]
+		next = name(&page[limit-1])
+	}
+	return page, next
 }
 
 // cursor is what a page gave as its next.

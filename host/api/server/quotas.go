@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"net/http"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -21,8 +20,7 @@ func (h *handlers) quotaOf(r *http.Request, owner string) (*api.Quota, error) {
 
 func (h *handlers) listQuotas(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	q := newQuery(r)
-	limit := cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
-	after := q.text("cursor")
+	after, limit := q.page()
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -30,16 +28,13 @@ func (h *handlers) listQuotas(w http.ResponseWriter, r *http.Request, _ task.Sco
 	if err != nil {
 		return err
 	}
-	out := api.OwnerQuotaList{Quotas: []api.OwnerQuota{}}
-	for i := range all {
-		if all[i].Owner <= after {
-			continue
-		}
-		if len(out.Quotas) == limit {
-			out.Next = q.link(w, r, textCursor(out.Quotas[limit-1].Owner))
-			break
-		}
-		out.Quotas = append(out.Quotas, api.OwnerQuota{Owner: all[i].Owner, Quota: api.QuotaOf(&all[i])})
+	owners, next := pageOf(all, after, limit, func(u *task.OwnerUse) string { return u.Owner })
+	out := api.OwnerQuotaList{Quotas: make([]api.OwnerQuota, len(owners))}
+	for i := range owners {
+		out.Quotas[i] = api.OwnerQuota{Owner: owners[i].Owner, Quota: api.QuotaOf(&owners[i])}
+	}
+	if next != "" {
+		out.Next = q.link(w, r, textCursor(next))
 	}
 	return h.writeJSON(w, http.StatusOK, out)
 }

@@ -12,13 +12,18 @@ import (
 )
 
 func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
+	q := newQuery(r)
+	after, limit := q.page()
+	if err := q.err(); err != nil {
 		return err
 	}
-	types := h.svc.Types(s)
+	types, next := pageOf(h.svc.Types(s), after, limit, func(t *task.TypeStatus) string { return t.Name })
 	out := api.TypeList{Types: make([]api.Type, len(types))}
 	for i := range types {
 		out.Types[i] = toType(&types[i])
+	}
+	if next != "" {
+		out.Next = q.link(w, r, textCursor(next))
 	}
 	return h.writeJSON(w, http.StatusOK, out)
 }
@@ -192,7 +197,8 @@ func (h *handlers) typeRoutes() []route {
 	return []route{
 		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: tag, summary: "List task types", handle: h.listTypes,
 			description: "Those that an executor offers, or offered before the host was started and may again, and those that were put.",
-			answers:     []answer{{status: http.StatusOK, doc: "the types", body: api.TypeList{}}}},
+			params:      []param{pageLimit("types"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			answers:     []answer{{status: http.StatusOK, doc: "one page", body: api.TypeList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
 			description: "Its schemas, its executor, its limits, each with whose word it is, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
 			answers: []answer{{status: http.StatusOK, doc: "the type", body: api.Type{}}}},

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,32 @@ func TestPutTypeRefuses(t *testing.T) {
 	}
 	r.wants(r.do("PUT", "/v1/types/1st", `{}`), 400, task.CodeInvalidRequest)
 	r.wants(r.do("GET", "/v1/types/mine", ""), 404, task.CodeNotFound)
+}
+
+func TestTypesPageByName(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	whole, err := r.client.Types(t.Context())
+	if err != nil || len(whole) < 3 {
+		t.Fatalf("%d types, %v", len(whole), err)
+	}
+	var names []string
+	for next, cursor := new(string), ""; next != nil; {
+		page, err := r.client.TypesPage(t.Context(), cursor, 2)
+		if err != nil || len(page.Types) == 0 || len(page.Types) > 2 {
+			t.Fatalf("a page of %d types, %v", len(page.Types), err)
+		}
+		for i := range page.Types {
+			names = append(names, page.Types[i].Name)
+		}
+		if next = page.Next; next != nil {
+			cursor = *next
+		}
+	}
+	if !slices.IsSorted(names) || !slices.EqualFunc(names, whole, func(name string, t api.Type) bool { return name == t.Name }) {
+		t.Errorf("in pages: %v", names)
+	}
+	r.wants(r.do("GET", "/v1/types?cursor=!", ""), 400, task.CodeInvalidRequest)
+	r.wants(r.do("GET", "/v1/types?limit=0", ""), 400, task.CodeInvalidRequest)
 }
 
 func TestDeleteType(t *testing.T) {

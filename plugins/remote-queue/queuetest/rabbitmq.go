@@ -62,7 +62,7 @@ func OwnRabbitMQ(t testing.TB) *RabbitMQServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.stop)
+	t.Cleanup(r.stopBroker)
 	r.Start(t)
 	return &RabbitMQServer{r, t}
 }
@@ -74,13 +74,18 @@ func skipWithoutRabbitMQ(t testing.TB) {
 	}
 }
 
-// stop ends the broker and removes what it kept.
+// stop ends the broker and its port mapper.
 func (r *RabbitMQ) stop() {
-	if r == nil {
-		return
+	if r != nil {
+		r.stopBroker()
+		r.mapper.kill()
 	}
+}
+
+// stopBroker ends the broker and removes what it kept. Its port mapper ends with this process:
+// what a broker that was killed as it began has started would start another, which stays.
+func (r *RabbitMQ) stopBroker() {
 	r.Kill()
-	r.mapper.kill()
 	_ = os.RemoveAll(r.dir)
 }
 
