@@ -301,11 +301,12 @@ func TestStalledListenerHoldsUpNobody(t *testing.T) {
 		}
 	}
 	quick := r.listenTo("?state=succeeded")
-	one := `{"type":"text","run_at":"2999-01-01T00:00:00Z","retain":"1h"}`
-	batch := `{"tasks":[` + one + strings.Repeat(","+one, task.MaxBatch-1) + `]}`
-	const batches = 3 // of 12 MB of events each
-	for range batches {
-		r.wants(r.do("POST", "/v1/batches", batch), 202, "")
+	const many = 24_000 // events, of some 29 MB: more than is kept and on its way together
+	specs := slices.Repeat([]task.Spec{{Type: "text", RunAt: time.Now().Add(time.Hour)}}, many/3)
+	for range 3 {
+		if _, _, err := r.engine.Submit(t.Context(), task.Scope{Owner: "default"}, specs, nil); err != nil {
+			t.Fatal(err)
+		}
 		quick.until(r.submit(`{"type":"text"}`), task.Succeeded)
 	}
 	states, reset := 0, false
@@ -316,7 +317,7 @@ func TestStalledListenerHoldsUpNobody(t *testing.T) {
 		}
 		reset = e.kind == "reset"
 	}
-	if states == 0 || states >= batches*task.MaxBatch {
+	if states == 0 || states >= many {
 		t.Errorf("who was slow is told %d events before the reset", states)
 	}
 	slow.until(r.submit(`{"type":"text"}`), task.Succeeded)
