@@ -73,18 +73,26 @@ func (f *filterFlags) filter(ctx context.Context, c *client.Client) (o task.Filt
 	if o.Labels, err = parsePairs("--label", f.labels); err != nil {
 		return o, err
 	}
-	for _, s := range f.states {
-		var st task.State
-		if err := st.UnmarshalText([]byte(s)); err != nil || st == task.None {
-			return o, usagef("--state %s: want one of %s", s, strings.Join(stateList(), ", "))
-		}
-		o.States = append(o.States, st)
+	if o.States, err = parseStates(f.states); err != nil {
+		return o, err
 	}
 	if o.Group, err = idFlag(ctx, c, f.group, fullGroupID); err != nil {
 		return o, err
 	}
 	o.Parent, err = idFlag(ctx, c, f.parent, fullID)
 	return o, err
+}
+
+// parseStates reads the values of --state.
+func parseStates(values []string) (states []task.State, err error) {
+	for _, v := range values {
+		var s task.State
+		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
+			return nil, usagef("--state %s: want one of %s", v, strings.Join(stateList(), ", "))
+		}
+		states = append(states, s)
+	}
+	return states, nil
 }
 
 // idFlag is the id that a flag's value begins; zero if it was not given.

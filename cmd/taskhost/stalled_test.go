@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestStalledReadersHoldUpNobody: 100 clients ask for events, for logs to follow, for a long
+// TestStalledReadersHoldUpNobody: 100 clients ask for events, of all tasks or of one, for logs to follow, for a long
 // list, and for a list as lines, and read none of what comes. Tasks come and go meanwhile, the
 // store's log is carried over and used again, and memory stays bounded; at last the server
 // cuts the clients off.
@@ -38,7 +38,7 @@ func TestStalledReadersHoldUpNobody(t *testing.T) {
 	}
 	chatty := s.submit(`{"type":"journal","input":{"lines":8000,"seconds":600}}`)
 	connected := s.sockets()
-	paths := []string{"/v1/tasks/" + chatty + "/logs?follow", "/v1/tasks/" + chatty + "/events", "/v1/tasks?format=jsonl", "/v1/tasks?limit=500"}
+	paths := []string{"/v1/events", "/v1/tasks/" + chatty + "/logs?follow", "/v1/tasks/" + chatty + "/events", "/v1/tasks?format=jsonl", "/v1/tasks?limit=500"}
 	for i := range readers {
 		s.stall(paths[i%len(paths)])
 	}

@@ -13,36 +13,56 @@ import (
 )
 
 func (p *program) watchCmd() *cobra.Command {
-	return &cobra.Command{Use: "watch ID", Short: "Print a task's transitions as they come, and its progress", Args: cobra.ExactArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks()),
-		RunE: p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
-			id, err := fullID(ctx, c, args[0])
-			if err != nil {
+	var all allFlags
+	cmd := &cobra.Command{Use: "watch [ID]", Short: "Print a task's transitions as they come, and its progress; or those of all tasks", Args: cobra.MaximumNArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks())}
+	cmd.Long = cmd.Short + `.
+
+Of one task all of its history is printed, and what comes until it is final. Without an ID what
+happens to tasks from now on is printed, until it is interrupted or --limit is reached.`
+	all.add(p, cmd)
+	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
+		if len(args) == 0 {
+			return p.watchAll(ctx, c, &all)
+		}
+		for _, name := range allNames {
+			if cmd.Flags().Changed(name) {
+				return usagef("--%s selects among the events of all tasks: give no ID with it", name)
+			}
+		}
+		return p.watchOne(ctx, c, args[0])
+	})
+	return cmd
+}
+
+// watchOne prints what happens to a task until it is final.
+func (p *program) watchOne(ctx context.Context, c *client.Client, arg string) error {
+	id, err := fullID(ctx, c, arg)
+	if err != nil {
+		return err
+	}
+	d := newDisplay(p.err)
+	for u, err := range c.Events(ctx, id, 0) {
+		if ctx.Err() != nil {
+			return &detachedError{id}
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case u.Progress != nil:
+			d.progress(u.Progress)
+		case u.State != nil:
+			if err := p.printTransition(u.State); err != nil {
 				return err
 			}
-			d := newDisplay(p.err)
-			for u, err := range c.Events(ctx, id, 0) {
-				if ctx.Err() != nil {
-					return &detachedError{id}
-				}
-				if err != nil {
-					return err
-				}
-				switch {
-				case u.Progress != nil:
-					d.progress(u.Progress)
-				case u.State != nil:
-					if err := p.printTransition(u.State); err != nil {
-						return err
-					}
-				}
-			}
-			d.close()
-			t, err := c.Wait(ctx, id) // and not Get: the host may end with the task
-			if err != nil {
-				return err
-			}
-			return outcomeError(&t)
-		})}
+		}
+	}
+	d.close()
+	t, err := c.Wait(ctx, id) // and not Get: the host may end with the task
+	if err != nil {
+		return err
+	}
+	return outcomeError(&t)
 }
 
 // printTransition prints a transition as it comes.
@@ -96,7 +116,12 @@ func (p *program) followTask(ctx context.Context, c *client.Client, id string) (
 
 // transitionLine is a transition for people to read.
 func transitionLine(e *api.StateEvent) string {
-	text := fmt.Sprintf("%s %s", e.At.Local().Format("15:04:05.000"), e.To)
+	return foldLines(e.At.Local().Format("15:04:05.000") + " " + transitionText(e))
+}
+
+// transitionText is to what state a task came, and why.
+func transitionText(e *api.StateEvent) string {
+	text := e.To.String()
 	if e.To == task.Pending && e.Task.Waiting != nil {
 		text += " (" + *e.Task.Waiting + ")"
 	}
@@ -106,5 +131,5 @@ func transitionLine(e *api.StateEvent) string {
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
-	return foldLines(text)
+	return text
 }

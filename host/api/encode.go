@@ -13,6 +13,8 @@ func Encode(v any) ([]byte, error) {
 		return append(line, '\n'), err
 	case *TaskList:
 		return encodeTaskList(v)
+	case *StateEvent:
+		return encodeStateEvent(v)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -90,6 +91,24 @@ func encodeTaskList(l *TaskList) ([]byte, error) {
 	o := object{data: page}
 	o.textOrNull(`,"next":`, l.Next)
 	return append(o.data, "}\n"...), nil
+}
+
+func encodeStateEvent(e *StateEvent) ([]byte, error) {
+	o := object{data: append(make([]byte, 0, roomOf(&e.Task)+256), '{')}
+	o.integer("seq", e.Seq)
+	o.timeOrNull("at", &e.At)
+	if e.From == nil {
+		o.null("from")
+	} else {
+		o.text("from", e.From.String())
+	}
+	o.text("to", e.To.String())
+	o.integer("attempt", int64(e.Attempt))
+	o.text("by", e.By)
+	o.text("message", e.Message)
+	o.name("task")
+	line, err := AppendTask(o.data, &e.Task)
+	return append(line, "}\n"...), cmp.Or(o.err, err)
 }
 
 // roomOf is about how many bytes a task takes as JSON.

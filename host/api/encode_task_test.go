@@ -93,6 +93,10 @@ func FuzzEncodeTask(f *testing.F) {
 			reflect.ValueOf(&but).Elem().Field(i).SetZero()
 			sameAsStandard(t, &but)
 		}
+		from := whole.State
+		for _, e := range []api.StateEvent{{}, {Event: api.Event{Seq: number, At: at, From: &from, To: whole.State, Attempt: int(number), By: text, Message: text}, Task: whole}} {
+			sameAsStandard(t, &e)
+		}
 		empty := api.Task{Labels: map[string]string{}, Route: map[string]string{}, BlockedBy: []string{}, Checkpoint: []byte{}}
 		for _, tasks := range [][]api.Task{nil, {}, {empty}, {whole, empty, whole}} {
 			sameAsStandard(t, &api.TaskList{Tasks: tasks})

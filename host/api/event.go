@@ -25,9 +25,10 @@ type StateEvent struct {
 }
 
 // ResetEvent is the data of a server-sent event of kind reset: what the client saw before
-// is not of this task's history, which is told from its beginning after it.
+// is not of this task's history, which is told from its beginning after it; or, of all tasks,
+// events were missed that cannot be told any more.
 type ResetEvent struct {
-	Reason string `json:"reason" doc:"why the events before it do not count"`
+	Reason string `json:"reason" doc:"why what comes does not follow what came before"`
 }
 
 // History is a task's transitions, oldest first.

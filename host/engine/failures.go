@@ -93,7 +93,7 @@ func (e *Engine) lastFailed(ctx context.Context, s task.Scope, limit int) (out [
 		case err != nil:
 			return nil, err
 		case countsAsFailed(&t):
-			out = append(out, stub(t))
+			out = append(out, t.Stub())
 		}
 		if len(out) == limit {
 			break

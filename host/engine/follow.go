@@ -19,7 +19,7 @@ const followAgain = time.Second
 func (e *Engine) follow() {
 	var place int64
 	for {
-		c, err := e.store.Changes(e.ctx, place)
+		c, err := e.store.Changes(e.ctx, place, e.now())
 		switch {
 		case e.ctx.Err() != nil:
 			return
@@ -76,7 +76,7 @@ func (e *Engine) hearOf(id task.ID, version int64) {
 	if err != nil {
 		return
 	}
-	s := stub(t)
+	s := t.Stub()
 	for i := range events {
 		if events[i].Seq > t.Version {
 			return // of a later change, which is told with the task as that left it

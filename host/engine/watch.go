@@ -13,15 +13,9 @@ func (e *Engine) publish(c *task.Change) {
 		return
 	}
 	ev := *c.Event
-	t := stub(c.Task)
+	t := c.Task.Stub()
 	ev.Seq = t.Version
 	e.hub.publish(t.ID, task.Update{Task: &t, Event: &ev})
-}
-
-// stub is a task without what lists do not carry either.
-func stub(t task.Task) task.Task {
-	t.Input, t.Result, t.Checkpoint, t.Handle = nil, nil, nil, nil
-	return t
 }
 
 // Watch tells what happens to the task from now on: see host/api.Records.

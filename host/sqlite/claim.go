@@ -85,7 +85,7 @@ func (w *writer) claim(o *claimOp, head *lane.Head, merge *lane.Merge) (bool, er
 	}
 	c := task.Begin(&was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
 	c.Task.Version++
-	w.feed.note(task.FeedChange{Seq: seq, ID: c.Task.ID, Owner: c.Task.Owner, State: c.Task.State, Version: c.Task.Version})
+	w.feed.note(seq, c.Task.Version, &c.Task, c.Event)
 	if err := w.moved(&c.Task, task.Pending, c.Task.State, micros(o.claim.Now)); err != nil {
 		return false, err
 	}

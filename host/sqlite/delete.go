@@ -107,7 +107,7 @@ func (o *deleteOp) run(w *writer) error {
 		if err := w.recordSeqs(seq); err != nil {
 			return err
 		}
-		w.feed.note(task.FeedChange{Seq: seq, ID: id, Owner: st.row.text(2), State: o.state, Deleted: true})
+		w.feed.noteOther(task.FeedChange{Seq: seq, ID: id, Owner: st.row.text(2), State: o.state, Deleted: true})
 		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
 			return err
 		}

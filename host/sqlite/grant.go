@@ -182,7 +182,7 @@ func (w *writer) makeReady(tasks []waitingTask) error {
 		}
 		seqs = append(seqs, seq)
 		l := t.lane
-		w.feed.note(task.FeedChange{Seq: seq, ID: t.id, Owner: l.Owner, State: task.Pending, Version: t.version + 1})
+		w.feed.noteOther(task.FeedChange{Seq: seq, ID: t.id, Owner: l.Owner, State: task.Pending, Version: t.version + 1})
 		w.lanes.Move(l, lane.Waiting, l, lane.Ready)
 		w.lanes.MoveReason(l, task.WaitResource, l, task.WaitQueued)
 		l.Window.Add(t.entry)

@@ -328,13 +328,15 @@ func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
 
 // inserted writes what a new task has beside its row and its input, and counts it.
 func (w *writer) inserted(t *task.Task, r *insertRow) error {
-	w.feed.note(task.FeedChange{Seq: r.seq, ID: t.ID, Owner: t.Owner, State: t.State, Version: t.Version})
-	if t.CreatedBy != "" { // by whom no row tells
+	if w.feed.recording || t.CreatedBy != "" { // by whom no row tells
 		e := creation(t)
 		e.To = t.State
 		e.Attempt = t.Attempt
-		if err := w.event(r.seq, e.Seq, &e); err != nil {
-			return err
+		w.feed.note(r.seq, t.Version, t, &e)
+		if t.CreatedBy != "" {
+			if err := w.event(r.seq, e.Seq, &e); err != nil {
+				return err
+			}
 		}
 	}
 	if t.Key != "" {

@@ -262,7 +262,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	r, err := Check(t.Context(), dir, nil)
-	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 26 {
+	if err != nil || !r.OK() || !r.Live || r.Tasks[task.Pending] != 7 || r.Tasks[task.Running] != 3 || r.Epoch != 1 || r.Schema != 27 {
 		t.Fatalf("check beside a host: %+v, %v", r, err)
 	}
 	if err := s.Close(); err != nil {

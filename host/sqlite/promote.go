@@ -59,7 +59,7 @@ func (o *promoteOp) run(w *writer) error {
 		if err := st.run(); err != nil {
 			return err
 		}
-		w.feed.note(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
+		w.feed.noteOther(task.FeedChange{Seq: d.seq, ID: d.id, Owner: n.Owner, State: task.Pending, Version: d.version + 1})
 		w.lanes.MoveReason(n, task.WaitScheduled, n, waiting)
 		if waiting != task.WaitQueued {
 			continue

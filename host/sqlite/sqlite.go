@@ -52,6 +52,9 @@ type Store struct {
 	quotas      sync.Mutex // one change of them at a time
 	countsBytes bool       // guarded by quotas
 
+	following sync.Mutex // the feed begins to be followed
+	recalling sync.Mutex // what is on record of before is read
+
 	expiryMu      sync.Mutex
 	expiryScanned int64
 

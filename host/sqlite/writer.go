@@ -316,6 +316,9 @@ func (w *writer) commit() error {
 	if err := w.writeRates(); err != nil {
 		return err
 	}
+	if err := w.markFeed(); err != nil {
+		return err
+	}
 	if err := w.marker.commit(w); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type statements struct {
 	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                 *stmt
 	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
-	seqRecord, markPut                                                                        *stmt
+	seqRecord, markPut, eventMark, lastMark                                                   *stmt
 	deletable, taskDelete, historyDelete, logDelete, inputDelete, detailDelete                *stmt
 	bytesOf, bytesAdd                                                                         *stmt
 }
@@ -202,6 +202,8 @@ ON CONFLICT (task) DO UPDATE SET token = excluded.token, type = excluded.type, d
 	p(&st.deletable, sqlDeletable, 8)
 	p(&st.seqRecord, `INSERT INTO meta (name, value) VALUES ('order', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
 	p(&st.markPut, `INSERT INTO meta (name, value) VALUES ('mark', ?), ('sum', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, 0)
+	p(&st.eventMark, sqlEventMark, 0)
+	p(&st.lastMark, sqlLastMark, 2)
 	p(&st.taskDelete, `DELETE FROM task WHERE seq = ?`, 0)
 	p(&st.historyDelete, `DELETE FROM history WHERE task = ?`, 0)
 	p(&st.logDelete, `DELETE FROM log WHERE task = ?`, 0)

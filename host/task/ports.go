@@ -194,12 +194,16 @@ type FeedChange struct {
 	State   State // after it
 	Version int64 // after it; 0 if Deleted
 	Deleted bool
+	// Next is where to go on after this change.
+	Next int64
+	// Transition is what the change was, if it was one; nil otherwise. Nobody may write to it.
+	Transition *Transition
 }
 
 // Changes is what a feed tells.
 type Changes struct {
-	Tasks []FeedChange // in the order of their commits
-	Next  int64        // where to go on; never 0
+	Tasks []FeedChange // in the order of their commits; what the feed did not see, in that of its times
+	Next  int64        // where to go on; never 0, and higher than all before, over restarts too
 	// Gap says that what changed since then can't be told any more, here or at all:
 	// whoever follows must read anew what it follows, once it has Next.
 	Gap bool
@@ -212,8 +216,11 @@ type ChangeFeed interface {
 	// can, what this process did itself needs no telling, and nobody need follow.
 	Shared() bool
 	// Changes waits until something has changed since that place, and tells it, or part
-	// of it; since is Next of the last call. 0 answers at once, with Next alone.
-	Changes(ctx context.Context, since int64) (Changes, error)
+	// of it; since is Next of the last call. 0 answers at once, with Next alone. From a place of
+	// before the store was opened, or of before nobody followed for a while, it may tell what it
+	// finds on record by its times: transitions alone, and again those of the seconds before.
+	// now is the host's time, by which such a place is found.
+	Changes(ctx context.Context, since int64, now time.Time) (Changes, error)
 }
 
 // SignalKind is what a signal asks of its addressee.

@@ -13,7 +13,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var p sseParser
 		for line := range strings.SplitSeq(text, "\n") {
-			w, ok, err := p.line([]byte(line))
+			w, ok, err := p.update([]byte(line))
 			if ok && (err != nil || w.State == nil && w.Progress == nil && !w.Reset) {
 				t.Fatalf("%q gives %+v, %v", line, w, err)
 			}

@@ -260,6 +260,8 @@ func giveTasks(t *testing.T, all given) {
 		{"GET /v1/tasks/" + done + "/logs?follow | Accept: text/html", "getLogs 406 not_acceptable"},
 		{"GET /v1/tasks/" + done + "/events | Accept: text/html", "watchTask 406 not_acceptable"},
 		{"GET /v1/tasks/" + done + "/events | Last-Event-ID: " + last, "watchTask 204"},
+		{"GET /v1/events", "watchTasks 200"},
+		{"GET /v1/events | Accept: text/html", "watchTasks 406 not_acceptable"},
 		{"POST /v1/tasks/" + someID + "/cancel", "cancelTask 404 not_found"},
 		{"POST /v1/tasks/" + later + "/cancel", "cancelTask 200"},
 		{"POST /v1/tasks/" + later + "/cancel", "cancelTask 409 already_final"},

@@ -233,7 +233,7 @@ func messages(body string) (any, error) {
 				return nil, fmt.Errorf("%q is no line of a server-sent event", line)
 			}
 		}
-		if len(m) > 0 {
+		if m["data"] != nil { // an id alone is no event
 			out = append(out, m)
 		}
 	}

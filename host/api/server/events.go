@@ -1,11 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/taskhost/taskhost/host/api"
@@ -54,7 +54,7 @@ func lastEventID(r *http.Request) (int64, error) {
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 0 {
-		return 0, task.Errorf(task.CodeInvalidRequest, "Last-Event-ID %q is not the id of an event of a task", v)
+		return 0, task.Errorf(task.CodeInvalidRequest, "Last-Event-ID %q is not the id of an event", v)
 	}
 	return n, nil
 }
@@ -207,7 +207,7 @@ func (es *eventStream) sendEvents(events []task.Event, t *task.Task) error {
 		e := &events[i]
 		es.lastSeq = e.Seq
 		es.final = e.To.Final()
-		if err := es.send("state", e.Seq, api.StateEvent{Event: toEvent(e), Task: toTask(t, false)}); err != nil {
+		if err := es.send("state", e.Seq, &api.StateEvent{Event: toEvent(e), Task: toTask(t, false)}); err != nil {
 			return err
 		}
 	}
@@ -216,15 +216,22 @@ func (es *eventStream) sendEvents(events []task.Event, t *task.Task) error {
 
 // send writes one event; id 0 leaves the client's last id as it is.
 func (es *eventStream) send(kind string, id int64, v any) error {
-	data, err := api.Encode(v)
+	data, err := appendEvent(nil, kind, id, v)
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "event: %s\n", kind)
-	if id != 0 {
-		fmt.Fprintf(&b, "id: %d\n", id)
+	return es.out.send(data)
+}
+
+// appendEvent appends a server-sent event to b; id 0 leaves the client's last id as it is.
+func appendEvent(b []byte, kind string, id int64, v any) ([]byte, error) {
+	data, err := api.Encode(v)
+	if err != nil {
+		return b, err
 	}
-	fmt.Fprintf(&b, "data: %s\n\n", strings.TrimSuffix(string(data), "\n"))
-	return es.out.send([]byte(b.String()))
+	b = fmt.Appendf(b, "event: %s\n", kind)
+	if id != 0 {
+		b = fmt.Appendf(b, "id: %d\n", id)
+	}
+	return fmt.Appendf(b, "data: %s\n\n", bytes.TrimSuffix(data, []byte("\n"))), nil
 }

@@ -22,7 +22,7 @@ import (
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	r := newTestServer(t, server.Options{})
-	for _, path := range []string{"/", "/v1", "/v1/tasks/", "/v2/tasks", "/v1/flows", "/metrics", "/v1/events", "/v1/executors/x/explode", "/v1/tasks/a/b/c/d",
+	for _, path := range []string{"/", "/v1", "/v1/tasks/", "/v2/tasks", "/v1/flows", "/metrics", "/v1/events/x", "/v1/executors/x/explode", "/v1/tasks/a/b/c/d",
 		"//v1/tasks", "/v1//tasks", "/v1/./tasks", "/v1/types/../tasks", "/healthz/", "/v1/tasks//events", "/v1/tasks/by-key/echo/"} {
 		r.wants(r.do("GET", path, ""), 404, task.CodeNotFound)
 	}

@@ -117,8 +117,8 @@ func accesses() map[string]access {
 		"getTaskByKey": {needs: viewer, path: fixed("/v1/tasks/by-key/text/anns-key")},
 		"getHistory":   {needs: viewer, owned: true, path: task("/history", (*matrix).pending)}, "getLogs": {needs: viewer, owned: true, path: task("/logs", (*matrix).pending)},
 		"getTaskTree": {needs: viewer, owned: true, path: task("/tree", (*matrix).pending)},
-		"watchTask":   {needs: viewer, owned: true, path: task("/events", (*matrix).final)},
-		"deleteTask":  {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
+		"watchTask":   {needs: viewer, owned: true, path: task("/events", (*matrix).final)}, "watchTasks": {needs: viewer},
+		"deleteTask": {needs: member, owned: true, path: task("", (*matrix).final)}, "cancelTask": {needs: member, owned: true, path: task("/cancel", (*matrix).pending)},
 		"retryTask": {needs: member, owned: true, path: task("/retry", (*matrix).final)}, "pauseTask": {needs: member, owned: true, path: task("/pause", (*matrix).pending)},
 		"resumeTask": {needs: member, owned: true, path: task("/resume", (*matrix).paused)},
 
@@ -277,8 +277,8 @@ func TestRevokedTokensAreCutOff(t *testing.T) {
 	r.do("POST", "/v1/tasks", `{"type":"gated"}`, ann).json(t, &own)
 	r.started()
 	ends := make(chan error, 3)
-	for _, path := range []string{"/events", "/logs?follow"} {
-		resp := r.open("/v1/tasks/"+own.ID+path, ann)
+	for _, path := range []string{"/v1/tasks/" + own.ID + "/events", "/v1/tasks/" + own.ID + "/logs?follow", "/v1/events"} {
+		resp := r.open(path, ann)
 		if _, err := bufio.NewReader(resp.Body).ReadByte(); err != nil {
 			t.Fatal(err)
 		}
@@ -289,11 +289,11 @@ func TestRevokedTokensAreCutOff(t *testing.T) {
 	}
 	held := make(chan *answer, 1)
 	go func() { held <- r.do("GET", "/v1/tasks/"+own.ID+"?wait=60s", "", ann) }()
-	r.until("three requests are held", func() bool { return r.active.Load() >= 3 })
+	r.until("four requests are held", func() bool { return r.active.Load() >= 4 })
 	if err := admin.RevokeToken(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for range 3 {
 		select {
 		case err := <-ends:
 			if err != nil {

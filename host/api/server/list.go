@@ -17,13 +17,7 @@ func (q *query) filter() task.Filter {
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),
 	}
 	f.Group, f.Parent = q.id("group"), q.id("parent")
-	for _, v := range q.repeated("state") {
-		var s task.State
-		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
-			q.bad.add(place{"state"}, "%q is not a state: want one of %v", v, task.States())
-		}
-		f.States = append(f.States, s)
-	}
+	f.States = q.states()
 	for _, v := range q.repeated("label") {
 		k, value, ok := strings.Cut(v, "=")
 		if !ok || !task.ValidLabelName(k) {
@@ -46,6 +40,18 @@ func (q *query) filter() task.Filter {
 		q.bad.add(place{"order"}, "%q is not an order: want desc (newest first) or asc", v)
 	}
 	return f
+}
+
+// states are the states that are asked for.
+func (q *query) states() (states []task.State) {
+	for _, v := range q.repeated("state") {
+		var s task.State
+		if err := s.UnmarshalText([]byte(v)); err != nil || s == task.None {
+			q.bad.add(place{"state"}, "%q is not a state: want one of %v", v, task.States())
+		}
+		states = append(states, s)
+	}
+	return states
 }
 
 func (h *handlers) listTasks(w http.ResponseWriter, r *http.Request, s task.Scope) error {

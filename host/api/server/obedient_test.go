@@ -32,6 +32,9 @@ func (o obedient) OwnerUses(context.Context) ([]task.OwnerUse, error) { return n
 func (o obedient) ByKey(context.Context, task.Scope, string, string) (task.Task, error) {
 	return task.Task{}, o.err
 }
+func (o obedient) Events(context.Context, task.Scope, *task.EventFilter, int64) (task.EventPage, error) {
+	return task.EventPage{}, o.err
+}
 func (o obedient) List(context.Context, task.Scope, task.Filter) (task.Page, error) {
 	return task.Page{}, o.err
 }

@@ -30,7 +30,7 @@ func describe(routes []route, version string) (doc []byte, err error) {
 		}
 	}()
 	d := newDocument(version)
-	for _, v := range []any{api.Event{}, stateMessage{}, progressMessage{}, resetMessage{}} { // what no route names
+	for _, v := range []any{api.Event{}, stateMessage{}, progressMessage{}, resetMessage{}, allStateMessage{}, allResetMessage{}} { // what no route names
 		d.schema(v)
 	}
 	for _, rt := range routes {

@@ -35,6 +35,24 @@ type resetMessage struct {
 	Data  api.ResetEvent `json:"data" doc:"why the history is told anew, written as JSON on one line"`
 }
 
+// allMessages are the server-sent events of all tasks, as a client's reader gives them.
+type allMessages []allMessage
+
+// allMessage is one of allStateMessage and allResetMessage.
+type allMessage struct{}
+
+type allStateMessage struct {
+	Event string         `json:"event" enum:"state" doc:"its kind"`
+	ID    string         `json:"id" pattern:"^[0-9]+$" doc:"its place among the events of all tasks: give it as Last-Event-ID to hear what came after it"`
+	Data  api.StateEvent `json:"data" doc:"the transition and the task, written as JSON on one line"`
+}
+
+type allResetMessage struct {
+	Event string         `json:"event" enum:"reset" doc:"its kind"`
+	ID    string         `json:"id" pattern:"^[0-9]+$" doc:"from where on events are told again"`
+	Data  api.ResetEvent `json:"data" doc:"why events were missed, written as JSON on one line"`
+}
+
 // logLines are the lines of a log that is followed.
 type logLines []task.LogLine
 
@@ -57,6 +75,9 @@ var schemaDocs = map[string]string{
 	"ActionCount":      "What a dry run of an action is answered with.",
 	"ActionFilter":     "Which tasks an action is for. What is absent or null matches all.",
 	"ActionRequest":    "Asks for something to be done to all tasks that match.",
+	"AllMessage":       "One server-sent event of all tasks: its fields, and its data, read as JSON.",
+	"AllResetMessage":  "The server-sent event that tells that events were missed.",
+	"AllStateMessage":  "The server-sent event that tells a transition of any task.",
 	"AuditEvent":       "A change that somebody asked for.",
 	"AuditList":        "One page of what was changed.",
 	"Backlog":          "Tasks that wait for the same thing.",
@@ -105,7 +126,7 @@ var schemaDocs = map[string]string{
 	"Quota":            "What an owner has, and may have.",
 	"QuotaUse":         "What is used of one thing that a quota may bound.",
 	"RateLimit":        "A limit on how many attempts at tasks of a type may begin.",
-	"ResetEvent":       "What the client saw before is not of this task's history.",
+	"ResetEvent":       "What comes does not follow what the client saw before.",
 	"ResetMessage":     "The server-sent event that tells that the history is told from its beginning. It has no id.",
 	"Resource":         "A name that tasks have or wait for.",
 	"ResourceList":     "One page of resources.",
@@ -231,17 +252,21 @@ func refineBoard(byName map[string]*huma.Schema) {
 	}
 }
 
-// refineEvents makes of the empty eventMessage what it stands for.
+// refineEvents makes of the empty eventMessage and allMessage what they stand for.
 func refineEvents(byName map[string]*huma.Schema) {
-	kinds := map[string]string{}
-	message := &huma.Schema{Description: byName["EventMessage"].Description}
-	for _, kind := range []string{"State", "Progress", "Reset"} {
-		ref := "#/components/schemas/" + kind + "Message"
-		message.OneOf = append(message.OneOf, &huma.Schema{Ref: ref})
-		kinds[byName[kind+"Message"].Properties["event"].Enum[0].(string)] = ref
+	for name, kinds := range map[string][]string{
+		"EventMessage": {"StateMessage", "ProgressMessage", "ResetMessage"}, "AllMessage": {"AllStateMessage", "AllResetMessage"},
+	} {
+		mapping := map[string]string{}
+		message := &huma.Schema{Description: byName[name].Description}
+		for _, kind := range kinds {
+			ref := "#/components/schemas/" + kind
+			message.OneOf = append(message.OneOf, &huma.Schema{Ref: ref})
+			mapping[byName[kind].Properties["event"].Enum[0].(string)] = ref
+		}
+		message.Discriminator = &huma.Discriminator{PropertyName: "event", Mapping: mapping}
+		byName[name] = message
 	}
-	message.Discriminator = &huma.Discriminator{PropertyName: "event", Mapping: kinds}
-	byName["EventMessage"] = message
 }
 
 // summarize tells a task as it is read from a task as lists and events show it.

@@ -202,6 +202,22 @@ func (h *handlers) recordRoutes() []route {
 			codes:  codes(named, api.CodeNotAcceptable),
 			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: eventMessages{}, content: "the events, in the order they come", headers: []param{noStore}},
 				{status: http.StatusNoContent, doc: "the task is final and Last-Event-ID is its last event: nothing will come"}}},
+		{method: http.MethodGet, path: "/v1/events", id: "watchTasks", tag: tag, summary: "Watch all tasks", handle: h.watchTasks,
+			description: "Server-sent events, for as long as the client listens: what happens from now on, or after Last-Event-ID. Filters that are given must all match. " +
+				"`state` is a transition of a task, with the task as it left it; transitions come in the order in which they were put on record, that of the submit first. " +
+				"Ids rise, over restarts too. What a client has missed that comes back with its last id is told first, with the tasks as they are by then: exactly for some thousand events, and over a " +
+				"restart as far as it is found on record, where what happened in the seconds before the id may be told again: an event is that of its task's id and its seq. " +
+				"`reset` says that events were missed which are told no more, because the id is too old or the client too slow: read the tasks anew; the stream goes on from now. " +
+				"Deletions and progress are not told. The stream begins with retry, the milliseconds after which to ask again if it ends, and with the id of now; " +
+				"every 15 seconds comes a comment, and the id of what was looked at, so that it does not age with what is not asked for.",
+			params: []param{
+				{name: "type", in: "query", kind: "strings", doc: "events of tasks of this type; may repeat, and any may match"},
+				{name: "state", in: "query", kind: "states", doc: "transitions to this state; may repeat, and any may match"},
+				{name: "group", in: "query", kind: "uuid", doc: "events of members of this group"},
+				{name: "owner", in: "query", kind: "string", doc: "events of tasks of this owner; who is no admin sees their own alone"},
+				{name: "Last-Event-ID", in: "header", kind: "string", pattern: "^[0-9]+$", doc: "the last id that the stream gave"}},
+			codes:   codes(reads, api.CodeNotAcceptable),
+			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: allMessages{}, content: "the events, in the order they come", headers: []param{noStore}}}},
 	}
 }
 

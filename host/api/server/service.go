@@ -142,6 +142,11 @@ type Records interface {
 	// channel closed, for a reader that falls far behind: read History and Logs from where
 	// you were, and watch again.
 	Watch(ctx context.Context, s task.Scope, id task.ID) (<-chan task.Update, error)
+	// Events waits until something has happened to tasks after that place, and tells those
+	// transitions of it that f selects, which may be none, in the order of their commits. With 0 it
+	// says where to begin, at once. A reader is a place: one that is slow loses what is no more
+	// kept, which is a gap.
+	Events(ctx context.Context, s task.Scope, f *task.EventFilter, after int64) (task.EventPage, error)
 }
 
 // Registry is what can be run, and by whom.

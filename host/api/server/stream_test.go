@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -386,6 +387,7 @@ func TestShutdownEndsStreamsAndHeldRequests(t *testing.T) {
 	id := r.submit(`{"type":"gated"}`)
 	r.started()
 	held, streamed := make(chan *answer, 1), make(chan *answer, 1)
+	all := make(chan error, 1)
 	resp, err := http.Get("http://" + r.addr + "/v1/tasks/" + id + "/events")
 	if err != nil {
 		t.Fatal(err)
@@ -399,7 +401,12 @@ func TestShutdownEndsStreamsAndHeldRequests(t *testing.T) {
 	if _, err := rd.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	waitForRequests(t, r, 3)
+	events := r.open("/v1/events")
+	go func() {
+		_, err := io.Copy(io.Discard, events.Body)
+		all <- err
+	}()
+	waitForRequests(t, r, 4)
 	ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
 	defer stop()
 	if err := r.server.Shutdown(ctx); err != nil {
@@ -410,6 +417,9 @@ func TestShutdownEndsStreamsAndHeldRequests(t *testing.T) {
 	}
 	if a := <-streamed; a.StatusCode != 200 {
 		t.Errorf("streamed: %d", a.StatusCode)
+	}
+	if err := <-all; err != nil {
+		t.Errorf("all events: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -226,8 +227,10 @@ func (r *testServer) do(method, path, body string, header ...string) *answer {
 		r.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
+	var data []byte
+	if req.URL.Path == "/v1/events" && resp.Header.Get("Content-Type") == "text/event-stream" && method != http.MethodHead {
+		data = []byte(readBlock(r.t, bufio.NewReader(resp.Body))) // it has no end
+	} else if data, err = io.ReadAll(resp.Body); err != nil {
 		r.t.Fatal(err)
 	}
 	a := &answer{resp, data}
@@ -235,6 +238,22 @@ func (r *testServer) do(method, path, body string, header ...string) *answer {
 		r.t.Errorf("%s %s is not answered as the document says: %v\n%.500s", method, path, err, data)
 	}
 	return a
+}
+
+// readBlock reads up to the next empty line.
+func readBlock(t *testing.T, rd *bufio.Reader) string {
+	t.Helper()
+	var block strings.Builder
+	for {
+		line, err := rd.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream ended after %q: %v", block.String(), err)
+		}
+		block.WriteString(line)
+		if line == "\n" {
+			return block.String()
+		}
+	}
 }
 
 // wants checks status and, for an error, the shape and code of the problem.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ func RunChanges[S interface {
 }](t *testing.T, open func(t *testing.T, dir string) S) {
 	run(t, opens(open), []testCase{
 		{"changes are told", changesTold},
+		{"transitions are told whole", transitionsTold},
 		{"who follows waits", followerWaits},
 		{"a feed after a restart", feedAfterRestart},
 		{"a follower knows all", followerKnowsAll},
@@ -29,7 +32,7 @@ func (s *suite) changes(since int64) task.Changes {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute) // what is not told would be waited for without end
 	defer cancel()
-	c, err := port[task.ChangeFeed](s).Changes(ctx, since)
+	c, err := port[task.ChangeFeed](s).Changes(ctx, since, start)
 	s.must(err)
 	if c.Next == 0 {
 		s.Fatal("a feed says to go on at 0")
@@ -47,10 +50,28 @@ func (s *suite) told(since int64, n int) ([]task.FeedChange, int64) {
 		if c.Gap || len(c.Tasks) == 0 {
 			s.Fatalf("after %d changes the feed tells %+v, want %d more", len(got), c, n-len(got))
 		}
-		got = append(got, c.Tasks...)
-		since = c.Next
+		for _, t := range c.Tasks {
+			if t.Next <= since {
+				s.Fatalf("after %d the feed says to go on at %d", since, t.Next)
+			}
+			since = t.Next
+			got = append(got, t)
+		}
+		if since != c.Next {
+			s.Fatalf("after the last change is %d, and to go on is at %d", since, c.Next)
+		}
 	}
 	return got, since
+}
+
+// bare are changes without their places and without what transitions they were.
+func bare(changes []task.FeedChange) []task.FeedChange {
+	out := slices.Clone(changes)
+	for i := range out {
+		out[i].Next = 0
+		out[i].Transition = nil
+	}
+	return out
 }
 
 // changesTold: each change is told once, in order, whatever made it; what was refused
@@ -92,12 +113,76 @@ func changesTold(s *suite) {
 		{Seq: a.Seq, ID: a.ID, Owner: "ann", State: task.Succeeded, Deleted: true}, {Seq: b.Seq, ID: b.ID, Owner: "ann", State: task.Succeeded, Deleted: true},
 	}
 	got, _ := s.told(c.Next, len(want))
-	if !slices.Equal(got, want) {
+	if !slices.Equal(bare(got), want) {
 		s.Fatalf("told\n%+v, want\n%+v", got, want)
 	}
-	if again, _ := s.told(c.Next, len(want)); !slices.Equal(again, want) {
+	if again, _ := s.told(c.Next, len(want)); !slices.Equal(again, got) {
 		s.Fatal("who asks again is told otherwise")
 	}
+	if rest, _ := s.told(got[3].Next, len(want)-4); !slices.Equal(rest, got[4:]) {
+		s.Fatal("who goes on after the fourth is told otherwise")
+	}
+}
+
+// transitionsTold: whatever a task's life, its transitions are told as its history has them,
+// each with the task; after a restart too, if that is no gap.
+func transitionsTold(s *suite) {
+	chance := rand.New(rand.NewPCG(3, 4))
+	for n := range 60 {
+		place := s.changes(0).Next
+		l := &life{suite: s, chance: chance, at: start}
+		l.begin()
+		for i := range chance.IntN(12) {
+			if n%10 == 5 && i == 3 {
+				s.reopen()
+			}
+			l.step()
+		}
+		l.end()
+		if n%10 == 9 {
+			s.reopen()
+		}
+		l.wantTold(place, n%10 != 9 && n%10 != 5)
+	}
+}
+
+// wantTold wants the transitions of the task told since that place; live says that they are
+// told as they were made.
+func (l *life) wantTold(place int64, live bool) {
+	l.Helper()
+	last := l.make(task.Spec{})
+	last.CreatedAt = l.later() // told again by its time, it is the last
+	last.UpdatedAt = last.CreatedAt
+	l.put(last)
+	var told []task.Event
+	for ended := false; !ended; {
+		c := l.changes(place)
+		if c.Gap && !live {
+			return
+		}
+		for _, t := range c.Tasks {
+			if t.Next <= place {
+				l.Fatalf("after %d comes %d", place, t.Next)
+			}
+			place = t.Next
+			ended = ended || t.ID == last.ID
+			if tr := t.Transition; tr != nil && t.ID == l.task.ID {
+				told = append(told, tr.Event)
+				n := &tr.Task
+				if n.ID != t.ID || n.Owner != t.Owner || n.Type != l.task.Type || n.Seq != t.Seq || tr.Event.Seq != t.Version || tr.Event.To != t.State || n.Input != nil || n.Result != nil || !n.Token.IsZero() ||
+					live && (n.State != t.State || n.Version != t.Version || n.Attempt != tr.Event.Attempt) {
+					l.Fatalf("change %+v is told as %+v", t, *tr)
+				}
+			}
+		}
+		if c.Gap {
+			l.Fatal("a gap")
+		}
+	}
+	if !reflect.DeepEqual(told, l.events) {
+		l.Fatalf("told is\n%+v, want\n%+v", told, l.events)
+	}
+	l.change(task.Cancel(last, "ann", l.later()))
 }
 
 // followerWaits: who follows is woken by the next change, and comes back when its
@@ -107,7 +192,7 @@ func followerWaits(s *suite) {
 	told := make(chan []task.FeedChange)
 	for range 3 {
 		go func() {
-			c, err := port[task.ChangeFeed](s).Changes(s.ctx, begin)
+			c, err := port[task.ChangeFeed](s).Changes(s.ctx, begin, start)
 			if err != nil {
 				s.Errorf("follow: %v", err)
 			}
@@ -124,7 +209,7 @@ func followerWaits(s *suite) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	ended := make(chan error)
 	follow := func(ctx context.Context, store task.ChangeFeed) {
-		_, err := store.Changes(ctx, next)
+		_, err := store.Changes(ctx, next, start)
 		ended <- err
 	}
 	go follow(ctx, port[task.ChangeFeed](s))
