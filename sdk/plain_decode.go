@@ -32,16 +32,27 @@ type plainField struct {
 	bit   uint64
 }
 
-const (
-	maxPlainDepth  = 10 // of types in one another
-	maxPlainFields = 64 // of a struct
-)
+const maxPlainFields = 64 // of a struct
 
-// newPlainType is a type that stands so deep within others.
-func newPlainType(t reflect.Type, depth int) *plainType {
-	p := reflect.PointerTo(t)
-	readsItself := p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
-	if readsItself || depth > maxPlainDepth || t == reflect.TypeFor[json.Number]() {
+// plainTypes are types by what they are in Go. A type is not plain within itself.
+type plainTypes map[reflect.Type]*plainType
+
+func newPlainType(t reflect.Type) *plainType { return plainTypes{}.of(t) }
+
+func (p plainTypes) of(t reflect.Type) *plainType {
+	n, known := p[t]
+	if !known {
+		p[t] = nil
+		n = p.make(t)
+		p[t] = n
+	}
+	return n
+}
+
+func (p plainTypes) make(t reflect.Type) *plainType {
+	to := reflect.PointerTo(t)
+	readsItself := to.Implements(reflect.TypeFor[json.Unmarshaler]()) || to.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	if readsItself || t == reflect.TypeFor[json.Number]() {
 		return nil
 	}
 	n := &plainType{kind: t.Kind()}
@@ -52,13 +63,13 @@ func newPlainType(t reflect.Type, depth int) *plainType {
 		n.bits = t.Bits()
 		return n
 	case reflect.Slice, reflect.Pointer:
-		n.elem = newPlainType(t.Elem(), depth+1)
+		n.elem = p.of(t.Elem())
 		if n.elem != nil { // bytes are none
 			return n
 		}
 	case reflect.Struct:
 		n.fields = map[string]plainField{}
-		if n.addFields(t, depth) {
+		if n.addFields(t, p) {
 			return n
 		}
 	}
@@ -66,7 +77,7 @@ func newPlainType(t reflect.Type, depth int) *plainType {
 }
 
 // addFields adds the fields of a struct; false if encoding/json goes by more than their names.
-func (n *plainType) addFields(t reflect.Type, depth int) bool {
+func (n *plainType) addFields(t reflect.Type, types plainTypes) bool {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options := jsonName(f)
@@ -76,7 +87,7 @@ func (n *plainType) addFields(t reflect.Type, depth int) bool {
 		if _, twice := n.fields[name]; twice || f.Anonymous || i >= maxPlainFields || strings.ContainsFunc(name, notInPlainName) || slices.Contains(options, "string") {
 			return false
 		}
-		n.fields[name] = plainField{newPlainType(f.Type, depth+1), i, 1 << i}
+		n.fields[name] = plainField{types.of(f.Type), i, 1 << i}
 	}
 	return true
 }

@@ -113,7 +113,7 @@ func (s Script) With(d Defaults) Script {
 
 // decoderOf reads inputs, with the defaults of their schema, as Task.Decode does.
 func decoderOf[In any](schema *jsonschema.Schema) func(taskType string, input json.RawMessage) (In, error) {
-	plain := newPlainType(reflect.TypeFor[In](), 0)
+	plain := newPlainType(reflect.TypeFor[In]())
 	defaults := hasDefaults(schema)
 	return func(taskType string, input json.RawMessage) (In, error) {
 		if defaults {
