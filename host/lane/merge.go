@@ -13,14 +13,15 @@ import (
 // one whose turn is longer ago, then by age. So an owner's one task waits behind no more of
 // another's than what runs. It is for the Set's owner, within one transaction.
 type Merge struct {
-	heads heads
-	left  []int // what each share may still give
-	read  Read
-	set   *Set
-	now   time.Time
-	given bool  // the first head was given: its lane's next is to be found
-	turn  int64 // how many tasks an owner is given in a row
-	pace  *pace
+	owners turns // who have heads
+	heads  int   // of all of them
+	left   []int // what each share may still give
+	read   Read
+	set    *Set
+	now    time.Time
+	given  bool  // the first head was given: its lane's next is to be found
+	turn   int64 // how many tasks an owner is given in a row
+	pace   *pace
 }
 
 // ownerTurn is how far an owner of lanes is with its turn. All but lanes is of the merge that
@@ -28,6 +29,7 @@ type Merge struct {
 type ownerTurn struct {
 	lanes    int // that are its own
 	merge    int64
+	heads    heads // of its lanes; their room is used again
 	underWay int64 // in the lanes of the merge, with the tasks that were given
 	place    turnPlace
 	inTurn   int64 // how many tasks it was given since it has its place
@@ -45,8 +47,6 @@ type Head struct {
 	Entry Entry
 	Lane  *Lane
 	Share int // the index of the share that its lane is in
-
-	place turnPlace // its owner's when the head was last placed in the heap
 }
 
 // An owner's turn is one task or, where attempts end fast, as many as end within turnTime: they
@@ -73,7 +73,7 @@ const paceSeen = time.Second
 // limits are reached give nothing.
 func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 	s.merges++
-	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1, pace: s.paceOf(c.Executor), heads: s.heads[:0]}
+	m := &Merge{read: read, set: s, now: c.Now, left: make([]int, len(c.Shares)), turn: 1, pace: s.paceOf(c.Executor), owners: s.inTurn[:0]}
 	ended := int64(0)
 	all := finder{all: s.all}
 	for i, share := range c.Shares {
@@ -94,20 +94,29 @@ func (s *Set) Merge(c *task.Claim, read Read) (*Merge, error) {
 				return nil, err
 			}
 			if ok {
-				m.heads = append(m.heads, Head{Entry: e, Lane: l, Share: i})
+				m.addHead(Head{Entry: e, Lane: l, Share: i})
 			}
 		}
 	}
 	m.setTurn(c, ended)
-	for i := range m.heads {
-		o := m.heads[i].Lane.turn
+	for _, o := range m.owners {
 		o.place.underWay = max(o.underWay-o.inTurn, 0) // of a turn that goes on, as it was before
 		o.place.given = max(o.place.given, s.given-longestTurn-1)
-		m.heads[i].place = o.place
+		heap.Init(&o.heads)
 	}
-	s.heads = m.heads
-	heap.Init(&m.heads)
+	s.inTurn = m.owners
+	heap.Init(&m.owners)
 	return m, nil
+}
+
+// addHead adds the first task of a lane, whose owner was seen.
+func (m *Merge) addHead(h Head) {
+	o := h.Lane.turn
+	if len(o.heads) == 0 {
+		m.owners = append(m.owners, o)
+	}
+	o.heads = append(o.heads, h)
+	m.heads++
 }
 
 // setTurn says how long turns are: longer than one task if attempts end as fast as they are
@@ -151,6 +160,7 @@ func (m *Merge) addUnderWay(l *Lane) {
 		}
 		o.merge = m.set.merges
 		o.underWay = 0
+		o.heads = o.heads[:0]
 	}
 	o.underWay += l.counts[Active].Load() + l.delta[Active]
 }
@@ -176,42 +186,32 @@ func (m *Merge) Next() (Head, bool, error) {
 			return Head{}, false, err
 		}
 	}
-	for len(m.heads) > 0 {
-		first := &m.heads[0]
-		switch {
-		case m.left[first.Share] <= 0 || !m.set.open(first.Lane, m.now):
-			heap.Pop(&m.heads)
-			continue
-		case first.place != first.Lane.turn.place: // a turn of its owner has ended since
-			first.place = first.Lane.turn.place
-			heap.Fix(&m.heads, 0)
-			continue
+	for len(m.owners) > 0 {
+		first := m.owners[0].heads[0]
+		if m.left[first.Share] > 0 && m.set.open(first.Lane, m.now) {
+			first.Lane.Window.pop()
+			m.given = true
+			return first, true, nil
 		}
-		break
+		m.dropFirst()
 	}
-	if len(m.heads) == 0 {
-		return Head{}, false, nil
-	}
-	h := m.heads[0]
-	h.Lane.Window.pop()
-	m.given = true
-	return h, true, nil
+	return Head{}, false, nil
 }
 
 // Together is how many tasks are worth reading at once behind the one that Next gave last, of
 // as many as can be kept: so many that those of all lanes can be, or what is left of a turn.
 func (m *Merge) Together(kept int) int {
-	if n := kept / (4 * len(m.heads)); n > int(m.turn) {
+	if n := kept / (4 * m.heads); n > int(m.turn) {
 		return min(n, WindowSize)
 	}
-	return int(m.turn - m.heads[0].Lane.turn.inTurn)
+	return int(m.turn - m.owners[0].inTurn)
 }
 
 // Took says that the task that Next gave last, of that share, was claimed.
 func (m *Merge) Took(share int) {
 	m.left[share]--
 	m.pace.unreplaced = max(m.pace.unreplaced-1, 0)
-	o := m.heads[0].Lane.turn
+	o := m.owners[0]
 	m.pace.turnOf = o
 	o.underWay++
 	o.inTurn++
@@ -222,32 +222,63 @@ func (m *Merge) Took(share int) {
 
 // advance puts the next task of the lane whose first was given in its place.
 func (m *Merge) advance() error {
-	first := &m.heads[0]
-	e, ok, err := first.Lane.head(m.read)
+	o := m.owners[0]
+	e, ok, err := o.heads[0].Lane.head(m.read)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		heap.Pop(&m.heads)
+		m.dropFirst()
 		return nil
 	}
-	first.Entry = e
-	first.place = first.Lane.turn.place
-	heap.Fix(&m.heads, 0)
+	o.heads[0].Entry = e
+	heap.Fix(&o.heads, 0)
+	heap.Fix(&m.owners, 0)
 	return nil
 }
 
-// heads is a heap with the head that is claimed first on top.
+// dropFirst leaves the lane out that would give the next task.
+func (m *Merge) dropFirst() {
+	m.heads--
+	o := m.owners[0]
+	if heap.Pop(&o.heads); len(o.heads) > 0 {
+		heap.Fix(&m.owners, 0)
+	} else {
+		heap.Pop(&m.owners)
+	}
+}
+
+// heads is a heap of one owner's heads, with the one that is claimed first on top.
 type heads []Head
 
 func (h heads) Len() int      { return len(h) }
 func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Less implements heap.Interface.
-func (h heads) Less(i, j int) bool {
-	a, b := &h[i], &h[j]
-	if a.Entry.Priority != b.Entry.Priority || a.place == b.place {
-		return a.Entry.Compare(b.Entry) < 0
+func (h heads) Less(i, j int) bool { return h[i].Entry.Compare(h[j].Entry) < 0 }
+
+// Push implements heap.Interface, and is not used.
+func (h *heads) Push(x any) { *h = append(*h, x.(Head)) }
+
+// Pop implements heap.Interface; what it takes away is nobody's any more.
+func (h *heads) Pop() any {
+	*h = (*h)[:len(*h)-1]
+	return nil
+}
+
+// turns is a heap of owners who have heads, with the one who is given the next task on top. The
+// place of that one alone changes.
+type turns []*ownerTurn
+
+func (t turns) Len() int      { return len(t) }
+func (t turns) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+
+// Less implements heap.Interface.
+func (t turns) Less(i, j int) bool {
+	a, b := t[i], t[j]
+	first, other := &a.heads[0].Entry, &b.heads[0].Entry
+	if first.Priority != other.Priority || a.place == b.place {
+		return first.Compare(*other) < 0
 	}
 	if a.place.underWay != b.place.underWay {
 		return a.place.underWay < b.place.underWay
@@ -258,13 +289,11 @@ func (h heads) Less(i, j int) bool {
 	return a.place.last < b.place.last
 }
 
-// Push implements heap.Interface.
-func (h *heads) Push(x any) { *h = append(*h, x.(Head)) }
+// Push implements heap.Interface, and is not used.
+func (t *turns) Push(x any) { *t = append(*t, x.(*ownerTurn)) }
 
-// Pop implements heap.Interface.
-func (h *heads) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+// Pop implements heap.Interface; what it takes away is nobody's any more.
+func (t *turns) Pop() any {
+	*t = (*t)[:len(*t)-1]
+	return nil
 }

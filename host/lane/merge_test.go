@@ -410,3 +410,35 @@ func BenchmarkMerge(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkManyLanes is a claim of 320 tasks that take long, over lanes of one owner or of some, whose next
+// places then cost no more than where they have a lane each.
+func BenchmarkManyLanes(b *testing.B) {
+	for _, owners := range []int{1, 20} {
+		b.Run(strconv.Itoa(owners), func(b *testing.B) {
+			o := newOwners()
+			for i := range 4000 {
+				l := o.Add(int64(i), Key{Type: strconv.Itoa(i), Owner: strconv.Itoa(i % owners)})
+				o.claim.Shares[0].Lanes = append(o.claim.Shares[0].Lanes, l.ID)
+				o.Move(l, Uncounted, l, Ready)
+				l.Window.Add(Entry{Place: int64(i), Seq: int64(i)})
+			}
+			o.Commit()
+			b.ReportAllocs()
+			for b.Loop() {
+				m, err := o.Merge(&o.claim, o.read)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for range 320 {
+					h, ok, err := m.Next()
+					if err != nil || !ok {
+						b.Fatal(ok, err)
+					}
+					m.Took(h.Share)
+					h.Lane.Window.Add(h.Entry) // for the next claim
+				}
+			}
+		})
+	}
+}

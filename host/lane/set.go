@@ -26,7 +26,7 @@ type Set struct {
 	merges  int64                 // how many there were
 	turns   int64                 // of owners in merges, likewise
 	given   int64                 // tasks, to an owner before its turn: the most so far
-	heads   heads                 // room for those of a merge
+	inTurn  turns                 // room for those of a merge
 	changed []*Lane               // the lanes with a delta
 	lastID  task.LaneID           // the ID given last
 	lastPub task.LaneID           // the ID given last to a lane that was published
@@ -200,7 +200,7 @@ func (s *Set) DropEmpty() int {
 	}
 	dropped := len(s.all) - len(keep)
 	if dropped > 0 {
-		s.heads = nil
+		s.inTurn = nil
 		s.all = keep
 		s.publish()
 	}
@@ -211,6 +211,7 @@ func (s *Set) DropEmpty() int {
 func (s *Set) forget(l *Lane) {
 	delete(s.byKey, KeyOf(&l.Lane))
 	delete(s.byRow, l.Row)
+	l.turn.heads = nil
 	if l.turn.lanes--; l.turn.lanes == 0 {
 		delete(s.turnsOf, l.Owner)
 	}
