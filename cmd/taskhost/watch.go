@@ -14,7 +14,7 @@ import (
 
 func (p *program) watchCmd() *cobra.Command {
 	var all allFlags
-	cmd := &cobra.Command{Use: "watch [ID]", Short: "Print a task's transitions as they come, and its progress; or those of all tasks", Args: cobra.MaximumNArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks())}
+	cmd := &cobra.Command{Use: "watch [ID]", Short: "Print transitions of a task, or of all, as they come", Args: cobra.MaximumNArgs(1), ValidArgsFunction: onlyFirst(p.completeTasks())}
 	cmd.Long = cmd.Short + `.
 
 Of one task all of its history is printed, and what comes until it is final. Without an ID what

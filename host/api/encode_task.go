@@ -94,19 +94,19 @@ func encodeTaskList(l *TaskList) ([]byte, error) {
 }
 
 func encodeStateEvent(e *StateEvent) ([]byte, error) {
-	o := object{data: append(make([]byte, 0, roomOf(&e.Task)+256), '{')}
-	o.integer("seq", e.Seq)
-	o.timeOrNull("at", &e.At)
+	o := object{data: make([]byte, 0, roomOf(&e.Task)+256)}
+	o.integer(`{"seq":`, e.Seq)
+	o.timeOrNull(`,"at":`, &e.At)
 	if e.From == nil {
-		o.null("from")
+		o.null(`,"from":`)
 	} else {
-		o.text("from", e.From.String())
+		o.text(`,"from":`, e.From.String())
 	}
-	o.text("to", e.To.String())
-	o.integer("attempt", int64(e.Attempt))
-	o.text("by", e.By)
-	o.text("message", e.Message)
-	o.name("task")
+	o.text(`,"to":`, e.To.String())
+	o.integer(`,"attempt":`, int64(e.Attempt))
+	o.text(`,"by":`, e.By)
+	o.text(`,"message":`, e.Message)
+	o.name(`,"task":`)
 	line, err := AppendTask(o.data, &e.Task)
 	return append(line, "}\n"...), cmp.Or(o.err, err)
 }
