@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	readyKept   = 1 << 15 // tasks: 5 MiB
+	readyKept   = 1 << 15 // tasks: 6 MiB
 	readyInputs = 4 << 20 // bytes of their inputs
 	readyWhole  = 1 << 12 // of those that have more to them than most: 4 MiB
 	readyLong   = 1 << 19 // how many tasks younger than a task that is kept give way to it
@@ -28,7 +28,7 @@ type readyTasks struct {
 // keptTask is of most tasks all that differs from one to another: a tenth of the room.
 type keptTask struct {
 	seq                               int64 // 0: there is none
-	id                                task.ID
+	id, group                         task.ID
 	lane                              *lane.Lane
 	waiting                           task.Waiting
 	priority, maxAttempts, maxLost    int32
@@ -83,7 +83,7 @@ func (k *readyTasks) keep(seq int64, t *task.Task, l *lane.Lane) {
 		return
 	}
 	*n = keptTask{
-		seq: seq, id: t.ID, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
+		seq: seq, id: t.ID, group: t.Group, lane: l, waiting: t.Waiting, version: t.Version, exclusive: exclusive,
 		priority: int32(t.Priority), maxAttempts: int32(t.MaxAttempts), maxLost: int32(t.MaxLost),
 		created: micros(t.CreatedAt), runAt: micros(t.RunAt), updated: micros(t.UpdatedAt), deadline: micros(t.Deadline),
 		timeout: t.Timeout, retain: t.Retain,
@@ -101,7 +101,7 @@ func plainReady(t *task.Task) (exclusive string, plain bool) {
 	}
 	return exclusive, (exclusive != "" || t.Resources.None()) && len(t.Checkpoint) == 0 &&
 		len(t.Labels) == 0 && len(t.Route) == 0 && t.Key == "" && t.Trace == "" && t.Step == "" && t.Place == 0 &&
-		t.Group.IsZero() && t.Flow.IsZero() && t.Parent.IsZero()
+		t.Flow.IsZero() && t.Parent.IsZero()
 }
 
 // task is the task as it was kept.
@@ -111,7 +111,7 @@ func (n *keptTask) task() task.Task {
 	}
 	l := &n.lane.Lane
 	t := task.Task{
-		Seq: n.seq, ID: n.id, Type: l.Type, Owner: l.Owner, Pinned: l.Executor, Suspect: l.Suspect,
+		Seq: n.seq, ID: n.id, Group: n.group, Type: l.Type, Owner: l.Owner, Pinned: l.Executor, Suspect: l.Suspect,
 		State: task.Pending, Waiting: n.waiting, Version: n.version, Input: nullInput,
 		Priority: int(n.priority), MaxAttempts: int(n.maxAttempts), MaxLost: int(n.maxLost), Timeout: n.timeout, Retain: n.retain,
 		CreatedAt: fromMicros(n.created), RunAt: fromMicros(n.runAt), UpdatedAt: fromMicros(n.updated), Deadline: fromMicros(n.deadline),
