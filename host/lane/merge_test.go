@@ -203,6 +203,18 @@ func newOwners(names ...string) *manyOwners {
 	return o
 }
 
+// busyOwners are 40 with a thousand tasks each, and their names.
+func busyOwners() (o *manyOwners, names []string) {
+	for i := range 40 {
+		names = append(names, string(rune('A'+i)))
+	}
+	o = newOwners(names...)
+	for _, name := range names {
+		o.add(name, 1000)
+	}
+	return o, names
+}
+
 func (o *manyOwners) add(owner string, n int) {
 	l := o.ByKey(Key{Owner: owner})
 	for range n {
@@ -252,14 +264,7 @@ func (o *manyOwners) end(lanes []*Lane) {
 // TestTurns: where attempts end as fast as they begin an owner is given some tasks in a row,
 // but none again before all others were; else one at a time.
 func TestTurns(t *testing.T) {
-	var names []string
-	for i := range 40 {
-		names = append(names, string(rune('A'+i)))
-	}
-	o := newOwners(names...)
-	for _, name := range names {
-		o.add(name, 1000)
-	}
+	o, names := busyOwners()
 	first, turns := o.take(t, 320)
 	if len(turns) != 320 {
 		t.Fatalf("before anything ended there were %d turns of 320 tasks", len(turns))
@@ -327,14 +332,7 @@ func longestRun(took []*Lane) (longest int) {
 // TestTurnGoesOn: a turn that a claim has no more room for goes on in the next of the same
 // executor, and is no longer for it; another executor's claim ends it.
 func TestTurnGoesOn(t *testing.T) {
-	var names []string
-	for i := range 40 {
-		names = append(names, string(rune('A'+i)))
-	}
-	o := newOwners(names...)
-	for _, name := range names {
-		o.add(name, 1000)
-	}
+	o, _ := busyOwners()
 	first, _ := o.take(t, 325)
 	o.end(first)
 	took, turns := o.take(t, 325)

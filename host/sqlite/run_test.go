@@ -271,35 +271,35 @@ func TestTasksAreKeptWhole(t *testing.T) {
 			t.Errorf("with %s a task is kept as %+v, want %+v", name, got, n)
 		}
 	}
-	plain.Key = "k"
-	for range 2 {
-		for plain.Seq = range int64(readyWhole + 10) {
-			kept.keep(plain.Seq, &plain, l)
+	keepTwice := func(n int64) {
+		for range 2 {
+			for plain.Seq = range n {
+				kept.keep(plain.Seq, &plain, l)
+			}
 		}
 	}
+	forget := func(n int64) {
+		for seq := range n {
+			kept.forget(seq)
+		}
+	}
+	plain.Key = "k"
+	keepTwice(readyWhole + 10)
 	if _, ok := kept.take(readyWhole + 1); ok || kept.whole != readyWhole {
 		t.Errorf("%d tasks are kept whole, want %d", kept.whole, readyWhole)
 	}
-	for seq := range int64(readyWhole + 10) {
-		kept.forget(seq)
-	}
+	forget(readyWhole + 10)
 	if kept.whole != 0 {
 		t.Errorf("%d tasks are kept whole when all are forgotten", kept.whole)
 	}
 	plain.Key = ""
 	plain.Input = json.RawMessage(strings.Repeat("1", readyBytes))
 	const fit = readyInputs / readyBytes
-	for range 2 {
-		for plain.Seq = range int64(fit + 10) {
-			kept.keep(plain.Seq, &plain, l)
-		}
-	}
+	keepTwice(fit + 10)
 	if _, ok := kept.take(fit + 1); ok || kept.inputs != readyInputs {
 		t.Errorf("%d bytes of inputs are kept, want %d", kept.inputs, readyInputs)
 	}
-	for seq := range int64(fit + 10) {
-		kept.forget(seq)
-	}
+	forget(fit + 10)
 	if kept.inputs != 0 {
 		t.Errorf("%d bytes of inputs are kept when all tasks are forgotten", kept.inputs)
 	}
