@@ -43,6 +43,9 @@ func timeText(t *time.Time) string {
 // tableTime is t in the local time, without the zone, for which a table has no room.
 func tableTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
 
+// clockTime is the time of day of t in the local time.
+func clockTime(t time.Time) string { return t.Local().Format("15:04:05.000") }
+
 // age is how long ago t was, in the unit that says most.
 func age(t time.Time) string {
 	d := max(time.Since(t), 0)

@@ -48,12 +48,7 @@ func (f *filterFlags) add(p *program, cmd *cobra.Command) {
 
 // given says that any of them was given.
 func (f *filterFlags) given(cmd *cobra.Command) bool {
-	for _, name := range filterNames {
-		if cmd.Flags().Changed(name) {
-			return true
-		}
-	}
-	return false
+	return firstGiven(cmd, filterNames) != ""
 }
 
 // filter is what the flags select.

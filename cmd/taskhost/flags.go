@@ -5,8 +5,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/taskhost/taskhost/host/task"
 )
+
+// firstGiven is the first of those flags that was given; "" if none was.
+func firstGiven(cmd *cobra.Command, names []string) string {
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return name
+		}
+	}
+	return ""
+}
 
 // pastTime reads a time, or how long ago that was.
 func pastTime(flag, s string) (time.Time, error) {

@@ -63,7 +63,7 @@ func (p *program) logsCmd() *cobra.Command {
 // logLine is a log line for people to read.
 func logLine(l *task.LogLine) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s", l.At.Local().Format("15:04:05.000"), strings.ToUpper(l.Level), l.Message)
+	fmt.Fprintf(&b, "%s %-5s %s", clockTime(l.At), strings.ToUpper(l.Level), l.Message)
 	var long strings.Builder // what has several lines, as a stack has
 	for _, k := range sortedKeys(l.Fields) {
 		if v := strings.TrimRight(l.Fields[k], "\n"); strings.Contains(v, "\n") {

@@ -96,10 +96,8 @@ func (s *submission) checkBatchFlags(cmd *cobra.Command) error {
 		}
 		return nil
 	}
-	for _, name := range singleFlags {
-		if cmd.Flags().Changed(name) {
-			return usagef("--%s is of a single task: with --batch each line says it for itself", name)
-		}
+	if name := firstGiven(cmd, singleFlags); name != "" {
+		return usagef("--%s is of a single task: with --batch each line says it for itself", name)
 	}
 	return nil
 }

@@ -68,10 +68,5 @@ func (t *taskFlags) apply(cmd *cobra.Command, in io.Reader, req *api.TaskRequest
 
 // given says that any flag was given of those that say what a task is to be.
 func (t *taskFlags) given(cmd *cobra.Command) bool {
-	for _, name := range strings.Fields("input label priority timeout retain max-attempts max-lost executor route exclusive shared") {
-		if cmd.Flags().Changed(name) {
-			return true
-		}
-	}
-	return false
+	return firstGiven(cmd, strings.Fields("input label priority timeout retain max-attempts max-lost executor route exclusive shared")) != ""
 }

@@ -24,10 +24,8 @@ happens to tasks from now on is printed, until it is interrupted or --limit is r
 		if len(args) == 0 {
 			return p.watchAll(ctx, c, &all)
 		}
-		for _, name := range allNames {
-			if cmd.Flags().Changed(name) {
-				return usagef("--%s selects among the events of all tasks: give no ID with it", name)
-			}
+		if name := firstGiven(cmd, allNames); name != "" {
+			return usagef("--%s selects among the events of all tasks: give no ID with it", name)
 		}
 		return p.watchOne(ctx, c, args[0])
 	})
@@ -116,7 +114,7 @@ func (p *program) followTask(ctx context.Context, c *client.Client, id string) (
 
 // transitionLine is a transition for people to read.
 func transitionLine(e *api.StateEvent) string {
-	return foldLines(e.At.Local().Format("15:04:05.000") + " " + transitionText(e))
+	return foldLines(clockTime(e.At) + " " + transitionText(e))
 }
 
 // transitionText is to what state a task came, and why.

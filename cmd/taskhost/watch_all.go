@@ -90,7 +90,7 @@ func (p *program) printEvent(e *client.TaskEvent) error {
 	t := &e.State.Task
 	line := t.ID
 	if p.format != formatName {
-		line = fmt.Sprintf("%s %s %s %s", e.State.At.Local().Format("15:04:05.000"), shortID(t.ID), t.Type, transitionText(e.State))
+		line = fmt.Sprintf("%s %s %s %s", clockTime(e.State.At), shortID(t.ID), t.Type, transitionText(e.State))
 	}
 	_, err := fmt.Fprintln(p.out, foldLines(line))
 	return err

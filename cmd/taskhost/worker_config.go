@@ -56,10 +56,8 @@ func sentence(err error) string {
 
 // validateWorker says what is wrong with a worker's config.
 func (p *program) validateWorker(ctx context.Context, c *cobra.Command, path string, ask bool) (summary string, v verdict, err error) {
-	for _, name := range []string{"listen", "data-dir", "plugin-dir", "log-level"} {
-		if c.Flags().Changed(name) {
-			return "", v, usagef("--%s lays nothing over the config of a worker", name)
-		}
+	if name := firstGiven(c, []string{"listen", "data-dir", "plugin-dir", "log-level"}); name != "" {
+		return "", v, usagef("--%s lays nothing over the config of a worker", name)
 	}
 	if path == "" {
 		return "", v, usagef("which file? config validate --worker FILE")
