@@ -21,10 +21,7 @@ func (h *handlers) watchTasks(w http.ResponseWriter, r *http.Request, s task.Sco
 	if err := q.err(); err != nil {
 		return err
 	}
-	if !accepts(r, "text/event-stream") {
-		return task.Errorf(api.CodeNotAcceptable, "events are text/event-stream")
-	}
-	last, err := lastEventID(r)
+	last, err := eventsAfter(r)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (h *handlers) boardRoutes() []route {
 			answers: []answer{{status: http.StatusOK, doc: "the tasks; none if there was none within the wait", body: api.ClaimAnswer{}}}},
 		{method: http.MethodGet, path: "/v1/board/claims", id: "listClaims", tag: tag, summary: "List claims", handle: h.listClaims,
 			description: "Who has what, since when; the latest first.",
-			params:      []param{pageLimit("claims"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			params:      []param{pageLimit("claims"), textPageCursor},
 			answers:     []answer{{status: http.StatusOK, doc: "one page", body: api.HeldClaimList{}, headers: []param{nextLink}}}},
 		says("renew", "Go on with a claimed task", "The worker has the task for the lease from now on, and hears whether it is to stop. One that is to stop has the lease once more, and no longer than the cancel grace.",
 			route{handle: h.heard(h.renewClaim), codes: current, answers: heard}),

@@ -18,10 +18,7 @@ func (h *handlers) watchTask(w http.ResponseWriter, r *http.Request, s task.Scop
 	if err := newQuery(r).err(); err != nil {
 		return err
 	}
-	if !accepts(r, "text/event-stream") {
-		return task.Errorf(api.CodeNotAcceptable, "events are text/event-stream")
-	}
-	last, err := lastEventID(r)
+	last, err := eventsAfter(r)
 	if err != nil {
 		return err
 	}
@@ -47,7 +44,11 @@ func (h *handlers) watchTask(w http.ResponseWriter, r *http.Request, s task.Scop
 	return untilFinal(ctx, es.watchOnce)
 }
 
-func lastEventID(r *http.Request) (int64, error) {
+// eventsAfter is the id of the event after which a client that takes events asks for them; 0 for none.
+func eventsAfter(r *http.Request) (int64, error) {
+	if !accepts(r, "text/event-stream") {
+		return 0, task.Errorf(api.CodeNotAcceptable, "events are text/event-stream")
+	}
 	v := r.Header.Get("Last-Event-ID")
 	if v == "" {
 		return 0, nil

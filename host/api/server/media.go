@@ -12,7 +12,7 @@ import (
 
 func requireJSON(r *http.Request) error {
 	kind := r.Header.Get("Content-Type")
-	if kind == "" || kind == "application/json" || task.IsJSON(kind) {
+	if kind == "" || task.IsJSON(kind) {
 		return nil
 	}
 	return task.Errorf(api.CodeUnsupportedMediaType, "the body is %q: send JSON with Content-Type: application/json", kind)

@@ -67,7 +67,8 @@ func (q *query) integer(name string, lo, hi int64) int64 {
 
 // page is which page of a list by name is asked for: up to limit of those behind after.
 func (q *query) page() (after string, limit int) {
-	return q.text("cursor"), cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
+	limit = cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
+	return q.text("cursor"), limit
 }
 
 // pageOf is a page of all, which go by name, and the after of the next one; "" on the last.

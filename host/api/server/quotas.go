@@ -43,7 +43,7 @@ func (h *handlers) quotaRoutes() []route {
 	return []route{
 		{method: http.MethodGet, path: "/v1/quotas", id: "listQuotas", tag: "identity", summary: "List what owners have and may have", handle: h.listQuotas, role: identity.Operator,
 			description: "Of owners who have something that counts, or a quota of their own, by name. Quotas are the config's. For operators; whoami has the caller's own.",
-			params:      []param{pageLimit("owners"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}}, codes: reads,
+			params:      []param{pageLimit("owners"), textPageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.OwnerQuotaList{}, headers: []param{nextLink}}}},
 	}
 }

@@ -10,8 +10,7 @@ import (
 
 func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	limit := int(q.integer("limit", 1, task.MaxListLimit))
-	after := q.text("cursor")
+	after, limit := q.page()
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ func (h *handlers) resourceRoutes() []route {
 	return []route{
 		{method: http.MethodGet, path: "/v1/resources", id: "listResources", tag: tag, summary: "List resources", handle: h.listResources,
 			description: "Those that tasks have or wait for, by name. A name that nobody has or waits for does not exist.",
-			params:      []param{pageLimit("resources"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}}, codes: reads,
+			params:      []param{pageLimit("resources"), textPageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ResourceList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read a resource", handle: h.getResource,
 			description: "Who has it, and who waits for it in which order.", params: []param{resourceName},

@@ -67,7 +67,9 @@ var (
 	groupID      = param{name: "id", in: "path", kind: "uuid", doc: "the group's id"}
 	scheduleID   = param{name: "id", in: "path", kind: "uuid", doc: "the schedule's id"}
 	resourceName = param{name: "name", in: "path", kind: "string", doc: "the resource's name"}
-	pageCursor   = param{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"}
+
+	pageCursor     = param{name: "cursor", in: "query", kind: "uuid", doc: "next of the page before"}
+	textPageCursor = param{name: "cursor", in: "query", kind: "string", doc: "next of the page before"}
 
 	location        = param{name: "Location", kind: "string", doc: "the path of the task", always: true}
 	groupLocation   = param{name: "Location", kind: "string", doc: "the path of the group, if they make one"}

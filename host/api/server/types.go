@@ -197,7 +197,7 @@ func (h *handlers) typeRoutes() []route {
 	return []route{
 		{method: http.MethodGet, path: "/v1/types", id: "listTypes", tag: tag, summary: "List task types", handle: h.listTypes,
 			description: "Those that an executor offers, or offered before the host was started and may again, and those that were put.",
-			params:      []param{pageLimit("types"), {name: "cursor", in: "query", kind: "string", doc: "next of the page before"}},
+			params:      []param{pageLimit("types"), textPageCursor},
 			answers:     []answer{{status: http.StatusOK, doc: "one page", body: api.TypeList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/types/{name}", id: "getType", tag: tag, summary: "Read a task type", handle: h.getType,
 			description: "Its schemas, its executor, its limits, each with whose word it is, and how many tasks of it are not final.", params: []param{typeName}, codes: []task.Code{task.CodeNotFound},
