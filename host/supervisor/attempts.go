@@ -6,6 +6,7 @@ import "github.com/taskhost/taskhost/sdk"
 // that has returned and its outcome is settled. It stays with its process: after a restart
 // its outcome belongs to the old one.
 type attempt struct {
+	token     sdk.Token
 	inst      *instance
 	calls     int  // Execute or Revert calls that have not returned
 	suspect   bool // see sdk.Task.Suspect
@@ -19,22 +20,18 @@ type attemptTable struct {
 }
 
 // enter puts an attempt on inst, or joins the one of the same token wherever it runs.
-func (table *attemptTable) enter(t sdk.Task, inst *instance) *instance {
+func (table *attemptTable) enter(t *sdk.Task, inst *instance) *attempt {
 	a := table.byToken[t.Token]
 	if a == nil || a.calls == 0 {
-		a = &attempt{inst: inst, suspect: t.Suspect}
+		a = &attempt{token: t.Token, inst: inst, suspect: t.Suspect}
 		table.byToken[t.Token] = a
 	}
 	a.calls++
-	return a.inst
+	return a
 }
 
 // returned notes that a call is back; dead says that its process is.
-func (table *attemptTable) returned(t sdk.Token, dead bool) {
-	a := table.byToken[t]
-	if a == nil {
-		return
-	}
+func (table *attemptTable) returned(a *attempt, dead bool) {
 	a.calls--
 	if a.calls > 0 {
 		return
@@ -44,7 +41,7 @@ func (table *attemptTable) returned(t sdk.Token, dead bool) {
 	}
 	if a.abandoned {
 		table.abandoned--
-		delete(table.byToken, t)
+		delete(table.byToken, a.token)
 	}
 }
 

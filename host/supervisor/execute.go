@@ -56,29 +56,29 @@ func (e *Executor) currentConnection() (sdk.HostConnection, error) {
 // sdk.ErrReleased at once; only an attempt to be joined waits for a process that is
 // being started, because its loss costs more than its wait.
 func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	inst := e.enter(ctx, t)
-	if inst == nil {
-		return sdk.Result{}, outcomeWithoutProcess(ctx, t)
+	a := e.enter(ctx, &t)
+	if a == nil {
+		return sdk.Result{}, outcomeWithoutProcess(ctx, &t)
 	}
-	defer e.returned(t.Token, inst)
-	return inst.conn.Execute(ctx, t, r)
+	defer e.returned(a)
+	return a.inst.conn.Execute(ctx, t, r)
 }
 
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
-	inst := e.enter(ctx, t)
-	if inst == nil {
-		return outcomeWithoutProcess(ctx, t)
+	a := e.enter(ctx, &t)
+	if a == nil {
+		return outcomeWithoutProcess(ctx, &t)
 	}
-	defer e.returned(t.Token, inst)
-	return inst.conn.Revert(ctx, t, r)
+	defer e.returned(a)
+	return a.inst.conn.Revert(ctx, t, r)
 }
 
 // returned notes that a call of Execute or Revert is back.
-func (e *Executor) returned(t sdk.Token, inst *instance) {
-	dead := inst.conn.Err() != nil
+func (e *Executor) returned(a *attempt) {
+	dead := a.suspect && a.inst.conn.Err() != nil // asked only where it matters
 	e.mu.Lock()
-	e.attempts.returned(t, dead)
+	e.attempts.returned(a, dead)
 	e.checkStuck() // it may be the last that is waited for
 	e.mu.Unlock()
 }
@@ -111,7 +111,7 @@ func (e *Executor) Settled(t sdk.Token) {
 // outcomeWithoutProcess is the outcome where there is no process: an attempt that ran before
 // may have done anything. A host that lets go before the process was there has
 // lost nothing: the next one joins the attempt.
-func outcomeWithoutProcess(ctx context.Context, t sdk.Task) error {
+func outcomeWithoutProcess(ctx context.Context, t *sdk.Task) error {
 	switch {
 	case t.Rejoin && errors.Is(context.Cause(ctx), sdk.ErrDetach):
 		return sdk.ErrDetach
@@ -123,16 +123,16 @@ func outcomeWithoutProcess(ctx context.Context, t sdk.Task) error {
 
 // enter puts t on the process that takes new attempts, or on the one that runs its token
 // already. It gives nil if there is no process for it.
-func (e *Executor) enter(ctx context.Context, t sdk.Task) *instance {
+func (e *Executor) enter(ctx context.Context, t *sdk.Task) (a *attempt) {
 	for {
 		e.mu.Lock()
-		inst, state, changed := e.current, e.status.State, e.statusChanged
-		if inst != nil {
-			inst = e.attempts.enter(t, inst)
+		state, changed := e.status.State, e.statusChanged
+		if e.current != nil {
+			a = e.attempts.enter(t, e.current)
 		}
 		e.mu.Unlock()
-		if inst != nil || !t.Rejoin || state != task.ExecutorStarting && state != task.ExecutorDegraded {
-			return inst
+		if a != nil || !t.Rejoin || state != task.ExecutorStarting && state != task.ExecutorDegraded {
+			return a
 		}
 		select {
 		case <-changed:

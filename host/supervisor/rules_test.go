@@ -87,31 +87,31 @@ func TestEndings(t *testing.T) {
 func TestBoard(t *testing.T) {
 	b := attemptTable{byToken: map[sdk.Token]*attempt{}}
 	one, two := &instance{}, &instance{}
-	task := func(n byte, suspect bool) sdk.Task { return sdk.Task{Token: sdk.Token{n}, Suspect: suspect} }
-	b.enter(task(1, false), one)
-	b.enter(task(2, true), one)
-	if on := b.enter(task(1, false), two); on != one {
+	task := func(n byte, suspect bool) *sdk.Task { return &sdk.Task{Token: sdk.Token{n}, Suspect: suspect} }
+	first := b.enter(task(1, false), one)
+	second := b.enter(task(2, true), one)
+	if b.enter(task(1, false), two) != first || first.inst != one {
 		t.Error("a token that runs is not joined where it runs")
 	}
-	b.returned(sdk.Token{1}, false)
+	b.returned(first, false)
 	if got, want := b.loads()[one], (load{running: 2, suspects: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if on := b.settled(sdk.Token{1}); on != one || b.abandoned != 1 || b.loads()[one].onlyAbandoned() {
 		t.Errorf("given up beside another: %+v", b.loads()[one])
 	}
-	b.returned(sdk.Token{2}, false)
+	b.returned(second, false)
 	if !b.loads()[one].onlyAbandoned() || b.forgetInstance(one) {
 		t.Error("what is left was given up, and no suspect runs")
 	}
-	b.returned(sdk.Token{1}, true)
+	b.returned(first, true)
 	if len(b.byToken) != 0 || b.abandoned != 0 {
 		t.Errorf("what is over is remembered: %+v", b.byToken)
 	}
 	for n, name := range []string{"which has not returned", "which has"} {
-		b.enter(task(byte(3+n), true), two)
+		a := b.enter(task(byte(3+n), true), two)
 		if n == 1 {
-			b.returned(sdk.Token{4}, true)
+			b.returned(a, true)
 		}
 		if !b.forgetInstance(two) {
 			t.Errorf("a suspect, %s, does not explain the death", name)
