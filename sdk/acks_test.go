@@ -69,9 +69,9 @@ func TestManyAcks(t *testing.T) {
 	}
 	acked := map[Token]bool{}
 	done := make(chan struct{})
-	_ = c.out.drain(done, func(frame []*pb.HostMessage) error {
+	_ = c.out.drain(done, func(frame [][]byte) error {
 		c.fillAcks(frame)
-		for _, m := range frame {
+		for _, m := range hostMessagesOf(t, frame...) {
 			if got := len(m.GetAcks().GetTokens()); got == 0 || got > 16*maxAcks {
 				t.Errorf("a message has %d bytes of tokens", got)
 			}

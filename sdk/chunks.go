@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -199,28 +200,30 @@ func (a *assembler) close() {
 // packer turns bytes into payloads. What is too large to stand in place it
 // remembers, to be put on Data when the message itself is on its way.
 type packer struct {
-	token  []byte
+	token  Token
 	seq    uint64
-	bytes  int // of all payloads in place
 	chunks []*pb.Chunk
 }
 
-// pack gives the payload of data; nil stays nil. into saves an allocation.
-func (p *packer) pack(into *pb.Payload, part pb.Part, data []byte) *pb.Payload {
+// pack gives the payload of data; nil stays nil.
+func (p *packer) pack(part pb.Part, data []byte) *pb.Payload {
 	if data == nil {
 		return nil
 	}
-	if len(data) <= inlineBytes {
-		into.Inline = data
-		p.bytes += len(data)
-		return into
+	if len(data) > inlineBytes {
+		p.cut(part, data)
+		return &pb.Payload{Chunked: int64(len(data))}
 	}
-	into.Chunked = int64(len(data))
+	return &pb.Payload{Inline: data}
+}
+
+// cut cuts data into chunks.
+func (p *packer) cut(part pb.Part, data []byte) {
+	token := bytes.Clone(p.token[:])
 	for off := 0; off < len(data); off += inlineBytes {
-		p.chunks = append(p.chunks, &pb.Chunk{Token: p.token, Part: part, Seq: p.seq, Offset: int64(off),
+		p.chunks = append(p.chunks, &pb.Chunk{Token: token, Part: part, Seq: p.seq, Offset: int64(off),
 			Data: data[off:min(off+inlineBytes, len(data))], Total: int64(len(data))})
 	}
-	return into
 }
 
 // unpack is the reverse: bytes in place at once, chunks when they are all there.

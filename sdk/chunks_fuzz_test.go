@@ -89,8 +89,8 @@ func FuzzPackUnpack(f *testing.F) {
 			binary.BigEndian.PutUint32(data[size-8:], size)
 		}
 		k := chunkKey{Token{1}, pb.Part_PART_RESULT, 9}
-		p := packer{token: k.token[:], seq: k.seq}
-		w := p.pack(new(pb.Payload), k.part, data)
+		p := packer{token: k.token, seq: k.seq}
+		w := p.pack(k.part, data)
 		if (size <= inlineBytes) != (len(p.chunks) == 0) {
 			t.Fatalf("%d bytes in %d chunks", size, len(p.chunks))
 		}

@@ -61,14 +61,8 @@ func FuzzPluginMessages(f *testing.F) {
 		if proto.Unmarshal(data, &d) == nil {
 			c.handleData(&d)
 		}
-		var r pb.ControlResponse
-		if proto.Unmarshal(control, &r) != nil {
+		if eachMessage(control, pluginMessages, c.handleEncoded) != nil {
 			return
-		}
-		for _, m := range r.GetMessages() {
-			if c.handle(m) != nil {
-				return
-			}
 		}
 		a.mu.Lock()
 		if len(a.reports) > maxReports {

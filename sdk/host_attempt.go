@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,16 +55,16 @@ func (a *attempt) ended() bool { return a.hasEnded.Load() }
 
 // Execute runs one attempt in the plugin process.
 func (c *connection) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
-	return c.run(ctx, t, r, pb.Action_ACTION_UNSPECIFIED)
+	return c.run(ctx, &t, r, pb.Action_ACTION_UNSPECIFIED)
 }
 
 // Revert undoes one there.
 func (c *connection) Revert(ctx context.Context, t Task, r Reporter) error {
-	_, err := c.run(ctx, t, r, pb.Action_ACTION_REVERT)
+	_, err := c.run(ctx, &t, r, pb.Action_ACTION_REVERT)
 	return err
 }
 
-func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Action) (Result, error) {
+func (c *connection) run(ctx context.Context, t *Task, r Reporter, action pb.Action) (Result, error) {
 	a, err := c.startOrJoin(t, r, action)
 	if err != nil {
 		return Result{}, err
@@ -81,8 +80,8 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 			a.end(Outcome{})
 			return Result{}, ErrDetach
 		}
-		c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Cancel{Cancel: &pb.Cancel{
-			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}}, 0)
+		c.say(&pb.HostMessage{Kind: &pb.HostMessage_Cancel{Cancel: &pb.Cancel{
+			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}})
 		<-a.done // the host has its own bound, and may stop waiting for this
 	}
 	if a.outcome.Kind == OutcomeSucceeded {
@@ -92,7 +91,7 @@ func (c *connection) run(ctx context.Context, t Task, r Reporter, action pb.Acti
 }
 
 // startOrJoin sends the Start and enters the attempt, or finds the one that is there.
-func (c *connection) startOrJoin(t Task, r Reporter, action pb.Action) (*attempt, error) {
+func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attempt, error) {
 	children := EncodeChildren(t.Children)
 	for _, p := range [][]byte{t.Input, t.Checkpoint, children} {
 		if len(p) > maxPayload {
@@ -100,7 +99,7 @@ func (c *connection) startOrJoin(t Task, r Reporter, action pb.Action) (*attempt
 				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
 		}
 	}
-	msg, bytes, chunks := startToWire(t, children, action)
+	start, chunks := startToWire(t, children, action)
 	a := &attempt{token: t.Token, reporter: r, startedAt: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +113,7 @@ func (c *connection) startOrJoin(t Task, r Reporter, action pb.Action) (*attempt
 		return nil, ErrReleased
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
-	if a.startNumber = c.out.put(msg, bytes); a.startNumber == 0 {
+	if a.startNumber = c.out.put(start, len(start)); a.startNumber == 0 {
 		return nil, ErrReleased
 	}
 	c.attempts[t.Token] = a
@@ -162,22 +161,18 @@ func (c *connection) remove(t Token) {
 	}
 }
 
-// ackMessage is an Ack in one piece, for the reason of startMessage.
-type ackMessage struct {
-	msg   pb.HostMessage
-	kind  pb.HostMessage_Ack
-	ack   pb.Ack
-	token Token
+// say queues a message. One that cannot be written ends the connection.
+func (c *connection) say(m *pb.HostMessage) {
+	message, err := encodeMessage(hostMessages, m)
+	if err != nil {
+		c.cancel(err)
+		return
+	}
+	c.out.put(message, len(message))
 }
 
 func (c *connection) ack(token []byte, seq uint64) {
-	m := &ackMessage{}
-	copy(m.token[:], token)
-	m.ack.Token = m.token[:]
-	m.ack.Seq = seq
-	m.kind.Ack = &m.ack
-	m.msg.Kind = &m.kind
-	c.out.put(&m.msg, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Ack{Ack: &pb.Ack{Token: token, Seq: seq}}})
 }
 
 // maxAcks is how many outcomes are acknowledged in one message.
@@ -199,38 +194,38 @@ func (c *connection) ackOutcome(a *attempt) {
 	}
 }
 
-// putAcks queues an Acks, which gets its tokens when it is sent.
-func (c *connection) putAcks() {
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Acks{Acks: &pb.Acks{}}}, 0)
-}
+// putAcks queues the place of an Acks, which is written when it is sent.
+func (c *connection) putAcks() { c.out.put(nil, 0) }
 
-// fillAcks gives the Acks of a frame that is about to be sent what is settled by now.
-func (c *connection) fillAcks(frame []*pb.HostMessage) {
-	for _, m := range frame {
-		if k, ok := m.GetKind().(*pb.HostMessage_Acks); ok {
-			c.ackMu.Lock()
-			n := min(len(c.settled), maxAcks*len(Token{}))
-			k.Acks.Tokens = bytes.Clone(c.settled[:n])
-			c.settled = append(c.settled[:0], c.settled[n:]...)
-			more := len(c.settled) > 0
-			c.ackMu.Unlock()
-			if more {
-				c.putAcks()
-			}
+// fillAcks writes the Acks of a frame that is about to be sent: of what is settled by now.
+func (c *connection) fillAcks(frame sentFrame) {
+	for i, m := range frame {
+		if m != nil {
+			continue
+		}
+		c.ackMu.Lock()
+		n := min(len(c.settled), maxAcks*len(Token{}))
+		w := newMessage(n + messageHead)
+		w.bytes(1, c.settled[:n])
+		c.settled = append(c.settled[:0], c.settled[n:]...)
+		more := len(c.settled) > 0
+		c.ackMu.Unlock()
+		frame[i] = w.done(hostMessages, 8)
+		if more {
+			c.putAcks()
 		}
 	}
 }
 
 func (c *connection) refuse(token []byte, seq uint64, reason string) {
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{
-		Token: append([]byte(nil), token...), Seq: seq, Reason: clip(reason, maxText)}}}, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{Token: token, Seq: seq, Reason: clip(reason, maxText)}}})
 }
 
 // refuseFor says why a report was refused, and whether it is worth another try.
 func (c *connection) refuseFor(token []byte, seq uint64, err error) {
 	o := OutcomeOf(context.Background(), Result{}, err)
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{Token: token, Seq: seq,
-		Reason: clip(err.Error(), maxText), Permanent: o.Permanent, RetryAfter: durationToWire(o.RetryAfter)}}}, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Refuse{Refuse: &pb.Refuse{Token: token, Seq: seq,
+		Reason: clip(err.Error(), maxText), Permanent: o.Permanent, RetryAfter: durationToWire(o.RetryAfter)}}})
 }
 
 // report queues a Started, Checkpoint or Spawn for the attempt's reporter. The host's
@@ -323,7 +318,7 @@ func (c *connection) answerSpawn(a *attempt, s *pb.Spawn) {
 		c.refuseFor(a.token[:], s.GetSeq(), err)
 		return
 	}
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Spawned{Spawned: &pb.Spawned{Token: a.token[:], Seq: s.GetSeq(), Id: id}}}, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Spawned{Spawned: &pb.Spawned{Token: a.token[:], Seq: s.GetSeq(), Id: id}}})
 }
 
 // log hands a line of the plugin's on.

@@ -53,7 +53,7 @@ func (c *connection) open() error {
 	if err != nil {
 		return fmt.Errorf("configure executor %q: %w", cfg.Executor, err)
 	}
-	if c.control, err = c.client.Control(c.ctx); err == nil {
+	if c.control, err = c.client.Control(c.ctx, grpc.ForceCodecV2(newFrameCodec())); err == nil {
 		err = c.control.Send(&pb.ControlRequest{Epoch: c.options.Epoch})
 	}
 	if err != nil {

@@ -38,10 +38,11 @@ type connection struct {
 
 	ctx            context.Context
 	cancel         context.CancelCauseFunc
-	out            *outbox[*pb.HostMessage]
+	out            *outbox[[]byte] // messages as sentFrame takes them, nil for an Acks
 	chunks         *outbox[*pb.Chunk]
 	in             *assembler
-	frameCame      atomic.Bool // a frame came since the watch last looked
+	plain          plainFinished // the reader's own
+	frameCame      atomic.Bool   // a frame came since the watch last looked
 	changed        chan struct{}
 	pluginDraining chan struct{} // closed when the plugin says that it drains
 	drainingOnce   sync.Once
@@ -65,7 +66,7 @@ type connection struct {
 var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
-	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[*pb.HostMessage](),
+	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[[]byte](),
 		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
 		attempts: map[Token]*attempt{}, unknownSince: map[Token]time.Time{}}
 	if c.log == nil {
@@ -143,9 +144,9 @@ func (c *connection) fail(err error) {
 }
 
 func (c *connection) sendControl() error {
-	return c.out.drain(c.ctx.Done(), func(frame []*pb.HostMessage) error {
+	return c.out.drain(c.ctx.Done(), func(frame [][]byte) error {
 		c.fillAcks(frame)
-		return c.sendError(c.control.Send(&pb.ControlRequest{Messages: frame}), c.control)
+		return c.sendError(c.control.SendMsg(sentFrame(frame)), c.control)
 	})
 }
 
@@ -344,7 +345,7 @@ func (c *connection) Close() error {
 
 // Drain waits until all that runs has finished and is settled.
 func (c *connection) Drain(ctx context.Context) error {
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}}, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}})
 	for {
 		c.mu.Lock()
 		running := len(c.attempts)
@@ -370,7 +371,7 @@ func (c *connection) Drain(ctx context.Context) error {
 // Detach tells the process that the host is about to let go, and waits until those
 // attempts that do not outlive it have ended.
 func (c *connection) Detach(ctx context.Context) error {
-	c.out.put(&pb.HostMessage{Kind: &pb.HostMessage_Detach{Detach: &pb.Detach{}}}, 0)
+	c.say(&pb.HostMessage{Kind: &pb.HostMessage_Detach{Detach: &pb.Detach{}}})
 	if c.options.Survive {
 		return nil
 	}

@@ -4,26 +4,41 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
 // readControl hears the plugin. It waits for nothing but the stream: what takes
 // time is done beside it.
 func (c *connection) readControl() error {
-	for frame, err := c.firstFrame, error(nil); ; frame, err = c.control.Recv() {
-		if err != nil {
+	for _, m := range c.firstFrame.GetMessages() {
+		if err := c.handle(m); err != nil {
 			return err
 		}
+	}
+	for {
 		c.frameCame.Store(true)
-		for _, m := range frame.GetMessages() {
-			if err := c.handle(m); err != nil {
-				return err
-			}
+		if err := receiveFrame(c.control, pluginMessages, c.handleEncoded); err != nil {
+			return err
 		}
 		if err := c.checkUnread(); err != nil {
 			return err
 		}
 	}
+}
+
+// handleEncoded does what one message asks, of which it keeps nothing.
+func (c *connection) handleEncoded(message []byte) error {
+	if c.plain.read(message) {
+		c.finished(&c.plain.finished)
+		return nil
+	}
+	m := &pb.PluginMessage{}
+	if err := proto.Unmarshal(message, m); err != nil {
+		return err
+	}
+	return c.handle(m)
 }
 
 // handle does what one message asks. An error ends the connection: what the plugin did
@@ -73,7 +88,7 @@ func (c *connection) breach(a *attempt, what string) {
 	c.refuse(a.token[:], 0, what)
 }
 
-// finished takes the report of an outcome.
+// finished takes the report of an outcome, of which it keeps nothing if all payloads stand in it.
 func (c *connection) finished(f *pb.Finished) {
 	t, ok := tokenOf(f.GetToken())
 	if !ok {
@@ -89,18 +104,26 @@ func (c *connection) finished(f *pb.Finished) {
 	if a.ended() { // said again, and acked once it is settled; or left to the next host
 		return
 	}
-	if ok, _ := c.dataReached(f.GetData()); ok && finishedInline(f) {
-		c.complete(a, outcomeFromWire(c.ctx, f, t, c.in))
+	if !finishedInline(f) {
+		if !a.finishing.Swap(true) { // else it is said again while its payload is on its way
+			go func() { c.completeLater(a, outcomeFromWire(c.ctx, f, t, c.in), f.GetData()) }()
+		}
 		return
 	}
-	if a.finishing.Swap(true) { // said again while its payload is on its way
-		return
-	}
-	go func() {
-		o := outcomeFromWire(c.ctx, f, t, c.in)
-		c.waitData(f.GetData())
+	o := outcomeFromWire(c.ctx, f, t, c.in)
+	if ok, _ := c.dataReached(f.GetData()); ok {
 		c.complete(a, o)
-	}()
+		return
+	}
+	if mark := f.GetData(); !a.finishing.Swap(true) {
+		go c.completeLater(a, o, mark)
+	}
+}
+
+// completeLater ends an attempt once Data has come to mark.
+func (c *connection) completeLater(a *attempt, o Outcome, mark uint64) {
+	c.waitData(mark)
+	c.complete(a, o)
 }
 
 // complete ends an attempt with what the plugin reported.

@@ -100,38 +100,30 @@ func (r *run) report(sess *session) {
 	if r.outcome == nil {
 		return
 	}
-	msg, bytes, chunks := finishedToWire(r.token, r.seq, r.dataMark.last.Load(), *r.outcome)
+	message, chunks := finishedToWire(r.token, r.seq, r.dataMark.last.Load(), r.outcome)
 	r.repeatWait = max(repeatAfter, min(2*r.repeatWait, 5*time.Minute))
 	r.repeatAt = time.Now().Add(r.repeatWait)
-	r.put(sess, msg, bytes, chunks)
+	sess.out.put(message, len(message))
+	sess.sendChunks(chunks)
 }
 
 // send puts one report on its way; it needs the attempt's lock held.
 func (r *run) send(sess *session, p *report) {
 	if p.started != nil {
-		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Started{Started: p.started}}, len(p.started.Handle))
+		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Started{Started: p.started}})
 		return
 	}
-	pk := packer{token: r.token[:], seq: p.seq}
+	pk := packer{token: r.token, seq: p.seq}
 	if p.spawn != nil {
 		w := childToWire(p.spawn)
 		w.Token, w.Seq = r.token[:], p.seq
-		w.Input = pk.pack(new(pb.Payload), pb.Part_PART_INPUT, p.spawn.Input.(json.RawMessage))
-		size := pk.bytes
-		p.spawn.eachText(func(text string) { size += len(text) })
-		r.put(sess, &pb.PluginMessage{Kind: &pb.PluginMessage_Spawn{Spawn: w}}, size, pk.chunks)
-		return
+		w.Input = pk.pack(pb.Part_PART_INPUT, p.spawn.Input.(json.RawMessage))
+		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Spawn{Spawn: w}})
+	} else {
+		c := &pb.Checkpoint{Token: r.token[:], Seq: p.seq, Data: pk.pack(pb.Part_PART_CHECKPOINT, p.checkpoint)}
+		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}})
 	}
-	c := &pb.Checkpoint{Token: r.token[:], Seq: p.seq, Data: pk.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, p.checkpoint)}
-	r.put(sess, &pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: c}}, pk.bytes, pk.chunks)
-}
-
-// put says a message whose payloads in place have this many bytes, with the chunks of the others.
-func (r *run) put(sess *session, m *pb.PluginMessage, bytes int, chunks []*pb.Chunk) {
-	sess.out.put(m, bytes)
-	for _, ch := range chunks {
-		sess.chunks.put(ch, len(ch.Data))
-	}
+	sess.sendChunks(pk.chunks)
 }
 
 // repeatDue says whether the outcome should be reported again.

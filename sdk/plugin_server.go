@@ -216,7 +216,7 @@ func (s *server) changed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session != nil { // else the next host asks anyway
-		s.session.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Changed{Changed: &pb.Changed{}}}, 0)
+		s.session.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Changed{Changed: &pb.Changed{}}})
 	}
 }
 
@@ -238,7 +238,7 @@ func (s *server) drainUnasked() <-chan struct{} {
 	if !s.drainingUnasked {
 		s.drainingUnasked = true
 		if s.session != nil { // else it is said after the next Hello
-			s.session.out.put(drainingMessage(), 0)
+			s.session.say(drainingMessage())
 		}
 	}
 	s.mu.Unlock()

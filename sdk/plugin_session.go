@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
@@ -25,10 +26,11 @@ type session struct {
 	epoch    uint64
 	ctx      context.Context
 	end      context.CancelCauseFunc
-	out      *outbox[*pb.PluginMessage]
+	out      *outbox[[]byte] // messages as sentFrame takes them
 	chunks   *outbox[*pb.Chunk]
 	in       *assembler
 	workers  *workers
+	plain    plainStart     // the reader's own
 	begun    []begunAttempt // of the frame that is handled, in room that is used again
 	received atomic.Uint64  // host messages handled
 	hasData  bool           // under the server's lock
@@ -48,10 +50,14 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 	}
 	defer s.close(sess)
 	go func() { // the handler must be free to return while Recv blocks
-		frame, err := first, error(nil)
+		for _, m := range first.GetMessages() {
+			s.handle(sess, m)
+		}
+		sess.runBegun()
+		err := error(nil)
 		for err == nil && sess.ctx.Err() == nil {
-			s.handle(sess, frame.GetMessages())
-			frame, err = stream.Recv()
+			err = receiveFrame(stream, hostMessages, func(message []byte) error { return s.handleEncoded(sess, message) })
+			sess.runBegun()
 		}
 		if errors.Is(err, io.EOF) {
 			err = nil
@@ -59,13 +65,28 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 		sess.end(err)
 	}()
 	go func() {
-		err := sess.out.drain(sess.ctx.Done(), func(frame []*pb.PluginMessage) error {
-			return stream.Send(&pb.ControlResponse{Messages: frame})
-		})
+		err := sess.out.drain(sess.ctx.Done(), func(frame [][]byte) error { return stream.SendMsg(sentFrame(frame)) })
 		sess.end(err)
 	}()
 	s.heartbeats(sess)
 	return sess.why()
+}
+
+// say queues a message. One that cannot be written ends the session.
+func (s *session) say(m *pb.PluginMessage) {
+	message, err := encodeMessage(pluginMessages, m)
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.out.put(message, len(message))
+}
+
+// sendChunks queues the chunks of a message that is queued.
+func (s *session) sendChunks(chunks []*pb.Chunk) {
+	for _, ch := range chunks {
+		s.chunks.put(ch, len(ch.Data))
+	}
 }
 
 // why is what ended the session: nil for the host's own end of it.
@@ -89,7 +110,7 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	if s.session != nil {
 		s.session.end(errTakenOver)
 	}
-	sess := &session{epoch: epoch, out: newOutbox[*pb.PluginMessage](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
+	sess := &session{epoch: epoch, out: newOutbox[[]byte](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
 	sess.ctx, sess.end = context.WithCancelCause(ctx)
 	sess.workers = newWorkers(sess.ctx.Done())
 	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid()), Acks: true}
@@ -100,9 +121,9 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 			hello.Running = append(hello.Running, t[:])
 		}
 	}
-	sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: hello}}, 0)
+	sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Hello{Hello: hello}})
 	if s.drainingUnasked {
-		sess.out.put(drainingMessage(), 0)
+		sess.say(drainingMessage())
 	}
 	s.session = sess
 	s.hostlessSince = time.Time{}
@@ -159,56 +180,74 @@ func (s *server) heartbeats(sess *session) {
 			}
 		}
 		s.mu.Unlock()
-		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: beat}}, 0)
+		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: beat}})
 		for _, r := range again {
 			r.report(sess)
 		}
 	}
 }
 
-// handle does what one frame asks. It never waits for anything: what takes time
-// belongs to the attempt's own goroutine.
-func (s *server) handle(sess *session, messages []*pb.HostMessage) {
-	for _, m := range messages {
-		switch k := m.GetKind().(type) {
-		case *pb.HostMessage_Start:
-			if a, ok := s.start(sess, k.Start); ok {
-				sess.begun = append(sess.begun, a)
-			}
-		case *pb.HostMessage_Ack:
-			if r := s.find(k.Ack.GetToken()); r != nil {
-				r.settle(k.Ack.GetSeq())
-			}
-		case *pb.HostMessage_Acks:
-			s.settled(k.Acks.GetTokens())
-		case *pb.HostMessage_Spawned:
-			if r := s.find(k.Spawned.GetToken()); r != nil {
-				r.answer(k.Spawned.GetSeq(), reportAnswer{id: k.Spawned.GetId()})
-			}
-		case *pb.HostMessage_Cancel:
-			if r := s.find(k.Cancel.GetToken()); r != nil {
-				r.cancel(causeFromWire(k.Cancel.GetCause()))
-			}
-		case *pb.HostMessage_Refuse:
-			if r := s.find(k.Refuse.GetToken()); r != nil {
-				r.refuse(k.Refuse)
-			}
-		case *pb.HostMessage_Detach:
-			s.mu.Lock()
-			stop := !s.survives()
-			s.mu.Unlock()
-			if stop {
-				s.stopAll(ErrDetach, false)
-			}
-		case *pb.HostMessage_Drain:
-			s.drain()
-		}
-		sess.received.Add(1)
+// handleEncoded does what one message asks, of which it keeps nothing.
+func (s *server) handleEncoded(sess *session, message []byte) error {
+	if sess.ctx.Err() != nil {
+		return nil // another host has taken over meanwhile
 	}
-	if len(sess.begun) > 0 {
-		sess.workers.run(sess.begun)
-		clear(sess.begun)
-		sess.begun = sess.begun[:0]
+	if sess.plain.read(message) {
+		s.start(sess, &sess.plain.start)
+		sess.received.Add(1)
+		return nil
+	}
+	m := &pb.HostMessage{}
+	if err := proto.Unmarshal(message, m); err != nil {
+		return err
+	}
+	s.handle(sess, m)
+	return nil
+}
+
+// handle does what one message asks. It never waits for anything: what takes time
+// belongs to the attempt's own goroutine, which begins with runBegun.
+func (s *server) handle(sess *session, m *pb.HostMessage) {
+	switch k := m.GetKind().(type) {
+	case *pb.HostMessage_Start:
+		s.start(sess, k.Start)
+	case *pb.HostMessage_Ack:
+		if r := s.find(k.Ack.GetToken()); r != nil {
+			r.settle(k.Ack.GetSeq())
+		}
+	case *pb.HostMessage_Acks:
+		s.settled(k.Acks.GetTokens())
+	case *pb.HostMessage_Spawned:
+		if r := s.find(k.Spawned.GetToken()); r != nil {
+			r.answer(k.Spawned.GetSeq(), reportAnswer{id: k.Spawned.GetId()})
+		}
+	case *pb.HostMessage_Cancel:
+		if r := s.find(k.Cancel.GetToken()); r != nil {
+			r.cancel(causeFromWire(k.Cancel.GetCause()))
+		}
+	case *pb.HostMessage_Refuse:
+		if r := s.find(k.Refuse.GetToken()); r != nil {
+			r.refuse(k.Refuse)
+		}
+	case *pb.HostMessage_Detach:
+		s.mu.Lock()
+		stop := !s.survives()
+		s.mu.Unlock()
+		if stop {
+			s.stopAll(ErrDetach, false)
+		}
+	case *pb.HostMessage_Drain:
+		s.drain()
+	}
+	sess.received.Add(1)
+}
+
+// runBegun has the attempts run that a frame has begun.
+func (s *session) runBegun() {
+	if len(s.begun) > 0 {
+		s.workers.run(s.begun)
+		clear(s.begun)
+		s.begun = s.begun[:0]
 	}
 }
 

@@ -17,12 +17,12 @@ func PluginSide(p Plugin) plugin.PluginSet {
 	return plugin.PluginSet{PluginKey: &pluginSide{server: newServer(p)}}
 }
 
-// PluginGRPCServer makes a server with the protocol's bounds: go-plugin's own takes 4 MiB
-// a message. The windows keep a full Data stream from holding up Control, which
+// PluginGRPCServer makes a server that speaks the protocol: it takes what Control carries as its
+// bytes, and has the protocol's bounds, where go-plugin's own takes 4 MiB a message. The windows keep a full Data stream from holding up Control, which
 // shares its connection.
 func PluginGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 		grpc.WriteBufferSize(ioBuffer), grpc.ReadBufferSize(ioBuffer))...)
 }

@@ -12,31 +12,34 @@ import (
 type begunAttempt struct {
 	run       *run
 	session   *session
-	start     *pb.Start
+	start     *pb.Start // whose payloads are awaited; nil if the task is there
+	task      Task
+	taskError error // why there is none
+	reverts   bool
 	executor  Executor
 	maxResult int64
 }
 
-// start begins an attempt, or joins the one that goes by the same token. It gives what is to
-// be run, if anything.
-func (s *server) start(sess *session, m *pb.Start) (a begunAttempt, ok bool) {
+// start begins an attempt, or joins the one that goes by the same token. What is to be run is
+// added to those that the frame has begun. Of m it keeps nothing if startInline(m).
+func (s *server) start(sess *session, m *pb.Start) {
 	token, ok := tokenOf(m.GetToken())
 	if !ok || (m.GetAction() != pb.Action_ACTION_UNSPECIFIED && m.GetAction() != pb.Action_ACTION_REVERT) {
-		sess.out.put(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{
-			Token: m.GetToken(), Reason: fmt.Sprintf("no such start: token of %d bytes, action %d", len(m.GetToken()), m.GetAction())}}}, 0)
-		return a, false
+		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{
+			Token: m.GetToken(), Reason: fmt.Sprintf("no such start: token of %d bytes, action %d", len(m.GetToken()), m.GetAction())}}})
+		return
 	}
 	s.mu.Lock()
 	if s.session != sess { // another host has taken over meanwhile
 		s.mu.Unlock()
-		return a, false
+		return
 	}
 	if r := s.attempts[token]; r != nil {
 		r.listener = sess
 		s.mu.Unlock()
 		sess.in.forget(token)
 		r.report(sess)
-		return a, false
+		return
 	}
 	r := newRun(s, token, m)
 	r.listener = sess
@@ -53,9 +56,14 @@ func (s *server) start(sess *session, m *pb.Start) (a begunAttempt, ok bool) {
 		s.running.Done()
 		r.finish(lostOutcome("this process does not know it"))
 	default:
-		return begunAttempt{run: r, session: sess, start: m, executor: exec, maxResult: info.MaxResult}, true
+		a := begunAttempt{run: r, session: sess, executor: exec, maxResult: info.MaxResult, reverts: m.GetAction() == pb.Action_ACTION_REVERT}
+		if startInline(m) {
+			a.readTask(m)
+		} else {
+			a.start = m
+		}
+		sess.begun = append(sess.begun, a)
 	}
-	return a, false
 }
 
 // newRun makes an attempt whose time begins now.
@@ -70,21 +78,29 @@ func newRun(s *server, token Token, m *pb.Start) *run {
 	return r
 }
 
+// readTask makes the task of the attempt's Start. It waits for payloads that are chunked.
+func (a *begunAttempt) readTask(m *pb.Start) {
+	a.task, a.taskError = taskFromWire(&a.run.ctx, m, a.run.token, a.run.ctx.deadline, a.session.in)
+	a.run.payloadsComplete.Store(true)
+}
+
 // execute is an attempt's turn in its goroutine.
 func (a *begunAttempt) execute() {
 	r := a.run
 	defer r.server.running.Done()
-	t, err := taskFromWire(&r.ctx, a.start, r.token, r.ctx.deadline, a.session.in)
-	r.payloadsComplete.Store(true)
-	if err != nil {
-		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + err.Error()})
+	if a.start != nil {
+		a.readTask(a.start)
+	}
+	if a.taskError != nil {
+		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + a.taskError.Error()})
 		return
 	}
 	var res Result
-	if a.start.GetAction() == pb.Action_ACTION_REVERT {
-		err = Revert(&r.ctx, a.executor, t, r)
+	var err error
+	if a.reverts {
+		err = Revert(&r.ctx, a.executor, a.task, r)
 	} else {
-		res, err = Execute(&r.ctx, a.executor, t, r)
+		res, err = Execute(&r.ctx, a.executor, a.task, r)
 	}
 	r.finish(bounded(OutcomeOf(&r.ctx, res, err), a.maxResult))
 }

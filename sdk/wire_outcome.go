@@ -109,51 +109,51 @@ func clip(s string, n int) string {
 	return string(out)
 }
 
-// finishedMessage is a Finished in one piece, for the reason of startMessage.
-type finishedMessage struct {
-	msg      pb.PluginMessage
-	kind     pb.PluginMessage_Finished
-	finished pb.Finished
-	outcome  pb.Outcome
-	result   pb.Payload
-	token    Token
+// finishedToWire makes the report of an outcome that is bounded already, and the chunks of what is
+// too large to stand in it.
+func finishedToWire(t Token, seq, data uint64, o *Outcome) (message []byte, chunks []*pb.Chunk) {
+	p := packer{token: t, seq: seq}
+	w := newMessage(128 + min(len(o.Result.Data), inlineBytes) + len(o.Message))
+	w.bytes(1, t[:])
+	w.number(2, seq)
+	w.message(3, func() { outcomeToWire(&w, &p, o) })
+	w.number(4, data)
+	return w.done(pluginMessages, 5), p.chunks
 }
 
-// finishedToWire makes the report of an outcome that is bounded already.
-func finishedToWire(t Token, seq, data uint64, o Outcome) (msg *pb.PluginMessage, bytes int, chunks []*pb.Chunk) {
-	m := &finishedMessage{token: t}
-	p := packer{token: m.token[:], seq: seq}
-	w := &m.outcome
-	w.Kind, w.Code, w.Message, w.Details, w.Permanent = kindToWire(o.Kind), o.Code, o.Message, o.Details, o.Permanent
-	w.RetryAfter = durationToWire(o.RetryAfter)
+func outcomeToWire(w *messageWriter, p *packer, o *Outcome) {
+	w.number(1, uint64(kindToWire(o.Kind)))
 	if o.Kind == OutcomeSucceeded {
-		w.ContentType = o.Result.ContentType
-		w.ResultStored = o.Result.Stored
-		w.Result = p.pack(&m.result, pb.Part_PART_RESULT, o.Result.Data)
+		w.payload(2, p, pb.Part_PART_RESULT, o.Result.Data)
+		w.text(3, o.Result.ContentType)
+		w.flag(10, o.Result.Stored)
 	}
-	if y := o.Yield; y != nil {
-		w.Yield = &pb.Yield{Until: timeToWire(y.Until), Children: y.Children, AllChildren: y.AllChildren, Resume: y.Resume,
-			Checkpoint:     p.pack(new(pb.Payload), pb.Part_PART_CHECKPOINT, y.Checkpoint),
-			KeepCheckpoint: y.Checkpoint == nil}
-	}
-	m.finished.Token, m.finished.Seq, m.finished.Data, m.finished.Outcome = m.token[:], seq, data, w
-	m.kind.Finished = &m.finished
-	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + textBytes(&o), p.chunks
-}
-
-// textBytes is what an outcome's texts add to its message: frames are closed by it.
-func textBytes(o *Outcome) int {
-	n := len(o.Message)
-	for k, v := range o.Details {
-		n += len(k) + len(v)
+	w.text(4, o.Code)
+	w.text(5, o.Message)
+	w.texts(6, o.Details)
+	w.flag(7, o.Permanent)
+	if o.RetryAfter != 0 {
+		w.duration(8, o.RetryAfter)
 	}
 	if o.Yield != nil {
-		for _, id := range o.Yield.Children {
-			n += len(id)
-		}
+		w.message(9, func() { yieldToWire(w, p, o.Yield) })
 	}
-	return n
+}
+
+func yieldToWire(w *messageWriter, p *packer, y *Yield) {
+	if at := timeToWire(y.Until); at != nil {
+		w.message(1, func() {
+			w.number(1, uint64(at.GetSeconds()))
+			w.number(2, uint64(at.GetNanos()))
+		})
+	}
+	for _, id := range y.Children {
+		w.entry(2, id)
+	}
+	w.flag(3, y.Resume)
+	w.payload(4, p, pb.Part_PART_CHECKPOINT, y.Checkpoint)
+	w.flag(5, y.Checkpoint == nil)
+	w.flag(6, y.AllChildren)
 }
 
 // finishedInline says whether all payloads of f stand in it.

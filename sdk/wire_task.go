@@ -4,68 +4,57 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
-// startMessage is all that a Start is made of in one piece: this is the hot path,
-// and six small allocations a task can be seen in its rate.
-type startMessage struct {
-	msg                pb.HostMessage
-	kind               pb.HostMessage_Start
-	start              pb.Start
-	input, checkpoint  pb.Payload
-	result, children   pb.Payload
-	remaining, timeout durationpb.Duration
-	token              Token
-}
-
 // startToWire makes the Start of one attempt, whose children are encoded, and the chunks of
 // what is too large to stand in it.
-func startToWire(t Task, children []byte, action pb.Action) (msg *pb.HostMessage, bytes int, chunks []*pb.Chunk) {
-	m := &startMessage{token: t.Token}
-	p := packer{token: m.token[:]}
-	s := &m.start
-	s.Token, s.TaskId, s.Type, s.Attempt = m.token[:], t.ID, t.Type, int64(t.Attempt)
-	s.Input = p.pack(&m.input, pb.Part_PART_INPUT, t.Input)
-	s.Checkpoint = p.pack(&m.checkpoint, pb.Part_PART_CHECKPOINT, t.Checkpoint)
-	s.Handle, s.Rejoin, s.Suspect, s.Action = t.Handle, t.Rejoin, t.Suspect, action
-	s.Priority = int32(t.Priority)
-	s.MinVersion = t.MinVersion
-	s.Secret = t.Secret
+func startToWire(t *Task, children []byte, action pb.Action) (message []byte, chunks []*pb.Chunk) {
+	p := packer{token: t.Token}
+	w := newMessage(128 + len(t.ID) + len(t.Type) + min(len(t.Input), inlineBytes) + min(len(t.Checkpoint), inlineBytes))
+	w.bytes(1, t.Token[:])
+	w.text(2, t.ID)
+	w.text(3, t.Type)
+	w.number(4, uint64(t.Attempt))
+	w.payload(5, &p, pb.Part_PART_INPUT, t.Input)
+	w.payload(6, &p, pb.Part_PART_CHECKPOINT, t.Checkpoint)
+	w.bytes(7, t.Handle)
+	w.flag(8, t.Rejoin)
 	if !t.Deadline.IsZero() { // what remains travels, since clocks differ
-		setDuration(&m.remaining, time.Until(t.Deadline))
-		s.Remaining = &m.remaining
+		w.duration(9, time.Until(t.Deadline))
 	}
 	if t.Timeout > 0 {
-		setDuration(&m.timeout, t.Timeout)
-		s.Timeout = &m.timeout
+		w.duration(10, t.Timeout)
 	}
-	s.Labels = t.Labels
-	s.Route = t.Route
-	s.Trace = t.Trace
-	s.Children = p.pack(&m.children, pb.Part_PART_CHILDREN, children)
+	w.texts(11, t.Labels)
+	w.texts(12, t.Route)
+	w.texts(13, t.Trace)
+	w.number(14, uint64(action))
 	if t.Result != nil {
 		data := t.Result.Data
 		if data == nil {
 			data = []byte{}
 		}
-		s.Result = p.pack(&m.result, pb.Part_PART_RESULT, data)
-		s.ResultType = t.Result.ContentType
+		w.payload(15, &p, pb.Part_PART_RESULT, data)
+		w.text(16, t.Result.ContentType)
 	}
 	if t.Failure != nil {
-		s.Failure = &pb.Failure{Code: t.Failure.Code, Message: clip(t.Failure.Message, maxText)}
+		w.message(17, func() {
+			w.text(1, t.Failure.Code)
+			w.text(2, clip(t.Failure.Message, maxText))
+		})
 	}
-	m.kind.Start = s
-	m.msg.Kind = &m.kind
-	return &m.msg, p.bytes + len(t.Handle), p.chunks
+	w.flag(18, t.Suspect)
+	w.payload(19, &p, pb.Part_PART_CHILDREN, children)
+	w.number(20, uint64(t.Priority))
+	w.text(21, t.MinVersion)
+	w.flag(22, t.Secret)
+	return w.done(hostMessages, 1), p.chunks
 }
 
-func setDuration(to *durationpb.Duration, d time.Duration) {
-	d = max(d, 0)
-	to.Seconds = int64(d / time.Second)
-	to.Nanos = int32(d % time.Second)
+// startInline says whether all payloads of s stand in it, and none takes long to read.
+func startInline(s *pb.Start) bool {
+	return s.GetInput().GetChunked() == 0 && s.GetCheckpoint().GetChunked() == 0 && s.GetResult().GetChunked() == 0 && s.GetChildren() == nil
 }
 
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.

@@ -193,15 +193,6 @@ func TestOrderOfStreams(t *testing.T) {
 	}
 }
 
-// What an executor may go by in what it does with an attempt crosses.
-func TestStartCrosses(t *testing.T) {
-	msg, _, _ := startToWire(Task{ID: "x", Type: "a", Priority: -7, MinVersion: "1.2.0", Suspect: true, Secret: true, Rejoin: true, Handle: []byte("h")}, nil, pb.Action_ACTION_UNSPECIFIED)
-	out, err := taskFromWire(t.Context(), msg.GetStart(), Token{}, time.Time{}, newAssembler())
-	if err != nil || out.Priority != -7 || out.MinVersion != "1.2.0" || !out.Suspect || !out.Secret || !out.Rejoin || string(out.Handle) != "h" {
-		t.Errorf("%+v, %v", out, err)
-	}
-}
-
 // Info crosses whole: abilities, limits, types with their defaults, nodes.
 func TestInfoCrosses(t *testing.T) {
 	never, forEver := 0, time.Duration(0)

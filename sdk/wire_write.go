@@ -1,0 +1,110 @@
+package sdk
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
+)
+
+// messageWriter writes one message of a frame of Control as protobuf does, field by field: what
+// has its zero value is left out. Its numbers of fields are those of executor.proto.
+type messageWriter struct{ buf []byte }
+
+// messageHead is room for the tags and lengths of what a message's body stands in.
+const messageHead = 12
+
+// newMessage makes a writer of a message whose body has about this many bytes.
+func newMessage(size int) messageWriter {
+	return messageWriter{make([]byte, messageHead, messageHead+size)}
+}
+
+// done gives the message of this kind, one of HostMessage or of PluginMessage, as sentFrame takes it.
+func (w *messageWriter) done(messages, kind protowire.Number) []byte {
+	body := len(w.buf) - messageHead
+	var room [messageHead]byte
+	head := protowire.AppendTag(room[:0], messages, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(protowire.SizeTag(kind)+protowire.SizeBytes(body)))
+	head = protowire.AppendTag(head, kind, protowire.BytesType)
+	head = protowire.AppendVarint(head, uint64(body))
+	message := w.buf[messageHead-len(head):]
+	copy(message, head)
+	return message
+}
+
+func (w *messageWriter) number(field protowire.Number, n uint64) {
+	if n != 0 {
+		w.buf = protowire.AppendTag(w.buf, field, protowire.VarintType)
+		w.buf = protowire.AppendVarint(w.buf, n)
+	}
+}
+
+func (w *messageWriter) flag(field protowire.Number, set bool) {
+	w.number(field, protowire.EncodeBool(set))
+}
+
+func (w *messageWriter) bytes(field protowire.Number, b []byte) {
+	if len(b) > 0 {
+		w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
+		w.buf = protowire.AppendBytes(w.buf, b)
+	}
+}
+
+// text writes s as the UTF-8 that protobuf insists on.
+func (w *messageWriter) text(field protowire.Number, s string) {
+	if s != "" {
+		w.entry(field, s)
+	}
+}
+
+// entry is the text of a list, which may be empty.
+func (w *messageWriter) entry(field protowire.Number, s string) {
+	w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
+	w.buf = protowire.AppendString(w.buf, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+// message writes a message within this one, whose fields write writes.
+func (w *messageWriter) message(field protowire.Number, write func()) {
+	w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
+	from := len(w.buf)
+	write()
+	var room [10]byte
+	w.buf = slices.Insert(w.buf, from, protowire.AppendVarint(room[:0], uint64(len(w.buf)-from))...)
+}
+
+func (w *messageWriter) texts(field protowire.Number, m map[string]string) {
+	for k, v := range m {
+		w.message(field, func() {
+			w.text(1, k)
+			w.text(2, v)
+		})
+	}
+}
+
+// duration writes a duration that is not less than none.
+func (w *messageWriter) duration(field protowire.Number, d time.Duration) {
+	d = max(d, 0)
+	w.message(field, func() {
+		w.number(1, uint64(d/time.Second))
+		w.number(2, uint64(d%time.Second))
+	})
+}
+
+// payload writes data in place, or, if it is too large, the promise of its chunks; nil is left out.
+func (w *messageWriter) payload(field protowire.Number, p *packer, part pb.Part, data []byte) {
+	switch {
+	case data == nil:
+	case len(data) > inlineBytes:
+		p.cut(part, data)
+		w.message(field, func() { w.number(2, uint64(len(data))) })
+	case len(data) == 0:
+		w.entry(field, "")
+	default:
+		w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
+		w.buf = protowire.AppendVarint(w.buf, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(data))))
+		w.bytes(1, data)
+	}
+}
