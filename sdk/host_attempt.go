@@ -99,8 +99,9 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 				Message: fmt.Sprintf("a payload of %d bytes is more than the %d that reach a plugin", len(p), maxPayload)})
 		}
 	}
-	start, chunks := startToWire(t, children, action)
-	a := &attempt{token: t.Token, reporter: r, startedAt: time.Now(), done: make(chan struct{})}
+	now := time.Now()
+	start, chunks := startToWire(t, children, action, now)
+	a := &attempt{token: t.Token, reporter: r, startedAt: now, done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempts == nil {

@@ -67,7 +67,7 @@ func TestStartCrosses(t *testing.T) {
 	all.Result = &Result{ContentType: "x/y", Data: []byte("r")}
 	all.Failure = &Failure{Code: "c", Message: "m"}
 	for _, in := range []Task{{Type: "a"}, plainTask, all} {
-		message, chunks := startToWire(&in, EncodeChildren(in.Children), pb.Action_ACTION_REVERT)
+		message, chunks := startToWire(&in, EncodeChildren(in.Children), pb.Action_ACTION_REVERT, time.Now())
 		m := hostMessagesOf(t, message)[0].GetStart()
 		out, err := taskFromWire(t.Context(), m, in.Token, time.Time{}, newAssembler())
 		if err != nil || !reflect.DeepEqual(in, out) || m.GetAction() != pb.Action_ACTION_REVERT || !bytes.Equal(m.GetToken(), in.Token[:]) || len(chunks) > 0 {
@@ -75,7 +75,7 @@ func TestStartCrosses(t *testing.T) {
 		}
 	}
 	large := Task{Input: make([]byte, inlineBytes+1), Deadline: time.Now().Add(time.Hour)}
-	message, chunks := startToWire(&large, nil, pb.Action_ACTION_UNSPECIFIED)
+	message, chunks := startToWire(&large, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
 	m := hostMessagesOf(t, message)[0].GetStart()
 	if m.GetInput().GetChunked() != inlineBytes+1 || len(chunks) != 2 || !bytes.Equal(chunks[1].GetToken(), m.GetToken()) {
 		t.Errorf("a large input: %v, %d chunks", m, len(chunks))
@@ -113,7 +113,7 @@ func TestOutcomeCrosses(t *testing.T) {
 func TestCommonMessagesArePlain(t *testing.T) {
 	task := plainTask
 	task.Deadline = time.Now().Add(time.Minute)
-	start, _ := startToWire(&task, nil, pb.Action_ACTION_UNSPECIFIED)
+	start, _ := startToWire(&task, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
 	if !new(plainStart).read(bodyOf(t, start, hostMessages)) {
 		t.Error("a start")
 	}
@@ -128,7 +128,7 @@ func TestCommonMessagesArePlain(t *testing.T) {
 
 // A text that is not UTF-8 ends no connection.
 func TestTextsAreUTF8(t *testing.T) {
-	message, _ := startToWire(&Task{Type: "a\xff", Labels: map[string]string{"k": "\xff"}}, nil, pb.Action_ACTION_UNSPECIFIED)
+	message, _ := startToWire(&Task{Type: "a\xff", Labels: map[string]string{"k": "\xff"}}, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
 	if m := hostMessagesOf(t, message)[0].GetStart(); m.GetType() != "a\ufffd" || m.GetLabels()["k"] != "\ufffd" {
 		t.Errorf("it became %v", m)
 	}
@@ -136,7 +136,7 @@ func TestTextsAreUTF8(t *testing.T) {
 
 // Whatever bytes come as a frame: its messages are those that protobuf finds.
 func FuzzFrame(f *testing.F) {
-	start, _ := startToWire(&plainTask, nil, pb.Action_ACTION_UNSPECIFIED)
+	start, _ := startToWire(&plainTask, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
 	f.Add(slices.Concat([]byte{1 << 3, 9}, start, start, []byte{1<<3 | 2, 1, 'x', 3<<3 | 3, 3<<3 | 4}))
 	f.Add([]byte{2<<3 | 2, 200})
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -162,7 +162,7 @@ func FuzzFrame(f *testing.F) {
 func FuzzPlainMessages(f *testing.F) {
 	used := plainTask
 	used.Deadline = time.Now().Add(time.Hour)
-	start, _ := startToWire(&used, nil, pb.Action_ACTION_UNSPECIFIED)
+	start, _ := startToWire(&used, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
 	usedStart := bodyOf(f, start, hostMessages)
 	f.Add(usedStart)
 	finished, _ := finishedToWire(Token{1}, 2, 3, &Outcome{Kind: OutcomeSucceeded, Message: "m", Code: "c", Permanent: true, Result: Result{ContentType: "x/y", Data: []byte("null")}})

@@ -113,7 +113,7 @@ func clip(s string, n int) string {
 // too large to stand in it.
 func finishedToWire(t Token, seq, data uint64, o *Outcome) (message []byte, chunks []*pb.Chunk) {
 	p := packer{token: t, seq: seq}
-	w := newMessage(128 + min(len(o.Result.Data), inlineBytes) + len(o.Message))
+	w := newMessage(128 + inlineSize(o.Result.Data) + len(o.Message))
 	w.bytes(1, t[:])
 	w.number(2, seq)
 	w.message(3, func() { outcomeToWire(&w, &p, o) })

@@ -7,11 +7,11 @@ import (
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
-// startToWire makes the Start of one attempt, whose children are encoded, and the chunks of
-// what is too large to stand in it.
-func startToWire(t *Task, children []byte, action pb.Action) (message []byte, chunks []*pb.Chunk) {
+// startToWire makes the Start of one attempt that begins now, whose children are encoded, and the
+// chunks of what is too large to stand in it.
+func startToWire(t *Task, children []byte, action pb.Action, now time.Time) (message []byte, chunks []*pb.Chunk) {
 	p := packer{token: t.Token}
-	w := newMessage(128 + len(t.ID) + len(t.Type) + min(len(t.Input), inlineBytes) + min(len(t.Checkpoint), inlineBytes))
+	w := newMessage(128 + len(t.ID) + len(t.Type) + inlineSize(t.Input) + inlineSize(t.Checkpoint))
 	w.bytes(1, t.Token[:])
 	w.text(2, t.ID)
 	w.text(3, t.Type)
@@ -21,7 +21,7 @@ func startToWire(t *Task, children []byte, action pb.Action) (message []byte, ch
 	w.bytes(7, t.Handle)
 	w.flag(8, t.Rejoin)
 	if !t.Deadline.IsZero() { // what remains travels, since clocks differ
-		w.duration(9, time.Until(t.Deadline))
+		w.duration(9, t.Deadline.Sub(now))
 	}
 	if t.Timeout > 0 {
 		w.duration(10, t.Timeout)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -53,17 +54,19 @@ func (w *messageWriter) bytes(field protowire.Number, b []byte) {
 	}
 }
 
-// text writes s as the UTF-8 that protobuf insists on.
 func (w *messageWriter) text(field protowire.Number, s string) {
 	if s != "" {
 		w.entry(field, s)
 	}
 }
 
-// entry is the text of a list, which may be empty.
+// entry is the text of a list, which may be empty. It is written as the UTF-8 that protobuf insists on.
 func (w *messageWriter) entry(field protowire.Number, s string) {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
 	w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
-	w.buf = protowire.AppendString(w.buf, strings.ToValidUTF8(s, "\ufffd"))
+	w.buf = protowire.AppendString(w.buf, s)
 }
 
 // message writes a message within this one, whose fields write writes.
