@@ -69,7 +69,7 @@ func TestManyAcks(t *testing.T) {
 	}
 	acked := map[Token]bool{}
 	done := make(chan struct{})
-	_ = c.out.drain(done, func(frame [][]byte) error {
+	_ = c.out.drain(done, func(frame []wireMessage) error {
 		c.fillAcks(frame)
 		for _, m := range hostMessagesOf(t, frame...) {
 			if got := len(m.GetAcks().GetTokens()); got == 0 || got > 16*maxAcks {

@@ -217,14 +217,6 @@ func (p *packer) pack(part pb.Part, data []byte) *pb.Payload {
 	return &pb.Payload{Inline: data}
 }
 
-// inlineSize is what data takes in a message.
-func inlineSize(data []byte) int {
-	if len(data) > inlineBytes {
-		return 0
-	}
-	return len(data)
-}
-
 // cut cuts data into chunks.
 func (p *packer) cut(part pb.Part, data []byte) {
 	token := bytes.Clone(p.token[:])

@@ -114,7 +114,7 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 		return nil, ErrReleased
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
-	if a.startNumber = c.out.put(start, len(start)); a.startNumber == 0 {
+	if a.startNumber = c.out.put(start, start.size()); a.startNumber == 0 {
 		return nil, ErrReleased
 	}
 	c.attempts[t.Token] = a
@@ -169,7 +169,7 @@ func (c *connection) say(m *pb.HostMessage) {
 		c.cancel(err)
 		return
 	}
-	c.out.put(message, len(message))
+	c.out.put(message, message.size())
 }
 
 func (c *connection) ack(token []byte, seq uint64) {
@@ -196,12 +196,12 @@ func (c *connection) ackOutcome(a *attempt) {
 }
 
 // putAcks queues the place of an Acks, which is written when it is sent.
-func (c *connection) putAcks() { c.out.put(nil, 0) }
+func (c *connection) putAcks() { c.out.put(wireMessage{}, 0) }
 
 // fillAcks writes the Acks of a frame that is about to be sent: of what is settled by now.
 func (c *connection) fillAcks(frame sentFrame) {
 	for i, m := range frame {
-		if m != nil {
+		if m.head != nil {
 			continue
 		}
 		c.ackMu.Lock()

@@ -38,7 +38,7 @@ type connection struct {
 
 	ctx            context.Context
 	cancel         context.CancelCauseFunc
-	out            *outbox[[]byte] // messages as sentFrame takes them, nil for an Acks
+	out            *outbox[wireMessage] // without bytes for an Acks
 	chunks         *outbox[*pb.Chunk]
 	in             *assembler
 	plain          plainFinished // the reader's own
@@ -66,7 +66,7 @@ type connection struct {
 var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
-	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[[]byte](),
+	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[wireMessage](),
 		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
 		attempts: map[Token]*attempt{}, unknownSince: map[Token]time.Time{}}
 	if c.log == nil {
@@ -144,7 +144,7 @@ func (c *connection) fail(err error) {
 }
 
 func (c *connection) sendControl() error {
-	return c.out.drain(c.ctx.Done(), func(frame [][]byte) error {
+	return c.out.drain(c.ctx.Done(), func(frame []wireMessage) error {
 		c.fillAcks(frame)
 		return c.sendError(c.control.SendMsg(sentFrame(frame)), c.control)
 	})

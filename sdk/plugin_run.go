@@ -103,7 +103,7 @@ func (r *run) report(sess *session) {
 	message, chunks := finishedToWire(r.token, r.seq, r.dataMark.last.Load(), r.outcome)
 	r.repeatWait = max(repeatAfter, min(2*r.repeatWait, 5*time.Minute))
 	r.repeatAt = time.Now().Add(r.repeatWait)
-	sess.out.put(message, len(message))
+	sess.out.put(message, message.size())
 	sess.sendChunks(chunks)
 }
 

@@ -26,7 +26,7 @@ type session struct {
 	epoch    uint64
 	ctx      context.Context
 	end      context.CancelCauseFunc
-	out      *outbox[[]byte] // messages as sentFrame takes them
+	out      *outbox[wireMessage]
 	chunks   *outbox[*pb.Chunk]
 	in       *assembler
 	workers  *workers
@@ -65,7 +65,7 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 		sess.end(err)
 	}()
 	go func() {
-		err := sess.out.drain(sess.ctx.Done(), func(frame [][]byte) error { return stream.SendMsg(sentFrame(frame)) })
+		err := sess.out.drain(sess.ctx.Done(), func(frame []wireMessage) error { return stream.SendMsg(sentFrame(frame)) })
 		sess.end(err)
 	}()
 	s.heartbeats(sess)
@@ -79,7 +79,7 @@ func (s *session) say(m *pb.PluginMessage) {
 		s.end(err)
 		return
 	}
-	s.out.put(message, len(message))
+	s.out.put(message, message.size())
 }
 
 // sendChunks queues the chunks of a message that is queued.
@@ -110,7 +110,7 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 	if s.session != nil {
 		s.session.end(errTakenOver)
 	}
-	sess := &session{epoch: epoch, out: newOutbox[[]byte](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
+	sess := &session{epoch: epoch, out: newOutbox[wireMessage](), chunks: newOutbox[*pb.Chunk](), in: newAssembler()}
 	sess.ctx, sess.end = context.WithCancelCause(ctx)
 	sess.workers = newWorkers(sess.ctx.Done())
 	hello := &pb.Hello{Instance: s.instance, Name: s.plugin.Name, Version: s.plugin.Version, Pid: int64(os.Getpid()), Acks: true}

@@ -14,9 +14,16 @@ const (
 	pluginMessages protowire.Number = 1 // of ControlResponse
 )
 
-// sentFrame is a frame of Control that is to be sent: its messages, each as messageWriter or
-// encodeMessage made it.
-type sentFrame [][]byte
+// wireMessage is a message of a frame that is to be sent, encoded, with its tag.
+type wireMessage struct {
+	head []byte
+	tail []byte // a payload, which is not copied while the message waits
+}
+
+func (m *wireMessage) size() int { return len(m.head) + len(m.tail) }
+
+// sentFrame is a frame of Control that is to be sent.
+type sentFrame []wireMessage
 
 // receivedFrame is a frame of Control as it came.
 type receivedFrame struct{ buffer mem.Buffer }
@@ -35,14 +42,15 @@ func (c frameCodec) Marshal(v any) (mem.BufferSlice, error) {
 		return c.CodecV2.Marshal(v)
 	}
 	size := 0
-	for _, m := range frame {
-		size += len(m)
+	for i := range frame {
+		size += frame[i].size()
 	}
 	pool := mem.DefaultBufferPool()
 	buf := pool.Get(size)
 	to := (*buf)[:0]
-	for _, m := range frame {
-		to = append(to, m...)
+	for i := range frame {
+		to = append(to, frame[i].head...)
+		to = append(to, frame[i].tail...)
 	}
 	return mem.BufferSlice{mem.NewBuffer(buf, pool)}, nil
 }
@@ -90,11 +98,12 @@ func eachMessage(frame []byte, messages protowire.Number, handle func(message []
 	return nil
 }
 
-// encodeMessage gives a message of a frame as sentFrame takes it. It fails for texts that are not UTF-8.
-func encodeMessage(messages protowire.Number, m proto.Message) ([]byte, error) {
+// encodeMessage encodes a message of a frame. It fails for texts that are not UTF-8.
+func encodeMessage(messages protowire.Number, m proto.Message) (wireMessage, error) {
 	size := proto.Size(m)
 	buf := make([]byte, 0, size+messageHead)
 	buf = protowire.AppendTag(buf, messages, protowire.BytesType)
 	buf = protowire.AppendVarint(buf, uint64(size))
-	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(buf, m)
+	buf, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(buf, m)
+	return wireMessage{head: buf}, err
 }

@@ -16,30 +16,40 @@ import (
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
+// bytesOf is a frame of messages as it is sent.
+func bytesOf(tb testing.TB, messages ...wireMessage) []byte {
+	tb.Helper()
+	data, err := newFrameCodec().Marshal(sentFrame(messages))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data.Materialize()
+}
+
 // hostMessagesOf reads messages that were written for a frame as protobuf does.
-func hostMessagesOf(tb testing.TB, messages ...[]byte) []*pb.HostMessage {
+func hostMessagesOf(tb testing.TB, messages ...wireMessage) []*pb.HostMessage {
 	tb.Helper()
 	frame := &pb.ControlRequest{}
-	if err := proto.Unmarshal(slices.Concat(messages...), frame); err != nil {
+	if err := proto.Unmarshal(bytesOf(tb, messages...), frame); err != nil {
 		tb.Fatal(err)
 	}
 	return frame.GetMessages()
 }
 
 // pluginMessagesOf is hostMessagesOf of what a plugin says.
-func pluginMessagesOf(tb testing.TB, messages ...[]byte) []*pb.PluginMessage {
+func pluginMessagesOf(tb testing.TB, messages ...wireMessage) []*pb.PluginMessage {
 	tb.Helper()
 	frame := &pb.ControlResponse{}
-	if err := proto.Unmarshal(slices.Concat(messages...), frame); err != nil {
+	if err := proto.Unmarshal(bytesOf(tb, messages...), frame); err != nil {
 		tb.Fatal(err)
 	}
 	return frame.GetMessages()
 }
 
 // bodyOf is what a reader of frames gives of the one message of a frame.
-func bodyOf(tb testing.TB, frame []byte, messages protowire.Number) (body []byte) {
+func bodyOf(tb testing.TB, message wireMessage, messages protowire.Number) (body []byte) {
 	tb.Helper()
-	err := eachMessage(frame, messages, func(message []byte) error {
+	err := eachMessage(bytesOf(tb, message), messages, func(message []byte) error {
 		body = message
 		return nil
 	})
@@ -137,7 +147,7 @@ func TestTextsAreUTF8(t *testing.T) {
 // Whatever bytes come as a frame: its messages are those that protobuf finds.
 func FuzzFrame(f *testing.F) {
 	start, _ := startToWire(&plainTask, nil, pb.Action_ACTION_UNSPECIFIED, time.Now())
-	f.Add(slices.Concat([]byte{1 << 3, 9}, start, start, []byte{1<<3 | 2, 1, 'x', 3<<3 | 3, 3<<3 | 4}))
+	f.Add(slices.Concat([]byte{1 << 3, 9}, bytesOf(f, start, start), []byte{1<<3 | 2, 1, 'x', 3<<3 | 3, 3<<3 | 4}))
 	f.Add([]byte{2<<3 | 2, 200})
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		want := &pb.ControlRequest{}

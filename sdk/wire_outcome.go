@@ -111,23 +111,18 @@ func clip(s string, n int) string {
 
 // finishedToWire makes the report of an outcome that is bounded already, and the chunks of what is
 // too large to stand in it.
-func finishedToWire(t Token, seq, data uint64, o *Outcome) (message []byte, chunks []*pb.Chunk) {
+func finishedToWire(t Token, seq, data uint64, o *Outcome) (message wireMessage, chunks []*pb.Chunk) {
 	p := packer{token: t, seq: seq}
-	w := newMessage(128 + inlineSize(o.Result.Data) + len(o.Message))
+	w := newMessage(128 + len(o.Message))
 	w.bytes(1, t[:])
 	w.number(2, seq)
-	w.message(3, func() { outcomeToWire(&w, &p, o) })
 	w.number(4, data)
+	w.message(3, func() { outcomeToWire(&w, &p, o) })
 	return w.done(pluginMessages, 5), p.chunks
 }
 
 func outcomeToWire(w *messageWriter, p *packer, o *Outcome) {
 	w.number(1, uint64(kindToWire(o.Kind)))
-	if o.Kind == OutcomeSucceeded {
-		w.payload(2, p, pb.Part_PART_RESULT, o.Result.Data)
-		w.text(3, o.Result.ContentType)
-		w.flag(10, o.Result.Stored)
-	}
 	w.text(4, o.Code)
 	w.text(5, o.Message)
 	w.texts(6, o.Details)
@@ -137,6 +132,11 @@ func outcomeToWire(w *messageWriter, p *packer, o *Outcome) {
 	}
 	if o.Yield != nil {
 		w.message(9, func() { yieldToWire(w, p, o.Yield) })
+	}
+	if o.Kind == OutcomeSucceeded {
+		w.text(3, o.Result.ContentType)
+		w.flag(10, o.Result.Stored)
+		w.lastPayload(2, p, pb.Part_PART_RESULT, o.Result.Data)
 	}
 }
 

@@ -9,14 +9,13 @@ import (
 
 // startToWire makes the Start of one attempt that begins now, whose children are encoded, and the
 // chunks of what is too large to stand in it.
-func startToWire(t *Task, children []byte, action pb.Action, now time.Time) (message []byte, chunks []*pb.Chunk) {
+func startToWire(t *Task, children []byte, action pb.Action, now time.Time) (message wireMessage, chunks []*pb.Chunk) {
 	p := packer{token: t.Token}
-	w := newMessage(128 + len(t.ID) + len(t.Type) + inlineSize(t.Input) + inlineSize(t.Checkpoint))
+	w := newMessage(128 + len(t.ID) + len(t.Type))
 	w.bytes(1, t.Token[:])
 	w.text(2, t.ID)
 	w.text(3, t.Type)
 	w.number(4, uint64(t.Attempt))
-	w.payload(5, &p, pb.Part_PART_INPUT, t.Input)
 	w.payload(6, &p, pb.Part_PART_CHECKPOINT, t.Checkpoint)
 	w.bytes(7, t.Handle)
 	w.flag(8, t.Rejoin)
@@ -49,6 +48,7 @@ func startToWire(t *Task, children []byte, action pb.Action, now time.Time) (mes
 	w.number(20, uint64(t.Priority))
 	w.text(21, t.MinVersion)
 	w.flag(22, t.Secret)
+	w.lastPayload(5, &p, pb.Part_PART_INPUT, t.Input)
 	return w.done(hostMessages, 1), p.chunks
 }
 

@@ -13,19 +13,22 @@ import (
 
 // messageWriter writes one message of a frame of Control as protobuf does, field by field: what
 // has its zero value is left out. Its numbers of fields are those of executor.proto.
-type messageWriter struct{ buf []byte }
+type messageWriter struct {
+	buf  []byte
+	tail []byte // of lastPayload
+}
 
 // messageHead is room for the tags and lengths of what a message's body stands in.
 const messageHead = 12
 
 // newMessage makes a writer of a message whose body has about this many bytes.
 func newMessage(size int) messageWriter {
-	return messageWriter{make([]byte, messageHead, messageHead+size)}
+	return messageWriter{buf: make([]byte, messageHead, messageHead+size)}
 }
 
-// done gives the message of this kind, one of HostMessage or of PluginMessage, as sentFrame takes it.
-func (w *messageWriter) done(messages, kind protowire.Number) []byte {
-	body := len(w.buf) - messageHead
+// done gives the message of this kind, one of HostMessage or of PluginMessage.
+func (w *messageWriter) done(messages, kind protowire.Number) wireMessage {
+	body := len(w.buf) - messageHead + len(w.tail)
 	var room [messageHead]byte
 	head := protowire.AppendTag(room[:0], messages, protowire.BytesType)
 	head = protowire.AppendVarint(head, uint64(protowire.SizeTag(kind)+protowire.SizeBytes(body)))
@@ -33,7 +36,7 @@ func (w *messageWriter) done(messages, kind protowire.Number) []byte {
 	head = protowire.AppendVarint(head, uint64(body))
 	message := w.buf[messageHead-len(head):]
 	copy(message, head)
-	return message
+	return wireMessage{message, w.tail}
 }
 
 func (w *messageWriter) number(field protowire.Number, n uint64) {
@@ -75,7 +78,8 @@ func (w *messageWriter) message(field protowire.Number, write func()) {
 	from := len(w.buf)
 	write()
 	var room [10]byte
-	w.buf = slices.Insert(w.buf, from, protowire.AppendVarint(room[:0], uint64(len(w.buf)-from))...)
+	size := uint64(len(w.buf) - from + len(w.tail))
+	w.buf = slices.Insert(w.buf, from, protowire.AppendVarint(room[:0], size)...)
 }
 
 func (w *messageWriter) texts(field protowire.Number, m map[string]string) {
@@ -96,6 +100,17 @@ func (w *messageWriter) duration(field protowire.Number, d time.Duration) {
 	})
 }
 
+// lastPayload is payload for what comes last in the message and in each that it stands in: data in
+// place are not copied.
+func (w *messageWriter) lastPayload(field protowire.Number, p *packer, part pb.Part, data []byte) {
+	if len(data) == 0 || len(data) > inlineBytes {
+		w.payload(field, p, part, data)
+		return
+	}
+	w.payloadHead(field, data)
+	w.tail = data
+}
+
 // payload writes data in place, or, if it is too large, the promise of its chunks; nil is left out.
 func (w *messageWriter) payload(field protowire.Number, p *packer, part pb.Part, data []byte) {
 	switch {
@@ -106,8 +121,15 @@ func (w *messageWriter) payload(field protowire.Number, p *packer, part pb.Part,
 	case len(data) == 0:
 		w.entry(field, "")
 	default:
-		w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
-		w.buf = protowire.AppendVarint(w.buf, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(data))))
-		w.bytes(1, data)
+		w.payloadHead(field, data)
+		w.buf = append(w.buf, data...)
 	}
+}
+
+// payloadHead writes what stands before the data of a payload in place.
+func (w *messageWriter) payloadHead(field protowire.Number, data []byte) {
+	w.buf = protowire.AppendTag(w.buf, field, protowire.BytesType)
+	w.buf = protowire.AppendVarint(w.buf, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(data))))
+	w.buf = protowire.AppendTag(w.buf, 1, protowire.BytesType)
+	w.buf = protowire.AppendVarint(w.buf, uint64(len(data)))
 }
