@@ -4,8 +4,8 @@ import "time"
 
 // Begin makes t's next attempt, with token, on executor. A deferred executor
 // has not begun yet: its task stays pending, dispatched, until Started.
-func Begin(t *Task, executor string, token Token, deferred bool, now time.Time) Change {
-	c := changeOf(t)
+func Begin(t *Task, executor string, token Token, deferred bool, now time.Time) (c Change) {
+	c = changeOf(t)
 	n := &c.Task
 	n.Attempt++
 	n.Token, n.Executor, n.Node, n.Handle = token, executor, "", nil
