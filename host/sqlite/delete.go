@@ -32,7 +32,7 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 
 // DeleteExpired implements task.Ledger. It looks through order keys from the oldest and
 // starts over when it came to the end, expiryScanRows rows a call. Those that stay never leave SQLite:
-// to read a row costs ten times what it takes to pass it by.
+// to read a row costs four times what it takes to pass it by.
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.expiryMu.Lock()
 	defer s.expiryMu.Unlock()
