@@ -162,7 +162,7 @@ func (e *Engine) reserveSlot(n, unserved *newTask) *newTask {
 	if n.share = x.ReserveFor(n.task, e.ready); n.share == nil {
 		return n
 	}
-	*n.task = task.Begin(n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+	n.task.BeginNew(x.Name, newToken(), x.Deferred())
 	return nil
 }
 
