@@ -96,9 +96,11 @@ func (e *Engine) SubmitAction(ctx context.Context, s task.Scope, a task.Action, 
 	}
 	tasks, replayed, err := e.replayed(ctx, s, idem)
 	if err == nil && !replayed {
-		batch := []newTask{{own: true}}
-		if err = e.prepare(ctx, &batch[0], s, task.Spec{Type: ActionType, Input: input}, e.now()); err == nil {
-			tasks, replayed, err = e.accept(ctx, s, newTasks{batch: batch, idem: idem})
+		n := roomFor(1)
+		n.idem = idem
+		n.batch[0].own = true
+		if err = e.prepare(ctx, &n.batch[0], s, &task.Spec{Type: ActionType, Input: input}, e.now()); err == nil {
+			tasks, replayed, err = e.accept(ctx, s, n)
 		}
 	}
 	if err == nil && tasks[0].State == task.None {

@@ -36,7 +36,7 @@ type attempt struct {
 
 	mu       sync.Mutex
 	hold     hold
-	task     task.Task // as last committed; changed by who has the turn, who may read it without mu
+	task     *task.Task // as last committed; changed by who has the turn, who may read it without mu
 	clock    clock
 	pausedBy string // who asked it to rest; "" if nobody did
 	acked    bool   // its executor was told that it may forget it

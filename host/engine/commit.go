@@ -44,7 +44,7 @@ func (e *Engine) commitAll(ctx context.Context, changes []task.Change) []error {
 
 // newTask is a task on its way into the store.
 type newTask struct {
-	task     task.Task
+	task     *task.Task
 	taskType *registry.Type
 	executor *registry.Executor
 	own      bool            // of a type that is the host's own
@@ -55,6 +55,7 @@ type newTask struct {
 // newTasks are tasks that are accepted together, all or none.
 type newTasks struct {
 	batch []newTask
+	tasks []task.Task  // those of the batch, in one piece
 	group *group.Group // that they make, if they do
 	idem  *task.Idempotency
 	// spawned says that an attempt which runs makes them: they are taken also while a host
@@ -62,11 +63,20 @@ type newTasks struct {
 	spawned bool
 }
 
+// roomFor has room for so many tasks.
+func roomFor(count int) newTasks {
+	n := newTasks{batch: make([]newTask, count), tasks: make([]task.Task, count)}
+	for i := range n.batch {
+		n.batch[i].task = &n.tasks[i]
+	}
+	return n
+}
+
 // commitNew puts new tasks on record, all or none.
 func (e *Engine) commitNew(ctx context.Context, n newTasks) (receipt task.Receipt, err error) {
 	tasks := make([]*task.Task, len(n.batch))
 	for i := range n.batch {
-		tasks[i] = &n.batch[i].task
+		tasks[i] = n.batch[i].task
 	}
 	s := task.Submission{Tasks: tasks, Idempotency: n.idem}
 	if n.group != nil {
@@ -92,7 +102,7 @@ func (e *Engine) inserted(t *task.Task) {
 	if t.OnConflict != nil && t.OnConflict.Canceled != nil {
 		e.replaced(t.OnConflict.Canceled)
 	}
-	e.committed(&task.Change{Task: *t, Event: &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Creator()}})
+	e.changed(t, &task.Event{At: t.CreatedAt, To: t.State, Attempt: t.Attempt, By: t.Creator()})
 }
 
 // replaced tells what follows from the cancel of a task whose key a new one has taken.
@@ -122,7 +132,7 @@ func (e *Engine) commitDecision(t task.Transaction) error {
 func (e *Engine) commitClaim(ctx context.Context, c task.Claim) ([]task.Claimed, error) {
 	claimed, err := e.store.Claim(ctx, c)
 	for i := range claimed {
-		e.committed(&claimed[i].Change)
+		e.committed(claimed[i].Change)
 	}
 	e.claimed()
 	return claimed, err
@@ -178,36 +188,43 @@ func mayBeDecided(t *task.Task) bool {
 	return t.State.Final() && (!t.Group.IsZero() || !t.Parent.IsZero() || !t.Resources.None())
 }
 
-// committed tells what follows from a change that is on record: its watchers hear of
-// it, and a task that waits wakes whoever runs it now. Which executor that is is asked
-// after the commit: config may have moved the type while it was under way.
+// committed tells what follows from a change that is on record.
 func (e *Engine) committed(c *task.Change) {
-	if countsAsFailed(&c.Task) {
-		e.failures.add(c.Task.ID)
-	}
-	e.publish(c)
-	e.logChange(c)
-	if mayBeDecided(&c.Task) {
-		e.wakeSignals()
+	if c.Delay > 0 && c.Task.Waiting == task.WaitScheduled {
+		e.delays.add(c)
 	}
 	e.letGo(c)
-	if c.Task.State.Final() && !c.Task.Resources.None() {
+	e.changed(&c.Task, c.Event)
+}
+
+// changed tells what follows from a task being on record as it is now, by that transition if it is
+// one: its watchers hear of it, and a task that waits wakes whoever runs it now. Which executor
+// that is is asked after the commit: config may have moved the type while it was under way.
+func (e *Engine) changed(t *task.Task, ev *task.Event) {
+	if countsAsFailed(t) {
+		e.failures.add(t.ID)
+	}
+	if ev != nil { // else a checkpoint, or a handle
+		e.publish(t, ev)
+		e.logChange(t, ev)
+	}
+	if mayBeDecided(t) {
+		e.wakeSignals()
+	}
+	if t.State.Final() && !t.Resources.None() {
 		e.granted()
 	}
-	if c.Task.State != task.Pending {
+	if t.State != task.Pending {
 		return
 	}
-	switch c.Task.Waiting {
+	switch t.Waiting {
 	case task.WaitQueued:
 		e.registry.ServeNew() // its lane may be new
-		if x := e.registry.Serving(&c.Task); x != nil {
+		if x := e.registry.Serving(t); x != nil {
 			x.Wake()
 		}
 	case task.WaitScheduled:
 		e.registry.ServeNew()
-		if c.Delay > 0 {
-			e.delays.add(c)
-		}
 		e.wakeTimer()
 	}
 }

@@ -38,11 +38,13 @@ func (e *Engine) SubmitGroup(ctx context.Context, s task.Scope, spec group.Spec,
 		}
 		members[i].Group = g.ID
 	}
-	batch, err := e.prepareAll(ctx, s, members)
+	n, err := e.prepareAll(ctx, s, members)
 	if err != nil {
 		return g, false, err
 	}
-	tasks, replayed, err := e.accept(ctx, s, newTasks{batch: batch, group: &g, idem: idem})
+	n.group = &g
+	n.idem = idem
+	tasks, replayed, err := e.accept(ctx, s, n)
 	if err != nil {
 		return g, false, err
 	}
@@ -90,9 +92,11 @@ func (e *Engine) finisher(owner string, spec task.Spec, input json.RawMessage) (
 		return n, err
 	}
 	spec.Input = input
-	if n.task, err = task.New(id, owner, spec, n.taskType.Limits, e.now()); err != nil {
+	t, err := task.New(id, owner, spec, n.taskType.Limits, e.now())
+	if err != nil {
 		return n, err
 	}
+	n.task = &t
 	return n, e.seal(&n)
 }
 
@@ -199,11 +203,11 @@ func (e *Engine) finishGroup(sig task.Signal) error {
 	n, err := e.finisher(g.Owner, *g.OnFinished, input)
 	if err == nil {
 		n.task.CreatedBy = task.Via(g.Owner, "group", g.ID)
-		err = e.store.FinishGroup(e.ctx, g.ID, &n.task, sig)
+		err = e.store.FinishGroup(e.ctx, g.ID, n.task, sig)
 	}
 	switch task.CodeOf(err) {
 	case "":
-		e.inserted(&n.task)
+		e.inserted(n.task)
 		return nil
 	case task.CodeStoreUnavailable, task.CodeStoreFull, task.CodeInternal:
 		return err

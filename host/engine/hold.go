@@ -24,7 +24,7 @@ func lostRace(err error) bool {
 func (a *attempt) held() (task.Task, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.task, a.hold == holding
+	return *a.task, a.hold == holding
 }
 
 // holds says whether the attempt holds its task.
@@ -48,9 +48,9 @@ func (a *attempt) change(ctx context.Context, decide func(*task.Task) (task.Chan
 		if !a.holds() {
 			return task.Task{}, errNotHeld
 		}
-		c, err := decide(&a.task)
+		c, err := decide(a.task)
 		if err != nil || c.Empty() {
-			return a.task, err
+			return *a.task, err
 		}
 		err = a.engine.commit(ctx, &c)
 		switch task.CodeOf(err) {
@@ -61,7 +61,7 @@ func (a *attempt) change(ctx context.Context, decide func(*task.Task) (task.Chan
 			err = a.reread(ctx)
 		}
 		if err != nil {
-			return a.task, err
+			return *a.task, err
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (a *attempt) tryDecide(decide func(*task.Task) (task.Change, error)) (task.
 		return task.Change{}, false
 	}
 	if a.holds() {
-		if c, err := decide(&a.task); err == nil && !c.Empty() {
+		if c, err := decide(a.task); err == nil && !c.Empty() {
 			return c, true
 		}
 	}
@@ -100,7 +100,7 @@ func (a *attempt) changed(t *task.Task) {
 		return
 	}
 	a.mu.Lock()
-	a.task = *t
+	*a.task = *t
 	a.mu.Unlock()
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// launch starts the attempt of t, which is on record. The caller has reserved
-// its slot and its place in the share; rejoin says that an earlier host process started it.
+// launch starts the attempt of t, which is on record, and is the attempt's own from now on. The
+// caller has reserved its slot and its place in the share; rejoin says that an earlier host process started it.
 func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, rejoin bool) {
 	a := &attempt{engine: e, executor: x, share: s, id: t.ID, taskType: t.Type, seq: t.Seq, number: t.Attempt,
-		token: t.Token, task: *t, rejoin: rejoin, turn: make(chan struct{}, 1)}
+		token: t.Token, task: t, rejoin: rejoin, turn: make(chan struct{}, 1)}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	if rejoin {
 		a.notes.firstLine = e.firstLine()
@@ -88,7 +88,7 @@ func (e *Engine) forget(attempts ...*attempt) {
 
 // sdkTask is the attempt as its executor sees it; a.mu is held.
 func (a *attempt) sdkTask() sdk.Task {
-	t := &a.task
+	t := a.task
 	st := sdk.Task{
 		ID: t.ID.String(), Type: t.Type, Attempt: t.Attempt, Token: sdk.Token(t.Token), Input: t.Input, Suspect: t.Suspect, Priority: t.Priority,
 		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, MinVersion: a.minVersion, Timeout: t.Timeout, Deadline: a.clock.expires,

@@ -8,11 +8,7 @@ import (
 
 // logChange has the log tell of each task that fails, in one line, and at debug of every
 // transition.
-func (e *Engine) logChange(c *task.Change) {
-	if c.Event == nil {
-		return // a checkpoint, or a handle
-	}
-	t := &c.Task
+func (e *Engine) logChange(t *task.Task, ev *task.Event) {
 	switch {
 	case t.Error == nil:
 	case t.State == task.Failed:
@@ -23,7 +19,7 @@ func (e *Engine) logChange(c *task.Change) {
 		return
 	}
 	if e.log.IsDebug() {
-		e.log.Debug("task changed", transitionArgs(c)...)
+		e.log.Debug("task changed", transitionArgs(t, ev)...)
 	}
 }
 
@@ -34,11 +30,10 @@ func failureArgs(t *task.Task) []any {
 }
 
 // transitionArgs are what the log tells of a transition, without what it does not have.
-func transitionArgs(c *task.Change) []any {
-	t := &c.Task
+func transitionArgs(t *task.Task, ev *task.Event) []any {
 	args := []any{"task", t.ID, "type", t.Type}
-	if c.Event.From != task.None {
-		args = append(args, "from", c.Event.From)
+	if ev.From != task.None {
+		args = append(args, "from", ev.From)
 	}
 	args = append(args, "to", t.State)
 	if t.Waiting != task.WaitNone {
@@ -47,9 +42,9 @@ func transitionArgs(c *task.Change) []any {
 	if t.Executor != "" {
 		args = append(args, "executor", t.Executor)
 	}
-	args = append(args, "attempt", t.Attempt, "by", c.Event.By)
-	if c.Event.Message != "" {
-		args = append(args, "message", hclog.Quote(c.Event.Message))
+	args = append(args, "attempt", t.Attempt, "by", ev.By)
+	if ev.Message != "" {
+		args = append(args, "message", hclog.Quote(ev.Message))
 	}
 	return args
 }

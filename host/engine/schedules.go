@@ -31,8 +31,8 @@ func (e *Engine) CreateSchedule(ctx context.Context, s task.Scope, spec schedule
 
 // checkRun says what is wrong with the task of a schedule, and seals what is secret of its input.
 func (e *Engine) checkRun(ctx context.Context, s *schedule.Schedule) error {
-	var n newTask
-	err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, s.Task, e.now())
+	n := newTask{task: new(task.Task)}
+	err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, &s.Task, e.now())
 	if n.sealed {
 		s.Task.Input = n.task.Input
 	}
@@ -117,12 +117,12 @@ func (e *Engine) hasChanged(ctx context.Context, s *schedule.Schedule) bool {
 
 // fireRun submits a run of a schedule, and writes the schedule as it is then.
 func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, error) {
-	var n newTask
+	n := newTask{task: new(task.Task)}
 	spec, err := e.openRun(s)
 	if err != nil {
 		return task.Task{}, err
 	}
-	if err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, spec, e.now()); err != nil {
+	if err := e.prepare(ctx, &n, task.Scope{Owner: s.Owner}, &spec, e.now()); err != nil {
 		return task.Task{}, err
 	}
 	n.task.CreatedBy = task.Via(s.Owner, "schedule", s.ID)
@@ -130,11 +130,11 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 	s.LastTask = n.task.ID
 	s.Runs++
 	s.Problem = ""
-	if err := e.store.ChangeSchedule(ctx, *s, &n.task); err != nil {
+	if err := e.store.ChangeSchedule(ctx, *s, n.task); err != nil {
 		return task.Task{}, err
 	}
-	e.inserted(&n.task)
-	return n.task, nil
+	e.inserted(n.task)
+	return *n.task, nil
 }
 
 // fireSchedules submits the runs of schedules that are due, by a timer on the next.

@@ -35,8 +35,8 @@ func (a *attempt) cameBack(o *task.Outcome) {
 }
 
 // ending is the change of the attempt's task that settles it.
-func (a *attempt) ending(t *task.Task, o *task.Outcome, now time.Time) (task.Change, error) {
-	c, err := task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, now, chance())
+func (a *attempt) ending(t *task.Task, o *task.Outcome, now time.Time) (c task.Change, err error) {
+	c, err = task.Settle(t, o, a.engine.registry.LimitsOf(t.Type).Backoff, now, chance())
 	if p, ok := a.notes.lastProgress(); ok { // also if it was written: the flush may come too late
 		c.Task.Progress = p
 	}

@@ -156,11 +156,13 @@ func (a *attempt) insertChildren(ctx context.Context, owner string, specs []task
 	for i, at := range missing {
 		wanted[i] = specs[at]
 	}
-	batch, err := a.engine.prepareAll(ctx, scope, wanted)
+	n, err := a.engine.prepareAll(ctx, scope, wanted)
 	if err != nil {
 		return err
 	}
-	tasks, _, err := a.engine.accept(ctx, scope, newTasks{batch: batch, idem: idem, spawned: true})
+	n.idem = idem
+	n.spawned = true
+	tasks, _, err := a.engine.accept(ctx, scope, n)
 	if err != nil {
 		return err
 	}

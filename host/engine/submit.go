@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,11 +20,12 @@ func (e *Engine) Submit(ctx context.Context, s task.Scope, specs []task.Spec, id
 	if first, replayed, err := e.replayed(ctx, s, idem); err != nil || replayed {
 		return first, replayed, err
 	}
-	batch, err := e.prepareAll(ctx, s, specs)
+	n, err := e.prepareAll(ctx, s, specs)
 	if err != nil {
 		return nil, false, err
 	}
-	return e.accept(ctx, s, newTasks{batch: batch, idem: idem})
+	n.idem = idem
+	return e.accept(ctx, s, n)
 }
 
 // replayed finds the tasks of an earlier submission under the same key.
@@ -39,15 +41,15 @@ func (e *Engine) replayed(ctx context.Context, s task.Scope, idem *task.Idempote
 }
 
 // prepareAll checks specs and makes their tasks, before the gate: a check of an input may take seconds.
-func (e *Engine) prepareAll(ctx context.Context, s task.Scope, specs []task.Spec) ([]newTask, error) {
-	batch := make([]newTask, len(specs))
+func (e *Engine) prepareAll(ctx context.Context, s task.Scope, specs []task.Spec) (newTasks, error) {
+	n := roomFor(len(specs))
 	at := e.now()
 	for i := range specs {
-		if err := e.prepare(ctx, &batch[i], s, specs[i], at); err != nil {
-			return nil, task.WithTaskNumber(err, i, len(specs))
+		if err := e.prepare(ctx, &n.batch[i], s, &specs[i], at); err != nil {
+			return n, task.WithTaskNumber(err, i, len(specs))
 		}
 	}
-	return batch, nil
+	return n, nil
 }
 
 // accepts says why nothing is accepted any more.
@@ -58,7 +60,8 @@ func (e *Engine) accepts() error {
 	return nil
 }
 
-func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec task.Spec, at time.Time) error {
+// prepare makes the task that a spec asks for in the place that n has for it.
+func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec *task.Spec, at time.Time) error {
 	if err := refuseOwnType(spec.Type); err != nil && !n.own {
 		return err
 	}
@@ -71,7 +74,7 @@ func (e *Engine) prepare(ctx context.Context, n *newTask, s task.Scope, spec tas
 		return err
 	}
 	n.taskType, n.executor = ty, x
-	if n.task, err = task.New(id, s.Owner, spec, ty.Limits, at); err != nil {
+	if *n.task, err = task.New(id, s.Owner, *spec, ty.Limits, at); err != nil {
 		return err
 	}
 	host := e.ctx
@@ -113,30 +116,28 @@ func (e *Engine) accept(ctx context.Context, s task.Scope, n newTasks) ([]task.T
 		}
 		return e.replay(ctx, s, receipt.Replayed)
 	}
-	out := make([]task.Task, len(batch))
 	for i := range batch {
 		n := &batch[i]
-		out[i] = n.task
-		switch {
+		switch conflict := n.task.OnConflict; {
 		case !n.task.Existing().IsZero():
 			n.giveBack()
-			if out[i], err = e.first(ctx, s, n.task.Existing()); err != nil {
-				out[i] = task.Task{ID: n.task.Existing()} // the others are accepted
+			if *n.task, err = e.first(ctx, s, conflict.Existing); err != nil {
+				*n.task = task.Task{ID: conflict.Existing} // the others are accepted
 			}
-			out[i].OnConflict = n.task.OnConflict
+			n.task.OnConflict = conflict
 		case n.share == nil:
 		case n.task.Token.IsZero(): // a limit of its type was reached meanwhile
 			n.giveBack()
 		default:
-			e.launch(n.executor, n.share, &n.task, false)
+			e.launch(n.executor, n.share, new(*n.task), false)
 		}
 		if len(batch) == 1 { // of many the ids are what is answered
-			e.current(ctx, s, &out[i])
+			e.current(ctx, s, n.task)
 			continue
 		}
-		e.registry.SetWaitReason(&out[i])
+		e.registry.SetWaitReason(n.task)
 	}
-	return out, false, nil
+	return n.tasks, false, nil
 }
 
 // giveBack gives back the slot that was reserved for a task.
@@ -152,16 +153,16 @@ func (n *newTask) giveBack() {
 // that looked for a slot and found none either.
 func (e *Engine) reserveSlot(n, unserved *newTask) *newTask {
 	x := n.executor
-	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(&n.task) || !x.Ready() || !e.registry.Runs(x, &n.task) {
-		return nil
-	}
 	if unserved != nil && unserved.sharesWith(n) {
 		return n
 	}
-	if n.share = x.ReserveFor(&n.task, e.ready); n.share == nil {
+	if x == nil || n.task.Waiting != task.WaitQueued || !n.task.Resources.None() || !e.registry.MayBegin(n.task) || !x.Ready() || !e.registry.Runs(x, n.task) {
+		return nil
+	}
+	if n.share = x.ReserveFor(n.task, e.ready); n.share == nil {
 		return n
 	}
-	n.task = task.Begin(&n.task, x.Name, newToken(), x.Deferred(), n.task.CreatedAt).Task
+	n.task.BeginNew(x.Name, newToken(), x.Deferred())
 	return nil
 }
 
@@ -204,8 +205,12 @@ func refuseOwnType(name string) error {
 		Fields: []task.FieldError{{Path: []string{"type"}, Message: "is the host's own"}}}
 }
 
+// poolRandomness has the random part of ids be read for some of them at once.
+var poolRandomness = sync.OnceFunc(uuid.EnableRandPool)
+
 // NewID makes an id, of a task or of anything else.
 func NewID() (task.ID, error) {
+	poolRandomness()
 	id, err := uuid.NewV7()
 	if err != nil {
 		return task.ID{}, fmt.Errorf("make an id: %w", err)

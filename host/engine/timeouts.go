@@ -35,7 +35,7 @@ func (a *attempt) startClock() {
 	if a.clock.timeout != nil || a.clock.stopped {
 		return
 	}
-	d := attemptTime(&a.task, a.rejoin, a.engine.now())
+	d := attemptTime(a.task, a.rejoin, a.engine.now)
 	a.clock.expires = time.Now().Add(d)
 	a.clock.timeout = time.AfterFunc(d, func() { a.end(sdk.ErrTimeout) })
 }
@@ -43,13 +43,13 @@ func (a *attempt) startClock() {
 // attemptTime is how long the current attempt of t may still run. Of one that was started
 // by an earlier host only the record's times are known, on a clock that may have been set
 // since: it is never given more than its timeout.
-func attemptTime(t *task.Task, rejoin bool, now time.Time) time.Duration {
+func attemptTime(t *task.Task, rejoin bool, now func() time.Time) time.Duration {
 	d := t.Timeout
 	if rejoin {
-		d -= max(now.Sub(t.StartedAt), 0)
+		d -= max(now().Sub(t.StartedAt), 0)
 	}
 	if !t.Deadline.IsZero() {
-		d = min(d, t.Deadline.Sub(now))
+		d = min(d, t.Deadline.Sub(now()))
 	}
 	return max(d, 0)
 }

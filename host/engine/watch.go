@@ -7,15 +7,14 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// publish tells watchers of a committed change, whose task has its new version.
-func (e *Engine) publish(c *task.Change) {
-	if c.Event == nil || e.hub.n.Load() == 0 {
+// publish tells watchers of a committed transition, whose task has its new version.
+func (e *Engine) publish(t *task.Task, ev *task.Event) {
+	if e.hub.n.Load() == 0 {
 		return
 	}
-	ev := *c.Event
-	t := c.Task.Stub()
-	ev.Seq = t.Version
-	e.hub.publish(t.ID, task.Update{Task: &t, Event: &ev})
+	told := *ev
+	told.Seq = t.Version
+	e.hub.publish(t.ID, task.Update{Task: new(t.Stub()), Event: &told})
 }
 
 // Watch tells what happens to the task from now on: see host/api.Records.

@@ -313,9 +313,7 @@ func (w *writer) updateTask(c *task.Change, old *guard, to *lane.Lane, told tell
 	}
 	st := w.st.taskUpdate
 	a := st.bind()
-	for i := range updateColumns {
-		updateColumns[i].bind(a, row)
-	}
+	bindColumns(updateColumns, a, row)
 	a.value(c.SetHandle).blob(t.Handle).int(t.Seq)
 	return st.run()
 }

@@ -83,7 +83,7 @@ func (w *writer) claim(o *claimOp, head *lane.Head, merge *lane.Merge) (bool, er
 		o.aside++
 		return false, err
 	}
-	c := task.Begin(&was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now)
+	c := new(task.Begin(&was, o.claim.Executor, o.claim.NewToken(), o.claim.Deferred, o.claim.Now))
 	c.Task.Version++
 	w.feed.note(seq, c.Task.Version, &c.Task, c.Event)
 	if err := w.moved(&c.Task, task.Pending, c.Task.State, micros(o.claim.Now)); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ const (
 	onInsert columnUse = 1 << iota // as a task is inserted; otherwise the column is NULL then
 	onUpdate                       // as a change is written that no narrower statement makes
 	unlisted                       // large: a list does without
+	ofEach                         // new tasks that are alike differ in it: see alikeNew
 )
 
 // taskColumn is one thing that is kept of a task.
@@ -57,8 +59,8 @@ type taskColumn struct {
 // statement of the hot path writes it (taskBegin, taskStart, taskSucceed). They are read
 // in this order; the unlisted ones are last.
 var taskColumns = []taskColumn{
-	{"t", "seq", onInsert, func(a *arg, t *taskRow) { a.int(t.seq) }, func(r *taskReader) { r.task.Seq = r.int(r.at) }},
-	{"t", "id", onInsert, func(a *arg, t *taskRow) { a.blob(t.ID[:]) }, func(r *taskReader) { copy(r.task.ID[:], r.blob(r.at)) }},
+	{"t", "seq", onInsert | ofEach, func(a *arg, t *taskRow) { a.int(t.seq) }, func(r *taskReader) { r.task.Seq = r.int(r.at) }},
+	{"t", "id", onInsert | ofEach, func(a *arg, t *taskRow) { a.blob(t.ID[:]) }, func(r *taskReader) { copy(r.task.ID[:], r.blob(r.at)) }},
 	{"t", "lane", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.lane) }, func(*taskReader) {}},
 	{"t", "state", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.State)) }, func(r *taskReader) { r.task.State = r.damage.state(r.row, r.at, "state", task.Pending) }},
 	{"t", "waiting", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Waiting)) }, func(r *taskReader) { r.task.Waiting = task.Waiting(r.int(r.at)) }},
@@ -67,7 +69,7 @@ var taskColumns = []taskColumn{
 	{"t", "version", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(t.version) }, func(r *taskReader) { r.task.Version = r.int(r.at) }},
 	{"t", "begun", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(t.tells.begun) }, func(*taskReader) {}},
 	{"t", "handed_at", onInsert | onUpdate, func(a *arg, t *taskRow) { a.opt(micros(t.tells.handed)) }, func(*taskReader) {}},
-	{"t", "token", onInsert | onUpdate, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},
+	{"t", "token", onInsert | onUpdate | ofEach, func(a *arg, t *taskRow) { a.id((*[16]byte)(&t.Token)) }, func(r *taskReader) { copy(r.task.Token[:], r.blob(r.at)) }},
 	{"t", "executor", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Executor) }, func(r *taskReader) { r.task.Executor = r.text(r.at) }},
 	{"t", "node", onInsert | onUpdate, func(a *arg, t *taskRow) { a.text(t.Node) }, func(r *taskReader) { r.task.Node = r.text(r.at) }},
 	{"t", "failures", onInsert | onUpdate, func(a *arg, t *taskRow) { a.int(int64(t.Failures)) }, func(r *taskReader) { r.task.Failures = int(r.int(r.at)) }},
@@ -136,10 +138,11 @@ func columnNames(columns []taskColumn) string {
 	return strings.Join(names, ", ")
 }
 
-// boundColumns are the columns that a statement binds, in their order.
-func boundColumns(when columnUse) (columns []taskColumn) {
+// boundColumns are the columns that a statement binds, in their order: those of that use, and not of
+// the other.
+func boundColumns(when, not columnUse) (columns []taskColumn) {
 	for _, c := range taskColumns {
-		if c.use&when != 0 {
+		if c.use&when == when && c.use&not == 0 {
 			columns = append(columns, c)
 		}
 	}
@@ -153,18 +156,59 @@ var inputColumn = taskColumn{"i", "data", unlisted, nil, func(r *taskReader) { r
 
 // The columns that taskInsert and taskUpdate bind.
 var (
-	insertColumns = boundColumns(onInsert)
-	updateColumns = boundColumns(onUpdate)
+	insertColumns = boundColumns(onInsert, 0)
+	updateColumns = boundColumns(onUpdate, 0)
 )
+
+// bindColumns binds those columns of a row.
+func bindColumns(columns []taskColumn, a *arg, row *taskRow) {
+	for i := range columns {
+		columns[i].bind(a, row)
+	}
+}
 
 // insertTasks is the statement that binds insertColumns for each of so many rows.
 func insertTasks(n int) string {
-	names := make([]string, len(insertColumns))
-	for i, c := range insertColumns {
+	row := `(?` + strings.Repeat(", ?", len(insertColumns)-1) + `)`
+	return insertInto(insertColumns) + row + strings.Repeat(", "+row, n-1)
+}
+
+// The columns that alikeInsert binds: once, and then for each row.
+var (
+	alikeColumns = boundColumns(onInsert, ofEach)
+	eachColumns  = boundColumns(onInsert|ofEach, 0)
+)
+
+// insertAlike is the statement that binds alikeColumns, and eachColumns for each of so many rows.
+func insertAlike(n int) string {
+	b := []byte(insertInto(slices.Concat(eachColumns, alikeColumns)))
+	next := len(alikeColumns)
+	for i := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		before := byte('(')
+		for range eachColumns {
+			next++
+			b = append(b, before, '?')
+			b = strconv.AppendInt(b, int64(next), 10)
+			before = ','
+		}
+		for j := range alikeColumns {
+			b = append(b, ",?"...)
+			b = strconv.AppendInt(b, int64(j+1), 10)
+		}
+		b = append(b, ')')
+	}
+	return string(b)
+}
+
+func insertInto(columns []taskColumn) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
 		names[i] = c.name
 	}
-	row := `(?` + strings.Repeat(", ?", len(names)-1) + `)`
-	return `INSERT INTO task (` + strings.Join(names, ", ") + `) VALUES ` + row + strings.Repeat(", "+row, n-1)
+	return `INSERT INTO task (` + strings.Join(names, ", ") + `) VALUES `
 }
 
 // updateTask is the statement that binds updateColumns, whether handle is to be set,

@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -36,6 +39,77 @@ func TestColumnsAreTheTables(t *testing.T) {
 		if (c.use&(onInsert|onUpdate) != 0) != (c.bind != nil) {
 			t.Errorf("column %s: it is bound, and nothing says how, or the other way round", c.name)
 		}
+	}
+}
+
+// New tasks are taken to be alike, and are written by what one of them has, only if they are: each
+// field of a task that a row has otherwise makes a difference.
+func TestTasksAlikeHaveTheSameColumns(t *testing.T) {
+	w := openStore(t, t.TempDir()).w
+	w.stop()
+	row := func(change func(*task.Task)) (bound []any, alike alikeRow) {
+		n, err := task.New(task.ID{1}, "ann", task.Spec{Type: "noop"}, task.DefaultLimits(), time.Unix(1e9, 0).UTC())
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&n)
+		var r insertRow
+		if err := r.encode(&n); err != nil {
+			t.Fatal(err)
+		}
+		if r.in, err = w.lane(r.lane); err != nil {
+			t.Fatal(err)
+		}
+		a := w.bindNew([]*task.Task{&n}, []insertRow{r}, true).args
+		for i := range alikeColumns {
+			bound = append(bound, a[i].Value)
+		}
+		return slices.Clone(bound), alikeOf(&n, &r)
+	}
+	plain, alike := row(func(*task.Task) {})
+	different := 0
+	check := func(field string, change func(*task.Task)) {
+		bound, other := row(change)
+		if same := reflect.DeepEqual(bound, plain); !same {
+			different++
+			if other == alike {
+				t.Errorf("a task with another %s has another row, and is taken to be alike", field)
+			}
+		}
+	}
+	fields := reflect.TypeFor[task.Task]()
+	for i := range fields.NumField() {
+		f := fields.Field(i)
+		var v any
+		switch f.Type {
+		case reflect.TypeFor[time.Time]():
+			v = time.Unix(2e9, 0).UTC()
+		case reflect.TypeFor[task.State]():
+			v = task.Running
+		case reflect.TypeFor[task.Resources]():
+			v = task.Resources{Exclusive: []string{"a"}}
+		case reflect.TypeFor[map[string]string](), reflect.TypeFor[task.Route]():
+			v = map[string]string{"a": "b"}
+		case reflect.TypeFor[json.RawMessage](), reflect.TypeFor[[]byte]():
+			v = []byte("1")
+		case reflect.TypeFor[task.ID](), reflect.TypeFor[task.Token]():
+			v = [16]byte{7}
+		case reflect.TypeFor[string]():
+			v = "another"
+		case reflect.TypeFor[bool]():
+			v = true
+		default:
+			if !f.Type.ConvertibleTo(reflect.TypeFor[int]()) {
+				continue // no column is of it
+			}
+			v = 7
+		}
+		check(f.Name, func(n *task.Task) { reflect.ValueOf(n).Elem().Field(i).Set(reflect.ValueOf(v).Convert(f.Type)) })
+	}
+	check("beginning", func(n *task.Task) { *n = task.Begin(n, "x", task.Token{1}, false, n.CreatedAt).Task })
+	check("handing on", func(n *task.Task) { *n = task.Begin(n, "x", task.Token{1}, true, n.CreatedAt).Task })
+	if different < 20 {
+		t.Errorf("%d fields make a difference", different)
 	}
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/taskhost/taskhost/host/task"
@@ -30,29 +31,37 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 }
 
 // DeleteExpired implements task.Ledger. It looks through order keys from the oldest and
-// starts over when it came to the end, expiryScanRows rows a call.
+// starts over when it came to the end, expiryScanRows rows a call. Those that stay never leave SQLite:
+// to read a row costs four times what it takes to pass it by.
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.expiryMu.Lock()
 	defer s.expiryMu.Unlock()
 	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
-	last := s.expiryScanned
-	looked := 0
-	err = s.rows(ctx, sqlScanExpiry, []any{s.expiryScanned, expiryScanRows}, 3, func(r row) bool {
-		looked++
-		last = r.int(0)
-		if r.int(1) >= int64(task.Succeeded) && r.int(2) <= o.expired {
-			o.seqs = append(o.seqs, last)
-		}
-		return len(o.seqs) < limit
+	end := int64(math.MaxInt64)
+	err = s.rows(ctx, sqlExpiryEnd, []any{s.expiryScanned, expiryScanRows - 1}, 1, func(r row) bool {
+		end = r.int(0)
+		more = true
+		return false
 	})
+	if err == nil {
+		err = s.rows(ctx, sqlScanExpiry, []any{s.expiryScanned, end, o.expired, limit}, 1, func(r row) bool {
+			o.seqs = append(o.seqs, r.int(0))
+			return true
+		})
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	if err := s.w.do(ctx, o); err != nil {
-		return nil, false, err
+	if n := len(o.seqs); n >= limit {
+		end = o.seqs[n-1]
+		more = true
 	}
-	more = looked == expiryScanRows || len(o.seqs) >= limit
-	s.expiryScanned = last
+	if len(o.seqs) > 0 || !more {
+		if err := s.w.do(ctx, o); err != nil {
+			return nil, false, err
+		}
+	}
+	s.expiryScanned = end
 	if !more {
 		s.expiryScanned = 0
 	}
@@ -61,8 +70,10 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (go
 
 const (
 	expiryScanRows = 10_000
-	sqlScanExpiry  = `SELECT seq, state, expires_at FROM task WHERE seq > ? ORDER BY seq LIMIT +?`
+	sqlExpiryEnd   = `SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET +?`
 )
+
+var sqlScanExpiry = named(`SELECT seq FROM task WHERE seq > ? AND seq <= ? AND state >= {succeeded} AND expires_at <= ? ORDER BY seq LIMIT +?`)
 
 // deleteOp removes those of the tasks that are final (and, if expired is set,
 // kept long enough), with all that belongs to them. A child stays until its parent is final.

@@ -52,47 +52,6 @@ type insertOp struct {
 	refused  error
 }
 
-// insertRow is what can be made ready of a task before the writer has it.
-type insertRow struct {
-	lane      lane.Key
-	labels    string
-	resources string
-	seq       int64
-	in        *lane.Lane // what the writer found for it
-}
-
-// encodeRows makes ready of new tasks what can be.
-func encodeRows(tasks []*task.Task) ([]insertRow, error) {
-	rows := make([]insertRow, len(tasks))
-	for i, t := range tasks {
-		if err := rows[i].encode(t); err != nil {
-			return nil, task.WithTaskNumber(err, i, len(tasks))
-		}
-	}
-	return rows, nil
-}
-
-func (r *insertRow) encode(t *task.Task) error {
-	if err := checkTimes(t); err != nil {
-		return err
-	}
-	route, err := document(t.Route)
-	if err != nil {
-		return task.Errorf(task.CodeInvalidRequest, "task %s: route: %v", t.ID, err)
-	}
-	r.labels, err = document(t.Labels)
-	if err != nil {
-		return task.Errorf(task.CodeInvalidRequest, "task %s: labels: %v", t.ID, err)
-	}
-	if t.State != task.Pending && t.State != task.Running {
-		return task.Errorf(task.CodeInternal, "task %s is %s: a new task is pending or running", t.ID, t.State)
-	}
-	r.resources = resourcesDocument(&t.Resources)
-	t.Version = 1
-	r.lane = keyOf(t, route)
-	return nil
-}
-
 func (o *insertOp) size() (rows, bytes int) { return sizeOfTasks(o.sub.Tasks) }
 
 // sizeOfTasks is about how many rows new tasks write, and how many bytes of payload.
@@ -276,18 +235,18 @@ func (w *writer) goesAlone(t *task.Task) bool {
 // insert writes one new task, or insertAtOnce of which none goes alone. Its first statement
 // that writes tasks is the only one that can fail by their own fault.
 func (w *writer) insert(tasks []*task.Task, rows []insertRow) error {
-	st := w.st.taskInsert
-	if len(tasks) == insertAtOnce {
-		st = w.st.tasksInsert
-	}
-	a := st.bind()
+	alike := len(tasks) == insertAtOnce
+	var first alikeRow
 	for i, t := range tasks {
 		if err := w.placeNew(t, &rows[i]); err != nil {
 			return err
 		}
-		w.bindNew(a, t, &rows[i])
+		if i == 0 {
+			first = alikeOf(t, &rows[i])
+		}
+		alike = alike && (i == 0 || alikeOf(t, &rows[i]) == first)
 	}
-	if err := st.run(); err != nil {
+	if err := w.bindNew(tasks, rows, alike).run(); err != nil {
 		return err
 	}
 	for i, t := range tasks {
@@ -313,17 +272,6 @@ func (w *writer) placeNew(t *task.Task, r *insertRow) (err error) {
 		t.Waiting, err = w.claimResources(t, r.seq, micros(t.CreatedAt))
 	}
 	return err
-}
-
-// bindNew binds the row of a new task.
-func (w *writer) bindNew(a *arg, t *task.Task, r *insertRow) {
-	w.row = taskRow{Task: t, seq: r.seq, lane: r.in.Row, version: t.Version, labels: r.labels, resources: r.resources, result: resultNone}
-	if t.CreatedBy == "" {
-		w.row.tells = toldAtInsert(t)
-	}
-	for i := range insertColumns {
-		insertColumns[i].bind(a, &w.row)
-	}
 }
 
 // inserted writes what a new task has beside its row and its input, and counts it.

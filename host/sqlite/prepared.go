@@ -52,20 +52,31 @@ func (a *arg) value(v driver.Value) *arg {
 	return a
 }
 
-func (a *arg) int(v int64) *arg { return a.value(v) }
+// int costs no memory if the argument is as it was, which most are from one row to the next.
+func (a *arg) int(v int64) *arg {
+	if was, ok := a.to[a.n].Value.(int64); ok && was == v {
+		a.n++
+		return a
+	}
+	return a.value(v)
+}
 
 // opt is NULL for 0.
 func (a *arg) opt(v int64) *arg {
 	if v == 0 {
 		return a.value(nil)
 	}
-	return a.value(v)
+	return a.int(v)
 }
 
-// text is NULL for "".
+// text is NULL for "". It costs memory as int does.
 func (a *arg) text(v string) *arg {
 	if v == "" {
 		return a.value(nil)
+	}
+	if was, ok := a.to[a.n].Value.(string); ok && was == v {
+		a.n++
+		return a
 	}
 	return a.value(v)
 }

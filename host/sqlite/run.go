@@ -26,7 +26,7 @@ func follows(t, first *task.Task, n int) bool {
 func (w *writer) writeBeginnings(taken []task.Claimed) error {
 	all := w.run.changes[:0]
 	for i := range taken {
-		all = append(all, &taken[i].Change)
+		all = append(all, taken[i].Change)
 	}
 	w.run.changes = all
 	sortBySeq(all)

@@ -61,10 +61,13 @@ func (s *Store) guarded(ctx context.Context, rows int, do func(w *writer) (refus
 // ticket is an operation's place in the queue.
 type ticket struct {
 	op    op
-	state atomic.Int32 // ticketQueued, then ticketTaken or ticketWithdrawn
-	done  chan struct{}
+	state atomic.Int32  // ticketQueued, then ticketTaken or ticketWithdrawn
+	done  chan struct{} // gets one signal, and the ticket is its owner's again
 	err   error
 }
+
+// tickets are those that nobody uses now.
+var tickets = sync.Pool{New: func() any { return &ticket{done: make(chan struct{}, 1)} }}
 
 const (
 	ticketQueued = iota
@@ -121,7 +124,8 @@ func (w *writer) do(ctx context.Context, o op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t := &ticket{op: o, done: make(chan struct{})}
+	t := tickets.Get().(*ticket)
+	t.op = o
 	if err := w.enqueue(t); err != nil {
 		return err
 	}
@@ -129,11 +133,16 @@ func (w *writer) do(ctx context.Context, o op) error {
 	case <-t.done:
 	case <-ctx.Done():
 		if t.state.CompareAndSwap(ticketQueued, ticketWithdrawn) {
-			return ctx.Err()
+			return ctx.Err() // the queue has the ticket still
 		}
 		<-t.done
 	}
-	return t.err
+	err := t.err
+	t.op = nil
+	t.err = nil
+	t.state.Store(ticketQueued)
+	tickets.Put(t)
+	return err
 }
 
 func (w *writer) enqueue(t *ticket) error {
@@ -187,8 +196,8 @@ func (w *writer) loop() {
 		}
 		group = w.write(group)
 		for i, t := range group {
-			close(t.done)
 			group[i] = nil
+			t.done <- struct{}{}
 		}
 		w.checkpoint()
 	}

@@ -13,7 +13,7 @@ type statements struct {
 
 	begin, commit, rollback, checkpoint *stmt
 
-	taskInsert, tasksInsert, inputInsert, inputsInsert                                        *stmt
+	taskInsert, tasksInsert, alikeInsert, inputInsert, inputsInsert                           *stmt
 	taskWhole, taskBegin, taskStart, taskSucceed, taskGuard, taskUpdate, taskProgress         *stmt
 	historyInsert, inputUpdate, scheduleSpec, resultPut, resultDelete                         *stmt
 	detailCheckpoint, detailError                                                             detailColumn
@@ -94,6 +94,7 @@ func prepareAll(conn *sqlite3.SQLiteConn) (st statements, err error) {
 	p(&st.checkpoint, sqlCheckpoint, 3)
 	p(&st.taskInsert, insertTasks(1), 0)
 	p(&st.tasksInsert, insertTasks(insertAtOnce), 0)
+	p(&st.alikeInsert, insertAlike(insertAtOnce), 0)
 	p(&st.inputInsert, sqlInputInsert, 0)
 	p(&st.inputsInsert, sqlInputInsert+strings.Repeat(`, (?, ?)`, insertAtOnce-1), 0)
 	p(&st.taskWhole, sqlTaskWhole, wholeCount)

@@ -22,6 +22,9 @@ func (r *Resources) Has(name string) bool {
 }
 
 func (r *Resources) check(bad *Faults) {
+	if r.None() {
+		return
+	}
 	bad.Check(len(r.Exclusive)+len(r.Shared) <= MaxResources, "exclusive", "has with shared more than %d names", MaxResources)
 	for field, names := range map[string][]string{"exclusive": r.Exclusive, "shared": r.Shared} {
 		for i, name := range names {

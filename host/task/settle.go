@@ -172,9 +172,9 @@ func notAllowed(t *Task, to State) error {
 
 // Settle says what becomes of t when its current attempt ends with o. chance, in
 // [0,1), spreads retries. An error means that t holds no attempt.
-func Settle(t *Task, o *Outcome, b Backoff, now time.Time, chance float64) (Change, error) {
-	c := changeOf(t)
-	if err := c.settle(o, b, now, chance); err != nil {
+func Settle(t *Task, o *Outcome, b Backoff, now time.Time, chance float64) (c Change, err error) {
+	c = changeOf(t)
+	if err = c.settle(o, b, now, chance); err != nil {
 		return Change{}, err
 	}
 	if o.told() && t.Executor != "" {

@@ -93,7 +93,7 @@ type Share struct {
 // Claimed is an attempt that a claim began. Change is on record, and its Task has the
 // version that it has there.
 type Claimed struct {
-	Change Change
+	Change *Change
 	Share  int // the index in Claim.Shares that it was taken from
 }
 

@@ -17,13 +17,17 @@ type ID [16]byte
 
 // String is the usual form, 8-4-4-4-12 lower-case hexadecimal digits.
 func (id ID) String() string {
+	const digits = "0123456789abcdef"
 	var b [36]byte
-	hex.Encode(b[0:8], id[0:4])
-	hex.Encode(b[9:13], id[4:6])
-	hex.Encode(b[14:18], id[6:8])
-	hex.Encode(b[19:23], id[8:10])
-	hex.Encode(b[24:36], id[10:16])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	at := 0
+	for i, v := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b[at] = '-'
+			at++
+		}
+		b[at], b[at+1] = digits[v>>4], digits[v&15]
+		at += 2
+	}
 	return string(b[:])
 }
 
@@ -253,7 +257,7 @@ const (
 // New makes the pending task that spec asks for, for owner, under the type's
 // limits. All that is wrong with the spec is in one error, each with the path
 // of its field. The input's schema is the caller's to check.
-func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error) {
+func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (t Task, err error) {
 	var bad Faults
 	bad.Check(len(spec.Key) <= MaxKey, "key", "is longer than %d bytes", MaxKey)
 	spec.checkConflict(&bad)
@@ -272,18 +276,18 @@ func New(id ID, owner string, spec Spec, lim Limits, now time.Time) (Task, error
 	bad.Labels("labels", spec.Labels)
 	bad.Labels("route", spec.Route)
 	if err := bad.Err(); err != nil {
-		return Task{}, err
+		return t, err
 	}
 	if lim.MaxInput > 0 && int64(len(spec.Input)) > lim.MaxInput {
-		return Task{}, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
+		return t, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the input has %d bytes, task type %q takes %d", len(spec.Input), spec.Type, lim.MaxInput),
 			Fields: []FieldError{{Path: []string{"input"}, Message: "too large"}}}
 	}
 	lim.layTask(&spec)
 	if lim.MaxLost < lim.MinLost {
-		return Task{}, &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf("max_lost is %d, and the executor of task type %q cannot always say whether an attempt has begun, so it may run twice: %d is the least", lim.MaxLost, spec.Type, lim.MinLost),
+		return t, &Error{Code: CodeInvalidRequest, Message: fmt.Sprintf("max_lost is %d, and the executor of task type %q cannot always say whether an attempt has begun, so it may run twice: %d is the least", lim.MaxLost, spec.Type, lim.MinLost),
 			Fields: []FieldError{{Path: []string{"max_lost"}, Message: fmt.Sprintf("is less than %d", lim.MinLost)}}}
 	}
-	t := Task{
+	t = Task{
 		ID: id, Type: spec.Type, Owner: owner, Key: spec.Key, Labels: spec.Labels, Pinned: spec.Executor,
 		Priority: lim.Priority, State: Pending, Waiting: WaitQueued,
 		MaxAttempts: lim.MaxAttempts, MaxLost: lim.MaxLost, Timeout: lim.Timeout, Retain: lim.Retain,

@@ -4,21 +4,30 @@ import "time"
 
 // Begin makes t's next attempt, with token, on executor. A deferred executor
 // has not begun yet: its task stays pending, dispatched, until Started.
-func Begin(t *Task, executor string, token Token, deferred bool, now time.Time) Change {
-	c := changeOf(t)
-	n := &c.Task
-	n.Attempt++
-	n.Token, n.Executor, n.Node, n.Handle = token, executor, "", nil
-	n.Progress, n.UpdatedAt = Progress{}, now
-	c.Event = &Event{At: now, From: c.From, Attempt: n.Attempt, By: ByHost}
+func Begin(t *Task, executor string, token Token, deferred bool, now time.Time) (c Change) {
+	c = changeOf(t)
+	c.Task.begin(executor, token, deferred, now)
+	c.Event = &Event{At: now, From: c.From, To: c.Task.State, Attempt: c.Task.Attempt, By: ByHost}
 	if deferred {
-		n.State, n.Waiting = Pending, WaitDispatched
 		c.Event.Message = "dispatched to " + executor
-	} else {
-		n.State, n.Waiting, n.StartedAt = Running, WaitNone, now
 	}
-	c.Event.To = n.State
 	return c
+}
+
+// BeginNew makes the first attempt of a new task, as Begin does, with the task itself.
+func (t *Task) BeginNew(executor string, token Token, deferred bool) {
+	t.begin(executor, token, deferred, t.CreatedAt)
+}
+
+func (t *Task) begin(executor string, token Token, deferred bool, now time.Time) {
+	t.Attempt++
+	t.Token, t.Executor, t.Node, t.Handle = token, executor, "", nil
+	t.Progress, t.UpdatedAt = Progress{}, now
+	if deferred {
+		t.State, t.Waiting = Pending, WaitDispatched
+	} else {
+		t.State, t.Waiting, t.StartedAt = Running, WaitNone, now
+	}
 }
 
 // Started says that the attempt of a dispatched task has begun on node. On a

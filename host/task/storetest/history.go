@@ -111,7 +111,7 @@ func (l *life) claimIt() {
 	if len(claimed) != 1 {
 		l.Fatalf("claimed %d tasks, want the one that waits", len(claimed))
 	}
-	l.took(claimed[0].Change)
+	l.took(*claimed[0].Change)
 }
 
 func (l *life) handedOn() {
