@@ -31,8 +31,10 @@ type attempt struct {
 	action   wire.Action
 	timeout  time.Duration
 	deadline time.Time
-	// done is closed when the attempt has ended; outcome is set before.
-	done chan struct{}
+	// done is closed when the attempt has ended, with outcome set before, or when it goes on
+	// without this host, with detached set before.
+	done     chan struct{}
+	detached bool
 
 	// What follows is guarded by the fleet's mu.
 

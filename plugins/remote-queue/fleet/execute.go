@@ -96,6 +96,9 @@ func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, ow
 				f.stopAttempt(a, wire.CauseCancel)
 			}
 		case <-a.done:
+			if a.detached {
+				return sdk.Result{}, sdk.ErrDetach
+			}
 			return resultOf(a.outcome)
 		case <-ended:
 			ended = nil
@@ -105,8 +108,6 @@ func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, ow
 				return sdk.Result{}, sdk.ErrDetach
 			}
 			f.stopAttempt(a, causeOf(cause))
-		case <-f.ctx.Done():
-			return sdk.Result{}, sdk.ErrDetach
 		}
 	}
 }
