@@ -1,13 +1,15 @@
 package queuetest
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -95,16 +97,9 @@ func newRabbitMQ() (*RabbitMQ, error) {
 		return nil, err
 	}
 	r := &RabbitMQ{dir: dir}
-	var ports [4]string
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // at the end, so that no port comes twice
-		if _, ports[i], err = net.SplitHostPort(l.Addr().String()); err != nil {
-			return nil, err
-		}
+	ports, err := freePorts(4)
+	if err != nil {
+		return nil, err
 	}
 	r.Address = "127.0.0.1:" + ports[0]
 	r.env = append(os.Environ(),
@@ -129,20 +124,65 @@ func newRabbitMQ() (*RabbitMQ, error) {
 			return nil, err
 		}
 	}
-	// A port mapper that Erlang starts itself would be a daemon that outlives the broker: this
-	// one must answer before the broker looks for one.
-	if r.mapper, err = startChild(exec.Command("epmd", "-address", "127.0.0.1", "-port", ports[1]), filepath.Join(dir, "epmd.log")); err != nil {
+	r.mapper, err = startMapper(dir, ports[1])
+	return r, err
+}
+
+// freePorts finds TCP ports of the loopback address that nobody listens on, this process included
+// once it returns.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // at the end, so that no port comes twice
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+// startMapper starts a port mapper that answers when it returns: one that Erlang starts, where it
+// finds none, is a daemon that outlives the broker.
+func startMapper(dir, port string) (*child, error) {
+	log := filepath.Join(dir, "epmd.log")
+	mapper, err := startChild(exec.Command("epmd", "-address", "127.0.0.1", "-port", port), log)
+	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+ports[1]); err == nil {
-			return r, c.Close()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if mapperAnswers(port) {
+			return mapper, nil
 		}
-		if time.Now().After(end) {
-			r.mapper.kill()
-			return nil, errors.New("epmd does not listen")
+		select {
+		case <-mapper.ended: // with status 0, and no word
+			text, _ := os.ReadFile(log)
+			return nil, fmt.Errorf("epmd has ended: is port %s taken? %s", port, text)
+		default:
 		}
 	}
+	mapper.kill()
+	return nil, fmt.Errorf("epmd does not answer on port %s", port)
+}
+
+// mapperAnswers asks for the names that a port mapper has: anyone may listen on a port.
+func mapperAnswers(port string) bool {
+	c, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := c.Write([]byte{0, 1, 'n'}); err != nil { // NAMES_REQ of the Erlang distribution protocol, behind its length
+		return false
+	}
+	var own [4]byte // the port that it has itself
+	_, err = io.ReadFull(c, own[:])
+	return err == nil && strconv.Itoa(int(binary.BigEndian.Uint32(own[:]))) == port
 }
 
 // URL is where the broker listens, with the credentials of its administrator.
