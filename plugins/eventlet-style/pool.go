@@ -24,6 +24,7 @@ type pool struct {
 	log          hclog.Logger
 	overdueAfter time.Duration
 	overdue      atomic.Int64 // scripts that should have returned and have not
+	running      runningScripts
 }
 
 type runFunc = func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error)
@@ -36,7 +37,7 @@ func newPool(scripts []sdk.Script, size int, log hclog.Logger) (*pool, error) {
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	p := &pool{scripts: all, runs: map[string]runFunc{}, slots: make(chan struct{}, size), log: log, overdueAfter: overdueAfter}
+	p := &pool{scripts: all, runs: map[string]runFunc{}, slots: make(chan struct{}, size), log: log, overdueAfter: overdueAfter, running: runningScripts{all: map[*runningScript]struct{}{}}}
 	for _, s := range scripts {
 		p.runs[s.Name] = s.Run
 	}
@@ -103,6 +104,6 @@ func (p *pool) acquireSlot(ctx context.Context) error {
 
 // releaseSlot is for a script that has returned.
 func (p *pool) releaseSlot(w *runningScript) {
-	w.returned()
+	p.returned(w)
 	<-p.slots
 }

@@ -31,16 +31,16 @@ type attempt struct {
 	action   wire.Action
 	timeout  time.Duration
 	deadline time.Time
-	// done is closed when the attempt has ended; outcome is set before.
-	done chan struct{}
+	// done is closed when the attempt has ended, with outcome set before, or when it goes on
+	// without this host, with detached set before.
+	done     chan struct{}
+	detached bool
 
 	// What follows is guarded by the fleet's mu.
 
 	phase hostPhase
-	// task is kept until the attempt runs, for its start may have to be written anew, and
-	// encodedStart is that start as published.
-	task         sdk.Task
-	encodedStart []byte
+	// task is kept until the attempt runs: its start may have to be written anew.
+	task sdk.Task
 	// peer is the worker of an attempt that starts, runs or has run.
 	peer wire.Peer
 	// lastNamed is when a heartbeat last answered for the token, and lastServed when a
@@ -81,7 +81,7 @@ func newAttempt(act wire.Action, t *sdk.Task) *attempt {
 func routeOf(t *sdk.Task) wire.Route { return wire.Route{Labels: t.Route, MinVersion: t.MinVersion} }
 
 // forgetStart frees what is needed as long as nobody has begun. fleet.mu is held.
-func (a *attempt) forgetStart() { a.encodedStart, a.task, a.message = nil, sdk.Task{}, nil }
+func (a *attempt) forgetStart() { a.task, a.message = sdk.Task{}, nil }
 
 // remainingTime is how long an attempt that starts now may run; 0 for ever.
 func (a *attempt) remainingTime() time.Duration {

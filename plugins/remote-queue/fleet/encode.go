@@ -8,22 +8,26 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// encodeStart writes the start of a so that the broker carries it. What that is may have
-// changed since it was written.
-func (f *fleet) encodeStart(a *attempt) error {
-	limit := f.maxStart()
-	if a.encodedStart != nil && len(a.encodedStart) <= limit {
+// checkStart says why the broker never carries the start of t, if it does not.
+func (f *fleet) checkStart(act wire.Action, t *sdk.Task) error {
+	if wire.StartFits(t, f.maxStart()) {
 		return nil
 	}
-	body, refs, fits := wire.EncodeStart(a.action, a.task, limit)
+	_, err := f.appendStart(nil, act, t)
+	return err
+}
+
+// appendStart writes the start of t behind what b has, so that the broker carries it.
+func (f *fleet) appendStart(b []byte, act wire.Action, t *sdk.Task) ([]byte, error) {
+	limit := f.maxStart()
+	body, refs, fits := wire.AppendStart(b, act, t, limit)
 	switch {
-	case a.task.Secret && f.restURL == "":
-		return errSecret
+	case t.Secret && f.restURL == "":
+		return b, errSecret
 	case !fits || refs && f.restURL == "":
-		return fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
+		return b, fmt.Errorf("it takes more than the %d bytes that the broker carries, and the workers cannot fetch it from the host's REST", limit)
 	}
-	a.encodedStart = body
-	return nil
+	return body, nil
 }
 
 // notCarried is what becomes of a task that the broker never carries.

@@ -22,13 +22,12 @@ func (f *fleet) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
 
 // runAttempt makes one attempt, or joins it where it is.
 func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	a := newAttempt(act, &t)
 	if !t.Rejoin {
-		if err := f.encodeStart(a); err != nil {
+		if err := f.checkStart(act, &t); err != nil {
 			return resultOf(notCarried(err))
 		}
 	}
-	a, owner, err := f.enterAttempt(a, t, r)
+	a, owner, err := f.enterAttempt(newAttempt(act, &t), t, r)
 	if err != nil {
 		return sdk.Result{}, err
 	}
@@ -97,6 +96,9 @@ func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, ow
 				f.stopAttempt(a, wire.CauseCancel)
 			}
 		case <-a.done:
+			if a.detached {
+				return sdk.Result{}, sdk.ErrDetach
+			}
 			return resultOf(a.outcome)
 		case <-ended:
 			ended = nil
@@ -106,8 +108,6 @@ func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, ow
 				return sdk.Result{}, sdk.ErrDetach
 			}
 			f.stopAttempt(a, causeOf(cause))
-		case <-f.ctx.Done():
-			return sdk.Result{}, sdk.ErrDetach
 		}
 	}
 }

@@ -67,19 +67,21 @@ func (f *fleet) takesFrom(w *remoteWorker, l wire.Lane) bool {
 // nextMessage makes a message of the first attempts of a list that still wait, most at the
 // most, and says how many it went through; nil if none of them does. fleet.mu is held.
 func (s *startQueue) nextMessage(list []*attempt, most int) (m *startMessage, body []byte, took int) {
-	var starts [][]byte
+	starts, written := s.starts[:0], s.written[:0]
 	size, limit := 0, min(s.joinedBytes, s.fleet.maxStart())
 	for _, a := range list {
 		if a.phase != waiting {
 			took++
 			continue
 		}
-		if err := s.fleet.encodeStart(a); err != nil { // admitted before the broker said what it carries
+		from := len(written)
+		var err error
+		if written, err = s.fleet.appendStart(written, a.action, &a.task); err != nil { // admitted before the broker said what it carries
 			s.fleet.endAttempt(a, notCarried(err))
 			took++
 			continue
 		}
-		size += len(a.encodedStart) + startOverhead
+		size += len(written) - from + startOverhead
 		if len(starts) > 0 && (a.alone || size > limit) {
 			break
 		}
@@ -88,11 +90,12 @@ func (s *startQueue) nextMessage(list []*attempt, most int) (m *startMessage, bo
 			m = &startMessage{token: a.token}
 		}
 		m.attempts = append(m.attempts, a)
-		starts = append(starts, a.encodedStart)
+		starts = append(starts, written[from:])
 		if a.alone || len(starts) >= most {
 			break
 		}
 	}
+	defer s.keepRoom(starts, written)
 	if m == nil {
 		return nil, nil, took
 	}
@@ -102,6 +105,16 @@ func (s *startQueue) nextMessage(list []*attempt, most int) (m *startMessage, bo
 	}
 	s.unconfirmed[m.token] = append(s.unconfirmed[m.token], m)
 	return m, wire.JoinStarts(starts), took
+}
+
+// keepRoom keeps the room in which starts were written for the next message, unless it is much.
+func (s *startQueue) keepRoom(starts [][]byte, written []byte) {
+	clear(starts)
+	s.starts = starts
+	s.written = nil
+	if cap(written) <= 2*maxJoined {
+		s.written = written
+	}
 }
 
 // startOverhead is more than a start takes in a message beside itself.

@@ -105,6 +105,9 @@ func (f *fleet) Close() error {
 		return nil
 	}
 	f.closed = true
+	for _, a := range f.attempts { // from here on none is added
+		a.detach()
+	}
 	f.mu.Unlock()
 	f.cancel()
 	f.loops.Wait()

@@ -211,3 +211,41 @@ func hostCutOff(t *testing.T, s queuetest.Server) {
 	g.Release("k")
 	a.wait(t, sdk.OutcomeSucceeded)
 }
+
+// Whoever waits for an attempt returns when the fleet is closed, and when another caller lets go
+// of it: nobody else would hear how it ends.
+func TestAllWhoWaitLetGo(t *testing.T) {
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	ended := make(chan error)
+	wait := func(ctx context.Context, task sdk.Task) {
+		_, err := f.Execute(ctx, task, sdk.NewReporter(sdk.ReporterFuncs{}))
+		ended <- err
+	}
+	callers := func(task sdk.Task, n int) {
+		queuetest.Eventually(t, "they wait", func() bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			a := f.attempts[task.Token]
+			return a != nil && len(a.reporters) == n
+		})
+	}
+	shared, other := newTask("gate", `1`), newTask("gate", `2`)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go wait(ctx, shared)
+	go wait(t.Context(), shared)
+	go wait(t.Context(), other)
+	callers(shared, 2)
+	callers(other, 1)
+	cancel(sdk.ErrDetach)
+	for range 2 {
+		if err := <-ended; !errors.Is(err, sdk.ErrDetach) {
+			t.Errorf("one of the two ended with %v", err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, sdk.ErrDetach) {
+		t.Errorf("the other ended with %v", err)
+	}
+}

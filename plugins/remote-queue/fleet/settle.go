@@ -20,7 +20,9 @@ func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
 	a.outcome = o
 	a.forgetStart()
 	a.lastNamed = f.clock.now()
-	close(a.done)
+	if !a.detached {
+		close(a.done)
+	}
 }
 
 // withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
@@ -37,6 +39,15 @@ func (f *fleet) detachAttempt(a *attempt) {
 	}
 	if f.attempts[a.token] == a {
 		delete(f.attempts, a.token)
+	}
+	a.detach()
+}
+
+// detach has all who wait for the attempt return, if it has not ended. f.mu is held.
+func (a *attempt) detach() {
+	if a.phase != ended && !a.detached {
+		a.detached = true
+		close(a.done)
 	}
 }
 

@@ -17,6 +17,9 @@ type startQueue struct {
 	wakeUp chan struct{}
 	// withdrawals are positions of starts that are to be taken out of the broker.
 	withdrawals chan uint64
+	// starts and written are room for those of the message that run makes.
+	starts  [][]byte
+	written []byte
 
 	// What follows is guarded by the fleet's mu.
 

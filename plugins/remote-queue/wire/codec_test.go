@@ -214,6 +214,27 @@ func TestStartsTravelTogether(t *testing.T) {
 	}
 }
 
+// A start that surely fits is written whole in so many bytes, behind what is there already.
+func TestStartFits(t *testing.T) {
+	plain := sampleTask()
+	plain.Children = nil
+	whole, _, _ := EncodeStart(ActionExecute, plain, 1<<20)
+	for limit := range 2000 {
+		body, refs, _ := AppendStart([]byte("before"), ActionExecute, &plain, limit)
+		if StartFits(&plain, limit) && (refs || string(body) != "before"+string(whole) || len(whole) > limit) {
+			t.Fatalf("in %d bytes it became %q", limit, body)
+		}
+		if !StartFits(&plain, limit) && limit > len(whole)+1000 {
+			t.Fatalf("%d bytes do not surely fit in %d", len(whole), limit)
+		}
+	}
+	secret, parent := plain, sampleTask()
+	secret.Secret = true
+	if StartFits(&secret, 1<<20) || StartFits(&parent, 1<<20) {
+		t.Error("what is left out, or may be, surely fits")
+	}
+}
+
 // What does not fit stays with the host, the largest first.
 func TestStartSheds(t *testing.T) {
 	task := sampleTask()

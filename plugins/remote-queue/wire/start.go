@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/sdk"
@@ -32,7 +34,12 @@ type Start struct {
 // the largest payloads out first: refs says that it left some. It does not fit if
 // even that is not enough. A secret input is always left out: brokers write what they carry.
 func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
-	s := Start{Action: act, Task: t, Children: sdk.EncodeChildren(t.Children)}
+	return AppendStart(nil, act, &t, limit)
+}
+
+// AppendStart is EncodeStart behind what b has. Where it does not fit it is b as it was.
+func AppendStart(b []byte, act Action, t *sdk.Task, limit int) (body []byte, refs, fits bool) {
+	s := Start{Action: act, Task: *t, Children: sdk.EncodeChildren(t.Children)}
 	if t.Secret {
 		s.Task.Input = nil
 		s.RefInput = true
@@ -40,15 +47,35 @@ func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits boo
 	}
 	for {
 		if n := s.payloadSize(); n <= limit {
-			if b := appendStart(make([]byte, 0, n+256), &s); len(b) <= limit {
-				return b, refs, true
+			if body := appendStart(slices.Grow(b, n+256), &s); len(body)-len(b) <= limit {
+				return body, refs, true
 			}
 		}
 		if !s.dropLargest() {
-			return nil, refs, false
+			return b, refs, false
 		}
 		refs = true
 	}
+}
+
+// StartFits says that the start of t surely takes at most limit bytes, with all payloads. Where it
+// does not say so EncodeStart tells.
+func StartFits(t *sdk.Task, limit int) bool {
+	const fixed = 512 // numbers, flags, and how long the rest is, but for maps
+	s := Start{Task: *t}
+	n := fixed + s.payloadSize() + len(t.ID) + len(t.Type)
+	for _, m := range []map[string]string{t.Labels, t.Route, t.Trace} {
+		for k, v := range m {
+			n += 2*binary.MaxVarintLen64 + len(k) + len(v)
+		}
+	}
+	if t.Result != nil {
+		n += len(t.Result.ContentType)
+	}
+	if t.Failure != nil {
+		n += len(t.Failure.Code) + len(t.Failure.Message)
+	}
+	return n <= limit && len(t.Children) == 0 && !t.Secret
 }
 
 func (s *Start) payloadSize() int {
@@ -122,21 +149,25 @@ const startHead = 2 + len(sdk.Token{})
 const MaxStarts = 64
 
 // JoinStarts makes one message of several starts. All but the first are a field at the first
-// one's end: a worker of an earlier version passes over it.
+// one's end: a worker of an earlier version passes over it. It keeps none of them.
 func JoinStarts(starts [][]byte) []byte {
 	if len(starts) == 1 {
-		return starts[0]
+		return bytes.Clone(starts[0])
 	}
-	size := 0
-	for _, s := range starts {
-		size += binary.MaxVarintLen32 + len(s)
-	}
-	further := make([]byte, 0, size)
+	further := 0
 	for _, s := range starts[1:] {
-		further = putBytes(further, s)
+		further += uintSize(uint64(len(s))) + len(s)
 	}
-	return putBytes(append(make([]byte, 0, size+binary.MaxVarintLen32), starts[0]...), further)
+	b := append(make([]byte, 0, len(starts[0])+uintSize(uint64(further))+further), starts[0]...)
+	b = putUint(b, uint64(further))
+	for _, s := range starts[1:] {
+		b = putBytes(b, s)
+	}
+	return b
 }
+
+// uintSize is how many bytes putUint writes.
+func uintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // DecodeStarts reads the starts of a message. Bad counts those that make no sense; an error
 // means that it begins with none.

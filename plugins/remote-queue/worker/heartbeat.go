@@ -51,7 +51,6 @@ func (w *Worker) heartbeatLoop() {
 		w.watchHostSilence()
 		w.mu.Lock()
 		every := w.offer.Heartbeat
-		w.endIdleScripts(time.Now().Add(-scriptIdle))
 		w.mu.Unlock()
 		if every == 0 {
 			every = time.Second

@@ -35,7 +35,7 @@ func New(o Options, dial Dialer) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
-		pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
+		pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), runnerWanted: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
 		http: rest}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if o.Join != "" {
@@ -117,7 +117,6 @@ func (w *Worker) closeAll() {
 			r.cancel(sdk.ErrDetach)
 		}
 	}
-	w.endIdleScripts(time.Now())
 	w.mu.Unlock()
 	w.cancel()
 	w.loops.Wait()

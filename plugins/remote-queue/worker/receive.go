@@ -22,12 +22,8 @@ func (w *Worker) receiveFromHost(data []byte) {
 	}
 	w.mu.Lock()
 	_, _ = wire.DecodeBatch(data, w.handleHostItem) // what cannot be read is repeated, or no message of the host
-	begun := w.begun
-	w.begun = nil
+	w.callRunner()                                  // only now: who comes takes the lock
 	w.mu.Unlock()
-	for _, s := range begun { // only now: each takes the lock when its script has returned
-		s.next <- s.run
-	}
 }
 
 // handleOffer takes a new offer. If the host's process is another one, what it has to

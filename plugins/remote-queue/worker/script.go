@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -27,50 +26,7 @@ func (w *Worker) startScript(r *run, timeout time.Duration) {
 	if w.closed {
 		return
 	}
-	s := w.takeRunner()
-	s.run = r
-	w.begun = append(w.begun, s)
-}
-
-// scriptRunner is a goroutine that runs one attempt after the other. One that is used again
-// has its stack grown already, which is much of the cost of a short script.
-type scriptRunner struct {
-	next      chan *run // holds one; closed if there will be none
-	run       *run      // what next is to get
-	idleSince time.Time
-}
-
-// takeRunner is the goroutine that was idle last, or a new one. w.mu is held.
-func (w *Worker) takeRunner() *scriptRunner {
-	if n := len(w.idle); n > 0 {
-		s := w.idle[n-1]
-		w.idle = w.idle[:n-1]
-		return s
-	}
-	s := &scriptRunner{next: make(chan *run, 1)}
-	w.scripts.Go(func() { w.runScripts(s) })
-	return s
-}
-
-// noteIdle takes up a goroutine whose script has returned. w.mu is held.
-func (w *Worker) noteIdle(s *scriptRunner) {
-	if w.closed {
-		close(s.next)
-		return
-	}
-	s.run = nil
-	s.idleSince = time.Now()
-	w.idle = append(w.idle, s)
-}
-
-// endIdleScripts ends the goroutines that have been idle since then or longer. w.mu is held.
-func (w *Worker) endIdleScripts(since time.Time) {
-	n := 0
-	for n < len(w.idle) && !w.idle[n].idleSince.After(since) {
-		close(w.idle[n].next)
-		n++
-	}
-	w.idle = slices.Delete(w.idle, 0, n)
+	w.begun = append(w.begun, r)
 }
 
 // deadlineContext is a context that also tells its deadline; whoever made it sees to it
@@ -82,19 +38,75 @@ type deadlineContext struct {
 
 func (d deadlineContext) Deadline() (time.Time, bool) { return d.at, true }
 
-// scriptIdle is how long a goroutine waits for another run, at the least.
+// scriptIdle is how long a goroutine without a run waits for another.
 const scriptIdle = time.Second
 
-// runScripts runs one attempt after the other.
-func (w *Worker) runScripts(s *scriptRunner) {
-	for r := range s.next {
-		o := w.runScript(r.ctx, r)
-		if r.timeoutTimer != nil {
-			r.timeoutTimer.Stop()
-		}
-		r.cancel(nil)
-		w.scriptReturned(s, r, o)
+// callRunner has a goroutine come if a run waits for one and none is on its way. Whoever takes a
+// run first has another goroutine come for the next one: so a script that waits holds up nobody,
+// and those that end at once follow one another in the same goroutine, whose stack has grown.
+// w.mu is held.
+func (w *Worker) callRunner() {
+	if w.runnerComing || len(w.begun) == 0 {
+		return
 	}
+	w.runnerComing = true
+	if w.idleRunners == 0 {
+		w.scripts.Go(w.runScripts)
+		return
+	}
+	w.idleRunners--
+	w.runnerWanted <- struct{}{} // there is room: one is on its way at a time
+}
+
+// runScripts runs one attempt after the other, for as long as some come.
+func (w *Worker) runScripts() {
+	idle := time.NewTimer(scriptIdle)
+	defer idle.Stop()
+	for {
+		w.mu.Lock()
+		w.runnerComing = false
+		for len(w.begun) > 0 {
+			r := w.begun[0]
+			w.begun[0] = nil
+			w.begun = w.begun[1:]
+			w.callRunner()
+			w.mu.Unlock()
+			o := w.runScript(r.ctx, r)
+			if r.timeoutTimer != nil {
+				r.timeoutTimer.Stop()
+			}
+			r.cancel(nil)
+			w.logOutcome(r, &o)
+			w.mu.Lock()
+			if r.phase == working { // else it was given up
+				w.keepOutcome(r.start.Task.Token, r, o)
+			}
+		}
+		w.idleRunners++
+		w.mu.Unlock()
+		idle.Reset(scriptIdle)
+		select {
+		case <-w.runnerWanted:
+			continue
+		case <-idle.C:
+		case <-w.ctx.Done():
+		}
+		if w.runnerLeaves() {
+			return
+		}
+		<-w.runnerWanted
+	}
+}
+
+// runnerLeaves says that a goroutine without a run may end: none was called that is not here yet.
+func (w *Worker) runnerLeaves() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.idleRunners == 0 {
+		return false
+	}
+	w.idleRunners--
+	return true
 }
 
 // runScript runs the script and makes its outcome fit to travel.
@@ -117,19 +129,8 @@ func (w *Worker) runScript(ctx context.Context, r *run) sdk.Outcome {
 	return limitOutcome(sdk.OutcomeOf(ctx, res, err), w.maxResult())
 }
 
-// scriptReturned keeps the outcome until the host has it on record, and frees the slot:
-// that of a large result only when it is acked, since its bytes are still here.
-func (w *Worker) scriptReturned(s *scriptRunner, r *run, o sdk.Outcome) {
-	w.logOutcome(r, &o)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if r.phase == working { // else it was given up
-		w.keepOutcome(r.start.Task.Token, r, o)
-	}
-	w.noteIdle(s)
-}
-
-// keepOutcome is scriptReturned with w.mu held.
+// keepOutcome keeps the outcome until the host has it on record, and frees the slot:
+// that of a large result only when it is acked, since its bytes are still here. w.mu is held.
 func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
 	r.failUnacked()
 	w.clearSuspect(r)
@@ -141,7 +142,7 @@ func (w *Worker) keepOutcome(t sdk.Token, r *run, o sdk.Outcome) {
 		return
 	}
 	if o.Kind == sdk.OutcomeSucceeded && len(o.Result.Data) > w.maxResult() {
-		r.largeResult = &o.Result
+		r.largeResult = new(o.Result)
 		r.outcome.Result = sdk.Result{ContentType: o.Result.ContentType, Stored: true}
 		w.upload(t, r)
 		return

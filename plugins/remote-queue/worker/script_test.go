@@ -1,37 +1,57 @@
 package worker
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
+	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
+	"github.com/taskhost/taskhost/sdk"
 )
 
-// TestScriptsShareGoroutines: a run gets the goroutine that was idle last; those that are idle
-// for long end, and all with the worker.
-func TestScriptsShareGoroutines(t *testing.T) {
-	w := &Worker{}
+// silentBroker is one that is not there.
+type silentBroker struct{ Broker }
+
+func (silentBroker) MaxPayload() int64 { return 1 << 20 }
+
+// Of scripts that are to begin at once each begins, also where those before it wait for it; and
+// goroutines without a run end with the worker.
+func TestScriptsBeginBesideOneAnother(t *testing.T) {
+	const n = 100
+	w, said := silentWorker(t)
+	w.broker = silentBroker{}
+	w.runnerWanted = make(chan struct{}, 1)
+	w.ctx, w.cancel = context.WithCancel(t.Context())
+	var came atomic.Int64
+	met := make(chan struct{})
+	e, err := sdk.NewScripts(sdk.Script{TypeInfo: sdk.TypeInfo{Name: "meet"}, Run: func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+		if came.Add(1) == n {
+			close(met)
+		}
+		<-met
+		return sdk.Result{}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &localExecutor{Local: Local{Executor: e}, slots: n, used: n}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	first, second := w.takeRunner(), w.takeRunner()
-	if first == second {
-		t.Fatal("two runs at once have one goroutine")
+	for i := range uint64(n) {
+		r := &run{executor: l, start: wire.Start{Action: wire.ActionExecute, Task: sdk.Task{Type: "meet", Token: queuetest.BenchToken(i + 1)}}}
+		w.runs[r.start.Task.Token] = r
+		w.startScript(r, 0)
 	}
-	w.noteIdle(first)
-	first.idleSince = time.Now().Add(-time.Hour)
-	w.noteIdle(second)
-	if again := w.takeRunner(); again != second {
-		t.Error("a run did not get the goroutine that was idle last")
+	w.callRunner()
+	w.mu.Unlock()
+	queuetest.Eventually(t, "all have met and rest", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.idleRunners == n && l.used == 0
+	})
+	if got := said()[wire.KindFinished]; len(got) != n {
+		t.Errorf("the host was told of %d ends", len(got))
 	}
-	w.noteIdle(second)
-	w.endIdleScripts(time.Now().Add(-2 * time.Hour))
-	if len(w.idle) != 2 {
-		t.Fatalf("%d goroutines are idle, want both", len(w.idle))
-	}
-	w.endIdleScripts(time.Now().Add(-time.Minute))
-	if len(w.idle) != 1 || w.idle[0] != second {
-		t.Errorf("%d goroutines are idle, want the one that was used last", len(w.idle))
-	}
-	last := w.takeRunner()
-	w.closed = true
-	w.noteIdle(last)
+	w.cancel()
 	w.scripts.Wait()
 }

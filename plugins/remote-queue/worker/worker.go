@@ -39,6 +39,8 @@ type Worker struct {
 	pullWanted      chan struct{}
 	heartbeatWanted chan struct{}
 	runRemoved      chan struct{}
+	// runnerWanted calls a goroutine that waits for a run.
+	runnerWanted chan struct{}
 	// dismissed has why the host ended the worker's session.
 	dismissed chan error
 	// returned is closed when Run has returned.
@@ -58,11 +60,12 @@ type Worker struct {
 	closed    bool
 	draining  bool
 	executors []*localExecutor
-	// idle are goroutines that have finished a run and wait for another, the last that did at
-	// the end; begun are those that were given one by the message of the host that is read.
-	idle  []*scriptRunner
-	begun []*scriptRunner
-	runs  map[sdk.Token]*run
+	// begun are runs that wait for a goroutine, idleRunners counts the goroutines that wait for
+	// a run and were not called, and runnerComing says that one was called and is not here yet.
+	begun        []*run
+	idleRunners  int
+	runnerComing bool
+	runs         map[sdk.Token]*run
 	// suspect is the run that has the worker's place for suspects; nil if it is free.
 	suspect *run
 	// offer is the host's last, with the zero offer before any was heard.
