@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -205,12 +204,8 @@ func refuseOwnType(name string) error {
 		Fields: []task.FieldError{{Path: []string{"type"}, Message: "is the host's own"}}}
 }
 
-// poolRandomness has the random part of ids be read for some of them at once.
-var poolRandomness = sync.OnceFunc(uuid.EnableRandPool)
-
 // NewID makes an id, of a task or of anything else.
 func NewID() (task.ID, error) {
-	poolRandomness()
 	id, err := uuid.NewV7()
 	if err != nil {
 		return task.ID{}, fmt.Errorf("make an id: %w", err)
