@@ -48,6 +48,18 @@ func nextField(message []byte) (f wireField, rest []byte, ok bool) {
 	return f, rest[n:], true
 }
 
+// eachField gives each field of a message to take, until one is none or take refuses it.
+func eachField(message []byte, take func(f wireField) bool) bool {
+	for len(message) > 0 {
+		f, rest, ok := nextField(message)
+		if !ok || !take(f) {
+			return false
+		}
+		message = rest
+	}
+	return true
+}
+
 // onlyField gives the bytes of a message's one field, if it is that one.
 func onlyField(message []byte, tag uint64) (value []byte, ok bool) {
 	if len(message) == 0 {
@@ -82,12 +94,7 @@ func plainPayload(message []byte, into *pb.Payload) bool {
 func plainDuration(message []byte, into *durationpb.Duration) bool {
 	into.Seconds = 0
 	into.Nanos = 0
-	for len(message) > 0 {
-		f, rest, ok := nextField(message)
-		if !ok {
-			return false
-		}
-		message = rest
+	return eachField(message, func(f wireField) bool {
 		switch f.tag {
 		case 1<<3 | asNumber:
 			into.Seconds = int64(f.number)
@@ -96,30 +103,24 @@ func plainDuration(message []byte, into *durationpb.Duration) bool {
 		default:
 			return false
 		}
-	}
-	return true
+		return true
+	})
 }
 
 // plainEntry reads an entry of a map of texts.
 func plainEntry(message []byte, into *map[string]string) bool {
 	var key, value string
-	for len(message) > 0 {
-		f, rest, ok := nextField(message)
-		if !ok {
-			return false
-		}
-		message = rest
+	ok := eachField(message, func(f wireField) (ok bool) {
 		switch f.tag {
 		case 1<<3 | asBytes:
 			key, ok = f.text("")
 		case 2<<3 | asBytes:
 			value, ok = f.text("")
-		default:
-			return false
 		}
-		if !ok {
-			return false
-		}
+		return ok
+	})
+	if !ok {
+		return false
 	}
 	if *into == nil {
 		*into = map[string]string{}
@@ -141,13 +142,7 @@ func (p *plainStart) read(message []byte) bool {
 	message, ok := onlyField(message, 1<<3|asBytes)
 	lastType := p.start.GetType()
 	p.start = pb.Start{}
-	for ok && len(message) > 0 {
-		var f wireField
-		if f, message, ok = nextField(message); ok {
-			ok = p.take(&f, lastType)
-		}
-	}
-	return ok
+	return ok && eachField(message, func(f wireField) bool { return p.take(&f, lastType) })
 }
 
 // take takes one field of the start.
@@ -196,37 +191,30 @@ type plainFinished struct {
 func (p *plainFinished) read(message []byte) bool {
 	message, ok := onlyField(message, 5<<3|asBytes)
 	p.finished = pb.Finished{}
-	for ok && len(message) > 0 {
-		var f wireField
-		if f, message, ok = nextField(message); !ok {
-			return false
-		}
+	return ok && eachField(message, func(f wireField) bool {
 		switch f.tag {
 		case 1<<3 | asBytes:
 			p.finished.Token = f.bytes
 		case 2<<3 | asNumber:
 			p.finished.Seq = f.number
 		case 3<<3 | asBytes:
-			ok = p.finished.Outcome == nil && p.readOutcome(f.bytes)
+			ok := p.finished.Outcome == nil && p.readOutcome(f.bytes)
 			p.finished.Outcome = &p.outcome
+			return ok
 		case 4<<3 | asNumber:
 			p.finished.Data = f.number
 		default:
 			return false
 		}
-	}
-	return ok
+		return true
+	})
 }
 
 func (p *plainFinished) readOutcome(message []byte) bool {
 	p.outcome = pb.Outcome{}
 	o := &p.outcome
-	ok := true
-	for ok && len(message) > 0 {
-		var f wireField
-		if f, message, ok = nextField(message); !ok {
-			return false
-		}
+	return eachField(message, func(f wireField) (ok bool) {
+		ok = true
 		switch f.tag {
 		case 1<<3 | asNumber:
 			o.Kind = pb.Kind(f.number)
@@ -242,8 +230,8 @@ func (p *plainFinished) readOutcome(message []byte) bool {
 		case 7<<3 | asNumber:
 			o.Permanent = protowire.DecodeBool(f.number)
 		default:
-			return false
+			ok = false
 		}
-	}
-	return ok
+		return ok
+	})
 }
