@@ -12,20 +12,25 @@ import (
 // readControl hears the plugin. It waits for nothing but the stream: what takes
 // time is done beside it.
 func (c *connection) readControl() error {
+	for err := c.handleFirst(); ; err = receiveFrame(c.control, pluginMessages, c.handleEncoded) {
+		if err != nil {
+			return err
+		}
+		c.frameCame.Store(true)
+		if err := c.checkUnread(); err != nil {
+			return err
+		}
+	}
+}
+
+// handleFirst does what the frame asks by which the plugin said hello.
+func (c *connection) handleFirst() error {
 	for _, m := range c.firstFrame.GetMessages() {
 		if err := c.handle(m); err != nil {
 			return err
 		}
 	}
-	for {
-		c.frameCame.Store(true)
-		if err := receiveFrame(c.control, pluginMessages, c.handleEncoded); err != nil {
-			return err
-		}
-		if err := c.checkUnread(); err != nil {
-			return err
-		}
-	}
+	return nil
 }
 
 // handleEncoded does what one message asks, of which it keeps nothing.

@@ -54,7 +54,7 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 			s.handle(sess, m)
 		}
 		sess.runBegun()
-		err := error(nil)
+		var err error
 		for err == nil && sess.ctx.Err() == nil {
 			err = receiveFrame(stream, hostMessages, func(message []byte) error { return s.handleEncoded(sess, message) })
 			sess.runBegun()

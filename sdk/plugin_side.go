@@ -18,8 +18,8 @@ func PluginSide(p Plugin) plugin.PluginSet {
 }
 
 // PluginGRPCServer makes a server that speaks the protocol: it takes what Control carries as its
-// bytes, and has the protocol's bounds, where go-plugin's own takes 4 MiB a message. The windows keep a full Data stream from holding up Control, which
-// shares its connection.
+// bytes, and has the protocol's bounds, where go-plugin's own takes 4 MiB a message. The windows
+// keep a full Data stream from holding up Control, which shares its connection.
 func PluginGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
 		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
