@@ -132,9 +132,6 @@ func (t *Type) Check(ctx, host context.Context, input json.RawMessage) error {
 // Secrets are the values of an input which passed Check that its type's schema marks writeOnly, in
 // the order in which they stand there.
 func (t *Type) Secrets(input json.RawMessage) ([]task.JSONPart, error) {
-	if t.marked == nil {
-		return nil, nil
-	}
 	parts, err := t.marked.in(input)
 	if err != nil {
 		return nil, notInput(fmt.Sprintf("the input takes more work to look for values that task type %q keeps secret than one of %d bytes may: split it", t.info.Name, len(input)), err.Error())

@@ -44,17 +44,20 @@ func (r row) time(i int) time.Time { return fromMicros(r.int(i)) }
 
 // checkTimes refuses a task with a time that nobody could be shown.
 func checkTimes(t *task.Task) error {
-	for i, at := range [...]*time.Time{&t.CreatedAt, &t.RunAt, &t.StartedAt, &t.FinishedAt, &t.ExpiresAt, &t.UpdatedAt, &t.Deadline, &t.CancelRequestedAt} {
-		if !task.ValidTime(*at) {
-			name := timeNames[i]
-			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not %s: give another time", t.ID, name, task.TimeRange),
-				Fields: []task.FieldError{{Path: []string{name}, Message: "is not " + task.TimeRange}}}
+	for _, at := range [...]struct {
+		name string
+		time *time.Time
+	}{
+		{"created_at", &t.CreatedAt}, {"run_at", &t.RunAt}, {"started_at", &t.StartedAt}, {"finished_at", &t.FinishedAt}, {"expires_at", &t.ExpiresAt},
+		{"updated_at", &t.UpdatedAt}, {"deadline", &t.Deadline}, {"cancel_requested_at", &t.CancelRequestedAt},
+	} {
+		if !task.ValidTime(*at.time) {
+			return &task.Error{Code: task.CodeInvalidRequest, Message: fmt.Sprintf("task %s: %s is not %s: give another time", t.ID, at.name, task.TimeRange),
+				Fields: []task.FieldError{{Path: []string{at.name}, Message: "is not " + task.TimeRange}}}
 		}
 	}
 	return nil
 }
-
-var timeNames = [...]string{"created_at", "run_at", "started_at", "finished_at", "expires_at", "updated_at", "deadline", "cancel_requested_at"}
 
 // damage gathers what of a row cannot be read. What was written past the store
 // or by a fault degrades that row: it must not keep anyone from reading others.
