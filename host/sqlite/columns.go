@@ -42,7 +42,7 @@ const (
 	onInsert columnUse = 1 << iota // as a task is inserted; otherwise the column is NULL then
 	onUpdate                       // as a change is written that no narrower statement makes
 	unlisted                       // large: a list does without
-	ofEach                         // new tasks that are alike differ in it: see alikeNew
+	ofEach                         // new tasks that are alike differ in it: see alikeRow
 )
 
 // taskColumn is one thing that is kept of a task.
@@ -181,26 +181,22 @@ var (
 
 // insertAlike is the statement that binds alikeColumns, and eachColumns for each of so many rows.
 func insertAlike(n int) string {
-	b := []byte(insertInto(slices.Concat(eachColumns, alikeColumns)))
-	next := len(alikeColumns)
-	for i := range n {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		before := byte('(')
-		for range eachColumns {
-			next++
-			b = append(b, before, '?')
-			b = strconv.AppendInt(b, int64(next), 10)
-			before = ','
-		}
-		for j := range alikeColumns {
-			b = append(b, ",?"...)
-			b = strconv.AppendInt(b, int64(j+1), 10)
-		}
-		b = append(b, ')')
+	rows := make([]string, n)
+	next := len(alikeColumns) + 1
+	for i := range rows {
+		rows[i] = "(" + numbered(next, len(eachColumns)) + ", " + numbered(1, len(alikeColumns)) + ")"
+		next += len(eachColumns)
 	}
-	return string(b)
+	return insertInto(slices.Concat(eachColumns, alikeColumns)) + strings.Join(rows, ", ")
+}
+
+// numbered are so many parameters of a statement, numbered from first.
+func numbered(first, count int) string {
+	params := make([]string, count)
+	for i := range params {
+		params[i] = "?" + strconv.Itoa(first+i)
+	}
+	return strings.Join(params, ", ")
 }
 
 func insertInto(columns []taskColumn) string {

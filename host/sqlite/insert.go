@@ -235,18 +235,12 @@ func (w *writer) goesAlone(t *task.Task) bool {
 // insert writes one new task, or insertAtOnce of which none goes alone. Its first statement
 // that writes tasks is the only one that can fail by their own fault.
 func (w *writer) insert(tasks []*task.Task, rows []insertRow) error {
-	alike := len(tasks) == insertAtOnce
-	var first alikeRow
 	for i, t := range tasks {
 		if err := w.placeNew(t, &rows[i]); err != nil {
 			return err
 		}
-		if i == 0 {
-			first = alikeOf(t, &rows[i])
-		}
-		alike = alike && (i == 0 || alikeOf(t, &rows[i]) == first)
 	}
-	if err := w.bindNew(tasks, rows, alike).run(); err != nil {
+	if err := w.bindNew(tasks, rows, len(tasks) == insertAtOnce && areAlike(tasks, rows)).run(); err != nil {
 		return err
 	}
 	for i, t := range tasks {

@@ -86,6 +86,17 @@ type alikeRow struct {
 	group, flow, parent                                            task.ID
 }
 
+// areAlike says that the rows of new tasks differ in eachColumns alone.
+func areAlike(tasks []*task.Task, rows []insertRow) bool {
+	first := alikeOf(tasks[0], &rows[0])
+	for i := 1; i < len(tasks); i++ {
+		if alikeOf(tasks[i], &rows[i]) != first {
+			return false
+		}
+	}
+	return true
+}
+
 func alikeOf(t *task.Task, r *insertRow) alikeRow {
 	return alikeRow{
 		lane: r.in, state: t.State, waiting: t.Waiting, labels: r.labels, resources: r.resources, executor: t.Executor, node: t.Node,
