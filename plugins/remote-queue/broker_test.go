@@ -40,7 +40,7 @@ func publishStarts(t *testing.T, h fleet.Broker, published chan broker.PlacedSta
 	t.Helper()
 	for i := range n {
 		task := sdk.Task{ID: "t", Type: "quick", Token: queuetest.BenchToken(uint64(i + 1))}
-		body, _, _ := wire.EncodeStart(wire.ActionExecute, task, 1<<20)
+		body, _, _ := wire.AppendStart(nil, wire.ActionExecute, &task, 1<<20)
 		if err := h.Publish(quickLane, body); err != nil {
 			t.Fatal(err)
 		}

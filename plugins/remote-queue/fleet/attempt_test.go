@@ -79,7 +79,7 @@ func TestDuplicatesAndGarbage(t *testing.T) {
 	queuetest.Serves(t, f, "gate")
 	a := execute(t, f, newTask("gate", `"k"`))
 	<-g.Began
-	body, _, _ := wire.EncodeStart(wire.ActionExecute, a.task, f.maxMessage())
+	body, _, _ := wire.AppendStart(nil, wire.ActionExecute, &a.task, f.maxMessage())
 	subject := subjectsOf(f).Starts(wire.Lane{Route: wire.AnyRoute, Type: "gate"})
 	for range 5 {
 		if _, err := jetStream(t, f).Publish(t.Context(), subject, body); err != nil {

@@ -146,7 +146,7 @@ func sampleTask() sdk.Task {
 
 func TestStartTravels(t *testing.T) {
 	for _, task := range []sdk.Task{sampleTask(), {Type: "t", Token: sdk.Token{1}}, {Type: "t", Token: sdk.Token{1}, Checkpoint: []byte{}}} {
-		body, refs, fits := EncodeStart(ActionRevert, task, 1<<20)
+		body, refs, fits := AppendStart(nil, ActionRevert, &task, 1<<20)
 		if !fits || refs {
 			t.Fatalf("fits %v, refs %v", fits, refs)
 		}
@@ -170,7 +170,7 @@ func TestStartTravels(t *testing.T) {
 func TestSecretStaysWithTheHost(t *testing.T) {
 	task := sampleTask()
 	task.Secret = true
-	body, refs, fits := EncodeStart(ActionExecute, task, 1<<20)
+	body, refs, fits := AppendStart(nil, ActionExecute, &task, 1<<20)
 	s, err := DecodeStart(body)
 	if err != nil || !fits || !refs || !s.RefInput || s.RefCheckpoint || !s.Task.Secret || len(s.Task.Input) > 0 || bytes.Contains(body, task.Input) {
 		t.Errorf("%q: %+v, %v", body, s, err)
@@ -184,7 +184,7 @@ func TestStartsTravelTogether(t *testing.T) {
 	for i := range MaxStarts {
 		task := sampleTask()
 		task.Token[0] = byte(i + 1)
-		body, _, _ := EncodeStart(ActionExecute, task, 1<<20)
+		body, _, _ := AppendStart(nil, ActionExecute, &task, 1<<20)
 		starts = append(starts, body)
 	}
 	for _, n := range []int{1, 2, MaxStarts} {
@@ -218,7 +218,7 @@ func TestStartsTravelTogether(t *testing.T) {
 func TestStartFits(t *testing.T) {
 	plain := sampleTask()
 	plain.Children = nil
-	whole, _, _ := EncodeStart(ActionExecute, plain, 1<<20)
+	whole, _, _ := AppendStart(nil, ActionExecute, &plain, 1<<20)
 	for limit := range 2000 {
 		body, refs, _ := AppendStart([]byte("before"), ActionExecute, &plain, limit)
 		if StartFits(&plain, limit) && (refs || string(body) != "before"+string(whole) || len(whole) > limit) {
@@ -248,7 +248,7 @@ func TestStartSheds(t *testing.T) {
 		fits                                bool
 	}{{10000, false, false, false, false, true}, {5000, true, false, false, false, true}, {2500, true, true, false, false, true}, {1000, true, true, true, false, true},
 		{300, true, true, true, true, true}, {50, false, false, false, false, false}} {
-		body, refs, fits := EncodeStart(ActionRevert, task, c.limit)
+		body, refs, fits := AppendStart(nil, ActionRevert, &task, c.limit)
 		if fits != c.fits {
 			t.Errorf("%d: fits %v", c.limit, fits)
 		}
@@ -288,9 +288,9 @@ func FuzzBatch(f *testing.F) {
 }
 
 func FuzzStart(f *testing.F) {
-	body, _, _ := EncodeStart(ActionExecute, sampleTask(), 1<<20)
+	body, _, _ := AppendStart(nil, ActionExecute, new(sampleTask()), 1<<20)
 	f.Add(body)
-	body, _, _ = EncodeStart(ActionRevert, sampleTask(), 150)
+	body, _, _ = AppendStart(nil, ActionRevert, new(sampleTask()), 150)
 	f.Add(body)
 	f.Add(JoinStarts([][]byte{body, body}))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -30,14 +30,10 @@ type Start struct {
 	RefInput, RefCheckpoint, RefResult, RefChildren bool
 }
 
-// EncodeStart writes the start of t so that it takes at most limit bytes, leaving
+// AppendStart writes the start of t behind what b has, so that it takes at most limit bytes, leaving
 // the largest payloads out first: refs says that it left some. It does not fit if
-// even that is not enough. A secret input is always left out: brokers write what they carry.
-func EncodeStart(act Action, t sdk.Task, limit int) (body []byte, refs, fits bool) {
-	return AppendStart(nil, act, &t, limit)
-}
-
-// AppendStart is EncodeStart behind what b has. Where it does not fit it is b as it was.
+// even that is not enough: body is b as it was then. A secret input is always left out: brokers write
+// what they carry.
 func AppendStart(b []byte, act Action, t *sdk.Task, limit int) (body []byte, refs, fits bool) {
 	s := Start{Action: act, Task: *t, Children: sdk.EncodeChildren(t.Children)}
 	if t.Secret {
@@ -59,7 +55,7 @@ func AppendStart(b []byte, act Action, t *sdk.Task, limit int) (body []byte, ref
 }
 
 // StartFits says that the start of t surely takes at most limit bytes, with all payloads. Where it
-// does not say so EncodeStart tells.
+// does not say so AppendStart tells.
 func StartFits(t *sdk.Task, limit int) bool {
 	const fixed = 512 // numbers, flags, and how long the rest is, but for maps
 	s := Start{Task: *t}

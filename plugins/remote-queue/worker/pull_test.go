@@ -47,14 +47,14 @@ func TestAsksWithoutTheBrokersWord(t *testing.T) {
 	l := &localExecutor{slots: 4, pullers: map[string]*puller{}}
 	p := &puller{executor: l, laneName: "any_quick", taskType: "quick"}
 	token := queuetest.BenchToken(1)
-	start, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "t", Type: "quick", Token: token}, 1<<20)
+	start, _, _ := wire.AppendStart(nil, wire.ActionExecute, &sdk.Task{ID: "t", Type: "quick", Token: token}, 1<<20)
 	d := &silentDelivery{start: start}
 	w.handleDelivery(p, d)
 	w.handleDelivery(p, d)
 	if d.accepted != 2 || len(w.runs) != 1 || l.used != 1 {
 		t.Errorf("it was accepted %d times and is %d attempts in %d slots", d.accepted, len(w.runs), l.used)
 	}
-	other, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "u", Type: "quick", Token: queuetest.BenchToken(2)}, 1<<20)
+	other, _, _ := wire.AppendStart(nil, wire.ActionExecute, &sdk.Task{ID: "u", Type: "quick", Token: queuetest.BenchToken(2)}, 1<<20)
 	w.handleDelivery(p, &silentDelivery{start: other, err: errors.New("the broker is away")})
 	if len(w.runs) != 1 || l.used != 1 {
 		t.Errorf("with one that the broker was not told of there are %d attempts in %d slots", len(w.runs), l.used)
@@ -90,10 +90,10 @@ func TestMessageOfMoreThanTheSlots(t *testing.T) {
 	p := &puller{executor: l, laneName: "any_quick", taskType: "quick", requested: 3}
 	var starts [][]byte
 	for i := range 6 {
-		start, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "t", Type: "quick", Token: queuetest.BenchToken(uint64(i))}, 1<<20)
+		start, _, _ := wire.AppendStart(nil, wire.ActionExecute, &sdk.Task{ID: "t", Type: "quick", Token: queuetest.BenchToken(uint64(i))}, 1<<20)
 		starts = append(starts, start)
 	}
-	other, _, _ := wire.EncodeStart(wire.ActionExecute, sdk.Task{ID: "t", Type: "other", Token: queuetest.BenchToken(9)}, 1<<20)
+	other, _, _ := wire.AppendStart(nil, wire.ActionExecute, &sdk.Task{ID: "t", Type: "other", Token: queuetest.BenchToken(9)}, 1<<20)
 	starts[0] = other // which makes no sense here
 	first := &silentDelivery{start: wire.JoinStarts(starts[:4])}
 	w.handleDelivery(p, first)
