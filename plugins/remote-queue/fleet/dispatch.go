@@ -63,8 +63,10 @@ func (s *startQueue) maintain(look bool) error {
 	if err := s.ensureServedTypes(); err != nil {
 		return s.noteFailure(err)
 	}
-	if look {
-		err = s.noteFailure(s.checkStarts())
+	if reconnected := s.reconnected.Swap(false); look || reconnected {
+		if err = s.noteFailure(s.checkStarts()); err != nil && reconnected {
+			s.reconnected.Store(true)
+		}
 	}
 	return errors.Join(err, s.publishQueued())
 }

@@ -84,6 +84,7 @@ func (f *fleet) handleConnected() {
 		f.cfg.Changed()
 	}
 	wire.Wake(f.owner.wakeUp)
+	f.starts.reconnected.Store(true)
 	f.starts.wakeLoop()
 }
 

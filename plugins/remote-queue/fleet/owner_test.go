@@ -191,10 +191,11 @@ func ownerLosesTheQueue(t *testing.T, s queuetest.Server) {
 	default:
 	}
 
+	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Queue: s.Queue(), Labels: waiting.Route})
+	queuetest.Eventually(t, "the other knows the worker", func() bool { return other.present(t) == 2 })
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	gateWorker(t, g, worker.Options{Name: "later", URL: s.URL(), Queue: s.Queue(), Labels: waiting.Route})
 	waits.wait(t, sdk.OutcomeSucceeded)
 }
 

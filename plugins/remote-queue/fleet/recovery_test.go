@@ -145,9 +145,9 @@ func TestPartition(t *testing.T) {
 func TestExternalBroker(t *testing.T) { queuetest.OnEachBroker(t, externalBroker) }
 
 func externalBroker(t *testing.T, s queuetest.Server) {
-	// Far longer than it takes nats-server to come back and the worker to report again: what
-	// no worker serves for a lapse is given back.
-	settings := map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "8s"}
+	// What the broker lost is there again as soon as it is back, not after a lapse, in which
+	// what no worker serves is given back.
+	settings := map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "1m"}
 	f := openFleet(t, t.TempDir(), settings)
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})

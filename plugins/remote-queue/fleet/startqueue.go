@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -17,6 +18,9 @@ type startQueue struct {
 	wakeUp chan struct{}
 	// withdrawals are positions of starts that are to be taken out of the broker.
 	withdrawals chan uint64
+	// reconnected says that the broker was away since its store was last looked at: it may have
+	// come back with another one.
+	reconnected atomic.Bool
 	// starts and written are room for those of the message that run makes.
 	starts  [][]byte
 	written []byte
