@@ -90,7 +90,10 @@ func (i *instance) watch() error {
 // takes Options.KillAfter at the most where it does not let go of its attempts.
 func (i *instance) retire(ctx context.Context) error {
 	err := i.conn.Drain(ctx)
-	if err != nil && i.conn.Err() == nil {
+	switch {
+	case i.conn.Err() != nil: // it died, or was killed, and its connection breaks before its end is seen
+		i.process.waitOutputRead(time.Second)
+	case err != nil:
 		// Time is up: what runs locally stops now, and will run again if it may.
 		detach, cancel := context.WithTimeout(context.Background(), i.executor.options.KillAfter)
 		if i.conn.Detach(detach) != nil { // asking it once more is no use

@@ -154,6 +154,16 @@ func newTestScripts(c testConfig) (sdk.Executor, error) {
 			}
 			return cmd.Process.Pid, nil
 		}),
+		// goes on whatever it is told, until there is a file
+		sdk.Func("late", func(_ context.Context, file string, r sdk.Reporter) (int, error) {
+			r.Progress(1, 0, "running")
+			for {
+				if _, err := os.Stat(file); err == nil {
+					return 1, nil
+				}
+				time.Sleep(5 * time.Millisecond) // another process's file
+			}
+		}),
 		// goes on whatever it is told, in a busy loop or not
 		sdk.Func("stubborn", func(_ context.Context, busy bool, r sdk.Reporter) (int, error) {
 			r.Progress(1, 0, "running")

@@ -51,12 +51,9 @@ func (c *controller) onStuck() {
 		c.stopRouting(inst)
 		inst.showState(task.ExecutorDraining, reasonStuckAttempt)
 		c.retiring.Go(func() {
-			select {
-			case <-inst.process.exited: // by killStuck, or by itself
-				inst.end()
-			case <-c.retireContext.Done():
-				_ = inst.retire(c.retireContext) // what else runs on it is interrupted, not lost
-			}
+			// However long it takes: what else runs on it is not to be lost. It is over when all
+			// has returned, the stuck attempt late, or when killStuck has ended the process.
+			_ = inst.retire(c.retireContext)
 		})
 		c.scheduleStart(endExcused, task.ExecutorStarting, reasonStuckAttempt)
 	}

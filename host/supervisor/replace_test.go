@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -137,6 +138,35 @@ func TestStuckAttempts(t *testing.T) {
 				t.Errorf("it counts as an error: %s", st.LastError)
 			}
 		})
+	}
+}
+
+// A process whose stuck attempt returns after all is ended when its last attempt has returned.
+func TestStuckAttemptReturnsLate(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.KillAfter = 10 * time.Second })
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good")})
+	old := r.ready(e).Instances[0].Pid
+	release := filepath.Join(t.TempDir(), "release")
+	stuck := newTask("late", release)
+	end := r.begun(e, stuck)
+	file, neighbor := r.waiting(e)
+	e.Settled(stuck.Token)
+	r.another(e, old)
+	if err := os.WriteFile(release, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ended(end); err != nil {
+		t.Errorf("the stuck one: %v", err)
+	}
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ended(neighbor); err != nil {
+		t.Errorf("its neighbor: %v", err)
+	}
+	r.over(old, "the process with the stuck attempt")
+	if e.KilledAtEnd() {
+		t.Error("it was killed")
 	}
 }
 
