@@ -139,8 +139,6 @@ func (c *controller) onLaunched(err error) {
 	old := c.current
 	c.current = inst
 	c.readySince = time.Now()
-	go func() { send(c, c.deaths, death{inst, inst.watch()}) }()
-	go c.relaySignals(inst)
 	hello := inst.conn.Hello()
 	c.executor.routeTo(inst)
 	c.executor.update(func(st *task.ExecutorStatus) {
@@ -153,6 +151,9 @@ func (c *controller) onLaunched(err error) {
 		}
 	})
 	c.executor.log.Info("plugin is ready", "plugin", c.executor.config.Plugin, "version", hello.Version, "pid", inst.process.pid())
+	// After it is routed to: one that is dead by now is routed away from by whoever sees that.
+	go func() { send(c, c.deaths, death{inst, inst.watch()}) }()
+	go c.relaySignals(inst)
 	if old != nil {
 		c.retire(old, "it was replaced by a restart")
 	}

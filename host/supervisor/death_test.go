@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -38,6 +39,41 @@ func TestRestartsAfterDeath(t *testing.T) {
 	if pid := get[int](r, e, "pid", struct{}{}); pid != st.Instances[0].Pid {
 		t.Errorf("task ran in %d, status says %d", pid, st.Instances[0].Pid)
 	}
+}
+
+// diedAtOnce is a connection that is gone before its executor shows it.
+type diedAtOnce struct {
+	sdk.HostConnection
+	done chan struct{}
+}
+
+func (d diedAtOnce) Hello() sdk.PluginHello {
+	time.Sleep(5 * time.Millisecond) // meanwhile whoever sees its end already could tell
+	return sdk.PluginHello{}
+}
+func (d diedAtOnce) Changed() <-chan struct{}  { return nil }
+func (d diedAtOnce) Draining() <-chan struct{} { return nil }
+func (d diedAtOnce) Done() <-chan struct{}     { return d.done }
+func (d diedAtOnce) Err() error                { return errors.New("it is gone") }
+
+// A process that is dead when it is taken over takes no attempts until the next one is there.
+func TestDeadBeforeItServes(t *testing.T) {
+	r := newRig(t)
+	e := newExecutor(r.sup, task.ExecutorConfig{Name: "x"}, "")
+	c := &controller{executor: e, deaths: make(chan death), abortLaunch: func() {}}
+	inst := e.newInstance()
+	conn := diedAtOnce{done: make(chan struct{})}
+	close(conn.done)
+	inst.conn = conn
+	inst.process = newProcess(exec.Command("none"), inst.output, nil)
+	inst.process.markNeverStarted()
+	c.launching = inst
+	c.onLaunched(nil)
+	<-c.deaths
+	if _, err := e.currentConnection(); err == nil {
+		t.Error("the dead process takes attempts")
+	}
+	inst.output.end()
 }
 
 func TestKilledFromOutside(t *testing.T) {
