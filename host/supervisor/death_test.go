@@ -306,6 +306,40 @@ func TestDrain(t *testing.T) {
 	r.ready(e)
 }
 
+// After a drain whose time ran out a restart brings the executor back, also if the first try
+// fails. What still runs may finish.
+func TestRestartAfterUnfinishedDrain(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.DrainTimeout = time.Minute })
+	flag := filepath.Join(t.TempDir(), "burn")
+	e := r.start(task.ExecutorConfig{Plugin: r.serving("good"), Config: []byte(`{"die_if": ` + strconv.Quote(flag) + `}`)})
+	pid := r.ready(e).Instances[0].Pid
+	file, result := r.waiting(e)
+	ctx, cancel := context.WithCancel(context.Background())
+	drained := make(chan error, 1)
+	go func() { drained <- e.Drain(ctx) }()
+	r.until(e, task.ExecutorDraining)
+	cancel()
+	<-drained
+	r.when(e, "the drain to end", func(st task.ExecutorStatus) bool { return st.Reason != reasonDraining })
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Restart(context.Background()); err == nil {
+		t.Error("the restart says nothing of its failure")
+	}
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	r.another(e, pid)
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("the attempt that ran: %v", err)
+	}
+	r.over(pid, "the drained process")
+}
+
 // Stop waits for attempts, but not for ever: what does not finish stops and is
 // given back.
 func TestStopIsBounded(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 // Restart replaces the process: a new one is started, and when it is ready takes
 // the new attempts, while the old one finishes what it runs. If the new one cannot
 // be started the old one stays, and the error says why. It also brings back an
-// executor that is quarantined, drained or stopped by Drain.
+// executor that is quarantined, drained or stopped by Drain; what a Drain left
+// running may finish for as long as Options.DrainTimeout.
 func (e *Executor) Restart(ctx context.Context) error { return e.request(ctx, requestRestart) }
 
 // Drain takes nothing new, waits until what runs has finished, and then ends the
@@ -85,8 +86,12 @@ func (c *controller) handle(r request) {
 		r.reply <- task.Errorf(task.CodeConflict, "executor %q is draining: restart it when that is done", c.executor.config.Name)
 	case r.kind == requestRestart:
 		c.endings = endings{}
-		c.drainedByOperator = false
 		c.restartWaiters = append(c.restartWaiters, r.reply)
+		if c.drainedByOperator && c.current != nil { // it takes nothing more, and so cannot serve on
+			c.retire(c.current, "it was drained by an operator, and is replaced by a restart")
+			c.current = nil
+		}
+		c.drainedByOperator = false
 		if c.current != nil {
 			c.launch("", "") // the old one serves on
 		} else {
