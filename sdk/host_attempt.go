@@ -24,6 +24,7 @@ type attempt struct {
 
 	done      chan struct{} // closed with the outcome
 	hasEnded  atomic.Bool
+	rejoin    bool // see Task.Rejoin
 	outcome   Outcome
 	once      sync.Once
 	seq       atomic.Uint64 // of the Finished
@@ -101,11 +102,11 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 	}
 	now := time.Now()
 	start, chunks := startToWire(t, children, action, now)
-	a := &attempt{token: t.Token, reporter: r, startedAt: now, done: make(chan struct{})}
+	a := &attempt{token: t.Token, rejoin: t.Rejoin, reporter: r, startedAt: now, done: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempts == nil {
-		return nil, ErrReleased
+		return nil, notSent(t)
 	}
 	if old := c.attempts[t.Token]; old != nil {
 		return old, nil // it is joined, as it is where the attempt runs
@@ -115,7 +116,7 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 	}
 	// Under the lock, so that a failing connection sees the attempt with its number.
 	if a.startNumber = c.out.put(start, start.size()); a.startNumber == 0 {
-		return nil, ErrReleased
+		return nil, notSent(t)
 	}
 	c.attempts[t.Token] = a
 	delete(c.unknownSince, t.Token)
@@ -123,6 +124,14 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 		c.chunks.put(ch, len(ch.Data))
 	}
 	return a, nil
+}
+
+// notSent is the error of an attempt whose Start does not go out.
+func notSent(t *Task) error {
+	if t.Rejoin { // it ran before
+		return ErrLost
+	}
+	return ErrReleased
 }
 
 // Settled acknowledges an outcome, so that the plugin may forget it.

@@ -135,7 +135,7 @@ func (c *connection) fail(err error) {
 	c.mu.Unlock()
 	for _, a := range attempts {
 		if a.startNumber > sent {
-			a.end(Outcome{Kind: OutcomeReleased, Message: "the plugin was gone before the attempt was started"})
+			a.end(notBegun(a.rejoin, "the plugin was gone before the attempt was started"))
 		} else {
 			a.end(lostOutcome(err.Error()))
 		}

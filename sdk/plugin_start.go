@@ -51,7 +51,7 @@ func (s *server) start(sess *session, m *pb.Start) {
 	s.mu.Unlock()
 	switch {
 	case draining:
-		r.finish(Outcome{Kind: OutcomeReleased, Message: "the plugin is draining and did not start it"})
+		r.finish(notBegun(m.GetRejoin(), "the plugin is draining and did not start it"))
 	case m.GetRejoin() && !info.Outlives && !info.Deferred:
 		s.running.Done()
 		r.finish(lostOutcome("this process does not know it"))
@@ -92,7 +92,7 @@ func (a *begunAttempt) execute() {
 		a.readTask(a.start)
 	}
 	if a.taskError != nil {
-		r.finish(Outcome{Kind: OutcomeReleased, Message: "its input did not arrive: " + a.taskError.Error()})
+		r.finish(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
 		return
 	}
 	var res Result

@@ -153,6 +153,48 @@ func TestConnectionEnds(t *testing.T) {
 	s.running.Wait()
 }
 
+// An attempt that is to be joined is never said to have surely not begun: it ran before.
+func TestRejoinIsNeverReleased(t *testing.T) {
+	lost := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, ErrLost) {
+			t.Errorf("%s: %v, want Lost", what, err)
+		}
+	}
+	task := func() *Task { return &Task{Type: "x", Token: randomToken(), Rejoin: true} }
+	reporter := NewReporter(ReporterFuncs{})
+
+	c := newConnection(t.Context(), nil, HostOptions{})
+	a, err := c.startOrJoin(task(), reporter, pb.Action_ACTION_UNSPECIFIED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.fail(errors.New("gone before anything was sent"))
+	lost("its Start did not go out", FailedWith(a.outcome))
+	_, err = c.startOrJoin(task(), reporter, pb.Action_ACTION_UNSPECIFIED)
+	lost("the connection is down", err)
+	c = newConnection(t.Context(), nil, HostOptions{})
+	c.out.close()
+	_, err = c.startOrJoin(task(), reporter, pb.Action_ACTION_UNSPECIFIED)
+	lost("the connection goes down", err)
+
+	// An executor that could join it elsewhere; but its input does not come, and then it drains.
+	s := newServer(Plugin{New: func(Config) (Executor, error) { return limited{rejoined: make(chan Task, 1)}, nil }})
+	h := newRawHost(t, s)
+	missing := startOf(randomToken(), "x")
+	missing.GetStart().Rejoin = true
+	missing.GetStart().Input = &pb.Payload{Chunked: maxPayload + 1}
+	late := startOf(randomToken(), "x")
+	late.GetStart().Rejoin = true
+	stream := h.open(1, missing, &pb.HostMessage{Kind: &pb.HostMessage_Drain{Drain: &pb.Drain{}}}, late)
+	for range 2 {
+		fin := h.next(stream, "an outcome", func(m *pb.PluginMessage) bool { return m.GetFinished() != nil }).GetFinished()
+		if fin.GetOutcome().GetKind() != pb.Kind_KIND_LOST {
+			t.Errorf("the plugin says %v, want lost", fin.GetOutcome())
+		}
+	}
+}
+
 // An attempt settled before it ended is forgotten when it ends; the host does not
 // hear of it twice.
 func TestSettledBeforeItEnds(t *testing.T) {

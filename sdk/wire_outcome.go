@@ -221,3 +221,12 @@ func protocolError(message string) Outcome {
 func lostOutcome(why string) Outcome {
 	return Outcome{Kind: OutcomeLost, Code: CodeExecutorLost, Message: "the attempt was lost: " + why}
 }
+
+// notBegun is the outcome of an attempt that is not begun here. One that is to be joined has
+// begun before, and may have done anything.
+func notBegun(rejoin bool, why string) Outcome {
+	if rejoin {
+		return lostOutcome(why)
+	}
+	return Outcome{Kind: OutcomeReleased, Message: why}
+}

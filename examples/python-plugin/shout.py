@@ -376,10 +376,10 @@ class Plugin:
                 return
             attempt = self.attempts[start.token] = Attempt(self, start.token)
             attempt.joined = session
-        if self.draining:
-            self.finish(attempt, pb.Outcome(kind=pb.KIND_RELEASED, message="the plugin is draining"))
-        elif start.rejoin:
+        if start.rejoin:  # it may have run, whether this process drains or not
             self.finish(attempt, pb.Outcome(kind=pb.KIND_LOST, message="this process does not know it"))
+        elif self.draining:
+            self.finish(attempt, pb.Outcome(kind=pb.KIND_RELEASED, message="the plugin is draining"))
         else:
             if start.HasField("remaining"):
                 attempt.timer = threading.Timer(start.remaining.ToTimedelta().total_seconds(), attempt.cancel, [pb.CAUSE_TIMEOUT])

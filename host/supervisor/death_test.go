@@ -390,6 +390,58 @@ func TestRejoinWithoutProcess(t *testing.T) {
 	}
 }
 
+// joining is a connection that says what becomes of an attempt to be joined.
+type joining struct {
+	sdk.HostConnection
+	result sdk.Result
+	err    error // of the attempt, and of the connection
+}
+
+func (j joining) Execute(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+	return j.result, j.err
+}
+func (j joining) Revert(context.Context, sdk.Task, sdk.Reporter) error { return j.err }
+func (j joining) Err() error                                           { return j.err }
+
+// An attempt to be joined whose process is found dead waits for the next one, and is lost if
+// that one dies, too. Others come back at once.
+func TestRejoinOnDeadProcess(t *testing.T) {
+	dead := joining{err: sdk.ErrLost}
+	for name, c := range map[string]struct {
+		next joining
+		want error
+	}{"the next one joins it": {joining{result: sdk.Text("joined")}, nil}, "the next one dies too": {dead, sdk.ErrLost}} {
+		for _, revert := range []bool{false, true} {
+			r := newRig(t)
+			e := newExecutor(r.sup, task.ExecutorConfig{Name: "x"}, "")
+			serve := func(conn joining) {
+				e.routeTo(&instance{conn: conn})
+				e.setState(task.ExecutorReady, "")
+			}
+			call := func(rejoin bool) (err error) {
+				attempt := newTask("x", nil)
+				attempt.Rejoin = rejoin
+				if revert {
+					return e.Revert(t.Context(), attempt, nil)
+				}
+				_, err = e.Execute(t.Context(), attempt, nil)
+				return err
+			}
+			serve(dead)
+			if err := call(false); !errors.Is(err, sdk.ErrLost) {
+				t.Errorf("one that is not to be joined: %v", err)
+			}
+			end := make(chan error, 1)
+			go func() { end <- call(true) }()
+			r.until(e, task.ExecutorDegraded)
+			serve(c.next)
+			if err := r.ended(end); !errors.Is(err, c.want) {
+				t.Errorf("%s (revert %v): %v, want %v", name, revert, err, c.want)
+			}
+		}
+	}
+}
+
 // A process that is asked to end has its time for that, and one that does not is killed, which is told.
 func TestEndsInItsTime(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.KillAfter = 10 * time.Second })

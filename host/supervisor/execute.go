@@ -54,33 +54,49 @@ func (e *Executor) currentConnection() (sdk.HostConnection, error) {
 
 // Execute makes the attempt on the current process. Without one it returns
 // sdk.ErrReleased at once; only an attempt to be joined waits for a process that is
-// being started, because its loss costs more than its wait.
+// being started, also if the one that was to join it dies, because its loss costs
+// more than its wait.
 func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	a := e.enter(ctx, &t)
-	if a == nil {
-		return sdk.Result{}, outcomeWithoutProcess(ctx, &t)
+	for again := false; ; again = true {
+		a := e.enter(ctx, &t)
+		if a == nil {
+			return sdk.Result{}, outcomeWithoutProcess(ctx, &t)
+		}
+		res, err := a.inst.conn.Execute(ctx, t, r)
+		if !e.returned(a, &t, err) || again {
+			return res, err
+		}
 	}
-	defer e.returned(a)
-	return a.inst.conn.Execute(ctx, t, r)
 }
 
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
-	a := e.enter(ctx, &t)
-	if a == nil {
-		return outcomeWithoutProcess(ctx, &t)
+	for again := false; ; again = true {
+		a := e.enter(ctx, &t)
+		if a == nil {
+			return outcomeWithoutProcess(ctx, &t)
+		}
+		err := a.inst.conn.Revert(ctx, t, r)
+		if !e.returned(a, &t, err) || again {
+			return err
+		}
 	}
-	defer e.returned(a)
-	return a.inst.conn.Revert(ctx, t, r)
 }
 
-// returned notes that a call of Execute or Revert is back.
-func (e *Executor) returned(a *attempt) {
-	dead := a.suspect && a.inst.conn.Err() != nil // asked only where it matters
+// returned notes that a call of Execute or Revert is back, and says whether the next process
+// is to be asked: by an attempt to be joined whose process died, which another may know as well.
+func (e *Executor) returned(a *attempt, t *sdk.Task, err error) (again bool) {
+	rejoin := t.Rejoin && errors.Is(err, sdk.ErrLost)
+	dead := (a.suspect || rejoin) && a.inst.conn.Err() != nil // asked only where it matters
+	if rejoin && dead {
+		e.stopRoutingTo(a.inst) // or it would be the next one
+	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	again = rejoin && dead && !a.abandoned
 	e.attempts.returned(a, dead)
 	e.checkStuck() // it may be the last that is waited for
-	e.mu.Unlock()
+	return again
 }
 
 // checkStuck has the controller look at the processes on which abandoned attempts go on.
