@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -28,10 +29,20 @@ func Revert(ctx context.Context, e Executor, t Task, r Reporter) (err error) {
 	return e.Revert(ctx, t, r)
 }
 
-// panicError makes the outcome of a panic: a failure with the stack in its details.
-func panicError(v any) error {
-	return &outcomeError{outcome: Outcome{
-		Kind: OutcomeFailed, Code: CodeScriptFailed, Message: fmt.Sprintf("panic: %v", v),
-		Details: map[string]string{"stack": string(debug.Stack())},
-	}}
+// panicOutcome is the outcome of a panic: a failure with the stack in its details.
+func panicOutcome(v any) Outcome {
+	return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: fmt.Sprintf("panic: %v", v),
+		Details: map[string]string{"stack": string(debug.Stack())}}
+}
+
+func panicError(v any) error { return &outcomeError{outcome: panicOutcome(v)} }
+
+// tried gives err after it was asked what it is: one that panics over that does it here, where
+// somebody recovers, and not in whoever asks later.
+func tried(err error) error {
+	if err != nil {
+		_ = err.Error()
+		_ = errors.Is(err, ErrUnknownNode)
+	}
+	return err
 }

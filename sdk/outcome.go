@@ -111,10 +111,29 @@ var errIrreversible = errors.New("this executor cannot undo its work")
 // carry outcomes across a boundary of their own: gRPC, or a broker.
 func FailedWith(o Outcome) error { return &outcomeError{outcome: o} }
 
+// outcomeOfError is what err says by itself. One that panics over the question, as a nil pointer
+// in an error does, is a panic of the script's that comes a moment late.
+func outcomeOfError(err error) (o Outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			o = panicOutcome(v)
+		}
+	}()
+	oe := (*outcomeError)(nil)
+	if !errors.As(err, &oe) {
+		return Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: err.Error()}
+	}
+	o = oe.outcome
+	if oe.cause != nil || o.Message == "" {
+		o.Message = err.Error() // with whatever wrapped it
+	}
+	return o
+}
+
 // OutcomeOf says what the return values of Execute mean. ctx is the context that
 // Execute was given: an error after it ended is explained by its cause. A result
 // without error is a success, whatever became of ctx: what happened is what is
-// recorded.
+// recorded. An err that panics when it is asked what it is means that the script did.
 func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 	if err == nil {
 		if res.ContentType == "" {
@@ -125,15 +144,7 @@ func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 		}
 		return Outcome{Kind: OutcomeSucceeded, Result: res}
 	}
-	var o Outcome
-	if oe := (*outcomeError)(nil); errors.As(err, &oe) {
-		o = oe.outcome
-		if oe.cause != nil || o.Message == "" {
-			o.Message = err.Error() // with whatever wrapped it
-		}
-	} else {
-		o = Outcome{Kind: OutcomeFailed, Code: CodeScriptFailed, Message: err.Error()}
-	}
+	o := outcomeOfError(err)
 	if o.Kind != OutcomeFailed {
 		return o
 	}

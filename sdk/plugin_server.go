@@ -125,7 +125,7 @@ func (s *server) newExecutor(cfg Config) (exec Executor, err error) {
 	if exec, err = s.plugin.New(cfg); err == nil && exec == nil {
 		err = fmt.Errorf("plugin %q made no executor and no error", s.plugin.Name)
 	}
-	return exec, err
+	return exec, tried(err)
 }
 
 // Describe asks the executor and remembers what its answer binds it to.
@@ -156,7 +156,8 @@ func describe(ctx context.Context, exec Executor) (info Info, err error) {
 			err = fmt.Errorf("describe: %w", panicError(v))
 		}
 	}()
-	return exec.Describe(ctx)
+	info, err = exec.Describe(ctx)
+	return info, tried(err)
 }
 
 // ControlNode passes on to an executor that says it can.
@@ -193,7 +194,7 @@ func controlNode(ctx context.Context, c NodeController, node, action string) (er
 			err = fmt.Errorf("control node: %w", panicError(v))
 		}
 	}()
-	return c.ControlNode(ctx, node, action)
+	return tried(c.ControlNode(ctx, node, action))
 }
 
 var errNotConfigured = status.Error(codes.FailedPrecondition, "Configure must come first")

@@ -12,6 +12,55 @@ import (
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
+// nilError is an error that cannot say what it is, as a nil pointer of a type that did not
+// expect to be one.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+// badUnwrap says what it is, and panics over what is in it.
+type badUnwrap struct{ error }
+
+func (badUnwrap) Unwrap() error { panic("what is in it") }
+
+func TestOutcomeOfErrorThatPanics(t *testing.T) {
+	var typedNil *nilError
+	canceled, cancel := context.WithCancelCause(t.Context())
+	cancel(ErrCancel)
+	for _, err := range []error{typedNil, Permanent(typedNil), fmt.Errorf("step 2: %w", badUnwrap{errors.New("x")})} {
+		o := OutcomeOf(t.Context(), Result{}, err)
+		if o.Kind != OutcomeFailed || o.Code != CodeScriptFailed || !strings.HasPrefix(o.Message, "panic: ") || !strings.Contains(o.Details["stack"], "goroutine") {
+			t.Errorf("%T: %+v", err, o)
+		}
+		if o := OutcomeOf(canceled, Result{}, err); o.Kind != OutcomeCanceled {
+			t.Errorf("%T after a cancel: %+v", err, o)
+		}
+	}
+}
+
+// badAnswers is an executor whose errors panic when they are asked what they are.
+type badAnswers struct{ Executor }
+
+func (badAnswers) Describe(context.Context) (Info, error)            { return Info{}, (*nilError)(nil) }
+func (badAnswers) ControlNode(context.Context, string, string) error { return (*nilError)(nil) }
+
+func TestAnswersThatPanic(t *testing.T) {
+	s := newServer(Plugin{New: func(Config) (Executor, error) { return badAnswers{}, nil }})
+	ctx := t.Context()
+	if _, err := s.Configure(ctx, &pb.ConfigureRequest{Executor: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	s.info.ControlsNodes = true
+	_, described := s.Describe(ctx, nil)
+	_, controlled := s.ControlNode(ctx, nil)
+	_, configured := newServer(Plugin{New: func(Config) (Executor, error) { return nil, (*nilError)(nil) }}).Configure(ctx, &pb.ConfigureRequest{Executor: "x"})
+	for _, err := range []error{described, controlled, configured} {
+		if err == nil || !strings.Contains(err.Error(), "nil pointer") {
+			t.Errorf("want the panic as an error: %v", err)
+		}
+	}
+}
+
 func TestOutcomeOf(t *testing.T) {
 	boom := errors.New("boom")
 	until := time.Unix(1e9, 0)

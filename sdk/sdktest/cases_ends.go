@@ -132,8 +132,15 @@ func panics(t *testing.T, s *suite) {
 	if o.Message == "" || strings.HasPrefix(o.Message, "panic: ") && !strings.Contains(o.Details["stack"], "goroutine") {
 		t.Errorf("want the panic's message and stack: %+v", o)
 	}
-	if isProbe(c.Type) && !strings.Contains(o.Message, "panic: a probe panics") {
-		t.Errorf("want the panic's message: %+v", o)
+	if isProbe(c.Type) {
+		if !strings.Contains(o.Message, "panic: a probe panics") {
+			t.Errorf("want the panic's message: %+v", o)
+		}
+		o = s.start(Case{Type: c.Type, Input: `{"how":"error"}`}).wait(t)
+		want(t, o, sdk.OutcomeFailed)
+		if !strings.Contains(o.Message, "panic: ") {
+			t.Errorf("an error that panics when it is asked what it says: %+v", o)
+		}
 	}
 	want(t, s.start(Case{Type: s.Type, Input: s.Input}).wait(t), sdk.OutcomeSucceeded)
 	if other != nil {

@@ -75,7 +75,7 @@ func Scripts() []sdk.Script {
 		sdk.Func(probeYield, yield),
 		sdk.Func(probeBlock, block),
 		sdk.Func(probeStubborn, stubborn),
-		sdk.Func(probePanic, func(context.Context, any, sdk.Reporter) (any, error) { panic("a probe panics") }),
+		sdk.Func(probePanic, panicked),
 		sdk.Func(probeCheckpoint, checkpoint),
 		sdk.Func(probeLog, func(_ context.Context, _ any, r sdk.Reporter) (string, error) {
 			r.Log().Info("first line", "answer", 42)
@@ -122,6 +122,19 @@ func fail(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
 	}
 	return nil, err
 }
+
+// panicked panics, or leaves that to whoever looks at its error.
+func panicked(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
+	if in.How == "error" {
+		var err *probeError
+		return nil, err
+	}
+	panic("a probe panics")
+}
+
+type probeError struct{ text string }
+
+func (e *probeError) Error() string { return e.text }
 
 func yield(_ context.Context, in failInput, _ sdk.Reporter) (any, error) {
 	switch in.How {
