@@ -32,7 +32,15 @@ type assembler struct {
 	assemblies map[chunkKey]*assembly
 	parts      map[Token]int // payloads in m; none is there with 0
 	closed     bool
+
+	refused      map[Token]struct{} // whose chunks are dropped
+	refusedOrder []Token            // the latest maxRefused of them, and the next to make room
+	nextRefused  int
 }
+
+// maxRefused is of how many attempts that are over an assembler knows it. That of more come
+// chunks at a time is beyond what a host can hold.
+const maxRefused = 1 << 16
 
 type assembly struct {
 	total int64 // -1 until the first chunk
@@ -85,6 +93,9 @@ func (a *assembler) add(c *pb.Chunk) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
+		return nil
+	}
+	if _, ok := a.refused[t]; ok {
 		return nil
 	}
 	if a.assemblies[k] == nil && a.parts[t] >= maxParts {
@@ -141,6 +152,10 @@ func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, 
 		a.mu.Unlock()
 		return nil, errStreamGone
 	}
+	if _, ok := a.refused[k.token]; ok { // it may have come, and was dropped
+		a.mu.Unlock()
+		return nil, errStreamGone
+	}
 	e := a.entry(k)
 	a.mu.Unlock()
 	var err error
@@ -169,6 +184,32 @@ func (a *assembler) take(ctx context.Context, k chunkKey, total int64) ([]byte, 
 func (a *assembler) forget(t Token) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.drop(t)
+}
+
+// refuse drops what has come for a token and what is yet to come: nobody will take it.
+func (a *assembler) refuse(t Token) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop(t)
+	if _, ok := a.refused[t]; ok {
+		return
+	}
+	if a.refused == nil {
+		a.refused = map[Token]struct{}{}
+	}
+	a.refused[t] = struct{}{}
+	if len(a.refusedOrder) < maxRefused {
+		a.refusedOrder = append(a.refusedOrder, t)
+		return
+	}
+	delete(a.refused, a.refusedOrder[a.nextRefused])
+	a.refusedOrder[a.nextRefused] = t
+	a.nextRefused = (a.nextRefused + 1) % maxRefused
+}
+
+// drop needs the lock held.
+func (a *assembler) drop(t Token) {
 	if a.parts[t] == 0 {
 		return
 	}

@@ -20,7 +20,8 @@ type attempt struct {
 	reporter    Reporter
 	startNumber uint64 // of its Start among the messages of the stream, from 1
 	startedAt   time.Time
-	missedBeats int // heartbeats in a row that did not name it; the reader's own
+	missedBeats int          // heartbeats in a row that did not name it; the reader's own
+	unsent      *queuedChunk // its chunks, the last first; under the connection's lock
 
 	done      chan struct{} // closed with the outcome
 	hasEnded  atomic.Bool
@@ -35,6 +36,13 @@ type attempt struct {
 	leftToNextHost bool // the host lets go of it: its reports are for the next one
 	reports        []hostReport
 	answering      bool // a goroutine of answerReports runs
+}
+
+// queuedChunk is a chunk of an attempt that waits for the stream. The attempt's end takes it out:
+// the plugin would have to hold it for nobody, and so would the host, for a plugin that reads slowly.
+type queuedChunk struct {
+	chunk *pb.Chunk    // nil when it is sent or not to be; under the connection's lock
+	next  *queuedChunk // of the same attempt
 }
 
 // hostReport is a Started, a Checkpoint or a Spawn of a plugin.
@@ -121,7 +129,8 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 	c.attempts[t.Token] = a
 	delete(c.unknownSince, t.Token)
 	for _, ch := range chunks {
-		c.chunks.put(ch, len(ch.Data))
+		a.unsent = &queuedChunk{chunk: ch, next: a.unsent}
+		c.chunks.put(a.unsent, len(ch.Data))
 	}
 	return a, nil
 }
@@ -163,6 +172,11 @@ func (c *connection) Settled(t Token) {
 
 // remove needs the lock held.
 func (c *connection) remove(t Token) {
+	if a := c.attempts[t]; a != nil {
+		for q := a.unsent; q != nil; q = q.next {
+			q.chunk = nil
+		}
+	}
 	delete(c.attempts, t)
 	c.in.forget(t)
 	if len(c.attempts) == 0 && c.drained != nil {

@@ -39,7 +39,7 @@ type connection struct {
 	ctx            context.Context
 	cancel         context.CancelCauseFunc
 	out            *outbox[wireMessage] // without bytes for an Acks
-	chunks         *outbox[*pb.Chunk]
+	chunks         *outbox[*queuedChunk]
 	in             *assembler
 	plain          plainFinished // the reader's own
 	frameCame      atomic.Bool   // a frame came since the watch last looked
@@ -67,7 +67,7 @@ var errClosed = errors.New("the connection was closed")
 
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
 	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[wireMessage](),
-		chunks: newOutbox[*pb.Chunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
+		chunks: newOutbox[*queuedChunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
 		attempts: map[Token]*attempt{}, unknownSince: map[Token]time.Time{}}
 	if c.log == nil {
 		c.log = hclog.NewNullLogger()
@@ -151,9 +151,27 @@ func (c *connection) sendControl() error {
 }
 
 func (c *connection) sendChunks() error {
-	return c.chunks.drain(c.ctx.Done(), func(frame []*pb.Chunk) error {
-		return c.sendError(c.data.Send(&pb.DataRequest{Chunks: frame}), c.data)
+	return c.chunks.drain(c.ctx.Done(), func(frame []*queuedChunk) error {
+		chunks := c.takeChunks(frame)
+		if len(chunks) == 0 {
+			return nil
+		}
+		return c.sendError(c.data.Send(&pb.DataRequest{Chunks: chunks}), c.data)
 	})
+}
+
+// takeChunks gives what of a frame is to be sent: not the chunks of attempts that are over.
+func (c *connection) takeChunks(frame []*queuedChunk) []*pb.Chunk {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	chunks := make([]*pb.Chunk, 0, len(frame))
+	for _, q := range frame {
+		if q.chunk != nil {
+			chunks = append(chunks, q.chunk)
+			q.chunk = nil
+		}
+	}
+	return chunks
 }
 
 // sendError finds out what grpc hides behind the io.EOF of a failed Send. The
@@ -243,6 +261,9 @@ func (c *connection) handleChunk(ch *pb.Chunk) {
 	default:
 		if err := c.in.add(ch); err != nil {
 			c.breach(a, err.Error())
+		}
+		if c.find(a.token) != a { // it was settled meanwhile, and what had come of it dropped
+			c.in.forget(a.token)
 		}
 	}
 }

@@ -27,6 +27,9 @@ func (s *server) start(sess *session, m *pb.Start) {
 	if !ok || (m.GetAction() != pb.Action_ACTION_UNSPECIFIED && m.GetAction() != pb.Action_ACTION_REVERT) {
 		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{
 			Token: m.GetToken(), Reason: fmt.Sprintf("no such start: token of %d bytes, action %d", len(m.GetToken()), m.GetAction())}}})
+		if ok {
+			sess.dropChunks(token, m)
+		}
 		return
 	}
 	s.mu.Lock()
@@ -37,7 +40,7 @@ func (s *server) start(sess *session, m *pb.Start) {
 	if r := s.attempts[token]; r != nil {
 		r.listener = sess
 		s.mu.Unlock()
-		sess.in.forget(token)
+		sess.dropChunks(token, m)
 		r.report(sess)
 		return
 	}
@@ -51,9 +54,11 @@ func (s *server) start(sess *session, m *pb.Start) {
 	s.mu.Unlock()
 	switch {
 	case draining:
+		sess.dropChunks(token, m)
 		r.finish(notBegun(m.GetRejoin(), "the plugin is draining and did not start it"))
 	case m.GetRejoin() && !info.Outlives && !info.Deferred:
 		s.running.Done()
+		sess.dropChunks(token, m)
 		r.finish(lostOutcome("this process does not know it"))
 	default:
 		a := begunAttempt{run: r, session: sess, executor: exec, maxResult: info.MaxResult, reverts: m.GetAction() == pb.Action_ACTION_REVERT}
@@ -63,6 +68,16 @@ func (s *server) start(sess *session, m *pb.Start) {
 			a.start = m
 		}
 		sess.begun = append(sess.begun, a)
+	}
+}
+
+// dropChunks drops the chunks of a Start whose payloads nobody waits for, before they come, too:
+// the attempt may be forgotten by then.
+func (s *session) dropChunks(token Token, m *pb.Start) {
+	if startChunked(m) {
+		s.in.refuse(token)
+	} else {
+		s.in.forget(token)
 	}
 }
 
@@ -92,6 +107,7 @@ func (a *begunAttempt) execute() {
 		a.readTask(a.start)
 	}
 	if a.taskError != nil {
+		a.session.in.refuse(r.token)
 		r.finish(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
 		return
 	}

@@ -54,7 +54,12 @@ func startToWire(t *Task, children []byte, action pb.Action, now time.Time) (mes
 
 // startInline says whether all payloads of s stand in it, and none takes long to read.
 func startInline(s *pb.Start) bool {
-	return s.GetInput().GetChunked() == 0 && s.GetCheckpoint().GetChunked() == 0 && s.GetResult().GetChunked() == 0 && s.GetChildren() == nil
+	return !startChunked(s) && s.GetChildren() == nil
+}
+
+// startChunked says whether payloads of s come in chunks.
+func startChunked(s *pb.Start) bool {
+	return s.GetInput().GetChunked() != 0 || s.GetCheckpoint().GetChunked() != 0 || s.GetResult().GetChunked() != 0 || s.GetChildren().GetChunked() != 0
 }
 
 // taskFromWire makes the Task of a Start; it waits for payloads that are chunked.
