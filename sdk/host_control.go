@@ -70,7 +70,7 @@ func (c *connection) handle(m *pb.PluginMessage) error {
 	case *pb.PluginMessage_Unsupported:
 		if t, ok := tokenOf(k.Unsupported.GetToken()); ok {
 			if a := c.find(t); a != nil {
-				a.end(protocolError("the plugin does not support this start: " + clip(k.Unsupported.GetReason(), maxText)))
+				c.endAttempt(a, protocolError("the plugin does not support this start: "+clip(k.Unsupported.GetReason(), maxText)))
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (c *connection) checkUnread() error {
 
 // breach ends an attempt whose plugin breaks the protocol over it, and no other.
 func (c *connection) breach(a *attempt, what string) {
-	a.end(protocolError("the plugin breaks the protocol: " + what))
+	c.endAttempt(a, protocolError("the plugin breaks the protocol: "+what))
 	c.in.forget(a.token)
 	c.refuse(a.token[:], 0, what)
 }
@@ -117,7 +117,7 @@ func (c *connection) finished(f *pb.Finished) {
 	}
 	o := outcomeFromWire(c.ctx, f, t, c.in)
 	if ok, _ := c.dataReached(f.GetData()); ok {
-		c.complete(a, o)
+		c.endAttempt(a, o)
 		return
 	}
 	if mark := f.GetData(); !a.finishing.Swap(true) {
@@ -128,11 +128,12 @@ func (c *connection) finished(f *pb.Finished) {
 // completeLater ends an attempt once Data has come to mark.
 func (c *connection) completeLater(a *attempt, o Outcome, mark uint64) {
 	c.waitData(mark)
-	c.complete(a, o)
+	c.endAttempt(a, o)
 }
 
-// complete ends an attempt with what the plugin reported.
-func (c *connection) complete(a *attempt, o Outcome) {
+// endAttempt ends an attempt with what the plugin reported, or with what it did wrong. One that
+// was settled before is forgotten: nobody will settle it again.
+func (c *connection) endAttempt(a *attempt, o Outcome) {
 	a.end(o)
 	a.mu.Lock()
 	forget := a.settledEarly
@@ -169,7 +170,7 @@ func (c *connection) heartbeat(h *pb.Heartbeat) error {
 	unknown := c.unknownTooLong(named, now)
 	c.mu.Unlock()
 	for _, a := range lost {
-		a.end(lostOutcome("the plugin no longer names it"))
+		c.endAttempt(a, lostOutcome("the plugin no longer names it"))
 	}
 	if len(unknown) > 0 {
 		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(unknown), "task_token", unknown[0].String()[:8])

@@ -211,6 +211,55 @@ func TestSettledBeforeItEnds(t *testing.T) {
 	drained(t, c, s)
 }
 
+// However an attempt ends that was settled before, it is forgotten then, and Drain does not wait for it.
+func TestSettledBeforeItIsGivenUp(t *testing.T) {
+	beat := &pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: &pb.Heartbeat{Received: 1}}}
+	for name, say := range map[string]func(token []byte) []*pb.PluginMessage{
+		"no longer named": func([]byte) []*pb.PluginMessage { return []*pb.PluginMessage{beat, beat} },
+		"not supported": func(token []byte) []*pb.PluginMessage {
+			return []*pb.PluginMessage{{Kind: &pb.PluginMessage_Unsupported{Unsupported: &pb.Unsupported{Token: token}}}}
+		},
+		"a breach of the protocol": func(token []byte) (all []*pb.PluginMessage) {
+			for i := range uint64(maxReports + 2) { // none of which can be answered: their chunks do not come
+				all = append(all, &pb.PluginMessage{Kind: &pb.PluginMessage_Checkpoint{Checkpoint: &pb.Checkpoint{
+					Token: token, Seq: i + 1, Data: &pb.Payload{Chunked: inlineBytes + 1}}}})
+			}
+			return all
+		},
+	} {
+		started, settled := make(chan struct{}), make(chan struct{})
+		c := connectFake(t, HostOptions{Silence: time.Minute}, func(s grpc.BidiStreamingServer[pb.ControlRequest, pb.ControlResponse]) error {
+			f, err := s.Recv()
+			if err != nil {
+				return err
+			}
+			close(started)
+			<-settled
+			if err := s.Send(&pb.ControlResponse{Messages: say(f.GetMessages()[0].GetStart().GetToken())}); err != nil {
+				return err
+			}
+			<-s.Context().Done()
+			return nil
+		})
+		task, end := Task{Type: "x", Token: randomToken()}, make(chan error, 1)
+		go func() {
+			_, err := c.Execute(t.Context(), task, NewReporter(ReporterFuncs{}))
+			end <- err
+		}()
+		<-started
+		c.Settled(task.Token)
+		close(settled)
+		if err := <-end; err == nil {
+			t.Errorf("%s: it succeeded", name)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := c.Drain(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+}
+
 // Checkpoints over the inline size arrive whole, and the store's refusal goes back.
 func TestCheckpointCrosses(t *testing.T) {
 	s := newServer(gated(nil))
