@@ -127,7 +127,7 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 		return nil, notSent(t)
 	}
 	c.attempts[t.Token] = a
-	delete(c.unknownSince, t.Token)
+	delete(c.unknown, t.Token)
 	for _, ch := range chunks {
 		a.unsent = &queuedChunk{chunk: ch, next: a.unsent}
 		c.chunks.put(a.unsent, len(ch.Data))

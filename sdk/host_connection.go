@@ -49,11 +49,11 @@ type connection struct {
 	done           chan struct{}
 	loops          sync.WaitGroup
 
-	mu           sync.Mutex
-	attempts     map[Token]*attempt
-	unknownSince map[Token]time.Time // what the plugin runs and nobody here knows, since when
-	drained      chan struct{}       // made by Drain; closed when nothing is left
-	err          error               // why it ended
+	mu       sync.Mutex
+	attempts map[Token]*attempt
+	unknown  map[Token]unknownAttempt // what the plugin runs and nobody here knows
+	drained  chan struct{}            // made by Drain; closed when nothing is left
+	err      error                    // why it ended
 
 	ackMu   sync.Mutex
 	settled []byte // tokens of outcomes that are to be acknowledged together
@@ -68,7 +68,7 @@ var errClosed = errors.New("the connection was closed")
 func newConnection(ctx context.Context, client pb.ExecutorServiceClient, o HostOptions) *connection {
 	c := &connection{options: o, client: client, log: o.Config.Log, out: newOutbox[wireMessage](),
 		chunks: newOutbox[*queuedChunk](), in: newAssembler(), changed: make(chan struct{}, 1), pluginDraining: make(chan struct{}), done: make(chan struct{}),
-		attempts: map[Token]*attempt{}, unknownSince: map[Token]time.Time{}}
+		attempts: map[Token]*attempt{}, unknown: map[Token]unknownAttempt{}}
 	if c.log == nil {
 		c.log = hclog.NewNullLogger()
 	}

@@ -167,13 +167,13 @@ func (c *connection) heartbeat(h *pb.Heartbeat) error {
 	}
 	c.mu.Lock()
 	lost := c.forgotten(named, h.GetReceived(), now)
-	unknown := c.unknownTooLong(named, now)
+	unknown, news := c.unknownTooLong(named, now)
 	c.mu.Unlock()
 	for _, a := range lost {
 		c.endAttempt(a, lostOutcome("the plugin no longer names it"))
 	}
-	if len(unknown) > 0 {
-		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(unknown), "task_token", unknown[0].String()[:8])
+	if len(news) > 0 {
+		c.log.Warn("the plugin runs attempts that nobody here knows; they are stopped", "count", len(news), "task_token", news[0].String()[:8])
 	}
 	for _, t := range unknown {
 		c.refuse(t[:], 0, "the host knows no such attempt")
@@ -196,25 +196,40 @@ func (c *connection) forgotten(named map[Token]struct{}, received uint64, now ti
 	return lost
 }
 
-// unknownTooLong are the tokens that the plugin has long named and nobody here knows. It
-// needs the lock held.
-func (c *connection) unknownTooLong(named map[Token]struct{}, now time.Time) (unknown []Token) {
-	for t := range c.unknownSince {
+// unknownAttempt is what the plugin names and nobody here knows.
+type unknownAttempt struct {
+	since   time.Time // it was first named, or last refused
+	refused bool
+}
+
+// unknownTooLong are the tokens that the plugin has long named and nobody here knows, again
+// each time that it has gone on for as long after it was refused, and those of them that are
+// news. It needs the lock held.
+func (c *connection) unknownTooLong(named map[Token]struct{}, now time.Time) (unknown, news []Token) {
+	for t := range c.unknown {
 		if _, ok := named[t]; !ok {
-			delete(c.unknownSince, t)
+			delete(c.unknown, t)
 		}
 	}
 	for t := range named {
 		if c.attempts[t] != nil {
 			continue
 		}
-		if since, ok := c.unknownSince[t]; !ok {
-			c.unknownSince[t] = now
-		} else if now.Sub(since) > unknownFor {
-			unknown = append(unknown, t)
+		u, ok := c.unknown[t]
+		if !ok {
+			c.unknown[t] = unknownAttempt{since: now}
+			continue
 		}
+		if now.Sub(u.since) <= unknownFor {
+			continue
+		}
+		unknown = append(unknown, t)
+		if !u.refused {
+			news = append(news, t)
+		}
+		c.unknown[t] = unknownAttempt{since: now, refused: true}
 	}
-	return unknown
+	return unknown, news
 }
 
 // startCounted says whether the plugin had handled a's Start when it made the list.

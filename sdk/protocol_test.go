@@ -458,6 +458,32 @@ func TestPluginMisbehaves(t *testing.T) {
 	}
 }
 
+// An attempt that nobody knows is refused when it has long been named, and once more each
+// minute if it goes on; that is news once.
+func TestUnknownAttempts(t *testing.T) {
+	c := newConnection(t.Context(), nil, HostOptions{})
+	defer c.cancel(nil)
+	token, begin := randomToken(), time.Now()
+	named := map[Token]struct{}{token: {}}
+	var refused, news []time.Duration
+	for after := time.Duration(0); after < 5*unknownFor; after += time.Second {
+		u, n := c.unknownTooLong(named, begin.Add(after))
+		if len(u) > 0 {
+			refused = append(refused, after)
+		}
+		if len(n) > 0 {
+			news = append(news, after)
+		}
+	}
+	if len(refused) != 4 || len(news) != 1 || news[0] != refused[0] || refused[0] != unknownFor+time.Second {
+		t.Errorf("refused after %s, of which news %s", refused, news)
+	}
+	c.unknownTooLong(nil, begin)
+	if len(c.unknown) != 0 {
+		t.Error("one that is no longer named is remembered")
+	}
+}
+
 // Log lines are dropped and counted before they hold up a script; of progress the
 // latest is always there.
 func TestDataDropsRatherThanBlocks(t *testing.T) {
