@@ -80,6 +80,13 @@ func (b *outbox[M]) waiting() uint64 {
 	return b.queued - b.sent
 }
 
+// hasSent says whether the message of this number was handed to the stream.
+func (b *outbox[M]) hasSent(number uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sent >= number
+}
+
 // close refuses what comes from now on and says how many messages went out, or
 // were about to.
 func (b *outbox[M]) close() uint64 {

@@ -30,6 +30,7 @@ type session struct {
 	chunks   *outbox[*pb.Chunk]
 	in       *assembler
 	workers  *workers
+	lastBeat uint64         // number of the latest heartbeat among its messages
 	plain    plainStart     // the reader's own
 	begun    []begunAttempt // of the frame that is handled, in room that is used again
 	received atomic.Uint64  // host messages handled
@@ -72,14 +73,14 @@ func (s *server) Control(stream grpc.BidiStreamingServer[pb.ControlRequest, pb.C
 	return sess.why()
 }
 
-// say queues a message. One that cannot be written ends the session.
-func (s *session) say(m *pb.PluginMessage) {
+// say queues a message, and gives its number on the stream. One that cannot be written ends the session.
+func (s *session) say(m *pb.PluginMessage) uint64 {
 	message, err := encodeMessage(pluginMessages, m)
 	if err != nil {
 		s.end(err)
-		return
+		return 0
 	}
-	s.out.put(message, message.size())
+	return s.out.put(message, message.size())
 }
 
 // sendChunks queues the chunks of a message that is queued.
@@ -167,23 +168,31 @@ func (s *server) heartbeats(sess *session) {
 			return
 		case <-tick.C:
 		}
-		beat := &pb.Heartbeat{Interval: durationpb.New(heartbeatEvery)}
-		// Counted before the list is made: a start that is counted stands in it.
-		beat.Received = sess.received.Load()
-		now := time.Now()
-		var again []*run
-		s.mu.Lock()
-		for t, r := range s.attempts {
-			beat.Running = append(beat.Running, t[:])
-			if r.listener == sess && r.repeatDue(now) {
-				again = append(again, r)
-			}
+		s.heartbeat(sess, time.Now())
+	}
+}
+
+// heartbeat says what runs, unless the one before still waits for the stream: a host that does
+// not read would find them all at once.
+func (s *server) heartbeat(sess *session, now time.Time) {
+	if !sess.out.hasSent(sess.lastBeat) {
+		return
+	}
+	beat := &pb.Heartbeat{Interval: durationpb.New(heartbeatEvery)}
+	// Counted before the list is made: a start that is counted stands in it.
+	beat.Received = sess.received.Load()
+	var again []*run
+	s.mu.Lock()
+	for t, r := range s.attempts {
+		beat.Running = append(beat.Running, t[:])
+		if r.listener == sess && r.repeatDue(now) {
+			again = append(again, r)
 		}
-		s.mu.Unlock()
-		sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: beat}})
-		for _, r := range again {
-			r.report(sess)
-		}
+	}
+	s.mu.Unlock()
+	sess.lastBeat = sess.say(&pb.PluginMessage{Kind: &pb.PluginMessage_Heartbeat{Heartbeat: beat}})
+	for _, r := range again {
+		r.report(sess)
 	}
 }
 

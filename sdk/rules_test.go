@@ -257,6 +257,38 @@ func TestOutboxKeepsOrder(t *testing.T) {
 	}
 }
 
+// A host that does not read finds one heartbeat when it does.
+func TestHeartbeatsDoNotPileUp(t *testing.T) {
+	s := newServer(gated(nil))
+	if _, err := s.Configure(t.Context(), &pb.ConfigureRequest{Executor: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	sess, err := s.open(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sess.end(nil)
+	for range 5 {
+		s.heartbeat(sess, time.Now())
+	}
+	if n := sess.out.waiting(); n != 2 {
+		t.Errorf("%d messages wait, want Hello and a heartbeat", n)
+	}
+	done := make(chan struct{})
+	sent := 0
+	_ = sess.out.drain(done, func(frame []wireMessage) error {
+		if sent += len(frame); sent == 2 {
+			s.heartbeat(sess, time.Now())
+		} else {
+			close(done)
+		}
+		return nil
+	})
+	if sent != 3 {
+		t.Errorf("%d messages were sent, want Hello and two heartbeats", sent)
+	}
+}
+
 func TestJoining(t *testing.T) {
 	var j JoinTable
 	task := Task{Token: randomToken()}
