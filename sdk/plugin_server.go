@@ -42,7 +42,9 @@ type server struct {
 	exec            Executor
 	info            Info // as last described
 	session         *session
-	hostlessSince   time.Time // when the last session ended; zero while there is one
+	configuring     bool      // a host's Configure is under way
+	hadSession      bool      // there was one
+	hostlessSince   time.Time // when the last session or Configure ended, or the process began; zero while there is a session
 	attempts        map[Token]*run
 	draining        bool
 	drainingUnasked bool          // draining because somebody else than the host told it to
@@ -53,7 +55,7 @@ func newServer(p Plugin) *server {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand says so)
 	return &server{plugin: p, instance: hex.EncodeToString(id[:]), log: hclog.NewNullLogger(),
-		beforeNew: func() {}, data: newDataQueue(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
+		beforeNew: func() {}, data: newDataQueue(), hostlessSince: time.Now(), attempts: map[Token]*run{}, emptied: make(chan struct{})}
 }
 
 // Metadata tells what the plugin is, whatever its config.
@@ -70,6 +72,8 @@ func (s *server) Metadata(context.Context, *pb.MetadataRequest) (*pb.MetadataRes
 func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	s.configure.Lock()
 	defer s.configure.Unlock()
+	s.setConfiguring(true)
+	defer s.setConfiguring(false)
 	s.mu.Lock()
 	err := s.raiseEpoch(req.GetEpoch())
 	old := s.config
@@ -110,6 +114,16 @@ func (s *server) Configure(ctx context.Context, req *pb.ConfigureRequest) (*pb.C
 	s.info = info
 	s.mu.Unlock()
 	return &pb.ConfigureResponse{}, nil
+}
+
+// setConfiguring notes that a host's Configure begins or ends: there is a host.
+func (s *server) setConfiguring(configuring bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.configuring = configuring
+	if s.session == nil {
+		s.hostlessSince = time.Now()
+	}
 }
 
 // newExecutor guards against a New that is missing, gives nothing, or panics.

@@ -127,6 +127,7 @@ func (s *server) open(ctx context.Context, epoch uint64) (*session, error) {
 		sess.say(drainingMessage())
 	}
 	s.session = sess
+	s.hadSession = true
 	s.hostlessSince = time.Time{}
 	return sess, nil
 }

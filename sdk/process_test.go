@@ -20,6 +20,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
+
+	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
 
 // processPlugin is what the test binary serves as a process of its own.
@@ -223,6 +225,44 @@ func TestProcessSurvivesItsHost(t *testing.T) {
 	defer cancel()
 	if err := c.Drain(drained); err != nil {
 		t.Error(err)
+	}
+}
+
+// A process that no host ever comes to ends by itself, though not while a host configures it.
+func TestEndsWithoutHost(t *testing.T) {
+	making, goOn := make(chan struct{}), make(chan struct{})
+	s := newServer(Plugin{New: func(Config) (Executor, error) {
+		close(making)
+		<-goOn
+		return NewScripts(Func("a", answer))
+	}})
+	ends := func(after time.Duration) bool { return s.shouldEnd(time.Time{}, time.Now().Add(after)) != "" }
+	if ends(unclaimedFor-10*time.Second) || !ends(unclaimedFor+time.Second) {
+		t.Error("before the first host: it should end after a minute, and not before")
+	}
+	configured := make(chan error, 1)
+	go func() {
+		_, err := s.Configure(context.Background(), &pb.ConfigureRequest{Executor: "x"})
+		configured <- err
+	}()
+	<-making
+	if ends(time.Hour) {
+		t.Error("it should not end while a host configures it")
+	}
+	close(goOn)
+	if err := <-configured; err != nil {
+		t.Fatal(err)
+	}
+	sess, err := s.open(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ends(time.Hour) {
+		t.Error("it should not end while a host is there")
+	}
+	s.close(sess)
+	if !ends(hostlessFor + time.Second) {
+		t.Error("it should end after its host has gone")
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 const (
 	parentEvery  = 500 * time.Millisecond // how often it looks whether its host lives
 	hostlessFor  = 15 * time.Second       // without a stream, where it is not to survive
+	unclaimedFor = time.Minute            // before the first stream
 	idleFor      = time.Minute            // without a host and with nothing kept, where it is
 	drainFor     = 10 * time.Second       // after SIGTERM, before attempts are stopped
 	stopFor      = 2 * time.Second        // for attempts to return once they are stopped
@@ -176,13 +177,15 @@ func (p *process) watch(parent int) {
 func (s *server) shouldEnd(orphaned, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hostless := s.session == nil && !s.hostlessSince.IsZero()
+	hostless := s.session == nil && !s.configuring
 	if !s.survives() {
 		switch {
 		case !orphaned.IsZero():
 			return "the host is gone"
-		case hostless && now.Sub(s.hostlessSince) > hostlessFor:
+		case hostless && s.hadSession && now.Sub(s.hostlessSince) > hostlessFor:
 			return "the host has not come back"
+		case hostless && now.Sub(s.hostlessSince) > unclaimedFor: // it died before its pid could be read
+			return "no host has come"
 		}
 		return ""
 	}
