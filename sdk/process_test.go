@@ -26,7 +26,13 @@ import (
 
 // processPlugin is what the test binary serves as a process of its own.
 func processPlugin() Plugin {
-	return Plugin{Name: "process", Version: "1.2.3", New: Scripts(
+	return Plugin{Name: "process", Version: "1.2.3", New: func(cfg Config) (Executor, error) {
+		return Scripts(processScripts(cfg.Log)...)(cfg)
+	}}
+}
+
+func processScripts(log hclog.Logger) []Script {
+	return []Script{
 		Func("print", func(_ context.Context, _ struct{}, r Reporter) (string, error) {
 			fmt.Println("a script prints to standard output")
 			for range 2000 { // more than any pipe holds
@@ -51,11 +57,16 @@ func processPlugin() Plugin {
 			<-ctx.Done()
 			return "", os.WriteFile(path, []byte(context.Cause(ctx).Error()), 0o600)
 		}),
-		// Runs until a file is there.
+		// Runs until a file is there, and then speaks in each way there is.
 		Func("until", func(ctx context.Context, path string, r Reporter) (string, error) {
 			r.Progress(1, 0, "running")
 			for {
 				if _, err := os.Stat(path); err == nil {
+					r.Log().Info("seen")
+					log.Info("seen")
+					for _, to := range []*os.File{os.Stdout, os.Stderr} {
+						_, _ = fmt.Fprintln(to, "seen") // where nobody may listen any more
+					}
 					return "seen", nil
 				}
 				select {
@@ -65,7 +76,7 @@ func processPlugin() Plugin {
 				}
 			}
 		}),
-	)}
+	}
 }
 
 var garbage []byte
@@ -193,7 +204,8 @@ func TestProcessEndsWithItsHost(t *testing.T) {
 	}
 }
 
-// One that is to survive goes on, and the next host gets the outcome.
+// One that is to survive goes on, also if it logs and prints where nobody listens any more, and
+// the next host gets the outcome.
 func TestProcessSurvivesItsHost(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	input, _ := json.Marshal(file)
