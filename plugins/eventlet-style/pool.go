@@ -2,6 +2,7 @@ package eventlet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -98,6 +99,9 @@ func (p *pool) acquireSlot(ctx context.Context) error {
 	case p.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), sdk.ErrDetach) {
+			return sdk.ErrReleased // it may run elsewhere, also where it must never run twice
+		}
 		return fmt.Errorf("waited for one of %d slots of the pool: %w", cap(p.slots), context.Cause(ctx))
 	}
 }

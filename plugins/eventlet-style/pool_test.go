@@ -122,6 +122,14 @@ func TestPoolIsBounded(t *testing.T) {
 	if !errors.Is(err, sdk.ErrCancel) || sdk.OutcomeOf(ctx, sdk.Result{}, err).Kind != sdk.OutcomeCanceled {
 		t.Errorf("called off while it waited: %v", err)
 	}
+	detached, detach := context.WithCancelCause(t.Context())
+	detach(sdk.ErrDetach)
+	if _, err := p.Execute(detached, task(3), nil); !errors.Is(err, sdk.ErrReleased) {
+		t.Errorf("let go while it waited: %v", err)
+	}
+	if err := p.Revert(detached, task(3), nil); !errors.Is(err, sdk.ErrReleased) {
+		t.Errorf("a revert that is let go while it waits: %v", err)
+	}
 	if len(entered) != 0 {
 		t.Errorf("%s ran beyond the pool", <-entered)
 	}
