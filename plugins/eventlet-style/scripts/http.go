@@ -195,6 +195,9 @@ func isUTF8Text(body []byte, cut bool) bool {
 	return utf8.Valid(body)
 }
 
+// maxSaid is how many bytes of an answer that was not hoped for go into its error.
+const maxSaid = 512
+
 // unexpected is the error of an answer that was not hoped for, with the
 // beginning of what the service said.
 func (c httpSender) unexpected(resp *http.Response, in httpTask) error {
@@ -202,8 +205,8 @@ func (c httpSender) unexpected(resp *http.Response, in httpTask) error {
 	if resp.StatusCode < 400 || len(in.Expect) > 0 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
 		err = fmt.Errorf("%w, which is not expected", err)
 	}
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // better little than nothing
-	if text := strings.TrimSpace(string(said)); text != "" && utf8.ValidString(text) {
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxSaid)) // better little than nothing
+	if text := strings.TrimSpace(strings.ToValidUTF8(string(said), "")); text != "" && isUTF8Text(said, len(said) == maxSaid) {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	return err

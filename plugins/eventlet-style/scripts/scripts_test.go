@@ -172,6 +172,25 @@ func httpScript(t *testing.T, h http.HandlerFunc, more string) (sdk.Script, stri
 	return s, srv.URL
 }
 
+// Of an answer that is not hoped for the beginning is said, also where that ends within a
+// character; what is no text is not.
+func TestHTTPSaysWhatTheServiceSaid(t *testing.T) {
+	s, base := httpScript(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		text := strings.Repeat("x", maxSaid-2) + "€ and more"
+		if r.URL.Path == "/binary" {
+			text = "\x89PNG" + text
+		}
+		_, _ = io.WriteString(w, text)
+	}, "")
+	for path, want := range map[string]bool{"/text": true, "/binary": false} {
+		o := run(t, s, fmt.Sprintf(`{"url": %q}`, base+path))
+		if said := strings.HasSuffix(o.Message, "xxx"); o.Kind != sdk.OutcomeFailed || said != want {
+			t.Errorf("%s: %s %q", path, o.Kind, o.Message)
+		}
+	}
+}
+
 func TestHTTPRequests(t *testing.T) {
 	s, base := httpScript(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
