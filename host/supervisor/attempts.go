@@ -15,8 +15,12 @@ type attempt struct {
 
 // attemptTable says where each attempt runs. Its methods need the executor's lock.
 type attemptTable struct {
-	byToken   map[sdk.Token]*attempt
-	abandoned int // how many attempts are abandoned
+	byToken map[sdk.Token]*attempt
+	stuck   map[*instance]struct{} // those on which abandoned attempts go on
+}
+
+func newAttemptTable() attemptTable {
+	return attemptTable{byToken: map[sdk.Token]*attempt{}, stuck: map[*instance]struct{}{}}
 }
 
 // enter puts an attempt on inst, or joins the one of the same token wherever it runs.
@@ -25,6 +29,10 @@ func (table *attemptTable) enter(t *sdk.Task, inst *instance) *attempt {
 	if a == nil || a.calls == 0 {
 		a = &attempt{token: t.Token, inst: inst, suspect: t.Suspect}
 		table.byToken[t.Token] = a
+		inst.load.running++
+		if a.suspect {
+			inst.load.suspects++
+		}
 	}
 	a.calls++
 	return a
@@ -36,11 +44,16 @@ func (table *attemptTable) returned(a *attempt, dead bool) {
 	if a.calls > 0 {
 		return
 	}
-	if a.suspect && dead {
-		a.inst.diedWithSuspect = true
+	on := &a.inst.load
+	on.running--
+	if a.suspect {
+		on.suspects--
+		a.inst.diedWithSuspect = a.inst.diedWithSuspect || dead
 	}
 	if a.abandoned {
-		table.abandoned--
+		if on.abandoned--; on.abandoned == 0 {
+			delete(table.stuck, a.inst)
+		}
 		delete(table.byToken, a.token)
 	}
 }
@@ -56,7 +69,8 @@ func (table *attemptTable) settled(t sdk.Token) *instance {
 		delete(table.byToken, t)
 	case !a.abandoned:
 		a.abandoned = true
-		table.abandoned++
+		a.inst.load.abandoned++
+		table.stuck[a.inst] = struct{}{}
 	}
 	return a.inst
 }
@@ -68,30 +82,10 @@ type load struct{ running, abandoned, suspects int }
 // onlyAbandoned says that nothing is left but what nobody waits for.
 func (l load) onlyAbandoned() bool { return l.abandoned > 0 && l.abandoned == l.running }
 
-// loads are the processes on which anything runs.
-func (table *attemptTable) loads() map[*instance]load {
-	out := map[*instance]load{}
-	for _, a := range table.byToken {
-		if a.calls == 0 {
-			continue
-		}
-		l := out[a.inst]
-		l.running++
-		if a.abandoned {
-			l.abandoned++
-		}
-		if a.suspect {
-			l.suspects++
-		}
-		out[a.inst] = l
-	}
-	return out
-}
-
 // forgetInstance drops what is remembered of a process that is gone, and says whether a suspect
 // ran on it when it died.
 func (table *attemptTable) forgetInstance(inst *instance) (suspect bool) {
-	suspect = inst.diedWithSuspect || table.loads()[inst].suspects > 0
+	suspect = inst.diedWithSuspect || inst.load.suspects > 0
 	for t, a := range table.byToken {
 		if a.inst == inst && a.calls == 0 { // the others are about to return
 			delete(table.byToken, t)

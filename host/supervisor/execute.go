@@ -103,7 +103,7 @@ func (e *Executor) returned(a *attempt, t *sdk.Task, err error) (again bool) {
 // What is handed on runs elsewhere, and the end of this process would not end it. It
 // needs the lock held.
 func (e *Executor) checkStuck() {
-	if e.attempts.abandoned > 0 && !e.deferred {
+	if len(e.attempts.stuck) > 0 && !e.deferred {
 		signal(e.stuckSignal)
 	}
 }
@@ -158,11 +158,25 @@ func (e *Executor) enter(ctx context.Context, t *sdk.Task) (a *attempt) {
 	}
 }
 
-// loads are the processes on which anything runs.
-func (e *Executor) loads() map[*instance]load {
+// loadOf is what runs on a process.
+func (e *Executor) loadOf(inst *instance) load {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.attempts.loads()
+	return inst.load
+}
+
+// onlyStuck are the processes on which nothing else is left than abandoned attempts, with what
+// runs on them.
+func (e *Executor) onlyStuck() map[*instance]load {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := map[*instance]load{}
+	for inst := range e.attempts.stuck {
+		if inst.load.onlyAbandoned() {
+			out[inst] = inst.load
+		}
+	}
+	return out
 }
 
 // forgetInstance drops what is remembered of a process that is gone, and says whether a

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/taskhost/taskhost/host/task"
-	"github.com/taskhost/taskhost/sdk"
 )
 
 // Executor is one supervised plugin. To whoever runs attempts it is an sdk.Executor like
@@ -44,7 +43,7 @@ func newExecutor(s *Supervisor, config task.ExecutorConfig, dataDir string) *Exe
 		requests: make(chan request), changed: make(chan struct{}, 1), done: make(chan struct{}),
 		status:        task.ExecutorStatus{Name: config.Name, Plugin: config.Plugin, State: task.ExecutorStarting, Reason: "the plugin is being started"},
 		statusChanged: make(chan struct{}), stuckSignal: make(chan struct{}, 1),
-		attempts: attemptTable{byToken: map[sdk.Token]*attempt{}},
+		attempts: newAttemptTable(),
 	}
 }
 

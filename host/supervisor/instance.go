@@ -34,7 +34,10 @@ type instance struct {
 	askedEnd  atomic.Bool   // it is being ended: its connection closes before its process is gone
 	ended     chan struct{} // closed when nothing of it is left
 
-	diedWithSuspect bool // a suspect ran when it died; under the executor's lock
+	// What follows is under the executor's lock.
+
+	load            load // what runs on it
+	diedWithSuspect bool // a suspect ran when it died
 }
 
 func (e *Executor) newInstance() *instance {

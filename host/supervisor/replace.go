@@ -47,7 +47,7 @@ const reasonStuckAttempt = "an attempt on the plugin process did not stop when i
 // ever, and only the end of the process frees its slot.
 func (c *controller) onStuck() {
 	inst := c.current
-	if inst != nil && !c.drainedByOperator && c.executor.loads()[inst].abandoned > 0 {
+	if inst != nil && !c.drainedByOperator && c.executor.loadOf(inst).abandoned > 0 {
 		c.stopRouting(inst)
 		inst.showState(task.ExecutorDraining, reasonStuckAttempt)
 		c.retiring.Go(func() {
@@ -62,10 +62,8 @@ func (c *controller) onStuck() {
 
 // killStuck kills the processes on which nothing else is left. That ends Execute.
 func (c *controller) killStuck() {
-	for inst, on := range c.executor.loads() {
-		if on.onlyAbandoned() {
-			c.executor.log.Warn("plugin process is killed: "+reasonStuckAttempt+", and nothing else runs on it", "pid", inst.process.pid(), "attempts", on.abandoned)
-			inst.process.kill()
-		}
+	for inst, on := range c.executor.onlyStuck() {
+		c.executor.log.Warn("plugin process is killed: "+reasonStuckAttempt+", and nothing else runs on it", "pid", inst.process.pid(), "attempts", on.abandoned)
+		inst.process.kill()
 	}
 }

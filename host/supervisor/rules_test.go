@@ -85,7 +85,7 @@ func TestEndings(t *testing.T) {
 
 // Whose attempts run where, who is given up, and what a death may be put down to.
 func TestBoard(t *testing.T) {
-	b := attemptTable{byToken: map[sdk.Token]*attempt{}}
+	b := newAttemptTable()
 	one, two := &instance{}, &instance{}
 	task := func(n byte, suspect bool) *sdk.Task { return &sdk.Task{Token: sdk.Token{n}, Suspect: suspect} }
 	first := b.enter(task(1, false), one)
@@ -94,18 +94,18 @@ func TestBoard(t *testing.T) {
 		t.Error("a token that runs is not joined where it runs")
 	}
 	b.returned(first, false)
-	if got, want := b.loads()[one], (load{running: 2, suspects: 1}); got != want {
+	if got, want := one.load, (load{running: 2, suspects: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if on := b.settled(sdk.Token{1}); on != one || b.abandoned != 1 || b.loads()[one].onlyAbandoned() {
-		t.Errorf("given up beside another: %+v", b.loads()[one])
+	if on := b.settled(sdk.Token{1}); on != one || len(b.stuck) != 1 || one.load.onlyAbandoned() {
+		t.Errorf("given up beside another: %+v", one.load)
 	}
 	b.returned(second, false)
-	if !b.loads()[one].onlyAbandoned() || b.forgetInstance(one) {
+	if !one.load.onlyAbandoned() || b.forgetInstance(one) {
 		t.Error("what is left was given up, and no suspect runs")
 	}
 	b.returned(first, true)
-	if len(b.byToken) != 0 || b.abandoned != 0 {
+	if len(b.byToken) != 0 || len(b.stuck) != 0 || one.load != (load{}) {
 		t.Errorf("what is over is remembered: %+v", b.byToken)
 	}
 	for n, name := range []string{"which has not returned", "which has"} {
