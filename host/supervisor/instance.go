@@ -78,7 +78,7 @@ func (i *instance) watch() error {
 		if i.askedEnd.Load() { // by this host: it has its time for that
 			<-i.ended
 		}
-		i.process.waitOutputRead(100 * time.Millisecond)
+		i.process.waitOutputRead(time.Second)
 	}
 	why := errors.New("plugin process " + i.process.howItEnded())
 	if i.process.running() {
