@@ -75,17 +75,7 @@ func (a *actionFlags) request(ctx context.Context, c *client.Client, cmd *cobra.
 	if err != nil {
 		return req, err
 	}
-	req.Filter = api.ActionFilter{State: a.filter.states, Type: f.Types, Executor: f.Executor, Owner: f.Owner, Key: f.Key, Labels: f.Labels}
-	for to, id := range map[*string]task.ID{&req.Filter.Group: f.Group, &req.Filter.Parent: f.Parent} {
-		if !id.IsZero() {
-			*to = id.String()
-		}
-	}
-	for to, t := range map[**time.Time]time.Time{&req.Filter.CreatedAfter: f.CreatedAfter, &req.Filter.CreatedBefore: f.CreatedBefore} {
-		if !t.IsZero() {
-			*to = &t
-		}
-	}
+	req.Filter = api.ActionFilterOf(f)
 	return req, nil
 }
 

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -18,6 +20,48 @@ func firstGiven(cmd *cobra.Command, names []string) string {
 		}
 	}
 	return ""
+}
+
+// refuseEmpty has flags that select things take no empty value: what a script leaves unset
+// (--group "$GROUP") would select everything.
+func refuseEmpty(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		f := cmd.Flags().Lookup(name)
+		f.Value = filledValue{f.Value}
+		f.DefValue = "" // pflag knows an empty list as no default by its type, which is hidden now
+	}
+}
+
+// filledValue is the value of a flag that is not empty once it is set, nor in any part of a list.
+type filledValue struct{ pflag.Value }
+
+func (v filledValue) Set(s string) error {
+	parts := []string{s}
+	if v.Type() == "stringSlice" {
+		parts = strings.Split(s, ",")
+	}
+	if slices.Contains(parts, "") {
+		return errors.New("an empty value selects nothing: leave the flag out where it is not to select")
+	}
+	return v.Value.Set(s)
+}
+
+// freeText are the arguments, as the usage of commands calls them, that may be empty.
+var freeText = []string{"DATA|@FILE|-", "LINE", "MESSAGE", "REASON"}
+
+// checkArgs refuses an empty argument where one names something: of a path it would be no
+// part, and of a list no filter.
+func checkArgs(cmd *cobra.Command, args []string) error {
+	names := strings.Fields(cmd.Use)[1:]
+	i := slices.Index(args, "")
+	if i < 0 || len(names) == 0 || strings.HasPrefix(cmd.Name(), "__") { // what completes an empty word
+		return nil
+	}
+	name := strings.Trim(names[min(i, len(names)-1)], "[].")
+	if slices.Contains(freeText, name) {
+		return nil
+	}
+	return usagef("argument %d of %s is empty: it wants %s", i+1, cmd.CommandPath(), name)
 }
 
 // pastTime reads a time, or how long ago that was.

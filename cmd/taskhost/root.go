@@ -41,8 +41,11 @@ func (p *program) root() *cobra.Command {
 		Short:         "Durable tasks, and the executors that run them",
 		Long:          "taskhost makes work durable: submit a task, and it is run until it is final.\n\n" + exitHelp + "\n\n" + envHelp,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			p.parsed = true
+			if err := checkArgs(cmd, args); err != nil {
+				return err
+			}
 			if !slices.Contains(formats, p.format) {
 				return usagef("-o %s: want one of %s", p.format, strings.Join(formats, ", "))
 			}

@@ -197,6 +197,7 @@ func (p *program) auditCmd() *cobra.Command {
 	c.Flags().StringVar(&f.Action, "action", "", "this operation, such as cancelTask")
 	c.Flags().StringVar(&after, "after", "", "later than this time (RFC 3339, or a duration ago such as 10m)")
 	c.Flags().StringVar(&before, "before", "", "earlier than this time")
+	refuseEmpty(c, "owner", "name", "action", "after", "before")
 	c.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	c.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error
