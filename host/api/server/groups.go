@@ -77,11 +77,7 @@ func (h *handlers) listGroups(w http.ResponseWriter, r *http.Request, s task.Sco
 }
 
 func (h *handlers) getGroup(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	q := newQuery(r)
-	if err := q.err(); err != nil {
-		return err
-	}
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -95,7 +91,7 @@ func (h *handlers) getGroup(w http.ResponseWriter, r *http.Request, s task.Scope
 // changeGroup answers a request that changes a group with the group as it is then.
 func (h *handlers) changeGroup(status int, change func(r *http.Request, s task.Scope, id task.ID) (group.Group, error)) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		id, err := h.taskID(w, r)
+		id, err := h.changedID(w, r)
 		if err != nil {
 			return err
 		}
@@ -117,7 +113,7 @@ func (h *handlers) writeGroup(w http.ResponseWriter, status int, g *group.Group)
 }
 
 func (h *handlers) deleteGroup(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}

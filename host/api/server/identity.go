@@ -59,9 +59,6 @@ func (h *handlers) createToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 }
 
 func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	out := api.TokenList{Tokens: []api.Token{}}
 	if h.opts.Access != nil {
 		for _, t := range h.opts.Access.Tokens() {
@@ -72,7 +69,7 @@ func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Sco
 }
 
 func (h *handlers) getToken(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -88,7 +85,7 @@ func (h *handlers) getToken(w http.ResponseWriter, r *http.Request, _ task.Scope
 }
 
 func (h *handlers) revokeToken(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -104,9 +101,6 @@ func (h *handlers) revokeToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 }
 
 func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	who := &w.(*startedWriter).caller
 	quota, err := h.quotaOf(r, who.Owner)
 	if err != nil {

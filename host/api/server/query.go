@@ -12,16 +12,15 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// query reads the parameters of a request; unknown ones and second values where
-// one is wanted are faults.
+// query reads the parameters of a request; second values where one is wanted are
+// faults. That it has no others than its route declares is seen to before: see checkQuery.
 type query struct {
 	values url.Values
 	bad    faults
-	asked  map[string]bool // asked are the names that the route reads.
 }
 
 func newQuery(r *http.Request) *query {
-	q := &query{asked: map[string]bool{}}
+	q := &query{}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		q.bad.add(nil, "the query cannot be read: %v", err)
@@ -34,10 +33,7 @@ func newQuery(r *http.Request) *query {
 func (q *query) has(name string) bool { return q.values.Has(name) }
 
 // repeated is every value of a parameter that may repeat.
-func (q *query) repeated(name string) []string {
-	q.asked[name] = true
-	return q.values[name]
-}
+func (q *query) repeated(name string) []string { return q.values[name] }
 
 // single is the value of a parameter that may be given once; "" if it is not.
 func (q *query) single(name string) string {
@@ -156,13 +152,8 @@ func (q *query) duration(name string) time.Duration {
 	return d
 }
 
-// err says what is wrong with the query, once every parameter of the route was asked for.
+// err says what is wrong with the query, once what the route reads of it was read.
 func (q *query) err() error {
-	for name := range q.values {
-		if !q.asked[name] {
-			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
-		}
-	}
 	if len(q.bad) == 0 {
 		return nil
 	}

@@ -29,9 +29,6 @@ func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.
 }
 
 func (h *handlers) getResource(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	res, err := h.svc.Resource(r.Context(), s, r.PathValue("name"))
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ var tags = []struct{ name, doc string }{
 
 // The parameters and headers that several routes have.
 var (
-	taskPrefix = param{name: "id", in: "path", kind: "string", least: minPrefix, most: 36, pattern: "^[0-9A-Fa-f-]+$",
+	taskPrefix = param{name: "id", in: "path", kind: "string", least: 1, most: idLength, pattern: "^[0-9A-Fa-f-]+$",
 		doc: "the task's id, or a beginning of it that no other task's id has"}
 	taskID       = param{name: "id", in: "path", kind: "uuid", doc: "the task's whole id"}
 	typeName     = param{name: "name", in: "path", kind: "string", doc: "the task type's name"}

@@ -89,7 +89,7 @@ func (h *handlers) createSchedule(w http.ResponseWriter, r *http.Request, s task
 }
 
 func (h *handlers) changeSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (h *handlers) getSchedule(w http.ResponseWriter, r *http.Request, s task.Sc
 	if err := q.err(); err != nil {
 		return err
 	}
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (h *handlers) listSchedules(w http.ResponseWriter, r *http.Request, s task.
 }
 
 func (h *handlers) deleteSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (h *handlers) deleteSchedule(w http.ResponseWriter, r *http.Request, s task
 }
 
 func (h *handlers) runSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func toRequest(s *task.Spec) api.TaskRequest {
 	d := api.TaskRequest{Type: s.Type, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
 		Labels: s.Labels, Route: s.Route, Timeout: api.Duration(s.Timeout), MaxAttempts: s.MaxAttempts, MaxLost: s.MaxLost,
 		Exclusive: s.Resources.Exclusive, Shared: s.Resources.Shared}
-	if !isNull(s.Input) {
+	if len(s.Input) > 0 && !isNull(s.Input) {
 		d.Input = task.MaskInput(s.Input)
 	}
 	if s.Retain != nil {
