@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (s storedTokens) CreateToken(ctx context.Context, r api.TokenRequest) (api.
 }
 
 func (s storedTokens) Tokens(context.Context) ([]api.Token, error) {
-	var out []api.Token
+	out := []api.Token{}
 	for _, t := range s.of.Tokens() {
 		out = append(out, api.TokenOf(&t))
 	}
@@ -140,18 +141,16 @@ func (p *program) tokenRevokeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var found []api.Token
-		for _, one := range all {
-			if one.Name == args[0] || len(args[0]) >= 4 && strings.HasPrefix(one.ID, strings.ToLower(args[0])) {
-				found = append(found, one)
-			}
+		found := slices.DeleteFunc(slices.Clone(all), func(t api.Token) bool { return t.Name != args[0] })
+		if len(found) == 0 {
+			found = slices.DeleteFunc(slices.Clone(all), func(t api.Token) bool { return !strings.HasPrefix(t.ID, strings.ToLower(args[0])) })
 		}
 		switch len(found) {
 		case 0:
 			return task.Errorf(task.CodeNotFound, "no token has the name %q, or an id that begins so", args[0])
 		case 1:
 		default:
-			return task.Errorf(task.CodeConflict, "%d tokens are called %q, of %s and %s among others: give an id", len(found), args[0], found[0].Owner, found[1].Owner)
+			return task.Errorf(task.CodeConflict, "%d tokens are called %q, or have an id that begins so, of %s and %s among others: give more of an id", len(found), args[0], found[0].Owner, found[1].Owner)
 		}
 		if err := t.RevokeToken(ctx, found[0].ID); err != nil {
 			return err

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/identity"
@@ -59,11 +62,26 @@ func (h *handlers) createToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 }
 
 func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
+	q := newQuery(r)
+	limit := cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
+	cursor := q.cursor("cursor")
+	if err := q.err(); err != nil {
+		return err
+	}
 	out := api.TokenList{Tokens: []api.Token{}}
-	if h.opts.Access != nil {
-		for _, t := range h.opts.Access.Tokens() {
-			out.Tokens = append(out.Tokens, api.TokenOf(&t))
-		}
+	if h.opts.Access == nil {
+		return h.writeJSON(w, http.StatusOK, out)
+	}
+	all := h.opts.Access.Tokens()
+	if !cursor.IsZero() { // newest first: the list goes on with lower ids
+		all = slices.DeleteFunc(all, func(t identity.Token) bool { return bytes.Compare(t.ID[:], cursor[:]) >= 0 })
+	}
+	page := all[:min(len(all), limit)]
+	for i := range page {
+		out.Tokens = append(out.Tokens, api.TokenOf(&page[i]))
+	}
+	if len(page) < len(all) {
+		out.Next = q.linkNext(w, r, page[limit-1].ID)
 	}
 	return h.writeJSON(w, http.StatusOK, out)
 }
@@ -146,7 +164,8 @@ func (h *handlers) identityRoutes() []route {
 				{name: "Location", kind: "string", doc: "the path of the token", always: true},
 				{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a secret is not kept", always: true}}}}},
 		{method: http.MethodGet, path: "/v1/tokens", id: "listTokens", tag: tag, summary: "List tokens", handle: h.listTokens, role: identity.Admin,
-			description: "All that were not revoked, those that have expired, too. For admins.", answers: []answer{{status: http.StatusOK, doc: "the tokens", body: api.TokenList{}}}},
+			description: "All that were not revoked, those that have expired, too. Newest first. For admins.", params: []param{pageLimit("tokens"), pageCursor},
+			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TokenList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/tokens/{id}", id: "getToken", tag: tag, summary: "Read a token", handle: h.getToken, role: identity.Admin,
 			description: "Without its secret, which is not kept. For admins.", params: []param{tokenID}, codes: []task.Code{task.CodeNotFound, task.CodeConflict},
 			answers: []answer{{status: http.StatusOK, doc: "the token", body: api.Token{}}}},

@@ -109,7 +109,7 @@ const maxPreview = 1000
 
 func (h *handlers) getSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	preview := int(q.integer("preview", 0, maxPreview))
+	preview := int(q.integer("preview", 1, maxPreview))
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -129,8 +129,10 @@ func (h *handlers) writeSchedule(w http.ResponseWriter, status int, s *schedule.
 	if err != nil {
 		return err
 	}
-	if out.Preview, err = s.Preview(preview, time.Now()); err != nil {
-		return err
+	if preview > 0 {
+		if out.Preview, err = s.Preview(preview, time.Now()); err != nil {
+			return err
+		}
 	}
 	return h.writeJSON(w, status, out)
 }
