@@ -28,7 +28,7 @@ const envHelp = `Environment:
   TASKHOST_TOKEN   token to call it with
   TASKHOST_CA_CERT file with the authorities that its certificate is checked by
   TASKHOST_CERT    file with a client certificate, and TASKHOST_KEY with its key
-  TASKHOST_CONFIG  config file of the server
+  TASKHOST_CONFIG  config file of the server, or the worker
   NO_COLOR         no colors, if set`
 
 func (p *program) root() *cobra.Command {
