@@ -130,7 +130,7 @@ func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) 
 
 func (h *handlers) listAudit(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	q := newQuery(r)
-	f := identity.Filter{Owner: q.single("owner"), Action: q.single("action"), Name: q.single("name"), After: q.time("after"), Before: q.time("before"),
+	f := identity.Filter{Owner: q.filled("owner"), Action: q.filled("action"), Name: q.filled("name"), After: q.time("after"), Before: q.time("before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
 	if err := q.err(); err != nil {
 		return err
@@ -174,8 +174,8 @@ func (h *handlers) identityRoutes() []route {
 			codes: codes(writes, task.CodeNotFound, task.CodeConflict), answers: []answer{{status: http.StatusNoContent, doc: "it is revoked"}}},
 		{method: http.MethodGet, path: "/v1/audit", id: "listAudit", tag: tag, summary: "Read who changed what", handle: h.listAudit, role: identity.Admin,
 			description: "Every change that was asked for and answered, and those that were refused for want of a role, by who has to say who they are. Newest first. For admins.",
-			params: []param{{name: "owner", in: "query", kind: "string", doc: "of callers of this owner"}, {name: "name", in: "query", kind: "string", doc: "of callers of this name"},
-				{name: "action", in: "query", kind: "string", doc: "of this operation, such as cancelTask"},
+			params: []param{selector("owner", "of callers of this owner"), selector("name", "of callers of this name"),
+				selector("action", "of this operation, such as cancelTask"),
 				{name: "after", in: "query", kind: "date-time", doc: "later than this"}, {name: "before", in: "query", kind: "date-time", doc: "earlier than this"},
 				pageLimit("events"), pageCursor},
 			codes: reads, answers: []answer{{status: http.StatusOK, doc: "one page", body: api.AuditList{}, headers: []param{nextLink}}}},

@@ -47,6 +47,16 @@ func (q *query) single(name string) string {
 	return v[0]
 }
 
+// filled is the value of a filter; "" if it is not given. An empty one is a fault: it would
+// have a list, or a stream, show everything.
+func (q *query) filled(name string) string {
+	v := q.single(name)
+	if v == "" && q.has(name) {
+		q.bad.add(place{name}, "query parameter %s is empty: leave it out where it is not to select", name)
+	}
+	return v
+}
+
 // integer is between lo and hi; 0 if it is not given.
 func (q *query) integer(name string, lo, hi int64) int64 {
 	v := q.single(name)
@@ -91,9 +101,9 @@ func (q *query) cursor(name string) task.ID {
 	return id
 }
 
-// id is an id; zero if it is not given.
+// id is an id to select by; zero if it is not given.
 func (q *query) id(name string) task.ID {
-	v := q.single(name)
+	v := q.filled(name)
 	if v == "" {
 		return task.ID{}
 	}
@@ -104,9 +114,9 @@ func (q *query) id(name string) task.ID {
 	return id
 }
 
-// time is in UTC; zero if it is not given.
+// time is a time to select by, in UTC; zero if it is not given.
 func (q *query) time(name string) time.Time {
-	v := q.single(name)
+	v := q.filled(name)
 	if v == "" {
 		return time.Time{}
 	}

@@ -30,7 +30,7 @@ func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.
 
 func (h *handlers) getResource(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	owner := q.single("owner")
+	owner := q.filled("owner")
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (h *handlers) resourceRoutes() []route {
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ResourceList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read a resource", handle: h.getResource,
 			description: "Who has it, and who waits for it in which order. Who sees all owners' resources gets the one of that name; of several it is 409 conflict, which names owners, unless owner says whose.",
-			params:      []param{resourceName, {name: "owner", in: "query", kind: "string", doc: "whose; who is no operator sees their own alone"}},
+			params:      []param{resourceName, selector("owner", "whose; who is no operator sees their own alone")},
 			codes:       codes(reads, task.CodeNotFound, task.CodeConflict), answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
 	}
 }

@@ -139,7 +139,7 @@ func (h *handlers) writeSchedule(w http.ResponseWriter, status int, s *schedule.
 
 func (h *handlers) listSchedules(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	f := schedule.Filter{Name: q.single("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
+	f := schedule.Filter{Name: q.filled("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (h *handlers) scheduleRoutes() []route {
 			body: api.ScheduleRequest{}, codes: asked,
 			answers: one(http.StatusCreated, "the schedule", param{name: "Location", kind: "string", doc: "the path of the schedule", always: true})},
 		{method: http.MethodGet, path: "/v1/schedules", id: "listSchedules", tag: tag, summary: "List schedules", handle: h.listSchedules,
-			description: "Newest first.", params: []param{{name: "name", in: "query", kind: "string", doc: "the schedule of this name"}, pageLimit("schedules"), pageCursor}, codes: reads,
+			description: "Newest first.", params: []param{selector("name", "the schedule of this name"), pageLimit("schedules"), pageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ScheduleList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/schedules/{id}", id: "getSchedule", tag: tag, summary: "Read a schedule", handle: h.getSchedule,
 			description: "When it runs next, and what became of its last run.", codes: codes(reads, task.CodeNotFound),

@@ -23,6 +23,28 @@ func TestNoRouteTakesAnUndeclaredQuery(t *testing.T) {
 	})
 }
 
+// An empty filter is no filter, and refused: what is empty by mistake would show everything.
+func TestEmptyFiltersAreRefused(t *testing.T) {
+	r := serveAs(t, broken{}, server.Options{})
+	n := 0
+	eachOperation(theContract(), func(method, path string, op map[string]any) {
+		params, _ := op["parameters"].([]any)
+		for _, p := range params {
+			p := object(p)
+			name := p["name"].(string)
+			if schema := object(p["schema"]); p["in"] != "query" || schema["minLength"] == nil && schema["format"] == nil || name == "cursor" {
+				continue
+			}
+			n++
+			target, body := sample(method, path)
+			r.wants(r.do(method, target+"?"+name+"=", body), 400, task.CodeInvalidRequest)
+		}
+	})
+	if n < 20 {
+		t.Errorf("%d parameters select", n)
+	}
+}
+
 // What can be no id is nothing's, and answered as an id that nothing has.
 func TestPathsWithoutAnID(t *testing.T) {
 	r := serveAs(t, broken{}, server.Options{})
