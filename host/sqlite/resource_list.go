@@ -74,7 +74,7 @@ func (s *Store) Resource(ctx context.Context, scope task.Scope, name string) (re
 			return r, err
 		}
 		if len(owners) > 1 {
-			return r, task.Errorf(task.CodeConflict, "several owners have a resource %q, %s among them: say whose", name, strings.Join(owners, ", "))
+			return r, task.Errorf(task.CodeConflict, "several owners have a resource %q, %s among them: name its owner", name, strings.Join(owners, ", "))
 		}
 		r.Owner = strings.Join(owners, "")
 	}
