@@ -7,7 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listExecutors(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) listExecutors(w http.ResponseWriter, _ *http.Request, s task.Scope) error {
 	list := h.svc.Executors()
 	out := api.ExecutorList{Executors: make([]api.Executor, len(list))}
 	for i := range list {

@@ -7,7 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listWorkers(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+func (h *handlers) listWorkers(w http.ResponseWriter, _ *http.Request, s task.Scope) error {
 	return h.writeJSON(w, http.StatusOK, h.workersNamed("", s))
 }
 
