@@ -45,6 +45,7 @@ func (p *program) actionCmd() *cobra.Command {
 	f.BoolVar(&a.wait, "wait", false, "wait until it is done, and show how far it is")
 	f.DurationVar(&a.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
 	f.StringVar(&a.idempotencyKey, "idempotency-key", "", "do it once, however often this is run with the same key")
+	refuseEmpty(cmd, "idempotency-key")
 	completeFlag(cmd, "to", p.completeExecutors())
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		req, err := a.request(ctx, c, cmd, args[0])

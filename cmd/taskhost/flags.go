@@ -22,13 +22,15 @@ func firstGiven(cmd *cobra.Command, names []string) string {
 	return ""
 }
 
-// refuseEmpty has flags that select things take no empty value: what a script leaves unset
-// (--group "$GROUP") would select everything.
+// refuseEmpty has flags take no empty value, where that would be as if they were not given: what
+// a script leaves unset (--group "$GROUP") would select everything, or guard nothing.
 func refuseEmpty(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		f := cmd.Flags().Lookup(name)
 		f.Value = filledValue{f.Value}
-		f.DefValue = "" // pflag knows an empty list as no default by its type, which is hidden now
+		if f.DefValue == "[]" { // which pflag knows as no default by the value's type, hidden now
+			f.DefValue = ""
+		}
 	}
 }
 
@@ -41,7 +43,7 @@ func (v filledValue) Set(s string) error {
 		parts = strings.Split(s, ",")
 	}
 	if slices.Contains(parts, "") {
-		return errors.New("an empty value selects nothing: leave the flag out where it is not to select")
+		return errors.New("it is empty: give it a value, or leave it out")
 	}
 	return v.Value.Set(s)
 }

@@ -59,6 +59,7 @@ func (p *program) tokenCmd() *cobra.Command {
 func (p *program) withTokens(c *cobra.Command, run func(ctx context.Context, t tokens, args []string) error) *cobra.Command {
 	var dir string
 	c.Flags().StringVar(&dir, "data-dir", "", "work on the data directory of a server that is stopped, and ask none")
+	refuseEmpty(c, "data-dir")
 	asking := p.withClient(func(ctx context.Context, c *client.Client, args []string) error { return run(ctx, c, args) })
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if dir == "" {
@@ -80,6 +81,7 @@ func (p *program) tokenCreateCmd() *cobra.Command {
 	c.Flags().StringVar(&r.Owner, "owner", identity.DefaultOwner, "whose tasks it is for")
 	c.Flags().StringVar(&r.Role, "role", string(identity.Member), "what it lets do: "+strings.Join(identity.Roles(), ", "))
 	c.Flags().StringVar(&ends, "expires", "", "when it ends: a time (RFC 3339), or a duration from now such as 720h (default: never)")
+	refuseEmpty(c, "owner", "role", "expires")
 	completeFlag(c, "role", cobra.FixedCompletions(identity.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return p.withTokens(c, func(ctx context.Context, t tokens, args []string) error {
 		var err error
