@@ -90,8 +90,10 @@ type remoteWorker struct {
 	peer wire.Peer
 	// described says that info was heard. Before that the worker is offered nothing.
 	described bool
-	// info is what the worker said of itself, except for its types.
-	info wire.WorkerInfo
+	// info is what the worker said of itself, except for its types, and revision which of it
+	// that was.
+	info     wire.WorkerInfo
+	revision uint64
 	// types are those that it offers and that the fleet had room for.
 	types []string
 	// versions are in which version it offers them, where it says so.

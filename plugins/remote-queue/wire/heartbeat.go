@@ -21,8 +21,10 @@ type Heartbeat struct {
 	Unreachable bool `json:"unreachable,omitempty"`
 	// Bye says that the worker ends, and that nothing it named is left.
 	Bye bool `json:"bye,omitempty"`
-	// Info is there when it changed, or the host asked.
-	Info *WorkerInfo `json:"about,omitempty"`
+	// Info is there when it changed, or the host asked. Revision is one more with each change, so
+	// that a host that missed one asks; 0 is a worker of an earlier version, which does not say.
+	Info     *WorkerInfo `json:"about,omitempty"`
+	Revision uint64      `json:"revision,omitempty"`
 }
 
 // WorkerInfo is what a worker says of itself. The host believes none of it unseen: it is

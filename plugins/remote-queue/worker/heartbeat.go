@@ -10,7 +10,7 @@ import (
 // sendHeartbeat tells the host what goes on here.
 func (w *Worker) sendHeartbeat(bye bool) {
 	w.mu.Lock()
-	h := wire.Heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye}
+	h := wire.Heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye, Revision: w.revision}
 	for _, l := range w.executors {
 		h.Used += l.used
 	}

@@ -151,6 +151,7 @@ func (w *Worker) handleConnected() {
 			p.requested = 0
 		}
 	}
+	w.revision++ // its address may be another one
 	w.mu.Unlock()
 	w.describeNext.Store(true)
 	wire.Wake(w.heartbeatWanted)
