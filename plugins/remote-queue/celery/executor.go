@@ -99,10 +99,11 @@ func Open(cfg sdk.Config, c config.Executor) (_ sdk.Executor, err error) {
 		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
 	}
 	e.link.init(e)
-	if e.link.connection, err = amqp.Connect(amqp.Options{URLs: c.URL, Name: "taskhost " + cfg.Executor, Credentials: c.Credentials, Log: e.log,
+	if e.link.connection, err = amqp.New(amqp.Options{URLs: c.URL, Name: "taskhost " + cfg.Executor, Credentials: c.Credentials, Log: e.log,
 		Setup: e.link.setUp, Up: e.connected, Down: e.disconnected}); err != nil {
 		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
 	}
+	e.link.connection.Start()
 	e.loops.Go(e.watch)
 	return e, nil
 }
