@@ -9,7 +9,7 @@ import (
 // Heartbeat is what a worker says every second. It is JSON: there are few.
 type Heartbeat struct {
 	// Running are the tokens that the worker answers for, 16 bytes each: accepted,
-	// running, or finished and not yet acked.
+	// running, or finished and not yet acked; or given back to the broker for later.
 	Running []byte `json:"run,omitempty"`
 	// Used is how many of its slots are taken.
 	Used int `json:"used"`

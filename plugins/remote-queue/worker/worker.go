@@ -69,6 +69,9 @@ type Worker struct {
 	idleRunners  int
 	runnerComing bool
 	runs         map[sdk.Token]*run
+	// putBack are the starts that were given back to be delivered again later, and until when
+	// they are.
+	putBack map[sdk.Token]time.Time
 	// suspect is the run that has the worker's place for suspects; nil if it is free.
 	suspect *run
 	// offer is the host's last, with the zero offer before any was heard.
