@@ -49,7 +49,7 @@ func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) 
 	}
 	f.starts.init(f)
 	f.owner.init(f, id)
-	f.outbox = wire.NewOutbox(f.send)
+	f.outbox = wire.NewOutbox(f.send, f.maxMessage)
 	if err := f.connect(dial); err != nil {
 		return nil, err
 	}

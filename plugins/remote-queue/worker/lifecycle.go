@@ -61,7 +61,7 @@ func New(o Options, dial Dialer) (*Worker, error) {
 		if err := w.broker.Send(wire.ChannelItems, data); err != nil {
 			w.log.Trace("send", "error", err)
 		}
-	})
+	}, w.maxMessage)
 	for _, l := range o.Local {
 		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
 	}
