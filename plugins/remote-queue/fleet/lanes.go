@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
@@ -16,6 +17,8 @@ const (
 	// refused lane is left alone.
 	maxRefusals    = 5
 	maxRefusalWait = time.Minute
+	// laneTimeout is how long the broker may take to make a lane, in which it makes no other.
+	laneTimeout = 5 * time.Second
 	// retryPause is the first pause after a failure, and maxPause the longest.
 	retryPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
@@ -35,7 +38,7 @@ func (s *startQueue) ensureLane(l wire.Lane) error {
 	if r != nil && time.Now().Before(r.retryAfter) {
 		return errLaneRefused
 	}
-	ctx, cancel := context.WithTimeout(s.fleet.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(s.fleet.ctx, laneTimeout)
 	defer cancel()
 	err := s.fleet.broker.MakeLane(ctx, l)
 	s.fleet.mu.Lock()
@@ -97,9 +100,20 @@ func (s *startQueue) removeIdleLanes(now time.Duration) (idle []wire.Lane) {
 	return idle
 }
 
+// noteReconnected has the store looked at, which may be another one, and lanes tried again to
+// which the broker did not answer: it was about to be away.
+func (s *startQueue) noteReconnected() {
+	s.fleet.mu.Lock()
+	maps.DeleteFunc(s.refusedLanes, func(_ wire.Lane, r *laneRefusal) bool { return r.unanswered })
+	s.fleet.mu.Unlock()
+	s.reconnected.Store(true)
+	s.wakeLoop()
+}
+
 // refuseLane sets a lane aside for a while, and gives back what waits in it once that is
-// no exception any more. A broker that does not answer, as one does that denies it,
-// holds up all others with each try: it is tried rarely. fleet.mu is held.
+// no exception any more. A broker that does not answer, as one does that denies it or is about
+// to be away, holds up all others with each try: the lane is left alone for as long, and for
+// longer each time. fleet.mu is held.
 func (s *startQueue) refuseLane(l wire.Lane, err error) {
 	r := s.refusedLanes[l]
 	if r == nil {
@@ -109,9 +123,8 @@ func (s *startQueue) refuseLane(l wire.Lane, err error) {
 	}
 	r.tries++
 	wait := retryPause << min(r.tries, 10)
-	if errors.Is(err, context.DeadlineExceeded) {
-		r.tries += maxRefusals / 2
-		wait = maxRefusalWait / 4 << min(r.tries, 10)
+	if r.unanswered = errors.Is(err, context.DeadlineExceeded); r.unanswered {
+		wait = laneTimeout << min(r.tries-1, 10)
 	}
 	wait = min(wait, maxRefusalWait)
 	r.retryAfter = time.Now().Add(wait)

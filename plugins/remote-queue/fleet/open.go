@@ -84,8 +84,7 @@ func (f *fleet) handleConnected() {
 		f.cfg.Changed()
 	}
 	wire.Wake(f.owner.wakeUp)
-	f.starts.reconnected.Store(true)
-	f.starts.wakeLoop()
+	f.starts.noteReconnected()
 }
 
 // handleDisconnected notes why the broker is not there. Whose the queue is has to be
