@@ -49,3 +49,16 @@ func TestLaneUnanswered(t *testing.T) {
 		t.Errorf("refused once the broker is back: %v", f.starts.refusedLanes)
 	}
 }
+
+// However often a start is handed back, it is published again once.
+func TestHandedBackOften(t *testing.T) {
+	f := bareFleet()
+	f.starts.init(f)
+	a := waitingAttempt(f, wire.Lane{Route: wire.AnyRoute, Type: "quick"})
+	for range 1000 {
+		f.handleWorkerItem(wire.Peer{Name: "w1", Instance: "AAAAAAAA"}, wire.Item{Kind: wire.KindHandback, Token: a.token})
+	}
+	if n := f.counters.republished.Load(); n != 1 || len(f.starts.toPublish) != 1 {
+		t.Errorf("%d starts are published again, %d times", len(f.starts.toPublish), n)
+	}
+}
