@@ -49,12 +49,23 @@ type WorkerInfo struct {
 // DecodeHeartbeat reads a heartbeat. A *LimitError is one that is larger than a
 // worker's may be, any other one that makes no sense.
 func DecodeHeartbeat(b []byte) (Heartbeat, error) {
-	var h Heartbeat
-	if len(b) > maxHeartbeat {
-		return h, ExceedsLimit("bytes of a heartbeat", len(b), maxHeartbeat)
+	type plain Heartbeat
+	var raw struct {
+		plain
+		Info json.RawMessage `json:"about"`
 	}
-	if err := json.Unmarshal(b, &h); err != nil {
-		return h, ErrGarbled
+	if len(b) > maxHeartbeat {
+		return Heartbeat{}, ExceedsLimit("bytes of a heartbeat", len(b), maxHeartbeat)
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return Heartbeat{}, ErrGarbled
+	}
+	h := Heartbeat(raw.plain)
+	if isThere(raw.Info) {
+		h.Info = new(WorkerInfo)
+		if err := h.Info.decode(raw.Info); err != nil {
+			return h, err
+		}
 	}
 	return h, h.validate()
 }
