@@ -73,7 +73,8 @@ type executor struct {
 	awaySince  time.Time
 	// connection counts how often the broker was connected.
 	connection int
-	// heardSince is since when workers can be heard: before, their silence says nothing.
+	// heardSince is since when workers can be heard: before, their silence says nothing. After an
+	// outage that is later than the broker is back.
 	heardSince time.Time
 	closed     bool
 }
@@ -110,8 +111,11 @@ func Open(cfg sdk.Config, c config.Executor) (_ sdk.Executor, err error) {
 
 func (e *executor) connected() {
 	e.mu.Lock()
+	now := time.Now()
+	if e.brokerAway != "" {
+		e.heardSince = now.Add(min(now.Sub(e.awaySince), maxRetryPause))
+	}
 	e.brokerAway = ""
-	e.heardSince = time.Now()
 	for _, a := range e.attempts {
 		a.wake() // what was not confirmed is published again
 	}

@@ -17,6 +17,9 @@ const (
 	keepGone = time.Hour
 	// askEvery is how long a worker may take to answer what it has and consumes.
 	askEvery = 3 * time.Second
+	// maxRetryPause is the longest that a Celery worker waits between two tries to reach the
+	// broker. After an outage it is back within as long as the outage took, and within this.
+	maxRetryPause = 30 * time.Second
 	// watchEvery is how often silence is looked for.
 	watchEvery = time.Second
 )

@@ -58,3 +58,27 @@ func TestLostWithItsWorker(t *testing.T) {
 		}
 	}
 }
+
+// After an outage of the broker a worker is not lost before it can be back: it tries the broker
+// every half minute.
+func TestNotLostByAnOutage(t *testing.T) {
+	lapse := 10 * time.Second
+	e := &executor{cfg: sdk.NewConfig("x", nil, nil), queueConfig: config.Executor{Lapse: sdk.Duration(lapse), Rejoin: sdk.Duration(time.Hour)}, log: hclog.NewNullLogger(),
+		opened: time.Now(), attempts: map[string]*attempt{}, early: map[string]heardReply{}, workers: map[string]*worker{}, tellStart: map[string]bool{}}
+	e.link.init(e)
+	e.handleEvent(event{Type: "worker-online", Hostname: "w@h", PID: 1})
+	a := newAttempt("id", &sdk.Task{Type: "add"})
+	e.attempts["id"] = a
+	e.handleReply(reply{TaskID: "id", Status: stateStarted, Result: []byte(`{"hostname":"w@h","pid":17}`)}, func() {})
+	e.disconnected(errors.New("gone"))
+	e.awaySince = e.awaySince.Add(-time.Hour)
+	e.workers["w@h"].heard = e.awaySince
+	e.connected()
+	back := time.Now()
+	if e.noteSilence(back.Add(maxRetryPause + lapse/2)); a.lost != "" {
+		t.Errorf("lost as soon as the broker is back: %s", a.lost)
+	}
+	if e.noteSilence(back.Add(maxRetryPause + lapse + time.Second)); a.lost == "" {
+		t.Error("it is never lost")
+	}
+}

@@ -80,6 +80,7 @@ func (f *fleet) connect(dial Dialer) error {
 }
 
 func (f *fleet) handleConnected() {
+	f.noteBack(f.status.brokerAwayFor())
 	if f.status.noteBroker("") {
 		f.cfg.Changed()
 	}
