@@ -30,7 +30,9 @@ type worker struct {
 	process int64
 	version string
 	active  int
-	heard   time.Time
+	// processed is how many tasks the process had begun when it last told.
+	processed float64
+	heard     time.Time
 	// gone says that it left, or was silent for the lapse.
 	gone   bool
 	goneAt time.Time
@@ -40,6 +42,12 @@ type worker struct {
 	asked  time.Time
 	queues []string
 	tasks  []string
+}
+
+// startedAnew says that an event under the worker's process id is of another process, as in
+// containers, where each has the same: it has begun fewer tasks.
+func (w *worker) startedAnew(ev *event) bool {
+	return ev.Processed != nil && *ev.Processed < w.processed
 }
 
 func (w *worker) described() bool { return w.queues != nil && w.tasks != nil }

@@ -17,6 +17,9 @@ func TestLostWithItsWorker(t *testing.T) {
 	const name = "w@h"
 	online := event{Type: "worker-online", Hostname: name, PID: 1}
 	offline := event{Type: "worker-offline", Hostname: name, PID: 1}
+	busy := event{Type: "worker-heartbeat", Hostname: name, PID: 1, Processed: new(7.0)}
+	busier := event{Type: "worker-heartbeat", Hostname: name, PID: 1, Processed: new(8.0)}
+	samePID := event{Type: "worker-online", Hostname: name, PID: 1, Processed: new(0.0)}
 	anew := event{Type: "worker-heartbeat", Hostname: name, PID: 2}
 	other := event{Type: "worker-online", Hostname: "v@h", PID: 3}
 	for what, c := range map[string]struct {
@@ -28,6 +31,9 @@ func TestLostWithItsWorker(t *testing.T) {
 	}{
 		"it is heard":                     {events: []event{online}},
 		"it is started anew":              {events: []event{anew}, lost: true},
+		"it works on":                     {events: []event{busy, busier, online}},
+		"it is started anew as the same":  {events: []event{busy, samePID}, lost: true},
+		"it leaves and comes as the same": {events: []event{busy, offline, samePID}},
 		"another one comes":               {events: []event{other}},
 		"it leaves":                       {events: []event{offline}, silent: time.Minute},
 		"it leaves and another comes":     {events: []event{offline, anew}},
