@@ -22,6 +22,9 @@ const (
 	// retryPause is the first pause after a failure, and maxPause the longest.
 	retryPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// laneIdle is after what time a lane is made again before something is published there: the
+	// broker may have removed one from which nobody took anything.
+	laneIdle = time.Hour
 	// routeIdle is how long a route stays in the broker that no task asks for.
 	routeIdle = 10 * time.Minute
 )
@@ -30,9 +33,10 @@ const (
 // error that is errLane concerns this lane alone.
 func (s *startQueue) ensureLane(l wire.Lane) error {
 	s.fleet.mu.Lock()
-	ok, r := s.hasLane(l), s.refusedLanes[l]
+	last, ok := s.lanes[l]
+	r := s.refusedLanes[l]
 	s.fleet.mu.Unlock()
-	if ok {
+	if ok && s.fleet.clock.now()-last < laneIdle {
 		return nil
 	}
 	if r != nil && time.Now().Before(r.retryAfter) {
