@@ -105,13 +105,13 @@ func TestHeartbeatBudget(t *testing.T) {
 
 // A heartbeat takes little more memory to read than it has bytes, however it is made up.
 func TestHeartbeatsTakeLittleMemory(t *testing.T) {
+	const size = maxWorkerTypeBytes + 64<<10
 	fill := func(before, one, after string) string {
-		const size = maxHeartbeat - 1<<10
 		return before + strings.Repeat(one, size/len(one)) + after
 	}
 	numbered := func(before, format, after string) string {
 		var b strings.Builder
-		for i := 0; b.Len() < maxHeartbeat-1<<10; i++ {
+		for i := 0; b.Len() < size; i++ {
 			fmt.Fprintf(&b, format, i)
 		}
 		return before + b.String() + after
@@ -133,7 +133,7 @@ func TestHeartbeatsTakeLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		h, err := DecodeHeartbeat([]byte(data))
 		runtime.ReadMemStats(&after)
-		if took := after.TotalAlloc - before.TotalAlloc; took > 16*maxHeartbeat {
+		if took := after.TotalAlloc - before.TotalAlloc; took > 16*size {
 			t.Errorf("%s: %d bytes took %d in memory", name, len(data), took)
 		}
 		if err == nil {
