@@ -46,10 +46,11 @@ func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool,
 }
 
 // Preview is the times of the next n runs, their jitter aside; of one that is paused those
-// that come if it is resumed now.
+// that come if it is resumed now. It is empty, and not nil, if there will be none.
 func (s *Schedule) Preview(n int, now time.Time) (times []time.Time, err error) {
 	slot := s.Slot
-	if n > 0 && s.Paused && slot.Before(now) {
+	times = []time.Time{}
+	if s.Paused && slot.Before(now) {
 		if slot, err = s.Timing.Next(now); err != nil {
 			return nil, err
 		}
