@@ -47,8 +47,8 @@ func (s *startQueue) ensureLane(l wire.Lane) error {
 	err := s.fleet.broker.MakeLane(ctx, l)
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
-	if err != nil && (errors.Is(err, broker.ErrStoreMissing) || !s.fleet.broker.Connected() || s.reconnected.Load()) {
-		return err // no refusal: the answer is lost with the connection that it was asked for on
+	if err != nil && (errors.Is(err, broker.ErrStoreMissing) || !s.fleet.broker.Connected()) {
+		return err
 	}
 	if err != nil {
 		s.refuseLane(l, err)

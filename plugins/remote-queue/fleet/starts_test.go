@@ -1,24 +1,18 @@
 package fleet
 
 import (
-	"context"
 	"maps"
 	"net"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/rabbitmq/amqp091-go"
 
-	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
-	natsbroker "github.com/taskhost/taskhost/plugins/remote-queue/broker/nats"
-	"github.com/taskhost/taskhost/plugins/remote-queue/config"
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
-	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/plugins/remote-queue/worker"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -193,42 +187,6 @@ func TestLaneRefused(t *testing.T) {
 	if out := refused.wait(t, sdk.OutcomeReleased); !strings.Contains(out.Message, "maximum consumers") {
 		t.Errorf("the outcome is %+v", out)
 	}
-}
-
-// lostAnswer loses the answer to the first lane, as a connection does that breaks meanwhile and is
-// back when nobody waits for it any more.
-type lostAnswer struct {
-	Broker
-	lost        atomic.Bool
-	reconnected func()
-}
-
-func (b *lostAnswer) MakeLane(ctx context.Context, l wire.Lane) error {
-	if b.lost.CompareAndSwap(false, true) {
-		b.reconnected()
-		return context.DeadlineExceeded
-	}
-	return b.Broker.MakeLane(ctx, l)
-}
-
-// A lane whose answer was lost with a connection is not taken for one that the broker refuses,
-// which is left alone for a minute.
-func TestLaneIsMadeAfterALostConnection(t *testing.T) {
-	cfg := sdk.NewConfig("fleet", []byte(`{"listen": "127.0.0.1:0", "lapse": "1m"}`), nil)
-	cfg.DataDir = t.TempDir()
-	c, err := config.Parse(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := Open(cfg, c, func(c broker.HostConnection, e broker.HostEvents) (Broker, error) {
-		b, err := natsbroker.ConnectHost(c, e)
-		return &lostAnswer{Broker: b, reconnected: e.Connected}, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	execute(t, f, newTask("quick", `1`)).inBroker(t)
 }
 
 // A start that the stream refuses for its size fails.
