@@ -28,7 +28,7 @@ func TestCheckPluginFindsFaults(t *testing.T) {
 		{"dies", host.PluginTrial{Type: "work", Input: []byte("1")}, map[string]string{"run": "ended as lost"}},
 		{"ignores-cancel", host.PluginTrial{Type: "work", Input: []byte("1"), Patience: 4 * time.Second}, map[string]string{"cancel": "did not end within"}},
 		{"is-deaf-to-sigterm", host.PluginTrial{Patience: 2 * time.Second}, map[string]string{"told to stop by SIGTERM": "goes on 2s after SIGTERM"}},
-		{"is-bare", host.PluginTrial{Patience: 5 * time.Second}, map[string]string{"told to stop by SIGTERM": "say Draining first",
+		{"is-bare", host.PluginTrial{Patience: 15 * time.Second}, map[string]string{"told to stop by SIGTERM": "say Draining first",
 			"host gone": "after its host has ended"}},
 		{"clings", host.PluginTrial{}, map[string]string{"told to stop by its host": "was killed"}},
 		{"declares-nonsense", host.PluginTrial{}, map[string]string{"metadata": "it says that it offers \"play\""}},

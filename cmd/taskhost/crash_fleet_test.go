@@ -72,8 +72,13 @@ func (s *server) worker(name, queue string, more ...string) *peer {
 	})
 }
 
-func fleet(config string) string {
-	return "executor \"fleet\" {\n  plugin = \"remote-queue\"\n  slots = 50\n  config {\n    heartbeat = \"200ms\"\n    lapse = \"1s\"\n    rejoin = \"4s\"\n" + config + "\n  }\n}\n"
+// fleet is an executor whose workers are processes of their own: they may be slow to be heard on
+// a busy machine.
+func fleet(config string) string { return fleetWith("5s", config) }
+
+// fleetWith is a fleet for tests that wait until a worker is taken for lost.
+func fleetWith(lapse, config string) string {
+	return "executor \"fleet\" {\n  plugin = \"remote-queue\"\n  slots = 50\n  config {\n    heartbeat = \"200ms\"\n    lapse = \"" + lapse + "\"\n    rejoin = \"4s\"\n" + config + "\n  }\n}\n"
 }
 
 // known waits until the fleet has offered the journal.
@@ -129,7 +134,7 @@ func TestCrashFleet(t *testing.T) {
 	t.Parallel()
 	t.Run("host", func(t *testing.T) {
 		t.Parallel()
-		s := newServer(t, "", fleet(""))
+		s := newServer(t, "", fleetWith("1s", ""))
 		w := s.worker("w1", "join = \""+s.data()+"\"")
 		s.start()
 		w.start()
@@ -138,7 +143,7 @@ func TestCrashFleet(t *testing.T) {
 	})
 	t.Run("worker", func(t *testing.T) {
 		t.Parallel()
-		s := newServer(t, "", fleet(""))
+		s := newServer(t, "", fleetWith("1s", ""))
 		w, other := s.worker("w1", "join = \""+s.data()+"\""), s.worker("w2", "join = \""+s.data()+"\"")
 		s.start()
 		w.start()
@@ -149,7 +154,7 @@ func TestCrashFleet(t *testing.T) {
 	t.Run("external broker", func(t *testing.T) {
 		t.Parallel()
 		broker, addr, store := natsServer(t)
-		s := newServer(t, "", fleet("    url = \"nats://"+addr+"\""))
+		s := newServer(t, "", fleetWith("1s", "    url = \"nats://"+addr+"\""))
 		w := s.worker("w1", "url = \"nats://"+addr+"\"")
 		s.start()
 		w.start()
@@ -167,7 +172,7 @@ func TestCrashFleet(t *testing.T) {
 	t.Run("RabbitMQ", func(t *testing.T) {
 		t.Parallel()
 		r := queuetest.OwnRabbitMQ(t)
-		s := newServer(t, "", fleet("    url = \""+r.URL()+"\""))
+		s := newServer(t, "", fleetWith("1s", "    url = \""+r.URL()+"\""))
 		w := s.worker("w1", "url = \""+r.URL()+"\"")
 		s.start()
 		w.start()

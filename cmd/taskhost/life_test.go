@@ -142,7 +142,7 @@ func TestShowSequenceSum(t *testing.T) {
 // A worker that dies three times in the midst of a task that may be lost twice: each time
 // it is on record, and then the task has failed.
 func TestShowWorkerLostThreeTimes(t *testing.T) {
-	s := newServer(t, "", fleet(""))
+	s := newServer(t, "", fleetWith("2s", ""))
 	w := s.worker("w1", "join = \""+s.data()+"\"")
 	s.start()
 	w.start()

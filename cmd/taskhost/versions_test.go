@@ -43,10 +43,11 @@ func TestWorkerVersions(t *testing.T) {
 	cli("type", "put", "journal", "--min-version", "1.10.0")
 	has(cli("type", "get", "journal"), "Min version  1.10.0 (api)")
 	second := submit()
-	waits := get(second)
-	if waits.WaitReason == nil || *waits.Waiting != task.WaitExecutor.String() {
-		t.Fatalf("the second is %s and waits for %v", waits.State, waits.WaitReason)
-	}
+	var waits api.Task
+	s.until("the second waits for a worker", func() bool {
+		waits = get(second)
+		return waits.WaitReason != nil && *waits.Waiting == task.WaitExecutor.String()
+	})
 	has(*waits.WaitReason, `offers task type "journal"`, "is of version 1.10.0 or newer; the newest is 1.9.0")
 	join("w2", "1.10.0")
 	s.until("the second ran", func() bool { return get(second).State == task.Succeeded })

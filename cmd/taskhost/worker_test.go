@@ -12,6 +12,7 @@ import (
 // An operator's drain of a worker outlasts the worker and the host, shows so, and says
 // to a task why it waits; a resume ends it.
 func TestWorkerDrainOutlastsRestarts(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "", fleet(""))
 	w := s.worker("w1", "join = \""+s.data()+"\"")
 	s.start()
@@ -39,9 +40,10 @@ func TestWorkerDrainOutlastsRestarts(t *testing.T) {
 	in(api.WorkerDrained)
 	id := s.submit(`{"type":"journal","input":{"seconds":0.01}}`)
 	got := func() (d api.Task) { s.get("/v1/tasks/"+id, &d); return d }
-	if d := got(); d.State != task.Pending || d.WaitReason == nil || !strings.Contains(*d.WaitReason, "draining: w1") {
-		t.Errorf("%s, waits for %v: %v", d.State, d.Waiting, d.WaitReason)
-	}
+	s.until("it waits for a worker that does not drain", func() bool {
+		d := got()
+		return d.State == task.Pending && d.WaitReason != nil && strings.Contains(*d.WaitReason, "draining: w1")
+	})
 	cli := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command(s.bin, append(args, "--addr", s.addr())...)

@@ -313,7 +313,7 @@ func TestBoardLapse(t *testing.T) {
 func TestBoardRenew(t *testing.T) {
 	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
 	r.submit(task.Spec{})
-	c := r.one(board.Request{Lease: 2 * time.Second})
+	c := r.one(board.Request{Lease: 4 * time.Second})
 	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(50 * time.Millisecond) {
 		if h, err := r.RenewClaim(t.Context(), me, task.Token(c.Token)); err != nil || h.Stop != board.StopNone {
 			t.Fatalf("after %s: %v, %q", time.Since(began), err, h.Stop)

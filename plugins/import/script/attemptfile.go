@@ -15,21 +15,23 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// attemptFile is one of the two files that an attempt works on, by its name:
+// attemptFile is one of the two files that an attempt works on, or the metadata of an image
+// that it put aside to replace the image, by its name:
 // .TASK.ATTEMPT.TOKEN.MACHINE and a suffix. Whoever writes it holds a lock on it
 // until the attempt ends, in whatever way: the lock goes with the process. So one
 // whose lock can be had is nobody's.
 type attemptFile struct {
 	name    string
-	stem    string // the name without its suffix: the same for both files of an attempt
+	stem    string // the name without its suffix: the same for all files of an attempt
 	task    string
 	attempt int
 	machine string // where the attempt ran; "" in a name of earlier versions
 }
 
 const (
-	dataSuffix = ".part"
-	metaSuffix = ".meta"
+	dataSuffix  = ".part"
+	metaSuffix  = ".meta"
+	asideSuffix = ".aside"
 )
 
 // stem is what the names of an attempt's files begin with.
@@ -38,12 +40,11 @@ func stem(task string, attempt int, token sdk.Token) string {
 }
 
 func parseAttemptFile(name string) (attemptFile, bool) {
-	stem, ok := strings.CutSuffix(name, dataSuffix)
-	if !ok {
-		stem, ok = strings.CutSuffix(name, metaSuffix)
-	}
+	suffix := filepath.Ext(name)
+	isSuffix := suffix == dataSuffix || suffix == metaSuffix || suffix == asideSuffix
+	stem := strings.TrimSuffix(name, suffix)
 	fields := strings.Split(stem, ".")
-	if !ok || len(fields) != 4 && len(fields) != 5 || fields[0] != "" || !imageID.MatchString(fields[1]) {
+	if !isSuffix || len(fields) != 4 && len(fields) != 5 || fields[0] != "" || !imageID.MatchString(fields[1]) {
 		return attemptFile{}, false
 	}
 	attempt, err := strconv.Atoi(fields[2])
@@ -57,7 +58,11 @@ func parseAttemptFile(name string) (attemptFile, bool) {
 	return p, true
 }
 
-// attemptFiles lists what attempts left or are at work on.
+// isAside says whether these are metadata that were put aside.
+func (p attemptFile) isAside() bool { return strings.HasSuffix(p.name, asideSuffix) }
+
+// attemptFiles lists what attempts left or are at work on. What was put aside comes first,
+// so that whoever removes them all removes it first: what is left of an attempt alone is put back.
 func attemptFiles(dir string) ([]attemptFile, error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -68,13 +73,19 @@ func attemptFiles(dir string) ([]attemptFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("images_dir: %w", err)
 	}
+	var aside []attemptFile
 	var found []attemptFile
 	for _, name := range all {
-		if p, ok := parseAttemptFile(name); ok {
+		p, ok := parseAttemptFile(name)
+		switch {
+		case !ok:
+		case p.isAside():
+			aside = append(aside, p)
+		default:
 			found = append(found, p)
 		}
 	}
-	return found, nil
+	return append(aside, found...), nil
 }
 
 // attemptFilesOf lists those of one task.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -18,7 +19,8 @@ import (
 //
 // An attempt that was given up as lost may still be running somewhere. Both files exist
 // from the start and the next attempt removes them, so the old one's renames
-// fail: it can publish nothing any more, whenever it wakes.
+// fail: it can publish nothing any more, whenever it wakes, and what the next one published
+// is as it was.
 //
 // An image without metadata is what a kill between the two renames left. At least one of
 // the attempt's files is there as long as that may be, so that a sweep finds it.
@@ -93,14 +95,11 @@ func (st *stage) publish(ctx context.Context, meta []byte) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	data, sidecar := imagePath(st.dir, st.id), metaPath(st.dir, st.id)
-	if err := st.removeMetadata(); err != nil {
-		return err
+	// A successor's image is not even touched, save by an attempt that loses its files after this.
+	if !isNamed(st.data, st.data.Name()) {
+		return errSuperseded
 	}
-	if err := rename(st.data.Name(), data); err != nil {
-		return err
-	}
-	if err := rename(st.meta.Name(), sidecar); err != nil {
+	if err := st.replaceImage(); err != nil {
 		return err
 	}
 	st.closed = true
@@ -109,10 +108,32 @@ func (st *stage) publish(ctx context.Context, meta []byte) error {
 	return syncDir(st.dir)
 }
 
-// removeMetadata takes the metadata from the image of an earlier attempt that succeeded
-// unheard: they must never stand beside other bytes, whose format they would belie.
-func (st *stage) removeMetadata() error {
-	err := os.Remove(metaPath(st.dir, st.id))
+// replaceImage renames the two files. The metadata of an image that is there are put aside
+// first: they must never stand beside other bytes, whose format they would belie. If the image
+// stays, they are put back: it may be the successor's, which this attempt learns from its
+// rename alone.
+func (st *stage) replaceImage() error {
+	err := st.putMetadataAside()
+	if err == nil {
+		err = rename(st.data.Name(), imagePath(st.dir, st.id))
+	}
+	if err != nil {
+		if backErr := putMetadataBack(st.dir, st.id, st.asideName()); backErr != nil {
+			err = fmt.Errorf("%w (and the metadata of the image that is there: %w)", err, backErr)
+		}
+		return err
+	}
+	if err := rename(st.meta.Name(), metaPath(st.dir, st.id)); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Join(st.dir, st.asideName())) // otherwise a sweep does
+	return nil
+}
+
+// putMetadataAside gives the metadata of an image that is there a name of this attempt's, by
+// which the next attempt or a sweep finds them.
+func (st *stage) putMetadataAside() error {
+	err := os.Rename(metaPath(st.dir, st.id), filepath.Join(st.dir, st.asideName()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -120,6 +141,28 @@ func (st *stage) removeMetadata() error {
 		return fmt.Errorf("images_dir: %w", err)
 	}
 	return syncDir(st.dir)
+}
+
+func (st *stage) asideName() string {
+	return strings.TrimSuffix(filepath.Base(st.meta.Name()), metaSuffix) + asideSuffix
+}
+
+// putMetadataBack undoes putMetadataAside, unless the image has other metadata by now, or is
+// gone.
+func putMetadataBack(dir, id, aside string) error {
+	if _, err := os.Lstat(imagePath(dir, id)); err == nil {
+		err = os.Link(filepath.Join(dir, aside), metaPath(dir, id))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // there were none, or a sweep put them back
+		}
+		if err == nil {
+			err = syncDir(dir)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err // the name shows a sweep where to look
+		}
+	}
+	return removeAll(dir, aside)
 }
 
 func rename(from, to string) error {
@@ -134,20 +177,24 @@ func rename(from, to string) error {
 }
 
 // discard removes what was not published, the image too if publish failed between
-// its two renames. Errors change nothing: the next attempt, the revert or a sweep tries
-// again.
+// its two renames: no other attempt's image, which may only look as if it had no metadata.
+// Errors change nothing: the next attempt, the revert or a sweep tries again.
 func (st *stage) discard() {
 	if st.closed {
 		return
 	}
 	st.closed = true
+	halfPublished := st.data != nil && isNamed(st.data, imagePath(st.dir, st.id))
 	for _, f := range []*os.File{st.data, st.meta} {
 		if f != nil {
 			_ = f.Close() // and with it the lock
 		}
 	}
-	if removeIncomplete(st.dir, st.id) != nil {
-		return // the files show a sweep where to look
+	if halfPublished {
+		_ = os.Remove(filepath.Join(st.dir, st.asideName())) // of an image that is no more
+		if removeIncomplete(st.dir, st.id) != nil {
+			return // the files show a sweep where to look
+		}
 	}
 	for _, f := range []*os.File{st.data, st.meta} {
 		if f != nil {

@@ -39,14 +39,72 @@ func TestLateAttemptPublishesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.discard()
+	isNext(t, dir)
+	if _, err := newStage(dir, sdk.Task{ID: "t", Attempt: 1}); err != nil {
+		t.Errorf("nothing runs: %v", err)
+	}
+}
+
+// publishNext has attempt 2 publish an image.
+func publishNext(t *testing.T, dir string) {
+	t.Helper()
+	next := stageOf(t, dir, 2)
+	if _, err := next.data.WriteString("new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.publish(t.Context(), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	next.discard()
+}
+
+// isNext checks that the image of publishNext is whole, and all that there is.
+func isNext(t *testing.T, dir string) {
+	t.Helper()
 	for _, p := range []string{imagePath(dir, "t"), metaPath(dir, "t")} {
 		if data, err := os.ReadFile(p); err != nil || string(data) != "new" {
 			t.Errorf("%s: %q, %v", p, data, err)
 		}
 	}
-	if _, err := newStage(dir, sdk.Task{ID: "t", Attempt: 1}); err != nil {
-		t.Errorf("nothing runs: %v", err)
+	if left := inDir(t, dir); len(left) != 2 {
+		t.Errorf("there is %v", left)
 	}
+}
+
+// It may wake when its successor has published already, or be stopped just before its
+// renames until that has: the image stays as it is.
+func TestLateAttemptLeavesTheImage(t *testing.T) {
+	for name, late := range map[string]func(*stage) error{
+		"before it publishes": func(st *stage) error { return st.publish(t.Context(), []byte("old")) },
+		"as it publishes":     (*stage).replaceImage,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			old := stageOf(t, dir, 1)
+			publishNext(t, dir)
+			if err := late(old); !errors.Is(err, errSuperseded) {
+				t.Errorf("the old attempt: %v", err)
+			}
+			old.discard()
+			isNext(t, dir)
+		})
+	}
+}
+
+// Between its renames a late attempt may have put the metadata of its successor's image
+// aside, which is no reason for another to remove the image.
+func TestDiscardLeavesOthersImages(t *testing.T) {
+	dir := t.TempDir()
+	late := stageOf(t, dir, 1)
+	publishNext(t, dir)
+	if err := late.putMetadataAside(); err != nil {
+		t.Fatal(err)
+	}
+	late.discard()
+	if err := putMetadataBack(dir, "t", late.asideName()); err != nil {
+		t.Fatal(err)
+	}
+	isNext(t, dir)
 }
 
 // Its start may even be late: then it must not end its successor.
@@ -156,6 +214,10 @@ func TestReplacedImageLosesItsMetadataFirst(t *testing.T) {
 	}
 	if _, err := os.Stat(metaPath(dir, "t")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the first image's metadata are beside the second: %v", err)
+	}
+	next.discard()
+	if left := inDir(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -83,11 +83,29 @@ func sweepAttempt(dir string, files []attemptFile, now time.Time) (removed bool,
 		}
 		names = append(names, p.name)
 	}
+	if len(files) == 1 && files[0].isAside() {
+		return restoreMetadata(dir, files[0])
+	}
 	// The image first: these files are what it is found by.
 	if err := removeIncomplete(dir, files[0].task); err != nil {
 		return false, err
 	}
 	if err := removeAll(dir, names...); err != nil {
+		return false, err
+	}
+	return true, syncDir(dir)
+}
+
+// restoreMetadata handles metadata that are all that a dead attempt left. Either it was
+// superseded and the image is its successor's, whole with them, or it gave the image its own
+// and was about to remove these. While another attempt has files there, the image may be
+// about to get that one's.
+func restoreMetadata(dir string, aside attemptFile) (done bool, err error) {
+	all, err := attemptFilesOf(dir, aside.task)
+	if err != nil || len(all) > 1 {
+		return false, err // a later sweep
+	}
+	if err := putMetadataBack(dir, aside.task, aside.name); err != nil {
 		return false, err
 	}
 	return true, syncDir(dir)

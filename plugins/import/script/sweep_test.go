@@ -95,7 +95,7 @@ func TestSweepOfHalfDone(t *testing.T) {
 		"the image before has lost its metadata": func(t *testing.T, dir string) {
 			must(t, stageOf(t, dir, 1).publish(t.Context(), []byte("{}")))
 			st := stageOf(t, dir, 2)
-			must(t, st.removeMetadata())
+			must(t, st.putMetadataAside())
 			st.kill()
 		},
 		"reverted in part": func(t *testing.T, dir string) {
@@ -122,6 +122,42 @@ func TestSweepOfHalfDone(t *testing.T) {
 			next.discard()
 		})
 	}
+}
+
+// A late attempt is killed that had put its successor's metadata aside: they come back, once
+// no other attempt may be about to replace the image.
+func TestSweepRestoresMetadata(t *testing.T) {
+	dir := t.TempDir()
+	late := stageOf(t, dir, 1)
+	publishNext(t, dir)
+	must(t, late.putMetadataAside())
+	late.kill()
+	other := stageOf(t, t.TempDir(), 1)
+	theirs := filepath.Join(dir, filepath.Base(other.data.Name()))
+	must(t, os.Rename(other.data.Name(), theirs))
+	if left := sweep(t, dir); len(left) != 3 {
+		t.Errorf("beside another attempt: %v", left)
+	}
+	must(t, os.Remove(theirs))
+	sweep(t, dir)
+	isNext(t, dir)
+}
+
+// An attempt is killed that had replaced an image, and left the metadata of the one before.
+func TestSweepAfterReplacement(t *testing.T) {
+	dir := t.TempDir()
+	must(t, stageOf(t, dir, 1).publish(t.Context(), []byte("old")))
+	st := stageOf(t, dir, 2)
+	for _, f := range []*os.File{st.data, st.meta} {
+		_, err := f.WriteString("new")
+		must(t, err)
+	}
+	must(t, st.putMetadataAside())
+	must(t, os.Rename(st.data.Name(), imagePath(dir, "t")))
+	must(t, os.Rename(st.meta.Name(), metaPath(dir, "t")))
+	st.kill()
+	sweep(t, dir)
+	isNext(t, dir)
 }
 
 func must(t *testing.T, err error) {
@@ -195,7 +231,7 @@ func TestSweepsBesideAttempts(t *testing.T) {
 // Whatever a file is called: what is taken for an attempt's is named as one is, and
 // is within the directory.
 func FuzzParsePartial(f *testing.F) {
-	for _, name := range []string{".t.1.0a.part", ".t.1.0a.0b.meta", ".t.-1.0a.part", "..1.x.part", ".t.1.0a.0b.0c.part", ".part", ""} {
+	for _, name := range []string{".t.1.0a.part", ".t.1.0a.0b.meta", ".t.-1.0a.part", "..1.x.part", ".t.1.0a.0b.0c.part", ".t.1.0a.0b.aside", ".part", ""} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -204,7 +240,7 @@ func FuzzParsePartial(f *testing.F) {
 			return
 		}
 		suffix, isSuffix := strings.CutPrefix(name, p.stem)
-		if !isSuffix || suffix != dataSuffix && suffix != metaSuffix || !imageID.MatchString(p.task) || p.name != name ||
+		if !isSuffix || suffix != dataSuffix && suffix != metaSuffix && suffix != asideSuffix || !imageID.MatchString(p.task) || p.name != name ||
 			!strings.HasPrefix(name, "."+p.task+".") {
 			t.Fatalf("%q: %+v", name, p)
 		}

@@ -62,7 +62,7 @@ func startsShareMessages(t *testing.T, s queuetest.Server) {
 
 // Of a message that a worker accepted and died with, each start is published again.
 func TestMessageLostWithItsWorker(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "3s"})
 	all := publishTogether(t, f, newTask("quick", `1`), newTask("quick", `2`), newTask("quick", `3`))
 	queuetest.Eventually(t, "one message", func() bool { return pending(t, f) == 1 })
 	st, err := jetStream(t, f).Stream(t.Context(), subjectsOf(f).Stream())

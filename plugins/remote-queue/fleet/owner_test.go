@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,12 +27,32 @@ func why(t *testing.T, f *fleet) string {
 	return info.Unavailable
 }
 
-// watches waits until f, which does not have the queue, has watched its owner for d:
-// there is no event for nothing happening.
-func watches(t *testing.T, f *fleet, d time.Duration) {
+// says waits until the reason of a fleet for running nothing has those words.
+func says(t *testing.T, f *fleet, words ...string) {
 	t.Helper()
-	from := f.owner.clock.now()
-	queuetest.Eventually(t, "watched for "+d.String(), func() bool { return f.owner.clock.now()-from > d })
+	queuetest.Eventually(t, fmt.Sprintf("it says %q", words), func() bool {
+		r := why(t, f)
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(r, w) })
+	})
+}
+
+// hasQueue waits until a fleet has its queue.
+func hasQueue(t *testing.T, f *fleet) {
+	t.Helper()
+	queuetest.Eventually(t, "it has its queue", func() bool { return why(t, f) == "" })
+}
+
+// watches waits until f has watched the owner of its queue for longer than a lease, and never
+// had the queue itself: there is no event for nothing happening.
+func watches(t *testing.T, f *fleet) {
+	t.Helper()
+	from, long := f.owner.clock.now(), 4*time.Duration(f.queueConfig.Lapse) // a lease is three
+	queuetest.Eventually(t, "watched for "+long.String(), func() bool {
+		if f.owner.claimed.Load() {
+			t.Fatal("the queue went to the one that watched")
+		}
+		return f.owner.clock.now()-from > long
+	})
 }
 
 // A second host on the same queue of a broker neither hears nor answers workers,
@@ -38,29 +60,25 @@ func watches(t *testing.T, f *fleet, d time.Duration) {
 func TestQueueIsOneHosts(t *testing.T) { queuetest.OnEachBroker(t, queueIsOneHosts) }
 
 func queueIsOneHosts(t *testing.T, s queuetest.Server) {
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue()})
-	if r := why(t, f); r != "" {
-		t.Fatalf("the only host cannot run anything: %s", r)
-	}
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "2s"})
+	hasQueue(t, f)
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue(), Local: []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: 1}}})
 	queuetest.Serves(t, f, "gate")
 	runs := execute(t, f, newTask("gate", `"runs"`))
 	<-g.Began
-	execute(t, f, newTask("gate", `"waits"`))
-	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
+	execute(t, f, newTask("gate", `"waits"`)).inBroker(t)
+	queuetest.Eventually(t, "what runs is not", func() bool { return pending(t, f) == 1 })
 
-	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "rejoin": "100ms"})
-	if r := why(t, other); !strings.Contains(r, `queue "`+s.Queue()+`" on this broker belongs to host`) || !strings.Contains(r, "choose another queue") {
-		t.Errorf("the second host says %q", r)
-	}
+	other := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "2s", "rejoin": "100ms"})
+	says(t, other, `queue "`+s.Queue()+`" on this broker belongs to host`, "choose another queue")
 	a := execute(t, other, newTask("quick", `1`))
 	own := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue() + "-own"})
 	gateWorker(t, g, worker.Options{Name: "w2", URL: s.URL(), Queue: s.Queue() + "-own"})
 	queuetest.Serves(t, own, "quick")
 	execute(t, own, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
 
-	watches(t, other, 6*time.Duration(f.queueConfig.Lapse))
+	watches(t, other)
 	if n := pending(t, f); n != 1 {
 		t.Errorf("%d starts are left of the first host's one", n)
 	}
@@ -88,7 +106,9 @@ func hostsAtOnce(t *testing.T, s queuetest.Server) {
 		var wg sync.WaitGroup
 		for i := range all {
 			dir := t.TempDir()
-			wg.Go(func() { all[i], _ = tryFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue() + queue}) })
+			wg.Go(func() {
+				all[i], _ = tryFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue() + queue, "lapse": "4s"})
+			})
 		}
 		wg.Wait()
 		have := 0
@@ -98,13 +118,17 @@ func hostsAtOnce(t *testing.T, s queuetest.Server) {
 			}
 			t.Cleanup(func() { _ = f.Close() })
 			queuetest.Eventually(t, "decided", func() bool { r := why(t, f); return r == "" || strings.Contains(r, "belongs to") })
-			if f.owner.ownsQueue() {
+			if f.owner.claimed.Load() {
 				have++
 			}
 		}
 		if have != 1 {
 			t.Errorf("%d hosts have queue %q", have, queue)
 		}
+		for _, f := range all { // so that the next are alone
+			wg.Go(func() { _ = f.Close() })
+		}
+		wg.Wait()
 	}
 }
 
@@ -118,8 +142,12 @@ func ownerRestarts(t *testing.T, s queuetest.Server) {
 		t.Fatal(err)
 	}
 	next := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "1h"})
-	if r := why(t, next); r != "" || next.owner.ownClaim.Generation <= f.owner.ownClaim.Generation {
-		t.Errorf("generation %d after %d: %q", next.owner.ownClaim.Generation, f.owner.ownClaim.Generation, r)
+	hasQueue(t, next)
+	if err := next.Close(); err != nil { // what follows belongs to its goroutine
+		t.Fatal(err)
+	}
+	if next.owner.ownClaim.Generation <= f.owner.ownClaim.Generation {
+		t.Errorf("generation %d after %d", next.owner.ownClaim.Generation, f.owner.ownClaim.Generation)
 	}
 }
 
@@ -129,7 +157,8 @@ func TestCopiedDataDirectory(t *testing.T) { queuetest.OnEachBroker(t, copiedDat
 
 func copiedDataDirectory(t *testing.T, s queuetest.Server) {
 	dir, duplicate := t.TempDir(), t.TempDir()
-	f := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue()})
+	f := openFleet(t, dir, map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "2s"})
+	hasQueue(t, f)
 	id, err := os.ReadFile(filepath.Join(dir, "host-id"))
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +166,10 @@ func copiedDataDirectory(t *testing.T, s queuetest.Server) {
 	if err := os.WriteFile(filepath.Join(duplicate, "host-id"), id, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second := openFleet(t, duplicate, map[string]any{"url": s.URL(), "queue": s.Queue()})
-	if r := why(t, second); !strings.Contains(r, "copy of this data directory") {
-		t.Errorf("the copy says %q", r)
-	}
-	watches(t, second, 6*time.Duration(f.queueConfig.Lapse))
-	if second.owner.ownsQueue() || !f.owner.ownsQueue() {
-		t.Errorf("the queue went to the copy: %v, %v", f.owner.ownsQueue(), second.owner.ownsQueue())
-	}
+	second := openFleet(t, duplicate, map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "2s"})
+	says(t, second, "copy of this data directory")
+	watches(t, second)
+	hasQueue(t, f)
 }
 
 // An owner that was cut off for longer than its lease, and whose queue another host
@@ -154,34 +179,32 @@ func TestOwnerLosesTheQueue(t *testing.T) { queuetest.OnEachBroker(t, ownerLoses
 
 func ownerLosesTheQueue(t *testing.T, s queuetest.Server) {
 	p := queuetest.NewProxy(t, s.Addr())
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue()})
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue(), "lapse": "2s"})
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
 	runs := execute(t, f, newTask("gate", `"runs"`))
 	runs.started(t)
 	<-g.Began
-	waiting := newTask("quick", `"waits"`)
-	waiting.Route = map[string]string{"later": "yes"}
-	waits := execute(t, f, waiting)
-	queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
 
-	other, err := tryFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "rejoin": "2s"})
+	other, err := tryFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "2s", "rejoin": "2s"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = other.Close() }()
-	if r := why(t, other); !strings.Contains(r, "belongs to host") {
-		t.Errorf("the second host says %q", r)
-	}
+	says(t, other, "belongs to host")
+	waiting := newTask("quick", `"waits"`)
+	waiting.Route = map[string]string{"later": "yes"}
+	waits := execute(t, f, waiting)
+	waits.inBroker(t) // nobody serves it: it is given back unless the cut comes within a lapse
 	p.Cut()
-	queuetest.Eventually(t, "the other has it", func() bool { return why(t, other) == "" })
+	hasQueue(t, other)
 	if f.owner.ownsQueue() {
 		t.Error("both have the queue")
 	}
 	p.Heal()
 	runs.wait(t, sdk.OutcomeLost)
-	queuetest.Eventually(t, "the first says whose it is", func() bool { return strings.Contains(why(t, f), "belongs to host") })
+	says(t, f, "belongs to host")
 	queuetest.Eventually(t, "the new owner stops what it does not know", func() bool { return g.Ended("runs") != nil })
 	queuetest.Serves(t, other, "quick")
 	execute(t, other, newTask("quick", `1`)).wait(t, sdk.OutcomeSucceeded)
@@ -232,8 +255,8 @@ func ownerOfAWipedBroker(t *testing.T, s queuetest.Server) {
 	s.Kill()
 	s.Wipe()
 	s.Start()
-	queuetest.Eventually(t, "the owner has it again", func() bool { return why(t, f) == "" })
-	queuetest.Eventually(t, "the other knows", func() bool { return strings.Contains(why(t, second), "belongs to host") })
+	hasQueue(t, f)
+	says(t, second, "belongs to host")
 	if second.owner.ownsQueue() {
 		t.Error("both have the queue")
 	}
@@ -241,7 +264,7 @@ func ownerOfAWipedBroker(t *testing.T, s queuetest.Server) {
 
 // A broker that is full of starts still says whose the queue is.
 func TestOwnerWhereTheClaimCannotBeRenewed(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "1s"})
 	kv, err := jetStream(t, f).KeyValue(t.Context(), subjectsOf(f).Stream())
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ func TestUnwantedIsStopped(t *testing.T) {
 
 // A worker that dies is noticed by its silence, and what it ran is lost.
 func TestWorkerKilled(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "2s"})
 	cmd := reexec(t, brokerURL(t, f))
 	queuetest.Serves(t, f, "sleep")
 	a := execute(t, f, newTask("sleep", `null`))
@@ -106,7 +106,7 @@ func TestWorkerKilled(t *testing.T) {
 // A worker that was cut off for longer than the lapse comes back with a result that
 // nobody wants; what it began in the meantime is stopped. A short cut is nothing.
 func TestPartition(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "3s"})
 	p := queuetest.NewProxy(t, config.WithoutScheme(brokerURL(t, f)))
 	g := queuetest.NewGates()
 	w := gateWorker(t, g, worker.Options{URL: "nats://" + p.Addr()})
@@ -162,7 +162,7 @@ func externalBroker(t *testing.T, s queuetest.Server) {
 			task := newTask("gate", `"waits `+name+`"`)
 			task.Route = map[string]string{"later": name}
 			waits := execute(t, f, task)
-			queuetest.Eventually(t, "in the broker", func() bool { return pending(t, f) == 1 })
+			waits.inBroker(t)
 			s.Kill()
 			if wiped {
 				s.Wipe()
@@ -188,7 +188,7 @@ func TestHostCutOff(t *testing.T) { queuetest.OnEachBroker(t, hostCutOff) }
 
 func hostCutOff(t *testing.T, s queuetest.Server) {
 	p := queuetest.NewProxy(t, s.Addr())
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue()})
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URLAt(p.Addr()), "queue": s.Queue(), "lapse": "2s"})
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
@@ -197,7 +197,7 @@ func hostCutOff(t *testing.T, s queuetest.Server) {
 	before := f.clock.now()
 	p.Cut()
 	queuetest.Eventually(t, "noticed", func() bool { return !f.broker.Connected() })
-	held := time.NewTimer(2 * time.Duration(f.queueConfig.Lapse)) // there is no event for nothing happening
+	held := time.NewTimer(time.Duration(f.queueConfig.Lapse) * 3 / 2) // there is no event for nothing happening
 	<-held.C
 	select {
 	case <-a.done:

@@ -28,7 +28,8 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
-// openFleet makes an executor in dir; the settings go on top of quick lapses.
+// openFleet makes an executor in dir; the settings go on top of quick heartbeats. Tests that
+// wait for a lapse set a short one, which other processes have to keep up with.
 func openFleet(t *testing.T, dir string, settings map[string]any) *fleet {
 	t.Helper()
 	f, err := tryFleet(t, dir, settings)
@@ -45,7 +46,7 @@ func openFleet(t *testing.T, dir string, settings map[string]any) *fleet {
 
 func tryFleet(t *testing.T, dir string, settings map[string]any) (*fleet, error) {
 	t.Helper()
-	all := map[string]any{"heartbeat": "50ms", "lapse": "1s", "rejoin": "5s"}
+	all := map[string]any{"heartbeat": "50ms", "lapse": "10s", "rejoin": "5s"}
 	hostURL, _ := settings["rest"].(string)
 	changed, _ := settings["changed"].(func())
 	maps.Copy(all, settings)
@@ -205,6 +206,17 @@ func (a *testAttempt) started(t *testing.T) {
 	case <-time.After(queuetest.Patience):
 		t.Fatalf("did not start within %s", queuetest.Patience)
 	}
+}
+
+// inBroker waits until the start of an attempt is in the broker.
+func (a *testAttempt) inBroker(t *testing.T) {
+	t.Helper()
+	queuetest.Eventually(t, "in the broker", func() bool {
+		a.f.mu.Lock()
+		defer a.f.mu.Unlock()
+		in := a.f.attempts[a.task.Token]
+		return in != nil && in.message != nil && in.message.position > 0
+	})
 }
 
 // detach has the host let go of the attempt and gives it as the next one finds it.

@@ -11,7 +11,7 @@ import (
 // What waits for workers that are gone is given back, so that its slots are free, and
 // what others can run stays.
 func TestWaitingIsGivenBackWithoutWorkers(t *testing.T) {
-	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0"})
+	f := openFleet(t, t.TempDir(), map[string]any{"listen": "127.0.0.1:0", "lapse": "2s"})
 	g := queuetest.NewGates()
 	url := brokerURL(t, f)
 	one := func() []worker.Local { return []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: 1}} }

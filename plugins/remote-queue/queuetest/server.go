@@ -22,11 +22,12 @@ type Server interface {
 	Wipe()
 }
 
-// OnEachBroker runs a test on a broker of each kind, and leaves out what is not installed.
+// OnEachBroker runs a test on a broker of each kind at once, as most of the time they wait, and
+// leaves out what is not installed.
 func OnEachBroker(t *testing.T, test func(*testing.T, Server)) {
 	t.Helper()
-	t.Run("NATS", func(t *testing.T) { test(t, NewNATSServer(t)) })
-	t.Run("RabbitMQ", func(t *testing.T) { test(t, NewRabbitMQServer(t)) })
+	t.Run("NATS", func(t *testing.T) { t.Parallel(); test(t, NewNATSServer(t)) })
+	t.Run("RabbitMQ", func(t *testing.T) { t.Parallel(); test(t, NewRabbitMQServer(t)) })
 }
 
 // RabbitMQServer is the package's RabbitMQ, as one test uses it.
