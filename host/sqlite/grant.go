@@ -154,7 +154,6 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 			}
 			t, keep := readReadyTask(r, l)
 			tasks = append(tasks, waitingOf(&t, l))
-			w.ready.forget(t.Seq) // what was undone may have left it as it was to be
 			if t.Waiting = task.WaitResource; keep {
 				w.ready.keep(t.Seq, &t, l)
 			}
