@@ -189,7 +189,10 @@ func (s *Schedule) plan(after time.Time, chance float64) error {
 	}
 	s.Slot, s.NextAt = slot, slot
 	if !slot.IsZero() {
-		s.NextAt = slot.Add(time.Duration(chance * float64(s.Timing.Jitter))).Truncate(time.Microsecond)
+		late := slot.Add(time.Duration(chance * float64(s.Timing.Jitter))).Truncate(time.Microsecond)
+		if task.ValidTime(late) {
+			s.NextAt = late
+		}
 	}
 	return nil
 }
