@@ -38,10 +38,15 @@ func (e *Engine) expire() {
 }
 
 func (e *Engine) retireExpired() {
+	e.eachRetired("tasks", func() (more bool, err error) { return e.commitRetired(e.ctx) })
+}
+
+// eachRetired retires some for as long as there are more.
+func (e *Engine) eachRetired(what string, some func() (more bool, err error)) {
 	for {
-		more, err := e.commitRetired(e.ctx)
+		more, err := some()
 		if err != nil && e.ctx.Err() == nil {
-			e.log.Error("cannot retire tasks; trying again", "error", err)
+			e.log.Error("cannot retire "+what+"; trying again", "error", err)
 		}
 		if err != nil || !more {
 			return

@@ -31,7 +31,7 @@ type statements struct {
 	claimLast, holders, waiters, claimsOfTask, claimInsert, claimsInsert                      *stmt
 	claimGrant, claimsGrant, claimsDelete, waitingTasks, makeReady                            *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
-	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
+	groupFinisher, groupState, groupDelete, groupRetire, groupPostpone, groupAsked, groupsDue *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                 *stmt
 	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
 	seqRecord, markPut, eventMark, lastMark                                                   *stmt
@@ -197,6 +197,7 @@ ON CONFLICT (task) DO UPDATE SET token = excluded.token, type = excluded.type, d
 	p(&st.groupFinisher, sqlGroupFinisher, 0)
 	p(&st.groupState, sqlGroupState, 3)
 	p(&st.groupDelete, sqlGroupDelete, 0)
+	p(&st.groupRetire, sqlGroupRetire, 0)
 	p(&st.groupPostpone, sqlGroupPostpone, 0)
 	p(&st.groupAsked, sqlGroupAsked, 0)
 	p(&st.groupsDue, sqlGroupsDue, 2)
