@@ -56,8 +56,7 @@ func (w *writer) grantResources() error {
 	if err := w.writeClaims(); err != nil {
 		return err
 	}
-	w.groupSize += 2 * len(granted)
-	w.walBytes += 2 * len(granted) * rowBytes
+	w.wrote(2 * int64(len(granted)))
 	return w.writeGrants(granted)
 }
 
