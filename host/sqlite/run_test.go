@@ -109,6 +109,44 @@ func TestKeptTasksAreNotRead(t *testing.T) {
 	}
 }
 
+// TestHandedOnKeepTheirStarts: tasks that are handed on together, each once more, have each its own
+// time of its last attempt until the next begins.
+func TestHandedOnKeepTheirStarts(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 2)
+	claim := func(most int, deferred bool, now time.Time) []task.Claimed {
+		t.Helper()
+		o := &claimOp{claim: task.Claim{Executor: "local", Shares: firstLane(most), Max: most, NewToken: newToken, Deferred: deferred, Now: now}}
+		tk := &ticket{op: o}
+		if s.w.write([]*ticket{tk}); tk.err != nil || len(o.taken) != most {
+			t.Fatalf("claimed %d of %d: %v", len(o.taken), most, tk.err)
+		}
+		return o.taken
+	}
+	began := map[task.ID]time.Time{}
+	var lost []task.Change
+	for i := range 2 {
+		n := &claim(1, false, time.UnixMicro(int64(i+1)*1e15))[0].Change.Task
+		began[n.ID] = n.StartedAt
+		c, err := task.Settle(n, &task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost = append(lost, c)
+	}
+	o := newApplyOp(lost)
+	s.w.write([]*ticket{{op: o}})
+	if err := errors.Join(o.errs...); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claim(2, true, time.Now()) {
+		id := c.Change.Task.ID
+		if got, err := s.Get(t.Context(), task.Scope{All: true}, id); err != nil || !got.StartedAt.Equal(began[id]) {
+			t.Errorf("task %d began at %s, %v; want %s", got.Seq, got.StartedAt, err, began[id])
+		}
+	}
+}
+
 // TestInputsAreWrittenTogether: the inputs of new tasks are written ten by a statement, also if
 // some in between have none or are not written, and are read again.
 func TestInputsAreWrittenTogether(t *testing.T) {
