@@ -259,7 +259,7 @@ const groupsKept = 48 * time.Hour
 
 // retireGroups removes finished groups whose members are gone.
 func (e *Engine) retireGroups() {
-	e.eachRetired("groups", func() (more bool, err error) {
+	e.untilNoMore("retire groups", func() (more bool, err error) {
 		gone, err := e.store.DeleteFinishedGroups(e.ctx, e.now().Add(-groupsKept), retireAtOnce)
 		return len(gone) == retireAtOnce, err
 	})

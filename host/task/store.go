@@ -221,7 +221,7 @@ type Ledger interface {
 	// at no more than a bounded number of rows from a cursor of its own; more says that it
 	// did not come to the end, of idempotency keys that are kept no longer neither.
 	DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
-	// Overdue reads up to limit pending tasks whose deadline has passed.
+	// Overdue reads up to limit pending tasks whose deadline has passed, as lists give tasks.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
 }
 
