@@ -74,8 +74,8 @@ var (
 	// ErrTimeout: the attempt ran longer than it may. Stop; it may be retried.
 	ErrTimeout = errors.New("attempt timed out")
 	// ErrPause: the operator wants the task to rest. A script that can resume
-	// returns YieldUntilResumed, and an error is taken for that; one that finishes its
-	// work all the same has succeeded.
+	// returns YieldUntilResumed, and an error is taken for that unless it is Permanent or has
+	// a code of its own; one that finishes its work all the same has succeeded.
 	ErrPause = errors.New("paused")
 	// ErrDetach: the host lets go. An executor whose attempts outlive the host
 	// leaves them running and returns; a local one stops. The attempt will run again

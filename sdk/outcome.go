@@ -144,6 +144,9 @@ func OutcomeOf(ctx context.Context, res Result, err error) Outcome {
 	case errors.Is(cause, ErrDetach):
 		o = Outcome{Kind: OutcomeInterrupted, Message: "stopped because the host detached"}
 	case errors.Is(cause, ErrPause):
+		if o.Permanent || o.Code != CodeScriptFailed { // it failed of its own accord
+			return o
+		}
 		o = Outcome{Kind: OutcomeYielded, Message: "paused", Yield: &Yield{Resume: true}}
 	case errors.Is(cause, ErrTimeout), errors.Is(cause, context.DeadlineExceeded):
 		if o.Code != CodeTimeout { // else it was explained where the script ran

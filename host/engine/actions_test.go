@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/taskhost/taskhost/host/engine"
@@ -91,6 +92,28 @@ func TestActions(t *testing.T) {
 
 // A paused task rests, keeps its place, and goes on when it is resumed; one that runs rests if its
 // script says so.
+// A task that must never run twice is not asked to rest while it runs, but while it waits.
+func TestPauseOfATaskThatNeverRunsTwice(t *testing.T) {
+	g := newGate()
+	r := scripts(t, 1, nil, script("work", g.run))
+	never := 0
+	runs := r.submit(task.Spec{MaxLost: &never})
+	<-g.began
+	waits := r.submit(task.Spec{MaxLost: &never})
+	hasty, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Pause(hasty, me, runs.ID); task.CodeOf(err) != task.CodeConflict || !strings.Contains(err.Error(), "max_lost") {
+		t.Fatalf("the pause of one that runs gave %v", err)
+	}
+	if got, err := r.Pause(t.Context(), me, waits.ID); err != nil || got.Waiting != task.WaitPaused {
+		t.Errorf("the pause of one that waits: it waits for %s, %v", got.Waiting, err)
+	}
+	g.let <- struct{}{}
+	if got := r.wait(runs.ID); got.State != task.Succeeded {
+		t.Errorf("the one that ran is %s, %+v", got.State, got.Error)
+	}
+}
+
 func TestPauseAndResume(t *testing.T) {
 	g := newGate()
 	g.deaf = true

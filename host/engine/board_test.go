@@ -427,6 +427,35 @@ func TestBoardPause(t *testing.T) {
 	}
 }
 
+// What no retry can help ends the task, also when its worker was asked to rest.
+func TestBoardFailsWhereItWasToRest(t *testing.T) {
+	for code, end := range map[string]func(*rig, task.Token) error{
+		sdk.CodePermanent: func(r *rig, claim task.Token) error {
+			return r.FailClaim(t.Context(), me, claim, board.Failure{Message: "no such image", Permanent: true})
+		},
+		task.FailureTrashed: func(r *rig, claim task.Token) error { return r.TrashClaim(t.Context(), me, claim, "no such image") },
+	} {
+		r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
+		id := r.submit(task.Spec{}).ID
+		c := r.one(board.Request{})
+		hasty, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.Pause(hasty, me, id); task.CodeOf(err) != task.CodeConflict {
+			t.Errorf("the worker has not heard of it, the pause gave %v", err)
+		}
+		r.until("the worker hears of it", func() bool {
+			h, err := r.RenewClaim(t.Context(), me, task.Token(c.Token))
+			return err == nil && h.Stop == board.StopPause
+		})
+		if err := end(r, task.Token(c.Token)); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.wait(id); got.State != task.Failed || got.Error.Code != code || got.Error.Message != "no such image" {
+			t.Errorf("it is %s, %+v, want code %s", got.State, got.Error, code)
+		}
+	}
+}
+
 func TestBoardFailAndTrash(t *testing.T) {
 	r := boardRig(t, openStore(t, t.TempDir()), 0, "work")
 	fail := func(id task.ID, f board.Failure) task.Task {

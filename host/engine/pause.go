@@ -34,8 +34,8 @@ func (e *Engine) Pause(ctx context.Context, s task.Scope, id task.ID) (task.Task
 func (e *Engine) askToRest(ctx context.Context, s task.Scope, id task.ID) (task.Task, error) {
 	for {
 		t, err := e.change(ctx, s, id, func(t *task.Task) (task.Change, error) {
-			if t.State == task.Running {
-				return task.Change{}, nil // its attempt is asked below
+			if t.State == task.Running { // its attempt is asked below
+				return task.Change{}, mayRest(t)
 			}
 			return task.Pause(t, s.Actor(), e.now())
 		})
@@ -55,6 +55,15 @@ func (e *Engine) askToRest(ctx context.Context, s task.Scope, id task.ID) (task.
 			return t, err
 		}
 	}
+}
+
+// mayRest is an error if a task that runs must not be asked to rest: most scripts stop when they are asked,
+// and begin anew when they are resumed.
+func mayRest(t *task.Task) error {
+	if t.MaxLost > 0 {
+		return nil
+	}
+	return task.Errorf(task.CodeConflict, "task %s runs and must never run twice (its max_lost is 0): it can be paused only while it waits", t.ID)
 }
 
 // pause asks the script to rest. It is not bound to, nor bounded in time: a cancel and
