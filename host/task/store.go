@@ -219,7 +219,7 @@ type Ledger interface {
 	Delete(ctx context.Context, s Scope, id ID) error
 	// DeleteExpired removes up to limit tasks whose time to be kept is up and says which, looking
 	// at no more than a bounded number of rows from a cursor of its own; more says that it
-	// did not come to the end, of idempotency keys that are kept no longer neither.
+	// did not come to the end of them, or of the idempotency keys that are kept no longer.
 	DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
 	// Overdue reads up to limit pending tasks whose deadline has passed, as lists give tasks.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
