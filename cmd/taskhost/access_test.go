@@ -123,6 +123,9 @@ tls {
 	if said := s.output.String(); !strings.Contains(said, "is not a loopback address, and there is no token") || !strings.Contains(said, "--data-dir "+s.data()) {
 		t.Fatalf("a server that everyone may enter:\n%s", said)
 	}
+	if none, said, code := s.cli(nil, "token", "list", "--data-dir", s.data(), "-o", "json"); code != 0 || !strings.Contains(none, `"tokens": []`) && !strings.Contains(none, `"tokens":[]`) {
+		t.Errorf("no tokens: %s%s", none, said)
+	}
 	secret, said, code := s.cli(nil, "token", "create", "ops", "--role", "admin", "--owner", "ops", "--data-dir", s.data(), "-o", "name")
 	secret = strings.TrimSpace(secret)
 	if code != 0 {

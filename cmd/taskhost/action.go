@@ -45,6 +45,7 @@ func (p *program) actionCmd() *cobra.Command {
 	f.BoolVar(&a.wait, "wait", false, "wait until it is done, and show how far it is")
 	f.DurationVar(&a.waitTimeout, "wait-timeout", 0, "wait no longer than this (exit code 124); 0 for ever")
 	f.StringVar(&a.idempotencyKey, "idempotency-key", "", "do it once, however often this is run with the same key")
+	refuseEmpty(cmd, "idempotency-key")
 	completeFlag(cmd, "to", p.completeExecutors())
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		req, err := a.request(ctx, c, cmd, args[0])
@@ -75,17 +76,7 @@ func (a *actionFlags) request(ctx context.Context, c *client.Client, cmd *cobra.
 	if err != nil {
 		return req, err
 	}
-	req.Filter = api.ActionFilter{State: a.filter.states, Type: f.Types, Executor: f.Executor, Owner: f.Owner, Key: f.Key, Labels: f.Labels}
-	for to, id := range map[*string]task.ID{&req.Filter.Group: f.Group, &req.Filter.Parent: f.Parent} {
-		if !id.IsZero() {
-			*to = id.String()
-		}
-	}
-	for to, t := range map[**time.Time]time.Time{&req.Filter.CreatedAfter: f.CreatedAfter, &req.Filter.CreatedBefore: f.CreatedBefore} {
-		if !t.IsZero() {
-			*to = &t
-		}
-	}
+	req.Filter = api.ActionFilterOf(f)
 	return req, nil
 }
 

@@ -39,6 +39,7 @@ func (f *filterFlags) add(p *program, cmd *cobra.Command) {
 	s.StringVar(&f.before, "created-before", "", "created before this time")
 	s.StringVar(&f.finishedAfter, "finished-after", "", "that became final after this time")
 	s.StringVar(&f.finishedBefore, "finished-before", "", "that became final before this time")
+	refuseEmpty(cmd, filterNames...)
 	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "type", p.completeTypes())
 	completeFlag(cmd, "executor", p.completeExecutors())

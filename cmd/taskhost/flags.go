@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -18,6 +20,50 @@ func firstGiven(cmd *cobra.Command, names []string) string {
 		}
 	}
 	return ""
+}
+
+// refuseEmpty has flags take no empty value, where that would be as if they were not given: what
+// a script leaves unset (--group "$GROUP") would select everything, or guard nothing.
+func refuseEmpty(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		f := cmd.Flags().Lookup(name)
+		f.Value = filledValue{f.Value}
+		if f.DefValue == "[]" { // which pflag knows as no default by the value's type, hidden now
+			f.DefValue = ""
+		}
+	}
+}
+
+// filledValue is the value of a flag that is not empty once it is set, nor in any part of a list.
+type filledValue struct{ pflag.Value }
+
+func (v filledValue) Set(s string) error {
+	parts := []string{s}
+	if v.Type() == "stringSlice" {
+		parts = strings.Split(s, ",")
+	}
+	if slices.Contains(parts, "") {
+		return errors.New("it is empty: give it a value, or leave it out")
+	}
+	return v.Value.Set(s)
+}
+
+// freeText are the arguments, as the usage of commands calls them, that may be empty.
+var freeText = []string{"DATA|@FILE|-", "LINE", "MESSAGE", "REASON"}
+
+// checkArgs refuses an empty argument where one names something: of a path it would be no
+// part, and of a list no filter.
+func checkArgs(cmd *cobra.Command, args []string) error {
+	names := strings.Fields(cmd.Use)[1:]
+	i := slices.Index(args, "")
+	if i < 0 || len(names) == 0 || strings.HasPrefix(cmd.Name(), "__") { // what completes an empty word
+		return nil
+	}
+	name := strings.Trim(names[min(i, len(names)-1)], "[].")
+	if slices.Contains(freeText, name) {
+		return nil
+	}
+	return usagef("argument %d of %s is empty: it wants %s", i+1, cmd.CommandPath(), name)
 }
 
 // pastTime reads a time, or how long ago that was.

@@ -112,6 +112,7 @@ func (p *program) listGroupsCmd() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{Use: "list", Short: "List groups, newest first", Args: cobra.NoArgs}
 	cmd.Flags().StringVar(&name, "name", "", "of this name")
+	refuseEmpty(cmd, "name")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		f := groups.Filter{Name: name}

@@ -23,6 +23,7 @@ func (p *program) logsCmd() *cobra.Command {
 	f.StringVar(&o.Level, "level", "", "this level and above: trace, debug, info, warn or error")
 	f.StringVar(&o.Text, "text", "", "with this in the line, whatever letters are capital")
 	f.IntVar(&o.Attempt, "attempt", 0, "of this attempt")
+	refuseEmpty(cmd, "since", "level", "text")
 	completeFlag(cmd, "level", cobra.FixedCompletions([]string{"trace", "debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
 	cmd.RunE = p.withClient(func(ctx context.Context, c *client.Client, args []string) error {
 		var err error

@@ -13,9 +13,13 @@ import (
 )
 
 func (p *program) resourceCmd() *cobra.Command {
-	return group("resource", "Names that tasks have for themselves or share",
-		getCommand(p, "Show who has a resource and who waits for it", p.completeResources(), (*client.Client).Resource, p.showResource),
-		p.listResourcesCmd())
+	var owner string
+	get := getCommand(p, "Show who has a resource and who waits for it", p.completeResources(), func(c *client.Client, ctx context.Context, name string) (api.Resource, error) {
+		return c.Resource(ctx, name, owner)
+	}, p.showResource)
+	get.Flags().StringVar(&owner, "owner", "", "of this owner's tasks, where several owners have the name")
+	refuseEmpty(get, "owner")
+	return group("resource", "Names that tasks have for themselves or share", get, p.listResourcesCmd())
 }
 
 func resourceTable() tableFormat[api.Resource] {

@@ -28,7 +28,7 @@ const envHelp = `Environment:
   TASKHOST_TOKEN   token to call it with
   TASKHOST_CA_CERT file with the authorities that its certificate is checked by
   TASKHOST_CERT    file with a client certificate, and TASKHOST_KEY with its key
-  TASKHOST_CONFIG  config file of the server
+  TASKHOST_CONFIG  config file of the server, or the worker
   NO_COLOR         no colors, if set`
 
 func (p *program) root() *cobra.Command {
@@ -41,8 +41,11 @@ func (p *program) root() *cobra.Command {
 		Short:         "Durable tasks, and the executors that run them",
 		Long:          "taskhost makes work durable: submit a task, and it is run until it is final.\n\n" + exitHelp + "\n\n" + envHelp,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			p.parsed = true
+			if err := checkArgs(cmd, args); err != nil {
+				return err
+			}
 			if !slices.Contains(formats, p.format) {
 				return usagef("-o %s: want one of %s", p.format, strings.Join(formats, ", "))
 			}

@@ -106,12 +106,17 @@ func (p *program) showSchedule(s api.Schedule) error {
 
 // scheduleID is the id of the schedule with that name, or whose id arg begins.
 func scheduleID(ctx context.Context, c *client.Client, arg string) (string, error) {
-	page, err := c.SchedulesPage(ctx, arg, "", 1)
+	page, err := c.SchedulesPage(ctx, arg, "", 2)
 	if err != nil {
 		return "", err
 	}
-	if len(page.Schedules) > 0 {
-		return page.Schedules[0].ID, nil
+	switch named := page.Schedules; len(named) {
+	case 0:
+	case 1:
+		return named[0].ID, nil
+	default:
+		return "", task.Errorf(task.CodeConflict, "several owners have a schedule named %q, %s and %s among them: give an id, such as %s or %s",
+			arg, named[0].Owner, named[1].Owner, named[0].ID, named[1].ID)
 	}
 	return idOf("schedule", arg, func(behind task.ID) (ids []string, err error) {
 		page, err := c.SchedulesPage(ctx, "", behind.String(), 2)

@@ -47,6 +47,7 @@ func (p *program) submitCmd() *cobra.Command {
 	f.StringVar(&s.idempotencyKey, "idempotency-key", "", "submit once, however often this is run with the same key")
 	f.StringVar(&s.batch.file, "batch", "", "submit the tasks of this file, each a line of JSON, or of stdin: -")
 	f.IntVar(&s.batch.size, "batch-size", batchTasks, "tasks to a request, which is all or none; 10000 at the most")
+	refuseEmpty(cmd, "key", "group", "on-conflict", "run-at", "deadline", "idempotency-key", "batch")
 	completeFlag(cmd, "on-conflict", cobra.FixedCompletions([]string{"refuse", "existing", "replace"}, cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "group", p.completeGroups())
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkBatchFlags(cmd) }

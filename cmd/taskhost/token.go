@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (s storedTokens) CreateToken(ctx context.Context, r api.TokenRequest) (api.
 }
 
 func (s storedTokens) Tokens(context.Context) ([]api.Token, error) {
-	var out []api.Token
+	out := []api.Token{}
 	for _, t := range s.of.Tokens() {
 		out = append(out, api.TokenOf(&t))
 	}
@@ -58,6 +59,7 @@ func (p *program) tokenCmd() *cobra.Command {
 func (p *program) withTokens(c *cobra.Command, run func(ctx context.Context, t tokens, args []string) error) *cobra.Command {
 	var dir string
 	c.Flags().StringVar(&dir, "data-dir", "", "work on the data directory of a server that is stopped, and ask none")
+	refuseEmpty(c, "data-dir")
 	asking := p.withClient(func(ctx context.Context, c *client.Client, args []string) error { return run(ctx, c, args) })
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if dir == "" {
@@ -79,6 +81,7 @@ func (p *program) tokenCreateCmd() *cobra.Command {
 	c.Flags().StringVar(&r.Owner, "owner", identity.DefaultOwner, "whose tasks it is for")
 	c.Flags().StringVar(&r.Role, "role", string(identity.Member), "what it lets do: "+strings.Join(identity.Roles(), ", "))
 	c.Flags().StringVar(&ends, "expires", "", "when it ends: a time (RFC 3339), or a duration from now such as 720h (default: never)")
+	refuseEmpty(c, "owner", "role", "expires")
 	completeFlag(c, "role", cobra.FixedCompletions(identity.Roles(), cobra.ShellCompDirectiveNoFileComp))
 	return p.withTokens(c, func(ctx context.Context, t tokens, args []string) error {
 		var err error
@@ -140,18 +143,16 @@ func (p *program) tokenRevokeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var found []api.Token
-		for _, one := range all {
-			if one.Name == args[0] || len(args[0]) >= 4 && strings.HasPrefix(one.ID, strings.ToLower(args[0])) {
-				found = append(found, one)
-			}
+		found := slices.DeleteFunc(slices.Clone(all), func(t api.Token) bool { return t.Name != args[0] })
+		if len(found) == 0 {
+			found = slices.DeleteFunc(slices.Clone(all), func(t api.Token) bool { return !strings.HasPrefix(t.ID, strings.ToLower(args[0])) })
 		}
 		switch len(found) {
 		case 0:
 			return task.Errorf(task.CodeNotFound, "no token has the name %q, or an id that begins so", args[0])
 		case 1:
 		default:
-			return task.Errorf(task.CodeConflict, "%d tokens are called %q, of %s and %s among others: give an id", len(found), args[0], found[0].Owner, found[1].Owner)
+			return task.Errorf(task.CodeConflict, "%d tokens are called %q, or have an id that begins so, of %s and %s among others: give more of an id", len(found), args[0], found[0].Owner, found[1].Owner)
 		}
 		if err := t.RevokeToken(ctx, found[0].ID); err != nil {
 			return err
@@ -197,6 +198,7 @@ func (p *program) auditCmd() *cobra.Command {
 	c.Flags().StringVar(&f.Action, "action", "", "this operation, such as cancelTask")
 	c.Flags().StringVar(&after, "after", "", "later than this time (RFC 3339, or a duration ago such as 10m)")
 	c.Flags().StringVar(&before, "before", "", "earlier than this time")
+	refuseEmpty(c, "owner", "name", "action", "after", "before")
 	c.Flags().IntVar(&limit, "limit", 100, "how many at most; 0 for all")
 	c.RunE = p.withClient(func(ctx context.Context, c *client.Client, _ []string) error {
 		var err error

@@ -32,6 +32,7 @@ func (f *allFlags) add(p *program, cmd *cobra.Command) {
 	s.StringVar(&f.owner, "owner", "", "of tasks of this owner")
 	s.Int64Var(&f.after, "after", 0, "go on after the event with this id, which -o jsonl shows")
 	s.IntVar(&f.limit, "limit", 0, "end after so many events; 0 for no end")
+	refuseEmpty(cmd, "state", "type", "group", "owner")
 	completeFlag(cmd, "state", cobra.FixedCompletions(stateList(), cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "type", p.completeTypes())
 	completeFlag(cmd, "group", p.completeGroups())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -65,16 +66,20 @@ func (p *program) workerCmd() *cobra.Command {
 		getCommand(p, "Show a worker with what it runs", p.completeWorkers(), (*client.Client).Worker, p.showWorkers))
 	c.AddCommand(controlCommands(p, workerTable(), p.completeWorkers(), (*client.Client).ControlWorker,
 		action{"drain", "Give a worker no more tasks, until it is resumed"}, action{"resume", "Give a drained worker tasks again"})...)
-	c.Long = "With --config, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
+	c.Long = "With --config or TASKHOST_CONFIG, run a worker: take tasks from the broker of a host, and run them on executors of its own.\n" +
 		"SIGTERM drains it: what runs gets to finish, what has not started is given back. A second one ends it at once."
 	var path string
 	var drainTimeout time.Duration
-	c.Flags().StringVar(&path, "config", "", "the worker's config file; runs it")
+	c.Flags().StringVar(&path, "config", os.Getenv("TASKHOST_CONFIG"), "the worker's config file; runs it (TASKHOST_CONFIG)")
 	c.Flags().DurationVar(&drainTimeout, "drain-timeout", 5*time.Minute, "how long what runs may take to finish on SIGTERM")
 	runGroup := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if path == "" || len(args) > 0 {
+		running := firstGiven(c, []string{"config", "drain-timeout"})
+		switch {
+		case len(args) > 0, path == "" && running == "":
 			return runGroup(c, args)
+		case path == "":
+			return usagef("which worker? --%s runs one: name its config file with --config or TASKHOST_CONFIG", running)
 		}
 		return p.runWorker(path, drainTimeout)
 	}

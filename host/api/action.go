@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // ActionRequest asks for something to be done to all tasks that match.
@@ -27,6 +29,33 @@ type ActionFilter struct {
 	CreatedBefore  *time.Time        `json:"created_before,omitempty" doc:"created earlier than this"`
 	FinishedAfter  *time.Time        `json:"finished_after,omitempty" doc:"that became final later than this"`
 	FinishedBefore *time.Time        `json:"finished_before,omitempty" doc:"that became final earlier than this"`
+}
+
+// ActionFilterOf is what of f selects tasks, as the server reads it back: all but in which
+// order, how many, and behind which they are listed. There is no asking for a Flow yet.
+func ActionFilterOf(f task.Filter) ActionFilter {
+	out := ActionFilter{Type: f.Types, Executor: f.Executor, Owner: f.Owner, Key: f.Key, Labels: f.Labels,
+		CreatedAfter: instantOf(f.CreatedAfter), CreatedBefore: instantOf(f.CreatedBefore),
+		FinishedAfter: instantOf(f.FinishedAfter), FinishedBefore: instantOf(f.FinishedBefore)}
+	for _, s := range f.States {
+		out.State = append(out.State, s.String())
+	}
+	if !f.Group.IsZero() {
+		out.Group = f.Group.String()
+	}
+	if !f.Parent.IsZero() {
+		out.Parent = f.Parent.String()
+	}
+	return out
+}
+
+// instantOf is a time in UTC; nil for none.
+func instantOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
 
 // ActionCount is what a dry run is answered with.

@@ -46,9 +46,10 @@ type NewToken struct {
 	Secret string `json:"secret" pattern:"^taskhost_[0-9a-f]{64}$" doc:"what is sent, as Authorization: Bearer SECRET. It is told this once: the host keeps a hash"`
 }
 
-// TokenList is all tokens.
+// TokenList is one page of tokens.
 type TokenList struct {
-	Tokens []Token `json:"tokens" nullable:"false" doc:"the tokens, newest first; their secrets are not kept"`
+	Tokens []Token `json:"tokens" nullable:"false" doc:"the tokens of this page, newest first; their secrets are not kept"`
+	Next   *string `json:"next" doc:"the cursor of the next page; null on the last"`
 }
 
 // Caller is who asks.

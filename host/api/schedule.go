@@ -42,7 +42,7 @@ type Schedule struct {
 	Runs      int64           `json:"runs" doc:"how many runs were submitted"`
 	Skipped   int64           `json:"skipped" doc:"how many were left out: missed, overlapping, or refused"`
 	Problem   *string         `json:"problem" doc:"why the last run that was due could not be submitted; null if it could"`
-	Preview   []time.Time     `json:"preview,omitempty" doc:"the times of the next runs, if they were asked for"`
+	Preview   []time.Time     `json:"preview,omitzero" nullable:"false" doc:"the times of the next runs, none if there will be none; absent if they were not asked for"`
 	CreatedAt time.Time       `json:"created_at" doc:"when it was made"`
 	UpdatedAt time.Time       `json:"updated_at" doc:"when it was last changed, or decided on a run"`
 	Version   int64           `json:"version" doc:"raised by every change and every run"`

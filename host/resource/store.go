@@ -25,8 +25,8 @@ type Page struct {
 type Store interface {
 	// Resources reads a page of them, each with its first claims.
 	Resources(ctx context.Context, s task.Scope, after string, limit int) (Page, error)
-	// Resource reads the one of that name which the scope's owner has; not_found if
-	// nobody holds it or waits for it.
+	// Resource reads the one of that name within the scope; not_found if nobody holds it or
+	// waits for it, conflict, naming the first of them, if several owners have one.
 	Resource(ctx context.Context, s task.Scope, name string) (Resource, error)
 	// Grant gives a resource on to more of those who are to have it now. It uses up the signal,
 	// and gives it anew if there are still more. conflict if it was signalled anew before.

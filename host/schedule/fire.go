@@ -54,13 +54,15 @@ func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool,
 }
 
 // Preview is the times of the next n runs, their jitter aside; of one that is paused those
-// that come if it is resumed now. One that cannot be understood has none.
+// that come if it is resumed now. It is empty, and not nil, if there will be none, as of one that
+// cannot be understood.
 func (s *Schedule) Preview(n int, now time.Time) (times []time.Time, err error) {
+	times = []time.Time{}
 	if !s.Understood() {
-		return nil, nil
+		return times, nil
 	}
 	slot := s.Slot
-	if n > 0 && s.Paused && slot.Before(now) {
+	if s.Paused && slot.Before(now) {
 		if slot, err = s.Timing.Next(now); err != nil {
 			return nil, err
 		}

@@ -72,6 +72,7 @@ var hotPlans = map[string]struct{ sql, want string }{
 	"make ready":        {sqlMakeReady, "SEARCH task USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	"count of claims":   {sqlResourceCount, "SEARCH resource_claim USING COVERING INDEX resource_queue (name=? AND owner=? AND place>? AND place<?)"},
 	"rows of claims":    {sqlResourceRows, "SEARCH c USING INDEX resource_queue (name=? AND owner=? AND place>? AND place<?)"},
+	"owner of a name":   {sqlResourceOwner, "SEARCH resource_claim USING COVERING INDEX resource_queue (name=? AND owner>?)"},
 	"names":             {sqlResourceNames, "USING COVERING INDEX resource_queue"},
 	"claims by tasks":   {sqlKeptClaims, "SEARCH c USING PRIMARY KEY (by_name=? AND task=? AND name=?)"},
 	"missing":           {sqlMissing, "SEARCH resource_claim USING PRIMARY KEY (by_name=? AND task=?)"},

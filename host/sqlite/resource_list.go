@@ -19,6 +19,7 @@ const (
 	sqlFirstWaiting  = `SELECT place FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? AND held = 0 ORDER BY place LIMIT 1`
 	sqlResourceNames = `SELECT DISTINCT owner, name FROM resource_claim INDEXED BY resource_queue
 WHERE by_name = 1 AND (?1 OR owner = ?2) AND (name, owner) > (?3, ?4) ORDER BY name, owner LIMIT +?5`
+	sqlResourceOwner = `SELECT owner FROM resource_claim INDEXED BY resource_queue WHERE by_name = 1 AND name = ? AND owner > ? ORDER BY owner LIMIT 1`
 	sqlResourceCount = `SELECT count(*) FROM resource_claim WHERE by_name = 1 AND name = ? AND owner = ? AND place >= ? AND place < ?`
 	sqlResourceRows  = `SELECT t.id, c.mode, c.since, c.place FROM resource_claim c JOIN task t ON t.seq = c.task
 WHERE c.by_name = 1 AND c.name = ? AND c.owner = ? AND c.place >= ? AND c.place < ? AND c.held = ? ORDER BY c.place LIMIT +?`
@@ -67,11 +68,44 @@ func (s *Store) Resources(ctx context.Context, scope task.Scope, after string, l
 // Resource implements resource.Store.
 func (s *Store) Resource(ctx context.Context, scope task.Scope, name string) (resource.Resource, error) {
 	r := resource.Resource{Owner: scope.Owner, Name: name}
+	if scope.All {
+		owners, err := s.resourceOwners(ctx, name)
+		if err != nil {
+			return r, err
+		}
+		if len(owners) > 1 {
+			return r, task.Errorf(task.CodeConflict, "several owners have a resource %q, %s among them: name its owner", name, strings.Join(owners, ", "))
+		}
+		r.Owner = strings.Join(owners, "")
+	}
 	err := s.readClaims(ctx, &r)
 	if err == nil && r.Held+r.Waiting == 0 {
 		err = task.Errorf(task.CodeNotFound, "nobody holds or waits for a resource %q", name)
 	}
 	return r, err
+}
+
+// ownersNamed is how many owners are named that have a resource of the same name.
+const ownersNamed = 10
+
+// resourceOwners are the first owners whose tasks hold or wait for a resource of that name.
+func (s *Store) resourceOwners(ctx context.Context, name string) ([]string, error) {
+	owners := s.w.resources.shown.owners(name)
+	found := true
+	for last := ""; found && len(owners) < 2*ownersNamed; {
+		found = false
+		if err := s.rows(ctx, sqlResourceOwner, []any{name, last}, 1, func(r row) bool {
+			last = r.text(0)
+			owners = append(owners, last)
+			found = true
+			return false
+		}); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(owners)
+	owners = slices.Compact(owners)
+	return owners[:min(len(owners), ownersNamed)], nil
 }
 
 func (s *Store) readClaims(ctx context.Context, out *resource.Resource) error {

@@ -236,6 +236,18 @@ func (k *keptClaims) claims(name resourceName) (tasks []int64) {
 	return tasks
 }
 
+// owners are those who have a name.
+func (k *keptClaims) owners(name string) (owners []string) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	for n := range k.of {
+		if n.name == name {
+			owners = append(owners, n.owner)
+		}
+	}
+	return owners
+}
+
 // names are those of an owner, or of all, that come after one in the order of lists.
 func (k *keptClaims) names(all bool, owner string, after resourceName) (names []resourceName) {
 	k.mu.RLock()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/identity"
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // Whoami says who the host takes the caller for.
@@ -33,8 +34,27 @@ func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.NewTo
 
 // Tokens reads all tokens, newest first, without their secrets.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
+	all := []api.Token{}
+	for cursor := ""; ; {
+		page, err := c.TokensPage(ctx, cursor, task.MaxListLimit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Tokens...)
+		if page.Next == nil {
+			return all, nil
+		}
+		cursor = *page.Next
+	}
+}
+
+// TokensPage reads one page of tokens, newest first, without their secrets. A limit of 0 is
+// the server's; cursor is Next of the page before.
+func (c *Client) TokensPage(ctx context.Context, cursor string, limit int) (api.TokenList, error) {
+	q := url.Values{}
+	setPage(q, cursor, limit)
 	var out api.TokenList
-	return out.Tokens, c.call(ctx, request{method: http.MethodGet, path: "/v1/tokens"}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/tokens", query: q}, &out)
 }
 
 // RevokeToken removes a token; what is held for it ends now.

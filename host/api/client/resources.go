@@ -17,8 +17,13 @@ func (c *Client) ResourcesPage(ctx context.Context, cursor string, limit int) (a
 	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources", query: q}, &out)
 }
 
-// Resource reads who has a resource and who waits for it.
-func (c *Client) Resource(ctx context.Context, name string) (api.Resource, error) {
+// Resource reads who has a resource and who waits for it: the one of that owner, or of all
+// whom the caller may see if it is ""; conflict if several of them have one.
+func (c *Client) Resource(ctx context.Context, name, owner string) (api.Resource, error) {
+	q := url.Values{}
+	if owner != "" {
+		q.Set("owner", owner)
+	}
 	var out api.Resource
-	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + escapePath(name)}, &out)
+	return out, c.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + escapePath(name), query: q}, &out)
 }

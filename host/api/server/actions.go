@@ -9,10 +9,11 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// filterFields are the fields that the filter of an action may have.
+// filterFields are the fields that the filter of an action may have. What is empty is refused:
+// it would not select, and have the action at everything.
 var filterFields = map[string]func(f *task.Filter, v json.RawMessage, at place, bad *faults){
 	"state": func(f *task.Filter, v json.RawMessage, at place, bad *faults) {
-		for _, name := range bad.strings(v, at) {
+		for _, name := range bad.some(v, at) {
 			var s task.State
 			if err := s.UnmarshalText([]byte(name)); err != nil || s == task.None {
 				bad.add(at, "has %q, which is not a state: want some of %v", name, task.States())
@@ -20,10 +21,10 @@ var filterFields = map[string]func(f *task.Filter, v json.RawMessage, at place, 
 			f.States = append(f.States, s)
 		}
 	},
-	"type":            func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Types = bad.strings(v, at) },
-	"executor":        func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Executor = bad.str(v, at) },
-	"owner":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Owner = bad.str(v, at) },
-	"key":             func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Key = bad.str(v, at) },
+	"type":            func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Types = bad.some(v, at) },
+	"executor":        func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Executor = bad.filled(v, at) },
+	"owner":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Owner = bad.filled(v, at) },
+	"key":             func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Key = bad.filled(v, at) },
 	"group":           func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Group = bad.id(v, at) },
 	"parent":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Parent = bad.id(v, at) },
 	"labels":          func(f *task.Filter, v json.RawMessage, at place, bad *faults) { f.Labels = bad.stringMap(v, at) },
@@ -59,6 +60,9 @@ func decodeAction(body []byte) (a task.Action, dryRun bool, err error) {
 		if !given[name] && len(bad) == 0 {
 			bad.add(root.to(name), "is missing")
 		}
+	}
+	if isNull(a.To) && a.Action != task.ActionMove { // which moves to whom the config says
+		a.To = nil
 	}
 	if err := bad.err(); err != nil {
 		return a, false, err
@@ -113,7 +117,7 @@ func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scop
 	if err := h.requireNoBody(w, r); err != nil {
 		return err
 	}
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -127,7 +131,7 @@ func (h *handlers) pauseTask(w http.ResponseWriter, r *http.Request, s task.Scop
 }
 
 func (h *handlers) resumeTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const eventsAtOnce = 32 << 10
 // after Last-Event-ID and then what comes.
 func (h *handlers) watchTasks(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	f := task.EventFilter{Types: q.repeated("type"), States: q.states(), Group: q.id("group"), Owner: q.single("owner")}
+	f := task.EventFilter{Types: q.repeated("type"), States: q.states(), Group: q.id("group"), Owner: q.filled("owner")}
 	if err := q.err(); err != nil {
 		return err
 	}

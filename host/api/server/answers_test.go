@@ -457,6 +457,10 @@ func giveIdentity(t *testing.T, all given) {
 		{"DELETE /v1/tokens/" + ids[identity.Viewer] + admin, "revokeToken 204"}, {"DELETE /v1/tokens/" + someID + admin, "revokeToken 404 not_found"},
 		{"DELETE /v1/tokens/" + ids[identity.Admin] + admin, "revokeToken 409 conflict"},
 		{"GET /v1/audit" + admin, "listAudit 200"},
+		{"POST /v1/executors/x/pause" + admin, "pauseExecutor 200"},
+		{`POST /v1/tasks | {"type":"text","exclusive":["disk"]}` + admin, "submitTask 202"},
+		{`POST /v1/tasks | {"type":"text","exclusive":["disk"]} | Authorization: Bearer ` + r.token("ann", identity.Member), "submitTask 202"},
+		{"GET /v1/resources/disk" + admin, "getResource 409 conflict"},
 	})
 }
 

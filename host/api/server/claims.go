@@ -22,7 +22,7 @@ func claimToken(r *http.Request) (t task.Token, err error) {
 		return t, board.Stale()
 	}
 	copy(t[:], b)
-	return t, newQuery(r).err()
+	return t, nil
 }
 
 // heard answers what a worker says of a task that it has.

@@ -11,17 +11,11 @@ import (
 // specFields are the fields that a task in a request may have, each with how it is
 // read into the spec: v is its value, not null, at that place.
 var specFields = map[string]func(s *task.Spec, v json.RawMessage, at place, bad *faults){
-	"type": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
-		if s.Type = bad.str(v, at); v[0] == '"' && s.Type == "" {
-			bad.add(at, "is empty")
-		}
-	},
+	"type":  func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Type = bad.filled(v, at) },
 	"input": func(s *task.Spec, v json.RawMessage, _ place, _ *faults) { s.Input = v },
 	"key":   func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Key = bad.str(v, at) },
 	"on_conflict": func(s *task.Spec, v json.RawMessage, at place, bad *faults) {
-		if s.OnConflict = task.OnConflict(bad.str(v, at)); v[0] == '"' && s.OnConflict == "" {
-			bad.add(at, "is empty")
-		}
+		s.OnConflict = task.OnConflict(bad.filled(v, at))
 	},
 	"executor": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Executor = bad.str(v, at) },
 	"priority": func(s *task.Spec, v json.RawMessage, at place, bad *faults) { s.Priority = bad.integer(v, at) },
@@ -57,7 +51,7 @@ func decodeSpec(data json.RawMessage, at place, bad *faults) task.Spec {
 		switch {
 		case !known:
 			bad.add(at.to(name), "is not a field of a task")
-		case name == "input", name == "type", !isNull(v):
+		case name == "type", !isNull(v):
 			read(&s, v, at.to(name), bad)
 		}
 	})

@@ -15,9 +15,6 @@ import (
 // watchTask streams what happens to a task as server-sent events: all of its
 // history, or what came after Last-Event-ID, and then what comes, until it is final.
 func (h *handlers) watchTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	last, err := eventsAfter(r)
 	if err != nil {
 		return err

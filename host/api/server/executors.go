@@ -7,10 +7,7 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listExecutors(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
+func (h *handlers) listExecutors(w http.ResponseWriter, _ *http.Request, s task.Scope) error {
 	list := h.svc.Executors()
 	out := api.ExecutorList{Executors: make([]api.Executor, len(list))}
 	for i := range list {
@@ -20,9 +17,6 @@ func (h *handlers) listExecutors(w http.ResponseWriter, r *http.Request, s task.
 }
 
 func (h *handlers) getExecutor(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	name := r.PathValue("name")
 	for _, e := range h.svc.Executors() {
 		if e.Name == name {
@@ -35,7 +29,7 @@ func (h *handlers) getExecutor(w http.ResponseWriter, r *http.Request, s task.Sc
 // controlExecutor makes the handler of one action, which only operators may ask for.
 func (h *handlers) controlExecutor(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.nothingElse(w, r); err != nil {
+		if err := h.requireNoBody(w, r); err != nil {
 			return err
 		}
 		e, err := h.svc.ControlExecutor(r.Context(), r.PathValue("name"), action)

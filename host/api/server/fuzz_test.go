@@ -46,7 +46,7 @@ func FuzzSubmit(f *testing.F) {
 		if typ == "" || spec.Type != typ || spec.Key != key {
 			t.Fatalf("read type %q and key %q, the standard decoder %q and %q", spec.Type, spec.Key, typ, key)
 		}
-		if !bytes.Equal(bytes.TrimSpace(spec.Input), bytes.TrimSpace(std["input"])) {
+		if input := bytes.TrimSpace(std["input"]); !bytes.Equal(bytes.TrimSpace(spec.Input), input) && (spec.Input != nil || !isNull(input)) {
 			t.Fatalf("input %s, the standard decoder reads %s", spec.Input, std["input"])
 		}
 		batch := append(append([]byte(`{"tasks":[`), body...), `,{"type":"z"}]}`...)

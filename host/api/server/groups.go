@@ -61,7 +61,7 @@ func (h *handlers) createGroup(w http.ResponseWriter, r *http.Request, s task.Sc
 
 func (h *handlers) listGroups(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	f := group.Filter{Name: q.single("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
+	f := group.Filter{Name: q.filled("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -77,11 +77,7 @@ func (h *handlers) listGroups(w http.ResponseWriter, r *http.Request, s task.Sco
 }
 
 func (h *handlers) getGroup(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	q := newQuery(r)
-	if err := q.err(); err != nil {
-		return err
-	}
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -95,7 +91,7 @@ func (h *handlers) getGroup(w http.ResponseWriter, r *http.Request, s task.Scope
 // changeGroup answers a request that changes a group with the group as it is then.
 func (h *handlers) changeGroup(status int, change func(r *http.Request, s task.Scope, id task.ID) (group.Group, error)) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		id, err := h.taskID(w, r)
+		id, err := h.changedID(w, r)
 		if err != nil {
 			return err
 		}
@@ -117,7 +113,7 @@ func (h *handlers) writeGroup(w http.ResponseWriter, status int, g *group.Group)
 }
 
 func (h *handlers) deleteGroup(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -138,7 +134,7 @@ func (h *handlers) groupRoutes() []route {
 			answers: []answer{{status: http.StatusCreated, doc: "the group", body: api.Group{},
 				headers: []param{{name: "Location", kind: "string", doc: "the path of the group", always: true}}}}},
 		{method: http.MethodGet, path: "/v1/groups", id: "listGroups", tag: tag, summary: "List groups", handle: h.listGroups,
-			description: "Newest first.", params: []param{{name: "name", in: "query", kind: "string", doc: "groups of this name"}, pageLimit("groups"), pageCursor}, codes: reads,
+			description: "Newest first.", params: []param{selector("name", "groups of this name"), pageLimit("groups"), pageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.GroupList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/groups/{id}", id: "getGroup", tag: tag, summary: "Read a group", handle: h.getGroup,
 			description: "The counts are exact: whoever has seen the last member final sees the group finished.", params: []param{groupID},

@@ -130,6 +130,7 @@ func TestGroupsThatAreRefused(t *testing.T) {
 		}
 	}
 	refused("/v1/batches", `{"tasks":[{"type":"none"}],"group":{}}`, "/tasks/0/type")
+	r.wants(r.do("POST", "/v1/groups", `{"name":null,"labels":null,"on_finished":{"type":"text","input":null,"key":null}}`), 201, "")
 	r.wants(r.do("POST", "/v1/groups", `{"on_finished":{"type":"none"}}`), 422, task.CodeUnknownType)
 	r.wants(r.do("POST", "/v1/tasks", `{"type":"text","group":"01990f4e-7f3a-7c55-a1b2-0123456789ab"}`), 404, task.CodeNotFound)
 	r.wants(r.do("POST", "/v1/batches", `{"group":{},"tasks":[{"type":"text","group":"01990f4e-7f3a-7c55-a1b2-0123456789ab"}]}`), 400, task.CodeInvalidRequest)

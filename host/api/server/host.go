@@ -40,9 +40,6 @@ func (h *handlers) ready(w http.ResponseWriter, r *http.Request, _ task.Scope) e
 }
 
 func (h *handlers) getStatus(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	now := h.svc.Status(r.Context(), s)
 	return h.writeJSON(w, http.StatusOK, h.toStatus(&now, s))
 }

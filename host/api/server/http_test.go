@@ -134,6 +134,38 @@ func TestTokens(t *testing.T) {
 	r.wants(r.do("POST", "/v1/executors/x/pause", "", root), 200, "")
 }
 
+func TestTokensAreListedInPages(t *testing.T) {
+	r := newTestServer(t, server.Options{})
+	admin := "Authorization: Bearer " + r.token("ops", identity.Admin)
+	for range 4 {
+		r.token("ops", identity.Viewer)
+	}
+	all := r.access.Tokens()
+	n := 0
+	for path := "/v1/tokens?limit=2"; path != ""; {
+		a := r.do("GET", path, "", admin)
+		r.wants(a, 200, "")
+		var page api.TokenList
+		a.json(t, &page)
+		for _, one := range page.Tokens {
+			if n >= len(all) || one.ID != all[n].ID.String() {
+				t.Fatalf("%s: the token %d is %s", path, n, one.ID)
+			}
+			n++
+		}
+		path = ""
+		if page.Next != nil {
+			path = "/v1/tokens?limit=2&cursor=" + *page.Next
+			if want := "<" + "/v1/tokens?cursor=" + *page.Next + `&limit=2>; rel="next"`; a.Header.Get("Link") != want {
+				t.Errorf("Link %s, want %s", a.Header.Get("Link"), want)
+			}
+		}
+	}
+	if n != 5 {
+		t.Errorf("%d tokens in pages", n)
+	}
+}
+
 func TestQueueFullSaysWhenToComeBack(t *testing.T) {
 	r := newTestServer(t, server.Options{})
 	r.wants(r.do("POST", "/v1/executors/x/pause", ""), 200, "")

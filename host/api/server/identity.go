@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/api"
 	"github.com/taskhost/taskhost/host/identity"
@@ -59,20 +62,32 @@ func (h *handlers) createToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 }
 
 func (h *handlers) listTokens(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
+	q := newQuery(r)
+	limit := cmp.Or(int(q.integer("limit", 1, task.MaxListLimit)), task.DefaultListed)
+	cursor := q.cursor("cursor")
+	if err := q.err(); err != nil {
 		return err
 	}
 	out := api.TokenList{Tokens: []api.Token{}}
-	if h.opts.Access != nil {
-		for _, t := range h.opts.Access.Tokens() {
-			out.Tokens = append(out.Tokens, api.TokenOf(&t))
-		}
+	if h.opts.Access == nil {
+		return h.writeJSON(w, http.StatusOK, out)
+	}
+	all := h.opts.Access.Tokens()
+	if !cursor.IsZero() { // newest first: the list goes on with lower ids
+		all = slices.DeleteFunc(all, func(t identity.Token) bool { return bytes.Compare(t.ID[:], cursor[:]) >= 0 })
+	}
+	page := all[:min(len(all), limit)]
+	for i := range page {
+		out.Tokens = append(out.Tokens, api.TokenOf(&page[i]))
+	}
+	if len(page) < len(all) {
+		out.Next = q.linkNext(w, r, page[limit-1].ID)
 	}
 	return h.writeJSON(w, http.StatusOK, out)
 }
 
 func (h *handlers) getToken(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -88,7 +103,7 @@ func (h *handlers) getToken(w http.ResponseWriter, r *http.Request, _ task.Scope
 }
 
 func (h *handlers) revokeToken(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -104,9 +119,6 @@ func (h *handlers) revokeToken(w http.ResponseWriter, r *http.Request, _ task.Sc
 }
 
 func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	who := &w.(*startedWriter).caller
 	quota, err := h.quotaOf(r, who.Owner)
 	if err != nil {
@@ -118,7 +130,7 @@ func (h *handlers) whoami(w http.ResponseWriter, r *http.Request, _ task.Scope) 
 
 func (h *handlers) listAudit(w http.ResponseWriter, r *http.Request, _ task.Scope) error {
 	q := newQuery(r)
-	f := identity.Filter{Owner: q.single("owner"), Action: q.single("action"), Name: q.single("name"), After: q.time("after"), Before: q.time("before"),
+	f := identity.Filter{Owner: q.filled("owner"), Action: q.filled("action"), Name: q.filled("name"), After: q.time("after"), Before: q.time("before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
 	if err := q.err(); err != nil {
 		return err
@@ -152,7 +164,8 @@ func (h *handlers) identityRoutes() []route {
 				{name: "Location", kind: "string", doc: "the path of the token", always: true},
 				{name: "Cache-Control", kind: "string", enum: []string{"no-store"}, doc: "a secret is not kept", always: true}}}}},
 		{method: http.MethodGet, path: "/v1/tokens", id: "listTokens", tag: tag, summary: "List tokens", handle: h.listTokens, role: identity.Admin,
-			description: "All that were not revoked, those that have expired, too. For admins.", answers: []answer{{status: http.StatusOK, doc: "the tokens", body: api.TokenList{}}}},
+			description: "All that were not revoked, those that have expired, too. Newest first. For admins.", params: []param{pageLimit("tokens"), pageCursor},
+			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.TokenList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/tokens/{id}", id: "getToken", tag: tag, summary: "Read a token", handle: h.getToken, role: identity.Admin,
 			description: "Without its secret, which is not kept. For admins.", params: []param{tokenID}, codes: []task.Code{task.CodeNotFound, task.CodeConflict},
 			answers: []answer{{status: http.StatusOK, doc: "the token", body: api.Token{}}}},
@@ -161,8 +174,8 @@ func (h *handlers) identityRoutes() []route {
 			codes: codes(writes, task.CodeNotFound, task.CodeConflict), answers: []answer{{status: http.StatusNoContent, doc: "it is revoked"}}},
 		{method: http.MethodGet, path: "/v1/audit", id: "listAudit", tag: tag, summary: "Read who changed what", handle: h.listAudit, role: identity.Admin,
 			description: "Every change that was asked for and answered, and those that were refused for want of a role, by who has to say who they are. Newest first. For admins.",
-			params: []param{{name: "owner", in: "query", kind: "string", doc: "of callers of this owner"}, {name: "name", in: "query", kind: "string", doc: "of callers of this name"},
-				{name: "action", in: "query", kind: "string", doc: "of this operation, such as cancelTask"},
+			params: []param{selector("owner", "of callers of this owner"), selector("name", "of callers of this name"),
+				selector("action", "of this operation, such as cancelTask"),
 				{name: "after", in: "query", kind: "date-time", doc: "later than this"}, {name: "before", in: "query", kind: "date-time", doc: "earlier than this"},
 				pageLimit("events"), pageCursor},
 			codes: reads, answers: []answer{{status: http.StatusOK, doc: "one page", body: api.AuditList{}, headers: []param{nextLink}}}},

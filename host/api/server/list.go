@@ -11,7 +11,7 @@ import (
 // filter reads the list's filters, its order, and of which tasks a page is; a limit of 0 is none.
 func (q *query) filter() task.Filter {
 	f := task.Filter{
-		Types: q.repeated("type"), Executor: q.single("executor"), Owner: q.single("owner"), Key: q.single("key"),
+		Types: q.repeated("type"), Executor: q.filled("executor"), Owner: q.filled("owner"), Key: q.filled("key"),
 		CreatedAfter: q.time("created_after"), CreatedBefore: q.time("created_before"),
 		FinishedAfter: q.time("finished_after"), FinishedBefore: q.time("finished_before"),
 		Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor"),

@@ -40,15 +40,15 @@ func (q *query) logs() logQuery {
 	if l.limit == 0 {
 		l.limit = logsListed
 	}
-	if v := q.single("since"); v != "" {
+	if v := q.filled("since"); v != "" {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= 0 {
 			l.after = n
 		} else if l.since, err = time.Parse(time.RFC3339Nano, v); err != nil {
 			q.bad.add(place{"since"}, "query parameter since is neither the seq of a line nor a time of RFC 3339")
 		}
 	}
-	l.text = strings.ToLower(q.single("text"))
-	if v := q.single("level"); v != "" {
+	l.text = strings.ToLower(q.filled("text"))
+	if v := q.filled("level"); v != "" {
 		if l.level = levelRank(v); l.level == 0 {
 			q.bad.add(place{"level"}, "%q is not a level: want trace, debug, info, warn or error", v)
 		}

@@ -114,10 +114,10 @@ func (m *mux) handle(rt *route) http.HandlerFunc {
 // serve has a route's handler answer, if the caller may ask.
 func (m *mux) serve(rt *route, w *startedWriter, r *http.Request) (err error) {
 	if rt.open {
-		return rt.handle(w, r, task.Scope{})
+		return rt.answer(w, r, task.Scope{})
 	}
 	if rt.spawns && secretOf(r) != "" && m.handlers.byAttempt(r) == nil { // what it submits is for the handler to look at
-		return rt.handle(w, asAttempt(r), task.Scope{})
+		return rt.answer(w, asAttempt(r), task.Scope{})
 	}
 	who := &w.caller
 	if *who, err = m.guard.caller(r); err != nil {
@@ -129,7 +129,7 @@ func (m *mux) serve(rt *route, w *startedWriter, r *http.Request) (err error) {
 	}
 	own, end := as(r, who)
 	defer end()
-	err = rt.handle(w, own, who.Scope())
+	err = rt.answer(w, own, who.Scope())
 	if err != nil && r.Context().Err() == nil && own.Context().Err() != nil && errors.Is(err, own.Context().Err()) {
 		return task.Errorf(task.CodeUnauthenticated, "the token was revoked, or has expired, while the request was held")
 	}

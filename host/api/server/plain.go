@@ -43,7 +43,10 @@ func plainSpec(body []byte, s *task.Spec) bool {
 	if input != nil && !isNull(input) && (!json.Valid(input) || !utf8.Valid(input) || task.BoundJSON(body) != nil) {
 		return false
 	}
-	s.Type, s.Input = string(kind[1:len(kind)-1]), input
+	s.Type = string(kind[1 : len(kind)-1])
+	if !isNull(input) {
+		s.Input = input
+	}
 	return true
 }
 

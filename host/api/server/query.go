@@ -12,16 +12,15 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-// query reads the parameters of a request; unknown ones and second values where
-// one is wanted are faults.
+// query reads the parameters of a request; second values where one is wanted are
+// faults. That it has no others than its route declares is seen to before: see checkQuery.
 type query struct {
 	values url.Values
 	bad    faults
-	asked  map[string]bool // asked are the names that the route reads.
 }
 
 func newQuery(r *http.Request) *query {
-	q := &query{asked: map[string]bool{}}
+	q := &query{}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		q.bad.add(nil, "the query cannot be read: %v", err)
@@ -34,10 +33,7 @@ func newQuery(r *http.Request) *query {
 func (q *query) has(name string) bool { return q.values.Has(name) }
 
 // repeated is every value of a parameter that may repeat.
-func (q *query) repeated(name string) []string {
-	q.asked[name] = true
-	return q.values[name]
-}
+func (q *query) repeated(name string) []string { return q.values[name] }
 
 // single is the value of a parameter that may be given once; "" if it is not.
 func (q *query) single(name string) string {
@@ -49,6 +45,16 @@ func (q *query) single(name string) string {
 		return ""
 	}
 	return v[0]
+}
+
+// filled is the value of a filter; "" if it is not given. An empty one is a fault: it would
+// have a list, or a stream, show everything.
+func (q *query) filled(name string) string {
+	v := q.single(name)
+	if v == "" && q.has(name) {
+		q.bad.add(place{name}, "query parameter %s is empty: leave it out where it is not to select", name)
+	}
+	return v
 }
 
 // integer is between lo and hi; 0 if it is not given.
@@ -95,9 +101,9 @@ func (q *query) cursor(name string) task.ID {
 	return id
 }
 
-// id is an id; zero if it is not given.
+// id is an id to select by; zero if it is not given.
 func (q *query) id(name string) task.ID {
-	v := q.single(name)
+	v := q.filled(name)
 	if v == "" {
 		return task.ID{}
 	}
@@ -108,9 +114,9 @@ func (q *query) id(name string) task.ID {
 	return id
 }
 
-// time is in UTC; zero if it is not given.
+// time is a time to select by, in UTC; zero if it is not given.
 func (q *query) time(name string) time.Time {
-	v := q.single(name)
+	v := q.filled(name)
 	if v == "" {
 		return time.Time{}
 	}
@@ -156,13 +162,8 @@ func (q *query) duration(name string) time.Duration {
 	return d
 }
 
-// err says what is wrong with the query, once every parameter of the route was asked for.
+// err says what is wrong with the query, once what the route reads of it was read.
 func (q *query) err() error {
-	for name := range q.values {
-		if !q.asked[name] {
-			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
-		}
-	}
 	if len(q.bad) == 0 {
 		return nil
 	}

@@ -29,10 +29,19 @@ func (h *handlers) listResources(w http.ResponseWriter, r *http.Request, s task.
 }
 
 func (h *handlers) getResource(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
+	q := newQuery(r)
+	owner := q.filled("owner")
+	if err := q.err(); err != nil {
 		return err
 	}
-	res, err := h.svc.Resource(r.Context(), s, r.PathValue("name"))
+	if owner != "" && s.All {
+		s = task.Scope{Owner: owner}
+	}
+	name := r.PathValue("name")
+	if owner != "" && owner != s.Owner { // of which the caller sees none
+		return task.Errorf(task.CodeNotFound, "nobody holds or waits for a resource %q", name)
+	}
+	res, err := h.svc.Resource(r.Context(), s, name)
 	if err != nil {
 		return err
 	}
@@ -59,7 +68,8 @@ func (h *handlers) resourceRoutes() []route {
 			params:      []param{pageLimit("resources"), textPageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ResourceList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/resources/{name}", id: "getResource", tag: tag, summary: "Read a resource", handle: h.getResource,
-			description: "Who has it, and who waits for it in which order.", params: []param{resourceName},
-			codes: codes(reads, task.CodeNotFound), answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
+			description: "Who has it, and who waits for it in which order. Who sees all owners' resources gets the one of that name; of several it is 409 conflict, which names owners, unless owner says whose.",
+			params:      []param{resourceName, selector("owner", "whose; who is no operator sees their own alone")},
+			codes:       codes(reads, task.CodeNotFound, task.CodeConflict), answers: []answer{{status: http.StatusOK, doc: "holders and queue", body: api.Resource{}}}},
 	}
 }

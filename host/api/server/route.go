@@ -1,7 +1,9 @@
 package server
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/taskhost/taskhost/host/identity"
 	"github.com/taskhost/taskhost/host/task"
@@ -45,6 +47,30 @@ func (rt *route) needs() identity.Role {
 		return identity.Viewer
 	}
 	return identity.Member
+}
+
+// checkQuery refuses a query that cannot be read, and parameters that the route does not have:
+// what is mistyped, or is no part of this request (POST /v1/actions?dry_run=true), must not be
+// without effect.
+func (rt *route) checkQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	q := newQuery(r)
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if !slices.ContainsFunc(rt.params, func(p param) bool { return p.in == "query" && p.name == name }) {
+			q.bad.add(place{name}, "%q is not a query parameter of this route", name)
+		}
+	}
+	return q.err()
+}
+
+// answer has the handler answer what the route takes.
+func (rt *route) answer(w http.ResponseWriter, r *http.Request, s task.Scope) error {
+	if err := rt.checkQuery(r); err != nil {
+		return err
+	}
+	return rt.handle(w, r, s)
 }
 
 // param is a parameter of a request, or a header of an answer.

@@ -47,7 +47,7 @@ var tags = []struct{ name, doc string }{
 
 // The parameters and headers that several routes have.
 var (
-	taskPrefix = param{name: "id", in: "path", kind: "string", least: minPrefix, most: 36, pattern: "^[0-9A-Fa-f-]+$",
+	taskPrefix = param{name: "id", in: "path", kind: "string", least: 1, most: idLength, pattern: "^[0-9A-Fa-f-]+$",
 		doc: "the task's id, or a beginning of it that no other task's id has"}
 	taskID       = param{name: "id", in: "path", kind: "uuid", doc: "the task's whole id"}
 	typeName     = param{name: "name", in: "path", kind: "string", doc: "the task type's name"}
@@ -147,6 +147,11 @@ func (h *handlers) taskRoutes() []route {
 	}
 }
 
+// selector is a parameter that selects by a text.
+func selector(name, doc string) param {
+	return param{name: name, in: "query", kind: "string", least: 1, doc: doc}
+}
+
 func pageLimit(of string) param {
 	return param{name: "limit", in: "query", kind: "integer", least: 1, most: task.MaxListLimit, otherwise: task.DefaultListed, doc: of + " to a page"}
 }
@@ -155,9 +160,9 @@ func listParams() []param {
 	return []param{
 		{name: "state", in: "query", kind: "states", doc: "tasks in this state; may repeat, and any may match"},
 		{name: "type", in: "query", kind: "strings", doc: "tasks of this type; may repeat, and any may match"},
-		{name: "executor", in: "query", kind: "string", doc: "tasks that it runs or ran last, and those that wait and are its own by what they ask for or by their type"},
-		{name: "owner", in: "query", kind: "string", doc: "tasks of this owner; who is no admin sees their own alone"},
-		{name: "key", in: "query", kind: "string", doc: "the task with this key"},
+		selector("executor", "tasks that it runs or ran last, and those that wait and are its own by what they ask for or by their type"),
+		selector("owner", "tasks of this owner; who is no admin sees their own alone"),
+		selector("key", "the task with this key"),
 		{name: "group", in: "query", kind: "uuid", doc: "members of this group"},
 		{name: "parent", in: "query", kind: "uuid", doc: "children of this task"},
 		{name: "label", in: "query", kind: "strings", pattern: "^[^=]+=", doc: "tasks with this label: name=value, where the first '=' ends the name; may repeat, and all must match"},
@@ -188,9 +193,9 @@ func (h *handlers) recordRoutes() []route {
 				"and one at the attempt's end says how much, also in its fields dropped_lines and dropped_bytes.",
 			params: []param{taskPrefix,
 				{name: "follow", in: "query", kind: "boolean", flag: true, doc: "stream lines as they come: the answer is application/x-ndjson then, a line of JSON for each"},
-				{name: "since", in: "query", kind: "string", doc: "lines after that seq, or not before that time"},
+				selector("since", "lines after that seq, or not before that time"),
 				{name: "level", in: "query", kind: "string", enum: []string{"trace", "debug", "info", "warn", "error"}, doc: "lines of this level and above"},
-				{name: "text", in: "query", kind: "string", doc: "lines with this in their text, or in the value of a field; capital or small letters are the same"},
+				selector("text", "lines with this in their text, or in the value of a field; capital or small letters are the same"),
 				{name: "attempt", in: "query", kind: "integer", least: 1, most: 1<<31 - 1, doc: "lines of this attempt"},
 				{name: "limit", in: "query", kind: "integer", least: 1, most: 10_000, otherwise: logsListed, doc: "lines to an answer that is not followed"}},
 			codes: codes(named, api.CodeNotAcceptable), answers: []answer{{status: http.StatusOK, doc: "the lines", body: api.LogList{}},
@@ -216,7 +221,7 @@ func (h *handlers) recordRoutes() []route {
 				{name: "type", in: "query", kind: "strings", doc: "events of tasks of this type; may repeat, and any may match"},
 				{name: "state", in: "query", kind: "states", doc: "transitions to this state; may repeat, and any may match"},
 				{name: "group", in: "query", kind: "uuid", doc: "events of members of this group"},
-				{name: "owner", in: "query", kind: "string", doc: "events of tasks of this owner; who is no admin sees their own alone"},
+				selector("owner", "events of tasks of this owner; who is no admin sees their own alone"),
 				{name: "Last-Event-ID", in: "header", kind: "string", pattern: "^[0-9]+$", doc: "the last id that the stream gave"}},
 			codes:   codes(reads, api.CodeNotAcceptable),
 			answers: []answer{{status: http.StatusOK, doc: "the events", media: "text/event-stream", body: allMessages{}, content: "the events, in the order they come", headers: []param{noStore}}}},

@@ -89,7 +89,7 @@ func (h *handlers) createSchedule(w http.ResponseWriter, r *http.Request, s task
 }
 
 func (h *handlers) changeSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -109,11 +109,11 @@ const maxPreview = 1000
 
 func (h *handlers) getSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	preview := int(q.integer("preview", 0, maxPreview))
+	preview := int(q.integer("preview", 1, maxPreview))
 	if err := q.err(); err != nil {
 		return err
 	}
-	id, err := task.ParseID(r.PathValue("id"))
+	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
@@ -129,15 +129,17 @@ func (h *handlers) writeSchedule(w http.ResponseWriter, status int, s *schedule.
 	if err != nil {
 		return err
 	}
-	if out.Preview, err = s.Preview(preview, time.Now()); err != nil {
-		return err
+	if preview > 0 {
+		if out.Preview, err = s.Preview(preview, time.Now()); err != nil {
+			return err
+		}
 	}
 	return h.writeJSON(w, status, out)
 }
 
 func (h *handlers) listSchedules(w http.ResponseWriter, r *http.Request, s task.Scope) error {
 	q := newQuery(r)
-	f := schedule.Filter{Name: q.single("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
+	f := schedule.Filter{Name: q.filled("name"), Limit: int(q.integer("limit", 1, task.MaxListLimit)), Cursor: q.cursor("cursor")}
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (h *handlers) listSchedules(w http.ResponseWriter, r *http.Request, s task.
 }
 
 func (h *handlers) deleteSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func (h *handlers) deleteSchedule(w http.ResponseWriter, r *http.Request, s task
 }
 
 func (h *handlers) runSchedule(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func toRequest(s *task.Spec) api.TaskRequest {
 	d := api.TaskRequest{Type: s.Type, Key: s.Key, Executor: s.Executor, Priority: s.Priority, RunAt: timeOrNull(s.RunAt), Deadline: timeOrNull(s.Deadline),
 		Labels: s.Labels, Route: s.Route, Timeout: api.Duration(s.Timeout), MaxAttempts: s.MaxAttempts, MaxLost: s.MaxLost,
 		Exclusive: s.Resources.Exclusive, Shared: s.Resources.Shared}
-	if !isNull(s.Input) {
+	if len(s.Input) > 0 && !isNull(s.Input) {
 		d.Input = task.MaskInput(s.Input)
 	}
 	if s.Retain != nil {
@@ -237,7 +239,7 @@ func (h *handlers) scheduleRoutes() []route {
 			body: api.ScheduleRequest{}, codes: asked,
 			answers: one(http.StatusCreated, "the schedule", param{name: "Location", kind: "string", doc: "the path of the schedule", always: true})},
 		{method: http.MethodGet, path: "/v1/schedules", id: "listSchedules", tag: tag, summary: "List schedules", handle: h.listSchedules,
-			description: "Newest first.", params: []param{{name: "name", in: "query", kind: "string", doc: "the schedule of this name"}, pageLimit("schedules"), pageCursor}, codes: reads,
+			description: "Newest first.", params: []param{selector("name", "the schedule of this name"), pageLimit("schedules"), pageCursor}, codes: reads,
 			answers: []answer{{status: http.StatusOK, doc: "one page", body: api.ScheduleList{}, headers: []param{nextLink}}}},
 		{method: http.MethodGet, path: "/v1/schedules/{id}", id: "getSchedule", tag: tag, summary: "Read a schedule", handle: h.getSchedule,
 			description: "When it runs next, and what became of its last run.", codes: codes(reads, task.CodeNotFound),

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,14 @@ func TestSchedulesOverREST(t *testing.T) {
 		s, err = r.client.Schedule(t.Context(), s.ID, 0)
 		return err != nil || s.Runs >= 2
 	})
+	r.wants(r.do("PATCH", "/v1/schedules/"+s.ID, `{"cron":"30 2 * * *","start_at":"2020-01-01T00:00:00Z","end_at":"2020-01-02T00:00:00Z"}`), 200, "")
+	for query, want := range map[string]string{"": "", "?preview=2": "[]"} {
+		var got map[string]json.RawMessage
+		r.do("GET", "/v1/schedules/"+s.ID+query, "").json(t, &got)
+		if string(got["preview"]) != want {
+			t.Errorf("of one whose runs are over, %q shows the preview %s, want %s", query, got["preview"], want)
+		}
+	}
 	page, err := r.client.SchedulesPage(t.Context(), "", "", 1)
 	if err != nil || len(page.Schedules) != 1 || page.Schedules[0].ID != s.ID {
 		t.Fatalf("listed: %+v, %v", page, err)

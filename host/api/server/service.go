@@ -96,7 +96,8 @@ type Schedules interface {
 type Resources interface {
 	// Resources reads a page of those that are held or waited for, by name.
 	Resources(ctx context.Context, s task.Scope, after string, limit int) (resource.Page, error)
-	// Resource reads one of the scope's owner; not_found if nobody holds it or waits for it.
+	// Resource reads the one of that name within the scope; not_found if nobody holds it or
+	// waits for it, conflict if several owners have one.
 	Resource(ctx context.Context, s task.Scope, name string) (resource.Resource, error)
 }
 

@@ -103,7 +103,7 @@ func hasETag(header []string, tag string) bool {
 }
 
 func (h *handlers) cancelTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (h *handlers) cancelTask(w http.ResponseWriter, r *http.Request, s task.Sco
 }
 
 func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (h *handlers) retryTask(w http.ResponseWriter, r *http.Request, s task.Scop
 }
 
 func (h *handlers) deleteTask(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	id, err := h.taskID(w, r)
+	id, err := h.changedID(w, r)
 	if err != nil {
 		return err
 	}

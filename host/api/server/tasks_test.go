@@ -361,12 +361,14 @@ func TestGetWaitsAndKnowsWhatChanged(t *testing.T) {
 	if b := r.do("GET", "/v1/tasks/"+id+"?wait=1", "", `If-None-Match: "no", W/`+tag); b.StatusCode != 304 || len(b.body) != 0 || b.Header.Get("Etag") != tag {
 		t.Errorf("status %d, %s", b.StatusCode, b.body)
 	}
-	if b := r.do("GET", "/v1/tasks/"+id[:30], ""); b.StatusCode != 200 || b.Header.Get("Content-Location") != "/v1/tasks/"+id {
-		t.Errorf("by prefix: %d %s", b.StatusCode, b.body)
+	for _, n := range []int{1, 30} {
+		if b := r.do("GET", "/v1/tasks/"+id[:n], ""); b.StatusCode != 200 || b.Header.Get("Content-Location") != "/v1/tasks/"+id {
+			t.Errorf("by prefix: %d %s", b.StatusCode, b.body)
+		}
 	}
 	r.wants(r.do("GET", "/v1/tasks/"+id+"?wait=long", ""), 400, task.CodeInvalidRequest)
 	r.wants(r.do("GET", "/v1/tasks/01990f4e-7f3a-7c55-a1b2-0123456789ab", ""), 404, task.CodeNotFound)
-	r.wants(r.do("GET", "/v1/tasks/zzzz", ""), 400, task.CodeInvalidRequest)
+	r.wants(r.do("GET", "/v1/tasks/zzzz", ""), 404, task.CodeNotFound)
 	r.wants(r.do("GET", "/v1/tasks/by-key/echo/none", ""), 404, task.CodeNotFound)
 }
 

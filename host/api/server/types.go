@@ -29,9 +29,6 @@ func (h *handlers) listTypes(w http.ResponseWriter, r *http.Request, s task.Scop
 }
 
 func (h *handlers) getType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	t, err := h.svc.Type(s, r.PathValue("name"))
 	if err != nil {
 		return err
@@ -137,9 +134,6 @@ func decodeRate(data json.RawMessage, at place, bad *faults) (r task.Rate) {
 }
 
 func (h *handlers) putType(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	body, err := h.readBody(w, r, h.opts.MaxBody())
 	if err != nil {
 		return err
@@ -163,7 +157,7 @@ func (h *handlers) putType(w http.ResponseWriter, r *http.Request, s task.Scope)
 // controlType makes the handler of one action, which only operators may ask for.
 func (h *handlers) controlType(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.nothingElse(w, r); err != nil {
+		if err := h.requireNoBody(w, r); err != nil {
 			return err
 		}
 		t, err := h.svc.ControlType(r.Context(), s, r.PathValue("name"), action)

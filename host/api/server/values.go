@@ -17,6 +17,29 @@ func (f *faults) str(raw json.RawMessage, at place) string {
 	return unquote(raw)
 }
 
+// filled is a string that is not empty.
+func (f *faults) filled(raw json.RawMessage, at place) string {
+	s := f.str(raw, at)
+	if s == "" && raw[0] == '"' {
+		f.add(at, "is empty")
+	}
+	return s
+}
+
+// some are strings, one at the least, of which none is empty.
+func (f *faults) some(raw json.RawMessage, at place) []string {
+	out := f.strings(raw, at)
+	if len(out) == 0 && raw[0] == '[' {
+		f.add(at, "is empty: leave it out for any")
+	}
+	for i, s := range out {
+		if s == "" {
+			f.add(at.to(strconv.Itoa(i)), "is empty")
+		}
+	}
+	return out
+}
+
 func (f *faults) id(raw json.RawMessage, at place) task.ID {
 	id, err := task.ParseID(f.str(raw, at))
 	if err != nil || id.IsZero() {

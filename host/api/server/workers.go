@@ -7,18 +7,12 @@ import (
 	"github.com/taskhost/taskhost/host/task"
 )
 
-func (h *handlers) listWorkers(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
+func (h *handlers) listWorkers(w http.ResponseWriter, _ *http.Request, s task.Scope) error {
 	return h.writeJSON(w, http.StatusOK, h.workersNamed("", s))
 }
 
 // getWorker gives all workers of one name: there are two while one is restarted.
 func (h *handlers) getWorker(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-	if err := newQuery(r).err(); err != nil {
-		return err
-	}
 	out := h.workersNamed(r.PathValue("name"), s)
 	if len(out.Workers) == 0 {
 		return task.Errorf(task.CodeNotFound, "no worker is named %q", r.PathValue("name"))
@@ -42,7 +36,7 @@ func (h *handlers) workersNamed(name string, s task.Scope) api.WorkerList {
 // controlWorker makes the handler of one action, which only operators may ask for.
 func (h *handlers) controlWorker(action string) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, s task.Scope) error {
-		if err := h.nothingElse(w, r); err != nil {
+		if err := h.requireNoBody(w, r); err != nil {
 			return err
 		}
 		n, err := h.svc.ControlNode(r.Context(), r.PathValue("name"), action)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,6 +241,25 @@ func resourceOwners(s *suite) {
 	s.wantWaiting(task.WaitQueued, *theirs)
 	_, err := port[resource.Store](s).Resource(s.ctx, task.Scope{Owner: "eve"}, "r")
 	s.wantCode(err, task.CodeNotFound)
+
+	// Who sees all owners' is told of the one that there is, or that there are several.
+	_, err = port[resource.Store](s).Resource(s.ctx, all, "r")
+	s.wantCode(err, task.CodeConflict)
+	if !strings.Contains(err.Error(), "bob") || !strings.Contains(err.Error(), mine.Owner) {
+		s.Errorf("several owners have it: %v", err)
+	}
+	_, err = port[resource.Store](s).Resource(s.ctx, all, "nobody's")
+	s.wantCode(err, task.CodeNotFound)
+	for _, spec := range []task.Spec{{Resources: exclusive("bob's")}, {Resources: shared("bob's")}, {Resources: shared("bob's")}} {
+		theirs := s.make(spec)
+		theirs.Owner = "bob"
+		s.put(theirs)
+	}
+	r, err := port[resource.Store](s).Resource(s.ctx, all, "bob's")
+	s.must(err)
+	if r.Owner != "bob" || r.Held != 1 || r.Waiting != 2 {
+		s.Errorf("bob's is %s's, held by %d, waited for by %d", r.Owner, r.Held, r.Waiting)
+	}
 }
 
 func resourceLists(s *suite) {

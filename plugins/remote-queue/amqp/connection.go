@@ -31,6 +31,9 @@ const (
 	// minPause and maxPause are between two tries to connect.
 	minPause = 100 * time.Millisecond
 	maxPause = 5 * time.Second
+	// steadyAfter is how long a connection has to last for the next to be tried at once: one
+	// may be refused something as soon as it is there, again and again.
+	steadyAfter = 10 * time.Second
 )
 
 // ErrClosed is the error of whatever is asked of a connection that is not there.
@@ -78,6 +81,9 @@ type Connection struct {
 	mu      sync.Mutex
 	conn    *amqp091.Connection // nil while there is none
 	blocked *BlockedError
+	// broken is a connection that was given up, and brokenBy why.
+	broken   *amqp091.Connection
+	brokenBy error
 }
 
 // Connect is New and Start.
@@ -118,7 +124,7 @@ func (c *Connection) Start() {
 
 // run connects again and again; tried is called after each try.
 func (c *Connection) run(tried func()) {
-	pause := &backoff.ExponentialBackOff{InitialInterval: minPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.3}
+	pause, again := newPause(), newPause()
 	seldom := logSparsely(c.options.Log)
 	for n := 0; c.ctx.Err() == nil; n++ {
 		conn, err := c.dial(c.urls[n%len(c.urls)])
@@ -128,16 +134,31 @@ func (c *Connection) run(tried func()) {
 				seldom(err)
 			}
 			tried()
-			select {
-			case <-c.ctx.Done():
-			case <-time.After(pause.NextBackOff()):
-			}
+			c.rest(pause)
 			continue
 		}
 		pause.Reset()
 		seldom = logSparsely(c.options.Log)
+		began := time.Now()
 		c.serve(conn, tried)
 		n-- // the node that was there is tried first
+		if time.Since(began) >= steadyAfter {
+			again.Reset()
+			continue
+		}
+		c.rest(again)
+	}
+}
+
+func newPause() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: minPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.3}
+}
+
+// rest waits for the next pause, or until Close.
+func (c *Connection) rest(pause *backoff.ExponentialBackOff) {
+	select {
+	case <-c.ctx.Done():
+	case <-time.After(pause.NextBackOff()):
 	}
 }
 
@@ -194,6 +215,9 @@ func (c *Connection) serve(conn *amqp091.Connection, tried func()) {
 			err := ErrClosed
 			if reason != nil {
 				err = reason
+			}
+			if by := c.whyBroken(conn); by != nil {
+				err = by
 			}
 			if c.ctx.Err() == nil {
 				c.options.Log.Warn("the broker is away", "error", err)
@@ -279,6 +303,65 @@ func (c *Connection) Do(ctx context.Context, f func(*amqp091.Channel) error) err
 	case <-ctx.Done():
 		return fmt.Errorf("the broker does not answer: %w", context.Cause(ctx))
 	}
+}
+
+// Require gives the connection up when the broker closes a channel of it, or ends what is
+// consumed there: for what refuses something or was deleted the broker does either, and the
+// connection stays. On the next one Options.Setup makes all anew.
+func (c *Connection) Require(conn *amqp091.Connection, ch *amqp091.Channel) {
+	closed := ch.NotifyClose(make(chan *amqp091.Error, 1))
+	canceled := ch.NotifyCancel(make(chan string, 1))
+	go func() {
+		err := errors.New("the broker ended what was consumed: the queue is gone")
+		select {
+		case reason := <-closed:
+			err = fmt.Errorf("the broker closed a channel: %w", orClosed(reason))
+		case _, ok := <-canceled:
+			if !ok {
+				err = fmt.Errorf("the broker closed a channel: %w", orClosed(<-closed))
+			}
+		}
+		c.giveUp(conn, err)
+	}()
+}
+
+func orClosed(reason *amqp091.Error) error {
+	if reason == nil {
+		return ErrClosed
+	}
+	return reason
+}
+
+// Reconnect gives up the connection as it is: what was made on it is not as it has to be.
+func (c *Connection) Reconnect(why error) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil {
+		c.giveUp(conn, why)
+	}
+}
+
+// giveUp ends a connection, if it has not ended.
+func (c *Connection) giveUp(conn *amqp091.Connection, why error) {
+	if conn.IsClosed() {
+		return
+	}
+	c.mu.Lock()
+	c.broken = conn
+	c.brokenBy = why
+	c.mu.Unlock()
+	_ = conn.CloseDeadline(time.Now().Add(time.Second))
+}
+
+// whyBroken is why a connection was given up; nil if it was not.
+func (c *Connection) whyBroken(conn *amqp091.Connection) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != conn {
+		return nil
+	}
+	return c.brokenBy
 }
 
 // LocalAddress is this end of the connection, without its port; empty if there is none.

@@ -55,6 +55,9 @@ func NewPublisher(conn *amqp091.Connection) (*Publisher, error) {
 	return p, nil
 }
 
+// Channel is what it publishes on, for Connection.Require.
+func (p *Publisher) Channel() *amqp091.Channel { return p.channel }
+
 // listen notes what comes back, until the channel ends.
 func (p *Publisher) listen(returns <-chan amqp091.Return, closed <-chan *amqp091.Error) {
 	for returns != nil {

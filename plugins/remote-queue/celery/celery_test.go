@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rabbitmq/amqp091-go"
+
 	"github.com/taskhost/taskhost/sdk"
 )
 
@@ -47,6 +49,32 @@ func TestTasksOfAnApp(t *testing.T) {
 	if i < 0 || len(info.Nodes[i].Types) != len(tasks) || !strings.Contains(info.Nodes[i].Version, "py-celery") || !info.StartUnknown {
 		t.Errorf("the worker is shown as %+v", info.Nodes)
 	}
+	r.deleteReplies()
+	if o := r.want(r.start("add", 2, 3), sdk.OutcomeSucceeded, ""); string(o.Result.Data) != "5" {
+		t.Errorf("once the queue for answers is made anew the result is %s", o.Result.Data)
+	}
+}
+
+// deleteReplies deletes the queue for answers, as an operator may, and waits until all is made
+// anew.
+func (r *rig) deleteReplies() {
+	r.t.Helper()
+	connections := func() int {
+		r.exec.mu.Lock()
+		defer r.exec.mu.Unlock()
+		if r.exec.brokerAway != "" {
+			return 0
+		}
+		return r.exec.connection
+	}
+	before := connections()
+	if err := r.exec.link.connection.Do(r.t.Context(), func(ch *amqp091.Channel) error {
+		_, err := ch.QueueDelete(r.exec.link.replyQueue(), false, false, false)
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.eventually("there is another connection", func() bool { return connections() > before })
 }
 
 // A worker that tells when it starts has the attempt recorded as started there, tells how far

@@ -91,9 +91,11 @@ type event struct {
 	PID      int64   `json:"pid"`
 	UUID     string  `json:"uuid"`
 	Active   float64 `json:"active"`
-	Ident    string  `json:"sw_ident"`
-	Version  string  `json:"sw_ver"`
-	System   string  `json:"sw_sys"`
+	// Processed is how many tasks the process has begun; nil where the worker does not tell.
+	Processed *float64 `json:"processed"`
+	Ident     string   `json:"sw_ident"`
+	Version   string   `json:"sw_ver"`
+	System    string   `json:"sw_sys"`
 }
 
 // maxName bounds the names of workers that are taken: longer ones are no host's.

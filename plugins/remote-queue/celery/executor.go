@@ -73,7 +73,8 @@ type executor struct {
 	awaySince  time.Time
 	// connection counts how often the broker was connected.
 	connection int
-	// heardSince is since when workers can be heard: before, their silence says nothing.
+	// heardSince is since when workers can be heard: before, their silence says nothing. After an
+	// outage that is later than the broker is back.
 	heardSince time.Time
 	closed     bool
 }
@@ -99,18 +100,22 @@ func Open(cfg sdk.Config, c config.Executor) (_ sdk.Executor, err error) {
 		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
 	}
 	e.link.init(e)
-	if e.link.connection, err = amqp.Connect(amqp.Options{URLs: c.URL, Name: "taskhost " + cfg.Executor, Credentials: c.Credentials, Log: e.log,
+	if e.link.connection, err = amqp.New(amqp.Options{URLs: c.URL, Name: "taskhost " + cfg.Executor, Credentials: c.Credentials, Log: e.log,
 		Setup: e.link.setUp, Up: e.connected, Down: e.disconnected}); err != nil {
 		return nil, fmt.Errorf("executor %q: %w", cfg.Executor, err)
 	}
+	e.link.connection.Start()
 	e.loops.Go(e.watch)
 	return e, nil
 }
 
 func (e *executor) connected() {
 	e.mu.Lock()
+	now := time.Now()
+	if e.brokerAway != "" {
+		e.heardSince = now.Add(min(now.Sub(e.awaySince), maxRetryPause))
+	}
 	e.brokerAway = ""
-	e.heardSince = time.Now()
 	for _, a := range e.attempts {
 		a.wake() // what was not confirmed is published again
 	}

@@ -69,6 +69,9 @@ func (l *link) setUp(conn *amqp091.Connection) error {
 	if err != nil {
 		return err
 	}
+	for _, needed := range []*amqp091.Channel{p.Channel(), ch, controls} {
+		l.connection.Require(conn, needed)
+	}
 	l.mu.Lock()
 	l.publisher = p
 	l.controls = controls

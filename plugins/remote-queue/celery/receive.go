@@ -123,9 +123,10 @@ func (e *executor) noteWorker(ev event) (changed bool) {
 	switch {
 	case w == nil && len(e.workers) >= maxWorkers:
 		return false
-	case w == nil || w.process != ev.PID:
+	case w == nil || w.process != ev.PID || w.startedAnew(&ev):
 		if w == nil || !w.leaving {
-			e.endAttemptsOn(ev.Hostname, func(process int64) bool { return process != 0 && process != ev.PID }, fmt.Sprintf("worker %s was started anew while it ran the attempt", ev.Hostname))
+			again := w != nil && w.process == ev.PID
+			e.endAttemptsOn(ev.Hostname, func(process int64) bool { return process != 0 && (again || process != ev.PID) }, fmt.Sprintf("worker %s was started anew while it ran the attempt", ev.Hostname))
 		}
 		w = &worker{name: ev.Hostname, process: ev.PID, version: ev.softwareVersion()}
 		e.workers[ev.Hostname] = w
@@ -139,6 +140,9 @@ func (e *executor) noteWorker(ev event) (changed bool) {
 	}
 	w.heard = time.Now()
 	w.active = int(max(ev.Active, 0))
+	if ev.Processed != nil {
+		w.processed = *ev.Processed
+	}
 	if !w.described() && time.Since(w.asked) > askEvery {
 		e.askWorker(w)
 	}

@@ -17,6 +17,9 @@ const (
 	keepGone = time.Hour
 	// askEvery is how long a worker may take to answer what it has and consumes.
 	askEvery = 3 * time.Second
+	// maxRetryPause is the longest that a Celery worker waits between two tries to reach the
+	// broker. After an outage it is back within as long as the outage took, and within this.
+	maxRetryPause = 30 * time.Second
 	// watchEvery is how often silence is looked for.
 	watchEvery = time.Second
 )
@@ -27,7 +30,9 @@ type worker struct {
 	process int64
 	version string
 	active  int
-	heard   time.Time
+	// processed is how many tasks the process had begun when it last told.
+	processed float64
+	heard     time.Time
 	// gone says that it left, or was silent for the lapse.
 	gone   bool
 	goneAt time.Time
@@ -37,6 +42,12 @@ type worker struct {
 	asked  time.Time
 	queues []string
 	tasks  []string
+}
+
+// startedAnew says that an event under the worker's process id is of another process, as in
+// containers, where each has the same: it has begun fewer tasks.
+func (w *worker) startedAnew(ev *event) bool {
+	return ev.Processed != nil && *ev.Processed < w.processed
 }
 
 func (w *worker) described() bool { return w.queues != nil && w.tasks != nil }

@@ -101,7 +101,7 @@ func TestInstancesOfANameAreBounded(t *testing.T) {
 // What one worker names that nobody wants is refused in turns.
 func TestRefusalsAreBounded(t *testing.T) {
 	f := bareFleet()
-	f.outbox = wire.NewOutbox(func(wire.Peer, []byte) {})
+	f.outbox = wire.NewOutbox(func(wire.Peer, []byte) {}, func() int { return 1 << 20 })
 	f.clock.ns.Store(int64(time.Hour))
 	w := f.join("w1", "a")
 	w.lastHeartbeat.Running = make([]byte, 16*wire.MaxNamed)

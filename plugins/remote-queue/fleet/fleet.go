@@ -34,10 +34,13 @@ type fleet struct {
 	// outbox is where everything goes that workers are told, except for offers.
 	outbox *wire.Outbox
 	// clock is what lapses are measured by: it stands still while nobody can be heard.
-	clock  lapseClock
-	starts startQueue
-	owner  owner
-	status status
+	clock lapseClock
+	// heardFrom is when workers can be heard again that the broker was away from, too; nil before
+	// it was there first.
+	heardFrom atomic.Pointer[time.Time]
+	starts    startQueue
+	owner     owner
+	status    status
 
 	// ctx ends when the fleet is closed; loops are the goroutines that end with it.
 	ctx      context.Context
@@ -90,8 +93,10 @@ type remoteWorker struct {
 	peer wire.Peer
 	// described says that info was heard. Before that the worker is offered nothing.
 	described bool
-	// info is what the worker said of itself, except for its types.
-	info wire.WorkerInfo
+	// info is what the worker said of itself, except for its types, and revision which of it
+	// that was.
+	info     wire.WorkerInfo
+	revision uint64
 	// types are those that it offers and that the fleet had room for.
 	types []string
 	// versions are in which version it offers them, where it says so.

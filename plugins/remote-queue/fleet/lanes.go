@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/broker"
@@ -16,9 +17,14 @@ const (
 	// refused lane is left alone.
 	maxRefusals    = 5
 	maxRefusalWait = time.Minute
+	// laneTimeout is how long the broker may take to make a lane, in which it makes no other.
+	laneTimeout = 5 * time.Second
 	// retryPause is the first pause after a failure, and maxPause the longest.
 	retryPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// laneIdle is after what time a lane is made again before something is published there: the
+	// broker may have removed one from which nobody took anything.
+	laneIdle = time.Hour
 	// routeIdle is how long a route stays in the broker that no task asks for.
 	routeIdle = 10 * time.Minute
 )
@@ -27,15 +33,16 @@ const (
 // error that is errLane concerns this lane alone.
 func (s *startQueue) ensureLane(l wire.Lane) error {
 	s.fleet.mu.Lock()
-	ok, r := s.hasLane(l), s.refusedLanes[l]
+	last, ok := s.lanes[l]
+	r := s.refusedLanes[l]
 	s.fleet.mu.Unlock()
-	if ok {
+	if ok && s.fleet.clock.now()-last < laneIdle {
 		return nil
 	}
 	if r != nil && time.Now().Before(r.retryAfter) {
 		return errLaneRefused
 	}
-	ctx, cancel := context.WithTimeout(s.fleet.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(s.fleet.ctx, laneTimeout)
 	defer cancel()
 	err := s.fleet.broker.MakeLane(ctx, l)
 	s.fleet.mu.Lock()
@@ -97,9 +104,20 @@ func (s *startQueue) removeIdleLanes(now time.Duration) (idle []wire.Lane) {
 	return idle
 }
 
+// noteReconnected has the store looked at, which may be another one, and lanes tried again to
+// which the broker did not answer: it was about to be away.
+func (s *startQueue) noteReconnected() {
+	s.fleet.mu.Lock()
+	maps.DeleteFunc(s.refusedLanes, func(_ wire.Lane, r *laneRefusal) bool { return r.unanswered })
+	s.fleet.mu.Unlock()
+	s.reconnected.Store(true)
+	s.wakeLoop()
+}
+
 // refuseLane sets a lane aside for a while, and gives back what waits in it once that is
-// no exception any more. A broker that does not answer, as one does that denies it,
-// holds up all others with each try: it is tried rarely. fleet.mu is held.
+// no exception any more. A broker that does not answer, as one does that denies it or is about
+// to be away, holds up all others with each try: the lane is left alone for as long, and for
+// longer each time. fleet.mu is held.
 func (s *startQueue) refuseLane(l wire.Lane, err error) {
 	r := s.refusedLanes[l]
 	if r == nil {
@@ -109,9 +127,8 @@ func (s *startQueue) refuseLane(l wire.Lane, err error) {
 	}
 	r.tries++
 	wait := retryPause << min(r.tries, 10)
-	if errors.Is(err, context.DeadlineExceeded) {
-		r.tries += maxRefusals / 2
-		wait = maxRefusalWait / 4 << min(r.tries, 10)
+	if r.unanswered = errors.Is(err, context.DeadlineExceeded); r.unanswered {
+		wait = laneTimeout << min(r.tries-1, 10)
 	}
 	wait = min(wait, maxRefusalWait)
 	r.retryAfter = time.Now().Add(wait)

@@ -49,7 +49,7 @@ func Open(cfg sdk.Config, c config.Executor, dial Dialer) (_ *fleet, err error) 
 	}
 	f.starts.init(f)
 	f.owner.init(f, id)
-	f.outbox = wire.NewOutbox(f.send)
+	f.outbox = wire.NewOutbox(f.send, f.maxMessage)
 	if err := f.connect(dial); err != nil {
 		return nil, err
 	}
@@ -80,12 +80,12 @@ func (f *fleet) connect(dial Dialer) error {
 }
 
 func (f *fleet) handleConnected() {
+	f.noteBack(f.status.brokerAwayFor())
 	if f.status.noteBroker("") {
 		f.cfg.Changed()
 	}
 	wire.Wake(f.owner.wakeUp)
-	f.starts.reconnected.Store(true)
-	f.starts.wakeLoop()
+	f.starts.noteReconnected()
 }
 
 // handleDisconnected notes why the broker is not there. Whose the queue is has to be

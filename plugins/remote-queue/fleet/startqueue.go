@@ -52,9 +52,10 @@ type startQueue struct {
 }
 
 // laneRefusal is a lane that the broker does not make: how often it was tried, and until
-// when it is left alone.
+// when it is left alone. Unanswered says that the broker said nothing the last time.
 type laneRefusal struct {
 	tries      int
+	unanswered bool
 	retryAfter time.Time
 }
 

@@ -72,8 +72,12 @@ func (s *startQueue) noteCreated(created time.Time) {
 	s.republishAll()
 }
 
-// republish has a start published once more. fleet.mu is held.
+// republish has a start published once more, if it is not about to be: however often somebody
+// says that it has to be. fleet.mu is held.
 func (s *startQueue) republish(a *attempt) {
+	if a.message == nil {
+		return
+	}
 	a.message = nil
 	s.fleet.counters.republished.Add(1)
 	s.enqueue(a)

@@ -210,3 +210,26 @@ func TestStartTooLargeForItsStream(t *testing.T) {
 		t.Errorf("the outcome is %+v", out)
 	}
 }
+
+// What workers report at once goes in messages that the broker carries.
+func TestManyResultsOverASmallBroker(t *testing.T) {
+	address := queuetest.FreeAddress(t)
+	brokerAt(t, address, 64<<10)
+	f := openFleet(t, t.TempDir(), map[string]any{"url": "nats://" + address, "lapse": "1m"})
+	g := queuetest.NewGates()
+	const n = 300
+	gateWorker(t, g, worker.Options{URL: "nats://" + address, Local: []worker.Local{{Name: "local", Executor: g.Executor(t), Slots: n}}})
+	queuetest.Serves(t, f, "gate")
+	key := strings.Repeat("k", 1<<10)
+	all := make([]*testAttempt, n)
+	for i := range all {
+		all[i] = execute(t, f, newTask("gate", `"`+key+`"`))
+	}
+	for range all {
+		<-g.Began
+	}
+	g.Release(key) // all end at once
+	for _, a := range all {
+		a.wait(t, sdk.OutcomeSucceeded)
+	}
+}

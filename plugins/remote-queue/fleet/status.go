@@ -45,6 +45,16 @@ func (s *status) noteBroker(why string) (changed bool) {
 	return s.broker.note(why)
 }
 
+// brokerAwayFor is for how long the broker could not be reached; 0 if it can be.
+func (s *status) brokerAwayFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broker.reason == "" {
+		return 0
+	}
+	return time.Since(s.broker.since)
+}
+
 // noteClaim notes why the broker does not say whose the queue is.
 func (s *status) noteClaim(err error) (changed bool) {
 	s.mu.Lock()

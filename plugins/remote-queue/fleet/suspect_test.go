@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/queuetest"
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
@@ -90,4 +91,32 @@ func deaf(hang <-chan struct{}, began chan<- struct{}) func(context.Context, sdk
 		<-hang
 		return sdk.Result{}, nil
 	}
+}
+
+// A suspect that waits for the place of another is in its worker's hands, or on its way back: it
+// is not taken for one that the broker lost.
+func TestWaitingSuspectIsNotLost(t *testing.T) { queuetest.OnEachBroker(t, waitingSuspect) }
+
+func waitingSuspect(t *testing.T, s queuetest.Server) {
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue()})
+	g := queuetest.NewGates()
+	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
+	queuetest.Serves(t, f, "gate")
+	suspect := func(key string) *testAttempt {
+		task := newTask("gate", `"`+key+`"`)
+		task.Suspect = true
+		return execute(t, f, task)
+	}
+	first := suspect("first")
+	first.started(t)
+	second := suspect("second")
+	before := f.clock.now() // there is no event for nothing happening
+	queuetest.Eventually(t, "some lapses pass", func() bool { return f.clock.now()-before > 3*time.Duration(f.queueConfig.Lapse) })
+	if n := f.counters.republished.Load(); n > 0 {
+		t.Errorf("%d were published again", n)
+	}
+	g.Release("first")
+	first.wait(t, sdk.OutcomeSucceeded)
+	g.Release("second")
+	second.wait(t, sdk.OutcomeSucceeded)
 }

@@ -22,7 +22,7 @@ func (f *fleet) watchAttempts() {
 		case <-tick.C:
 		}
 		now := time.Now()
-		f.clock.tick(now.Sub(last), usual, f.silenceCounts())
+		f.clock.tick(now.Sub(last), usual, f.silenceCounts(now))
 		last = now
 		f.mu.Lock()
 		f.endOverdue()
@@ -41,10 +41,24 @@ func (f *fleet) watchAttempts() {
 	}
 }
 
-// silenceCounts says whether silence means anything: not while the broker is away or the
-// queue may be another host's, nor while what workers said is still unread.
-func (f *fleet) silenceCounts() bool {
+// maxWorkerPause is how long a worker may take to find a broker that is back: on RabbitMQ it
+// rests for up to 6.5 seconds between two tries, which take time as well. It is back within about
+// as long as the broker was away.
+const maxWorkerPause = 10 * time.Second
+
+// noteBack notes that the broker is back, and was away for so long.
+func (f *fleet) noteBack(away time.Duration) {
+	f.heardFrom.Store(new(time.Now().Add(min(away, maxWorkerPause))))
+}
+
+// silenceCounts says whether silence means anything: not while the broker is away or workers may
+// not have found it yet, nor while the queue may be another host's or what workers said is still
+// unread.
+func (f *fleet) silenceCounts(now time.Time) bool {
 	if !f.broker.Connected() || !f.owner.ownsQueue() {
+		return false
+	}
+	if from := f.heardFrom.Load(); from != nil && now.Before(*from) {
 		return false
 	}
 	unread, err := f.broker.Unread()

@@ -37,9 +37,10 @@ func (f *fleet) handleHeartbeat(p wire.Peer, h wire.Heartbeat) {
 	if f.offerFor(w).ID != h.Offer {
 		f.sendOffer(w)
 	}
+	described := w.described && w.revision == h.Revision // else what it said went unheard
 	f.mu.Unlock()
 	// The answer, empty at the least, is how the worker knows that the host lives.
-	if !w.described {
+	if !described {
 		f.queueItem(p, &wire.Item{Kind: wire.KindDescribe})
 	} else {
 		f.send(p, []byte{wire.FormatVersion})
@@ -62,6 +63,7 @@ func (f *fleet) noteHeartbeat(w *remoteWorker, h wire.Heartbeat) (changed, types
 		changed = changed || types || !w.described || !reflect.DeepEqual(w.info, *h.Info)
 		w.info = *h.Info
 		w.described = true
+		w.revision = h.Revision
 		f.starts.republishJoined(w)
 	}
 	w.lastHeartbeat = h

@@ -9,7 +9,7 @@ import (
 // Heartbeat is what a worker says every second. It is JSON: there are few.
 type Heartbeat struct {
 	// Running are the tokens that the worker answers for, 16 bytes each: accepted,
-	// running, or finished and not yet acked.
+	// running, or finished and not yet acked; or given back to the broker for later.
 	Running []byte `json:"run,omitempty"`
 	// Used is how many of its slots are taken.
 	Used int `json:"used"`
@@ -21,8 +21,10 @@ type Heartbeat struct {
 	Unreachable bool `json:"unreachable,omitempty"`
 	// Bye says that the worker ends, and that nothing it named is left.
 	Bye bool `json:"bye,omitempty"`
-	// Info is there when it changed, or the host asked.
-	Info *WorkerInfo `json:"about,omitempty"`
+	// Info is there when it changed, or the host asked. Revision is one more with each change, so
+	// that a host that missed one asks; 0 is a worker of an earlier version, which does not say.
+	Info     *WorkerInfo `json:"about,omitempty"`
+	Revision uint64      `json:"revision,omitempty"`
 }
 
 // WorkerInfo is what a worker says of itself. The host believes none of it unseen: it is
@@ -47,12 +49,23 @@ type WorkerInfo struct {
 // DecodeHeartbeat reads a heartbeat. A *LimitError is one that is larger than a
 // worker's may be, any other one that makes no sense.
 func DecodeHeartbeat(b []byte) (Heartbeat, error) {
-	var h Heartbeat
-	if len(b) > maxHeartbeat {
-		return h, ExceedsLimit("bytes of a heartbeat", len(b), maxHeartbeat)
+	type plain Heartbeat
+	var raw struct {
+		plain
+		Info json.RawMessage `json:"about"`
 	}
-	if err := json.Unmarshal(b, &h); err != nil {
-		return h, ErrGarbled
+	if len(b) > maxHeartbeat {
+		return Heartbeat{}, ExceedsLimit("bytes of a heartbeat", len(b), maxHeartbeat)
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return Heartbeat{}, ErrGarbled
+	}
+	h := Heartbeat(raw.plain)
+	if isThere(raw.Info) {
+		h.Info = new(WorkerInfo)
+		if err := h.Info.decode(raw.Info); err != nil {
+			return h, err
+		}
 	}
 	return h, h.validate()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -99,5 +100,44 @@ func TestHeartbeatBudget(t *testing.T) {
 	}
 	if _, err := DecodeHeartbeat(most); err != nil {
 		t.Errorf("within the budget: %v", err)
+	}
+}
+
+// A heartbeat takes little more memory to read than it has bytes, however it is made up.
+func TestHeartbeatsTakeLittleMemory(t *testing.T) {
+	const size = maxWorkerTypeBytes + 64<<10
+	fill := func(before, one, after string) string {
+		return before + strings.Repeat(one, size/len(one)) + after
+	}
+	numbered := func(before, format, after string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < size; i++ {
+			fmt.Fprintf(&b, format, i)
+		}
+		return before + b.String() + after
+	}
+	for name, data := range map[string]string{
+		"types":       fill(`{"about":{"types":[`, `{},`, `{}]}}`),
+		"null types":  fill(`{"about":{"types":[`, `null,`, `{}]}}`),
+		"infos":       fill(`{`, `"about":{"types":[{},{}],"labels":{"a":"b"}},`, `"used":1}`),
+		"labels":      numbered(`{"about":{"labels":{`, `"%d":"",`, `"a":"b"}}}`),
+		"type slots":  numbered(`{"about":{"type_slots":{`, `"%d":1,`, `"a":1}}}`),
+		"one label":   fill(`{"about":{"labels":{`, `"a":"",`, `"a":"b"}}}`),
+		"routes":      numbered(`{"about":{"types":[{"name":"a","defaults":{"route":{`, `"%d":"",`, `"a":"b"}}}]}}`),
+		"concurrency": fill(`{"about":{"types":[{"name":"a","defaults":{"concurrency":[`, `{},`, `{}]}}]}}`),
+	} {
+		if !json.Valid([]byte(data)) {
+			t.Fatalf("%s: no JSON", name)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		h, err := DecodeHeartbeat([]byte(data))
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 16*size {
+			t.Errorf("%s: %d bytes took %d in memory", name, len(data), took)
+		}
+		if err == nil {
+			t.Errorf("%s: taken, as %+.100v", name, h)
+		}
 	}
 }

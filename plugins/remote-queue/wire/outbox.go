@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 )
 
-// batchSize is when a batch is full: far below what any broker carries, so that one
-// large item still fits behind the small ones before it.
+// batchSize is when a batch is full, unless the broker carries less.
 const batchSize = 128 << 10
 
 // Outbox sends items in batches of what is waiting: the more there is, the fewer
 // messages carry it, and nothing waits for company.
 type Outbox struct {
 	publish func(to Peer, data []byte)
+	limit   func() int
 
 	sendMu sync.Mutex // keeps batches in order
 
@@ -28,14 +28,16 @@ type Outbox struct {
 }
 
 type peerBatches struct {
-	filling []byte   // the batch that is being filled
-	full    [][]byte // those before it
+	filling   []byte   // the batch that is being filled
+	full      [][]byte // those before it
+	fullBytes int
 }
 
-// NewOutbox makes an outbox that sends by publish, which must not keep the data. Nothing is
-// sent before Run.
-func NewOutbox(publish func(to Peer, data []byte)) *Outbox {
-	return &Outbox{publish: publish, waiting: make(map[Peer]*peerBatches), wakeUp: make(chan struct{}, 1)}
+// NewOutbox makes an outbox that sends by publish, which must not keep the data. Limit is what a
+// message of the broker holds; an item that takes more goes alone. Both are called by several
+// goroutines at once. Nothing is sent before Run.
+func NewOutbox(publish func(to Peer, data []byte), limit func() int) *Outbox {
+	return &Outbox{publish: publish, limit: limit, waiting: make(map[Peer]*peerBatches), wakeUp: make(chan struct{}, 1)}
 }
 
 // Add queues an item. It never blocks.
@@ -46,14 +48,17 @@ func (o *Outbox) Add(to Peer, it *Item) {
 		b = &peerBatches{}
 		o.waiting[to] = b
 	}
-	large := len(it.Data) + len(it.Outcome.Result.Data)
-	if len(b.filling) > 1 && len(b.filling)+large > batchSize {
-		b.full, b.filling = append(b.full, b.filling), nil
-	}
 	if len(b.filling) == 0 {
 		b.filling = append(o.takeBuffer(), FormatVersion)
 	}
+	before := len(b.filling)
 	b.filling = AppendItem(b.filling, it)
+	if before > 1 && len(b.filling) > min(batchSize, o.limit()) { // the batch is full without it
+		next := append(append(o.takeBuffer(), FormatVersion), b.filling[before:]...)
+		b.full = append(b.full, b.filling[:before])
+		b.fullBytes += before
+		b.filling = next
+	}
 	first := !o.wakeUpSent
 	o.wakeUpSent = true
 	o.mu.Unlock()
@@ -81,7 +86,7 @@ func (o *Outbox) WaitingBytes(to Peer) int {
 	if b == nil {
 		return 0
 	}
-	return len(b.full)*batchSize + len(b.filling)
+	return b.fullBytes + len(b.filling)
 }
 
 // flush sends what is waiting.

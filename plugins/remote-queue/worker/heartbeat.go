@@ -10,7 +10,7 @@ import (
 // sendHeartbeat tells the host what goes on here.
 func (w *Worker) sendHeartbeat(bye bool) {
 	w.mu.Lock()
-	h := wire.Heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye}
+	h := wire.Heartbeat{Draining: w.takesNothing(), Offer: w.offer.ID, Unreachable: w.restUnreachable, Bye: bye, Revision: w.revision}
 	for _, l := range w.executors {
 		h.Used += l.used
 	}
@@ -19,6 +19,7 @@ func (w *Worker) sendHeartbeat(bye bool) {
 			h.Running = append(h.Running, t[:]...)
 		}
 	}
+	h.Running = w.appendPutBack(h.Running)
 	if w.describeNext.Swap(false) {
 		h.Info = w.describeSelf()
 	}
@@ -31,6 +32,20 @@ func (w *Worker) sendHeartbeat(bye bool) {
 	if err := w.broker.Send(wire.ChannelHeartbeat, data); err != nil && h.Info != nil {
 		w.describeNext.Store(true)
 	}
+}
+
+// appendPutBack names what this worker has given back for later: until it is delivered again it is
+// in no queue that a broker counts, and a host that hears nothing of it takes it for lost. Each is
+// named once at the least. w.mu is held.
+func (w *Worker) appendPutBack(named []byte) []byte {
+	now := time.Now()
+	for t, until := range w.putBack {
+		named = append(named, t[:]...)
+		if now.After(until) {
+			delete(w.putBack, t)
+		}
+	}
+	return named
 }
 
 // heartbeatLoop speaks to the host and repeats what it has not answered.

@@ -34,7 +34,7 @@ func New(o Options, dial Dialer) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run),
+	w := &Worker{options: o, dial: dial, log: o.Log, peer: wire.Peer{Name: o.Name, Instance: rand.Text()[:16]}, runs: make(map[sdk.Token]*run), putBack: make(map[sdk.Token]time.Time),
 		pullWanted: make(chan struct{}, 1), heartbeatWanted: make(chan struct{}, 1), runRemoved: make(chan struct{}, 1), runnerWanted: make(chan struct{}, 1), returned: make(chan struct{}), dismissed: make(chan error, 1),
 		http: rest}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -61,7 +61,7 @@ func New(o Options, dial Dialer) (*Worker, error) {
 		if err := w.broker.Send(wire.ChannelItems, data); err != nil {
 			w.log.Trace("send", "error", err)
 		}
-	})
+	}, w.maxMessage)
 	for _, l := range o.Local {
 		w.executors = append(w.executors, &localExecutor{Local: l, pullers: make(map[string]*puller)})
 	}
@@ -151,6 +151,7 @@ func (w *Worker) handleConnected() {
 			p.requested = 0
 		}
 	}
+	w.revision++ // its address may be another one
 	w.mu.Unlock()
 	w.describeNext.Store(true)
 	wire.Wake(w.heartbeatWanted)

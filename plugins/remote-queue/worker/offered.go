@@ -39,6 +39,7 @@ func (w *Worker) describeExecutor(ctx context.Context, l *localExecutor) {
 			l.offered = append(l.offered, t)
 		}
 	}
+	w.revision++
 	w.mu.Unlock()
 	w.describeNext.Store(true)
 	wire.Wake(w.heartbeatWanted)

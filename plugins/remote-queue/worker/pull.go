@@ -141,10 +141,14 @@ func (w *Worker) takeStarts(l *localExecutor, starts []wire.Start) (taken, left 
 			left = append(left, t)
 			if !full { // for another worker, or for this one when the suspect here has ended
 				wait = time.Second
+				if len(w.putBack) < maxPutBack {
+					w.putBack[t] = now.Add(wait)
+				}
 			}
 			continue
 		}
 		l.used++
+		delete(w.putBack, t)
 		r := &run{start: *s, executor: l, reportedAt: now}
 		w.runs[t] = r
 		if s.Task.Suspect {

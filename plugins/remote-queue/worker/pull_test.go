@@ -73,7 +73,7 @@ func silentWorker(t *testing.T) (w *Worker, said func() map[wire.ItemKind][]sdk.
 			if _, err := wire.DecodeBatch(data, func(it wire.Item) { all[it.Kind] = append(all[it.Kind], it.Token) }); err != nil {
 				t.Error(err)
 			}
-		})}
+		}, func() int { return 1 << 20 })}
 	return w, func() map[wire.ItemKind][]sdk.Token {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -12,6 +12,8 @@ const (
 	// maxRuns bounds the attempts that a worker has, with those whose outcome the host
 	// has not acknowledged: so many it can name on a broker of any kind.
 	maxRuns = 30_000
+	// maxPutBack bounds the starts that were given back for later and that it names beside them.
+	maxPutBack = 5_000
 )
 
 // startsPerMessage is how many starts one message may have for this executor: a small part of its slots,

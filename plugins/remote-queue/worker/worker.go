@@ -45,7 +45,8 @@ type Worker struct {
 	dismissed chan error
 	// returned is closed when Run has returned.
 	returned chan struct{}
-	// describeNext says that the next heartbeat tells what the worker is.
+	// describeNext says that the next heartbeat tells what the worker is. Whether the host hears
+	// it, nobody says: see revision.
 	describeNext atomic.Bool
 
 	// ctx ends when the worker does; loops are the goroutines that end with it.
@@ -60,12 +61,17 @@ type Worker struct {
 	closed    bool
 	draining  bool
 	executors []*localExecutor
+	// revision counts the changes of what the worker is.
+	revision uint64
 	// begun are runs that wait for a goroutine, idleRunners counts the goroutines that wait for
 	// a run and were not called, and runnerComing says that one was called and is not here yet.
 	begun        []*run
 	idleRunners  int
 	runnerComing bool
 	runs         map[sdk.Token]*run
+	// putBack are the starts that were given back to be delivered again later, and until when
+	// they are.
+	putBack map[sdk.Token]time.Time
 	// suspect is the run that has the worker's place for suspects; nil if it is free.
 	suspect *run
 	// offer is the host's last, with the zero offer before any was heard.

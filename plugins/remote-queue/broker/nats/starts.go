@@ -64,11 +64,16 @@ func (h *Host) Created(ctx context.Context) (time.Time, error) {
 	return st.CachedInfo().Created, nil
 }
 
+// laneExpiry is after what time the broker removes the consumer of a lane from which nobody takes
+// anything: it may be one of an earlier host's that this one does not know. The starts stay.
+const laneExpiry = 24 * time.Hour
+
 // MakeLane makes the consumer of a lane, or finds it.
 func (h *Host) MakeLane(ctx context.Context, l wire.Lane) error {
 	_, err := h.js.CreateOrUpdateConsumer(ctx, h.subjects.Stream(), jetstream.ConsumerConfig{
 		Durable: l.Name(), FilterSubject: h.subjects.Starts(l), AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: broker.AcceptWait, MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 8192,
+		InactiveThreshold: laneExpiry,
 	})
 	if err != nil {
 		return withMeaning(fmt.Errorf("consumer %s: %w", l.Name(), err))

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rabbitmq/amqp091-go"
@@ -46,8 +47,10 @@ type Host struct {
 	closed chan struct{}
 	loop   sync.WaitGroup
 
+	seen atomic.Bool // the broker was there
+
 	mu        sync.Mutex
-	seen      bool // the broker was there
+	hears     string // the queue of this connection in which workers are heard
 	talk      *amqp091.Channel
 	publisher *amqp.Publisher
 	// created tells one life of the store of starts from the next; zero if it may be gone.
@@ -91,7 +94,10 @@ func (h *Host) setUpConnection(conn *amqp091.Connection) error {
 		return fmt.Errorf("exchange %s: %w", h.names.talk(), err)
 	}
 	queue := h.names.host() + h.connection.Process + "." + rand.Text()
-	if err := hearOn(in, queue, h.names.talk(), h.names.allUp(), h.names.alive(h.connection.Process)); err != nil {
+	if err := hearOn(in, queue); err != nil {
+		return err
+	}
+	if err := h.bind(in, queue); err != nil {
 		return err
 	}
 	deliveries, err := in.Consume(queue, "", false, true, false, false, nil)
@@ -106,6 +112,8 @@ func (h *Host) setUpConnection(conn *amqp091.Connection) error {
 	if err != nil {
 		return err
 	}
+	h.conn.Require(conn, in)
+	h.conn.Require(conn, talk)
 	go func() {
 		for d := range deliveries {
 			select {
@@ -114,24 +122,35 @@ func (h *Host) setUpConnection(conn *amqp091.Connection) error {
 			}
 		}
 	}()
+	h.seen.Store(true)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seen = true
+	h.hears = queue
 	h.talk = talk
 	h.publisher = publisher
 	return nil
 }
 
-// hearOn makes a queue of this connection's own, which gets what is said under keys.
-func hearOn(ch *amqp091.Channel, queue, exchange string, keys ...string) error {
-	args := amqp091.Table{"x-max-length-bytes": maxUnread}
-	if _, err := ch.QueueDeclare(queue, false, true, true, false, args); err != nil {
-		return fmt.Errorf("queue %s: %w", queue, err)
-	}
+// bind has what concerns this host come to a queue.
+func (h *Host) bind(ch *amqp091.Channel, queue string) error {
+	return bindQueue(ch, queue, h.names.talk(), h.names.allUp(), h.names.alive(h.connection.Process))
+}
+
+// bindQueue has what is said under keys come to a queue; it may be so already.
+func bindQueue(ch *amqp091.Channel, queue, exchange string, keys ...string) error {
 	for _, key := range keys {
 		if err := ch.QueueBind(queue, key, exchange, false, nil); err != nil {
 			return fmt.Errorf("bind %s to exchange %s: %w", queue, exchange, err)
 		}
+	}
+	return nil
+}
+
+// hearOn makes a queue of this connection's own.
+func hearOn(ch *amqp091.Channel, queue string) error {
+	args := amqp091.Table{"x-max-length-bytes": maxUnread}
+	if _, err := ch.QueueDeclare(queue, false, true, true, false, args); err != nil {
+		return fmt.Errorf("queue %s: %w", queue, err)
 	}
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return fmt.Errorf("queue %s: %w", queue, err)
@@ -175,9 +194,7 @@ func (h *Host) Connected() bool { return h.conn.Ready() == nil }
 
 // MaxPayload is what one message may hold, in bytes; 0 before the broker was seen.
 func (h *Host) MaxPayload() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.seen {
+	if !h.seen.Load() {
 		return 0
 	}
 	return maxPayload

@@ -87,8 +87,12 @@ func purgeLane(ch *amqp091.Channel, queue string) error {
 	return nil
 }
 
-// Created is when the store of starts was made.
+// Created is when the store of starts was made. Since it is asked now and then, it also sees to
+// it that workers are heard.
 func (h *Host) Created(ctx context.Context) (time.Time, error) {
+	if err := h.bindAnew(ctx); err != nil {
+		return time.Time{}, err
+	}
 	err := h.ask(ctx, func(ch *amqp091.Channel) error {
 		return ch.ExchangeDeclarePassive(h.names.starts(), "direct", true, false, false, false, nil)
 	})
@@ -98,6 +102,19 @@ func (h *Host) Created(ctx context.Context) (time.Time, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.created, nil
+}
+
+// bindAnew binds the queue in which workers are heard: an exchange that was deleted takes the
+// bindings with it.
+func (h *Host) bindAnew(ctx context.Context) error {
+	h.mu.Lock()
+	queue := h.hears
+	h.mu.Unlock()
+	err := h.conn.Do(ctx, func(ch *amqp091.Channel) error { return h.bind(ch, queue) })
+	if amqp.NotFound(err) {
+		h.conn.Reconnect(err)
+	}
+	return err
 }
 
 // noteLost notes that the store of starts may have lost something, if err says so, and

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rabbitmq/amqp091-go"
@@ -23,8 +24,12 @@ type Worker struct {
 	cancel     context.CancelFunc
 	loops      sync.WaitGroup
 
+	seen atomic.Bool // the broker was there
+	// heardAt is when the host was last heard, or else was looked for, in Unix nanoseconds.
+	heardAt atomic.Int64
+
 	mu    sync.Mutex
-	seen  bool // the broker was there
+	hears string // the queue of this connection in which the host is heard
 	talk  *amqp091.Channel
 	lanes map[*consumer]struct{}
 }
@@ -56,7 +61,10 @@ func (w *Worker) setUpConnection(conn *amqp091.Connection) error {
 		return fmt.Errorf("open a channel: %w", err)
 	}
 	queue := w.names.worker(w.connection.Peer.Name) + rand.Text()
-	err = hearOn(in, queue, w.names.talk(), w.names.down(w.connection.Peer))
+	if err := hearOn(in, queue); err != nil {
+		return err
+	}
+	err = w.bind(in, queue)
 	if amqp.NotFound(err) {
 		return fmt.Errorf("no host has been here yet that serves queue %q: %w", w.connection.Queue, err)
 	}
@@ -71,15 +79,20 @@ func (w *Worker) setUpConnection(conn *amqp091.Connection) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
+	w.conn.Require(conn, in)
+	w.conn.Require(conn, talk)
 	w.loops.Go(func() {
 		for d := range deliveries {
+			w.heardAt.Store(time.Now().UnixNano())
 			w.events.Received(d.Body)
 		}
 	})
+	w.seen.Store(true)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen = true
+	w.hears = queue
 	w.talk = talk
+	w.heardAt.Store(time.Now().UnixNano())
 	return nil
 }
 
@@ -99,9 +112,7 @@ func (w *Worker) Connected() bool { return w.conn.Ready() == nil }
 
 // MaxPayload is what one message may hold, in bytes; 0 before the broker was seen.
 func (w *Worker) MaxPayload() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.seen {
+	if !w.seen.Load() {
 		return 0
 	}
 	return maxPayload
@@ -118,7 +129,32 @@ func (w *Worker) Send(channel string, data []byte) error {
 	w.mu.Lock()
 	ch := w.talk
 	w.mu.Unlock()
+	if at := w.heardAt.Load(); time.Since(time.Unix(0, at)) > bindAfter && w.heardAt.CompareAndSwap(at, time.Now().UnixNano()) {
+		go w.bindAnew()
+	}
 	return ch.Publish(w.names.talk(), w.names.up(w.connection.Peer, channel), false, false, amqp091.Publishing{Body: data})
+}
+
+// bindAfter is how long a host may be silent before the worker sees to it that it would be heard.
+const bindAfter = 5 * time.Second
+
+// bindAnew binds the queue in which the host is heard: an exchange that was deleted takes the
+// bindings with it, and is made anew without them.
+func (w *Worker) bindAnew() {
+	w.mu.Lock()
+	queue := w.hears
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(w.ctx, requestTimeout)
+	defer cancel()
+	err := w.conn.Do(ctx, func(ch *amqp091.Channel) error { return w.bind(ch, queue) })
+	if amqp.NotFound(err) {
+		w.conn.Reconnect(err)
+	}
+}
+
+// bind has what the host says to this worker come to a queue.
+func (w *Worker) bind(ch *amqp091.Channel, queue string) error {
+	return bindQueue(ch, queue, w.names.talk(), w.names.down(w.connection.Peer))
 }
 
 // Close ends the connection. What was sent is on its way then.
