@@ -34,6 +34,41 @@ func TestDispatchedTaskMissesItsDeadline(t *testing.T) {
 	c.done <- nil
 }
 
+// Tasks whose deadline passes while they wait are failed together.
+func TestOverdueTasksAreFailedTogether(t *testing.T) {
+	const tasks = 50
+	var clock testClock
+	clock.set(time.Now())
+	store := &slowStore{Store: openStore(t, t.TempDir()), held: make(chan struct{})}
+	close(store.held)
+	g := newGate()
+	x, _ := sdk.NewScripts(script("work", g.run))
+	e := engine.New(engine.Options{Store: store, Now: clock.get, Executors: []registry.Binding{{Name: "x", Slots: 1, Executor: x}}})
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close(context.Background()) })
+	r := &rig{e, t, store.Store}
+	r.submit(task.Spec{})
+	<-g.began
+	var ids []task.ID
+	for range tasks {
+		ids = append(ids, r.submit(task.Spec{Deadline: clock.get().Add(time.Minute)}).ID)
+	}
+	clock.set(clock.get().Add(2 * time.Minute))
+	for _, id := range ids {
+		if got := r.wait(id); got.State != task.Failed || got.Error.Code != task.FailureTimeout {
+			t.Errorf("%s, %+v", got.State, got.Error)
+		}
+	}
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	if len(store.sizes) != 1 || store.sizes[0] != tasks {
+		t.Errorf("%d tasks were failed by operations of %v", tasks, store.sizes)
+	}
+	close(g.let)
+}
+
 // A cancel that comes when the attempt is on record and not yet in hand.
 func TestCancelMeetsTheBegin(t *testing.T) {
 	for _, name := range []string{"submit", "claim"} {

@@ -259,8 +259,8 @@ const groupsKept = 48 * time.Hour
 
 // retireGroups removes finished groups whose members are gone.
 func (e *Engine) retireGroups() {
-	_, err := e.store.DeleteFinishedGroups(e.ctx, e.now().Add(-groupsKept), retireAtOnce)
-	if err != nil && e.ctx.Err() == nil {
-		e.log.Error("cannot retire groups; trying again", "error", err)
-	}
+	e.untilNoMore("retire groups", func() (more bool, err error) {
+		gone, err := e.store.DeleteFinishedGroups(e.ctx, e.now().Add(-groupsKept), retireAtOnce)
+		return len(gone) == retireAtOnce, err
+	})
 }

@@ -17,10 +17,11 @@ func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, r
 	if rejoin {
 		a.notes.firstLine = e.firstLine()
 	}
+	state := t.State // who finds the attempt may change the task at once
 	e.mu.Lock()
-	e.attempts[t.ID] = a
+	e.attempts[a.id] = a
 	e.mu.Unlock()
-	switch t.State {
+	switch state {
 	case task.Canceling:
 		a.end(sdk.ErrCancel)
 	case task.Running:

@@ -12,13 +12,7 @@ import (
 // executor that it must not.
 func (a *attempt) started(handle []byte, node string) error {
 	_, err := a.change(context.Background(), func(t *task.Task) (task.Change, error) {
-		if t.State == task.Running && t.Node == node && string(t.Handle) == string(handle) {
-			return task.Change{}, nil
-		}
-		if is := a.engine.registry.LimitsOf(a.taskType).MinVersion; a.executor.Outdated(a.minVersion, is) {
-			return task.Change{}, task.Errorf(task.CodeConflict, "task type %q wants version %s or newer since the attempt was handed on", a.taskType, is)
-		}
-		return task.Started(t, handle, node, a.engine.now())
+		return a.decideStart(t, handle, node, a.engine.now())
 	})
 	if err != nil {
 		a.countIgnored(err)
@@ -26,6 +20,18 @@ func (a *attempt) started(handle []byte, node string) error {
 	}
 	a.startClock()
 	return nil
+}
+
+// decideStart decides whether the attempt may begin on a node. The change is empty if it has
+// begun there already.
+func (a *attempt) decideStart(t *task.Task, handle []byte, node string, now time.Time) (task.Change, error) {
+	if t.State == task.Running && t.Node == node && string(t.Handle) == string(handle) {
+		return task.Change{}, nil
+	}
+	if is := a.engine.registry.LimitsOf(a.taskType).MinVersion; a.executor.Outdated(a.minVersion, is) {
+		return task.Change{}, task.Errorf(task.CodeConflict, "task type %q wants version %s or newer since the attempt was handed on", a.taskType, is)
+	}
+	return task.Started(t, handle, node, now)
 }
 
 func (a *attempt) checkpoint(data []byte) error {

@@ -129,7 +129,9 @@ func (e *Engine) fireRun(ctx context.Context, s *schedule.Schedule) (task.Task, 
 	s.LastAt = e.now()
 	s.LastTask = n.task.ID
 	s.Runs++
-	s.Problem = ""
+	if s.Understood() {
+		s.Problem = ""
+	}
 	if err := e.store.ChangeSchedule(ctx, *s, n.task); err != nil {
 		return task.Task{}, err
 	}

@@ -2,6 +2,9 @@ package engine_test
 
 import (
 	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"github.com/taskhost/taskhost/host/engine"
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/schedule"
+	"github.com/taskhost/taskhost/host/sqlite"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
 )
@@ -146,4 +150,90 @@ func TestRunThatCannotBeSubmitted(t *testing.T) {
 		t.Errorf("run now, with a full queue: %s, %v", ran.State, err)
 	}
 	close(g.let)
+}
+
+// A schedule whose time zone this host does not know, or which cannot be read, keeps what is stored of it: it
+// says why it waits, is looked at again, is refused changes that leave it so, and runs once it is mended.
+func TestScheduleThatIsNotUnderstood(t *testing.T) {
+	var clock testClock
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	clock.set(now)
+	x, _ := sdk.NewScripts(script("work", func(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) { return sdk.Result{}, nil }))
+	dir := t.TempDir()
+	r := start(t, openStore(t, dir), engine.Options{Now: clock.get, Executors: []registry.Binding{{Name: "x", Slots: 4, Executor: x}}})
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, sqlite.FileName)+"?_busy_timeout=10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	stored := func(id task.ID) (spec string) {
+		t.Helper()
+		if err := db.QueryRow(`SELECT spec FROM schedule WHERE id = ?`, id[:]).Scan(&spec); err != nil {
+			t.Fatal(err)
+		}
+		return spec
+	}
+	mended := schedule.Spec{Cron: "0 * * * *", TimeZone: "Europe/Berlin", Task: task.Spec{Type: "work"}}
+	for name, c := range map[string]struct {
+		was, is, problem string
+		back             bool // what was stored can be understood again, as by another host
+	}{
+		"zone":            {`"TimeZone":"Europe/Berlin"`, `"TimeZone":"No/Such"`, "time_zone", false},
+		"damage":          {`"Cron":`, `"Cron":7,"Every":`, "cannot be read", false},
+		"zone comes back": {`"TimeZone":"Europe/Berlin"`, `"TimeZone":"No/Such"`, "time_zone", true},
+	} {
+		spec := mended
+		spec.Name = name
+		s, err := r.CreateSchedule(t.Context(), me, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slot := s.Slot
+		text := strings.Replace(stored(s.ID), c.was, c.is, 1)
+		if _, err := db.Exec(`UPDATE schedule SET spec = ? WHERE id = ?`, text, s.ID[:]); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(2 * time.Hour)
+		clock.set(now)
+		r.LookAtSchedules()
+		r.until("it was looked at", func() bool {
+			s, err = r.Schedule(t.Context(), me, s.ID)
+			return err != nil || s.Version > 1
+		})
+		if err != nil || s.Version != 2 || s.Name != name || s.Runs != 0 || !s.Slot.Equal(slot) || !s.NextAt.After(now) || !strings.Contains(s.Problem, c.problem) {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+		if times, err := s.Preview(3, now); err != nil || len(times) != 0 {
+			t.Errorf("%s: it runs at %v, %v", name, times, err)
+		}
+		pause := func(spec *schedule.Spec) error { spec.Paused = true; return nil }
+		if _, err := r.ChangeSchedule(t.Context(), me, s.ID, pause); task.CodeOf(err) != task.CodeInvalidRequest {
+			t.Errorf("%s: a change that leaves it so: %v", name, err)
+		}
+		if got := stored(s.ID); got != text {
+			t.Errorf("%s: stored is %s, want %s", name, got, text)
+		}
+		mend := func(spec *schedule.Spec) error {
+			spec.TimeZone, spec.Cron, spec.Task = mended.TimeZone, mended.Cron, mended.Task
+			return nil
+		}
+		if c.back {
+			_, err = db.Exec(`UPDATE schedule SET spec = ? WHERE id = ?`, strings.Replace(text, c.is, c.was, 1), s.ID[:])
+		} else if s, err = r.ChangeSchedule(t.Context(), me, s.ID, mend); s.Problem != "" {
+			t.Errorf("%s: mended: %s", name, s.Problem)
+		}
+		if err != nil || !s.NextAt.After(now) || s.NextAt.Sub(now) > time.Hour {
+			t.Errorf("%s: mended: %+v, %v", name, s, err)
+		}
+		now = s.NextAt
+		clock.set(now)
+		r.LookAtSchedules()
+		r.until("it runs", func() bool {
+			s, err = r.Schedule(t.Context(), me, s.ID)
+			return err != nil || s.Runs == 1
+		})
+		if err != nil || s.Problem != "" {
+			t.Errorf("%s: it ran: %+v, %v", name, s, err)
+		}
+	}
 }

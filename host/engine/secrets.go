@@ -80,13 +80,14 @@ func (e *Engine) keyedIdem(idem *task.Idempotency, batch []newTask) *task.Idempo
 
 // findSubmission finds the tasks of an earlier submission under the key, with secrets or without.
 func (e *Engine) findSubmission(ctx context.Context, idem task.Idempotency) (task.Receipt, error) {
-	r, err := e.store.FindSubmission(ctx, idem)
+	now := e.now()
+	r, err := e.store.FindSubmission(ctx, idem, now)
 	if task.CodeOf(err) != task.CodeIdempotencyMismatch {
 		return r, err
 	}
 	for _, hash := range e.opts.Secrets.Hashes(idem.Hash) {
 		idem.Hash = hash
-		if r, keyedErr := e.store.FindSubmission(ctx, idem); task.CodeOf(keyedErr) != task.CodeIdempotencyMismatch {
+		if r, keyedErr := e.store.FindSubmission(ctx, idem, now); task.CodeOf(keyedErr) != task.CodeIdempotencyMismatch {
 			return r, keyedErr
 		}
 	}

@@ -176,7 +176,7 @@ func TestSecretsSubmittedTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.FindSubmission(t.Context(), *idem); task.CodeOf(err) != task.CodeIdempotencyMismatch {
+	if _, err := store.FindSubmission(t.Context(), *idem, time.Now()); task.CodeOf(err) != task.CodeIdempotencyMismatch {
 		t.Errorf("a hash is on record by which a secret can be tried: %v", err)
 	}
 	check := func() {

@@ -72,17 +72,14 @@ func (e *Engine) writeStarts() {
 }
 
 // commitStarts writes starts in one commit. What is not plain is decided by itself: somebody
-// else changes the task at the moment, or has changed it.
+// else changes the task at the moment, or has changed it, or the attempt must not begin.
 func (e *Engine) commitStarts(notes []startNote) {
 	begun := make([]startNote, 0, len(notes))
 	changes := make([]task.Change, 0, len(notes))
 	now := e.now()
 	for _, n := range notes {
 		c, ok := n.attempt.tryDecide(func(t *task.Task) (task.Change, error) {
-			if t.State != task.Pending {
-				return task.Change{}, nil
-			}
-			return task.Started(t, n.handle, n.node, now)
+			return n.attempt.decideStart(t, n.handle, n.node, now)
 		})
 		if !ok {
 			go n.writeAlone()

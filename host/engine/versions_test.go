@@ -54,9 +54,15 @@ func TestMinVersionOfNodes(t *testing.T) {
 		before = append(before, c)
 	}
 	r.putMinVersion("1.10.0")
-	for _, c := range before {
-		if err := c.r.Started([]byte("h"), "old"); err == nil || !strings.Contains(err.Error(), "version 1.10.0") {
-			t.Errorf("an attempt that is too old to begin: %v", err)
+	startSoon := func(c call) error {
+		answer := make(chan error, 1)
+		c.r.StartedSoon([]byte("h"), "old", func(err error) { answer <- err })
+		return <-answer
+	}
+	for i, start := range []func(call) error{startSoon, func(c call) error { return c.r.Started([]byte("h"), "old") }} {
+		c := before[i]
+		if err := start(c); err == nil || !strings.Contains(err.Error(), "version 1.10.0") {
+			t.Errorf("attempt %d is too old to begin: %v", i, err)
 		}
 		c.done <- sdk.ErrReleased
 	}

@@ -50,6 +50,6 @@ type Store interface {
 	// DeleteGroup removes a finished group; not_final otherwise. Its members stay.
 	DeleteGroup(ctx context.Context, s task.Scope, id task.ID) error
 	// DeleteFinishedGroups removes up to limit groups that were finished before that time
-	// and have no members any more, and says which.
+	// and have no members any more, and says which. One whose finisher is still to be made stays.
 	DeleteFinishedGroups(ctx context.Context, before time.Time, limit int) ([]task.ID, error)
 }

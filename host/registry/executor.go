@@ -105,7 +105,7 @@ func (x *Executor) servingRank(taskType, minVersion string) int {
 // type asked for one version at the least, and asks for another now. One that is not told
 // what begins could only say that it had.
 func (x *Executor) Outdated(was, is string) bool {
-	return !sdk.NewEnough(was, is) && !x.offer.Load().Info.StartUnknown
+	return was != is && !sdk.NewEnough(was, is) && !x.offer.Load().Info.StartUnknown
 }
 
 // Runs says whether the executor can run the type now, in that version or a newer one, with

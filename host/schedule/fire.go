@@ -9,11 +9,19 @@ const missedAtOnce = 10_000
 // is up.
 const late = 10 * time.Second
 
+// lookAgain is after how long a schedule is looked at again that is due and cannot be understood: a
+// host that can may have it by then.
+const lookAgain = time.Hour
+
 // Due says which run of a schedule is to be fired at now, and gives the schedule as it is
 // once that is decided: whatever is fired or left out is so once. fire is false if the run is
 // left out; one that is not due changes nothing. chance, in [0,1), is of the next jitter.
 func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool, err error) {
 	if s.Paused || s.Slot.IsZero() || s.NextAt.After(now) {
+		return s, false, nil
+	}
+	if !s.Understood() {
+		s.NextAt = now.Add(lookAgain).Truncate(time.Microsecond)
 		return s, false, nil
 	}
 	if s.Missed == MissedAll {
@@ -46,10 +54,14 @@ func (s Schedule) Due(now time.Time, chance float64) (after Schedule, fire bool,
 }
 
 // Preview is the times of the next n runs, their jitter aside; of one that is paused those
-// that come if it is resumed now. It is empty, and not nil, if there will be none.
+// that come if it is resumed now. It is empty, and not nil, if there will be none, as of one that
+// cannot be understood.
 func (s *Schedule) Preview(n int, now time.Time) (times []time.Time, err error) {
-	slot := s.Slot
 	times = []time.Time{}
+	if !s.Understood() {
+		return times, nil
+	}
+	slot := s.Slot
 	if s.Paused && slot.Before(now) {
 		if slot, err = s.Timing.Next(now); err != nil {
 			return nil, err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/adhocore/gronx"
+
+	"github.com/taskhost/taskhost/host/task"
 )
 
 // errNever is a cron line that no day fulfils.
@@ -48,12 +50,14 @@ func (t *Timing) Next(after time.Time) (next time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if next = next.UTC(); !t.EndAt.IsZero() && next.After(t.EndAt) {
+	if next = next.UTC(); !t.EndAt.IsZero() && next.After(t.EndAt) || !task.ValidTime(next) {
 		return time.Time{}, nil
 	}
 	return next, nil
 }
 
+// nextEvery reckons in microseconds, as times are kept: a Duration holds 292 years, and a
+// schedule may have begun in the year 1.
 func (t *Timing) nextEvery(after time.Time) time.Time {
 	from := t.Anchor
 	if !t.StartAt.IsZero() {
@@ -62,12 +66,12 @@ func (t *Timing) nextEvery(after time.Time) time.Time {
 			return from
 		}
 	}
-	n := after.Sub(from) / t.Every
-	next := from.Add(n * t.Every)
-	for !next.After(after) {
-		next = next.Add(t.Every)
+	every := t.Every.Microseconds()
+	passed := (after.UnixMicro() - from.UnixMicro()) % every
+	if passed < 0 { // the clock was set back since the schedule was made
+		passed += every
 	}
-	return next
+	return time.UnixMicro(after.UnixMicro() - passed + every)
 }
 
 // followsClock says that a cron line is of an hour's minutes, whatever hour it is: such

@@ -105,6 +105,36 @@ func TestEvery(t *testing.T) {
 	}
 }
 
+// An interval may have begun thousands of years ago, in the middle of a second, or after now: a run
+// comes at once to be reckoned. None comes in a year that cannot be shown.
+func TestEveryFromFarAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		every              time.Duration
+		start, after, want string
+	}{
+		"the year 1":                  {time.Second, "0001-01-01T00:00:01Z", "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:01Z"},
+		"the year 0":                  {time.Minute, "0000-01-01T00:00:30Z", "2026-01-01T00:00:30Z", "2026-01-01T00:01:30Z"},
+		"in half seconds":             {1500 * time.Millisecond, "1500-01-01T00:00:00.25Z", "2026-01-01T00:00:00.2499Z", "2026-01-01T00:00:00.25Z"},
+		"from the year 1 to the last": {time.Hour, "0001-01-01T00:10:00Z", "9999-12-31T22:59:00Z", "9999-12-31T23:10:00Z"},
+		"beyond the last year":        {time.Hour, "0001-01-01T00:10:00Z", "9999-12-31T23:10:00Z", "0001-01-01T00:00:00Z"},
+	} {
+		timing := schedule.Timing{Every: c.every, StartAt: at(t, c.start)}
+		if got, err := timing.Next(at(t, c.after)); err != nil || !got.Equal(at(t, c.want)) {
+			t.Errorf("%s: after %s comes %s, %v; want %s", name, c.after, got.Format(time.RFC3339Nano), err, c.want)
+		}
+	}
+	timing := schedule.Timing{Every: time.Hour, Anchor: at(t, "2026-01-01T00:30:00Z")}
+	for after, want := range map[string]string{"2025-12-31T22:30:00Z": "2025-12-31T23:30:00Z", "2025-12-31T22:29:00Z": "2025-12-31T22:30:00Z"} {
+		if got, err := timing.Next(at(t, after)); err != nil || !got.Equal(at(t, want)) {
+			t.Errorf("with the clock set back to %s comes %s, %v; want %s", after, got, err, want)
+		}
+	}
+	last := schedule.Spec{Name: "x", Every: time.Hour, Jitter: time.Hour, StartAt: at(t, "9999-12-31T23:10:00Z")}
+	if s, err := schedule.New(task.ID{1}, "ann", last, at(t, "2026-01-01T00:00:00Z"), 0.99); err != nil || !task.ValidTime(s.NextAt) {
+		t.Errorf("the last run that can be shown comes at %s, %v", s.NextAt, err)
+	}
+}
+
 func TestSpecsThatAreRefused(t *testing.T) {
 	for name, s := range map[string]schedule.Spec{
 		"name":       {Cron: "@daily"},

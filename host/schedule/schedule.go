@@ -60,6 +60,8 @@ type Schedule struct {
 
 	CreatedAt, UpdatedAt time.Time
 	Version              int64 // guards every change
+
+	unread *Spec // what it was stored with, if that cannot be understood
 }
 
 // Timing is when a schedule runs: by exactly one of Cron and Every.
@@ -94,8 +96,15 @@ func New(id task.ID, owner string, spec Spec, now time.Time, chance float64) (Sc
 	return s.Changed(spec, now, chance)
 }
 
+// Understood says that what the schedule was stored with can be: else it has no times and only
+// waits, its Problem says why, and a store keeps what it has of it until it is changed.
+func (s *Schedule) Understood() bool { return s.unread == nil }
+
 // Spec is what the schedule was asked to be, last.
 func (s *Schedule) Spec() Spec {
+	if s.unread != nil {
+		return *s.unread
+	}
 	return Spec{
 		Name: s.Name, Task: s.Task, Cron: s.Timing.Cron, Every: s.Timing.Every, TimeZone: s.Timing.ZoneName(), Jitter: s.Timing.Jitter,
 		Missed: s.Missed, Overlap: s.Overlap, StartAt: s.Timing.StartAt, EndAt: s.Timing.EndAt, Paused: s.Paused,
@@ -128,10 +137,11 @@ func (s Schedule) Changed(spec Spec, now time.Time, chance float64) (Schedule, e
 	if timing.Every != s.Timing.Every {
 		timing.Anchor = now
 	}
-	if s.Version == 0 || !timing.equal(&s.Timing) || resumed {
+	same := s.Understood() && timing.equal(&s.Timing)
+	if s.Version == 0 || !same || resumed {
 		undecided, due := s.Slot, s.NextAt
-		same := timing.equal(&s.Timing)
 		s.Timing = timing
+		s.unread = nil
 		s.Problem = ""
 		if err := s.plan(now, chance); err != nil {
 			return s, &task.Error{Code: task.CodeInvalidRequest, Message: "cron " + err.Error(), Fields: []task.FieldError{{Path: []string{"cron"}, Message: err.Error()}}}
@@ -189,22 +199,27 @@ func (s *Schedule) plan(after time.Time, chance float64) error {
 	}
 	s.Slot, s.NextAt = slot, slot
 	if !slot.IsZero() {
-		s.NextAt = slot.Add(time.Duration(chance * float64(s.Timing.Jitter))).Truncate(time.Microsecond)
+		late := slot.Add(time.Duration(chance * float64(s.Timing.Jitter))).Truncate(time.Microsecond)
+		if task.ValidTime(late) {
+			s.NextAt = late
+		}
 	}
 	return nil
 }
 
-// Restore sets what follows from the spec that a schedule was stored with. An error says
-// that it can't be understood any more, as when its time zone is gone; the schedule then has
-// no next run, and says why.
-func (s *Schedule) Restore(spec Spec, anchor time.Time) error {
+// Restore sets what follows from the spec that a schedule was stored with; damage is why not all
+// of that could be read. If it can't be understood, as when this host has no such time zone,
+// the schedule says so by its Problem: see Understood.
+func (s *Schedule) Restore(spec Spec, anchor time.Time, damage error) {
 	s.Name, s.Task, s.Missed, s.Overlap, s.Paused = spec.Name, spec.Task, spec.Missed, spec.Overlap, spec.Paused
 	timing, err := spec.check()
+	if damage != nil {
+		err = damage
+	}
 	if err != nil {
-		s.Slot, s.NextAt = time.Time{}, time.Time{}
+		s.unread = &spec
 		s.Problem = err.Error()
 	}
 	s.Timing = timing
 	s.Timing.Anchor = anchor
-	return err
 }

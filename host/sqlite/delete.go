@@ -36,7 +36,7 @@ func (s *Store) Delete(ctx context.Context, scope task.Scope, id task.ID) error 
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []task.ID, more bool, err error) {
 	s.expiryMu.Lock()
 	defer s.expiryMu.Unlock()
-	o := &deleteOp{expired: micros(now), forget: micros(now.Add(-idempotencyKept)), limit: limit}
+	o := &deleteOp{expired: micros(now), forget: keptFrom(now), limit: limit}
 	end := int64(math.MaxInt64)
 	err = s.rows(ctx, sqlExpiryEnd, []any{s.expiryScanned, expiryScanRows - 1}, 1, func(r row) bool {
 		end = r.int(0)
@@ -61,6 +61,11 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (go
 			return nil, false, err
 		}
 	}
+	if o.looked < len(o.seqs) {
+		end = o.seqs[o.looked-1]
+		more = true
+	}
+	more = more || o.forgot == int64(limit)
 	s.expiryScanned = end
 	if !more {
 		s.expiryScanned = 0
@@ -70,7 +75,10 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (go
 
 const (
 	expiryScanRows = 10_000
-	sqlExpiryEnd   = `SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET +?`
+	// expiryRows bounds what one operation removes that is not of a row a task, as long logs: it
+	// leaves the tasks behind the one with which it comes to it.
+	expiryRows   = 5000
+	sqlExpiryEnd = `SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET +?`
 )
 
 var sqlScanExpiry = named(`SELECT seq FROM task WHERE seq > ? AND seq <= ? AND state >= {succeeded} AND expires_at <= ? ORDER BY seq LIMIT +?`)
@@ -81,18 +89,26 @@ type deleteOp struct {
 	seqs    []int64
 	expired int64
 	forget  int64 // idempotency keys from before it
-	limit   int
+	limit   int   // of those
 
-	gone  []task.ID
-	found bool
-	state task.State
+	looked  int   // at so many of the tasks: see expiryRows
+	removed int64 // rows of histories and logs
+	forgot  int64 // idempotency keys
+	gone    []task.ID
+	found   bool
+	state   task.State
 }
 
 func (o *deleteOp) size() (rows, bytes int) { return 4 * len(o.seqs), 0 }
 
 func (o *deleteOp) run(w *writer) error {
 	o.gone, o.found = o.gone[:0], false
+	o.looked, o.removed, o.forgot = 0, 0, 0
 	for _, seq := range o.seqs {
+		if o.removed >= expiryRows {
+			break
+		}
+		o.looked++
 		st := w.st.deletable
 		st.bind().int(seq)
 		found, err := st.one()
@@ -119,11 +135,14 @@ func (o *deleteOp) run(w *writer) error {
 			return err
 		}
 		w.feed.noteOther(task.FeedChange{Seq: seq, ID: id, Owner: st.row.text(2), State: o.state, Deleted: true})
-		if err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3)); err != nil {
+		removed, err := w.remove(seq, st.row.text(1), st.row.text(2), st.row.text(3))
+		if err != nil {
 			return err
 		}
+		o.removed += removed
 		o.gone = append(o.gone, id)
 	}
+	w.wrote(o.removed)
 	if o.forget == 0 {
 		return nil
 	}
@@ -131,8 +150,17 @@ func (o *deleteOp) run(w *writer) error {
 	if err := w.st.offerExpire.run(); err != nil {
 		return err
 	}
-	w.st.idemExpire.bind().int(o.forget).int(int64(max(o.limit, 1)))
-	return w.st.idemExpire.run()
+	w.st.idemExpire.bind().int(o.forget).int(int64(o.limit))
+	var err error
+	o.forgot, err = w.st.idemExpire.changed()
+	w.wrote(o.forgot)
+	return err
+}
+
+// wrote counts rows that an operation wrote and could not say before.
+func (w *writer) wrote(rows int64) {
+	w.groupSize += int(rows)
+	w.walBytes += int(rows) * rowBytes
 }
 
 // recordSeqs puts on record that the order key was given, before its row goes: a
@@ -151,20 +179,30 @@ func (w *writer) recordSeqs(seq int64) error {
 	return nil
 }
 
-func (w *writer) remove(seq int64, key, owner, typ string) error {
+// remove removes a task with all that belongs to it, and says of how many rows its history and its
+// log were.
+func (w *writer) remove(seq int64, key, owner, typ string) (rows int64, err error) {
 	if key != "" {
 		w.st.keyDelete.bind().value(owner).value(typ).value(key)
 		if err := w.st.keyDelete.run(); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete, w.st.inputDelete, w.st.resultDelete, w.st.detailDelete, w.st.taskDelete} {
+	for _, st := range []*stmt{w.st.historyDelete, w.st.logDelete} {
+		st.bind().int(seq)
+		n, err := st.changed()
+		if err != nil {
+			return 0, err
+		}
+		rows += n
+	}
+	for _, st := range []*stmt{w.st.inputDelete, w.st.resultDelete, w.st.detailDelete, w.st.taskDelete} {
 		st.bind().int(seq)
 		if err := st.run(); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return rows, nil
 }
 
 func notFound(id task.ID) error {

@@ -56,8 +56,7 @@ func (w *writer) grantResources() error {
 	if err := w.writeClaims(); err != nil {
 		return err
 	}
-	w.groupSize += 2 * len(granted)
-	w.walBytes += 2 * len(granted) * rowBytes
+	w.wrote(2 * int64(len(granted)))
 	return w.writeGrants(granted)
 }
 
@@ -154,7 +153,6 @@ func (w *writer) readWaiting(seqs []int64) (tasks []waitingTask, err error) {
 			}
 			t, keep := readReadyTask(r, l)
 			tasks = append(tasks, waitingOf(&t, l))
-			w.ready.forget(t.Seq) // what was undone may have left it as it was to be
 			if t.Waiting = task.WaitResource; keep {
 				w.ready.keep(t.Seq, &t, l)
 			}

@@ -24,6 +24,7 @@ var (
 
 const (
 	unfinishedMembers = `pending + running + canceling + reverting`
+	noFinisherDue     = `(on_finished IS NULL OR finisher IS NOT NULL)`
 	sqlGroupInsert    = `INSERT INTO task_group (id, owner, name, labels, on_finished, created_at, closed_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlGroupJoin      = `SELECT owner, closed_at FROM task_group WHERE id = ?`
 	sqlGroupClose     = `UPDATE task_group SET closed_at = ? WHERE id = ? AND closed_at IS NULL`
@@ -37,7 +38,8 @@ RETURNING on_finished IS NOT NULL AND finisher IS NULL`
 	sqlGroupsDue     = `SELECT id, retry_at FROM task_group WHERE retry_at IS NOT NULL ORDER BY retry_at LIMIT +?`
 	sqlGroupState    = `SELECT owner, finished_at, finisher FROM task_group WHERE id = ?`
 	sqlGroupDelete   = `DELETE FROM task_group WHERE id = ?`
-	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT +?2`
+	sqlGroupRetire   = `DELETE FROM task_group WHERE id = ? AND finished_at IS NOT NULL AND ` + noFinisherDue
+	sqlGroupsEmpty   = `SELECT id FROM task_group g WHERE finished_at <= ?1 AND ` + noFinisherDue + ` AND NOT EXISTS (SELECT 1 FROM task t WHERE t.group_id = g.id) ORDER BY finished_at LIMIT +?2`
 )
 
 // countColumns are the columns that count, in the order of group.Counted.
@@ -384,16 +386,30 @@ func (s *Store) DeleteFinishedGroups(ctx context.Context, before time.Time, limi
 		ids = append(ids, id)
 		return true
 	})
-	var gone []task.ID
-	for _, id := range ids {
-		if err != nil {
-			break
-		}
-		if err = s.DeleteGroup(ctx, task.Scope{All: true}, id); err == nil {
-			gone = append(gone, id)
-		} else if c := task.CodeOf(err); c == task.CodeNotFound || c == task.CodeNotFinal {
-			err = nil
-		}
+	if err != nil || len(ids) == 0 {
+		return nil, err
 	}
-	return gone, err
+	var gone []task.ID
+	err = s.guarded(ctx, len(ids), func(w *writer) (refused, err error) {
+		gone = gone[:0]
+		if err := w.writeGroups(); err != nil { // a member may have been retried
+			return nil, err
+		}
+		w.groups.clear()
+		for _, id := range ids {
+			w.st.groupRetire.bind().blob(id[:])
+			n, err := w.st.groupRetire.changed()
+			if err != nil {
+				return nil, err
+			}
+			if n > 0 {
+				gone = append(gone, id)
+			}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gone, nil
 }

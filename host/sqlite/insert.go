@@ -14,6 +14,9 @@ import (
 // idempotencyKept is how long a client may repeat a request under its key.
 const idempotencyKept = 24 * time.Hour
 
+// keptFrom is from when on idempotency keys are remembered, as it is stored.
+func keptFrom(now time.Time) int64 { return micros(now.Add(-idempotencyKept)) }
+
 // Insert implements task.Queue.
 func (s *Store) Insert(ctx context.Context, sub task.Submission) (task.Receipt, error) {
 	if len(sub.Tasks) == 0 {
@@ -85,7 +88,7 @@ func (o *insertOp) replay(w *writer) (bool, error) {
 		return false, nil
 	}
 	st := w.st.idemGet
-	st.bind().value(idem.Owner).value(idem.Key)
+	st.bind().value(idem.Owner).value(idem.Key).int(keptFrom(o.sub.Tasks[0].CreatedAt))
 	found, err := st.one()
 	if !found || err != nil {
 		return false, err
@@ -110,10 +113,10 @@ func replayed(r row, key *task.Idempotency) ([]task.ID, error) {
 }
 
 // FindSubmission implements task.Queue.
-func (s *Store) FindSubmission(ctx context.Context, key task.Idempotency) (task.Receipt, error) {
+func (s *Store) FindSubmission(ctx context.Context, key task.Idempotency, now time.Time) (task.Receipt, error) {
 	var receipt task.Receipt
 	var refused error
-	err := s.rows(ctx, sqlIdemGet, []any{key.Owner, key.Key}, 2, func(r row) bool {
+	err := s.rows(ctx, sqlIdemGet, []any{key.Owner, key.Key, keptFrom(now)}, 2, func(r row) bool {
 		receipt.Replayed, refused = replayed(r, &key)
 		return false
 	})

@@ -18,11 +18,24 @@ const (
 // readyTasks keeps tasks that are ready, or wait for resources alone, as they are on record, so
 // that nobody need read them one by one: those that were inserted last, and those of the windows
 // that were read last. It is the writer's. One that is claimed or changes is forgotten, and stays
-// so if that is rolled back: it is read then.
+// so if that is rolled back; so is one that was read, inserted or made ready by what is rolled back,
+// which may have changed it before: it is read anew then.
 type readyTasks struct {
-	kept   []keptTask // each in its place: its order key modulo the length
-	inputs int        // bytes of those that are kept
-	whole  int        // of how many all is kept
+	kept    []keptTask // each in its place: its order key modulo the length
+	inputs  int        // bytes of those that are kept
+	whole   int        // of how many all is kept
+	touched []int64    // order keys of those that the open transaction kept or made ready
+}
+
+// committed is called after the commit.
+func (k *readyTasks) committed() { k.touched = k.touched[:0] }
+
+// rollback is called instead: the rows are as they were before.
+func (k *readyTasks) rollback() {
+	for _, seq := range k.touched {
+		k.forget(seq)
+	}
+	k.touched = k.touched[:0]
 }
 
 // keptTask is of most tasks all that differs from one to another: a tenth of the room.
@@ -64,6 +77,7 @@ func (k *readyTasks) place(seq int64) *keptTask {
 func (k *readyTasks) keep(seq int64, t *task.Task, l *lane.Lane) {
 	n := k.place(seq)
 	k.clear(n)
+	k.touched = append(k.touched, seq)
 	exclusive, plain := plainReady(t)
 	if !plain {
 		if k.whole == readyWhole {
@@ -148,12 +162,12 @@ func (k *readyTasks) waiting(seq int64) (t waitingTask, kept bool) {
 	return waitingTask{entryOf(int64(n.priority), 0, seq), n.id, n.lane, n.version, true}, true
 }
 
-// madeReady changes a task that is kept as its row was changed. Should that be rolled back, the
-// task is read anew before it is ready.
+// madeReady changes a task that is kept as its row was changed.
 func (k *readyTasks) madeReady(seq, at int64) {
 	if !k.have(seq) {
 		return
 	}
+	k.touched = append(k.touched, seq)
 	n := k.place(seq)
 	n.waiting = task.WaitQueued
 	n.version++

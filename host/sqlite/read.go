@@ -17,7 +17,7 @@ var (
 	sqlByKey    = `SELECT ` + readColumns + ` FROM task_key k JOIN ` + readTables + ` WHERE k.owner = +? AND k.type = +? AND k.key = +? AND t.seq = k.task`
 	sqlInFlight = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.seq > +? AND t.seq >= +? AND t.seq < +?
 AND (t.state BETWEEN {running} AND {reverting} OR t.waiting = {dispatched}) ORDER BY t.seq LIMIT +?`)
-	sqlOverdue = named(`SELECT ` + readColumns + ` FROM ` + readTables + ` WHERE t.state = {pending} AND t.deadline IS NOT NULL AND t.deadline <= +?
+	sqlOverdue = named(`SELECT ` + stubColumns + laneColumns + ` FROM ` + stubTables + laneTable + ` WHERE t.state = {pending} AND t.deadline IS NOT NULL AND t.deadline <= +?
 ORDER BY t.deadline LIMIT +?`)
 )
 
@@ -164,5 +164,5 @@ func (s *Store) InFlight(ctx context.Context, host task.HostID, after int64, lim
 
 // Overdue implements task.Ledger.
 func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) ([]task.Task, error) {
-	return s.tasks(ctx, sqlOverdue, []any{micros(now), limit}, true)
+	return s.tasks(ctx, sqlOverdue, []any{micros(now), limit}, false)
 }

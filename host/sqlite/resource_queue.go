@@ -99,6 +99,7 @@ func (q *resourceQueues) committed() {
 	}
 	clear(q.changed)
 	q.changed = q.changed[:0]
+	q.at = 0
 	if len(q.queues) > queuesKept+q.kept {
 		maps.DeleteFunc(q.queues, func(_ resourceName, of *resourceQueue) bool { return of.kept == 0 })
 	}
@@ -113,6 +114,7 @@ func (q *resourceQueues) rollback() {
 	clear(q.changed)
 	q.changed = q.changed[:0]
 	q.freed = q.freed[:0]
+	q.at = 0
 	q.ended = [2][]int64{q.ended[0][:0], q.ended[1][:0]}
 	q.coming = q.coming[:0]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/taskhost/taskhost/host/task"
 )
@@ -42,6 +43,50 @@ func TestOneExclusive(t *testing.T) {
 			t.Errorf("%s was read as %q", damaged, name)
 		}
 	}
+}
+
+// TestGrantsHaveTheirOwnTime: who gets a resource has it since then, whatever the clock showed at
+// an earlier one, whether that was committed or not.
+func TestGrantsHaveTheirOwnTime(t *testing.T) {
+	s := stopped(t)
+	insertTogether(t, s, newTasks(t, 4, task.Spec{Resources: task.Resources{Exclusive: []string{"a"}}}))
+	base := time.UnixMicro(time.Now().UnixMicro())
+	end := func(ended time.Time, undoneOnce bool) {
+		t.Helper()
+		got, err := claimed(t, s, 1)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("claimed %d: %v", len(got), err)
+		}
+		for _, undone := range []bool{undoneOnce, false} {
+			c, err := task.Settle(&got[0], &task.Outcome{Kind: task.OutcomeSucceeded}, task.Backoff{}, ended, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := newApplyOp([]task.Change{c})
+			failed := &ticket{op: &guardedOp{do: func(w *writer) (refused, err error) {
+				return nil, errors.Join(w.grantResources(), errors.New("undo"))
+			}}}
+			if !undone {
+				s.w.write([]*ticket{{op: o}})
+				break
+			}
+			if s.w.write([]*ticket{{op: o}, failed}); failed.err == nil {
+				t.Fatal("it was not undone")
+			}
+			ended = base
+		}
+		var since int64
+		if err := s.rows(t.Context(), `SELECT since FROM resource_claim WHERE held = 1`, nil, 1, func(r row) bool { since = r.int(0); return true }); err != nil {
+			t.Fatal(err)
+		}
+		if since != micros(ended) {
+			t.Errorf("it is held since %s, want %s", fromMicros(since), ended)
+		}
+	}
+	ahead := base.Add(time.Hour)
+	end(ahead, false)
+	end(base, false)
+	end(ahead, true)
 }
 
 // byNames is how many claims are found by their names, and how many are not.

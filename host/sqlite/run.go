@@ -33,7 +33,8 @@ func (w *writer) writeBeginnings(taken []task.Claimed) error {
 	for len(all) > 0 {
 		first := &all[0].Task
 		n := 1
-		for n < len(all) && follows(&all[n].Task, first, n) {
+		// One that is handed on has when its last attempt began until the next does.
+		for n < len(all) && follows(&all[n].Task, first, n) && all[n].Task.StartedAt.Equal(first.StartedAt) {
 			n++
 		}
 		if err := w.writeRunBegin(all[:n]); err != nil {

@@ -52,6 +52,43 @@ func claimed(t *testing.T, s *Store, n int) ([]task.Task, error) {
 	return tasks, tk.err
 }
 
+// TestKeptTasksAreUndone: tasks that a claim read ahead in a transaction which had changed them are
+// claimed as they are once that is undone.
+func TestKeptTasksAreUndone(t *testing.T) {
+	s := stopped(t)
+	tasks := newTasks(t, 5, task.Spec{})
+	insertTogether(t, s, tasks)
+	s.w.ready = readyTasks{} // as after a restart
+	s.lanes.Rollback()
+	var changes []task.Change
+	for i, priority := range map[int]int{1: 5, 2: 0, 3: -5, 4: 9} {
+		stored, err := s.Get(t.Context(), task.Scope{All: true}, tasks[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := task.Reprioritize(&stored, priority, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes = append(changes, c)
+	}
+	changed := newApplyOp(changes)
+	failed := &ticket{op: &failing{claimOp{claim: task.Claim{Executor: "local", Shares: firstLane(1), Max: 1, NewToken: newToken, Now: time.Now()}}}}
+	s.w.write([]*ticket{{op: changed}, failed})
+	if err := errors.Join(changed.errs...); err != nil || failed.err == nil {
+		t.Fatalf("changed: %v, claimed: %v; want it undone", err, failed.err)
+	}
+	got, err := claimed(t, s, len(tasks))
+	if err != nil || len(got) != len(tasks) {
+		t.Fatalf("claimed %d of %d: %v", len(got), len(tasks), err)
+	}
+	for i := range got {
+		if got[i].ID != tasks[i].ID || got[i].Priority != 0 {
+			t.Errorf("claim %d took seq %d of priority %d", i, got[i].Seq, got[i].Priority)
+		}
+	}
+}
+
 // TestKeptTasksAreNotRead: a claim reads the places of tasks that were just inserted, and
 // nothing else of them, also if more came after them than are kept; of a new lane whose tasks
 // its window holds not even those.
@@ -69,6 +106,44 @@ func TestKeptTasksAreNotRead(t *testing.T) {
 	s.w.st.readyPlaces = places
 	if got, err := claimed(t, s, readyWhole+1); len(got) != readyWhole+1 || err != nil || string(got[0].Input) != `{"a":1}` {
 		t.Fatalf("claimed %d: %v", len(got), err)
+	}
+}
+
+// TestHandedOnKeepTheirStarts: tasks that are handed on together, each once more, have each its own
+// time of its last attempt until the next begins.
+func TestHandedOnKeepTheirStarts(t *testing.T) {
+	s := stopped(t)
+	insertReady(t, s, 2)
+	claim := func(most int, deferred bool, now time.Time) []task.Claimed {
+		t.Helper()
+		o := &claimOp{claim: task.Claim{Executor: "local", Shares: firstLane(most), Max: most, NewToken: newToken, Deferred: deferred, Now: now}}
+		tk := &ticket{op: o}
+		if s.w.write([]*ticket{tk}); tk.err != nil || len(o.taken) != most {
+			t.Fatalf("claimed %d of %d: %v", len(o.taken), most, tk.err)
+		}
+		return o.taken
+	}
+	began := map[task.ID]time.Time{}
+	var lost []task.Change
+	for i := range 2 {
+		n := &claim(1, false, time.UnixMicro(int64(i+1)*1e15))[0].Change.Task
+		began[n.ID] = n.StartedAt
+		c, err := task.Settle(n, &task.Outcome{Kind: task.OutcomeLost}, task.Backoff{}, time.Now(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost = append(lost, c)
+	}
+	o := newApplyOp(lost)
+	s.w.write([]*ticket{{op: o}})
+	if err := errors.Join(o.errs...); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claim(2, true, time.Now()) {
+		id := c.Change.Task.ID
+		if got, err := s.Get(t.Context(), task.Scope{All: true}, id); err != nil || !got.StartedAt.Equal(began[id]) {
+			t.Errorf("task %d began at %s, %v; want %s", got.Seq, got.StartedAt, err, began[id])
+		}
 	}
 }
 

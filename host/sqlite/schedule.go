@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/taskhost/taskhost/host/schedule"
@@ -17,7 +18,7 @@ const (
 	sqlScheduleDue    = `SELECT ` + scheduleColumns + ` FROM schedule WHERE paused = 0 AND next_at IS NOT NULL AND next_at <= +? ORDER BY next_at LIMIT +?`
 	sqlScheduleNext   = `SELECT next_at FROM schedule WHERE paused = 0 AND next_at IS NOT NULL AND next_at > +? ORDER BY next_at LIMIT 1`
 	sqlScheduleInsert = `INSERT INTO schedule (` + scheduleColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	sqlScheduleUpdate = `UPDATE schedule SET name = ?, spec = ?, anchor = ?, paused = ?, slot = ?, next_at = ?, last_at = ?, last_task = ?, runs = ?, skipped = ?,
+	sqlScheduleUpdate = `UPDATE schedule SET name = ?, spec = coalesce(?, spec), anchor = ?, paused = ?, slot = ?, next_at = ?, last_at = ?, last_task = ?, runs = ?, skipped = ?,
 problem = ?, updated_at = ?, version = version + 1 WHERE id = ?`
 	sqlScheduleGuard  = `SELECT owner, version FROM schedule WHERE id = ?`
 	sqlScheduleNamed  = `SELECT id FROM schedule WHERE owner = ? AND name = ?`
@@ -33,11 +34,12 @@ func readSchedule(r row) (s schedule.Schedule) {
 	s.Runs, s.Skipped, s.Problem = r.int(10), r.int(11), r.text(12)
 	s.CreatedAt, s.UpdatedAt, s.Version = r.time(13), r.time(14), r.int(15)
 	var spec schedule.Spec
-	if err := json.Unmarshal(r.blob(3), &spec); err != nil {
-		spec.Name = r.text(2)
-		s.Problem = "what was stored of it cannot be read: " + err.Error()
+	err := json.Unmarshal(r.blob(3), &spec)
+	if err != nil {
+		spec = schedule.Spec{Name: r.text(2), Paused: r.int(5) != 0}
+		err = fmt.Errorf("what was stored of it cannot be read: %w; give it its task and its times anew", err)
 	}
-	_ = s.Restore(spec, r.time(4)) // what is wrong is its Problem
+	s.Restore(spec, r.time(4), err)
 	return s
 }
 
@@ -94,9 +96,12 @@ func (w *writer) checkSchedule(id task.ID, version int64) (refused, err error) {
 
 // ChangeSchedule implements schedule.Store.
 func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *task.Task) error {
-	spec, err := json.Marshal(n.Spec())
-	if err != nil {
-		return task.Errorf(task.CodeInvalidRequest, "the schedule cannot be written: %v", err)
+	var spec []byte
+	if n.Understood() { // else what is there of it stays
+		var err error
+		if spec, err = json.Marshal(n.Spec()); err != nil {
+			return task.Errorf(task.CodeInvalidRequest, "the schedule cannot be written: %v", err)
+		}
 	}
 	var inserts []*task.Task
 	if run != nil {
@@ -120,7 +125,7 @@ func (s *Store) ChangeSchedule(ctx context.Context, n schedule.Schedule, run *ta
 			return nil, err
 		}
 		st := w.st.scheduleUpdate
-		st.bind().value(n.Name).value(string(spec)).opt(micros(n.Timing.Anchor)).int(flag(n.Paused)).opt(micros(n.Slot)).opt(micros(n.NextAt)).
+		st.bind().value(n.Name).text(string(spec)).opt(micros(n.Timing.Anchor)).int(flag(n.Paused)).opt(micros(n.Slot)).opt(micros(n.NextAt)).
 			opt(micros(n.LastAt)).id((*[16]byte)(&n.LastTask)).int(n.Runs).int(n.Skipped).text(n.Problem).int(micros(n.UpdatedAt)).blob(n.ID[:])
 		return nil, st.run()
 	})

@@ -338,6 +338,7 @@ func (w *writer) commit() error {
 	w.lanes.Commit()
 	w.inFlight.commit()
 	w.uploads.commit()
+	w.ready.committed()
 	w.groups.clear()
 	w.resources.committed()
 	w.feed.commit()
@@ -361,6 +362,7 @@ func (w *writer) undo() {
 	w.lanes.Rollback()
 	w.inFlight.rollback()
 	w.uploads.rollback()
+	w.ready.rollback()
 	w.groups.clear()
 	w.resources.rollback()
 	w.seqOnRecord = w.seqCommitted

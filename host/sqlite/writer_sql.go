@@ -31,7 +31,7 @@ type statements struct {
 	claimLast, holders, waiters, claimsOfTask, claimInsert, claimsInsert                      *stmt
 	claimGrant, claimsGrant, claimsDelete, waitingTasks, makeReady                            *stmt
 	scheduleInsert, scheduleUpdate, scheduleGuard, scheduleNamed, scheduleDelete              *stmt
-	groupFinisher, groupState, groupDelete, groupPostpone, groupAsked, groupsDue              *stmt
+	groupFinisher, groupState, groupDelete, groupRetire, groupPostpone, groupAsked, groupsDue *stmt
 	tokenNamed, tokenInsert, tokenDelete, tokenUsed, auditInsert, auditForget                 *stmt
 	typePut, typePause, typeDelete, typeSweep, held, moveLane, ratePut                        *stmt
 	seqRecord, markPut, eventMark, lastMark                                                   *stmt
@@ -70,8 +70,11 @@ WHERE seq = ? AND attempt = ? AND state BETWEEN {running} AND {reverting}`)
 const (
 	sqlInputInsert = `INSERT INTO input (task, data) VALUES (?, ?)`
 
-	sqlKeyHolder  = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
-	sqlIdemGet    = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ?`
+	sqlKeyHolder = `SELECT t.id, t.seq, t.state, t.waiting FROM task_key k JOIN task t ON t.seq = k.task WHERE k.owner = ? AND k.type = ? AND k.key = ?`
+	sqlIdemGet   = `SELECT hash, ids FROM idempotency WHERE owner = ? AND key = ? AND at >= +?`
+	// One that is forgotten may be there still.
+	sqlIdemInsert = `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET hash = excluded.hash, ids = excluded.ids, at = excluded.at`
 	sqlIdemExpire = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE at < ? ORDER BY at LIMIT +?)`
 	sqlCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
 	sqlLaneRow    = `SELECT id FROM lane WHERE type = ? AND owner = ? AND route = ? AND executor = ? AND suspect = ? AND child = ? AND label_values = ?`
@@ -135,7 +138,7 @@ ON CONFLICT (task) DO UPDATE SET error_message = excluded.error_message, error_d
 	p(&st.keyDelete, `DELETE FROM task_key WHERE owner = ? AND type = ? AND key = ?`, 0)
 	p(&st.keyClear, `UPDATE task SET key = NULL WHERE seq = ?`, 0)
 	p(&st.idemGet, sqlIdemGet, 2)
-	p(&st.idemInsert, `INSERT INTO idempotency (owner, key, hash, ids, at) VALUES (?, ?, ?, ?, ?)`, 0)
+	p(&st.idemInsert, sqlIdemInsert, 0)
 	p(&st.idemExpire, sqlIdemExpire, 0)
 	p(&st.logInsert, `INSERT OR IGNORE INTO log (task, n, at, attempt, level, message, fields)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM task WHERE seq = ?1)`, 0)
@@ -197,6 +200,7 @@ ON CONFLICT (task) DO UPDATE SET token = excluded.token, type = excluded.type, d
 	p(&st.groupFinisher, sqlGroupFinisher, 0)
 	p(&st.groupState, sqlGroupState, 3)
 	p(&st.groupDelete, sqlGroupDelete, 0)
+	p(&st.groupRetire, sqlGroupRetire, 0)
 	p(&st.groupPostpone, sqlGroupPostpone, 0)
 	p(&st.groupAsked, sqlGroupAsked, 0)
 	p(&st.groupsDue, sqlGroupsDue, 2)

@@ -163,10 +163,10 @@ type Queue interface {
 	// a task's key is taken (Error.Message names the holder);
 	// idempotency_mismatch if the idempotency key was used for another request.
 	Insert(ctx context.Context, s Submission) (Receipt, error)
-	// FindSubmission is the receipt of the submission under that key, if there was one:
+	// FindSubmission is the receipt of the submission under that key, if there was one in the 24 hours before now:
 	// what a client sends again is answered before anything else is asked of it.
 	// idempotency_mismatch as for Insert, which alone decides between two at once.
-	FindSubmission(ctx context.Context, key Idempotency) (Receipt, error)
+	FindSubmission(ctx context.Context, key Idempotency, now time.Time) (Receipt, error)
 	// Claim begins attempts at ready tasks of the shares' lanes, by priority and then
 	// age over all of them, and returns them with input and checkpoint.
 	Claim(ctx context.Context, c Claim) ([]Claimed, error)
@@ -219,9 +219,9 @@ type Ledger interface {
 	Delete(ctx context.Context, s Scope, id ID) error
 	// DeleteExpired removes up to limit tasks whose time to be kept is up and says which, looking
 	// at no more than a bounded number of rows from a cursor of its own; more says that it
-	// did not come to the end.
+	// did not come to the end of them, or of the idempotency keys that are kept no longer.
 	DeleteExpired(ctx context.Context, now time.Time, limit int) (gone []ID, more bool, err error)
-	// Overdue reads up to limit pending tasks whose deadline has passed.
+	// Overdue reads up to limit pending tasks whose deadline has passed, as lists give tasks.
 	Overdue(ctx context.Context, now time.Time, limit int) ([]Task, error)
 }
 

@@ -187,7 +187,7 @@ func toSchedule(s *schedule.Schedule) (api.Schedule, error) {
 		return api.Schedule{}, err
 	}
 	d := api.Schedule{
-		ID: s.ID.String(), Name: s.Name, Owner: s.Owner, Task: spec, Cron: orNull(s.Timing.Cron), TimeZone: s.Timing.ZoneName(), Jitter: s.Timing.Jitter.String(),
+		ID: s.ID.String(), Name: s.Name, Owner: s.Owner, Task: spec, Cron: orNull(s.Timing.Cron), TimeZone: s.Spec().TimeZone, Jitter: s.Timing.Jitter.String(),
 		Missed: string(s.Missed), Overlap: string(s.Overlap), StartAt: timeOrNull(s.Timing.StartAt), EndAt: timeOrNull(s.Timing.EndAt), Paused: s.Paused,
 		NextAt: timeOrNull(s.NextAt), LastAt: timeOrNull(s.LastAt), Runs: s.Runs, Skipped: s.Skipped, Problem: orNull(s.Problem),
 		CreatedAt: task.Shown(s.CreatedAt), UpdatedAt: task.Shown(s.UpdatedAt), Version: s.Version,
@@ -195,7 +195,7 @@ func toSchedule(s *schedule.Schedule) (api.Schedule, error) {
 	if s.Timing.Every > 0 {
 		d.Every = orNull(s.Timing.Every.String())
 	}
-	if s.Paused {
+	if s.Paused || !s.Understood() {
 		d.NextAt = nil
 	}
 	if !s.LastTask.IsZero() {

@@ -313,6 +313,17 @@ func emptyGroupsGo(s *suite) {
 		s.Fatalf("gone are %v, %v; want %s", gone, err, full.ID)
 	}
 	s.wantGroup(open.ID, group.Open, nil)
+	// One that waits for its finisher, which cannot be made yet, stays until it has it.
+	g := s.group(group.Spec{OnFinished: &task.Spec{Type: "late"}})
+	gone, err = port[group.Store](s).DeleteFinishedGroups(s.ctx, start.Add(time.Hour), 10)
+	if err != nil || len(gone) != 0 {
+		s.Fatalf("gone before their finisher was made are %v, %v", gone, err)
+	}
+	s.must(port[group.Store](s).FinishGroup(s.ctx, g.ID, s.make(task.Spec{Type: "late"}), s.signals(task.SignalGroup)[g.ID]))
+	gone, err = port[group.Store](s).DeleteFinishedGroups(s.ctx, start.Add(time.Hour), 10)
+	if err != nil || !slices.Equal(gone, []task.ID{g.ID}) {
+		s.Fatalf("gone are %v, %v; want %s", gone, err, g.ID)
+	}
 }
 
 // groupCounts: whoever has seen the last member final sees the group finished.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -199,14 +200,14 @@ func idempotency(s *suite) {
 	}
 	_, _, err = submit("ann", "i", 2, 3)
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}})
+	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}}, start)
 	s.must(err)
 	if !slices.Equal(r.Replayed, made) {
 		s.Fatalf("asked for, replayed %v, want %v", r.Replayed, made)
 	}
-	_, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}})
+	_, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{2}}, start)
 	s.wantCode(err, task.CodeIdempotencyMismatch)
-	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}})
+	r, err = s.handle().FindSubmission(s.ctx, task.Idempotency{Owner: "bob", Key: "i", Hash: [32]byte{1}}, start)
 	s.must(err)
 	if r.Replayed != nil {
 		s.Fatal("another owner's key is known")
@@ -231,14 +232,38 @@ func idempotency(s *suite) {
 	if r.Replayed == nil {
 		s.Fatal("the key was forgotten within a day")
 	}
-	for more := true; more; {
-		_, more, err = s.handle().DeleteExpired(s.ctx, start.Add(25*time.Hour), 100)
+	// Whether it was removed by then or not, it is forgotten.
+	old := task.Idempotency{Owner: "ann", Key: "i", Hash: [32]byte{1}}
+	late := start.Add(25 * time.Hour)
+	if r, err := s.handle().FindSubmission(s.ctx, old, late); err != nil || r.Replayed != nil {
+		s.Fatalf("after a day it is found: %v, %v", r.Replayed, err)
+	}
+	anew := s.make(task.Spec{})
+	anew.CreatedAt = late
+	old.Hash = [32]byte{2}
+	for _, want := range [][]task.ID{nil, {anew.ID}} {
+		r, err := s.handle().Insert(s.ctx, task.Submission{Tasks: []*task.Task{anew}, Idempotency: &old})
+		if err != nil || !slices.Equal(r.Replayed, want) {
+			s.Fatalf("submitted under the key after a day: %v, %v, want %v", r.Replayed, err, want)
+		}
+	}
+	for i := range 10 {
+		_, _, err := submit("ann", fmt.Sprint(i), 1, 1)
 		s.must(err)
 	}
-	r, _, err = submit("ann", "i", 2, 1)
-	s.must(err)
-	if r.Replayed != nil {
-		s.Fatal("the key is remembered for ever")
+	calls := 0
+	for more := true; more; calls++ {
+		_, more, err = s.handle().DeleteExpired(s.ctx, late, 3)
+		s.must(err)
+	}
+	if calls < 4 {
+		s.Fatalf("more are to be removed than %d calls can", calls)
+	}
+	for i := range 10 {
+		// As if no day had passed: those that are there still are found.
+		if r, _, err := submit("ann", fmt.Sprint(i), 2, 1); err != nil || r.Replayed != nil {
+			s.Fatalf("the key is remembered for ever: %v, %v", r.Replayed, err)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func keyExisting(s *suite) {
 		s.Fatalf("two of one key are %s and %s", two[0].RecordedID(), two[1].RecordedID())
 	}
 	s.reopen()
-	r, err := s.handle().FindSubmission(s.ctx, *key)
+	r, err := s.handle().FindSubmission(s.ctx, *key, start)
 	s.must(err)
 	if len(r.Replayed) != 3 || r.Replayed[1] != two[0].ID {
 		s.Fatalf("replayed %v", r.Replayed)

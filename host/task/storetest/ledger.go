@@ -238,12 +238,12 @@ func promote(s *suite) {
 }
 
 func overdue(s *suite) {
-	ts := s.insert(task.Spec{Deadline: start.Add(time.Hour)}, task.Spec{}, task.Spec{Deadline: start.Add(time.Minute), Key: "k"}, task.Spec{Deadline: start.Add(2 * time.Minute)})
+	ts := s.insert(task.Spec{Deadline: start.Add(time.Hour)}, task.Spec{}, task.Spec{Deadline: start.Add(time.Minute), Key: "k", Input: []byte(`"large"`)}, task.Spec{Deadline: start.Add(2 * time.Minute)})
 	s.claim(1) // the first is running, and its deadline its attempt's business
 	got, err := s.handle().Overdue(s.ctx, start.Add(2*time.Hour), 10)
 	s.must(err)
-	if want := []task.ID{ts[2].ID, ts[3].ID}; !slices.Equal(ids(got), want) {
-		s.Fatalf("overdue %v, want %v", ids(got), want)
+	if want := []task.ID{ts[2].ID, ts[3].ID}; !slices.Equal(ids(got), want) || got[0].Input != nil {
+		s.Fatalf("overdue %v, want %v without their inputs", ids(got), want)
 	}
 	if got, err := s.handle().Overdue(s.ctx, start.Add(90*time.Second), 10); err != nil || len(got) != 1 {
 		s.Fatalf("overdue %v, %v, want one", ids(got), err)
