@@ -98,7 +98,7 @@ func deaf(hang <-chan struct{}, began chan<- struct{}) func(context.Context, sdk
 func TestWaitingSuspectIsNotLost(t *testing.T) { queuetest.OnEachBroker(t, waitingSuspect) }
 
 func waitingSuspect(t *testing.T, s queuetest.Server) {
-	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue()})
+	f := openFleet(t, t.TempDir(), map[string]any{"url": s.URL(), "queue": s.Queue(), "lapse": "1s"})
 	g := queuetest.NewGates()
 	gateWorker(t, g, worker.Options{URL: s.URL(), Queue: s.Queue()})
 	queuetest.Serves(t, f, "gate")
