@@ -31,7 +31,7 @@ func (e *Engine) follow() {
 				return
 			}
 			continue
-		case c.Gap:
+		case c.Gap, place == 0: // at first nothing is told of what came before
 			e.readAnew()
 		}
 		place = c.Next

@@ -99,6 +99,43 @@ func TestCancelByAnotherHost(t *testing.T) {
 	}
 }
 
+// An attempt that another host ends before this one follows is told as well.
+func TestCancelBeforeItIsFollowed(t *testing.T) {
+	why := make(chan error, 1)
+	began := make(chan struct{})
+	s := sharedStore{openStore(t, t.TempDir())}
+	late := lateFeed{s, make(chan struct{})}
+	r := followedOn(t, late, s, func(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+		close(began)
+		<-ctx.Done()
+		why <- context.Cause(ctx)
+		return sdk.Result{}, context.Cause(ctx)
+	})
+	id := r.submit(task.Spec{}).ID
+	<-began
+	s.elsewhere(t, id, cancelBy("ann"))
+	close(late.begin)
+	select {
+	case err := <-why:
+		if !errors.Is(err, sdk.ErrCancel) {
+			t.Errorf("the attempt ended because: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the attempt was not told")
+	}
+}
+
+// lateFeed is a store whose feed is not followed before the test says so.
+type lateFeed struct {
+	sharedStore
+	begin chan struct{}
+}
+
+func (s lateFeed) Changes(ctx context.Context, since int64, now time.Time) (task.Changes, error) {
+	<-s.begin
+	return s.sharedStore.Changes(ctx, since, now)
+}
+
 // A watcher hears of what another host does, and of each event once.
 func TestWatcherHearsOfAnotherHost(t *testing.T) {
 	g := newGate()
