@@ -150,6 +150,8 @@ func (r *rig) execute(t sdk.Task) *running {
 			defer c.mu.Unlock()
 			c.handle, c.node = handle, node
 			c.starts++
+			// As a host does: the answer of one that has started may be lost with the broker.
+			time.AfterFunc(t.Timeout, func() { cancel(sdk.ErrTimeout) })
 			return nil
 		},
 		Progress: func(done, total int64, message string) {
