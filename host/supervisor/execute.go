@@ -56,28 +56,28 @@ func (e *Executor) currentConnection() (sdk.HostConnection, error) {
 // sdk.ErrReleased at once; only an attempt to be joined waits for a process that is
 // being started, also if the one that was to join it dies, because its loss costs
 // more than its wait.
-func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	for again := false; ; again = true {
-		a := e.enter(ctx, &t)
-		if a == nil {
-			return sdk.Result{}, outcomeWithoutProcess(ctx, &t)
-		}
-		res, err := a.inst.conn.Execute(ctx, t, r)
-		if !e.returned(a, &t, err) || again {
-			return res, err
-		}
-	}
+func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (res sdk.Result, err error) {
+	err = e.onProcess(ctx, &t, func(conn sdk.HostConnection) (err error) {
+		res, err = conn.Execute(ctx, t, r)
+		return err
+	})
+	return res, err
 }
 
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
+	return e.onProcess(ctx, &t, func(conn sdk.HostConnection) error { return conn.Revert(ctx, t, r) })
+}
+
+// onProcess has a process make an attempt, by the rules of Execute.
+func (e *Executor) onProcess(ctx context.Context, t *sdk.Task, run func(sdk.HostConnection) error) error {
 	for again := false; ; again = true {
-		a := e.enter(ctx, &t)
+		a := e.enter(ctx, t)
 		if a == nil {
-			return outcomeWithoutProcess(ctx, &t)
+			return outcomeWithoutProcess(ctx, t)
 		}
-		err := a.inst.conn.Revert(ctx, t, r)
-		if !e.returned(a, &t, err) || again {
+		err := run(a.inst.conn)
+		if !e.returned(a, t, err) || again {
 			return err
 		}
 	}
