@@ -34,18 +34,10 @@ func (c *Client) CreateToken(ctx context.Context, t api.TokenRequest) (api.NewTo
 
 // Tokens reads all tokens, newest first, without their secrets.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
-	all := []api.Token{}
-	for cursor := ""; ; {
+	return allPages(func(cursor string) ([]api.Token, *string, error) {
 		page, err := c.TokensPage(ctx, cursor, task.MaxListLimit)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Tokens...)
-		if page.Next == nil {
-			return all, nil
-		}
-		cursor = *page.Next
-	}
+		return page.Tokens, page.Next, err
+	})
 }
 
 // TokensPage reads one page of tokens, newest first, without their secrets. A limit of 0 is

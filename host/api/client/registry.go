@@ -19,19 +19,11 @@ func (c *Client) TypesPage(ctx context.Context, cursor string, limit int) (api.T
 }
 
 // Types reads all task types, in as many pages as that takes.
-func (c *Client) Types(ctx context.Context) (all []api.Type, err error) {
-	all = []api.Type{}
-	for cursor := ""; ; {
+func (c *Client) Types(ctx context.Context) ([]api.Type, error) {
+	return allPages(func(cursor string) ([]api.Type, *string, error) {
 		page, err := c.TypesPage(ctx, cursor, task.MaxListLimit)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Types...)
-		if page.Next == nil {
-			return all, nil
-		}
-		cursor = *page.Next
-	}
+		return page.Types, page.Next, err
+	})
 }
 
 // Type reads one task type.

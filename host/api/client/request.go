@@ -42,6 +42,23 @@ func setPage(q url.Values, cursor string, limit int) {
 	}
 }
 
+// allPages reads a list page by page, from the first to the last: page gives what is on the one
+// behind a cursor, and the next cursor.
+func allPages[T any](page func(cursor string) ([]T, *string, error)) ([]T, error) {
+	all := []T{}
+	for cursor := ""; ; {
+		entries, next, err := page(cursor)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+		if next == nil {
+			return all, nil
+		}
+		cursor = *next
+	}
+}
+
 // cursorText is a cursor as setPage takes it.
 func cursorText(id task.ID) string {
 	if id.IsZero() {
