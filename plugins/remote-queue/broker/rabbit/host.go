@@ -146,6 +146,16 @@ func bindQueue(ch *amqp091.Channel, queue, exchange string, keys ...string) erro
 	return nil
 }
 
+// bindAnew binds a queue again: an exchange that was deleted takes the bindings with it, and is made
+// anew without them. A queue that is gone as well ends the connection, on which all is made anew.
+func bindAnew(ctx context.Context, conn *amqp.Connection, bind func(*amqp091.Channel) error) error {
+	err := conn.Do(ctx, bind)
+	if amqp.NotFound(err) {
+		conn.Reconnect(err)
+	}
+	return err
+}
+
 // hearOn makes a queue of this connection's own.
 func hearOn(ch *amqp091.Channel, queue string) error {
 	args := amqp091.Table{"x-max-length-bytes": maxUnread}

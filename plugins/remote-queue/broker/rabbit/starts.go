@@ -104,17 +104,12 @@ func (h *Host) Created(ctx context.Context) (time.Time, error) {
 	return h.created, nil
 }
 
-// bindAnew binds the queue in which workers are heard: an exchange that was deleted takes the
-// bindings with it.
+// bindAnew binds the queue in which workers are heard.
 func (h *Host) bindAnew(ctx context.Context) error {
 	h.mu.Lock()
 	queue := h.hears
 	h.mu.Unlock()
-	err := h.conn.Do(ctx, func(ch *amqp091.Channel) error { return h.bind(ch, queue) })
-	if amqp.NotFound(err) {
-		h.conn.Reconnect(err)
-	}
-	return err
+	return bindAnew(ctx, h.conn, func(ch *amqp091.Channel) error { return h.bind(ch, queue) })
 }
 
 // noteLost notes that the store of starts may have lost something, if err says so, and

@@ -138,18 +138,14 @@ func (w *Worker) Send(channel string, data []byte) error {
 // bindAfter is how long a host may be silent before the worker sees to it that it would be heard.
 const bindAfter = 5 * time.Second
 
-// bindAnew binds the queue in which the host is heard: an exchange that was deleted takes the
-// bindings with it, and is made anew without them.
+// bindAnew binds the queue in which the host is heard. What fails is tried again while it is silent.
 func (w *Worker) bindAnew() {
 	w.mu.Lock()
 	queue := w.hears
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(w.ctx, requestTimeout)
 	defer cancel()
-	err := w.conn.Do(ctx, func(ch *amqp091.Channel) error { return w.bind(ch, queue) })
-	if amqp.NotFound(err) {
-		w.conn.Reconnect(err)
-	}
+	_ = bindAnew(ctx, w.conn, func(ch *amqp091.Channel) error { return w.bind(ch, queue) })
 }
 
 // bind has what the host says to this worker come to a queue.
