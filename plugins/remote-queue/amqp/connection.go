@@ -86,16 +86,6 @@ type Connection struct {
 	brokenBy error
 }
 
-// Connect is New and Start.
-func Connect(o Options) (*Connection, error) {
-	c, err := New(o)
-	if err != nil {
-		return nil, err
-	}
-	c.Start()
-	return c, nil
-}
-
 // New makes a connection, which Start opens. An error means that the options can never work.
 func New(o Options) (*Connection, error) {
 	c := &Connection{options: o}

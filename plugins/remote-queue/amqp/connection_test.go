@@ -25,10 +25,19 @@ type client struct {
 	downs     []error
 }
 
+// open makes a connection and opens it.
+func open(o Options) (*Connection, error) {
+	c, err := New(o)
+	if err == nil {
+		c.Start()
+	}
+	return c, err
+}
+
 func connect(t *testing.T, url string) *client {
 	t.Helper()
 	c := &client{}
-	conn, err := Connect(Options{URLs: url, Name: "test", Log: queuetest.Log("amqp"),
+	conn, err := open(Options{URLs: url, Name: "test", Log: queuetest.Log("amqp"),
 		Setup: func(conn *amqp091.Connection) error {
 			p, err := NewPublisher(conn)
 			c.mu.Lock()
@@ -214,7 +223,7 @@ func TestTLS(t *testing.T) {
 		ok bool
 	}{"known": {r.CA, true}, "unknown": {"", false}} {
 		var downs []error
-		conn, err := Connect(Options{URLs: url, Name: "test", Log: queuetest.Log("amqp"), Credentials: config.Credentials{CA: sdk.Path(c.ca)},
+		conn, err := open(Options{URLs: url, Name: "test", Log: queuetest.Log("amqp"), Credentials: config.Credentials{CA: sdk.Path(c.ca)},
 			Up: func() {}, Down: func(err error) { downs = append(downs, err) }})
 		if err != nil {
 			t.Fatal(err)
@@ -243,7 +252,7 @@ func TestRefusedOptions(t *testing.T) {
 		"no cert":  {URLs: "amqps://127.0.0.1", Credentials: config.Credentials{Cert: "no-such-file", Key: "no-such-file"}},
 		"two ways": {URLs: "amqp://127.0.0.1", Credentials: config.Credentials{User: "u", Password: "secret", Token: "secret"}},
 	} {
-		c, err := Connect(o)
+		c, err := open(o)
 		if err == nil {
 			c.Close()
 			t.Errorf("%s: taken", name)
