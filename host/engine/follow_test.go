@@ -73,27 +73,42 @@ func TestTaskOfAnotherHostIsRun(t *testing.T) {
 	r.until("the task is done", func() bool { return r.get(tk.ID).State == task.Succeeded })
 }
 
-// An attempt here ends when its task is canceled by way of another host.
-func TestCancelByAnotherHost(t *testing.T) {
-	why := make(chan error, 1)
-	began := make(chan struct{})
-	r, s := followed(t, func(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
-		close(began)
-		<-ctx.Done()
-		why <- context.Cause(ctx)
-		return sdk.Result{}, context.Cause(ctx)
-	})
-	id := r.submit(task.Spec{}).ID
-	<-began
-	s.elsewhere(t, id, cancelBy("ann"))
+// canceled is a script that runs once and goes on until it is told to stop.
+type canceled struct {
+	began chan struct{}
+	why   chan error
+}
+
+func newCanceled() *canceled { return &canceled{make(chan struct{}), make(chan error, 1)} }
+
+func (c *canceled) run(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
+	close(c.began)
+	<-ctx.Done()
+	c.why <- context.Cause(ctx)
+	return sdk.Result{}, context.Cause(ctx)
+}
+
+// await waits until the script is told that its task was canceled.
+func (c *canceled) await(t *testing.T) {
+	t.Helper()
 	select {
-	case err := <-why:
+	case err := <-c.why:
 		if !errors.Is(err, sdk.ErrCancel) {
 			t.Errorf("the attempt ended because: %v", err)
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("the attempt was not told")
 	}
+}
+
+// An attempt here ends when its task is canceled by way of another host.
+func TestCancelByAnotherHost(t *testing.T) {
+	c := newCanceled()
+	r, s := followed(t, c.run)
+	id := r.submit(task.Spec{}).ID
+	<-c.began
+	s.elsewhere(t, id, cancelBy("ann"))
+	c.await(t)
 	if got := r.wait(id); got.State != task.Canceled || got.Error.Details["confirmed"] != true {
 		t.Errorf("%s, %+v", got.State, got.Error)
 	}
@@ -101,28 +116,15 @@ func TestCancelByAnotherHost(t *testing.T) {
 
 // An attempt that another host ends before this one follows is told as well.
 func TestCancelBeforeItIsFollowed(t *testing.T) {
-	why := make(chan error, 1)
-	began := make(chan struct{})
+	c := newCanceled()
 	s := sharedStore{openStore(t, t.TempDir())}
 	late := lateFeed{s, make(chan struct{})}
-	r := followedOn(t, late, s, func(ctx context.Context, _ sdk.Task, _ sdk.Reporter) (sdk.Result, error) {
-		close(began)
-		<-ctx.Done()
-		why <- context.Cause(ctx)
-		return sdk.Result{}, context.Cause(ctx)
-	})
+	r := followedOn(t, late, s, c.run)
 	id := r.submit(task.Spec{}).ID
-	<-began
+	<-c.began
 	s.elsewhere(t, id, cancelBy("ann"))
 	close(late.begin)
-	select {
-	case err := <-why:
-		if !errors.Is(err, sdk.ErrCancel) {
-			t.Errorf("the attempt ended because: %v", err)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("the attempt was not told")
-	}
+	c.await(t)
 }
 
 // lateFeed is a store whose feed is not followed before the test says so.
