@@ -54,7 +54,8 @@
 //
 // An executor whose nodes can be told something is a [NodeController] too, one that wants
 // to hear that an outcome is on record a [Settler], and one that runs attempts itself
-// keeps a [JoinTable].
+// keeps a [JoinTable]. One whose attempts run elsewhere is an [AsyncExecutor], so that none
+// of them costs a goroutine while it is away; [Await] makes an Execute of it.
 //
 // Three rules carry the contract:
 //
@@ -71,8 +72,8 @@
 // # For whoever runs executors
 //
 // A host, a worker and a test need what an author does not: [NewConfig], [NewReporter]
-// with its [ReporterFuncs], [Execute] and [Revert], which call an executor and survive its
-// panic, [OutcomeOf], which says what the call returned, and [FailedWith], which is the
+// with its [ReporterFuncs], [Execute], [ExecuteAsync] and [Revert], which call an executor and
+// survive its panic, [OutcomeOf], which says what the call returned, and [FailedWith], which is the
 // way back. [EncodeChildren] and [DecodeChildren] carry a task's children. [OutcomeKind] and
 // the codes (CodeScriptFailed and the others) are what an [Outcome] is made of.
 //

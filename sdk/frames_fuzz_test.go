@@ -23,7 +23,7 @@ func fuzzConnection(t *testing.T, token Token) (*connection, *attempt) {
 		}
 		return "id", nil
 	}}
-	a := &attempt{token: token, reporter: NewReporter(reports), startNumber: 1, startedAt: time.Now(), done: make(chan struct{})}
+	a := &attempt{token: token, reporter: NewReporter(reports), startNumber: 1, startedAt: time.Now()}
 	c.attempts[token] = a
 	return c, a
 }
@@ -69,8 +69,8 @@ func FuzzPluginMessages(f *testing.F) {
 			t.Errorf("%d reports wait", len(a.reports))
 		}
 		a.mu.Unlock()
-		if a.ended() && (len(a.outcome.Details) > maxDetails || len(a.outcome.Message) > 2*maxText || len(a.outcome.Code) > maxName) {
-			t.Errorf("an outcome is kept whole: %d details", len(a.outcome.Details))
+		if o := OutcomeOf(t.Context(), a.result, a.err); a.ended() && (len(o.Details) > maxDetails || len(o.Message) > 2*maxText || len(o.Code) > maxName) {
+			t.Errorf("an outcome is kept whole: %d details", len(o.Details))
 		}
 	})
 }

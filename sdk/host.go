@@ -34,11 +34,10 @@ type HostOptions struct {
 	Silence time.Duration
 }
 
-// HostConnection is an executor in another process, as the host holds it. Its
-// Execute blocks for the life of the attempt, as any executor's does, and
-// returns ErrLost when the process dies or stops naming the attempt's token.
+// HostConnection is an executor in another process, as the host holds it. An
+// attempt ends with ErrLost when the process dies or stops naming its token.
 type HostConnection interface {
-	Executor
+	AsyncExecutor
 	Settler
 	// A plugin whose Info does not say ControlsNodes refuses each ControlNode.
 	NodeController

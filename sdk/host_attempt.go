@@ -23,15 +23,15 @@ type attempt struct {
 	missedBeats int          // heartbeats in a row that did not name it; the reader's own
 	unsent      *queuedChunk // its chunks, the last first; under the connection's lock
 
-	done      chan struct{} // closed with the outcome
-	hasEnded  atomic.Bool
-	rejoin    bool // see Task.Rejoin
-	outcome   Outcome
-	once      sync.Once
+	rejoin    bool          // see Task.Rejoin
+	hasEnded  atomic.Bool   // result and err are what became of it; changed under mu
 	seq       atomic.Uint64 // of the Finished
 	finishing atomic.Bool   // its Finished has come, and what belongs to it is awaited
 
 	mu             sync.Mutex
+	callers        []caller // who waits for its end
+	result         Result
+	err            error
 	settledEarly   bool // settled before it ended: whatever comes is acked unheard
 	leftToNextHost bool // the host lets go of it: its reports are for the next one
 	reports        []hostReport
@@ -52,51 +52,93 @@ type hostReport struct {
 	spawn      *pb.Spawn
 }
 
+// caller is one who waits for an attempt.
+type caller struct {
+	done    func(Result, error)
+	unwatch func() bool // its context is of no interest any more
+}
+
+// end ends the attempt with an outcome, unless it has ended.
 func (a *attempt) end(o Outcome) {
-	a.once.Do(func() {
-		a.outcome = o
-		a.hasEnded.Store(true)
-		close(a.done)
-	})
+	if o.Kind == OutcomeSucceeded {
+		a.endWith(o.Result, nil)
+	} else {
+		a.endWith(Result{}, FailedWith(o))
+	}
+}
+
+// endWith ends the attempt with what its callers are given. With ErrDetach it goes on, and its
+// reports are for the next host.
+func (a *attempt) endWith(res Result, err error) {
+	a.mu.Lock()
+	if a.hasEnded.Load() {
+		a.mu.Unlock()
+		return
+	}
+	a.result, a.err = res, err
+	a.leftToNextHost = err == ErrDetach
+	a.hasEnded.Store(true)
+	callers := a.callers
+	a.callers = nil
+	a.mu.Unlock()
+	for _, n := range callers {
+		n.unwatch()
+		n.done(res, err)
+	}
 }
 
 func (a *attempt) ended() bool { return a.hasEnded.Load() }
 
-// Execute runs one attempt in the plugin process.
+// wait has n told of the attempt's end.
+func (a *attempt) wait(n caller) {
+	a.mu.Lock()
+	ended := a.hasEnded.Load()
+	if !ended {
+		a.callers = append(a.callers, n)
+	}
+	a.mu.Unlock()
+	if ended {
+		n.unwatch()
+		n.done(a.result, a.err)
+	}
+}
+
+// ExecuteAsync runs one attempt in the plugin process.
+func (c *connection) ExecuteAsync(ctx context.Context, t Task, r Reporter, done func(Result, error)) {
+	c.run(ctx, &t, r, pb.Action_ACTION_UNSPECIFIED, done)
+}
+
+// Execute runs one attempt there and waits for it.
 func (c *connection) Execute(ctx context.Context, t Task, r Reporter) (Result, error) {
-	return c.run(ctx, &t, r, pb.Action_ACTION_UNSPECIFIED)
+	return Await(func(done func(Result, error)) { c.run(ctx, &t, r, pb.Action_ACTION_UNSPECIFIED, done) })
 }
 
 // Revert undoes one there.
 func (c *connection) Revert(ctx context.Context, t Task, r Reporter) error {
-	_, err := c.run(ctx, &t, r, pb.Action_ACTION_REVERT)
+	_, err := Await(func(done func(Result, error)) { c.run(ctx, &t, r, pb.Action_ACTION_REVERT, done) })
 	return err
 }
 
-func (c *connection) run(ctx context.Context, t *Task, r Reporter, action pb.Action) (Result, error) {
+func (c *connection) run(ctx context.Context, t *Task, r Reporter, action pb.Action, done func(Result, error)) {
 	a, err := c.startOrJoin(t, r, action)
 	if err != nil {
-		return Result{}, err
+		done(Result{}, err)
+		return
 	}
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-		cause := context.Cause(ctx)
-		if errors.Is(cause, ErrDetach) && c.options.Survive {
-			a.mu.Lock()
-			a.leftToNextHost = true
-			a.mu.Unlock()
-			a.end(Outcome{})
-			return Result{}, ErrDetach
-		}
+	a.wait(caller{done: done, unwatch: context.AfterFunc(ctx, func() { c.stop(a, context.Cause(ctx)) })})
+}
+
+// stop has the plugin stop an attempt, or leaves it to the next host, because the context of one
+// of its callers has ended. The host has its own bound, and may stop waiting for the plugin.
+func (c *connection) stop(a *attempt, cause error) {
+	switch {
+	case a.ended():
+	case errors.Is(cause, ErrDetach) && c.options.Survive:
+		a.endWith(Result{}, ErrDetach)
+	default:
 		c.say(&pb.HostMessage{Kind: &pb.HostMessage_Cancel{Cancel: &pb.Cancel{
 			Token: a.token[:], Cause: causeToWire(cause), Grace: durationToWire(c.options.Grace)}}})
-		<-a.done // the host has its own bound, and may stop waiting for this
 	}
-	if a.outcome.Kind == OutcomeSucceeded {
-		return a.outcome.Result, nil
-	}
-	return Result{}, FailedWith(a.outcome)
 }
 
 // startOrJoin sends the Start and enters the attempt, or finds the one that is there.
@@ -110,7 +152,7 @@ func (c *connection) startOrJoin(t *Task, r Reporter, action pb.Action) (*attemp
 	}
 	now := time.Now()
 	start, chunks := startToWire(t, children, action, now)
-	a := &attempt{token: t.Token, rejoin: t.Rejoin, reporter: r, startedAt: now, done: make(chan struct{})}
+	a := &attempt{token: t.Token, rejoin: t.Rejoin, reporter: r, startedAt: now}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempts == nil {

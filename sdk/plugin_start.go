@@ -102,23 +102,34 @@ func (a *begunAttempt) readTask(m *pb.Start) {
 // execute is an attempt's turn in its goroutine.
 func (a *begunAttempt) execute() {
 	r := a.run
-	defer r.server.running.Done()
 	if a.start != nil {
 		a.readTask(a.start)
 	}
 	if a.taskError != nil {
 		a.session.in.refuse(r.token)
-		r.finish(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
+		a.end(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
 		return
 	}
-	var res Result
-	var err error
-	if a.reverts {
-		err = Revert(&r.ctx, a.executor, a.task, r)
-	} else {
-		res, err = Execute(&r.ctx, a.executor, a.task, r)
+	async, isAsync := a.executor.(AsyncExecutor)
+	switch {
+	case a.reverts:
+		a.returned(Result{}, Revert(&r.ctx, a.executor, a.task, r))
+	case isAsync:
+		ExecuteAsync(&r.ctx, async, a.task, r, a.returned)
+	default:
+		a.returned(Execute(&r.ctx, a.executor, a.task, r))
 	}
-	r.finish(bounded(OutcomeOf(&r.ctx, res, err), a.maxResult))
+}
+
+// returned takes what the executor returned.
+func (a *begunAttempt) returned(res Result, err error) {
+	a.end(bounded(OutcomeOf(&a.run.ctx, res, err), a.maxResult))
+}
+
+// end is the attempt's end in this process.
+func (a *begunAttempt) end(o Outcome) {
+	a.run.finish(o)
+	a.run.server.running.Done()
 }
 
 // attemptContext is what a script is given. An attempt that is out of time hears of it as of

@@ -170,7 +170,7 @@ func TestRejoinIsNeverReleased(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.fail(errors.New("gone before anything was sent"))
-	lost("its Start did not go out", FailedWith(a.outcome))
+	lost("its Start did not go out", a.err)
 	_, err = c.startOrJoin(task(), reporter, pb.Action_ACTION_UNSPECIFIED)
 	lost("the connection is down", err)
 	c = newConnection(t.Context(), nil, HostOptions{})

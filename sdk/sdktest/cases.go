@@ -18,6 +18,7 @@ var cases = [...]testCase{
 	{"describe", false, describes},
 	{"nodes", false, nodes},
 	{"run", false, runs},
+	{"run and wait", false, runsAndWaits},
 	{"unknown type", false, refusesUnknownType},
 	{"fails", false, fails},
 	{"outcomes", true, outcomes},
@@ -170,6 +171,16 @@ func runs(t *testing.T, s *suite) {
 	if s.info.Deferred && a.started == 0 {
 		t.Error("Info.Deferred is set, but the attempt never reported Started")
 	}
+}
+
+// runsAndWaits: an AsyncExecutor, whose attempts the suite makes by ExecuteAsync, keeps Execute as well.
+func runsAndWaits(t *testing.T, s *suite) {
+	if _, ok := s.exec.(sdk.AsyncExecutor); !ok {
+		t.Skip("all attempts are made by Execute")
+	}
+	a := s.newAttempt(newTask(Case{Type: s.Type, Input: s.Input}))
+	go a.finish(func() (sdk.Result, error) { return sdk.Execute(a.ctx, s.exec, a.task, a.reporter()) })
+	want(t, a.wait(t), sdk.OutcomeSucceeded)
 }
 
 func refusesUnknownType(t *testing.T, s *suite) {

@@ -18,6 +18,7 @@ var faults = map[string]struct {
 	script  sdk.Script
 	harness sdktest.Harness
 	says    string
+	async   func(sdk.Executor) sdk.Executor // in front of the script's; its fault is seen in the suite's process alone
 }{
 	"saves nothing": {
 		script:  sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
@@ -92,6 +93,36 @@ var faults = map[string]struct {
 		}),
 		says: `"most" is no keyword`,
 	},
+	"is waited for in vain": {
+		script: sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
+		says:   "a caller that waits",
+		async:  func(e sdk.Executor) sdk.Executor { return onlyAsync{endsAgain{e, 1}} },
+	},
+	"ends again": {
+		script: sdk.Func("x", func(context.Context, any, sdk.Reporter) (int, error) { return 0, nil }),
+		says:   "done was called more than once",
+		async:  func(e sdk.Executor) sdk.Executor { return endsAgain{e, 2} },
+	},
+}
+
+// endsAgain says so many times how an attempt ended.
+type endsAgain struct {
+	sdk.Executor
+	times int
+}
+
+func (x endsAgain) ExecuteAsync(ctx context.Context, t sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
+	res, err := x.Execute(ctx, t, r)
+	for range x.times {
+		done(res, err)
+	}
+}
+
+// onlyAsync makes attempts for those alone who do not wait for them.
+type onlyAsync struct{ endsAgain }
+
+func (onlyAsync) Execute(context.Context, sdk.Task, sdk.Reporter) (sdk.Result, error) {
+	return sdk.Result{}, errors.New("a caller that waits")
 }
 
 // TestFault is the suite on one of them, in a process of its own.
@@ -101,6 +132,12 @@ func TestFault(t *testing.T) {
 		t.Skip("is run by TestFaultsAreFound")
 	}
 	f.harness.Plugin = sdk.Plugin{Name: "faulty", Version: "1", New: sdk.Scripts(f.script)}
+	if f.async != nil {
+		f.harness.Plugin.New = func(cfg sdk.Config) (sdk.Executor, error) {
+			e, err := sdk.Scripts(f.script)(cfg)
+			return f.async(e), err
+		}
+	}
 	f.harness.Type, f.harness.Many = "x", 1
 	if f.harness.Input == "" {
 		f.harness.Input = "1"
@@ -116,8 +153,12 @@ func TestFaultsAreFound(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestFault$", "-test.v")
 			cmd.Env = append(os.Environ(), "SDKTEST_FAULT="+name)
 			out, err := cmd.CombinedOutput()
-			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || strings.Count(string(out), f.says) < 2 {
-				t.Errorf("not found both ways (%v):\n%s", err, out)
+			ways := 2
+			if f.async != nil {
+				ways = 1
+			}
+			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || strings.Count(string(out), f.says) < ways {
+				t.Errorf("not found in %d ways (%v):\n%s", ways, err, out)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,9 @@ func Run(t *testing.T, h Harness) {
 					c.run(t, s)
 				})
 			}
+			if n := s.endedAgain.Load(); n > 0 {
+				t.Errorf("done was called more than once for %d attempts of ExecuteAsync", n)
+			}
 		})
 	}
 }
@@ -55,6 +59,8 @@ type suite struct {
 	way  way
 	exec sdk.Executor
 	info sdk.Info
+
+	endedAgain atomic.Int64 // how often an attempt of ExecuteAsync ended that had
 }
 
 type testCase struct {
@@ -108,8 +114,24 @@ func (s *suite) newAttempt(task sdk.Task) *attempt {
 func (s *suite) start(c Case) *attempt { return s.newAttempt(newTask(c)).execute() }
 
 func (a *attempt) execute() *attempt {
-	go a.finish(func() (sdk.Result, error) { return sdk.Execute(a.ctx, a.suite.exec, a.task, a.reporter()) })
+	go a.finish(func() (sdk.Result, error) {
+		if e, ok := a.suite.exec.(sdk.AsyncExecutor); ok {
+			return sdk.Await(func(done func(sdk.Result, error)) { a.executeAsync(e, done) })
+		}
+		return sdk.Execute(a.ctx, a.suite.exec, a.task, a.reporter())
+	})
 	return a
+}
+
+func (a *attempt) executeAsync(e sdk.AsyncExecutor, done func(sdk.Result, error)) {
+	var ends atomic.Int64
+	e.ExecuteAsync(a.ctx, a.task, a.reporter(), func(res sdk.Result, err error) {
+		if ends.Add(1) == 1 {
+			done(res, err)
+		} else {
+			a.suite.endedAgain.Add(1)
+		}
+	})
 }
 
 func (a *attempt) revert() *attempt {
