@@ -102,6 +102,9 @@ func (b *builtin) State() task.ExecutorState {
 	return task.ExecutorReady
 }
 
+// Made is the executor itself; nil while it cannot be made.
+func (b *builtin) Made() sdk.Executor { return b.made.Load().executor }
+
 // Describe asks the executor.
 func (b *builtin) Describe(ctx context.Context) (sdk.Info, error) {
 	m := b.made.Load()

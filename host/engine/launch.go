@@ -30,9 +30,15 @@ func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, r
 	if e.ctx.Err() != nil {
 		a.end(sdk.ErrDetach)
 	}
+	if a.number == 1 && !rejoin && state != task.Reverting && x.Async() != nil {
+		a.run() // which waits for nothing
+		return
+	}
 	e.runners.run(a)
 }
 
+// run makes the attempt. It waits for nothing if that is the first of its task, and the
+// executor's attempts cost no goroutine.
 func (a *attempt) run() {
 	var children []sdk.ChildStatus
 	if a.number > 1 || a.rejoin { // else there was nobody to make any
@@ -51,14 +57,28 @@ func (a *attempt) run() {
 	rep := sdk.NewReporter(sdk.ReporterFuncs{
 		Started: a.started, StartedSoon: a.startedSoon, Progress: a.report, Checkpoint: a.checkpoint, Spawn: a.spawn, Line: a.line,
 	})
-	var res sdk.Result
-	var err error
-	if reverting {
-		err = sdk.Revert(a.ctx, a.executor.Executor, st, rep)
-	} else {
-		res, err = sdk.Execute(a.ctx, a.executor.Executor, st, rep)
+	async := a.executor.Async()
+	switch {
+	case reverting:
+		a.finish(sdk.Result{}, sdk.Revert(a.ctx, a.executor.Executor, st, rep))
+	case async != nil:
+		sdk.ExecuteAsync(a.ctx, async, st, rep, a.returned)
+	default:
+		a.finish(sdk.Execute(a.ctx, a.executor.Executor, st, rep))
 	}
-	a.finish(res, err)
+}
+
+// quickResult is how many bytes of a result are looked at beside other work, at the most.
+const quickResult = 64 << 10
+
+// returned finishes an attempt without waiting for the store, as an executor has to be answered
+// that has others to hear: what is not plain is finished in a goroutine.
+func (a *attempt) returned(res sdk.Result, err error) {
+	if err == nil && !res.Stored && len(res.Data) <= quickResult && !a.notes.haveLines() {
+		a.finish(res, nil)
+	} else {
+		go a.finish(res, err)
+	}
 }
 
 // forget frees what attempts held, once their goroutines have come back and their ends are

@@ -71,6 +71,13 @@ func (n *notes) mark() bool {
 	return first
 }
 
+// haveLines says whether there are lines to be saved, or to be told of.
+func (n *notes) haveLines() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.lines) > 0 || n.dropped.lines > 0
+}
+
 // takeLines is what was logged since it was last asked.
 func (n *notes) takeLines() []task.LogLine {
 	n.mu.Lock()

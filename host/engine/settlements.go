@@ -17,9 +17,8 @@ const (
 	settlementWriters = 2
 )
 
-// settlements are ends of attempts on their way to the record. Whoever brings one while
-// few are written writes all that there are, also those that come meanwhile; the others are
-// free for their next attempt at once. So under load an end costs neither an operation of
+// settlements are ends of attempts on their way to the record. One that comes while few are
+// written has a goroutine write all that there are, also those that come meanwhile. So under load an end costs neither an operation of
 // its own nor somebody who waits for the disk, and at rest it is written as it comes.
 type settlements struct {
 	mu      sync.Mutex
@@ -87,12 +86,15 @@ func (b *settlementBatch) clear() {
 	b.ends = b.ends[:0]
 }
 
-// settleSoon puts on record how an attempt ended, and does what follows; or leaves both to
-// somebody who does so already.
+// settleSoon has it put on record how an attempt ended, and done what follows. It waits for nobody.
 func (e *Engine) settleSoon(n *settlement) {
-	if !e.settlements.add(n) {
-		return
+	if e.settlements.add(n) {
+		go e.writeSettlements()
 	}
+}
+
+// writeSettlements writes until there is nothing more to write.
+func (e *Engine) writeSettlements() {
 	for b := e.settlements.next(nil); b != nil; b = e.settlements.next(b) {
 		for ends := range slices.Chunk(b.ends, settlementsAtOnce) {
 			b.write(e, ends)

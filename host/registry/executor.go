@@ -41,6 +41,16 @@ func (x *Executor) Outlives() bool { return x.offer.Load().Info.Outlives }
 // Deferred says that it hands attempts on, which begin when it says so.
 func (x *Executor) Deferred() bool { return x.offer.Load().Info.Deferred }
 
+// Async is the executor as one whose attempts cost no goroutine; nil if they do.
+func (x *Executor) Async() sdk.AsyncExecutor {
+	e := x.Executor
+	if front, ok := e.(interface{ Made() sdk.Executor }); ok {
+		e = front.Made()
+	}
+	async, _ := e.(sdk.AsyncExecutor)
+	return async
+}
+
 // Wake has the dispatcher look for work. It never blocks.
 func (x *Executor) Wake() {
 	select {

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	_ sdk.Executor       = (*Executor)(nil)
+	_ sdk.AsyncExecutor  = (*Executor)(nil)
 	_ sdk.Settler        = (*Executor)(nil)
 	_ sdk.NodeController = (*Executor)(nil)
 )
@@ -64,6 +64,24 @@ func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (res
 	return res, err
 }
 
+// ExecuteAsync makes the attempt as Execute does. One to be joined may have to wait for a
+// process, and does so in a goroutine.
+func (e *Executor) ExecuteAsync(ctx context.Context, t sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
+	if t.Rejoin {
+		go func() { done(e.Execute(ctx, t, r)) }()
+		return
+	}
+	a := e.enter(ctx, &t)
+	if a == nil {
+		done(sdk.Result{}, outcomeWithoutProcess(ctx, &t))
+		return
+	}
+	a.inst.conn.ExecuteAsync(ctx, t, r, func(res sdk.Result, err error) {
+		e.returned(a, false, err)
+		done(res, err)
+	})
+}
+
 // Revert undoes an attempt, by the rules of Execute.
 func (e *Executor) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
 	return e.onProcess(ctx, &t, func(conn sdk.HostConnection) error { return conn.Revert(ctx, t, r) })
@@ -77,7 +95,7 @@ func (e *Executor) onProcess(ctx context.Context, t *sdk.Task, run func(sdk.Host
 			return outcomeWithoutProcess(ctx, t)
 		}
 		err := run(a.inst.conn)
-		if !e.returned(a, t, err) || again {
+		if !e.returned(a, t.Rejoin, err) || again {
 			return err
 		}
 	}
@@ -85,8 +103,8 @@ func (e *Executor) onProcess(ctx context.Context, t *sdk.Task, run func(sdk.Host
 
 // returned notes that a call of Execute or Revert is back, and says whether the next process
 // is to be asked: by an attempt to be joined whose process died, which another may know as well.
-func (e *Executor) returned(a *attempt, t *sdk.Task, err error) (again bool) {
-	rejoin := t.Rejoin && errors.Is(err, sdk.ErrLost)
+func (e *Executor) returned(a *attempt, rejoin bool, err error) (again bool) {
+	rejoin = rejoin && errors.Is(err, sdk.ErrLost)
 	dead := (a.suspect || rejoin) && a.inst.conn.Err() != nil // asked only where it matters
 	if rejoin && dead {
 		e.stopRoutingTo(a.inst) // or it would be the next one
