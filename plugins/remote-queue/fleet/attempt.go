@@ -31,10 +31,6 @@ type attempt struct {
 	action   wire.Action
 	timeout  time.Duration
 	deadline time.Time
-	// done is closed when the attempt has ended, with outcome set before, or when it goes on
-	// without this host, with detached set before.
-	done     chan struct{}
-	detached bool
 
 	// What follows is guarded by the fleet's mu.
 
@@ -61,10 +57,11 @@ type attempt struct {
 	outcome      sdk.Outcome
 	// reportedByWorker says that the outcome is the worker's own word.
 	reportedByWorker bool
-	// reporters are those of every caller that waits for the attempt. started is closed
-	// when it runs; it is made for the callers that join.
-	reporters []sdk.Reporter
-	started   chan struct{}
+	// callers are all who ask for the attempt, the first one before those that joined it. What
+	// it says goes to all, what is to be put on record to the first. waited says that they still
+	// wait: it has not ended, and does not go on without this host.
+	callers []caller
+	waited  bool
 	// savingSeqs are the checkpoints that are being written, savingBytes what they take,
 	// and lastSavedSeq the last one that was written.
 	savingSeqs   map[uint64]struct{}
@@ -72,9 +69,35 @@ type attempt struct {
 	lastSavedSeq uint64
 }
 
+// caller is one who asks for an attempt.
+type caller struct {
+	reporter sdk.Reporter
+	done     func(sdk.Result, error)
+	unwatch  func() bool // ends the watch of its context
+}
+
+// addCaller adds one whose context is watched until unwatch. fleet.mu is held.
+func (a *attempt) addCaller(c caller, unwatch func() bool) {
+	c.unwatch = unwatch
+	a.callers = append(a.callers, c)
+	a.waited = true
+}
+
+// tellCallers tells those who wait for the attempt, if they still do, what became of it.
+// fleet.mu is held.
+func (a *attempt) tellCallers(res sdk.Result, err error) {
+	if !a.waited {
+		return
+	}
+	a.waited = false
+	for _, c := range a.callers {
+		c.unwatch()
+		c.done(res, err)
+	}
+}
+
 func newAttempt(act wire.Action, t *sdk.Task) *attempt {
 	return &attempt{action: act, task: *t, token: t.Token, id: t.ID, lane: wire.Lane{Route: routeOf(t).Key(), Type: t.Type},
-		done:    make(chan struct{}),
 		timeout: t.Timeout, deadline: t.Deadline, alone: t.Suspect}
 }
 

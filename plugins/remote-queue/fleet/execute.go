@@ -9,59 +9,56 @@ import (
 	"github.com/taskhost/taskhost/sdk"
 )
 
+// ExecuteAsync hands t to a worker. done is called with f.mu held, mostly.
+func (f *fleet) ExecuteAsync(ctx context.Context, t sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
+	f.runAttempt(ctx, wire.ActionExecute, &t, r, done)
+}
+
 // Execute hands t to a worker and waits for its outcome.
 func (f *fleet) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
-	return f.runAttempt(ctx, wire.ActionExecute, t, r)
+	return sdk.Await(func(done func(sdk.Result, error)) { f.runAttempt(ctx, wire.ActionExecute, &t, r, done) })
 }
 
 // Revert has a worker undo t: perhaps not the one that did it.
 func (f *fleet) Revert(ctx context.Context, t sdk.Task, r sdk.Reporter) error {
-	_, err := f.runAttempt(ctx, wire.ActionRevert, t, r)
+	_, err := sdk.Await(func(done func(sdk.Result, error)) { f.runAttempt(ctx, wire.ActionRevert, &t, r, done) })
 	return err
 }
 
 // runAttempt makes one attempt, or joins it where it is.
-func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t sdk.Task, r sdk.Reporter) (sdk.Result, error) {
+func (f *fleet) runAttempt(ctx context.Context, act wire.Action, t *sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
 	if !t.Rejoin {
-		if err := f.checkStart(act, &t); err != nil {
-			return resultOf(notCarried(err))
+		if err := f.checkStart(act, t); err != nil {
+			done(resultOf(notCarried(err)))
+			return
 		}
 	}
-	a, owner, err := f.enterAttempt(newAttempt(act, &t), t, r)
-	if err != nil {
-		return sdk.Result{}, err
+	if err := f.enterAttempt(ctx, newAttempt(act, t), t, caller{reporter: r, done: done}); err != nil {
+		done(sdk.Result{}, err)
 	}
-	return f.awaitOutcome(ctx, a, r, owner)
 }
 
-// enterAttempt enters an attempt, or finds the one that is there. The owner is the one
-// that puts the start on record.
-func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt, owner bool, err error) {
+// enterAttempt enters an attempt for its caller, the one that puts the start on record, or adds
+// the caller to those of the one that is there.
+func (f *fleet) enterAttempt(ctx context.Context, a *attempt, t *sdk.Task, c caller) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return nil, false, sdk.ErrDetach
+		return sdk.ErrDetach
 	}
 	if have := f.attempts[t.Token]; have != nil {
-		have.reporters = append(have.reporters, r)
-		if have.started == nil {
-			have.started = make(chan struct{})
-			if have.phase == running {
-				close(have.started)
-			}
-		}
-		return have, false, nil
+		f.joinAttempt(ctx, have, c)
+		return nil
 	}
-	a.reporters = []sdk.Reporter{r}
 	switch {
 	case t.Rejoin && len(t.Handle) == 0:
 		// No start is on record, so nobody was told go, and nobody will be.
 		f.forgetAttempt(t.Token)
-		return nil, false, sdk.ErrReleased
+		return sdk.ErrReleased
 	case t.Rejoin:
 		p, err := parseHandle(t.Handle)
 		if err != nil {
-			return nil, false, sdk.FailedWith(wire.LostOutcome(err.Error()))
+			return sdk.FailedWith(wire.LostOutcome(err.Error()))
 		}
 		a.phase = running
 		a.peer = p
@@ -69,47 +66,45 @@ func (f *fleet) enterAttempt(a *attempt, t sdk.Task, r sdk.Reporter) (_ *attempt
 		a.lastNamed = f.clock.now() + time.Duration(f.queueConfig.Rejoin-f.queueConfig.Lapse)
 	default:
 		if _, known := f.routes[a.lane.Route]; !known {
-			f.routes[a.lane.Route] = routeOf(&t)
+			f.routes[a.lane.Route] = routeOf(t)
 		}
 		a.lastServed = f.clock.now()
 		f.starts.enqueue(a)
 	}
 	f.attempts[a.token] = a
-	return a, true, nil
+	a.addCaller(c, f.watchCaller(ctx, a))
+	return nil
 }
 
-// awaitOutcome waits for the outcome, as one of those who asked for it.
-func (f *fleet) awaitOutcome(ctx context.Context, a *attempt, r sdk.Reporter, owner bool) (sdk.Result, error) {
-	ended := ctx.Done()
-	var started <-chan struct{}
-	if !owner {
-		started = a.started
+// joinAttempt adds a caller that comes later. It has to hear of the start as well. f.mu is held.
+func (f *fleet) joinAttempt(ctx context.Context, a *attempt, c caller) {
+	if a.phase == ended {
+		c.done(resultOf(a.outcome))
+		return
 	}
-	for {
-		select {
-		case <-started: // joined: this caller has to hear of the start as well
-			started = nil
-			f.mu.Lock()
-			p := a.peer
-			f.mu.Unlock()
-			if err := r.Started(encodeHandle(p), p.Name); err != nil {
-				f.stopAttempt(a, wire.CauseCancel)
-			}
-		case <-a.done:
-			if a.detached {
-				return sdk.Result{}, sdk.ErrDetach
-			}
-			return resultOf(a.outcome)
-		case <-ended:
-			ended = nil
-			cause := context.Cause(ctx)
-			if errors.Is(cause, sdk.ErrDetach) {
-				f.detachAttempt(a)
-				return sdk.Result{}, sdk.ErrDetach
-			}
+	a.addCaller(c, f.watchCaller(ctx, a))
+	if a.phase == running {
+		go f.tellStarted(a, a.peer, c.reporter)
+	}
+}
+
+// tellStarted tells a caller that joined where the attempt runs.
+func (f *fleet) tellStarted(a *attempt, p wire.Peer, r sdk.Reporter) {
+	if err := r.Started(encodeHandle(p), p.Name); err != nil {
+		f.stopAttempt(a, wire.CauseCancel)
+	}
+}
+
+// watchCaller does what the end of a caller's context asks, until it is told that nobody cares.
+func (f *fleet) watchCaller(ctx context.Context, a *attempt) (unwatch func() bool) {
+	return context.AfterFunc(ctx, func() {
+		cause := context.Cause(ctx)
+		if errors.Is(cause, sdk.ErrDetach) {
+			f.detachAttempt(a)
+		} else {
 			f.stopAttempt(a, causeOf(cause))
 		}
-	}
+	})
 }
 
 func causeOf(err error) wire.StopCause {
@@ -135,8 +130,8 @@ func (f *fleet) startRecorded(a *attempt, p wire.Peer, err error) {
 	default:
 		a.phase, a.lastNamed = running, f.clock.now()
 		a.forgetStart()
-		if a.started != nil {
-			close(a.started)
+		for _, c := range a.callers[1:] {
+			go f.tellStarted(a, p, c.reporter)
 		}
 		f.queueItem(p, &wire.Item{Kind: wire.KindGo, Token: a.token, Timeout: a.remainingTime()})
 		if a.stopCause != 0 { // asked for meanwhile: the record says that it began, and so it ends as one that did

@@ -98,7 +98,7 @@ func (f *fleet) handleDisconnected(err error) {
 }
 
 // Close lets go of the broker, and ends it if it is the host's own. What runs on
-// workers goes on; every Execute that has not returned returns sdk.ErrDetach.
+// workers goes on; every attempt that has not ended returns sdk.ErrDetach.
 func (f *fleet) Close() error {
 	f.mu.Lock()
 	if f.closed {
@@ -107,7 +107,7 @@ func (f *fleet) Close() error {
 	}
 	f.closed = true
 	for _, a := range f.attempts { // from here on none is added
-		a.detach()
+		a.tellCallers(sdk.Result{}, sdk.ErrDetach)
 	}
 	f.mu.Unlock()
 	f.cancel()

@@ -109,7 +109,7 @@ func (f *fleet) handleAsk(a *attempt, p wire.Peer) {
 	case a.phase == waiting:
 		a.phase = starting // once: nobody goes back to waiting
 		a.peer = p
-		a.reporters[0].StartedSoon(encodeHandle(p), p.Name, func(err error) { f.startRecorded(a, p, err) })
+		a.callers[0].reporter.StartedSoon(encodeHandle(p), p.Name, func(err error) { f.startRecorded(a, p, err) })
 	case a.phase == ended || a.peer != p:
 		f.refuseToken(p, a.token)
 	case a.phase == running: // it did not hear the answer

@@ -226,7 +226,7 @@ func TestAllWhoWaitLetGo(t *testing.T) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			a := f.attempts[task.Token]
-			return a != nil && len(a.reporters) == n
+			return a != nil && len(a.callers) == n
 		})
 	}
 	shared, other := newTask("gate", `1`), newTask("gate", `2`)

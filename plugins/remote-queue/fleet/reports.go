@@ -29,7 +29,7 @@ func (f *fleet) handleCheckpoint(a *attempt, p wire.Peer, it wire.Item) {
 			a.savingSeqs = make(map[uint64]struct{})
 		}
 		a.savingSeqs[it.Seq] = struct{}{}
-		r := a.reporters[0]
+		r := a.callers[0].reporter
 		data := bytes.Clone(it.Data)
 		a.savingBytes += len(data)
 		f.loops.Go(func() { f.writeCheckpoint(a, p, it.Seq, data, r) })
@@ -66,7 +66,7 @@ func (f *fleet) handleSpawn(a *attempt, p wire.Peer, it wire.Item) {
 			a.savingSeqs = make(map[uint64]struct{})
 		}
 		a.savingSeqs[it.Seq] = struct{}{}
-		r := a.reporters[0]
+		r := a.callers[0].reporter
 		c := it.ChildOf()
 		size := len(it.Data)
 		a.savingBytes += size
@@ -98,7 +98,8 @@ func (f *fleet) deny(a *attempt, p wire.Peer, seq uint64, err error) {
 
 // passToReporters hands progress and lines on. Neither blocks. f.mu is held.
 func (f *fleet) passToReporters(a *attempt, it *wire.Item) {
-	for _, r := range a.reporters {
+	for _, c := range a.callers {
+		r := c.reporter
 		if it.Kind == wire.KindProgress {
 			r.Progress(it.Done, it.Total, wire.Clip(it.Text, wire.MaxLine))
 			continue

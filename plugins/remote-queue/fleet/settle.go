@@ -20,9 +20,7 @@ func (f *fleet) endAttempt(a *attempt, o sdk.Outcome) {
 	a.outcome = o
 	a.forgetStart()
 	a.lastNamed = f.clock.now()
-	if !a.detached {
-		close(a.done)
-	}
+	a.tellCallers(resultOf(o))
 }
 
 // withdrawAttempt ends an attempt that nobody was told to start. f.mu is held.
@@ -34,21 +32,16 @@ func (f *fleet) withdrawAttempt(a *attempt, why string) {
 func (f *fleet) detachAttempt(a *attempt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !a.waited { // it ended just now
+		return
+	}
 	if a.phase == waiting {
 		f.starts.withdraw(a)
 	}
 	if f.attempts[a.token] == a {
 		delete(f.attempts, a.token)
 	}
-	a.detach()
-}
-
-// detach has all who wait for the attempt return, if it has not ended. f.mu is held.
-func (a *attempt) detach() {
-	if a.phase != ended && !a.detached {
-		a.detached = true
-		close(a.done)
-	}
+	a.tellCallers(sdk.Result{}, sdk.ErrDetach)
 }
 
 // endRunningAsLost ends what workers run, of which nothing more will be heard. f.mu is held.
