@@ -107,29 +107,31 @@ func (a *begunAttempt) execute() {
 	}
 	if a.taskError != nil {
 		a.session.in.refuse(r.token)
-		a.end(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
+		r.end(notBegun(a.task.Rejoin, "its input did not arrive: "+a.taskError.Error()))
 		return
 	}
 	async, isAsync := a.executor.(AsyncExecutor)
 	switch {
 	case a.reverts:
-		a.returned(Result{}, Revert(&r.ctx, a.executor, a.task, r))
+		r.executed(Result{}, Revert(&r.ctx, a.executor, a.task, r), a.maxResult)
 	case isAsync:
-		ExecuteAsync(&r.ctx, async, a.task, r, a.returned)
+		maxResult := a.maxResult
+		ExecuteAsync(&r.ctx, async, a.task, r, func(res Result, err error) { r.executed(res, err, maxResult) })
 	default:
-		a.returned(Execute(&r.ctx, a.executor, a.task, r))
+		res, err := Execute(&r.ctx, a.executor, a.task, r)
+		r.executed(res, err, a.maxResult)
 	}
 }
 
-// returned takes what the executor returned.
-func (a *begunAttempt) returned(res Result, err error) {
-	a.end(bounded(OutcomeOf(&a.run.ctx, res, err), a.maxResult))
+// executed takes what the executor returned.
+func (r *run) executed(res Result, err error, maxResult int64) {
+	r.end(bounded(OutcomeOf(&r.ctx, res, err), maxResult))
 }
 
-// end is the attempt's end in this process.
-func (a *begunAttempt) end(o Outcome) {
-	a.run.finish(o)
-	a.run.server.running.Done()
+// end is the end of an attempt that was begun.
+func (r *run) end(o Outcome) {
+	r.finish(o)
+	r.server.running.Done()
 }
 
 // attemptContext is what a script is given. An attempt that is out of time hears of it as of

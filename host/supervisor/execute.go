@@ -68,7 +68,7 @@ func (e *Executor) Execute(ctx context.Context, t sdk.Task, r sdk.Reporter) (res
 // process, and does so in a goroutine.
 func (e *Executor) ExecuteAsync(ctx context.Context, t sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
 	if t.Rejoin {
-		go func() { done(e.Execute(ctx, t, r)) }()
+		go e.executeAndTell(ctx, t, r, done)
 		return
 	}
 	a := e.enter(ctx, &t)
@@ -80,6 +80,10 @@ func (e *Executor) ExecuteAsync(ctx context.Context, t sdk.Task, r sdk.Reporter,
 		e.returned(a, false, err)
 		done(res, err)
 	})
+}
+
+func (e *Executor) executeAndTell(ctx context.Context, t sdk.Task, r sdk.Reporter, done func(sdk.Result, error)) {
+	done(e.Execute(ctx, t, r))
 }
 
 // Revert undoes an attempt, by the rules of Execute.
