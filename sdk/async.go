@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// An AsyncExecutor's attempts run elsewhere, and cost no goroutine in the process that waits
-// for them. The host asks every executor for it by type assertion.
+// An AsyncExecutor has its attempts run elsewhere, so that they cost no goroutine in the process
+// that waits for them. The host asks every executor for it by type assertion.
 type AsyncExecutor interface {
 	Executor
 	// ExecuteAsync makes an attempt as Execute does and does not wait for it: done is to be
