@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,7 @@ func workOff(b *testing.B, waiting int) {
 	if out, err := fill.CombinedOutput(); err != nil {
 		b.Fatalf("fill the store: %v\n%s", err, out)
 	}
+	fsync(b, filepath.Join(data, sqlite.FileName))
 	h := openBench(b, data, false)
 	waits := func() (n int64) { // a task whose executor is paused counts as waiting, and else as ready
 		for _, t := range h.Tasks().Types(host.DefaultScope()) {
@@ -60,6 +62,18 @@ func workOff(b *testing.B, waiting int) {
 	}
 	control(b, h, "pause") // what is left would go on under the measurement of memory
 	report(b, used)
+}
+
+// fsync has a file on the disk: a store is filled without that, and the system would write it
+// under the measurement.
+func fsync(b *testing.B, name string) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // What a child process that fills a store is to do.
