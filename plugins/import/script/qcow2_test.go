@@ -121,14 +121,24 @@ func TestQCOW2Header(t *testing.T) {
 	}
 }
 
+// qemuImg runs QEMU's tool. One that makes a key first measures how fast the processor is, by the
+// time that it has used, and gives up where the system's clock of that has not moved meanwhile: it
+// is asked again then.
 func qemuImg(t *testing.T, dir string, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		t.Skip("qemu-img is not installed (Debian: qemu-utils)")
 	}
-	cmd := exec.CommandContext(t.Context(), "qemu-img", args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
+	const tries = 20
+	var out []byte
+	var err error
+	for range tries {
+		cmd := exec.CommandContext(t.Context(), "qemu-img", args...)
+		cmd.Dir = dir
+		if out, err = cmd.CombinedOutput(); !strings.Contains(string(out), "Unable to get accurate CPU usage") {
+			break
+		}
+	}
 	if err != nil {
 		t.Fatalf("qemu-img %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
