@@ -28,14 +28,13 @@ type attempt struct {
 	seq       atomic.Uint64 // of the Finished
 	finishing atomic.Bool   // its Finished has come, and what belongs to it is awaited
 
-	mu             sync.Mutex
-	callers        []caller // who waits for its end
-	result         Result
-	err            error
-	settledEarly   bool // settled before it ended: whatever comes is acked unheard
-	leftToNextHost bool // the host lets go of it: its reports are for the next one
-	reports        []hostReport
-	answering      bool // a goroutine of answerReports runs
+	mu           sync.Mutex
+	callers      []func(Result, error) // who waits for its end
+	result       Result
+	err          error // ErrDetach: the host lets go of it, and its reports are for the next one
+	settledEarly bool  // settled before it ended: whatever comes is acked unheard
+	reports      []hostReport
+	answering    bool // a goroutine of answerReports runs
 }
 
 // queuedChunk is a chunk of an attempt that waits for the stream. The attempt's end takes it out:
@@ -52,12 +51,6 @@ type hostReport struct {
 	spawn      *pb.Spawn
 }
 
-// caller is one who waits for an attempt.
-type caller struct {
-	done    func(Result, error)
-	unwatch func() bool // its context is of no interest any more
-}
-
 // end ends the attempt with an outcome, unless it has ended.
 func (a *attempt) end(o Outcome) {
 	if o.Kind == OutcomeSucceeded {
@@ -67,8 +60,7 @@ func (a *attempt) end(o Outcome) {
 	}
 }
 
-// endWith ends the attempt with what its callers are given. With ErrDetach it goes on, and its
-// reports are for the next host.
+// endWith ends the attempt, unless it has ended, with what its callers are given.
 func (a *attempt) endWith(res Result, err error) {
 	a.mu.Lock()
 	if a.hasEnded.Load() {
@@ -76,30 +68,27 @@ func (a *attempt) endWith(res Result, err error) {
 		return
 	}
 	a.result, a.err = res, err
-	a.leftToNextHost = err == ErrDetach
 	a.hasEnded.Store(true)
 	callers := a.callers
 	a.callers = nil
 	a.mu.Unlock()
-	for _, n := range callers {
-		n.unwatch()
-		n.done(res, err)
+	for _, done := range callers {
+		done(res, err)
 	}
 }
 
 func (a *attempt) ended() bool { return a.hasEnded.Load() }
 
-// wait has n told of the attempt's end.
-func (a *attempt) wait(n caller) {
+// wait has done called with the attempt's end.
+func (a *attempt) wait(done func(Result, error)) {
 	a.mu.Lock()
 	ended := a.hasEnded.Load()
 	if !ended {
-		a.callers = append(a.callers, n)
+		a.callers = append(a.callers, done)
 	}
 	a.mu.Unlock()
 	if ended {
-		n.unwatch()
-		n.done(a.result, a.err)
+		done(a.result, a.err)
 	}
 }
 
@@ -125,7 +114,11 @@ func (c *connection) run(ctx context.Context, t *Task, r Reporter, action pb.Act
 		done(Result{}, err)
 		return
 	}
-	a.wait(caller{done: done, unwatch: context.AfterFunc(ctx, func() { c.stop(a, context.Cause(ctx)) })})
+	unwatch := context.AfterFunc(ctx, func() { c.stop(a, context.Cause(ctx)) })
+	a.wait(func(res Result, err error) {
+		unwatch()
+		done(res, err)
+	})
 }
 
 // stop has the plugin stop an attempt, or leaves it to the next host, because the context of one
@@ -323,7 +316,7 @@ func (c *connection) report(token []byte, seq uint64, rep hostReport) {
 func (a *attempt) isLeftToNextHost() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.leftToNextHost
+	return a.err == ErrDetach
 }
 
 func (c *connection) answerReports(a *attempt) {
