@@ -119,13 +119,9 @@ func (s busyStore) Upload(ctx context.Context, seq int64, token task.Token) (tas
 func startAway(t *testing.T, slots int) (*rig, *away, *sync.Mutex) {
 	x := &away{changed: make(chan struct{}, 1)}
 	s := busyStore{openStore(t, t.TempDir()), new(sync.Mutex)}
-	e := engine.New(engine.Options{Store: s, Types: quick, CancelGrace: 5 * time.Second, DrainTimeout: 10 * time.Millisecond,
+	r := start(t, s.Store, engine.Options{Store: s, Types: quick,
 		Executors: []registry.Binding{{Name: "x", Plugin: "away", Slots: slots, Executor: x}}})
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close(context.Background()) })
-	return &rig{e, t, s.Store}, x, s.mu
+	return r, x, s.mu
 }
 
 func TestAttemptsAwayCostNoGoroutine(t *testing.T) {

@@ -50,9 +50,12 @@ func openStore(t *testing.T, dir string) *sqlite.Store {
 	return s
 }
 
+// start starts a rig on a store, by way of o.Store if that is set.
 func start(t *testing.T, store *sqlite.Store, o engine.Options) *rig {
 	t.Helper()
-	o.Store = store
+	if o.Store == nil {
+		o.Store = store
+	}
 	if o.CancelGrace == 0 {
 		o.CancelGrace = 5 * time.Second
 	}
