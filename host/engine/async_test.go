@@ -202,3 +202,55 @@ func TestAttemptsAwayAreRetriedAndCanceled(t *testing.T) {
 		t.Errorf("got %s, %+v", got.State, got.Error)
 	}
 }
+
+// claimedStore is a store that says of each claim how many tasks it has begun.
+type claimedStore struct {
+	*sqlite.Store
+	claimed chan int
+}
+
+func (s claimedStore) Claim(ctx context.Context, c task.Claim) ([]task.Claimed, error) {
+	claimed, err := s.Store.Claim(ctx, c)
+	s.claimed <- len(claimed)
+	return claimed, err
+}
+
+// While attempts begin that were claimed, others are claimed; and all begin in the order of
+// their tasks.
+func TestOthersAreClaimedWhileAttemptsBegin(t *testing.T) {
+	const n = 600 // more than one claim, no more than two
+	x := &away{changed: make(chan struct{}, 1)}
+	s := claimedStore{openStore(t, t.TempDir()), make(chan int, 2*n)}
+	r := start(t, s.Store, engine.Options{Store: s, Types: quick,
+		Executors: []registry.Binding{{Name: "x", Plugin: "away", Slots: n, Executor: x}}})
+	control := func(action string) {
+		if _, err := r.ControlExecutor(t.Context(), "x", action); err != nil {
+			t.Fatal(err)
+		}
+	}
+	control("pause") // or else those who submit begin them
+	tasks, _, err := r.Submit(t.Context(), me, slices.Repeat([]task.Spec{{Type: "work"}}, n), nil)
+	x.mu.Lock() // no attempt begins
+	control("resume")
+	late := time.After(20 * time.Second)
+	for claimed := 0; err == nil && claimed < n; {
+		select {
+		case more := <-s.claimed:
+			claimed += more
+		case <-late:
+			err = fmt.Errorf("%d of %d are claimed while the first waits to begin", claimed, n)
+		}
+	}
+	x.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := x.attempts(n)
+	for i, a := range list {
+		if a.task.ID != tasks[i].ID.String() {
+			t.Fatalf("attempt %d is of %s, want %s", i, a.task.ID, tasks[i].ID)
+		}
+	}
+	x.end(list, sdk.Text("ok"), nil)
+	x.until(func() bool { return x.settled == n })
+}

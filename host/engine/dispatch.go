@@ -8,8 +8,12 @@ import (
 )
 
 const (
-	// claimAtOnce bounds one claim: the next commits while the last one runs.
-	claimAtOnce = 500
+	// claimAtOnce bounds one claim: while its tasks are launched, the next is committed, and those
+	// before run.
+	claimAtOnce = 334
+	// launchedAside is how many are launched beside the next claim at the least: for fewer
+	// a goroutine is not worth it.
+	launchedAside = 50
 	// suspectPatience is how long suspects wait behind tasks that are none.
 	suspectPatience = 30 * time.Second
 )
@@ -18,6 +22,7 @@ const (
 // whenever a slot is freed or a task becomes ready, it claims as many as fit.
 func (e *Engine) dispatch(x *registry.Executor) {
 	d := dispatcher{engine: e, executor: x}
+	defer d.launched()
 	poll := time.NewTicker(e.polls.dispatch)
 	defer poll.Stop()
 	for {
@@ -37,7 +42,8 @@ func (e *Engine) dispatch(x *registry.Executor) {
 type dispatcher struct {
 	engine        *Engine
 	executor      *registry.Executor
-	suspectsSince time.Time // since when suspects wait behind others
+	launching     chan struct{} // closed once what was claimed last is launched; nil if it is
+	suspectsSince time.Time     // since when suspects wait behind others
 }
 
 // claim takes one helping, and says whether there may be more. Innocent work goes first:
@@ -51,7 +57,7 @@ func (d *dispatcher) claim() bool {
 	if x.OnDemand {
 		return e.claimFor(x, e.board.Asks()) > 0
 	}
-	took := e.claimFrom(x, set.Plain) > 0
+	took := d.claimFrom(set.Plain) > 0
 	if !registry.AnyReady(set.Suspects, e.ready) {
 		d.suspectsSince = time.Time{}
 		return took
@@ -62,7 +68,7 @@ func (d *dispatcher) claim() bool {
 	if registry.AnyReady(set.Plain, e.ready) && time.Since(d.suspectsSince) < suspectPatience {
 		return took
 	}
-	if e.claimFrom(x, set.Suspects) > 0 {
+	if d.claimFrom(set.Suspects) > 0 {
 		d.suspectsSince = time.Time{}
 		return true
 	}
@@ -80,13 +86,13 @@ func (e *Engine) ready(lanes []task.LaneID) int64 {
 }
 
 // claimFrom claims for those of the shares that have something waiting and room for it.
-func (e *Engine) claimFrom(x *registry.Executor, shares []*registry.Share) int {
+func (d *dispatcher) claimFrom(shares []*registry.Share) int {
 	var from []*registry.Share
 	var ask []task.Share
 	total := int64(0)
 	for _, n := range shares {
 		lanes := n.Lanes()
-		ready := e.ready(lanes)
+		ready := d.engine.ready(lanes)
 		if ready == 0 {
 			continue
 		}
@@ -99,14 +105,14 @@ func (e *Engine) claimFrom(x *registry.Executor, shares []*registry.Share) int {
 	if total == 0 {
 		return 0
 	}
-	return e.claimReserved(x, from, ask, x.Reserve(min(total, claimAtOnce)))
+	return d.claimReserved(from, ask, d.executor.Reserve(min(total, claimAtOnce)))
 }
 
 // claimReserved claims at most most tasks, for which slots are reserved, and gives back
 // the slots and the places in the shares that it did not need.
-func (e *Engine) claimReserved(x *registry.Executor, from []*registry.Share, ask []task.Share, most int64) int {
+func (d *dispatcher) claimReserved(from []*registry.Share, ask []task.Share, most int64) int {
+	e, x := d.engine, d.executor
 	e.launches.enter()
-	defer e.launches.leave()
 	var claimed []task.Claimed
 	if most > 0 {
 		var err error
@@ -118,13 +124,44 @@ func (e *Engine) claimReserved(x *registry.Executor, from []*registry.Share, ask
 		}
 	}
 	for i := range claimed {
-		c := &claimed[i]
-		ask[c.Share].Max--
-		e.launch(x, from[c.Share], &c.Change.Task, false)
+		ask[claimed[i].Share].Max--
 	}
+	d.launchClaimed(from, claimed)
 	for i, n := range from {
 		n.Release(int64(ask[i].Max))
 	}
 	x.Unreserve(most - int64(len(claimed)))
 	return len(claimed)
+}
+
+// launchClaimed launches what was claimed, after what was claimed before, and leaves the gate of
+// launches. To begin attempts that cost no goroutine of their own takes time of this one: many
+// are launched while the next are claimed.
+func (d *dispatcher) launchClaimed(from []*registry.Share, claimed []task.Claimed) {
+	launch := func() {
+		defer d.engine.launches.leave()
+		for i := range claimed {
+			c := &claimed[i]
+			d.engine.launch(d.executor, from[c.Share], &c.Change.Task, false)
+		}
+	}
+	d.launched()
+	if len(claimed) < launchedAside || d.executor.Async() == nil {
+		launch()
+		return
+	}
+	done := make(chan struct{})
+	d.launching = done
+	go func() {
+		defer close(done)
+		launch()
+	}()
+}
+
+// launched returns once all that was claimed is launched.
+func (d *dispatcher) launched() {
+	if d.launching != nil {
+		<-d.launching
+		d.launching = nil
+	}
 }
