@@ -121,14 +121,7 @@ func (e *Engine) claimDemands(x *registry.Executor, demands []*demand) int {
 	most := x.Reserve(min(total, claimAtOnce))
 	e.launches.enter()
 	defer e.launches.leave()
-	var claimed []task.Claimed
-	if most > 0 {
-		var err error
-		claimed, err = e.commitClaim(e.ctx, task.Claim{Executor: x.Name, Shares: shares, Max: int(most), Deferred: x.Deferred(), Now: e.now(), NewToken: newToken})
-		if err != nil && e.ctx.Err() == nil {
-			e.log.Error("cannot claim tasks; trying again", "executor", x.Name, "error", err)
-		}
-	}
+	claimed := e.claimTasks(x, shares, most)
 	if giveClaimed(demands, claimed) {
 		for _, other := range e.registry.OnDemand() {
 			other.Wake()

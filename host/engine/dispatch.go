@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync"
 	"time"
 
 	"github.com/taskhost/taskhost/host/registry"
@@ -22,7 +23,7 @@ const (
 // whenever a slot is freed or a task becomes ready, it claims as many as fit.
 func (e *Engine) dispatch(x *registry.Executor) {
 	d := dispatcher{engine: e, executor: x}
-	defer d.launched()
+	defer d.launching.Wait()
 	poll := time.NewTicker(e.polls.dispatch)
 	defer poll.Stop()
 	for {
@@ -42,8 +43,8 @@ func (e *Engine) dispatch(x *registry.Executor) {
 type dispatcher struct {
 	engine        *Engine
 	executor      *registry.Executor
-	launching     chan struct{} // closed once what was claimed last is launched; nil if it is
-	suspectsSince time.Time     // since when suspects wait behind others
+	launching     sync.WaitGroup // done once all that was claimed is launched
+	suspectsSince time.Time      // since when suspects wait behind others
 }
 
 // claim takes one helping, and says whether there may be more. Innocent work goes first:
@@ -113,16 +114,7 @@ func (d *dispatcher) claimFrom(shares []*registry.Share) int {
 func (d *dispatcher) claimReserved(from []*registry.Share, ask []task.Share, most int64) int {
 	e, x := d.engine, d.executor
 	e.launches.enter()
-	var claimed []task.Claimed
-	if most > 0 {
-		var err error
-		claimed, err = e.commitClaim(e.ctx, task.Claim{
-			Executor: x.Name, Shares: ask, Max: int(most), Deferred: x.Deferred(), Now: e.now(), NewToken: newToken,
-		})
-		if err != nil && e.ctx.Err() == nil {
-			e.log.Error("cannot claim tasks; trying again", "executor", x.Name, "error", err)
-		}
-	}
+	claimed := e.claimTasks(x, ask, most)
 	for i := range claimed {
 		ask[claimed[i].Share].Max--
 	}
@@ -132,6 +124,20 @@ func (d *dispatcher) claimReserved(from []*registry.Share, ask []task.Share, mos
 	}
 	x.Unreserve(most - int64(len(claimed)))
 	return len(claimed)
+}
+
+// claimTasks claims at most most tasks for an executor, for which slots are reserved.
+func (e *Engine) claimTasks(x *registry.Executor, shares []task.Share, most int64) []task.Claimed {
+	if most == 0 {
+		return nil
+	}
+	claimed, err := e.commitClaim(e.ctx, task.Claim{
+		Executor: x.Name, Shares: shares, Max: int(most), Deferred: x.Deferred(), Now: e.now(), NewToken: newToken,
+	})
+	if err != nil && e.ctx.Err() == nil {
+		e.log.Error("cannot claim tasks; trying again", "executor", x.Name, "error", err)
+	}
+	return claimed
 }
 
 // launchClaimed launches what was claimed, after what was claimed before, and leaves the gate of
@@ -145,23 +151,10 @@ func (d *dispatcher) launchClaimed(from []*registry.Share, claimed []task.Claime
 			d.engine.launch(d.executor, from[c.Share], &c.Change.Task, false)
 		}
 	}
-	d.launched()
+	d.launching.Wait()
 	if len(claimed) < launchedAside || d.executor.Async() == nil {
 		launch()
-		return
-	}
-	done := make(chan struct{})
-	d.launching = done
-	go func() {
-		defer close(done)
-		launch()
-	}()
-}
-
-// launched returns once all that was claimed is launched.
-func (d *dispatcher) launched() {
-	if d.launching != nil {
-		<-d.launching
-		d.launching = nil
+	} else {
+		d.launching.Go(launch)
 	}
 }
