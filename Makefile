@@ -49,8 +49,9 @@ generate-check: generate
 openapi-check: $(BUF)
 	@bash tools/openapi.sh
 
-bench: build ## one table of figures, each beside the raw limit of this machine
-	@bash tools/bench.sh
+bench: ## [FIGURES=regexp]: figures, each beside the raw limit of this machine, and which marks are reached
+	@mkdir -p $(BIN)/tools && cd bench && go build -o ../$(BIN)/tools/ ./cmd/bench
+	@$(BIN)/tools/bench -figures "$(FIGURES)" $(ARGS)
 
 bench-check: ## BASE=commit [HEAD=commit] [FIGURES=regexp]: what a change costs
 	@mkdir -p $(BIN)/tools && cd bench && go build -o ../$(BIN)/tools/ ./cmd/bench-check

@@ -6,31 +6,31 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/taskhost/taskhost/bench/figure"
 	"github.com/taskhost/taskhost/bench/load"
 )
 
 // results are what each figure's benchmark reported: for each unit both sides' values, a value a round.
-type results map[figure]map[string]*[2][]float64
+type results map[figure.Figure]map[string]*[2][]float64
 
 // measure measures each figure on both sides, round after round. Who comes first alternates, so
 // that neither always has the warmer machine.
-func measure(ctx context.Context, sides [2]*side, figures []figure, rounds int, progress io.Writer) (results, error) {
+func measure(ctx context.Context, sides [2]*side, figures []figure.Figure, rounds int, progress io.Writer) (results, error) {
 	all := results{}
 	for _, f := range figures {
 		all[f] = map[string]*[2][]float64{}
 	}
 	for round := range rounds {
 		for _, f := range figures {
-			fmt.Fprintf(progress, "round %d of %d: %s\n", round+1, rounds, f.name)
+			fmt.Fprintf(progress, "round %d of %d: %s\n", round+1, rounds, f.Name)
 			for i := range sides {
 				at := (i + round) % 2
-				values, err := sides[at].measure(ctx, f)
+				values, err := sides[at].Measure(ctx, f)
 				if err != nil {
-					return nil, err
+					return nil, fmt.Errorf("%s: %w", sides[at].name, err)
 				}
 				for unit, v := range values {
 					if all[f][unit] == nil {
@@ -45,13 +45,13 @@ func measure(ctx context.Context, sides [2]*side, figures []figure, rounds int, 
 }
 
 // table prints a line for each figure and unit.
-func table(sides [2]*side, figures []figure, all results) string {
+func table(sides [2]*side, figures []figure.Figure, all results) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "base %s\nhead %s\n\n", sides[0].title, sides[1].title)
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "\tunit\tbase\thead\thead/base\tspread\t\n")
 	for _, f := range figures {
-		name := strings.TrimPrefix(f.name, "Benchmark")
+		name := strings.TrimPrefix(f.Name, "Benchmark")
 		if len(all[f]) == 0 {
 			fmt.Fprintf(w, "%s\tneither commit has it\n", name)
 		}
@@ -70,12 +70,12 @@ func table(sides [2]*side, figures []figure, all results) string {
 	return out.String()
 }
 
-// value is the median, with four digits that count.
+// value is the median.
 func value(rounds []float64) string {
 	if len(rounds) == 0 {
 		return "none"
 	}
-	return strconv.FormatFloat(load.Median(rounds), 'g', 4, 64)
+	return figure.Text(load.Median(rounds))
 }
 
 // word says what every round says; nothing where they differ.

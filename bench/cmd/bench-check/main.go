@@ -11,8 +11,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"github.com/taskhost/taskhost/bench/figure"
 )
 
 func main() {
@@ -71,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	figures, err := readList(root, o)
+	figures, err := figure.ReadList(filepath.Join(root, o.list), o.tasks, false, o.figures)
 	if err != nil {
 		return err
 	}
@@ -93,8 +96,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		defer func() { err = errors.Join(err, sides[i].remove(root)) }()
 		fmt.Fprintf(stderr, "building %s: %s\n", sides[i].name, sides[i].title)
-		if err := sides[i].build(ctx, figures); err != nil {
-			return err
+		if err := sides[i].Build(ctx, figures); err != nil {
+			return fmt.Errorf("%s: %w", sides[i].name, err)
 		}
 	}
 	results, err := measure(ctx, sides, figures, o.rounds, stderr)
