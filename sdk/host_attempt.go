@@ -114,7 +114,7 @@ func (c *connection) run(ctx context.Context, t *Task, r Reporter, action pb.Act
 		done(Result{}, err)
 		return
 	}
-	unwatch := context.AfterFunc(ctx, func() { c.stop(a, context.Cause(ctx)) })
+	unwatch := AfterFunc(ctx, func() { c.stop(a, context.Cause(ctx)) })
 	a.wait(func(res Result, err error) {
 		unwatch()
 		done(res, err)

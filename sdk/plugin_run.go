@@ -21,9 +21,7 @@ import (
 type run struct {
 	server           *server
 	token            Token
-	ctx              attemptContext
-	cancel           context.CancelCauseFunc
-	late             *time.Timer // ends ctx at the deadline; nil if there is none
+	ctx              AttemptContext
 	listener         *session    // that may hear of it; under the server's lock
 	payloadsComplete atomic.Bool // all its payloads have come
 	returned         atomic.Bool // Execute has returned
@@ -64,10 +62,7 @@ func (r *run) finish(o Outcome) {
 	r.seq++
 	refused := r.refused
 	r.mu.Unlock()
-	if r.late != nil {
-		r.late.Stop()
-	}
-	r.cancel(nil)
+	r.ctx.End(nil)
 	if refused {
 		r.server.forget(r)
 		return
@@ -171,7 +166,7 @@ func (r *run) refuse(m *pb.Refuse) {
 	r.refused = true
 	finished := r.outcome != nil
 	r.mu.Unlock()
-	r.cancel(ErrCancel)
+	r.ctx.End(ErrCancel)
 	r.abandon()
 	if finished {
 		r.server.forget(r)

@@ -290,7 +290,7 @@ func (s *server) runs() []*run {
 // answer either: whatever waits for one goes on with an error.
 func (s *server) stopAll(cause error, hopeless bool) {
 	for _, r := range s.runs() {
-		r.cancel(cause)
+		r.ctx.End(cause)
 		if hopeless {
 			r.abandon()
 		}

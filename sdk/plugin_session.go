@@ -233,7 +233,7 @@ func (s *server) handle(sess *session, m *pb.HostMessage) {
 		}
 	case *pb.HostMessage_Cancel:
 		if r := s.find(k.Cancel.GetToken()); r != nil {
-			r.cancel(causeFromWire(k.Cancel.GetCause()))
+			r.ctx.End(causeFromWire(k.Cancel.GetCause()))
 		}
 	case *pb.HostMessage_Refuse:
 		if r := s.find(k.Refuse.GetToken()); r != nil {

@@ -1,9 +1,7 @@
 package sdk
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	pb "github.com/taskhost/taskhost/sdk/internal/executorpb"
 )
@@ -84,18 +82,17 @@ func (s *session) dropChunks(token Token, m *pb.Start) {
 // newRun makes an attempt whose time begins now.
 func newRun(s *server, token Token, m *pb.Start) *run {
 	r := &run{server: s, token: token}
-	r.ctx.Context, r.cancel = context.WithCancelCause(context.Background())
+	r.ctx.Begin()
 	if m.GetRemaining() != nil {
-		d := m.GetRemaining().AsDuration()
-		r.ctx.deadline = time.Now().Add(d)
-		r.late = time.AfterFunc(d, func() { r.cancel(ErrTimeout) })
+		r.ctx.Limit(m.GetRemaining().AsDuration(), nil)
 	}
 	return r
 }
 
 // readTask makes the task of the attempt's Start. It waits for payloads that are chunked.
 func (a *begunAttempt) readTask(m *pb.Start) {
-	a.task, a.taskError = taskFromWire(&a.run.ctx, m, a.run.token, a.run.ctx.deadline, a.session.in)
+	deadline, _ := a.run.ctx.Deadline()
+	a.task, a.taskError = taskFromWire(&a.run.ctx, m, a.run.token, deadline, a.session.in)
 	a.run.payloadsComplete.Store(true)
 }
 
@@ -133,13 +130,3 @@ func (r *run) end(o Outcome) {
 	r.finish(o)
 	r.server.running.Done()
 }
-
-// attemptContext is what a script is given. An attempt that is out of time hears of it as of
-// any other end: by the cause.
-type attemptContext struct {
-	context.Context
-	deadline time.Time // zero if there is none
-}
-
-// Deadline is when the attempt times out.
-func (c *attemptContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }

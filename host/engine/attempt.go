@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/secret"
 	"github.com/taskhost/taskhost/host/task"
+	"github.com/taskhost/taskhost/sdk"
 )
 
 // attempt is one run of a task on an executor, from its record to its settlement.
@@ -27,19 +27,20 @@ type attempt struct {
 	// minVersion is the oldest version of its type that may run it, as its executor was told.
 	minVersion string
 
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	turn   chan struct{} // full while a change is under way
-	notes  notes
+	ctx   sdk.AttemptContext
+	turn  chan struct{} // full while a change is under way
+	notes notes
 	// secrets are those of the task's input, once the attempt was given that.
 	secrets atomic.Pointer[secret.Texts]
 
-	mu       sync.Mutex
-	hold     hold
-	task     *task.Task // as last committed; changed by who has the turn, who may read it without mu
-	clock    clock
-	pausedBy string // who asked it to rest; "" if nobody did
-	acked    bool   // its executor was told that it may forget it
+	mu     sync.Mutex
+	hold   hold
+	task   *task.Task // as last committed; changed by who has the turn, who may read it without mu
+	isBack bool       // it came back: neither its timeout nor the grace matters any more
+	// graceTimer runs once its context has ended with a cause, until it is back.
+	graceTimer *time.Timer
+	pausedBy   string // who asked it to rest; "" if nobody did
+	acked      bool   // its executor was told that it may forget it
 	// children is about how many the task has, no fewer.
 	children int
 }
@@ -53,21 +54,12 @@ const (
 	detached             // this host has let go of it: it is the next one's
 )
 
-// clock bounds an attempt: by its timeout, and once its context has ended by the grace.
-type clock struct {
-	timeout *time.Timer
-	grace   *time.Timer
-	expires time.Time // when the timeout ends it; zero before it has started
-	stopped bool      // the attempt came back: neither matters any more
-}
-
-func (c *clock) stop() {
-	c.stopped = true
-	if c.timeout != nil {
-		c.timeout.Stop()
-	}
-	if c.grace != nil {
-		c.grace.Stop()
+// stopClock says that the attempt came back: neither its timeout nor the grace matters any more. a.mu is held.
+func (a *attempt) stopClock() {
+	a.isBack = true
+	a.ctx.Unlimit()
+	if a.graceTimer != nil {
+		a.graceTimer.Stop()
 	}
 }
 

@@ -140,6 +140,9 @@ func TestJoinedAttemptHasNoMoreThanItsTimeout(t *testing.T) {
 	if left := time.Until(joined.t.Deadline); left > 300*time.Millisecond {
 		t.Errorf("the executor is told that the attempt has %s", left)
 	}
+	if at, ok := joined.ctx.Deadline(); !ok || !at.Equal(joined.t.Deadline) {
+		t.Errorf("the context tells %s as its deadline, the task %s", at, joined.t.Deadline)
+	}
 	select {
 	case <-joined.ctx.Done():
 	case <-time.After(20 * time.Second):

@@ -126,7 +126,7 @@ func (a *attempt) endHold(how hold) {
 	if was == holding {
 		a.hold = how
 	}
-	a.clock.stop()
+	a.stopClock()
 	a.mu.Unlock()
 	if was != holding {
 		return

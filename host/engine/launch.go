@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-
 	"github.com/taskhost/taskhost/host/registry"
 	"github.com/taskhost/taskhost/host/task"
 	"github.com/taskhost/taskhost/sdk"
@@ -13,7 +11,7 @@ import (
 func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, rejoin bool) {
 	a := &attempt{engine: e, executor: x, share: s, id: t.ID, taskType: t.Type, seq: t.Seq, number: t.Attempt,
 		token: t.Token, task: t, rejoin: rejoin, turn: make(chan struct{}, 1)}
-	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	a.ctx.Begin()
 	if rejoin {
 		a.notes.firstLine = e.firstLine()
 	}
@@ -60,11 +58,11 @@ func (a *attempt) run() {
 	async := a.executor.Async()
 	switch {
 	case reverting:
-		a.finish(sdk.Result{}, sdk.Revert(a.ctx, a.executor.Executor, st, rep))
+		a.finish(sdk.Result{}, sdk.Revert(&a.ctx, a.executor.Executor, st, rep))
 	case async != nil:
-		sdk.ExecuteAsync(a.ctx, async, st, rep, a.returned)
+		sdk.ExecuteAsync(&a.ctx, async, st, rep, a.returned)
 	default:
-		a.finish(sdk.Execute(a.ctx, a.executor.Executor, st, rep))
+		a.finish(sdk.Execute(&a.ctx, a.executor.Executor, st, rep))
 	}
 }
 
@@ -98,7 +96,7 @@ func (e *Engine) forget(attempts ...*attempt) {
 	e.mu.Unlock()
 	freed := int64(0) // at once, so that as many are claimed at once
 	for i, a := range attempts {
-		a.cancel(nil)
+		a.ctx.End(nil)
 		freed++
 		if last := i == len(attempts)-1; last || attempts[i+1].executor != a.executor {
 			a.executor.Release(freed)
@@ -110,9 +108,10 @@ func (e *Engine) forget(attempts ...*attempt) {
 // sdkTask is the attempt as its executor sees it; a.mu is held.
 func (a *attempt) sdkTask() sdk.Task {
 	t := a.task
+	deadline, _ := a.ctx.Deadline()
 	st := sdk.Task{
 		ID: t.ID.String(), Type: t.Type, Attempt: t.Attempt, Token: sdk.Token(t.Token), Input: t.Input, Suspect: t.Suspect, Priority: t.Priority,
-		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, MinVersion: a.minVersion, Timeout: t.Timeout, Deadline: a.clock.expires,
+		Checkpoint: t.Checkpoint, Rejoin: a.rejoin, Labels: t.Labels, Route: t.Route, MinVersion: a.minVersion, Timeout: t.Timeout, Deadline: deadline,
 	}
 	if a.rejoin {
 		st.Handle = t.Handle

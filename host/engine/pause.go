@@ -72,7 +72,7 @@ func (a *attempt) pause(by string) {
 	a.mu.Lock()
 	a.pausedBy = by
 	a.mu.Unlock()
-	a.cancel(sdk.ErrPause)
+	a.ctx.End(sdk.ErrPause)
 }
 
 // Resume has a task wait for its turn again that was paused, or that rests until it is

@@ -27,7 +27,7 @@ func (a *attempt) finish(res sdk.Result, err error) {
 // cameBack is called once it is known how the attempt ended, before that is settled.
 func (a *attempt) cameBack(o *task.Outcome) {
 	a.mu.Lock()
-	a.clock.stop()
+	a.stopClock()
 	a.mu.Unlock()
 	a.logStack(o)
 	a.sayDropped()
@@ -69,12 +69,12 @@ func (a *attempt) leftRunning(err error) bool {
 	if err == nil || a.engine.ctx.Err() == nil || !a.executor.Outlives() || errors.Is(err, sdk.ErrLost) {
 		return false
 	}
-	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(a.ctx), sdk.ErrDetach)
+	return errors.Is(err, sdk.ErrDetach) || errors.Is(context.Cause(&a.ctx), sdk.ErrDetach)
 }
 
 // outcome translates, and refuses results that break the rules.
 func (a *attempt) outcome(res sdk.Result, err error) task.Outcome {
-	o := sdk.OutcomeOf(a.ctx, res, err)
+	o := sdk.OutcomeOf(&a.ctx, res, err)
 	out := task.Outcome{Kind: kinds[o.Kind], Code: o.Code, Message: a.hide(o.Message), Permanent: o.Permanent, RetryAfter: o.RetryAfter,
 		Suspect: o.Kind == sdk.OutcomeLost}
 	if len(o.Details) > 0 {

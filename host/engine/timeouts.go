@@ -11,14 +11,14 @@ import (
 // end ends the attempt's context with a cause, and bounds how long it may take
 // to come back.
 func (a *attempt) end(cause error) {
-	a.cancel(cause) // only the first cause counts
+	a.ctx.End(cause) // only the first cause counts
 	if errors.Is(cause, sdk.ErrDetach) {
 		return // Close has a bound of its own
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.clock.grace == nil && !a.clock.stopped {
-		a.clock.grace = time.AfterFunc(a.grace(), func() { a.settleUnresponsive(cause) })
+	if a.graceTimer == nil && !a.isBack {
+		a.graceTimer = time.AfterFunc(a.grace(), func() { a.settleUnresponsive(cause) })
 	}
 }
 
@@ -32,12 +32,10 @@ func (a *attempt) grace() time.Duration {
 func (a *attempt) startClock() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.clock.timeout != nil || a.clock.stopped {
+	if _, limited := a.ctx.Deadline(); limited || a.isBack {
 		return
 	}
-	d := attemptTime(a.task, a.rejoin, a.engine.now)
-	a.clock.expires = time.Now().Add(d)
-	a.clock.timeout = time.AfterFunc(d, func() { a.end(sdk.ErrTimeout) })
+	a.ctx.Limit(attemptTime(a.task, a.rejoin, a.engine.now), func() { a.end(sdk.ErrTimeout) })
 }
 
 // attemptTime is how long the current attempt of t may still run. Of one that was started

@@ -97,7 +97,7 @@ func (f *fleet) tellStarted(a *attempt, p wire.Peer, r sdk.Reporter) {
 
 // watchCaller does what the end of a caller's context asks, until it is told that nobody cares.
 func (f *fleet) watchCaller(ctx context.Context, a *attempt) (unwatch func() bool) {
-	return context.AfterFunc(ctx, func() {
+	return sdk.AfterFunc(ctx, func() {
 		cause := context.Cause(ctx)
 		if errors.Is(cause, sdk.ErrDetach) {
 			f.detachAttempt(a)

@@ -99,7 +99,7 @@ func (w *Worker) stopRuns(wait time.Duration) {
 	w.mu.Lock()
 	for _, r := range w.runs {
 		if r.phase == working {
-			r.cancel(sdk.ErrDetach)
+			r.ctx.End(sdk.ErrDetach)
 		}
 	}
 	w.mu.Unlock()

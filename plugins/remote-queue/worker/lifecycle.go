@@ -114,7 +114,7 @@ func (w *Worker) closeAll() {
 	w.closed = true
 	for _, r := range w.runs {
 		if r.phase == working {
-			r.cancel(sdk.ErrDetach)
+			r.ctx.End(sdk.ErrDetach)
 		}
 	}
 	w.mu.Unlock()

@@ -87,7 +87,7 @@ func (w *Worker) handleRunItem(r *run, it wire.Item) {
 		w.fence(it.Token, r, it.Text)
 	case wire.KindCancel:
 		if r.phase == working {
-			r.cancel(it.Cause.Err())
+			r.ctx.End(it.Cause.Err())
 		}
 	case wire.KindAck:
 		if it.Seq > 0 {

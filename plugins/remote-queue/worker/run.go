@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -34,11 +33,8 @@ type run struct {
 	// long it is waited for.
 	reportedAt  time.Time
 	repeatAfter time.Duration
-	// ctx is the script's; timeoutTimer ends it when the attempt's time is up, and is nil
-	// if there is no such time.
-	ctx          context.Context
-	cancel       context.CancelCauseFunc
-	timeoutTimer *time.Timer
+	// ctx is the script's, once that has begun.
+	ctx sdk.AttemptContext
 	// fenced says that nothing of the attempt is wanted, though its script may still run.
 	fenced bool
 	// slotFreed says that its slot was given back.
@@ -85,7 +81,7 @@ func (w *Worker) fence(t sdk.Token, r *run, why string) {
 			w.log.Warn("an attempt is not wanted any more and is stopped", "task", r.start.Task.ID, "reason", why)
 			r.fenced = true
 			w.clearSuspect(r) // settled, whether or not its script listens
-			r.cancel(sdk.ErrCancel)
+			r.ctx.End(sdk.ErrCancel)
 			r.failUnacked()
 		}
 	case uploading, reporting:

@@ -11,32 +11,18 @@ import (
 
 // startScript starts the script. w.mu is held.
 func (w *Worker) startScript(r *run, timeout time.Duration) {
-	// Not below the worker's own context: it would keep a list of thousands.
-	ctx, cancel := context.WithCancelCause(context.Background())
 	r.phase = working
-	r.cancel = cancel
+	r.ctx.Begin()
 	if timeout > 0 {
-		at := time.Now().Add(timeout)
-		r.start.Task.Deadline = at
-		r.timeoutTimer = time.AfterFunc(timeout, func() { cancel(sdk.ErrTimeout) })
-		ctx = deadlineContext{ctx, at}
+		r.ctx.Limit(timeout, nil)
+		r.start.Task.Deadline, _ = r.ctx.Deadline()
 	}
-	r.ctx = ctx
 	w.logStart(r)
 	if w.closed {
 		return
 	}
 	w.begun = append(w.begun, r)
 }
-
-// deadlineContext is a context that also tells its deadline; whoever made it sees to it
-// that it ends then.
-type deadlineContext struct {
-	context.Context
-	at time.Time
-}
-
-func (d deadlineContext) Deadline() (time.Time, bool) { return d.at, true }
 
 // scriptIdle is how long a goroutine without a run waits for another.
 const scriptIdle = time.Second
@@ -71,11 +57,8 @@ func (w *Worker) runScripts() {
 			w.begun = w.begun[1:]
 			w.callRunner()
 			w.mu.Unlock()
-			o := w.runScript(r.ctx, r)
-			if r.timeoutTimer != nil {
-				r.timeoutTimer.Stop()
-			}
-			r.cancel(nil)
+			o := w.runScript(&r.ctx, r)
+			r.ctx.End(nil)
 			w.logOutcome(r, &o)
 			w.mu.Lock()
 			if r.phase == working { // else it was given up
