@@ -114,14 +114,32 @@ func (w *Worker) repeatUnanswered() {
 	}
 }
 
+// repeatAllNext has all that the host has not answered said again with the next heartbeat, however often that
+// was done. w.mu is held.
+func (w *Worker) repeatAllNext() {
+	for _, r := range w.runs {
+		r.repeatAfter = 0
+		r.reportedAt = time.Time{}
+	}
+}
+
 // hostSilence is when a host that says nothing counts as gone.
 const hostSilence = 10 * time.Second
 
+// noteHostHeard notes that the host lives. One that left heartbeats without an answer may not have heard
+// other things either, as while it was without its broker: they are said again.
 func (w *Worker) noteHostHeard() {
 	w.mu.Lock()
 	back := w.hostSilent
+	missed := time.Since(w.heardHost) > max(3*w.offer.Heartbeat, 3*time.Second)
+	if missed {
+		w.repeatAllNext()
+	}
 	w.heardHost, w.hostSilent = time.Now(), false
 	w.mu.Unlock()
+	if missed {
+		wire.Wake(w.heartbeatWanted)
+	}
 	if back {
 		w.log.Info("the host is back")
 	}

@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/taskhost/taskhost/plugins/remote-queue/wire"
 	"github.com/taskhost/taskhost/sdk"
@@ -44,10 +43,7 @@ func (w *Worker) handleOffer(o wire.Offer) {
 		w.spawn(w.probeHost)
 	}
 	if fresh {
-		for _, r := range w.runs {
-			r.repeatAfter = 0
-			r.reportedAt = time.Time{}
-		}
+		w.repeatAllNext()
 	}
 	w.mu.Unlock()
 	if fresh {
