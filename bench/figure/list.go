@@ -1,11 +1,10 @@
-// Package figure runs the benchmarks of a list, each in a process of its own.
+// Package figure is what the commands that measure figures share: their command line, the list of benchmarks, running
+// each in a process of its own, and tables.
 package figure
 
 import (
 	"fmt"
-	"math"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,38 +20,43 @@ type Figure struct {
 // longMark stands before lines that are measured only if asked for.
 const longMark = "#long "
 
-// ReadList reads the figures of a file whose name matches. N stands for n tasks in the file;
-// lines behind "#long" count if long is set. The error names file and line.
-func ReadList(path string, n int, long bool, matches *regexp.Regexp) (all []Figure, err error) {
+// ReadList reads the figures of a file. N stands for n tasks there; lines behind "#long" count if long is set. The
+// error names file and line.
+func ReadList(path string, n int, long bool) (all []Figure, err error) {
+	uncomment := ""
+	if long {
+		uncomment = longMark
+	}
+	err = EachLine(path, uncomment, func(fields []string) error {
+		if len(fields) < 3 {
+			return fmt.Errorf("want package, benchmark, iterations, and what it is; got %q", strings.Join(fields, " "))
+		}
+		times, err := iterations(fields[2], n)
+		all = append(all, Figure{fields[0], fields[1], times, strings.Join(fields[3:], " ")})
+		return err
+	})
+	return all, err
+}
+
+// EachLine calls f with the words of each line of a file that says something: what begins with "#" does not, unless
+// with uncomment, which is left out then. The error is the first of f, with file and line.
+func EachLine(path, uncomment string, f func(words []string) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	at := 0
 	for line := range strings.Lines(string(text)) {
 		at++
-		if long {
-			line = strings.TrimPrefix(line, longMark)
-		}
-		fields := strings.Fields(line)
-		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+		words := strings.Fields(strings.TrimPrefix(line, uncomment))
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		if len(fields) < 3 {
-			return nil, fmt.Errorf("%s:%d: want package, benchmark, iterations, and what it is; got %q", path, at, strings.TrimSpace(line))
-		}
-		times, err := iterations(fields[2], n)
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, at, err)
-		}
-		if matches.MatchString(fields[1]) {
-			all = append(all, Figure{fields[0], fields[1], times, strings.Join(fields[3:], " ")})
+		if err := f(words); err != nil {
+			return fmt.Errorf("%s:%d: %w", path, at, err)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s has no benchmark that matches %q", path, matches)
-	}
-	return all, nil
+	return nil
 }
 
 // iterations is a number, or n, or n/number.
@@ -74,12 +78,4 @@ func iterations(text string, n int) (int, error) {
 // pattern selects the benchmark alone: each part of its name is an expression of its own.
 func (f Figure) pattern() string {
 	return "^" + strings.ReplaceAll(f.Name, "/", "$/^") + "$"
-}
-
-// Text is a figure as tables have it: with four digits that count, or more before the point.
-func Text(v float64) string {
-	if math.Abs(v) >= 1000 {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/taskhost/taskhost/bench/figure"
 	"github.com/taskhost/taskhost/bench/load"
@@ -46,28 +45,25 @@ func measure(ctx context.Context, sides [2]*side, figures []figure.Figure, round
 
 // table prints a line for each figure and unit.
 func table(sides [2]*side, figures []figure.Figure, all results) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "base %s\nhead %s\n\n", sides[0].title, sides[1].title)
-	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "\tunit\tbase\thead\thead/base\tspread\t\n")
-	for _, f := range figures {
-		name := strings.TrimPrefix(f.Name, "Benchmark")
-		if len(all[f]) == 0 {
-			fmt.Fprintf(w, "%s\tneither commit has it\n", name)
-		}
-		for _, unit := range slices.Sorted(maps.Keys(all[f])) {
-			base, head := all[f][unit][0], all[f][unit][1]
-			median, low, high := load.Ratio(head, base)
-			ratio, spread := "-", "-"
-			if median > 0 {
-				ratio = fmt.Sprintf("%.3f", median)
-				spread = fmt.Sprintf("%.3f to %.3f", low, high)
+	return fmt.Sprintf("base %s\nhead %s\n\n", sides[0].title, sides[1].title) + figure.Table(func(w io.Writer) {
+		fmt.Fprint(w, "\tunit\tbase\thead\thead/base\tspread\t\n")
+		for _, f := range figures {
+			name := strings.TrimPrefix(f.Name, "Benchmark")
+			if len(all[f]) == 0 {
+				fmt.Fprintf(w, "%s\tneither commit has it\n", name)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, unit, value(base), value(head), ratio, spread, word(unit, low, high))
+			for _, unit := range slices.Sorted(maps.Keys(all[f])) {
+				base, head := all[f][unit][0], all[f][unit][1]
+				median, low, high := load.Ratio(head, base)
+				ratio, spread := "-", "-"
+				if median > 0 {
+					ratio = fmt.Sprintf("%.3f", median)
+					spread = fmt.Sprintf("%.3f to %.3f", low, high)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, unit, value(base), value(head), ratio, spread, word(unit, low, high))
+			}
 		}
-	}
-	_ = w.Flush() // into memory, which does not fail
-	return out.String()
+	})
 }
 
 // value is the median.

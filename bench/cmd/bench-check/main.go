@@ -10,32 +10,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"regexp"
-	"syscall"
 
 	"github.com/taskhost/taskhost/bench/figure"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench-check:", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { figure.Main("bench-check", run) }
 
 // options are the command line.
 type options struct {
+	figure.Options
 	base, head string
-	list       string
-	figures    *regexp.Regexp
-	rounds     int
-	tasks      int
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
@@ -43,26 +28,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.SetOutput(stderr)
 	f.StringVar(&o.base, "base", "", "the commit to compare with (required)")
 	f.StringVar(&o.head, "head", "HEAD", "the commit that is compared")
-	f.StringVar(&o.list, "list", "tools/bench.list", "the figures, as a path within the repository of the current tree")
-	figures := f.String("figures", "", "only benchmarks whose name matches this regular expression")
-	f.IntVar(&o.rounds, "rounds", 5, "how often each pair is measured")
-	f.IntVar(&o.tasks, "tasks", 50_000, "what n stands for in the list")
-	if err := f.Parse(args); err != nil {
-		return o, err
+	err = o.Parse(f, args, 5, "how often each pair is measured")
+	if err == nil && o.base == "" {
+		err = errors.New("with which commit is it compared? Say make bench-check BASE=commit")
 	}
-	switch {
-	case f.NArg() > 0:
-		return o, fmt.Errorf("what is %q? All is said by flags", f.Arg(0))
-	case o.base == "":
-		return o, errors.New("with which commit is it compared? Say make bench-check BASE=commit")
-	case o.rounds < 1 || o.tasks < 1:
-		return o, errors.New("-rounds and -tasks must be at least 1")
-	}
-	o.figures, err = regexp.Compile(*figures)
-	if err != nil {
-		return o, fmt.Errorf("-figures: %w", err)
-	}
-	return o, nil
+	return o, err
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -74,7 +44,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	figures, err := figure.ReadList(filepath.Join(root, o.list), o.tasks, false, o.figures)
+	all, err := figure.ReadList(filepath.Join(root, o.List), o.Tasks, false)
+	if err != nil {
+		return err
+	}
+	figures, err := o.Asked(all)
 	if err != nil {
 		return err
 	}
@@ -100,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return fmt.Errorf("%s: %w", sides[i].name, err)
 		}
 	}
-	results, err := measure(ctx, sides, figures, o.rounds, stderr)
+	results, err := measure(ctx, sides, figures, o.Rounds, stderr)
 	if err != nil {
 		return err
 	}

@@ -6,61 +6,33 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"regexp"
-	"syscall"
 
 	"github.com/taskhost/taskhost/bench/figure"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { figure.Main("bench", run) }
 
 // options are the command line.
 type options struct {
-	list, marks string
-	figures     *regexp.Regexp
-	long        bool
-	rounds      int // at least
-	most        int // rounds
-	tasks       int
+	figure.Options
+	marks string
+	long  bool
+	most  int // rounds
 }
 
 func parse(args []string, stderr io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.list, "list", "tools/bench.list", "the figures")
 	f.StringVar(&o.marks, "marks", "tools/bench.marks", "what they are to reach")
-	figures := f.String("figures", "", "only benchmarks whose name matches this regular expression, and their bases")
 	f.BoolVar(&o.long, "long", false, "also what takes minutes")
-	f.IntVar(&o.rounds, "rounds", 6, "how often everything is measured; fewer than 6 decide nothing")
 	f.IntVar(&o.most, "most", 20, "how often a figure that is near its mark is measured")
-	f.IntVar(&o.tasks, "tasks", 50_000, "what n stands for in the list")
-	if err := f.Parse(args); err != nil {
-		return o, err
+	err = o.Parse(f, args, 6, "how often everything is measured; fewer than 6 decide nothing")
+	if err == nil && o.most < 1 {
+		err = errors.New("-most must be at least 1")
 	}
-	switch {
-	case f.NArg() > 0:
-		return o, fmt.Errorf("what is %q? All is said by flags", f.Arg(0))
-	case o.rounds < 1 || o.most < 1 || o.tasks < 1:
-		return o, errors.New("-rounds, -most and -tasks must be at least 1")
-	}
-	o.figures, err = regexp.Compile(*figures)
-	if err != nil {
-		return o, fmt.Errorf("-figures: %w", err)
-	}
-	return o, nil
+	return o, err
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -68,7 +40,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	all, err := figure.ReadList(o.list, o.tasks, o.long, regexp.MustCompile(""))
+	all, err := figure.ReadList(o.List, o.Tasks, o.long)
+	if err != nil {
+		return err
+	}
+	asked, err := o.Asked(all)
 	if err != nil {
 		return err
 	}
@@ -76,10 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	pairs := pairUp(all, marks, o.figures)
-	if len(pairs) == 0 {
-		return fmt.Errorf("%s has no benchmark that matches %q", o.list, o.figures)
-	}
+	pairs := pairUp(asked, all, marks)
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
@@ -93,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := tree.Build(ctx, needed); err != nil {
 		return err
 	}
-	err = measure(ctx, tree, pairs, o.rounds, o.most, stderr)
+	err = measure(ctx, tree, pairs, o.Rounds, o.most, stderr)
 	if ctx.Err() != nil {
 		return err
 	}

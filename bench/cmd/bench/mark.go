@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/perf/benchmath"
+
+	"github.com/taskhost/taskhost/bench/figure"
 )
 
 // mark is what a figure is to reach beside its base: at least, or at most, factor times that and more.
@@ -20,23 +21,12 @@ type mark struct {
 
 // readMarks reads the marks of a file. The error names file and line.
 func readMarks(path string) (marks []mark, err error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	at := 0
-	for line := range strings.Lines(string(text)) {
-		at++
-		if strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "" {
-			continue
-		}
-		m, err := parseMark(strings.Fields(line))
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, at, err)
-		}
+	err = figure.EachLine(path, "", func(fields []string) error {
+		m, err := parseMark(fields)
 		marks = append(marks, m)
-	}
-	return marks, nil
+		return err
+	})
+	return marks, err
 }
 
 func parseMark(fields []string) (m mark, err error) {

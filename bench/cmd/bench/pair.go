@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 
 	"github.com/taskhost/taskhost/bench/figure"
@@ -33,14 +32,11 @@ func (p *pair) figures() []figure.Figure {
 	return []figure.Figure{*p.base, p.figure}
 }
 
-// pairUp has a pair for each figure that matches and each base that its marks name. A figure without
-// marks stands alone, unless it is measured as the base of another.
-func pairUp(all []figure.Figure, marks []mark, matches *regexp.Regexp) (pairs []*pair) {
+// pairUp has a pair for each figure that was asked for and each base that its marks name, which is one of all. A
+// figure without marks stands alone, unless it is measured as the base of another.
+func pairUp(asked, all []figure.Figure, marks []mark) (pairs []*pair) {
 	isBase := map[string]bool{}
-	for _, f := range all {
-		if !matches.MatchString(f.Name) {
-			continue
-		}
+	for _, f := range asked {
 		first := len(pairs)
 		for _, m := range marks {
 			if m.figure != f.Name {

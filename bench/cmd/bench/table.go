@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/taskhost/taskhost/bench/figure"
 	"github.com/taskhost/taskhost/bench/load"
@@ -35,7 +34,7 @@ func figuresTable(pairs []*pair) string {
 			add(p.figure.Name, p.figure.What, r.is)
 		}
 	}
-	return tabulated(func(w *tabwriter.Writer) {
+	return figure.Table(func(w io.Writer) {
 		for _, name := range names {
 			fmt.Fprint(w, what[name])
 			for _, unit := range slices.Sorted(maps.Keys(said[name])) {
@@ -51,7 +50,7 @@ func figuresTable(pairs []*pair) string {
 
 // marksTable prints how the figures stand to their marks.
 func marksTable(pairs []*pair) string {
-	return tabulated(func(w *tabwriter.Writer) {
+	return figure.Table(func(w io.Writer) {
 		fmt.Fprint(w, "\n\tmark\tmedian\tsurely in\trounds\t\n")
 		for _, p := range pairs {
 			for _, m := range p.marks {
@@ -67,12 +66,4 @@ func marksTable(pairs []*pair) string {
 			}
 		}
 	})
-}
-
-func tabulated(write func(*tabwriter.Writer)) string {
-	var out strings.Builder
-	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	write(w)
-	_ = w.Flush() // into memory, which does not fail
-	return out.String()
 }
