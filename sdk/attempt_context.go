@@ -14,13 +14,12 @@ type AttemptContext struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
-	ended    bool
 	atEnd    []*func()
 	timeout  *time.Timer // nil before Limit
 	deadline time.Time   // zero before Limit
 }
 
-// Begin begins the context.
+// Begin begins the context. It is below no other, which would keep a list of thousands.
 func (c *AttemptContext) Begin() { c.Context, c.cancel = context.WithCancelCause(context.Background()) }
 
 // End ends the context. Of many ends the first one's cause counts. An attempt that is over ends without one, and
@@ -28,7 +27,6 @@ func (c *AttemptContext) Begin() { c.Context, c.cancel = context.WithCancelCause
 func (c *AttemptContext) End(cause error) {
 	c.cancel(cause)
 	c.mu.Lock()
-	c.ended = true
 	if cause == nil && c.timeout != nil {
 		c.timeout.Stop()
 	}
@@ -72,7 +70,7 @@ func (c *AttemptContext) Deadline() (at time.Time, ok bool) {
 func (c *AttemptContext) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	if c.Err() != nil {
 		go f()
 		return func() bool { return false }
 	}

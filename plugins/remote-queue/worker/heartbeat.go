@@ -130,16 +130,13 @@ const hostSilence = 10 * time.Second
 // other things either, as while it was without its broker: they are said again.
 func (w *Worker) noteHostHeard() {
 	w.mu.Lock()
-	back := w.hostSilent
-	missed := time.Since(w.heardHost) > max(3*w.offer.Heartbeat, 3*time.Second)
-	if missed {
+	now, back := time.Now(), w.hostSilent
+	if now.Sub(w.heardHost) > max(3*w.offer.Heartbeat, 3*time.Second) {
 		w.repeatAllNext()
-	}
-	w.heardHost, w.hostSilent = time.Now(), false
-	w.mu.Unlock()
-	if missed {
 		wire.Wake(w.heartbeatWanted)
 	}
+	w.heardHost, w.hostSilent = now, false
+	w.mu.Unlock()
 	if back {
 		w.log.Info("the host is back")
 	}
