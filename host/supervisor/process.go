@@ -94,7 +94,7 @@ func (p *process) markNeverStarted() {
 // its own exec.
 func startRetryingBusy(cmd *exec.Cmd) error {
 	for try := 0; ; try++ {
-		err := cmd.Start()
+		err := startInBatch(cmd)
 		if !errors.Is(err, syscall.ETXTBSY) || try == 50 {
 			return err
 		}
