@@ -7,32 +7,66 @@ import (
 	"time"
 )
 
-// An AttemptContext is the context of one attempt, for whoever runs executors. Begin it first, and End it
-// when the attempt is over. What is to be done when it ends costs less than with contexts of other kinds.
+// An AttemptContext is the context of one attempt, for whoever runs executors. The zero value has begun; End it
+// when the attempt is over. It is below no other, which would keep a list of thousands, and costs little where a
+// script does not look at it: what contexts of other kinds have is made when somebody asks for it.
 type AttemptContext struct {
-	context.Context
-	cancel context.CancelCauseFunc
-
 	mu       sync.Mutex
+	standard context.Context // made when first asked for
+	cancel   context.CancelCauseFunc
+	ended    bool
+	cause    error // of the end
 	atEnd    []*func()
 	timeout  *time.Timer // nil before Limit
 	deadline time.Time   // zero before Limit
 }
 
-// Begin begins the context. It is below no other, which would keep a list of thousands.
-func (c *AttemptContext) Begin() { c.Context, c.cancel = context.WithCancelCause(context.Background()) }
+// made is the context of the standard library's that ends with this one.
+func (c *AttemptContext) made() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.standard == nil {
+		c.standard, c.cancel = context.WithCancelCause(context.Background())
+		if c.ended {
+			c.cancel(c.cause)
+		}
+	}
+	return c.standard
+}
+
+// Done is closed when the context ends.
+func (c *AttemptContext) Done() <-chan struct{} { return c.made().Done() }
+
+// Value knows what context.Cause asks for, and nothing else.
+func (c *AttemptContext) Value(key any) any { return c.made().Value(key) }
+
+// Err is context.Canceled once the context has ended.
+func (c *AttemptContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return context.Canceled
+	}
+	return nil
+}
 
 // End ends the context. Of many ends the first one's cause counts. An attempt that is over ends without one, and
 // with that its limit; one that is told to stop may still be late.
 func (c *AttemptContext) End(cause error) {
-	c.cancel(cause)
 	c.mu.Lock()
+	if !c.ended {
+		c.ended = true
+		c.cause = cause
+	}
 	if cause == nil && c.timeout != nil {
 		c.timeout.Stop()
 	}
-	atEnd := c.atEnd
+	cancel, first, atEnd := c.cancel, c.cause, c.atEnd
 	c.atEnd = nil
 	c.mu.Unlock()
+	if cancel != nil {
+		cancel(first)
+	}
 	for _, f := range atEnd {
 		go (*f)()
 	}
@@ -70,7 +104,7 @@ func (c *AttemptContext) Deadline() (at time.Time, ok bool) {
 func (c *AttemptContext) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.Err() != nil {
+	if c.ended {
 		go f()
 		return func() bool { return false }
 	}

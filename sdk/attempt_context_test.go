@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 )
@@ -12,7 +13,6 @@ func TestAfterFunc(t *testing.T) {
 	for name, begin := range map[string]func() (context.Context, func(error)){
 		"an attempt's": func() (context.Context, func(error)) {
 			c := &AttemptContext{}
-			c.Begin()
 			return c, c.End
 		},
 		"another": func() (context.Context, func(error)) {
@@ -51,12 +51,7 @@ func TestAfterFunc(t *testing.T) {
 // A limit ends the context with its cause, is told as its deadline, and ends with the attempt, but not with what
 // it is asked.
 func TestLimit(t *testing.T) {
-	begin := func() *AttemptContext {
-		c := &AttemptContext{}
-		c.Begin()
-		return c
-	}
-	c := begin()
+	c := &AttemptContext{}
 	if _, ok := c.Deadline(); ok {
 		t.Error("a deadline without a limit")
 	}
@@ -75,21 +70,45 @@ func TestLimit(t *testing.T) {
 		t.Error(context.Cause(below))
 	}
 
-	asked, late := begin(), make(chan struct{})
+	asked, late := &AttemptContext{}, make(chan struct{})
 	asked.End(ErrPause)
 	asked.Limit(time.Millisecond, func() { close(late) })
 	<-late
 
-	over, unlimited := begin(), begin()
+	over, unlimited := &AttemptContext{}, &AttemptContext{}
 	for _, c := range []*AttemptContext{over, unlimited} {
 		c.Limit(20*time.Millisecond, func() { t.Error("late, though the limit was taken back") })
 	}
 	over.End(nil)
 	unlimited.Unlimit()
-	passed := begin()
+	passed := &AttemptContext{}
 	passed.Limit(50*time.Millisecond, nil)
 	<-passed.Done()
 	if unlimited.Err() != nil || !errors.Is(context.Cause(over), context.Canceled) {
 		t.Error(unlimited.Err(), context.Cause(over))
+	}
+}
+
+// What contexts of the standard library have is there whenever it is asked for, before the end and after it.
+func TestAttemptContextIsAnyContext(t *testing.T) {
+	early, late := &AttemptContext{}, &AttemptContext{}
+	below, cancel := context.WithCancel(early)
+	defer cancel()
+	done := early.Done()
+	if early.Err() != nil || context.Cause(early) != nil || below.Err() != nil {
+		t.Error("it has ended before its end")
+	}
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() { early.End(ErrPause); <-early.Done() })
+		all.Go(func() { late.End(ErrPause); late.End(nil) })
+	}
+	all.Wait()
+	<-done
+	<-below.Done()
+	for name, ctx := range map[string]context.Context{"asked before": early, "asked after": late, "below": below} {
+		if cause := context.Cause(ctx); ctx.Err() != context.Canceled || !errors.Is(cause, ErrPause) {
+			t.Errorf("%s: %v, %v", name, ctx.Err(), cause)
+		}
 	}
 }

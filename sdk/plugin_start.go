@@ -82,7 +82,6 @@ func (s *session) dropChunks(token Token, m *pb.Start) {
 // newRun makes an attempt whose time begins now.
 func newRun(s *server, token Token, m *pb.Start) *run {
 	r := &run{server: s, token: token}
-	r.ctx.Begin()
 	if m.GetRemaining() != nil {
 		r.ctx.Limit(m.GetRemaining().AsDuration(), nil)
 	}

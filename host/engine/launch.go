@@ -11,7 +11,6 @@ import (
 func (e *Engine) launch(x *registry.Executor, s *registry.Share, t *task.Task, rejoin bool) {
 	a := &attempt{engine: e, executor: x, share: s, id: t.ID, taskType: t.Type, seq: t.Seq, number: t.Attempt,
 		token: t.Token, task: t, rejoin: rejoin, turn: make(chan struct{}, 1)}
-	a.ctx.Begin()
 	if rejoin {
 		a.notes.firstLine = e.firstLine()
 	}

@@ -12,7 +12,6 @@ import (
 // startScript starts the script. w.mu is held.
 func (w *Worker) startScript(r *run, timeout time.Duration) {
 	r.phase = working
-	r.ctx.Begin()
 	if timeout > 0 {
 		r.ctx.Limit(timeout, nil)
 		r.start.Task.Deadline, _ = r.ctx.Deadline()
