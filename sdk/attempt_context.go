@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// An AttemptContext is the context of one attempt, for whoever runs executors. The zero value has begun; End it
-// when the attempt is over. It is below no other, which would keep a list of thousands, and costs little where a
+// An AttemptContext is the context of one attempt, for whoever runs executors and never has two attempts of one
+// token at a time. The zero value has begun; End it when the attempt is over. It is below no other, which would keep a list of thousands, and costs little where a
 // script does not look at it: what contexts of other kinds have is made when somebody asks for it.
 type AttemptContext struct {
 	mu       sync.Mutex

@@ -22,8 +22,12 @@ type joinable struct {
 
 // Do calls run, unless t's token runs already: then it waits for that attempt and
 // returns what it returned, or returns when ctx ends. With t.Rejoin it never calls
-// run: a token that does not run here is ErrLost.
+// run: a token that does not run here is ErrLost. An attempt with an AttemptContext is not
+// entered, for whoever made that keeps the rule already: hosts, plugin processes and workers do.
 func (j *JoinTable) Do(ctx context.Context, t Task, run func() (Result, error)) (Result, error) {
+	if _, only := ctx.(*AttemptContext); only && !t.Rejoin {
+		return run()
+	}
 	j.mu.Lock()
 	if a := j.running[t.Token]; a != nil {
 		if a.returned == nil {

@@ -321,8 +321,10 @@ func TestJoining(t *testing.T) {
 		t.Errorf("one who joins and is let go: %v", err)
 	}
 	stranger := Task{Token: randomToken(), Rejoin: true}
-	if _, err := j.Do(t.Context(), stranger, never); !errors.Is(err, ErrLost) {
-		t.Errorf("a rejoin of what does not run: %v", err)
+	for _, ctx := range []context.Context{t.Context(), &AttemptContext{}} {
+		if _, err := j.Do(ctx, stranger, never); !errors.Is(err, ErrLost) {
+			t.Errorf("a rejoin of what does not run: %v", err)
+		}
 	}
 	close(gate)
 	for _, c := range []<-chan ended{first, second} {
