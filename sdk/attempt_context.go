@@ -8,8 +8,9 @@ import (
 )
 
 // An AttemptContext is the context of one attempt, for whoever runs executors and never has two attempts of one
-// token at a time. The zero value has begun; End it when the attempt is over. It is below no other, which would keep a list of thousands, and costs little where a
-// script does not look at it: what contexts of other kinds have is made when somebody asks for it.
+// token at a time. The zero value has begun; End it when the attempt is over. It is below no other, which would
+// keep a list of thousands, and costs little where a script does not look at it: what contexts of the standard
+// library have is made when somebody asks for it.
 type AttemptContext struct {
 	mu       sync.Mutex
 	standard context.Context // made when first asked for
