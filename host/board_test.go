@@ -30,9 +30,10 @@ func TestBoardWithoutABlock(t *testing.T) {
 	if err := h.Reload(o); err != nil {
 		t.Fatal(err)
 	}
-	if all := h.Tasks().Executors(); len(all) != 2 || all[1].Name != "board" || all[1].State != task.ExecutorReady {
-		t.Errorf("executors: %+v", all)
-	}
+	until(t, "the board has said what it offers, and is shown", func() bool {
+		all := h.Tasks().Executors()
+		return len(all) == 2 && all[1].Name == "board" && all[1].State == task.ExecutorReady
+	})
 	s := host.DefaultScope()
 	submitted, _, err := h.Tasks().Submit(t.Context(), s, []task.Spec{{Type: "outside"}}, nil)
 	if err != nil {
