@@ -37,8 +37,9 @@ func Serves(t *testing.T, e sdk.Executor, typ string) {
 	t.Fatalf("no worker serves %q", typ)
 }
 
-// Patience bounds every wait in the tests of this package.
-const Patience = 20 * time.Second
+// Patience bounds every wait in the tests of this package. It is shorter than the lapse of a minute of tests that are
+// about what a lapse would hide.
+const Patience = 45 * time.Second
 
 // Eventually waits for something that another process or the broker does, and that
 // nobody announces.
